@@ -1,0 +1,67 @@
+"""What a signature is made of: a list of named parts, so that two signatures can be compared field by field."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+FORMAT = 1
+"""Version of the canonical form. Raise it when the same program would get other bytes."""
+
+
+class Group(StrEnum):
+    """What kind of thing a part stands for; `diff` words each differently."""
+
+    OPERATOR = "operator"
+    PARAMETER = "parameter"
+    CODE = "code"
+    VALUE = "value"
+    PACKAGE = "package"
+    SETTING = "setting"
+    SOURCE = "source"
+    INPUT = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field of a signature.
+
+    Attributes:
+        group: the kind of thing.
+        label: how people call it: ``accuracy``, ``helpers.clean``, ``BINS``, ``regParam``. Not part of the identity.
+        digest: hex SHA-256 of its canonical bytes; the identity.
+        shown: a short text of the value where it has one (``0.1``), for `diff`.
+    """
+
+    group: Group
+    label: str
+    digest: str
+    shown: str | None = None
+
+
+def encode(*fields: bytes | str) -> bytes:
+    """Length-prefixed concatenation: no two different lists of fields give the same bytes.
+
+    >>> encode("ab", "c") == encode("a", "bc")
+    False
+    """
+    chunks = [field.encode() if isinstance(field, str) else field for field in fields]
+    return b"".join(len(chunk).to_bytes(8, "big") + chunk for chunk in chunks)
+
+
+def digest(*fields: bytes | str) -> str:
+    """Hex SHA-256 of `encode(*fields)`."""
+    return hashlib.sha256(encode(*fields)).hexdigest()
+
+
+def signature_of(parts: Iterable[Part]) -> str:
+    """The signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count.
+
+    >>> a = Part(Group.VALUE, "BINS", digest("10"), "10")
+    >>> b = Part(Group.VALUE, "N_BINS", digest("10"), "10")
+    >>> signature_of([a]) == signature_of([b])
+    True
+    """
+    return digest(str(FORMAT), *(encode(part.group, part.digest) for part in parts))

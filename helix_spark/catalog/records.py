@@ -1,0 +1,158 @@
+"""The rows of a catalog, as frozen data. All times are seconds, all sizes are physical bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LAYOUT = 1
+"""Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
+
+ArtifactKind = Literal["table", "model", "value"]
+Event = Literal["published", "evicted", "quarantined"]
+Status = Literal["running", "done", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """One stored result, or the end of one (`event`). The newest event of an attempt decides whether it is live.
+
+    Attributes:
+        signature: of the result that is stored, 64 hex characters.
+        attempt: 32 hex characters; names the folder, so that no two writers ever share one.
+        kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
+        event: what happened to it.
+        workflow, node, iteration: who made it.
+        at: Unix seconds by the writer's clock; for people, never for a decision.
+        bytes: physical, logs included; 0 for a value.
+        rows, files, version: of a table; None otherwise. `version` is the Delta version.
+        content: ``bit_xor(xxhash64(*))`` over a table's rows, as Spark computed it during the write, if it did.
+        schema: a table's Spark schema as JSON.
+        value: a value as JSON text.
+        write_seconds: what storing it took.
+        why: of an eviction or quarantine.
+    """
+
+    signature: str
+    attempt: str
+    kind: ArtifactKind
+    event: Event
+    workflow: str
+    node: str
+    iteration: int
+    at: float
+    bytes: int = 0
+    rows: int | None = None
+    files: int | None = None
+    version: int | None = None
+    content: int | None = None
+    schema: str | None = None
+    value: str | None = None
+    write_seconds: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """What is known of a signature, whether or not its result is stored. Appended when a node was computed, or when a
+    changed program was found equivalent to an earlier one.
+
+    Attributes:
+        declared: the signature as signed from code and parameters alone.
+        signature: the signature it stands for: the same, or the one of an equivalent earlier program.
+        workflow, node, kind: the node it was first computed for.
+        iteration: when.
+        compute_seconds: measured, given the node's inputs; None if it was not measured.
+        load_seconds: measured when it was last loaded; None if never.
+        bytes: physical bytes when stored, else an estimate; None if unknown.
+        rows: None if unknown.
+        lowered: digest of the canonical Catalyst plan, the output schema and the inputs' signatures; None where a plan
+            does not tell (Python code inside, a model, a value).
+        random: why the result may differ each time it is computed; empty if it does not.
+    """
+
+    declared: str
+    signature: str
+    workflow: str
+    node: str
+    kind: str
+    iteration: int
+    compute_seconds: float | None = None
+    load_seconds: float | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    lowered: str | None = None
+    random: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What happened to one node in one iteration.
+
+    Attributes:
+        run: the iteration's id, 32 hex characters.
+        workflow, iteration, name, kind: which node of which iteration.
+        inputs: names of the nodes it reads, in order.
+        state: load, compute or prune.
+        reason: in words.
+        declared, signature: see `ResultRecord`.
+        parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
+        code: the source text of the author's function, for people; empty if there is none.
+        seconds: measured or attributed; None if it was not run. `predicted_seconds` stands beside it.
+        bytes, rows: of the result, where known.
+        stored: whether a stored result exists after the iteration.
+        output: whether the workflow asked for it.
+    """
+
+    run: str
+    workflow: str
+    iteration: int
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    state: str
+    reason: str
+    declared: str
+    signature: str
+    parts: str
+    code: str = ""
+    seconds: float | None = None
+    predicted_seconds: float | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    stored: bool = False
+    output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IterationRecord:
+    """One run of a workflow. `running` is written when it starts, its end as a second row; the newest row decides.
+
+    Attributes:
+        run: 32 hex characters.
+        workflow, number: numbers count from 1 within a workflow.
+        status: running, done, failed or interrupted.
+        started: Unix seconds by the writer's clock; for people.
+        seconds: time to answer; None while running.
+        message: what the author said of it.
+        parameters: JSON object of the workflow's parameters.
+        outputs: JSON object, name to value; tables and models as a short description.
+        plan: JSON object: status, objective, bound, gap, solver, solver_seconds, policy, budget.
+        versions: JSON object: helix_spark, python, pyspark, delta.
+        writer: JSON object: host, pid.
+        error: of a failed one, in words.
+    """
+
+    run: str
+    workflow: str
+    number: int
+    status: Status
+    started: float
+    seconds: float | None = None
+    message: str = ""
+    parameters: str = "{}"
+    outputs: str = "{}"
+    plan: str = "{}"
+    versions: str = "{}"
+    writer: str = "{}"
+    error: str = ""

@@ -1,0 +1,38 @@
+"""Merging: equal nodes become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.workflow.operators import Function, Result
+
+
+def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
+    """The same graph with nodes of one identity (signature) merged into the first of them.
+
+    Columns are left alone: their name is the name under which their table will hold them.
+    """
+    first: dict[str, str] = {}
+    into: dict[str, str] = {}
+    for node in dag.nodes:
+        into[node.name] = node.name if node.result is Result.COLUMN else first.setdefault(
+            identity[node.name], node.name
+        )
+    aliases: dict[str, tuple[str, ...]] = {}
+    for name, target in into.items():
+        if name != target:
+            aliases[target] = (*aliases.get(target, ()), name)
+    if not aliases:
+        return dag
+    merged = tuple(_rewired(node, into, aliases.get(node.name, ())) for node in dag.nodes if into[node.name] == node.name)
+    outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
+    return replace(dag, nodes=merged, outputs=outputs)
+
+
+def _rewired(node: Node, into: Mapping[str, str], aliases: tuple[str, ...]) -> Node:
+    inputs = tuple(into[name] for name in node.inputs)
+    base = into[node.base] if node.base is not None else None
+    assert not isinstance(node.operator, Function) or len(inputs) == len(node.operator.arguments)
+    return replace(node, inputs=inputs, base=base, aliases=aliases)

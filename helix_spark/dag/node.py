@@ -1,0 +1,83 @@
+"""Nodes and the frozen graph they form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import networkx as nx
+
+from helix_spark.errors import Location, UnknownNodeError, nearest
+from helix_spark.workflow.operators import Kind, Operator, Result
+from helix_spark.workflow.workflow import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator and the nodes it reads.
+
+    Attributes:
+        inputs: names, in the operator's order.
+        base: for a column, the table it extends; else None.
+        aliases: names of equal nodes that were merged into this one.
+    """
+
+    name: str
+    kind: Kind
+    operator: Operator
+    inputs: tuple[str, ...]
+    result: Result
+    where: Location | None = None
+    base: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dag:
+    """A frozen acyclic graph of nodes in topological order.
+
+    Attributes:
+        workflow: its name.
+        nodes: each after its inputs; declaration order where that leaves a choice.
+        outputs: names of the nodes that are asked for.
+        dropped: names of declared nodes that no output needs.
+        parameters: of the workflow, for people.
+    """
+
+    workflow: str
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by name; names of merged nodes lead to the node they were merged into."""
+        index = {alias: node for node in self.nodes for alias in node.aliases}
+        return MappingProxyType(index | {node.name: node for node in self.nodes})
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """Edges from input to reader; node names. Not to be changed."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(node.name for node in self.nodes)
+        graph.add_edges_from((source, node.name) for node in self.nodes for source in node.inputs)
+        return nx.freeze(graph)
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self.by_name:
+            raise UnknownNodeError(f"no node is named {name!r}", remedy=nearest(name, self.by_name))
+        return self.by_name[name]
+
+    def readers(self, name: str) -> tuple[str, ...]:
+        """Names of the nodes that read this one."""
+        return tuple(self.graph.successors(name))
+
+    def descendants(self, names: Iterable[str]) -> frozenset[str]:
+        """Everything downstream of these nodes, without themselves."""
+        starts = set(names)
+        return frozenset(set().union(*(nx.descendants(self.graph, name) for name in starts)) - starts)

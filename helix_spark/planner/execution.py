@@ -1,0 +1,98 @@
+"""The exact execution program: for each node, load, compute or prune, so that the outputs cost least.
+
+With x_d = derivation d is used and a_i = the sum of x_d over node i's derivations:
+
+    min  sum_d seconds_d x_d    subject to  x_d <= a_j for each need j of d,  a_i <= 1,  a_o = 1 for outputs o.
+
+With one LOAD and one COMPUTE derivation a node this is the program of Helix (PVLDB 12(4), section 5.2, solved there by
+a minimum cut); its matrix is totally unimodular, so the linear relaxation is integral.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from helix_spark.errors import PlanError
+from helix_spark.planner.problem import (
+    Certificate,
+    Derivation,
+    ExecutionProblem,
+    Solution,
+    State,
+    total_seconds,
+)
+from helix_spark.planner.solver import Program, solve
+
+_TIE = {State.LOAD: 1e-7, State.COMPUTE: 1e-6}
+"""Seconds added to a derivation so that equal plans are told apart: fewer nodes first, then loads before computes.
+Below anything that is measured; not part of the reported objective."""
+
+
+def plan_execution(problem: ExecutionProblem) -> Solution:
+    """The cheapest way to have the outputs.
+
+    Raises:
+        PlanError: if an output cannot be had.
+    """
+    start = time.perf_counter()
+    forced = _without_choice(problem)
+    if forced is not None:
+        return _solution(forced, "none needed", start)
+    variables, program = _program(problem)
+    answer = solve(program)
+    if answer.values is None:
+        raise PlanError(f"the execution program has no solution: {answer.status}")
+    chosen = {
+        derivation.node: derivation
+        for derivation, index in variables.items() if answer.values[index] > 0.5
+    }
+    return _solution(chosen, answer.solver, start)
+
+
+def _solution(chosen: Mapping[str, Derivation], solver: str, start: float) -> Solution:
+    cost = total_seconds(chosen.values())
+    return Solution(chosen, Certificate("optimal", cost, cost, 0.0, solver, time.perf_counter() - start))
+
+
+def _without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
+    """The plan, where walking back from the outputs never meets a choice that could matter; else None.
+
+    A way that needs nothing and costs no more than any other is always among the best, so it is no choice.
+    """
+    ways: dict[str, list[Derivation]] = {name: [] for name in problem.nodes}
+    for derivation in problem.derivations:
+        ways[derivation.node].append(derivation)
+    chosen: dict[str, Derivation] = {}
+    waiting = sorted(problem.outputs)
+    while waiting:
+        name = waiting.pop()
+        if name in chosen:
+            continue
+        cheapest = min((way.seconds for way in ways[name]), default=0.0)
+        best = [way for way in ways[name] if len(ways[name]) == 1 or (not way.needs and way.seconds <= cheapest)]
+        if not best:
+            return None
+        chosen[name] = min(best, key=lambda way: _TIE[way.state])
+        waiting.extend(chosen[name].needs)
+    return chosen
+
+
+def _program(problem: ExecutionProblem) -> tuple[dict[Derivation, int], Program]:
+    variables = {derivation: index for index, derivation in enumerate(problem.derivations)}
+    ways: dict[str, list[int]] = {name: [] for name in problem.nodes}
+    for derivation, index in variables.items():
+        ways[derivation.node].append(index)
+    program = Program(costs=[derivation.seconds + _TIE[derivation.state] for derivation in variables])
+    for name in problem.nodes:
+        terms = dict.fromkeys(ways[name], 1.0)
+        if name in problem.outputs:
+            if not terms:
+                raise PlanError(f"output {name!r} can be neither loaded nor computed")
+            program.equal(terms, 1.0)
+        elif len(terms) > 1:
+            program.at_most(terms, 1.0)
+    for derivation, index in variables.items():
+        for need in dict.fromkeys(derivation.needs):
+            program.at_most({index: 1.0, **dict.fromkeys(ways[need], -1.0)}, 0.0)
+    return variables, program

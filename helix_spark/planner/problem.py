@@ -1,0 +1,86 @@
+"""The execution problem and its solution, as frozen data (DAG of derivations, seconds)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What happens to a node in this iteration (Helix, PVLDB 12(4), section 4.1)."""
+
+    LOAD = "load"
+    COMPUTE = "compute"
+    PRUNE = "prune"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """One way to have a node's result.
+
+    Attributes:
+        node: whose result.
+        state: LOAD or COMPUTE.
+        needs: the nodes whose results it takes.
+        seconds: what it costs, given those.
+    """
+
+    node: str
+    state: State
+    needs: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionProblem:
+    """Which nodes there are (inputs first), how each can be had, and which must be had."""
+
+    nodes: tuple[str, ...]
+    derivations: tuple[Derivation, ...]
+    outputs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How good a solution is known to be.
+
+    Attributes:
+        status: optimal, feasible (stopped at a time limit) or fallback (a rule's answer, not a solver's).
+        objective: seconds the chosen derivations cost.
+        bound: no plan costs less.
+        gap: (objective - bound) / objective; 0 when optimal.
+        solver: which one, or "none needed".
+        solver_seconds: time spent in building and solving the program.
+        notice: in words, where something other than the program decided.
+    """
+
+    status: str
+    objective: float
+    bound: float
+    gap: float
+    solver: str
+    solver_seconds: float
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The chosen derivation of each node that is to be had; nodes without one are pruned."""
+
+    chosen: Mapping[str, Derivation]
+    certificate: Certificate
+
+    def state(self, name: str) -> State:
+        """The node's state.
+
+        >>> proof = Certificate("optimal", 0, 0, 0, "none needed", 0)
+        >>> Solution({}, proof).state("rows")
+        <State.PRUNE: 'prune'>
+        """
+        return self.chosen[name].state if name in self.chosen else State.PRUNE
+
+
+def total_seconds(derivations: Iterable[Derivation]) -> float:
+    """What a set of derivations costs."""
+    return sum(derivation.seconds for derivation in derivations)

@@ -1,0 +1,210 @@
+"""Operators as frozen data: what a node does, apart from which nodes it reads.
+
+An operator speaks of its inputs by position (`Input(0)`), never by name, so that renaming a node changes nothing.
+The five families are those of Helix (Xin et al., PVLDB 12(4), section 3): scanners, extractors, synthesizers,
+learners, reducers; sources feed them, and `predict` applies what a learner learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from helix_spark.workflow.sources import Source
+
+
+class Kind(StrEnum):
+    """The operator family of a node."""
+
+    SOURCE = "source"
+    SCANNER = "scanner"
+    EXTRACTOR = "extractor"
+    SYNTHESIZER = "synthesizer"
+    LEARNER = "learner"
+    PREDICT = "predict"
+    REDUCER = "reducer"
+
+
+class Result(StrEnum):
+    """What a node's result is. A column has no life apart from the table it extends; it is never stored alone."""
+
+    TABLE = "table"
+    COLUMN = "column"
+    MODEL = "model"
+    VALUE = "value"
+
+
+class Form(StrEnum):
+    """How a function wants an argument, or what it returns, as its annotation says."""
+
+    SPARK = "pyspark.sql.DataFrame"
+    PANDAS = "pandas.DataFrame"
+    ARROW = "pyarrow.Table"
+    COLUMN = "pyspark.sql.Column"
+    MODEL = "model"
+    VALUE = "value"
+    ANY = "any"
+
+
+Rows = Literal["train", "test", "all"]
+"""Which rows of split examples a learner fits on or `predict` scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The node's input at this position."""
+
+    index: int
+
+
+ColumnSource = str | Input
+"""A column of the base table by name, or the column that an input node makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it."""
+
+    call: Callable[..., Any]
+    arguments: tuple[str, ...]
+    forms: tuple[Form, ...]
+    returns: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A Spark ML estimator or transformer that will be built when it runs.
+
+    Attributes:
+        make: its class, the dotted path of its class, a function without parameters that returns one, or one.
+        parameters: by name, as for its constructor.
+    """
+
+    make: Any
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Reads a source."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Some columns of a table (a scanner), or as one feature (an extractor; a vector where they are several)."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FitCategories:
+    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text."""
+
+    column: ColumnSource
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeCategories:
+    """One-hot vector of a column by the categories of the last input; unseen ones get a place of their own.
+
+    Attributes:
+        column: what to encode.
+        drop_last: leave out the last place, which the others determine.
+    """
+
+    column: ColumnSource
+    drop_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuantiles:
+    """Learns the boundaries of `bins` buckets that hold about equally many rows. A value: list of numbers."""
+
+    column: ColumnSource
+    bins: int
+    relative_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The bucket a number falls into: by fixed boundaries, or by those of the last input where `splits` is None."""
+
+    column: ColumnSource
+    splits: tuple[float, ...] | None
+    one_hot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interact:
+    """All products of the features it reads, as a vector."""
+
+    columns: tuple[ColumnSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FitStage:
+    """Fits an estimator to its first input. `columns` names the stage's column parameters that are inputs."""
+
+    stage: Stage
+    columns: tuple[tuple[str, ColumnSource], ...] = ()
+    rows: Rows = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStage:
+    """The column a transformer makes: of `stage` itself, or of the fitted model in the last input if it is None."""
+
+    stage: Stage | None
+    columns: tuple[tuple[str, ColumnSource], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HashSplit:
+    """Divides examples into train and test by a hash of the row, so that a row stays on its side however it is read.
+
+    Attributes:
+        test: share of test rows, between 0 and 1.
+        seed: another seed, another division.
+        key: the columns that identify an example; all columns of the table if empty. Equal rows go together.
+
+    >>> HashSplit(test=0.2, seed=1).key
+    ()
+    """
+
+    test: float = 0.2
+    seed: int = 0
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assemble:
+    """Examples: a vector `features` of the feature inputs in order, `label`, `split`, and the columns to keep.
+
+    Attributes:
+        features: the inputs that are features.
+        label: SQL text over the base table's columns, an input, or None.
+        split: how rows are divided, or None.
+        keep: further columns of the base table, for those who look at the results.
+    """
+
+    features: tuple[Input, ...]
+    label: str | Input | None
+    split: HashSplit | None
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """Applies the model in input 0 to the examples in input 1."""
+
+    rows: Rows
+
+
+Operator = (
+    Read | Function | Select | FitCategories | EncodeCategories | FitQuantiles | Bucket | Interact
+    | FitStage | ApplyStage | Assemble | Predict
+)

@@ -1,0 +1,137 @@
+"""Where data comes from, as frozen data. Reading it is the engine's part, telling its version `signature.sources`'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from helix_spark.errors import OperatorError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+FileFormat = Literal["csv", "json", "parquet", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Files that Spark reads: paths of files, folders or globs.
+
+    Attributes:
+        format: csv, json, parquet or text.
+        paths: as the author gave them.
+        schema: DDL text, or None to have Spark infer it.
+        options: reader options, sorted by name.
+        version: the author's word for the version of data that cannot be listed (object stores); else None.
+    """
+
+    format: FileFormat
+    paths: tuple[str, ...]
+    schema: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaSource:
+    """A Delta table at one version; the newest at the time of the run if `version` is None."""
+
+    path: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemorySource:
+    """A pandas DataFrame or pyarrow Table; its version is its content."""
+
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSource:
+    """Any Spark reader: a function of the session that returns a DataFrame, and the author's word for its version."""
+
+    read: Callable[..., Any]
+    version: str
+
+
+Source = FileSource | DeltaSource | MemorySource | ReaderSource
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def _files(
+    format: FileFormat, path: Paths, schema: str | StructType | None, options: dict[str, object], version: str | None
+) -> FileSource:
+    paths = tuple(str(one) for one in ([path] if isinstance(path, str | Path) else path))
+    if not paths or not all(paths):
+        raise OperatorError(f"{format}() was given no path", remedy="give the path of a file, a folder or a glob")
+    return FileSource(format, paths, _ddl(schema), tuple(sorted((k, _option(v)) for k, v in options.items())), version)
+
+
+def _option(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _ddl(schema: str | StructType | None) -> str | None:
+    """A StructType as its JSON (`toDDL` would need a JVM), text as it is."""
+    return schema if schema is None or isinstance(schema, str) else schema.json()
+
+
+def csv(
+    path: Paths, schema: str | StructType | None = None, *, header: bool = False, version: str | None = None,
+    **options: object,
+) -> FileSource:
+    """CSV files. Without a schema Spark reads them twice, to infer one. `options` are Spark's.
+
+    >>> csv("adult.data", "age double", sep=", ").options
+    (('header', 'false'), ('sep', ', '))
+    """
+    if schema is None:
+        options.setdefault("inferSchema", True)
+    return _files("csv", path, schema, {"header": header, **options}, version)
+
+
+def json(
+    path: Paths, schema: str | StructType | None = None, *, version: str | None = None, **options: object
+) -> FileSource:
+    """JSON files, one object a line unless ``multiLine=True``."""
+    return _files("json", path, schema, options, version)
+
+
+def parquet(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
+    """Parquet files."""
+    return _files("parquet", path, None, options, version)
+
+
+def text(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
+    """Text files: one column ``value``, one row a line unless ``wholetext=True``."""
+    return _files("text", path, None, options, version)
+
+
+def delta(path: str | Path, *, version: int | None = None) -> DeltaSource:
+    """A Delta table, by its version; the newest one if none is given."""
+    return DeltaSource(str(path), version)
+
+
+def table(data: pd.DataFrame | pa.Table) -> MemorySource:
+    """A table in memory: a pandas DataFrame (its index is not read) or a pyarrow Table."""
+    if type(data).__module__.split(".")[0] not in ("pandas", "pyarrow"):
+        raise OperatorError(
+            f"table() was given a {type(data).__name__}", remedy="give a pandas.DataFrame or a pyarrow.Table"
+        )
+    return MemorySource(data)
+
+
+def reader(read: Callable[[SparkSession], DataFrame], *, version: str) -> ReaderSource:
+    """Whatever a function of the session returns. `version` must change when the data does: only you can know.
+
+    >>> reader(lambda spark: spark.read.format("jdbc").load(), version="2026-11-01").version
+    '2026-11-01'
+    """
+    return ReaderSource(read, version)

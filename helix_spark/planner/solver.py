@@ -9,7 +9,6 @@ from typing import Any
 
 from helix_spark.errors import SetupError
 
-
 _SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD")
 
 

@@ -1,0 +1,125 @@
+"""The simple policies: never, always, and the online rule of Helix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from helix_spark.planner.execution import plan_execution
+from helix_spark.planner.problem import Certificate, Solution, State
+from helix_spark.planner.storage import (
+    Decision,
+    NodeCosts,
+    PlanningProblem,
+    cumulative_seconds,
+    execution_problem,
+)
+
+Wanted = Callable[[NodeCosts, float], str | None]
+"""Given a computed node and its C(n): why it is to be kept, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Stores nothing that the author does not insist on, and evicts nothing that is there."""
+
+    name: str = "never"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`."""
+        return _first_come(problem, lambda node, spent: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Stores every computed result that fits into the budget, in the order in which results come about."""
+
+    name: str = "always"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`."""
+        return _first_come(problem, lambda node, spent: "the policy stores everything")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Helix's online rule: store n when C(n) > 2 l(n), first come, never evict (PVLDB 12(4), algorithm 2).
+
+    Attributes:
+        purge: evict what the current version no longer has, before anything new is stored.
+    """
+
+    purge: bool = False
+
+    @property
+    def name(self) -> str:
+        """rule, or rule_purge."""
+        return "rule_purge" if self.purge else "rule"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`."""
+        purged = frozenset(other.signature for other in problem.others) if self.purge else frozenset[str]()
+        return _first_come(problem, _worth_two_loads, purged)
+
+
+def _worth_two_loads(node: NodeCosts, spent: float) -> str | None:
+    if spent <= 2 * node.load_seconds:
+        return None
+    return f"{spent:.2g} s to recompute is more than twice {node.load_seconds:.2g} s to load"
+
+
+def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str] = frozenset()) -> Decision:
+    """Keeps what is stored, and adds what is wanted in topological order while the budget lasts."""
+    start = time.perf_counter()
+    solution = problem.done or plan_execution(execution_problem(problem))
+    reasons = dict.fromkeys(purged, "the current version no longer has it")
+    others = [other for other in problem.others if other.signature not in purged]
+    evict = set(purged) | set(_over_budget(problem, [(other.signature, other.bytes) for other in others], reasons))
+    used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
+    keep: set[str] = set()
+    spent = cumulative_seconds(problem, solution)
+    for node in sorted(problem.nodes, key=lambda node: not node.stored):
+        why = _verdict(node, solution, spent.get(node.name, 0.0), wanted)
+        if node.signature in keep or why is None:
+            continue
+        if problem.budget is not None and used + node.bytes > problem.budget:
+            reasons[node.signature] = f"{'evicted' if node.stored else 'not kept'}: the budget is used up"
+            if node.stored:
+                evict.add(node.signature)
+            continue
+        keep.add(node.signature)
+        used += node.bytes
+        reasons[node.signature] = f"kept: {why}"
+    return Decision(solution, frozenset(keep), frozenset(evict), _certificate(solution, start), reasons)
+
+
+def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) -> str | None:
+    if node.stored and node.keep != "never":
+        return "it is stored already"
+    computed = solution.state(node.name) is State.COMPUTE or (node.held and node.name in solution.chosen)
+    if not node.storable or not computed or node.keep == "never":
+        return None
+    return "you asked for it" if node.keep == "always" else wanted(node, spent)
+
+
+def _over_budget(
+    problem: PlanningProblem, others: Iterable[tuple[str, int]], reasons: dict[str, str]
+) -> Iterable[str]:
+    """What must go, newest kept first, when the budget has shrunk below what is stored."""
+    if problem.budget is None:
+        return
+    used = problem.overhead + sum(node.bytes for node in problem.nodes if node.stored)
+    for signature, size in others:
+        used += size
+        if used > problem.budget:
+            used -= size
+            reasons[signature] = "evicted: the budget is used up"
+            yield signature
+
+
+def _certificate(solution: Solution, start: float) -> Certificate:
+    proof = solution.certificate
+    return Certificate(
+        proof.status, proof.objective, proof.bound, proof.gap, proof.solver, time.perf_counter() - start, proof.notice
+    )

@@ -1,0 +1,172 @@
+"""The whole planning problem, states and storage together, and what a policy answers. Frozen data; seconds and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCosts:
+    """One node as the planner sees it.
+
+    Attributes:
+        signature: of its result; results are stored, shared and compared by it.
+        inputs: names of the nodes it reads.
+        compute_seconds: c, given its inputs.
+        load_seconds: l, from the catalog, whether or not it is stored there yet.
+        write_seconds: w, to store it.
+        bytes: physical bytes when stored.
+        stored: whether a live artifact exists.
+        storable: whether it may be stored at all (columns, and results that differ each time, may not).
+        held: whether the session still holds it in memory, to be had at `held_seconds`.
+        keep: the author's wish.
+        recompute: the author wants it computed whatever is stored.
+    """
+
+    name: str
+    kind: str
+    signature: str
+    inputs: tuple[str, ...]
+    compute_seconds: float
+    load_seconds: float
+    write_seconds: float
+    bytes: int
+    stored: bool = False
+    storable: bool = True
+    held: bool = False
+    held_seconds: float = 0.0
+    keep: Literal["auto", "always", "never"] = "auto"
+    recompute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OtherArtifact:
+    """A stored result that no node of the current version has: of an earlier iteration, or of another workflow.
+
+    Attributes:
+        age: iterations (of its workflow) since it was last had.
+        compute_seconds: C, to recreate it with everything it needs.
+    """
+
+    signature: str
+    workflow: str
+    node: str
+    bytes: int
+    load_seconds: float
+    compute_seconds: float
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A possible next iteration: the nodes in `hit` and everything downstream get new results.
+
+    Attributes:
+        probability: of all scenarios, summing to 1.
+        hit: names of nodes of the current version.
+        label: in words, for explanations.
+        version: another version's nodes (an earlier iteration's, another workflow's), in place of the current one's.
+        outputs: of that other version.
+    """
+
+    probability: float
+    hit: frozenset[str]
+    label: str
+    version: tuple[NodeCosts, ...] = ()
+    outputs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningProblem:
+    """Everything a policy may look at.
+
+    Attributes:
+        nodes: of the current version, inputs first.
+        outputs: names.
+        budget: bytes that may be stored in all; None for no limit.
+        overhead: bytes of the budget that are taken whatever the policy decides (records, leftovers).
+        others: stored results that the current version does not have.
+        scenarios: what may come next; empty where the policy needs no forecast.
+        horizon: H, how many further iterations to plan for.
+        done: the states, when the iteration has run and only storage is left to decide.
+    """
+
+    nodes: tuple[NodeCosts, ...]
+    outputs: frozenset[str]
+    budget: int | None = None
+    overhead: int = 0
+    others: tuple[OtherArtifact, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
+    horizon: float = 1.0
+    done: Solution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A policy's answer.
+
+    Attributes:
+        solution: each node's derivation in this iteration.
+        keep: signatures of the current version that are stored, or are to be stored, after it.
+        evict: signatures of stored results that are to go.
+        reasons: signature -> why it is kept, not kept or evicted, in words.
+        certificate: of the program that decided storage.
+    """
+
+    solution: Solution
+    keep: frozenset[str]
+    evict: frozenset[str]
+    certificate: Certificate
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """Decides states and storage. Equal problems get equal answers."""
+
+    @property
+    def name(self) -> str:
+        """As it is called on the command line."""
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """Plans one iteration, or only its storage where `problem.done` gives the states.
+
+        Raises:
+            PlanError: if an output cannot be had.
+        """
+
+
+def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
+    """The derivations that the current version's nodes have now."""
+    derivations = [way for node in problem.nodes for way in _ways(node)]
+    return ExecutionProblem(tuple(node.name for node in problem.nodes), tuple(derivations), problem.outputs)
+
+
+def _ways(node: NodeCosts) -> list[Derivation]:
+    ways = [Derivation(node.name, State.COMPUTE, node.inputs, node.compute_seconds)]
+    if node.recompute:
+        return ways
+    if node.held:
+        ways.insert(0, Derivation(node.name, State.LOAD, (), node.held_seconds))
+    elif node.stored:
+        ways.insert(0, Derivation(node.name, State.LOAD, (), node.load_seconds))
+    return ways
+
+
+def cumulative_seconds(problem: PlanningProblem, solution: Solution) -> dict[str, float]:
+    """C(n): what this iteration spends on each node that it has and on everything it has that node from.
+
+    Each ancestor counts once (Helix, PVLDB 12(4), section 5.3).
+    """
+    sources: dict[str, frozenset[str]] = {}
+    spent: dict[str, float] = {}
+    for node in problem.nodes:
+        way = solution.chosen.get(node.name)
+        if way is None:
+            continue
+        sources[node.name] = frozenset({node.name}).union(*(sources[need] for need in way.needs))
+        spent[node.name] = sum(solution.chosen[name].seconds for name in sources[node.name])
+    return spent

@@ -1,4 +1,4 @@
-"""Where data comes from, as frozen data. Reading it is the engine's part, telling its version `signature.sources`'."""
+"""Where data comes from, as frozen data. Reading it is the engine's part, telling its version is `signature.data_version`'s."""
 
 from __future__ import annotations
 

@@ -1,0 +1,177 @@
+"""Calls the author's functions: arguments in the form they ask for, results checked, failures told in their terms."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.results import (
+    ColumnResult,
+    ModelResult,
+    NodeResult,
+    TableResult,
+    ValueResult,
+    nullable,
+    plain,
+)
+from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
+from helix_spark.workflow.operators import Form, Function, Kind, Result
+
+if TYPE_CHECKING:
+    from helix_spark.engine.session import SessionProvider
+
+_PACKAGE = str(Path(__file__).parent.parent)
+_LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+
+
+def argument(result: NodeResult, form: Form) -> Any:
+    """A result in the form a function asks for."""
+    match result:
+        case TableResult():
+            return {Form.PANDAS: result.pandas, Form.ARROW: result.arrow}.get(form, result.frame)()
+        case ModelResult():
+            return result.model
+        case ValueResult():
+            return result.value
+        case ColumnResult():
+            raise AssertionError("columns are handed over by the extractor that adds them")
+
+
+def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions: SessionProvider) -> NodeResult:
+    """Calls a function that returns a table, a model or a value.
+
+    Raises:
+        NodeError: the function failed.
+        ResultTypeError: it returned something else than it declared.
+    """
+    arguments = {
+        name: argument(result, form)
+        for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
+    }
+    with authors_errors(node):
+        returned = operator.call(**arguments)
+    return checked(node, returned, sessions)
+
+
+def checked(node: Node, returned: Any, sessions: SessionProvider) -> NodeResult:
+    """What a function returned, as the result its node declares.
+
+    Raises:
+        ResultTypeError: it is something else.
+    """
+    package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
+    if node.result is Result.VALUE:
+        try:
+            return ValueResult(plain(returned, node.name))
+        except ResultTypeError as error:
+            raise ResultTypeError(error.what, where=node.where, remedy=error.remedy) from None
+    if node.result is Result.MODEL and hasattr(returned, "transform") and not hasattr(returned, "fit"):
+        return ModelResult(returned)
+    if node.result is Result.TABLE and kind in ("DataFrame", "Table"):
+        if package == "pyspark":
+            frame = nullable(returned)
+            return TableResult(lambda: frame)
+        if package in ("pandas", "pyarrow"):
+            return _in_memory(returned, package, sessions)
+    wanted = {Result.TABLE: "a table", Result.MODEL: "a fitted Spark ML model"}[node.result]
+    got = "nothing (did you forget `return`?)" if returned is None else f"a {package}.{kind}"
+    raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {got}", where=node.where)
+
+
+def _in_memory(returned: Any, package: str, sessions: SessionProvider) -> TableResult:
+    import pyarrow as pa
+
+    table = returned if package == "pyarrow" else pa.Table.from_pandas(returned, preserve_index=False)
+    return table_in_memory(table, sessions)
+
+
+def table_in_memory(table: Any, sessions: SessionProvider) -> TableResult:
+    """A pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
+    return TableResult(lambda: nullable(sessions.get().createDataFrame(table)), lambda: table)
+
+
+@contextmanager
+def authors_errors(node: Node) -> Iterator[None]:
+    """Turns whatever a node's code or its Spark job raises into an error that names the node and the author's line."""
+    try:
+        yield
+    except HelixError as error:
+        if error.where is None:
+            error.where = node.where
+        raise
+    except Exception as error:  # the author's code may raise anything; it is chained, never dropped
+        missing = _missing_column(node, error)
+        raise missing or _node_error(node, error) from error
+
+
+def _node_error(node: Node, error: Exception) -> NodeError:
+    lines = _authors_lines(error)
+    where = lines[-1][0] if lines else node.where
+    shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
+    return NodeError(
+        node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
+        where=where, exists=f"your lines, innermost first:\n{shown}" if shown else None,
+    )
+
+
+def _first_lines(text: str, limit: int = 400) -> str:
+    """A Spark error's message without the JVM's and the workers' stack traces."""
+    head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
+    worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
+    head = worker[-1] if "Traceback" in text and worker else head
+    return head if len(head) <= limit else head[:limit] + " ..."
+
+
+def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
+    """(place, function, text) of the author's own frames, outermost first; those inside Spark's Python workers too."""
+    frames = [
+        (Location(frame.filename, frame.lineno or 0), frame.name, frame.line or "")
+        for frame in traceback.extract_tb(error.__traceback__) if _is_authors(frame.filename)
+    ]
+    frames += [
+        (Location(file, int(line)), function, "")
+        for file, line, function in _WORKER_LINE.findall(str(error)) if _is_authors(file)
+    ]
+    return frames
+
+
+def _is_authors(file: str) -> bool:
+    outside = not file.startswith((_PACKAGE, *_LIBRARIES)) and "site-packages" not in file
+    return outside and not file.startswith("<frozen") and "/pyspark/" not in file and "/py4j" not in file
+
+
+def _missing_column(node: Node, error: Exception) -> ColumnNotFoundError | None:
+    condition = getattr(error, "getCondition", lambda: None)()
+    text = str(error)
+    if condition and condition.startswith("UNRESOLVED_COLUMN"):
+        name = re.search(r"parameter with name `(.+?)` cannot|name `(.+?)` cannot", text)
+        near = re.search(r"\[((?:`[^`]*`(?:, )?)+)\]", text)
+        column = next((group for group in name.groups() if group), "?") if name else "?"
+        known = re.findall(r"`([^`]*)`", near[1]) if near else []
+    else:
+        attribute = re.search(r"'?DataFrame'? object has no attribute `?'?(\w+)|ATTRIBUTE_NOT_SUPPORTED.*`(\w+)`", text)
+        if attribute is None or type(error).__module__.split(".")[0] != "pyspark":
+            return None
+        column, known = attribute[1] or attribute[2], []
+    lines = _authors_lines(error)
+    return ColumnNotFoundError(
+        f"{node.kind} {node.name!r} reads a column {column!r} that its table does not have",
+        where=lines[-1][0] if lines else node.where, remedy=nearest(column, known) if known else None,
+    )
+
+
+def is_lazy(node: Node) -> bool:
+    """Whether lowering the node only builds a plan: a Spark table or a column, not a fit, a value or a collected one."""
+    operator = node.operator
+    if node.result not in (Result.TABLE, Result.COLUMN):
+        return False
+    if isinstance(operator, Function):
+        return operator.returns in (Form.SPARK, Form.COLUMN) and not {Form.PANDAS, Form.ARROW} & set(operator.forms)
+    return node.kind is not Kind.REDUCER

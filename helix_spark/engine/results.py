@@ -1,0 +1,176 @@
+"""Results while a session lives: tables in the forms in which they were had, columns, models and plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.errors import ResultTypeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+
+class TableResult:
+    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for.
+
+    Args:
+        frame: makes the DataFrame.
+        arrow: makes the pyarrow Table without Spark; None if that takes Spark.
+    """
+
+    def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
+        self._make_frame, self._make_arrow = frame, arrow
+        self._frame: DataFrame | None = None
+        self._arrow: pa.Table | None = None
+        self._lock = RLock()
+
+    @property
+    def needs_spark(self) -> bool:
+        """Whether its rows cannot be had in this process without Spark."""
+        return self._arrow is None and self._make_arrow is None
+
+    @property
+    def collected(self) -> bool:
+        """Whether its rows are in this process already."""
+        return self._arrow is not None
+
+    def frame(self) -> DataFrame:
+        """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
+        with self._lock:
+            if self._frame is None:
+                self._frame = self._make_frame()
+            return self._frame
+
+    def arrow(self) -> pa.Table:
+        """The table's rows in this process; Spark ML vectors as lists of numbers."""
+        with self._lock:
+            if self._arrow is None:
+                self._arrow = self._make_arrow() if self._make_arrow is not None else collect(self.frame())
+            return self._arrow
+
+    def pandas(self) -> pd.DataFrame:
+        """The table's rows as a pandas DataFrame of the caller's own."""
+        frame: pd.DataFrame = self.arrow().to_pandas()
+        return frame
+
+    def replace_frame(self, change: Callable[[DataFrame], DataFrame]) -> None:
+        """Puts another DataFrame of the same rows in place (a persisted one)."""
+        with self._lock:
+            self._frame = change(self.frame())
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnResult:
+    """A column that can be added to its base table.
+
+    Attributes:
+        column: the name it gets there.
+        base: the table it extends.
+        needs: other columns that must be there first.
+        add: given DataFrames with these needs, and several columns of one sort at once, adds them.
+        sort: columns of one sort are added together.
+        make: what `add` needs to know of this column.
+    """
+
+    column: str
+    base: TableResult
+    needs: tuple[ColumnResult, ...]
+    add: Callable[[DataFrame, list[ColumnResult]], DataFrame]
+    sort: str
+    make: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """A fitted Spark ML model, or a transformer."""
+
+    model: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ValueResult:
+    """A plain value, in the form in which it is stored."""
+
+    value: Any
+
+
+NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
+
+
+def collect(frame: DataFrame) -> pa.Table:
+    """A DataFrame's rows in this process; vectors unwrapped, so that no form needs Spark's classes."""
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import functions as F
+
+    vectors = {field.name for field in frame.schema.fields if isinstance(field.dataType, VectorUDT)}
+    if vectors:
+        from pyspark.ml.functions import vector_to_array
+
+        frame = frame.select(
+            *(vector_to_array(F.col(_quoted(c))).alias(c) if c in vectors else F.col(_quoted(c)) for c in frame.columns)
+        )
+    return frame.toArrow()
+
+
+def nullable(frame: DataFrame) -> DataFrame:
+    """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
+    what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run."""
+    from pyspark.sql.types import StructType
+
+    relaxed = StructType.fromJson(_nullable_json(json.loads(frame.schema.json())))
+    if relaxed == frame.schema:
+        return frame
+    return frame.union(frame.sparkSession.createDataFrame([], relaxed))
+
+
+def _nullable_json(schema: Any) -> Any:
+    """A Spark schema's JSON with every field, element and value nullable."""
+    flags = {"nullable", "containsNull", "valueContainsNull"}
+    if isinstance(schema, dict):
+        if schema.get("type") == "udt":
+            return schema
+        return {
+            key: value if key == "metadata" else True if key in flags else _nullable_json(value)
+            for key, value in schema.items()
+        }
+    return [_nullable_json(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _quoted(column: str) -> str:
+    return "`" + column.replace("`", "``") + "`"
+
+
+def plain(value: object, node: str) -> Any:
+    """A value as it will be stored and read back: JSON's types, numbers of numpy as Python's.
+
+    Raises:
+        ResultTypeError: the value has no such form.
+
+    >>> plain({"a": (1, 2.5)}, "m")
+    {'a': [1, 2.5]}
+    """
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case Mapping():
+            return {key if isinstance(key, str) else str(plain(key, node)): plain(v, node) for key, v in value.items()}
+        case list() | tuple():
+            return [plain(item, node) for item in value]
+    if type(value).__module__.split(".")[0] == "numpy":
+        return plain(value.tolist(), node)  # type: ignore[attr-defined]  # numpy scalars and arrays alike
+    raise ResultTypeError(
+        f"{node!r} returned a {type(value).__module__}.{type(value).__qualname__}, which is not a plain value",
+        remedy="return numbers, text, lists and dicts of them, or annotate the table that it returns "
+        "(-> DataFrame, pd.DataFrame or pa.Table)",
+    )
+

@@ -1,0 +1,76 @@
+"""How two signatures of a node differ, field by field, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from helix_spark.signature.parts import Group, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs between two versions of a node.
+
+    Attributes:
+        group, label: which field.
+        before, after: short texts; None where there is none to show, or the field is not there.
+        sort: changed, added or removed.
+    """
+
+    group: Group
+    label: str
+    before: str | None
+    after: str | None
+    sort: str
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> print(Change(Group.PARAMETER, "regParam", "0.1", "0.01", "changed"))
+        parameter `regParam` 0.1 -> 0.01
+        >>> print(Change(Group.CODE, "helpers.clean", None, None, "changed"))
+        code of `helpers.clean` changed
+        >>> print(Change(Group.INPUT, "rows", None, None, "changed"))
+        input `rows` changed
+        """
+        noun = {Group.CODE: "code of ", Group.VALUE: "value "}.get(self.group, f"{self.group.value} ")
+        if self.sort == "changed" and (self.before, self.after) != (None, None):
+            return f"{noun}`{self.label}` {_short(self.before)} -> {_short(self.after)}"
+        return f"{noun}`{self.label}` {self.sort}"
+
+
+def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
+    """The fields that differ. Fields are matched by group and label; repeated labels in order."""
+    old, new = _indexed(before), _indexed(after)
+    found = [
+        Change(part.group, part.label, old[key].shown, part.shown, "changed")
+        for key, part in new.items() if key in old and old[key].digest != part.digest
+    ]
+    found += [Change(part.group, part.label, None, part.shown, "added") for key, part in new.items() if key not in old]
+    found += [Change(part.group, part.label, part.shown, None, "removed") for key, part in old.items() if key not in new]
+    return tuple(found)
+
+
+def parts_to_json(parts: Iterable[Part]) -> str:
+    """JSON text of parts, for a record."""
+    return json.dumps([[part.group, part.label, part.digest, part.shown] for part in parts])
+
+
+def parts_from_json(text: str) -> tuple[Part, ...]:
+    """Parts from a record. The inverse of `parts_to_json`."""
+    return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))
+
+
+def _indexed(parts: Sequence[Part]) -> dict[tuple[Group, str, int], Part]:
+    seen: dict[tuple[Group, str], int] = {}
+    index: dict[tuple[Group, str, int], Part] = {}
+    for part in parts:
+        count = seen[part.group, part.label] = seen.get((part.group, part.label), 0) + 1
+        index[part.group, part.label, count] = part
+    return index
+
+
+def _short(text: str | None) -> str:
+    return "?" if text is None else text

@@ -1,0 +1,43 @@
+"""What surrounds a workflow and changes its results: versions, and Spark's settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+
+from helix_spark.signature.parts import Group, Part, digest
+
+
+@lru_cache(maxsize=64)
+def package_version(name: str, fields: int | None = None) -> str:
+    """Version of an installed distribution, cut to its first `fields` numbers; "absent" if it is not installed.
+
+    >>> package_version("no-such-package")
+    'absent'
+    """
+    try:
+        full = version(name)
+    except PackageNotFoundError:
+        return "absent"
+    return full if fields is None else ".".join(full.split(".")[:fields])
+
+
+def package_part(name: str, fields: int | None = None) -> Part:
+    """The part that stands for an installed distribution."""
+    found = package_version(name, fields)
+    return Part(Group.PACKAGE, name, digest(name, found), found)
+
+
+def python_part() -> Part:
+    """Python by major.minor: the normal form of code depends on it, and so may results."""
+    found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Part(Group.PACKAGE, "python", digest("python", found), found)
+
+
+def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    """One part a Spark setting that changes results."""
+    return tuple(
+        Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
+    )

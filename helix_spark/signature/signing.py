@@ -1,0 +1,181 @@
+"""Signs a graph: each node gets the signature of its operator, everything the operator reaches, and its inputs.
+
+Two steps, for two costs: `describe` looks at code, parameters and data once; `resolve` chains signatures through the
+graph, and is repeated when some are found to stand for earlier, equivalent ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.signature.canonical import value_part
+from helix_spark.signature.code import trace
+from helix_spark.signature.environment import package_part, python_part, setting_parts
+from helix_spark.signature.parts import Group, Part, digest, signature_of
+from helix_spark.signature.data_version import SourceVersion, version_of
+from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Read, Stage
+from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
+
+_FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
+_PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What one node is, apart from its inputs.
+
+    Attributes:
+        parts: of its operator, code and environment, in canonical order.
+        warnings: what could not be followed.
+        random: why its result may differ each time it is computed; empty if nothing says so.
+        version: of a source's data.
+    """
+
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    version: SourceVersion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One node's signatures.
+
+    Attributes:
+        declared: from code, parameters and inputs alone.
+        signature: the one its result goes by: `declared`, or that of an equivalent earlier program, or one of this
+            run alone where the result may differ each time.
+        parts: with the inputs' parts at the end.
+        random: names of the nodes that make its result differ each time, itself included.
+    """
+
+    declared: str
+    signature: str
+    parts: tuple[Part, ...]
+    random: tuple[str, ...] = ()
+
+
+def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
+    """What each node is.
+
+    Args:
+        settings: Spark settings that change results.
+
+    Raises:
+        SignatureError: a node depends on something that cannot be identified.
+        SourceError: a source is missing, empty or of unknown version.
+    """
+    surroundings = (python_part(), package_part("pyspark", 2), *setting_parts(settings))
+    return {node.name: _describe(node, surroundings) for node in dag.nodes}
+
+
+def resolve(
+    dag: Dag, described: Mapping[str, Description], *, run: str,
+    equivalent: Mapping[str, str], known_random: Mapping[str, str],
+) -> dict[str, Signed]:
+    """Chains signatures from sources to outputs.
+
+    Args:
+        run: an id no other run has; salts what may differ each time.
+        equivalent: declared signature -> the signature it stands for. For a node whose random result was fixed by the
+            author it leads to the stored result.
+        known_random: declared signature -> why a run found its result to differ each time.
+    """
+    signed: dict[str, Signed] = {}
+    for node in dag.nodes:
+        own = described[node.name]
+        inputs = tuple(Part(Group.INPUT, name, signed[name].signature) for name in node.inputs)
+        parts = own.parts + inputs
+        declared = signature_of(parts)
+        differs = bool(own.random) or declared in known_random
+        blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
+        if differs and not node.wishes.fixed:
+            blamed = (*blamed, node.name)
+        if differs and declared not in equivalent:
+            signature = digest(declared, run)
+        else:
+            signature = equivalent.get(declared, declared)
+        signed[node.name] = Signed(declared, signature, parts, blamed)
+    return signed
+
+
+def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
+    operator = node.operator
+    kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
+    match operator:
+        case Read():
+            return _describe_read(node, operator, (kind, *surroundings))
+        case Function():
+            return _describe_function(node, operator, (kind, *_around(operator, surroundings)))
+        case _:
+            return _describe_ready_made(node, (kind, *surroundings))
+
+
+def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Python alone, where a function sees no Spark; and the packages whose objects it is handed."""
+    used = {*operator.forms, operator.returns}
+    packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
+    around = surroundings[:1] if used <= _PLAIN_FORMS else surroundings
+    return (*around, *(package_part(name) for name in packages))
+
+
+def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
+    forms = digest("forms", *operator.forms, operator.returns)
+    shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
+    traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
+    kept = tuple(part for part in traced.parts if part.label not in node.wishes.exclude)
+    return Description((*parts, shape, *kept), traced.warnings, traced.random)
+
+
+def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Description:
+    source = operator.source
+    version = version_of(source, where=node.where)
+    data = Part(Group.SOURCE, node.name, version.digest, version.shown)
+    match source:
+        case FileSource(format=format, schema=schema, options=options):
+            read = (
+                _parameter(node, "format", format), _parameter(node, "schema", schema),
+                *(_parameter(node, name, value) for name, value in options),
+            )
+            return Description((*parts, data, *read), version=version)
+        case ReaderSource(read=function):
+            traced = trace(function, node=node.name, where=node.where)
+            return Description((*parts, data, *traced.parts), traced.warnings, traced.random, version)
+        case DeltaSource() | MemorySource():
+            return Description((*parts, data), version=version)
+
+
+def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
+    random: list[str] = []
+    warnings: list[str] = []
+    for entry in fields(node.operator):
+        value = getattr(node.operator, entry.name)
+        if isinstance(value, Stage):
+            traced = trace(value.make, node=node.name, where=node.where)
+            parts += traced.parts + tuple(_parameter(node, name, given) for name, given in value.parameters)
+            random += traced.random + _unseeded(node, value)
+            warnings += traced.warnings
+        else:
+            parts += (_parameter(node, entry.name, value),)
+    kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
+    return Description(kept, tuple(warnings), tuple(random))
+
+
+def _parameter(node: Node, label: str, value: object) -> Part:
+    return value_part(Group.PARAMETER, label, value, node=node.name, where=node.where)
+
+
+def _unseeded(node: Node, stage: Stage) -> tuple[str, ...]:
+    """Spark ML's default seed is Python's `hash` of the class name, which differs from process to process."""
+    bases = getattr(stage.make, "__mro__", ())
+    takes_seed = any(base.__name__ == "HasSeed" for base in bases)
+    if takes_seed and not any(name == "seed" for name, _ in stage.parameters):
+        return (f"{stage.make.__name__} of `{node.name}` has no seed (give it seed=...)",)
+    return ()
+
+
+def fits_an_estimator(node: Node) -> bool:
+    """Whether the node holds a Spark ML stage, whose seed can only be looked at when it is built."""
+    return isinstance(node.operator, FitStage | ApplyStage)

@@ -1,0 +1,116 @@
+"""Which stored results are live: their records in, their ends in. Touches no folder of data.
+
+An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
+one live attempt: publishing is conditional on nobody having published in between, so the first record wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from helix_spark.catalog.journal import ATTEMPTS, LONGEST_PAUSE, Journal, OutrunError, text_literal
+from helix_spark.catalog.layout import checked_id, checked_signature
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.upkeep import maintain
+from helix_spark.errors import CatalogError
+
+_ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
+
+
+class ArtifactLedger:
+    """The journal of artifacts.
+
+    Args:
+        folder: of the Delta table.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder, ArtifactRecord, pruned_by=("workflow", "iteration"))
+
+    def live(self) -> dict[str, ArtifactRecord]:
+        """All live artifacts by signature."""
+        return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED}"))
+
+    def live_of(self, signature: str) -> ArtifactRecord | None:
+        """The live artifact of one signature."""
+        return self._live_of(checked_signature(signature))
+
+    def last_of(self, signature: str) -> ArtifactRecord | None:
+        """The newest record of a signature, whatever its event: says why a result is no longer stored."""
+        sql = f"""SELECT * FROM journal WHERE signature = '{checked_signature(signature)}'
+                  ORDER BY sequence DESC, event = 'published', attempt LIMIT 1"""
+        return next(iter(self._journal.query(sql)), None)
+
+    def ended(self) -> dict[str, ArtifactRecord]:
+        """The ends of all attempts that were evicted or quarantined, by attempt."""
+        return {record.attempt: record for record in self._journal.query(
+            "SELECT * FROM journal WHERE event <> 'published'"
+        )}
+
+    def publish(self, record: ArtifactRecord) -> ArtifactRecord:
+        """Append `record`, unless its signature is live already; return the record that is live then.
+
+        Raises CatalogError for a record that cannot be published, or whose attempt was ended before.
+        """
+        _check_publishable(record)
+        for attempt in range(ATTEMPTS):
+            seen = self._journal.version()
+            live = self._live_of(record.signature)
+            if live is not None:
+                return live
+            if self._journal.columns(f"SELECT attempt FROM journal WHERE attempt = '{record.attempt}'").get("attempt"):
+                raise CatalogError(
+                    f"the attempt {record.attempt} to store node {record.node!r} was ended before it was published",
+                    remedy="begin a new attempt",
+                )
+            try:
+                self._journal.append([record], seen=seen)
+            except OutrunError:
+                time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+                continue
+            return record
+        raise CatalogError(f"node {record.node!r} could not be published: others publish all the time")
+
+    def end(
+        self, signature: str, event: Literal["evicted", "quarantined"], why: str, *, attempt: str | None = None
+    ) -> ArtifactRecord | None:
+        """Append the end of the live attempt of `signature`, and return what was live; None if nothing was.
+
+        With `attempt`, only if that is the live one: who read a damaged table must not end its replacement.
+        """
+        live = self.live_of(signature)
+        if live is None or (attempt is not None and live.attempt != attempt):
+            return None
+        self._journal.append([dataclasses.replace(live, event=event, why=why, at=time.time())])
+        return live
+
+    def maintain(self) -> None:
+        maintain(self._journal)
+
+    def _live_of(self, signature: str) -> ArtifactRecord | None:
+        records = self._journal.query(
+            f"SELECT * FROM journal WHERE signature = {text_literal(signature)} AND NOT {_ENDED}"
+        )
+        return _by_signature(records).get(signature)
+
+
+def _by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
+    # Two live attempts of a signature cannot be published where commits exclude each other, as on a local disk; where
+    # they do not, the smaller id wins, so that all processes agree.
+    return {record.signature: record for record in sorted(records, key=lambda record: record.attempt, reverse=True)}
+
+
+def _check_publishable(record: ArtifactRecord) -> None:
+    checked_signature(record.signature)
+    checked_id(record.attempt)
+    if record.event != "published":
+        raise CatalogError(f"a record of event {record.event!r} is not published", remedy="use evict or quarantine")
+    if record.bytes < 0:
+        raise CatalogError(f"node {record.node!r} cannot take {record.bytes} bytes")
+    if (record.kind == "value") != (record.value is not None):
+        raise CatalogError(f"node {record.node!r} is a {record.kind}: a value has its JSON text, nothing else has")

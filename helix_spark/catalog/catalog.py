@@ -1,0 +1,279 @@
+"""The catalog of one root folder: the journals and the folders of data, kept in agreement. Decides nothing.
+
+The order of steps carries the safety. To store: data first, under a path of its own, then one record. To remove: the
+record's end first, then the data. Whoever stops in between leaves bytes that nothing refers to, which `gc` finds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from helix_spark.catalog import attempts as folders
+from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.history import History
+from helix_spark.catalog.layout import Layout, found, locate
+from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.results import KnownResults, ResultLedger
+from helix_spark.catalog.table_check import CheckedTable, check_table
+from helix_spark.catalog.table_reading import read_arrow
+from helix_spark.catalog.table_writing import TableStats, write_arrow
+from helix_spark.catalog.view import CatalogView
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GRACE_SECONDS = 24 * 3600.0
+"""An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Data that no live record refers to.
+
+    Attributes:
+        attempt: whose it is; its `path` is the folder.
+        bytes: physical.
+        why: in words: no record, evicted, quarantined.
+    """
+
+    attempt: Attempt
+    bytes: int
+    why: str
+
+
+class Catalog:
+    """A catalog. Make one with `Catalog.open`; it may be used from several threads and processes at once."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._artifacts = ArtifactLedger(layout.records / "artifacts")
+        self._history = History(layout.records)
+        self._results = ResultLedger(layout.records / "results")
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str], *, create: bool) -> Catalog:
+        """The catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
+
+        Raises:
+            CatalogError: `root` holds something else, is of a newer layout, does not exist (without `create`) or
+                could not be written (with `create`).
+        """
+        return cls(locate(root, create=create))
+
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
+    # What is known -------------------------------------------------------------------------------------------------
+
+    def snapshot(self, workflow: str) -> CatalogView:
+        """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records."""
+        live = self._artifacts.live()
+        stored = list(folders.stored_attempts(self._layout))
+        there = {attempt.attempt for attempt in stored}
+        missing = tuple(r for r in live.values() if r.kind != "value" and r.attempt not in there)
+        lost = {record.signature for record in missing}
+        last = self._history.last_ended(workflow)
+        return CatalogView(
+            workflow,
+            MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
+            missing,
+            last,
+            self._history.nodes_of(last) if last else (),
+            self._history.next_number(workflow),
+            self._bytes_from_records(live.values(), stored),
+        )
+
+    def results(
+        self, declared: Collection[str], lowered: Collection[str] = (), signatures: Collection[str] = ()
+    ) -> KnownResults:
+        """What declared signatures and lowered plans stand for, and what signatures cost; see `KnownResults`."""
+        return self._results.known(declared, lowered, signatures)
+
+    def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
+        """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""
+        return self._results.last_measured(workflow, names)
+
+    def artifact(self, signature: str) -> ArtifactRecord | None:
+        """The live artifact of a signature."""
+        return self._artifacts.live_of(signature)
+
+    def last_event(self, signature: str) -> ArtifactRecord | None:
+        """The newest record of a signature's artifacts: tells when and why something is no longer stored."""
+        return self._artifacts.last_of(signature)
+
+    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
+        """Iterations of one workflow or of all, newest first."""
+        return self._history.iterations(workflow, limit)
+
+    def nodes(self, run: str) -> tuple[NodeRecord, ...]:
+        """What happened to each node of an iteration, in the order given to `append_iteration`."""
+        return self._history.nodes(run)
+
+    def declared(self, workflow: str, limit: int) -> dict[int, dict[str, str]]:
+        """The declared signature of each node in the last `limit` iterations: number to name to signature."""
+        return self._history.declared(workflow, limit)
+
+    def workflows(self) -> tuple[str, ...]:
+        return self._history.workflows()
+
+    # What ran ------------------------------------------------------------------------------------------------------
+
+    def start_iteration(self, record: IterationRecord) -> IterationRecord:
+        """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
+        found(self._layout)
+        return self._history.start(record)
+
+    def append_iteration(
+        self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
+    ) -> None:
+        """Record an iteration, usually its end, with its nodes and what was learnt of results."""
+        found(self._layout)
+        self._results.append(results)
+        self._history.append(record, nodes)
+
+    def append_results(self, results: Sequence[ResultRecord]) -> None:
+        """Record what is known of results apart from an iteration."""
+        found(self._layout)
+        self._results.append(results)
+
+    # What is stored ------------------------------------------------------------------------------------------------
+
+    def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
+        """A fresh, private place to store a result. Nobody sees it until it is published."""
+        found(self._layout)
+        return folders.new_attempt(self._layout, signature, kind)
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
+        live = self._artifacts.live_of(attempt.signature)
+        if live is not None and live.attempt == attempt.attempt:
+            raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
+        folders.delete(self._layout, attempt)
+
+    def publish(self, record: ArtifactRecord) -> ArtifactRecord:
+        """Make a written result exist, and return the record that counts.
+
+        The first record of a signature wins: if there is a live one already, that is returned and the folder of
+        `record` is deleted.
+
+        Raises CatalogError if the folder of `record` is not there or the record cannot be written.
+        """
+        found(self._layout)
+        path = self.path_of(record)
+        if path is not None and not path.is_dir():
+            raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
+        live = self._artifacts.publish(record)
+        if live.attempt != record.attempt:
+            folders.delete(self._layout, _attempt_of(record, path))
+        return live
+
+    def evict(self, signature: str, why: str) -> ArtifactRecord | None:
+        """End the live artifact of a signature, then delete its data. Returns what it was; None if nothing was live.
+
+        Raises CatalogError if the end cannot be recorded (nothing happened), or if the data cannot be deleted (it is
+        not used any more; `gc` tries again).
+        """
+        return self._end(signature, "evicted", why, None)
+
+    def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
+        """The same for a damaged artifact. With `attempt`, only if that is still the live one."""
+        return self._end(signature, "quarantined", why, attempt)
+
+    def path_of(self, record: ArtifactRecord) -> Path | None:
+        """The folder of an artifact; None for a value."""
+        if record.kind == "value":
+            return None
+        return self._layout.attempt(record.kind, record.signature, record.attempt)
+
+    def check_table(self, record: ArtifactRecord) -> CheckedTable:
+        """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
+        return check_table(self._table_path(record), record)
+
+    def read_arrow(self, record: ArtifactRecord, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a stored table without a JVM; see `table_reading.read_arrow`."""
+        return read_arrow(self._table_path(record), record, columns)
+
+    def write_arrow(self, attempt: Attempt, table: pa.Table) -> TableStats:
+        """Write a table without a JVM; see `table_writing.write_arrow`. Publish it afterwards."""
+        if attempt.kind != "table" or attempt.path is None:
+            raise CatalogError(f"an attempt to store a {attempt.kind} holds no table")
+        return write_arrow(attempt.path, table, attempt=attempt.attempt)
+
+    # What it takes -------------------------------------------------------------------------------------------------
+
+    def bytes_used(self, *, exact: bool = False) -> int:
+        """Physical bytes of the catalog: live artifacts, records and leftovers.
+
+        Live artifacts count with the bytes of their records, which is quick; with `exact` everything is looked at.
+        """
+        if exact:
+            return physical_bytes(self._layout.root)
+        stored = list(folders.stored_attempts(self._layout))
+        return self._bytes_from_records(self._artifacts.live().values(), stored)
+
+    def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
+        """What `gc` would delete: ended artifacts at once, attempts without a record when untouched for the grace.
+
+        A grace shorter than a write takes deletes what another process is writing.
+        """
+        # Folders are listed before records are read: what is published in between is seen as live.
+        stored = list(folders.stored_attempts(self._layout))
+        live = {record.attempt for record in self._artifacts.live().values()}
+        ended = self._artifacts.ended()
+        leftovers = []
+        for attempt in stored:
+            if attempt.attempt in live or attempt.path is None:
+                continue
+            if end := ended.get(attempt.attempt):
+                why = f"{end.event}: {end.why}" if end.why else end.event
+            elif (age := folders.seconds_untouched(attempt.path)) >= grace_seconds:
+                why = f"never published, untouched for {age:,.0f} s"
+            else:
+                continue
+            leftovers.append(Leftover(attempt, physical_bytes(attempt.path), why))
+        return tuple(leftovers)
+
+    def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
+        """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
+        leftovers = self.orphans(grace_seconds)
+        if not dry_run:
+            for leftover in leftovers:
+                folders.delete(self._layout, leftover.attempt)
+        return leftovers
+
+    def maintain(self) -> None:
+        """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background."""
+        self._history.maintain()
+        self._results.maintain()
+        self._artifacts.maintain()
+
+    def _end(
+        self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None
+    ) -> ArtifactRecord | None:
+        ended = self._artifacts.end(signature, event, why, attempt=attempt)
+        if ended is not None:
+            folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
+        return ended
+
+    def _table_path(self, record: ArtifactRecord) -> Path:
+        path = self.path_of(record)
+        if record.kind != "table" or path is None:
+            raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
+        return path
+
+    def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
+        ids = {record.attempt for record in live}
+        leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in ids)
+        return sum(record.bytes for record in live) + physical_bytes(self._layout.records) + leftovers
+
+
+def _attempt_of(record: ArtifactRecord, path: Path | None) -> Attempt:
+    return Attempt(record.signature, record.attempt, record.kind, path)

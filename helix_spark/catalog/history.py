@@ -1,0 +1,118 @@
+"""The journals of iterations and of their nodes: what ran, newest first."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from helix_spark.catalog.journal import ATTEMPTS, LONGEST_PAUSE, Journal, OutrunError, text_literal
+from helix_spark.catalog.layout import checked_id
+from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.catalog.upkeep import maintain
+from helix_spark.errors import CatalogError
+
+_WEIGHT: Mapping[Status, int] = {"running": 0, "interrupted": 1, "failed": 2, "done": 3}
+"""Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
+process concluded from its silence."""
+
+
+class History:
+    """Iterations and nodes.
+
+    Args:
+        records: the folder of all journals.
+    """
+
+    def __init__(self, records: Path) -> None:
+        self._iterations = Journal(records / "iterations", IterationRecord, pruned_by=("workflow", "number"))
+        self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"))
+
+    def start(self, record: IterationRecord) -> IterationRecord:
+        """Append the start of an iteration under the next free number of its workflow, and return it with that.
+
+        No two iterations of a workflow get one number, whoever starts them.
+        """
+        checked_id(record.run)
+        for attempt in range(ATTEMPTS):
+            seen = self._iterations.version()
+            numbered = dataclasses.replace(record, number=self.next_number(record.workflow), status="running")
+            try:
+                self._iterations.append([numbered], seen=seen)
+            except OutrunError:
+                time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+                continue
+            return numbered
+        raise CatalogError(f"an iteration of {record.workflow!r} could not start: others start all the time")
+
+    def append(self, record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
+        """Append an iteration and its nodes; nodes first, so that an iteration that has ended has them all."""
+        checked_id(record.run)
+        if nodes:
+            self._nodes.append(nodes)
+        self._iterations.append([record])
+
+    def next_number(self, workflow: str) -> int:
+        """One more than the greatest number of the workflow; 1 for the first."""
+        sql = f"SELECT max(number) AS number FROM journal WHERE workflow = {text_literal(workflow)}"
+        (greatest,) = self._iterations.columns(sql).get("number", [None])
+        return (greatest or 0) + 1
+
+    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
+        """Iterations, newest first: by number within a workflow, by the order of their records across workflows."""
+        if limit is not None and limit <= 0:
+            return ()
+        # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
+        page = "" if limit is None else f"LIMIT {3 * limit}"
+        where, order = ("", "sequence DESC, number DESC, run") if workflow is None else (
+            f"WHERE workflow = {text_literal(workflow)}", "number DESC, run, sequence DESC"
+        )
+        rows = self._iterations.query(f"SELECT * FROM journal {where} ORDER BY {order} {page}")
+        return tuple(_heaviest(rows).values())[:limit]
+
+    def last_ended(self, workflow: str) -> IterationRecord | None:
+        """The ended iteration of the greatest number; of equal numbers, that of the smaller run id."""
+        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND status <> 'running'
+                  ORDER BY number DESC, run LIMIT 3"""
+        return next(iter(_heaviest(self._iterations.query(sql)).values()), None)
+
+    def nodes(self, run: str) -> tuple[NodeRecord, ...]:
+        """The nodes of an iteration, in the order they were appended."""
+        return tuple(self._nodes.query(f"SELECT * FROM journal WHERE run = '{checked_id(run)}' ORDER BY place"))
+
+    def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+        """The same, quicker: workflow and number tell which files to read."""
+        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
+                  AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
+        return tuple(self._nodes.query(sql))
+
+    def declared(self, workflow: str, limit: int) -> dict[int, dict[str, str]]:
+        """What each node's declared signature was, by iteration number (the last `limit`, oldest first) and name."""
+        after = self.next_number(workflow) - 1 - limit
+        columns = self._nodes.columns(
+            f"""SELECT iteration, name, declared FROM journal
+                WHERE workflow = {text_literal(workflow)} AND iteration > {after:d}"""
+        )
+        found: dict[int, dict[str, str]] = {}
+        for number, name, declared in zip(*columns.values(), strict=True):
+            found.setdefault(number, {})[name] = declared
+        return dict(sorted(found.items()))
+
+    def workflows(self) -> tuple[str, ...]:
+        """The names of all workflows, sorted."""
+        return tuple(sorted(self._iterations.columns("SELECT DISTINCT workflow FROM journal").get("workflow", ())))
+
+    def maintain(self) -> None:
+        maintain(self._iterations)
+        maintain(self._nodes)
+
+
+def _heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
+    """One row a run, in the order in which runs first appear."""
+    found: dict[str, IterationRecord] = {}
+    for row in rows:
+        if row.run not in found or _WEIGHT[row.status] > _WEIGHT[found[row.run].status]:
+            found[row.run] = row
+    return found

@@ -1,0 +1,277 @@
+"""One Delta table of records: rows are appended and read, never changed. No JVM, and no knowledge of what rows mean.
+
+An append is one Delta commit, put in place by a link that fails where the version exists already, so of several
+processes none loses a row. Reading sees whole commits. What the table holds is decided by its log alone, except that
+a log which lost its end looks like an older table: therefore `HEAD` beside it remembers the newest version that was
+committed, and a log behind it is an error.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+from helix_spark.catalog.layout import replace_text
+from helix_spark.catalog.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+ATTEMPTS = 30
+"""Tries of one append under contention. With four writers none needed more than a handful."""
+
+LONGEST_PAUSE = 0.25
+"""Seconds between two tries at most."""
+
+_SETTINGS = {
+    # A log entry is needed until the next checkpoint plus the time a writer takes to commit on an older version.
+    "delta.logRetentionDuration": "interval 1 hours",
+    # Replaced files are remembered for longer than `upkeep.GRACE_HOURS`, so that none is forgotten before removal.
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
+
+
+class OutrunError(Exception):
+    """A conditional append found that the table has moved on; look again and decide anew."""
+
+
+class Journal(Generic[Row]):
+    """The rows of one frozen dataclass in one Delta table.
+
+    Safe to use from several threads; the table is made by the first append.
+
+    Args:
+        folder: of the table; ``FOLDER.head`` beside it is the journal's as well.
+        row_type: the dataclass.
+        pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
+            skips files.
+    """
+
+    def __init__(self, folder: Path, row_type: type[Row], *, pruned_by: Sequence[str]) -> None:
+        self.folder, self.row_type = folder, row_type
+        self._pruned_by = (SEQUENCE, *pruned_by)
+        self._head_file = folder.with_name(f"{folder.name}.head")
+        self._lock = threading.RLock()
+        self._table: DeltaTable | None = None
+        self._checked = -1
+
+    def version(self) -> int:
+        """The newest version there is; -1 before the first append. Raises CatalogError for a damaged log."""
+        with self._lock:
+            table = self._refreshed()
+            return table.version() if table else -1
+
+    def append(self, rows: Sequence[Row], *, seen: int | None = None) -> int:
+        """Append all rows in one commit, and return its version.
+
+        Args:
+            rows: at least one.
+            seen: commit only if this is still the newest version (see `version`).
+
+        Raises:
+            OutrunError: somebody committed after `seen`; nothing was appended.
+            CatalogError: the table is damaged or cannot be written.
+        """
+        from deltalake import CommitProperties, PostCommitHookProperties, WriterProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        with self._lock, self._explained("written"):
+            for attempt in range(ATTEMPTS):
+                table = self._refreshed() or self._made()
+                if seen is not None and table.version() != max(seen, 0):
+                    raise OutrunError
+                try:
+                    write_deltalake(
+                        table,
+                        to_table(rows, self.row_type, table.version() + 1),
+                        mode="append",
+                        schema_mode="merge" if self._has_other_columns(table) else None,
+                        writer_properties=WriterProperties(compression="ZSTD"),
+                        # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
+                        commit_properties=CommitProperties(max_commit_retries=0),
+                        # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
+                        post_commithook_properties=PostCommitHookProperties(
+                            create_checkpoint=False, cleanup_expired_logs=False
+                        ),
+                    )
+                except CommitFailedError:
+                    # Outrun by another commit.
+                    self._table = None
+                    time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+                    continue
+                self._advance_head(table.version())
+                self._checked = table.version()
+                return table.version()
+        raise CatalogError(
+            f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
+            remedy="run fewer workflows on this catalog at once, then try again",
+        )
+
+    def query(self, sql: str) -> list[Row]:
+        """The rows that a query gives. In `sql` the table is called ``journal``.
+
+        Raises CatalogError for damaged records.
+        """
+        return from_columns(self.columns(sql), self.row_type)
+
+    def columns(self, sql: str) -> dict[str, list[Any]]:
+        """The columns that a query gives; none before the first append."""
+        with self._lock, self._explained("read"):
+            table = self._refreshed()
+            if table is None:
+                return {}
+            try:
+                return _run(table, sql)
+            except FileNotFoundError:
+                # A compaction elsewhere replaced files, and its grace ended, between refreshing and reading.
+                self._table = None
+                table = self._refreshed()
+                return _run(table, sql) if table else {}
+
+    def advance(self, version: int) -> None:
+        """Remember that `version` was committed, by whoever did it."""
+        with self._lock, self._explained("written"):
+            self._advance_head(version)
+
+    def _refreshed(self) -> DeltaTable | None:
+        # The head is read first: read later, it could name a commit that came after the table was read.
+        from deltalake.exceptions import DeltaError
+
+        head = self._head()
+        if self._table is not None:
+            try:
+                self._table.update_incremental()
+            except DeltaError:
+                # The entries that lead from our version to the newest were cleaned up; the checkpoint has them.
+                self._table = None
+        if self._table is None:
+            self._table = self._opened(head)
+        if self._table is not None:
+            self._check_log(self._table.version(), head)
+        return self._table
+
+    def _opened(self, head: int) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        log = self.folder / "_delta_log"
+        if head < 0 and not log.exists():
+            return None
+        try:
+            return DeltaTable(str(self.folder))
+        except TableNotFoundError as error:
+            if head < 0:
+                # Being made by another process, which will have it whole in a moment.
+                return None
+            raise self._damaged(f"its log {log} is gone") from error
+
+    def _made(self) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {**_SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
+        for _ in range(ATTEMPTS):
+            try:
+                self._table = DeltaTable.create(
+                    str(self.folder), table_schema(self.row_type), mode="ignore", configuration=settings
+                )
+            except CommitFailedError:
+                time.sleep(random.uniform(0, LONGEST_PAUSE))
+                continue
+            return self._table
+        raise CatalogError(f"the records {self.folder} could not be made: others write there all the time")
+
+    def _has_other_columns(self, table: DeltaTable) -> bool:
+        # Written by an older or a newer version; a column that readers must understand comes with a new layout.
+        return {field.name for field in table.schema().fields} != {SEQUENCE, PLACE, *columns_of(self.row_type)}
+
+    def _check_log(self, version: int, head: int) -> None:
+        if version < head:
+            raise self._damaged(f"its log ends at version {version}, but version {head} was committed")
+        for each in range(max(self._checked + 1, self._checkpoint() + 1), version + 1):
+            entry = self.folder / "_delta_log" / f"{each:020}.json"
+            # Delta reads an empty entry as a commit that did nothing.
+            if entry.exists() and entry.stat().st_size == 0:
+                raise self._damaged(f"its log entry {entry.name} is empty")
+        self._checked = version
+
+    def _checkpoint(self) -> int:
+        import json
+
+        pointer = self.folder / "_delta_log" / "_last_checkpoint"
+        try:
+            return int(json.loads(pointer.read_text(encoding="utf-8"))["version"])
+        except (OSError, ValueError, KeyError):
+            # Only a starting point: without it, all entries are looked at.
+            return -1
+
+    def _head(self) -> int:
+        try:
+            return int(self._head_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return -1
+        except ValueError as error:
+            raise self._damaged(f"{self._head_file.name} holds no version") from error
+
+    def _advance_head(self, version: int) -> None:
+        # Two writers may step over each other and leave the lower number: too low a head hides a loss, it never
+        # reports a false one.
+        if version > self._head():
+            replace_text(self._head_file, f"{version}\n")
+
+    def _damaged(self, what: str) -> CatalogError:
+        return CatalogError(
+            f"the records {self.folder} are damaged: {what}",
+            remedy=f"restore the folder {self.folder.parent} from a copy (all of it, or what is stored and what is "
+            "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
+        )
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            self._table = None
+            first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+            what = f"the records {self.folder} cannot be {done}: {first_line}"
+            raise CatalogError(what, exists=_free_space(self.folder)) from error
+
+
+def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
+    from deltalake import QueryBuilder
+    from deltalake.exceptions import DeltaError
+
+    try:
+        result = QueryBuilder().register("journal", table).execute(sql).read_all()
+    except Exception as error:
+        # The stream's errors are bare `Exception`s with a text; any subclass but DeltaError is not one of them.
+        if type(error) is not Exception:
+            raise
+        text = str(error)
+        raise (FileNotFoundError if "not found" in text else DeltaError)(text) from error
+    return {name: list(result.column(name).to_pylist()) for name in result.column_names}
+
+
+def _free_space(folder: Path) -> str:
+    while not folder.exists():
+        folder = folder.parent
+    return f"free on that disk: {shutil.disk_usage(folder).free:,} bytes"
+
+
+def text_literal(value: str) -> str:
+    """A text as it stands in a query.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"

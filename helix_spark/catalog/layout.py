@@ -1,0 +1,188 @@
+"""Where things are in a catalog's folder, and whether a folder is a catalog. Reads and writes the marker, no records.
+
+This is the only place that joins paths, so a catalog elsewhere than on a local disk has one file to change.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_spark.catalog.records import LAYOUT, ArtifactKind
+from helix_spark.errors import CatalogError
+
+MARKER = "helix.json"
+_FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def checked_signature(text: str) -> str:
+    """`text`, if it is 64 lower-case hex characters; nothing else may become part of a path or a query.
+
+    >>> checked_signature("../etc")
+    Traceback (most recent call last):
+    ...
+    helix_spark.errors.CatalogError: '../etc' is not a signature (64 hex characters)
+    """
+    if not _SIGNATURE.fullmatch(text):
+        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
+    return text
+
+
+def checked_id(text: str) -> str:
+    """`text`, if it is 32 lower-case hex characters, as attempts and runs have."""
+    if not _ID.fullmatch(text):
+        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
+    return text
+
+
+def is_signature(text: str) -> bool:
+    return _SIGNATURE.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one catalog."""
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        return self.root / MARKER
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    def attempts(self, kind: ArtifactKind) -> Path:
+        """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``."""
+        if kind not in _FOLDERS:
+            raise CatalogError(f"a {kind} has no folder: it lives in its record")
+        return self.root / _FOLDERS[kind]
+
+    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Path:
+        """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
+        return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
+
+    @property
+    def kinds_with_folders(self) -> tuple[ArtifactKind, ...]:
+        return tuple(_FOLDERS)
+
+
+def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
+    """The layout at `root`, after all checks that can be made without writing.
+
+    Raises:
+        CatalogError: `root` is another kind of place, holds something else, is of a newer layout, does not exist
+            (and `create` is false) or could not be written (and `create` is true).
+    """
+    if "://" in os.fspath(root):
+        raise CatalogError(f"the catalog {os.fspath(root)!r} is not a local folder", remedy="give a folder's path")
+    layout = Layout(Path(root).absolute())
+    if layout.marker.exists():
+        _check_marker(layout)
+    elif layout.root.exists():
+        _check_free(layout, create=create)
+    elif not create:
+        raise CatalogError(
+            f"there is no catalog at {layout.root}", remedy="name the folder of an earlier run, or run a workflow first"
+        )
+    if create:
+        _check_writable(layout)
+    return layout
+
+
+def found(layout: Layout) -> Layout:
+    """Make the catalog, unless it exists: its folder and its marker.
+
+    Safe for several processes at once: all write the same marker, and each writes it whole.
+    """
+    if layout.marker.exists():
+        return layout
+    marker = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+        replace_text(layout.marker, json.dumps(marker) + "\n")
+    except OSError as error:
+        raise CatalogError(f"the catalog {layout.root} cannot be made: {error.strerror}") from error
+    return layout
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("helix_spark")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a checkout"
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all: a reader sees the old text or the new. Raises OSError."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _check_marker(layout: Layout) -> None:
+    remedy = f"restore {MARKER} from a copy, or name another folder"
+    try:
+        marker = json.loads(layout.marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"the marker {layout.marker} cannot be read: {error}", remedy=remedy) from error
+    version = marker.get("layout") if isinstance(marker, dict) else None
+    if not isinstance(version, int):
+        raise CatalogError(f"the marker {layout.marker} names no layout", remedy=remedy)
+    if version > LAYOUT:
+        raise CatalogError(
+            f"the catalog {layout.root} has layout {version}; this version of helix_spark reads up to {LAYOUT}",
+            exists=f"made by {marker.get('created_by', 'an unknown version')}",
+            remedy="upgrade helix_spark, or name another folder",
+        )
+
+
+def _check_free(layout: Layout, *, create: bool) -> None:
+    if not layout.root.is_dir():
+        raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
+    try:
+        # Another process may be half-way through `replace_text` of the marker.
+        names = sorted(p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}."))
+    except OSError as error:
+        raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise CatalogError(
+            f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
+            exists=f"it holds: {shown}",
+            remedy="name a new or empty folder, or the folder of an earlier run",
+        )
+    if not create:
+        raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
+
+
+def _check_writable(layout: Layout) -> None:
+    place = layout.root
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise CatalogError(f"the catalog {layout.root} cannot be made: {place} is a file", remedy="name another folder")
+    places = [place, *(p for p in (layout.records, *map(layout.attempts, layout.kinds_with_folders)) if p.exists())]
+    for each in places:
+        if not os.access(each, os.W_OK | os.X_OK):
+            raise CatalogError(
+                f"the catalog {layout.root} cannot be written: no permission to write in {each}",
+                remedy="change the permission, or name another folder; plan, log and explain work without writing",
+            )

@@ -1,0 +1,132 @@
+"""What is known of signatures, stored or not: which stand for which, what they cost, which vary.
+
+Which record counts, where there are several:
+
+- a declared signature stands for what its *newest* record says;
+- of a signature's costs and sizes, each is that of the newest record which has it;
+- a signature is random if *any* record says so: a doubt once raised stays;
+- for a lowered plan, all signatures that were ever computed with it, the *oldest* (the original) first.
+
+Newest is by `SEQUENCE`, never by a clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from helix_spark.catalog.journal import Journal, text_literal
+from helix_spark.catalog.layout import checked_signature
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.upkeep import maintain
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResults:
+    """What the records say of some signatures and plans.
+
+    Attributes:
+        standing: declared signature to the signature it stands for.
+        lowered: digest of a lowered plan to the signatures computed with it, the original first.
+        measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
+    """
+
+    standing: Mapping[str, str]
+    lowered: Mapping[str, tuple[str, ...]]
+    measured: Mapping[str, ResultRecord]
+
+
+def merged(records: Sequence[ResultRecord]) -> ResultRecord:
+    """One record from those of one signature, oldest first.
+
+    >>> a = ResultRecord("d", "s", "w", "n", "value", 1, compute_seconds=2.0, random="calls rand")
+    >>> b = ResultRecord("d", "s", "w", "n", "value", 2, load_seconds=0.1)
+    >>> both = merged([a, b])
+    >>> both.compute_seconds, both.load_seconds, both.random, both.iteration
+    (2.0, 0.1, 'calls rand', 2)
+    """
+    known: dict[str, Any] = {
+        name: next((value for record in reversed(records) if (value := getattr(record, name)) is not None), None)
+        for name in ("compute_seconds", "load_seconds", "bytes", "rows", "lowered")
+    }
+    random = next((record.random for record in reversed(records) if record.random), "")
+    return dataclasses.replace(records[-1], random=random, **known)
+
+
+def resolve(
+    records: Iterable[ResultRecord], *, declared: Collection[str], lowered: Collection[str]
+) -> KnownResults:
+    """Read records, oldest first, by the rules above. Only what was asked for is in `standing` and `lowered`."""
+    standing: dict[str, str] = {}
+    plans: dict[str, dict[str, None]] = {}
+    of_signature: dict[str, list[ResultRecord]] = {}
+    for record in records:
+        if record.declared in declared:
+            standing[record.declared] = record.signature
+        if record.lowered is not None and record.lowered in lowered:
+            plans.setdefault(record.lowered, {})[record.signature] = None
+        of_signature.setdefault(record.signature, []).append(record)
+    return KnownResults(
+        MappingProxyType(standing),
+        MappingProxyType({digest: tuple(signatures) for digest, signatures in plans.items()}),
+        MappingProxyType({signature: merged(found) for signature, found in of_signature.items()}),
+    )
+
+
+class ResultLedger:
+    """The journal of results.
+
+    Args:
+        folder: of the Delta table.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"))
+
+    def append(self, records: Sequence[ResultRecord]) -> None:
+        for record in records:
+            checked_signature(record.declared)
+            checked_signature(record.signature)
+        if records:
+            self._journal.append(records)
+
+    def known(
+        self, declared: Collection[str], lowered: Collection[str], signatures: Collection[str]
+    ) -> KnownResults:
+        """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
+        parts = []
+        if declared:
+            parts.append(f"signature IN (SELECT signature FROM journal WHERE declared IN ({_listed(declared)}))")
+        if lowered:
+            parts.append(f"signature IN (SELECT signature FROM journal WHERE lowered IN ({_listed(lowered)}))")
+        if signatures:
+            parts.append(f"signature IN ({_listed(signatures)})")
+        rows = self._journal.query(
+            f"SELECT * FROM journal WHERE {' OR '.join(parts)} ORDER BY sequence, place, signature, declared"
+        ) if parts else []
+        return resolve(rows, declared=frozenset(declared), lowered=frozenset(lowered))
+
+    def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
+        """The newest record with measured compute seconds of each node of a workflow, by name."""
+        if not names:
+            return {}
+        listed = ", ".join(text_literal(name) for name in sorted(names))
+        rows = self._journal.query(
+            f"""SELECT * FROM (
+                  SELECT *, row_number() OVER (PARTITION BY node ORDER BY sequence DESC, place DESC) AS age
+                  FROM journal
+                  WHERE workflow = {text_literal(workflow)} AND node IN ({listed}) AND compute_seconds IS NOT NULL
+                ) WHERE age = 1"""
+        )
+        return {row.node: row for row in rows}
+
+    def maintain(self) -> None:
+        maintain(self._journal)
+
+
+def _listed(digests: Iterable[str]) -> str:
+    return ", ".join(f"'{checked_signature(digest)}'" for digest in sorted(set(digests)))

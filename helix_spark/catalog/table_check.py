@@ -1,0 +1,132 @@
+"""Whether a stored table is still the one that was recorded. Reads its Delta log and looks at its files; no JVM.
+
+A stored table has one commit, version 0, and never gets another: that makes its log one small file, and any other log
+a sign of damage. What pages hold is verified when they are read (`table_reading`), with the checksums in them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import same_types
+from helix_spark.errors import CatalogError
+
+_PART = re.compile(r"part-(\d+)-")
+
+
+class DamagedArtifactError(CatalogError):
+    """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
+
+
+def damaged(folder: Path, what: str) -> DamagedArtifactError:
+    """The error to raise about the table in `folder`."""
+    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTable:
+    """A table whose log and files agree with its record.
+
+    Attributes:
+        files: paths of its parquet files in the order of their partitions.
+        schema: Spark schema as JSON.
+        rows: how many the log says there are; None if it does not say.
+    """
+
+    files: tuple[Path, ...]
+    schema: str
+    rows: int | None
+
+
+def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
+    """Check the log of the table in `folder`, and its files' sizes, against the record: version, number of files, rows,
+    schema (names and types) and attempt.
+
+    Raises DamagedArtifactError for anything that does not match.
+    """
+    adds, metadata, attempt = _commit(folder)
+    if attempt is not None and attempt != record.attempt:
+        raise damaged(folder, f"it was written for attempt {attempt}, not for {record.attempt}")
+    if record.version not in (None, 0):
+        raise damaged(folder, f"version {record.version} is recorded; a stored table has version 0 only")
+    if record.files is not None and len(adds) != record.files:
+        raise damaged(folder, f"its log has {len(adds)} files, its record {record.files}")
+    schema = str(metadata["schemaString"])
+    if record.schema is not None and not _same_types(schema, record.schema):
+        raise damaged(folder, "its columns are not the recorded ones")
+    rows = _rows(adds)
+    if None not in (rows, record.rows) and rows != record.rows:
+        raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
+    files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
+    return CheckedTable(tuple(files), record.schema or schema, rows)
+
+
+def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
+    """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
+    log = folder / "_delta_log"
+    first = log / f"{0:020}.json"
+    try:
+        others = sorted(path.name for path in log.glob("*.json") if path != first)
+        lines = first.read_text(encoding="utf-8").splitlines()
+        actions = [json.loads(line) for line in lines if line]
+    except (OSError, ValueError) as error:
+        raise damaged(folder, f"its log cannot be read: {error}") from error
+    if others:
+        raise damaged(folder, f"something else wrote to it: its log has {others[0]}")
+    try:
+        found = {kind: [action[kind] for action in actions if kind in action]
+                 for kind in ("add", "remove", "metaData", "commitInfo")}
+        (metadata,) = found["metaData"]
+        moved = metadata.get("configuration", {}).get("delta.columnMapping.mode", "none") != "none"
+        if moved or metadata["partitionColumns"] or found["remove"] or any(
+            add.get("deletionVector") for add in found["add"]
+        ):
+            raise damaged(folder, "it has partitions, mapped columns or deleted rows, which no stored table has")
+        noted = (found["commitInfo"] or [{}])[0].get("userMetadata")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(folder, f"its log is not that of a table: {error}") from error
+    return found["add"], metadata, noted if isinstance(noted, str) else None
+
+
+def _checked_file(folder: Path, add: Mapping[str, Any]) -> Path:
+    try:
+        name, size = unquote(add["path"]), int(add["size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, f"its log names a file without {error}") from error
+    if Path(name).name != name:
+        raise damaged(folder, f"its log names the file {name!r}, which is not in its folder")
+    path = folder / name
+    try:
+        actual = path.lstat().st_size
+    except OSError as error:
+        raise damaged(folder, f"its file {name} is gone") from error
+    if actual != size:
+        raise damaged(folder, f"its file {name} has {actual} bytes, not {size}")
+    return path
+
+
+def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
+    try:
+        return sum(int(json.loads(add["stats"])["numRecords"]) for add in adds)
+    except (KeyError, TypeError, ValueError):
+        # Statistics are optional in Delta; the files' footers are counted when they are read.
+        return None
+
+
+def _same_types(one: str, other: str) -> bool:
+    try:
+        return same_types(one, other)
+    except ValueError:
+        return False
+
+
+def _partition(path: Path) -> tuple[int, str]:
+    part = _PART.match(path.name)
+    return (int(part[1]) if part else -1, path.name)

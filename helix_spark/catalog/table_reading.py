@@ -1,0 +1,112 @@
+"""Stored tables as Arrow tables, read without a JVM and equal to what Spark would hand over.
+
+The checksum of every page is verified. pyarrow is used file by file, because its datasets import pandas (0.3 s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
+from helix_spark.catalog.table_check import check_table, damaged
+from helix_spark.catalog.vectors import to_lists
+from helix_spark.errors import ColumnNotFoundError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
+    """Read a stored table: all columns, or those of `names` in that order.
+
+    The types are those of Spark's `toArrow()`; vectors are lists of doubles. Rows are in the order of the partitions.
+
+    Raises:
+        DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
+        NeedsSparkError: a wanted column is of a type that only Spark can read.
+        ColumnNotFoundError: a name that no column has.
+    """
+    import pyarrow as pa
+
+    table = check_table(folder, record)
+    try:
+        known = {column.name: column for column in columns(table.schema)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, f"its schema cannot be read: {error}") from error
+    wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
+    try:
+        parts, rows = _read_files(table.files, [column.name for column in wanted])
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(folder, f"a file cannot be read: {error}") from error
+    if record.rows is not None and rows != record.rows:
+        raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
+    try:
+        arrays = [_as_declared(parts, column, rows) for column in wanted]
+    except pa.ArrowException as error:
+        raise damaged(folder, f"its values do not fit its columns: {error}") from error
+    except _TypeMismatchError as error:
+        raise damaged(folder, str(error)) from error
+    return pa.Table.from_arrays(arrays, names=[column.name for column in wanted])
+
+
+class _TypeMismatchError(Exception):
+    """The files hold another type than the schema says."""
+
+
+def _wanted(name: str, known: dict[str, Column], folder: Path) -> Column:
+    if name not in known:
+        raise ColumnNotFoundError(f"the stored table {folder} has no column {name!r}", exists=nearest(name, known))
+    if known[name].unreadable:
+        raise NeedsSparkError(f"column {name!r} can only be read by Spark: it holds {known[name].unreadable}")
+    return known[name]
+
+
+def _read_files(files: Sequence[Path], names: Sequence[str]) -> tuple[list[pa.Table], int]:
+    import pyarrow.parquet as pq
+
+    parts, rows = [], 0
+    for path in files:
+        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+            rows += file.metadata.num_rows
+            # Spark leaves columns of type void out of its files.
+            present = set(file.schema_arrow.names)
+            parts.append(file.read([name for name in names if name in present]))
+    return parts, rows
+
+
+def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    if pa.types.is_null(column.stored):
+        return pa.chunked_array([pa.nulls(rows)])
+    chunks = []
+    for part in parts:
+        if column.name not in part.column_names:
+            raise _TypeMismatchError(f"its files have no column {column.name!r}")
+        array = part.column(column.name)
+        if not _is_form_of(array.type, column.stored):
+            raise _TypeMismatchError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
+        chunks += array.cast(column.stored).chunks
+    if column.is_vector:
+        return pa.chunked_array([to_lists(chunk) for chunk in chunks], pa.list_(pa.field("element", pa.float64())))
+    return pa.chunked_array(chunks, column.stored)
+
+
+def _is_form_of(actual: pa.DataType, declared: pa.DataType) -> bool:
+    """Whether `actual` is how parquet gives back `declared`: times may have another unit, list items another name."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(actual) and pa.types.is_timestamp(declared):
+        return actual.tz in (None, "UTC")
+    if pa.types.is_list(actual) and pa.types.is_list(declared):
+        return _is_form_of(actual.value_type, declared.value_type)
+    if pa.types.is_map(actual) and pa.types.is_map(declared):
+        return _is_form_of(actual.key_type, declared.key_type) and _is_form_of(actual.item_type, declared.item_type)
+    if pa.types.is_struct(actual) and pa.types.is_struct(declared):
+        return [field.name for field in actual] == [field.name for field in declared] and all(
+            _is_form_of(a.type, b.type) for a, b in zip(actual, declared, strict=True)
+        )
+    return bool(actual == declared)

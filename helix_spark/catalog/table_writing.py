@@ -1,0 +1,122 @@
+"""Arrow tables as stored tables, written without a JVM: one Delta commit, one file, a checksum for every page."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.attempts import physical_bytes
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INVALID_IN_NAMES = " ,;{}()\n\t="
+"""Delta's rule for column names without column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
+
+
+class NotStorableError(CatalogError):
+    """The table has a column that Delta cannot hold unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """What was written: the fields of an `ArtifactRecord` that describe a table; bytes are physical."""
+
+    version: int
+    files: int
+    rows: int
+    bytes: int
+    schema: str
+    write_seconds: float
+
+
+def write_arrow(folder: Path, table: pa.Table, *, attempt: str) -> TableStats:
+    """Write a table as a Delta table of one commit and one file into `folder`, which must not exist.
+
+    What is read back equals `storable(table)`. The commit names the attempt, so that another table in its place is
+    noticed.
+
+    Raises:
+        NotStorableError: see `storable`.
+        CatalogError: the folder exists or cannot be written; what was written so far stays for `abandon`.
+    """
+    import pyarrow.parquet as pq
+    from deltalake import CommitProperties, Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.transaction import AddAction, create_table_with_add_actions
+
+    begun = time.perf_counter()
+    table = storable(table)
+    try:
+        # deltalake's own Schema says what Delta makes of the types, in the JSON that Spark uses too.
+        schema = Schema.from_arrow(table.schema)
+        folder.mkdir(parents=True)
+        file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        add = AddAction(
+            file.name, file.stat().st_size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": len(table)})
+        )
+        create_table_with_add_actions(
+            str(folder), schema, [add], mode="error",
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": attempt}),
+        )
+    except (OSError, DeltaError) as error:
+        raise CatalogError(f"the table {folder} cannot be written: {error}") from error
+    return TableStats(
+        0, 1, len(table), physical_bytes(folder), schema.to_json(), time.perf_counter() - begun
+    )
+
+
+def storable(table: pa.Table) -> pa.Table:
+    """`table` with the types it has after it was stored and read: nanoseconds become microseconds, dictionaries their
+    values, unsigned integers the next larger signed ones, time zones UTC.
+
+    Raises NotStorableError for types and names that Delta does not have, or values that would change.
+    """
+    import pyarrow as pa
+
+    names = table.column_names
+    if not names or len({name.lower() for name in names}) < len(names):
+        raise NotStorableError("a stored table needs columns, with names that differ in more than upper and lower case")
+    for name in names:
+        if not name or any(character in _INVALID_IN_NAMES for character in name):
+            raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
+    fields = [pa.field(field.name, _storable_type(field.type, field.name)) for field in table.schema]
+    try:
+        return table.replace_schema_metadata(None).cast(pa.schema(fields))
+    except (pa.ArrowException, ValueError) as error:
+        raise NotStorableError(f"a column cannot be stored without changing it: {error}") from error
+
+
+def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(given):
+        return _storable_type(given.value_type, name)
+    if types.is_timestamp(given):
+        return pa.timestamp("us", tz="UTC" if given.tz else None)
+    if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
+        return pa.list_(pa.field("element", _storable_type(given.value_type, name)))
+    if types.is_struct(given):
+        return pa.struct([pa.field(field.name, _storable_type(field.type, name)) for field in given])
+    if types.is_map(given):
+        return pa.map_(_storable_type(given.key_type, name), _storable_type(given.item_type, name))
+    if types.is_decimal128(given) or types.is_boolean(given) or (types.is_floating(given) and given.bit_width > 16):
+        return given
+    if types.is_signed_integer(given):
+        return given
+    widened = {
+        pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64(),
+        pa.float16(): pa.float32(), pa.date32(): pa.date32(), pa.date64(): pa.date32(),
+        pa.string(): pa.string(), pa.large_string(): pa.string(), pa.string_view(): pa.string(),
+        pa.binary(): pa.binary(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
+    }
+    if given not in widened:
+        raise NotStorableError(f"Delta has no type for column {name!r}: {given}", remedy="convert the column")
+    return widened[given]

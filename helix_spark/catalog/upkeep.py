@@ -1,0 +1,92 @@
+"""Keeps a journal quick to read: few files, a short log, nothing left behind. Never needed for a right answer.
+
+Every append leaves one small file and one log entry; each costs a reader about a millisecond. Compaction works in
+tiers, as log-structured merge trees do (O'Neil et al., Acta Informatica 33(4), 1996), so that a row is rewritten
+twice and not once per append: small files become middle ones, middle ones become large ones, which stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.rows import Row
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+FILES_PER_TIER = 5
+"""Files a tier may have before it is merged: at most twice as many small files in a table, half of it on average."""
+
+TIERS = (512 * 1024, 8 * 1024 * 1024)
+"""Bytes that a merged file has at most. A file of more than half of that has left its tier: merging never fills a file
+to the brim, so waiting for full ones would merge the same rows again and again."""
+
+GRACE_HOURS = 1
+"""Replaced files stay for readers that still follow an older version; a read of records takes well under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upkept:
+    """What was done: files merged away, files deleted."""
+
+    merged: int
+    deleted: int
+
+
+def maintain(journal: Journal[Row]) -> Upkept:
+    """Merge small files, checkpoint, and remove what has been replaced for longer than the grace.
+
+    Safe beside readers and writers of any process. Raises CatalogError if the table is damaged or cannot be written.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    if journal.version() < 0:
+        return Upkept(0, 0)
+    try:
+        # A table object of our own: the journal's must not wait for a compaction.
+        table = DeltaTable(str(journal.folder))
+        merged = _merge(table)
+        if not merged:
+            return Upkept(0, 0)
+        deleted = _delete_replaced(table)
+        table.create_checkpoint()
+        table.cleanup_metadata()
+    except CommitFailedError:
+        # Another process is doing the same; one is enough.
+        return Upkept(0, 0)
+    except (DeltaError, OSError) as error:
+        raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
+    journal.advance(table.version())
+    return Upkept(merged, deleted)
+
+
+def _merge(table: DeltaTable) -> int:
+    from deltalake import PostCommitHookProperties, WriterProperties
+
+    sizes = table.get_add_actions().column("size_bytes").to_pylist()
+    small = sum(size <= TIERS[0] // 2 for size in sizes)
+    middle = sum(TIERS[0] // 2 < size <= TIERS[1] // 2 for size in sizes)
+    if max(small, middle) <= FILES_PER_TIER:
+        return 0
+    limit = TIERS[1] if middle >= FILES_PER_TIER else TIERS[0]
+    metrics = table.optimize.compact(
+        target_size=limit,
+        max_concurrent_tasks=1,
+        writer_properties=WriterProperties(compression="ZSTD"),
+        post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
+    )
+    return int(metrics["numFilesRemoved"])
+
+
+def _delete_replaced(table: DeltaTable) -> int:
+    # `full` also finds files whose commit failed; those younger than the grace may be on their way to a commit.
+    vacuum = partial(table.vacuum, retention_hours=GRACE_HOURS, enforce_retention_duration=False, full=True)
+    stale = vacuum(dry_run=True)
+    if stale:
+        vacuum(dry_run=False)
+    return len(stale)

@@ -1,0 +1,36 @@
+"""What a run needs to know of a catalog to plan, read once: frozen data, no access to the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogView:
+    """A catalog as one workflow sees it before it runs.
+
+    Attributes:
+        workflow: its name.
+        artifacts: all live artifacts that are there, of all workflows, by signature.
+        missing: live artifacts whose folder is gone: to be quarantined, never planned with.
+        last: the newest iteration of the workflow that has ended, however it ended; None before the first.
+        nodes: its nodes.
+        next_iteration: the number that a run would get now.
+        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers.
+    """
+
+    workflow: str
+    artifacts: Mapping[str, ArtifactRecord]
+    missing: tuple[ArtifactRecord, ...]
+    last: IterationRecord | None
+    nodes: tuple[NodeRecord, ...]
+    next_iteration: int
+    bytes_used: int
+
+    @property
+    def artifact_bytes(self) -> int:
+        """Physical bytes of the live artifacts."""
+        return sum(record.bytes for record in self.artifacts.values())

@@ -1,0 +1,319 @@
+"""What a catalog promises, whatever it is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from helix_spark.catalog.attempts import physical_bytes
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.layout import MARKER
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.errors import CatalogError
+from helix_spark.signature.parts import digest
+
+A, B, C = (digest(letter) for letter in "abc")
+RUN = "0" * 32
+
+
+def record(catalog: Catalog, signature: str, node: str = "rows", size: int = 7) -> ArtifactRecord:
+    """A written, not yet published table of `size` bytes (not a real one)."""
+    attempt = catalog.begin_attempt(signature, "table")
+    assert attempt.path is not None
+    attempt.path.mkdir(parents=True)
+    (attempt.path / "part").write_bytes(b"x" * size)
+    return ArtifactRecord(signature, attempt.attempt, "table", "published", "census", node, 1, 0.0, bytes=size)
+
+
+def iteration(number: int, status: str = "done", workflow: str = "census", run: str | None = None) -> IterationRecord:
+    run = run or digest(workflow, str(number))[:32]
+    return IterationRecord(run, workflow, number, status, 0.0)  # type: ignore[arg-type]  # parametrised by tests
+
+
+def node(of: IterationRecord, name: str, declared: str = A) -> NodeRecord:
+    return NodeRecord(of.run, of.workflow, of.number, name, "extractor", ("rows", "data"), "compute", "new", declared,
+                      declared, "[]", seconds=0.5, stored=True)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "catalog", create=True)
+
+
+class TestOpening:
+    def test_planning_on_a_fresh_folder_writes_nothing(self, tmp_path: Path) -> None:
+        catalog = Catalog.open(tmp_path / "new" / "catalog", create=True)
+        view = catalog.snapshot("census")
+        assert (dict(view.artifacts), view.last, view.nodes, view.next_iteration, view.bytes_used) == ({}, None, (), 1, 0)
+        assert catalog.results([A], [B], [C]).standing == {}
+        assert catalog.measured("census", ["rows"]) == {}
+        assert catalog.iterations() == () and catalog.workflows() == () and catalog.nodes(RUN) == ()
+        assert catalog.orphans() == () and catalog.bytes_used() == catalog.bytes_used(exact=True) == 0
+        catalog.maintain()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_first_write_makes_it(self, catalog: Catalog) -> None:
+        catalog.append_iteration(iteration(1))
+        assert json.loads((catalog.root / MARKER).read_text())["layout"] == 1
+        assert Catalog.open(catalog.root, create=False).workflows() == ("census",)
+
+    def test_an_empty_folder_becomes_a_catalog(self, tmp_path: Path) -> None:
+        Catalog.open(tmp_path, create=True).append_iteration(iteration(1))
+        assert (tmp_path / MARKER).exists()
+
+    @pytest.mark.parametrize("create", [True, False])
+    def test_a_folder_with_other_things_is_refused(self, tmp_path: Path, create: bool) -> None:
+        (tmp_path / "thesis.tex").write_text("")
+        with pytest.raises(CatalogError, match="is not a catalog") as caught:
+            Catalog.open(tmp_path, create=create)
+        assert "thesis.tex" in str(caught.value)
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+    @pytest.mark.parametrize("create", [True, False])
+    @pytest.mark.parametrize(("marker", "text"), [
+        ('{"layout": 2, "created_by": "helix_spark 9.1"}', "helix_spark 9.1"), ("{", "cannot be read"),
+        ('{"layout": "x"}', "names no layout"), ("[]", "names no layout"),
+    ])
+    def test_a_marker_it_does_not_understand_is_refused(
+        self, tmp_path: Path, create: bool, marker: str, text: str
+    ) -> None:
+        (tmp_path / MARKER).write_text(marker)
+        with pytest.raises(CatalogError) as caught:
+            Catalog.open(tmp_path, create=create)
+        assert text in str(caught.value)
+
+    def test_reading_needs_a_catalog(self, tmp_path: Path) -> None:
+        with pytest.raises(CatalogError, match="no catalog"):
+            Catalog.open(tmp_path / "none", create=False)
+        with pytest.raises(CatalogError, match="is empty"):
+            Catalog.open(tmp_path, create=False)
+
+    def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        for root in (tmp_path / "file", tmp_path / "file" / "below"):
+            with pytest.raises(CatalogError, match="is a file"):
+                Catalog.open(root, create=True)
+        with pytest.raises(CatalogError, match="not a local folder"):
+            Catalog.open("s3://bucket/catalog", create=True)
+
+    def test_what_cannot_be_written_is_found_out_at_once_and_can_be_read(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog.append_iteration(iteration(1))
+        monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+        with pytest.raises(CatalogError, match="cannot be written"):
+            Catalog.open(catalog.root, create=True)
+        with pytest.raises(CatalogError, match="cannot be written"):
+            Catalog.open(catalog.root.parent / "other", create=True)
+        assert Catalog.open(catalog.root, create=False).snapshot("census").next_iteration == 2
+
+
+class TestIterations:
+    def test_the_end_counts_over_the_start(self, catalog: Catalog) -> None:
+        started = catalog.start_iteration(iteration(0))
+        assert (started.number, started.status) == (1, "running")
+        view = catalog.snapshot("census")
+        assert (view.last, view.next_iteration) == (None, 2)
+        ended = dataclasses.replace(started, status="done", seconds=1.5, outputs='{"accuracy": 0.85}')
+        nodes = tuple(node(ended, name) for name in ("rows", "income", "age"))
+        catalog.append_iteration(ended, nodes)
+        view = catalog.snapshot("census")
+        assert (view.last, view.nodes) == (ended, nodes)
+        assert catalog.iterations("census") == (ended,)
+        assert catalog.nodes(ended.run) == nodes
+
+    def test_what_a_run_says_of_itself_counts_over_what_others_conclude(self, catalog: Catalog) -> None:
+        for status in ("running", "done", "interrupted"):
+            catalog.append_iteration(iteration(1, status))
+        assert [found.status for found in catalog.iterations()] == ["done"]
+
+    def test_numbers_are_given_per_workflow(self, catalog: Catalog) -> None:
+        first, second, other = (
+            catalog.start_iteration(iteration(0, workflow=name, run=digest(str(i))[:32]))
+            for i, name in enumerate(["census", "census", "it's"])
+        )
+        assert (first.number, second.number, other.number) == (1, 2, 1)
+        assert catalog.workflows() == ("census", "it's")
+        assert [found.workflow for found in catalog.iterations("it's")] == ["it's"]
+
+    def test_newest_first_and_limited(self, catalog: Catalog) -> None:
+        for number in (1, 2, 3):
+            catalog.append_iteration(iteration(number, "running"))
+            catalog.append_iteration(iteration(number))
+            catalog.append_iteration(iteration(number, workflow="other"))
+        assert [found.number for found in catalog.iterations("census")] == [3, 2, 1]
+        assert [found.number for found in catalog.iterations("census", limit=2)] == [3, 2]
+        assert [(found.workflow, found.number) for found in catalog.iterations(limit=3)] == [
+            ("other", 3), ("census", 3), ("other", 2)
+        ]
+        assert catalog.iterations(limit=0) == ()
+
+    def test_history_of_declared_signatures(self, catalog: Catalog) -> None:
+        for number, declared in enumerate((A, B, C), 1):
+            one = iteration(number)
+            catalog.append_iteration(one, [node(one, "rows", declared), node(one, "age")])
+        assert catalog.declared("census", 2) == {2: {"rows": B, "age": A}, 3: {"rows": C, "age": A}}
+        assert catalog.declared("none", 2) == {}
+
+    def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:
+        for run in ("' OR 1=1 --", "../x", "A" * 32):
+            with pytest.raises(CatalogError, match="not the id"):
+                catalog.nodes(run)
+
+
+class TestResults:
+    def test_equivalents_costs_and_doubts(self, catalog: Catalog) -> None:
+        plan = digest("plan")
+        first = ResultRecord(A, A, "census", "rows", "scanner", 1, compute_seconds=2.0, lowered=plan)
+        later = ResultRecord(A, A, "census", "rows", "scanner", 2, load_seconds=0.1, random="calls rand")
+        again = ResultRecord(B, B, "census", "rows", "scanner", 2, compute_seconds=3.0, lowered=plan)
+        found_equal = ResultRecord(B, A, "census", "rows", "scanner", 3)
+        for each in (first, later, again, found_equal):
+            catalog.append_results([each])
+        known = catalog.results([A, B, C], [plan])
+        assert known.standing == {A: A, B: A}
+        assert known.lowered == {plan: (A, B)}
+        assert (known.measured[A].compute_seconds, known.measured[A].load_seconds) == (2.0, 0.1)
+        assert known.measured[A].random == "calls rand"
+        assert catalog.results([B]).measured[A].compute_seconds == 2.0
+        assert catalog.results([], [], [B]).measured[B].compute_seconds == 3.0
+
+    def test_measured_is_the_last_measurement_of_a_name(self, catalog: Catalog) -> None:
+        for signature, seconds in ((A, 1.0), (B, 2.0), (C, None)):
+            catalog.append_results([ResultRecord(signature, signature, "census", "rows", "scanner", 1, seconds)])
+        assert catalog.measured("census", ["rows", "none"])["rows"].signature == B
+        assert catalog.measured("other", ["rows"]) == {}
+
+    def test_a_signature_that_is_none_is_refused(self, catalog: Catalog) -> None:
+        with pytest.raises(CatalogError, match="not a signature"):
+            catalog.results(["'); DROP TABLE journal --"])
+        with pytest.raises(CatalogError, match="not a signature"):
+            catalog.append_results([ResultRecord("x", A, "census", "rows", "scanner", 1)])
+
+
+class TestArtifacts:
+    def test_a_result_exists_when_its_record_does(self, catalog: Catalog) -> None:
+        written = record(catalog, A)
+        assert catalog.artifact(A) is None
+        assert catalog.publish(written) == written
+        assert catalog.artifact(A) == written
+        assert dict(catalog.snapshot("other").artifacts) == {A: written}
+        assert catalog.publish(written) == written and catalog.path_of(written).is_dir()  # type: ignore[union-attr]
+
+    def test_the_first_record_wins(self, catalog: Catalog) -> None:
+        first, second = record(catalog, A), record(catalog, A)
+        catalog.publish(first)
+        assert catalog.publish(second) == first
+        assert catalog.path_of(first).is_dir() and not catalog.path_of(second).exists()  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("event", ["evicted", "quarantined"])
+    def test_an_ended_artifact_is_gone_and_says_why(self, catalog: Catalog, event: str) -> None:
+        written = catalog.publish(record(catalog, A))
+        end = catalog.evict if event == "evicted" else catalog.quarantine
+        assert end(A, "no room") == written
+        assert catalog.artifact(A) is None
+        assert not (catalog.root / "tables" / A).exists()
+        last = catalog.last_event(A)
+        assert last is not None and (last.event, last.why) == (event, "no room")
+        assert end(A, "again") is None
+        with pytest.raises(CatalogError):
+            catalog.publish(written)
+        again = catalog.publish(record(catalog, A))
+        assert catalog.artifact(A) == again
+
+    def test_a_replacement_is_not_quarantined_for_its_predecessor(self, catalog: Catalog) -> None:
+        old = catalog.publish(record(catalog, A))
+        catalog.evict(A, "")
+        new = catalog.publish(record(catalog, A))
+        assert catalog.quarantine(A, "bad page", attempt=old.attempt) is None
+        assert catalog.artifact(A) == new
+
+    def test_values_live_in_their_records(self, catalog: Catalog) -> None:
+        attempt = catalog.begin_attempt(A, "value")
+        assert attempt.path is None
+        value = ArtifactRecord(A, attempt.attempt, "value", "published", "census", "accuracy", 1, 0.0, value="0.85")
+        assert catalog.publish(value) == value
+        assert catalog.snapshot("census").artifacts[A].value == "0.85"
+        assert catalog.evict(A, "") == value
+
+    def test_what_was_not_written_is_not_published(self, catalog: Catalog) -> None:
+        attempt = catalog.begin_attempt(A, "model")
+        nothing = ArtifactRecord(A, attempt.attempt, "model", "published", "census", "model", 1, 0.0)
+        with pytest.raises(CatalogError, match="is gone"):
+            catalog.publish(nothing)
+
+    def test_a_folder_that_vanished_is_not_planned_with(self, catalog: Catalog) -> None:
+        gone, kept = catalog.publish(record(catalog, A)), catalog.publish(record(catalog, B))
+        (catalog.path_of(gone) / "part").unlink()  # type: ignore[operator]
+        catalog.path_of(gone).rmdir()  # type: ignore[union-attr]
+        view = catalog.snapshot("census")
+        assert (dict(view.artifacts), view.missing) == ({B: kept}, (gone,))
+
+    @pytest.mark.parametrize("signature", ["../../etc", "", "A" * 64, "a" * 63, "a" * 64 + "\n"])
+    def test_only_signatures_become_paths(self, catalog: Catalog, signature: str) -> None:
+        with pytest.raises(CatalogError, match="not a signature"):
+            catalog.begin_attempt(signature, "table")
+        with pytest.raises(CatalogError, match="not a signature"):
+            catalog.evict(signature, "")
+
+    def test_nothing_outside_the_root_is_deleted(self, catalog: Catalog, tmp_path: Path) -> None:
+        written = catalog.publish(record(catalog, A))
+        outside = tmp_path / "outside"
+        (catalog.root / "tables" / A).rename(outside)
+        (catalog.root / "tables" / A).symlink_to(outside)
+        with pytest.raises(CatalogError, match="leads out of the catalog"):
+            catalog.evict(A, "")
+        assert (outside / written.attempt / "part").exists()
+        assert catalog.artifact(A) is None
+
+
+class TestSpace:
+    def test_bytes_count_everything(self, catalog: Catalog) -> None:
+        catalog.publish(record(catalog, A, size=1000))
+        record(catalog, B, size=500)
+        (catalog.root / "tables" / A / ".part.crc").write_bytes(b"12345678")
+        exact = catalog.bytes_used(exact=True)
+        assert exact == physical_bytes(catalog.root) >= 1508 + physical_bytes(catalog.root / "records")
+        # Quick: no marker, and live artifacts as their records say.
+        assert catalog.bytes_used() == exact - 8 - (catalog.root / MARKER).stat().st_size
+        assert catalog.snapshot("census").bytes_used == catalog.bytes_used()
+
+    def test_gc_takes_orphans_after_their_grace_and_ended_ones_at_once(self, catalog: Catalog) -> None:
+        live = catalog.publish(record(catalog, A))
+        orphan = record(catalog, A)
+        ended = catalog.publish(record(catalog, B, size=11))
+        path = catalog.path_of(ended)
+        assert path is not None
+        catalog.evict(B, "no room")
+        path.mkdir(parents=True)
+        (path / "part").write_bytes(b"x" * 11)
+        assert [(each.attempt.signature, each.bytes, each.why) for each in catalog.orphans(3600)] == [
+            (B, 11, "evicted: no room")
+        ]
+        assert len(catalog.gc(dry_run=True, grace_seconds=0)) == 2
+        assert path.exists()
+        catalog.gc(dry_run=False, grace_seconds=0)
+        assert not path.exists() and not catalog.path_of(orphan).exists()  # type: ignore[union-attr]
+        assert catalog.path_of(live).exists()  # type: ignore[union-attr]
+        assert catalog.orphans(0) == ()
+
+    def test_abandon_deletes_what_was_written(self, catalog: Catalog) -> None:
+        attempt = catalog.begin_attempt(A, "model")
+        assert attempt.path is not None
+        attempt.path.mkdir(parents=True)
+        (attempt.path / "half").write_text("x")
+        catalog.abandon(attempt)
+        assert not attempt.path.exists()
+        catalog.abandon(attempt)
+
+    def test_strange_things_in_the_folder_are_left_alone(self, catalog: Catalog) -> None:
+        catalog.publish(record(catalog, A))
+        (catalog.root / "tables" / "notes.txt").write_text("mine")
+        (catalog.root / "tables" / A / "notes").mkdir()
+        catalog.gc(dry_run=False, grace_seconds=0)
+        assert (catalog.root / "tables" / "notes.txt").exists()
+        assert (catalog.root / "tables" / A / "notes").exists()

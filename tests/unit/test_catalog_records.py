@@ -1,0 +1,232 @@
+"""Journals: nothing is lost between processes, damage is noticed, reading stays quick."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from helix_spark.catalog import journal as journal_module
+from helix_spark.catalog import upkeep
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import Journal, OutrunError
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.upkeep import maintain
+from helix_spark.errors import CatalogError
+from helix_spark.signature.parts import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    name: str
+    number: int = 0
+    seconds: float | None = None
+    inputs: tuple[str, ...] = ()
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWithWhy:
+    """`Seen` as a later version may have it."""
+
+    name: str
+    number: int = 0
+    seconds: float | None = None
+    inputs: tuple[str, ...] = ()
+    stored: bool = False
+    why: str = "unknown"
+
+
+def of(folder: Path) -> Journal[Seen]:
+    return Journal(folder / "seen", Seen, pruned_by=("number",))
+
+
+def names(journal: Journal[Seen]) -> list[str]:
+    return [row.name for row in journal.query("SELECT * FROM journal ORDER BY sequence, place")]
+
+
+def entry(folder: Path, version: int) -> Path:
+    return folder / "seen" / "_delta_log" / f"{version:020}.json"
+
+
+class TestRows:
+    def test_rows_come_back_as_they_were(self, tmp_path: Path) -> None:
+        rows = [Seen("it's \"é\" \\ \n", -(2**63), float("inf"), ("a", ""), True), Seen(""), Seen("b", inputs=("x",))]
+        of(tmp_path).append(rows)
+        assert of(tmp_path).query("SELECT * FROM journal ORDER BY place") == rows
+
+    def test_text_that_is_no_text_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(CatalogError, match="not Unicode"):
+            of(tmp_path).append([Seen("\ud800")])
+
+    def test_older_and_newer_versions_share_a_table(self, tmp_path: Path) -> None:
+        of(tmp_path).append([Seen("old")])
+        newer = Journal(tmp_path / "seen", SeenWithWhy, pruned_by=("number",))
+        newer.append([SeenWithWhy("new", why="new")])
+        of(tmp_path).append([Seen("old again")])
+        assert names(of(tmp_path)) == ["old", "new", "old again"]
+        found = newer.query("SELECT * FROM journal ORDER BY sequence")
+        assert [row.why for row in found] == ["unknown", "new", "unknown"]
+
+
+class TestCommits:
+    def test_a_conditional_append_fails_when_outrun(self, tmp_path: Path) -> None:
+        one, other = of(tmp_path), of(tmp_path)
+        seen = one.version()
+        assert seen == -1
+        other.append([Seen("other")])
+        with pytest.raises(OutrunError):
+            one.append([Seen("one")], seen=seen)
+        one.append([Seen("one")], seen=one.version())
+        assert names(other) == ["other", "one"]
+
+    def test_gives_up_when_others_never_stop(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        def outrun(*_: object, **__: object) -> None:
+            raise CommitFailedError("version exists")
+
+        monkeypatch.setattr(deltalake, "write_deltalake", outrun)
+        monkeypatch.setattr(journal_module, "LONGEST_PAUSE", 0.0)
+        with pytest.raises(CatalogError, match="gave up"):
+            of(tmp_path).append([Seen("one")])
+
+    def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
+        script = """
+import sys
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.signature.parts import digest
+root, me = sys.argv[1:]
+catalog = Catalog.open(root, create=True)
+for i in range(30):
+    run = digest(me, str(i))[:32]
+    catalog.start_iteration(IterationRecord(run, "census", 0, "running", 0.0))
+    if i % 10 == 0:
+        mine = catalog.begin_attempt(digest(str(i)), "value")
+        catalog.publish(ArtifactRecord(mine.signature, mine.attempt, "value", "published", me, "n", 1, 0.0, value="1"))
+    if i % 15 == 14:
+        catalog.maintain()
+"""
+        root = tmp_path / "catalog"
+        command = [sys.executable, "-c", script, str(root)]
+        workers = [subprocess.Popen([*command, str(i)]) for i in range(4)]
+        assert [worker.wait() for worker in workers] == [0] * 4
+        catalog = Catalog.open(root, create=False)
+        found = catalog.iterations("census")
+        assert sorted(one.number for one in found) == list(range(1, 121))
+        assert {one.run for one in found} == {digest(str(i), str(j))[:32] for i in range(4) for j in range(30)}
+        published = Journal(root / "records" / "artifacts", IterationRecord, pruned_by=()).columns(
+            "SELECT signature FROM journal"
+        )["signature"]
+        assert sorted(published) == sorted(digest(str(i)) for i in (0, 10, 20))
+
+
+class TestDamage:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for i in range(4):
+            of(tmp_path).append([Seen(str(i))])
+        return tmp_path
+
+    @pytest.mark.parametrize("damage", [
+        lambda folder: entry(folder, 4).unlink(),
+        lambda folder: entry(folder, 4).write_text(""),
+        lambda folder: entry(folder, 3).write_text(""),
+        lambda folder: entry(folder, 4).write_text(entry(folder, 4).read_text()[:50]),
+        lambda folder: entry(folder, 4).write_text("garbage\n"),
+        lambda folder: entry(folder, 2).unlink(),
+        lambda folder: [path.unlink() for path in (folder / "seen" / "_delta_log").iterdir()],
+        lambda folder: [path.unlink() for path in (folder / "seen").glob("*.parquet")],
+        lambda folder: (folder / "seen").rename(folder / "away"),
+        lambda folder: (folder / "seen.head").write_text("x"),
+    ], ids=["last entry gone", "last empty", "earlier empty", "last cut", "last garbage", "middle gone", "log emptied",
+            "files gone", "folder gone", "head garbage"])
+    def test_damage_is_an_error_in_words(self, folder: Path, damage: Callable[[Path], object]) -> None:
+        damage(folder)
+        with pytest.raises(CatalogError) as caught:
+            names(of(folder))
+        assert str(folder / "seen") in caught.value.what
+        assert "\n" not in caught.value.what
+
+    def test_nothing_is_appended_to_a_log_that_lost_its_end(self, folder: Path) -> None:
+        entry(folder, 4).unlink()
+        with pytest.raises(CatalogError, match="ends at version 3, but version 4"):
+            of(folder).append([Seen("new")])
+
+    def test_a_cut_file_is_an_error(self, folder: Path) -> None:
+        file = next((folder / "seen").glob("*.parquet"))
+        file.write_bytes(file.read_bytes()[:100])
+        with pytest.raises(CatalogError):
+            names(of(folder))
+
+
+class TestUpkeep:
+    def test_reading_stays_flat_and_rows_stay(self, tmp_path: Path) -> None:
+        journal = of(tmp_path)
+        for i in range(40):
+            journal.append([Seen(str(i))])
+            maintain(journal)
+            files = len(files_of(tmp_path))
+            assert files <= 2 * upkeep.FILES_PER_TIER + 1
+        assert names(of(tmp_path)) == names(journal) == [str(i) for i in range(40)]
+
+    def test_full_files_are_left_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(upkeep, "TIERS", (6_000, 24_000))
+        journal = of(tmp_path)
+        rewritten = 0
+        for i in range(120):
+            journal.append([Seen(digest(str(i), str(j))) for j in range(10)])
+            rewritten += maintain(journal).merged
+        assert len(journal.query("SELECT * FROM journal")) == 1200
+        # A row is merged a few times, not once for each later append; and files do not pile up.
+        assert rewritten < 3 * 120
+        assert len(files_of(tmp_path)) < 30
+
+    def test_replaced_files_go_after_the_grace_and_a_reader_follows(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upkeep, "GRACE_HOURS", 0)
+        reader = of(tmp_path)
+        for i in range(6):
+            of(tmp_path).append([Seen(str(i))])
+        assert len(names(reader)) == 6
+        assert maintain(of(tmp_path)).deleted == 6
+        assert len(list((tmp_path / "seen").glob("*.parquet"))) == 1
+        assert len(names(reader)) == 6
+
+    def test_an_end_lost_after_upkeep_is_noticed(self, tmp_path: Path) -> None:
+        journal = of(tmp_path)
+        for i in range(6):
+            journal.append([Seen(str(i))])
+        maintain(journal)
+        last = of(tmp_path).append([Seen("last")])
+        entry(tmp_path, last).unlink()
+        with pytest.raises(CatalogError, match="was committed"):
+            names(of(tmp_path))
+
+
+def files_of(folder: Path) -> list[str]:
+    from deltalake import DeltaTable
+
+    return DeltaTable(str(folder / "seen")).file_uris()
+
+
+def test_importing_and_opening_pulls_in_nothing_heavy(tmp_path: Path) -> None:
+    script = """
+import sys
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import IterationRecord
+assert "deltalake" not in sys.modules
+catalog = Catalog.open(sys.argv[1], create=True)
+catalog.append_iteration(IterationRecord("0" * 32, "census", 1, "done", 0.0))
+catalog.snapshot("census")
+print([name for name in ("pyspark", "pandas", "pulp", "mlflow", "pyarrow", "numpy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

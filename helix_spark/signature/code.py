@@ -1,0 +1,99 @@
+"""Code signatures: what a function or value of a workflow depends on, as a flat list of parts.
+
+The normal form of the code and of everything it reaches in the project; libraries count by version. No JVM, no session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+from helix_spark.errors import Location, SignatureError
+from helix_spark.signature.edges import Reference, home_of
+from helix_spark.signature.leaves import shown
+from helix_spark.signature.parts import Part, digest, encode
+from helix_spark.signature.reach import reach
+
+
+@dataclass(frozen=True)
+class CodeTrace:
+    """What a value depends on.
+
+    Attributes:
+        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
+        warnings: routes that could not be followed, in sentences.
+        random: why the result may be another one each time, in sentences; empty if nothing says so.
+    """
+
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """One digest for all parts, 64 hex characters."""
+        return digest(*(encode(part.group, part.digest) for part in self.parts))
+
+
+def trace(
+    value: object,
+    *,
+    node: str,
+    where: Location | None = None,
+    depends_on: Sequence[object] = (),
+    name: str | None = None,
+) -> CodeTrace:
+    """Everything a value depends on.
+
+    Args:
+        value: a function, class, partial, method, callable object, or plain data.
+        node: the node it belongs to, for errors.
+        where: where that node is declared, for errors.
+        depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
+        name: what to call the value where it has no name itself.
+
+    Raises:
+        SignatureError: something it reaches cannot be identified.
+
+    >>> a = trace(lambda rows: rows + 1, node="a")
+    >>> b = trace(lambda r: r + 1, node="b")
+    >>> a.digest == b.digest
+    True
+    >>> a.digest == trace(lambda rows: rows + 2, node="c").digest
+    False
+    """
+    home = home_of(value)
+    label = name or _name(value) or node
+    root = Reference(value, label, "value", label, top=isinstance(value, FunctionType))
+    more = [_root(extra, node, where) for extra in depends_on]
+    reached = reach([root, *more], node=node, where=where, home=home)
+    return CodeTrace(reached.parts, reached.warnings, reached.random)
+
+
+def _name(value: object) -> str:
+    name = str(getattr(value, "__qualname__", "")).rpartition("<locals>.")[2]
+    return "" if name == "<lambda>" else name
+
+
+def _root(value: object, node: str, where: Location | None) -> Reference:
+    if isinstance(value, Path):
+        return Reference(_content(value, node, where), str(value), "file", value.name)
+    label = value.__name__ if isinstance(value, ModuleType) else _name(value) or shown(value)
+    return Reference(value, label, "depends_on", label)
+
+
+def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, str], ...]:
+    """Relative names and SHA-256 of the files under a path."""
+    if not path.exists():
+        raise SignatureError(
+            f"node {node!r}: depends_on names {str(path)!r}, which does not exist",
+            where=where, remedy="give the path of a file or folder, from the working folder or absolute",
+        )
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    return tuple(
+        ("" if one == path else one.relative_to(path).as_posix(), hashlib.sha256(one.read_bytes()).hexdigest())
+        for one in files
+    )

@@ -1,0 +1,258 @@
+"""What a function of the project refers to: each slot of its normal form, resolved in the live function."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from helix_spark.errors import Location, SignatureError
+from helix_spark.signature.edges import (
+    Described,
+    Edge,
+    Named,
+    Reference,
+    edge_to,
+    enumerate_defaults,
+    package_edge,
+)
+from helix_spark.signature.normal_form import Call, Free, FunctionForm
+from helix_spark.signature.origin import package_of_module
+from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.randomness import random_uses
+from helix_spark.signature.scopes import Imported
+from helix_spark.signature.source import bytecode_form, form_of, global_names
+
+_OWN_MODULE = frozenset({"__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__"})
+"""Names every module has, whose values depend on how the file was loaded rather than on what it says."""
+
+_EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
+_IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
+
+
+def describe_function(reference: Reference, home: str) -> Described:
+    """A function of the project.
+
+    Args:
+        reference: to the function.
+        home: the module of the traced function, whose names need no prefix.
+    """
+    function = reference.value
+    assert isinstance(function, FunctionType)
+    label = label_of(function, home, reference.label)
+    names = Names(function, label, home)
+    form = form_of(function.__code__, top=reference.top)
+    warnings: list[str] = []
+    if form is None:
+        form = _form_without_source(function.__code__)
+        text = bytecode_form(function.__code__, function.__doc__)
+        place = names.place(function.__code__.co_firstlineno)
+        warnings.append(f"`{label}` ({place}) has no source that matches it; it is known by its bytecode")
+    else:
+        text = form.text.encode("utf-8", "surrogatepass")
+    edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
+    called = [(call, _dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
+    dynamic, found = _dynamic_routes(called, edges, names)
+    used = [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
+    return Described(
+        Group.CODE,
+        label,
+        encode("function", text),
+        (*edges, *dynamic, *names.held()),
+        warnings=(*warnings, *found),
+        random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, called)),
+    )
+
+
+def label_of(function: FunctionType, home: str, fallback: str) -> str:
+    """How people call a function: ``accuracy``, ``helpers.clean``; a lambda as the variable that holds it."""
+    name = function.__code__.co_qualname.rpartition("<locals>.")[2]
+    module = str(function.__globals__.get("__name__", ""))
+    if name == "<lambda>":
+        return fallback or "lambda"
+    return name if module == home else f"{module}.{name}"
+
+
+def _form_without_source(code: CodeType) -> FunctionForm:
+    free = [Free(name) for name in dict.fromkeys([*code.co_freevars, *global_names(code)])]
+    lines = (code.co_firstlineno,) * len(free)
+    return FunctionForm("", tuple(free), lines, frozenset(), (), "")
+
+
+def _dotted(edge: Edge) -> str | None:
+    """The full name of something outside the project."""
+    if isinstance(edge, Named):
+        return edge.text
+    return edge.text if edge.role == "package" else None
+
+
+@dataclass(slots=True)
+class Names:
+    """The names one function can see."""
+
+    function: FunctionType
+    label: str
+    home: str
+    closure: dict[str, object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.closure = {}
+        for name, cell in zip(self.function.__code__.co_freevars, self.function.__closure__ or (), strict=True):
+            try:
+                self.closure[name] = cell.cell_contents
+            except ValueError:  # not bound yet, as the name of a class is while its body runs
+                continue
+
+    def place(self, line: int) -> Location:
+        path = Path(self.function.__code__.co_filename)
+        return Location(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), line)
+
+    def held(self) -> Iterator[Edge]:
+        """What the function holds besides the names in its body: defaults, attributes, its class for `super()`."""
+        for name, value in enumerate_defaults(self.function):
+            yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
+        for name, value in sorted(self.function.__dict__.items()):
+            if name == "__wrapped__" or not name.startswith("_"):
+                yield Named(f"attribute {name}")
+                yield edge_to(value, f"{self.label}.{name}", role="attribute", owner=self.label)
+        if "__class__" in self.closure:
+            yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
+
+    def resolve(self, free: Free, *, passed: bool = False) -> Edge:
+        """The edge a slot stands for. `passed`: whether it is used in other ways than being called."""
+        if isinstance(free.base, Imported):
+            return self._imported(free.base, free.attributes, passed)
+        name = self._mangled(free.base)
+        if name in self.closure:
+            value, role = self.closure[name], "closure value"
+            return self._along(value, f"closure value `{name}`", role, None, name, free.attributes, passed)
+        namespace = self.function.__globals__
+        if name in _OWN_MODULE:
+            return Named(".".join((name, *free.attributes)))
+        if name in namespace:
+            label = self._global_label(namespace, name)
+            variable = (id(namespace), name)
+            return self._along(namespace[name], label, "global", variable, name, free.attributes, passed)
+        if hasattr(builtins, name):
+            return Named(".".join(("builtins", name, *free.attributes)))
+        return Named(".".join(("unbound", name, *free.attributes)))
+
+    def _mangled(self, name: str) -> str:
+        """``__name`` inside a class is ``_Class__name``."""
+        owners = self.function.__code__.co_qualname.split(".")[:-1]
+        if name.startswith("__") and not name.endswith("__") and owners and owners[-1] != "<locals>":
+            return f"_{owners[-1].lstrip('_')}{name}"
+        return name
+
+    def _global_label(self, namespace: dict[str, object], name: str) -> str:
+        module = str(namespace.get("__name__", ""))
+        return name if module == self.home else f"{module}.{name}"
+
+    def _along(
+        self, value: object, label: str, role: str, variable: tuple[int, str] | None, name: str,
+        attributes: tuple[str, ...], passed: bool,
+    ) -> Edge:
+        """Follows attributes as long as they are names in modules of the project."""
+        rest = attributes
+        while rest and isinstance(value, ModuleType) and package_of_module(value.__name__) is None:
+            module, attribute, rest = value, rest[0], rest[1:]
+            if attribute not in vars(module):
+                submodule = _module(f"{module.__name__}.{attribute}")
+                if submodule is None:
+                    return self._missing(module, attribute, rest)
+                value = submodule
+            else:
+                value = vars(module)[attribute]
+            label, role, name = f"{module.__name__}.{attribute}", "global", f"{module.__name__}.{attribute}"
+            variable = (id(vars(module)), attribute)
+        text = "".join(f".{attribute}" for attribute in rest)
+        if passed and not rest and isinstance(value, FunctionType):
+            form = form_of(value.__code__, top=False)
+            text = form.annotations if form is not None else ""
+        return edge_to(value, label, role=role, name=name, owner=self.label, text=text, variable=variable)
+
+    def _missing(self, module: ModuleType, attribute: str, rest: tuple[str, ...]) -> Edge:
+        """An attribute that a module does not have: its `__getattr__` may make it."""
+        text = ".".join((attribute, *rest))
+        getter = vars(module).get("__getattr__")
+        if getter is None:
+            return Named(f"unbound attribute {text}")
+        return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
+
+    def _imported(self, imported: Imported, attributes: tuple[str, ...], passed: bool) -> Edge:
+        """What an import inside the function binds, imported now if it is the project's."""
+        name = self._absolute(imported)
+        package = package_of_module(name)
+        if package is not None:
+            named = (imported.name,) if imported.name else ()
+            return package_edge(package, ".".join((name, *named, *attributes)))
+        module = _module(name)
+        if module is None:
+            return Named(".".join(("unbound module", name, imported.name or "", *attributes)))
+        path = (imported.name, *attributes) if imported.name else attributes
+        variable = (id(vars(module)), "")
+        return self._along(module, name, "import", variable, name, path, passed)
+
+    def _absolute(self, imported: Imported) -> str:
+        package = str(self.function.__globals__.get("__package__") or "")
+        if not imported.level:
+            return imported.module
+        if not package:
+            return imported.module or "__main__"
+        return importlib.util.resolve_name("." * imported.level + imported.module, package)
+
+
+def _module(name: str) -> ModuleType | None:
+    """A module of the project, imported if need be; None if there is none."""
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+    except Exception as error:  # what a module raises while it is imported can be anything
+        raise SignatureError(
+            f"module {name!r} cannot be imported, so what it holds cannot be identified: {error!r}",
+            remedy="import it at the top of the file, or make it importable without a Spark session",
+        ) from error
+
+
+def _dynamic_routes(
+    called: list[tuple[Call, str | None]], edges: list[Edge], names: Names
+) -> tuple[list[Edge], list[str]]:
+    """Calls that reach code by a name made at run time: edges where that can be told, warnings where it cannot."""
+    found: list[Edge] = []
+    warnings: list[str] = []
+    for call, name in called:
+        first = call.arguments[0] if call.arguments else None
+        if name in _EXECUTES:
+            route = name.removeprefix("builtins.")
+        elif name in _IMPORTS and first is not None and first.constant is not None:
+            found.append(names.resolve(Free(Imported(first.constant.strip("'\"")))))
+            continue
+        elif name in _IMPORTS:
+            route = "imports a module by a name"
+        elif name == "builtins.getattr" and first is not None and _is_open(call, edges):
+            route = "getattr"
+        else:
+            continue
+        what = f"calls {route}" if " " not in route else route
+        warnings.append(
+            f"`{names.label}` {what} ({names.place(call.line)}): what it reaches cannot be followed; "
+            "name it in depends_on="
+        )
+    return found, warnings
+
+
+def _is_open(call: Call, edges: list[Edge]) -> bool:
+    """Whether a getattr reads a name made at run time from a module or class of the project."""
+    slot = call.arguments[0].slot
+    if slot is None or len(call.arguments) < 2 or call.arguments[1].constant is not None:
+        return False
+    edge = edges[slot]
+    return isinstance(edge, Reference) and isinstance(edge.value, ModuleType | type)

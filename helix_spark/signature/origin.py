@@ -1,0 +1,131 @@
+"""Whose code something is: the project's own, Python's, or an installed distribution's, and of which version.
+
+Project code is everything that is neither in the standard library nor in a site-packages folder; it is followed.
+All other code is identified by name and version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from helix_spark.signature.parts import FORMAT
+
+MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
+"""Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
+
+_HERE = Path(__file__).resolve().parents[1]
+_STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib")})
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Code identified by version: ``Package("numpy", "2.4.1")``."""
+
+    name: str
+    version: str
+
+
+PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def package_of_file(filename: str, module: str | None) -> Package | None:
+    """The package a code object belongs to, by the file it was compiled from; None for project code.
+
+    Args:
+        filename: `co_filename`.
+        module: the module whose globals it sees; decides where the file is none (``<string>``).
+    """
+    if filename.startswith("<frozen"):
+        return PYTHON
+    if filename.startswith("<"):
+        return package_of_module(module) if module else None
+    return _package_of_path(filename)
+
+
+def package_of_module(name: str | None) -> Package | None:
+    """The package a module belongs to, whether it is imported or not; None for project code.
+
+    >>> package_of_module("json.decoder") == PYTHON
+    True
+    """
+    if not name or name == "__main__":
+        return None
+    top = name.partition(".")[0]
+    module = sys.modules.get(name) or sys.modules.get(top)
+    if module is None:
+        return _package_of_missing(top)
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if isinstance(file, str):
+        return _package_of_path(file)
+    return PYTHON if top in sys.stdlib_module_names else None
+
+
+def _package_of_missing(top: str) -> Package | None:
+    """The package of a module that is not imported, without importing it."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.origin in ("built-in", "frozen"):
+        return PYTHON
+    file = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    return _package_of_path(file) if file else None
+
+
+@cache
+def _package_of_path(filename: str) -> Package | None:
+    path = Path(filename).resolve()
+    if path.is_relative_to(_HERE):
+        return Package("helix_spark", str(FORMAT))
+    site = _site_folder(path)
+    if site is not None:
+        top = path.relative_to(site).parts[0]
+        return _distribution(site, top.partition(".")[0])
+    return PYTHON if any(path.is_relative_to(folder) for folder in _STDLIB) else None
+
+
+def _site_folder(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if folder.name in ("site-packages", "dist-packages")), None)
+
+
+@cache
+def _distribution(site: Path, top: str) -> Package:
+    name = _distribution_name(top)
+    if name is None:
+        return Package(top, _content_version(site, top))
+    version = metadata.version(name)
+    canonical_name = name.lower().replace("_", "-")
+    if canonical_name in MINOR_ONLY:
+        version = ".".join(version.split(".")[:2])
+    return Package(canonical_name, version)
+
+
+def _distribution_name(top: str) -> str | None:
+    try:
+        named = metadata.distribution(top)
+    except metadata.PackageNotFoundError:
+        named = None
+    # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
+    if named is not None and top in (named.read_text("top_level.txt") or top).split():
+        return named.metadata["Name"]
+    providers = metadata.packages_distributions().get(top)
+    return sorted(providers)[0] if providers else None
+
+
+def _content_version(site: Path, top: str) -> str:
+    """For a package that was put there without metadata: a digest of its files, 12 hex characters."""
+    files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
+    total = hashlib.sha256()
+    for path in files:
+        if path.is_file():
+            total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]

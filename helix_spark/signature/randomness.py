@@ -1,0 +1,65 @@
+"""What makes a function's result another one each time, told from the names it refers to and the calls it makes.
+
+Seen from the code alone, so it says what is likely: the plan of a Spark query says more, once there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from helix_spark.signature.normal_form import Argument, Call
+
+_SPARK = r"pyspark\.sql\.(connect\.)?functions\.(builtin\.)?"
+_PARTITIONS = ", which depends on how rows are partitioned, seed or not"
+
+_SEEDED_BY_PARTITION = re.compile(_SPARK + r"(rand|randn)$")
+_RANDOM = re.compile(
+    _SPARK + r"(uuid|shuffle|randstr|uniform|monotonically_increasing_id|spark_partition_id"
+    r"|current_timestamp|current_date|current_time|curdate|now|localtimestamp|unix_timestamp_now)$"
+    r"|random\.(?!Random$|SystemRandom$|seed$)\w+$|random\.SystemRandom\b"
+    r"|numpy\.random\.(?!default_rng$|RandomState$|Generator$|SeedSequence$|PCG64$|Philox$|MT19937$|SFC64$|seed$)\w+$"
+    r"|time\.(time|time_ns|perf_counter|perf_counter_ns|monotonic|monotonic_ns|process_time|localtime|gmtime|ctime)$"
+    r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.Timestamp\.(now|utcnow|today)$"
+    r"|uuid\.(uuid1|uuid4)$|os\.(urandom|getpid|getrandom)$|secrets\.\w+$"
+)
+_SEEDABLE = re.compile(
+    r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
+)
+_ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
+_SAMPLERS = frozenset({"sample", "randomSplit"})
+
+
+def random_uses(
+    names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]]
+) -> Iterator[tuple[str, int]]:
+    """What is random in one function: phrases with the line each was seen at.
+
+    Args:
+        names: full dotted names of what the function refers to outside the project, each with a line.
+        calls: its calls, each with the dotted name of what is called; None if that is not known.
+
+    >>> list(random_uses([("time.time", 3), ("math.pi", 4)], []))
+    [('calls time.time', 3)]
+    """
+    for name, line in names:
+        if _RANDOM.match(name):
+            yield f"calls {name}", line
+        elif _SEEDED_BY_PARTITION.match(name):
+            yield f"calls {name}{_PARTITIONS}", line
+        elif _ENVIRONMENT.match(name):
+            yield f"reads the environment ({name})", line
+    for call, called in calls:
+        if called is not None and _SEEDABLE.match(called) and not _seeded(call):
+            yield f"calls {called} without a seed", call.line
+        elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
+            yield f"calls .{call.method}(){_PARTITIONS}", call.line
+
+
+def _seeded(call: Call) -> bool:
+    first = call.arguments[0] if call.arguments else _given(call, "seed") or _given(call, "x")
+    return first is not None and first.constant != "None"
+
+
+def _given(call: Call, keyword: str) -> Argument | None:
+    return next((value for name, value in call.keywords if name == keyword), None)

@@ -1,0 +1,40 @@
+"""Python functions registered with Spark (`udf`, `pandas_udf`), without a session.
+
+Knows the class of pyspark by name only and never imports it.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+from helix_spark.signature.edges import Described, Edge, Reference, edge_to
+from helix_spark.signature.encoder import canonical
+from helix_spark.signature.parts import Group, encode
+
+
+def unwrapped_udf(value: object) -> Any:
+    """The user-defined function behind what `udf(...)` returns; None for anything else."""
+    if isinstance(value, FunctionType):
+        value = value.__dict__.get("_unwrapped")
+    kind = type(value)
+    is_udf = kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
+    return value if is_udf else None
+
+
+def describe_udf(udf: Any, reference: Reference) -> Described:
+    """A user-defined function: its Python function, the type it returns, how it is evaluated, whether it is fixed.
+
+    Raises:
+        UnidentifiedError: its return type is no type of Spark.
+    """
+    # `returnType` asks the JVM to parse a type given as text; what was given is as good.
+    returned = canonical(udf._returnType)
+    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic))
+    label = reference.label
+    edges: tuple[Edge, ...] = (
+        edge_to(udf.func, label, role="function", name=label),
+        edge_to(type(udf), "pyspark", role="class"),
+    )
+    random = () if udf.deterministic else (f"`{label}` is declared nondeterministic",)
+    return Described(Group.CODE, label, form, edges, random=random)

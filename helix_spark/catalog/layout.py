@@ -5,7 +5,6 @@ This is the only place that joins paths, so a catalog elsewhere than on a local 
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
@@ -119,6 +118,8 @@ def found(layout: Layout) -> Layout:
 
 
 def _version() -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version("helix_spark")
     except importlib.metadata.PackageNotFoundError:

@@ -39,7 +39,8 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     forced = _without_choice(problem)
     if forced is not None:
         return _solution(forced, "none needed", start)
-    variables, program = _program(problem)
+    program = Program(costs=[])
+    variables = add_execution(problem, program)
     answer = solve(program)
     if answer.values is None:
         raise PlanError(f"the execution program has no solution: {answer.status}")
@@ -78,12 +79,18 @@ def _without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
     return chosen
 
 
-def _program(problem: ExecutionProblem) -> tuple[dict[Derivation, int], Program]:
-    variables = {derivation: index for index, derivation in enumerate(problem.derivations)}
+def add_execution(problem: ExecutionProblem, program: Program) -> dict[Derivation, int]:
+    """Adds the variables and rows of this iteration's states to a program; returns the variable of each derivation.
+
+    Raises:
+        PlanError: if an output has no derivation.
+    """
+    variables = {
+        derivation: program.variable(derivation.seconds + _TIE[derivation.state]) for derivation in problem.derivations
+    }
     ways: dict[str, list[int]] = {name: [] for name in problem.nodes}
     for derivation, index in variables.items():
         ways[derivation.node].append(index)
-    program = Program(costs=[derivation.seconds + _TIE[derivation.state] for derivation in variables])
     for name in problem.nodes:
         terms = dict.fromkeys(ways[name], 1.0)
         if name in problem.outputs:
@@ -95,4 +102,4 @@ def _program(problem: ExecutionProblem) -> tuple[dict[Derivation, int], Program]
     for derivation, index in variables.items():
         for need in dict.fromkeys(derivation.needs):
             program.at_most({index: 1.0, **dict.fromkeys(ways[need], -1.0)}, 0.0)
-    return variables, program
+    return variables

@@ -11,17 +11,24 @@ from helix_spark.errors import SetupError
 
 _SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD")
 
+EXACT = 1e-9
+"""The gap, relative and absolute, that counts as none. The solvers' own, 1e-4 and 1e-6, would leave ties and small costs to chance."""
+
 
 @dataclass(slots=True)
 class Program:
-    """A minimisation over 0/1 variables, known by their index in `costs`. Rows are (terms, bound).
+    """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (terms, bound).
 
     Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
+
+    Attributes:
+        integer: indices that must be 0 or 1; None for all. Leave out those that come out so: it is much faster.
     """
 
     costs: list[float]
     rows_at_most: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
     rows_equal: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
+    integer: frozenset[int] | None = None
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
         """Adds the row: sum of coefficient x variable <= bound."""
@@ -31,18 +38,30 @@ class Program:
         """Adds the row: sum of coefficient x variable = bound."""
         self.rows_equal.append((terms, bound))
 
+    def variable(self, cost: float) -> int:
+        """Adds a variable and returns its index."""
+        self.costs.append(cost)
+        return len(self.costs) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a solver found: a value per variable, or None; its status, its name, the best bound it proved."""
+    """What a solver found: a value per variable, or None; its status, its name, the best bound it proved.
+
+    Attributes:
+        bound: no solution costs less, as far as the solver tells; minus infinity where it does not.
+    """
 
     values: tuple[float, ...] | None
     status: str
     solver: str
     objective: float = 0.0
+    bound: float = float("-inf")
 
 
-def solve(program: Program, *, relaxed: bool = False, time_limit: float | None = None, gap: float | None = None) -> Answer:
+def solve(
+    program: Program, *, relaxed: bool = False, time_limit: float | None = None, gap: float | None = None
+) -> Answer:
     """Solves a program.
 
     Args:
@@ -55,21 +74,46 @@ def solve(program: Program, *, relaxed: bool = False, time_limit: float | None =
     """
     import pulp
 
+    problem = _model(program, relaxed)
+    solver = _solver(time_limit, EXACT if gap is None else gap)
+    try:
+        problem.solve(solver)
+    except pulp.PulpSolverError as failure:
+        return Answer(None, f"the solver failed: {failure}", solver.name)
+    status = pulp.LpSolution[problem.sol_status]
+    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        return Answer(None, status, solver.name)
+    values = tuple(float(variable.varValue or 0.0) for variable in problem.helix_variables)
+    objective = float(pulp.value(problem.objective) or 0.0)
+    return Answer(values, status, solver.name, objective, _bound(problem, status, objective))
+
+
+def _model(program: Program, relaxed: bool) -> Any:
+    """The program in PuLP's terms; its variables, in order, as `helix_variables`."""
+    import pulp
+
     problem = pulp.LpProblem("helix", pulp.LpMinimize)
-    category = pulp.LpContinuous if relaxed else pulp.LpBinary
-    variables = [pulp.LpVariable(f"x{index}", 0, 1, category) for index in range(len(program.costs))]
-    problem += pulp.LpAffineExpression(zip(variables, program.costs, strict=True))
+    everything = range(len(program.costs))
+    integer = () if relaxed else everything if program.integer is None else program.integer
+    category = dict.fromkeys(integer, pulp.LpInteger)
+    variables = [
+        problem.add_variable(f"x{index}", 0, 1, category.get(index, pulp.LpContinuous)) for index in everything
+    ]
+    problem.helix_variables = variables
+    problem += pulp.LpAffineExpression(list(zip(variables, program.costs, strict=True)))
     for rows, sense in ((program.rows_at_most, pulp.LpConstraintLE), (program.rows_equal, pulp.LpConstraintEQ)):
         for terms, bound in rows:
             expression = pulp.LpAffineExpression([(variables[index], value) for index, value in terms.items()])
             problem += pulp.LpConstraint(expression, sense, rhs=bound)
-    solver = _solver(time_limit, gap)
-    problem.solve(solver)
-    status = pulp.LpSolution[problem.sol_status]
-    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
-        return Answer(None, status, solver.name)
-    values = tuple(float(variable.varValue or 0.0) for variable in variables)
-    return Answer(values, status, solver.name, float(pulp.value(problem.objective) or 0.0))
+    return problem
+
+
+def _bound(problem: Any, status: str, objective: float) -> float:
+    """The bound that HiGHS proved; CBC keeps its own to itself, so there only an optimum is its own bound."""
+    model = getattr(problem, "solverModel", None)
+    if model is not None and hasattr(model, "getInfo") and problem.isMIP():
+        return min(float(model.getInfo().mip_dual_bound), objective)
+    return objective if status == "Optimal Solution Found" else float("-inf")
 
 
 @lru_cache(maxsize=1)
@@ -81,11 +125,11 @@ def available_solvers() -> tuple[str, ...]:
     return tuple(usable)
 
 
-def _solver(time_limit: float | None, gap: float | None) -> Any:
+def _solver(time_limit: float | None, gap: float) -> Any:
     import pulp
 
     if not available_solvers():
         raise SetupError("no solver is installed", remedy="pip install highspy")
     # One thread: equal input must give an equal plan, and these programs are small.
-    options: dict[str, Any] = {"msg": False, "threads": 1, "timeLimit": time_limit, "gapRel": gap}
+    options: dict[str, Any] = {"msg": False, "threads": 1, "timeLimit": time_limit, "gapRel": gap, "gapAbs": EXACT}
     return getattr(pulp, available_solvers()[0])(**{key: v for key, v in options.items() if v is not None})

@@ -93,6 +93,7 @@ class PlanningProblem:
         scenarios: what may come next; empty where the policy needs no forecast.
         horizon: H, how many further iterations to plan for.
         done: the states, when the iteration has run and only storage is left to decide.
+        workflow: its name, to tell its own older results from those of other workflows.
     """
 
     nodes: tuple[NodeCosts, ...]
@@ -103,6 +104,7 @@ class PlanningProblem:
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 1.0
     done: Solution | None = None
+    workflow: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What results cost, and what will be edited next. Pure: records in, numbers out."""

@@ -1,0 +1,116 @@
+"""Which results may be kept, and what each takes and is worth by itself. Frozen data; seconds and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from helix_spark.planner.problem import Solution, State
+from helix_spark.planner.storage import PlanningProblem
+
+REVISIT = 0.5
+"""Probability that another workflow's current result is asked for again, for each iteration planned here: its owner
+comes back to it about as often as this workflow's edits spare one of its own results."""
+
+RETURN, FADING = 0.05, 0.8
+"""Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
+further one. People go back to an earlier iteration now and then (an undo, the best one), seldom far."""
+
+
+TIE = 1e-4
+"""Seconds by which keeping what is stored is preferred, and writing what is not is disliked, where all else is equal.
+Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A result that may be kept: what it takes, whether it is stored, and what the author wants.
+
+    Attributes:
+        seconds: to store it, spread over the iterations for which it is expected to be valid; 0 where it is stored.
+        worth: seconds saved per iteration that no demand speaks of (results of no known scenario).
+        insisted: the author wants it kept, and the budget has room for all that the author wants kept.
+        tie: seconds that tell equal plans apart (see `TIE`).
+    """
+
+    signature: str
+    bytes: int
+    stored: bool
+    seconds: float = 0.0
+    worth: float = 0.0
+    insisted: bool = False
+    tie: float = TIE
+
+
+def lifetime(hazard: float, horizon: float) -> float:
+    """Expected number of the next `horizon` iterations in which a result is still valid.
+
+    It survives each edit with probability 1 - hazard: 1 + (1 - q) + (1 - q)^2 + ..., horizon terms. A write is spread
+    over it, because a result that has to be written anew after each edit pays for its write each time, and one that
+    nobody's edits touch pays once.
+
+    >>> lifetime(0.5, 2), lifetime(0.0, 8), lifetime(1.0, 8)
+    (1.5, 8.0, 1.0)
+    """
+    hazard = min(1.0, max(0.0, hazard))
+    horizon = float(max(1.0, horizon))
+    if hazard * horizon < 1e-9:
+        return horizon
+    return float((1 - (1 - hazard) ** horizon) / hazard)
+
+
+def afterlife(other_workflow: bool, age: int) -> float:
+    """Probability that a result of no known scenario is asked for in the next iteration.
+
+    >>> afterlife(True, 0), afterlife(False, 1), round(afterlife(False, 3), 3)
+    (0.5, 0.05, 0.032)
+    """
+    if other_workflow and age <= 0:
+        return REVISIT
+    return RETURN * float(FADING ** max(0, age - 1))
+
+
+def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weight: float) -> dict[str, Candidate]:
+    """What may be kept, by signature, in the order of the nodes; nothing that is larger than the budget."""
+    room = capacity(problem)
+    found: dict[str, Candidate] = {}
+    insisted = 0
+    had = None if problem.done is None else had_now(problem, problem.done)
+    for node in problem.nodes:
+        if node.signature in found or not node.storable or node.keep == "never":
+            continue
+        if not node.stored and had is not None and node.signature not in had:
+            continue
+        if room is not None and node.bytes > room:
+            continue
+        wanted = node.keep == "always" and (room is None or insisted + node.bytes <= room)
+        insisted += node.bytes if wanted else 0
+        life = lifetime(hazard.get(node.signature, 0.0), problem.horizon)
+        seconds = 0.0 if node.stored else write_weight * node.write_seconds / life
+        found[node.signature] = Candidate(node.signature, node.bytes, node.stored, seconds, 0.0, wanted)
+    in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
+    for other in problem.others:
+        if other.signature in found or (room is not None and other.bytes > room):
+            continue
+        chance = 0.0 if other.signature in in_scenarios else afterlife(other.workflow != problem.workflow, other.age)
+        worth = chance * max(0.0, other.compute_seconds - other.load_seconds)
+        found[other.signature] = Candidate(other.signature, other.bytes, True, 0.0, worth)
+    return {name: _ranked(candidate, rank / len(found)) for rank, (name, candidate) in enumerate(found.items())}
+
+
+def _ranked(candidate: Candidate, rank: float) -> Candidate:
+    """Of equally good ones, what comes first is kept: the current version's results, inputs first, then others."""
+    return replace(candidate, tie=TIE * (rank - 2 if candidate.stored else rank + 1) / 2)
+
+
+def capacity(problem: PlanningProblem) -> int | None:
+    """Bytes that artifacts may take, or None for no limit."""
+    return None if problem.budget is None else max(0, problem.budget - problem.overhead)
+
+
+def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
+    """Signatures of the results that this iteration computes, or still holds in memory: what can be written."""
+    return frozenset(
+        node.signature for node in problem.nodes
+        if solution.state(node.name) is State.COMPUTE or (node.held and node.name in solution.chosen)
+    )

@@ -1,0 +1,162 @@
+"""Why each result is kept, not kept or evicted, in words for people who do not know the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from helix_spark.planner.candidates import Candidate, capacity, had_now
+from helix_spark.planner.demands import Outlook
+from helix_spark.planner.problem import Solution
+from helix_spark.planner.recall import recall
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+
+_UNLIKELY = 0.005
+"""Below half a percent a probability reads as 0 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """How likely the next iteration loads, or computes, each result; by signature, with what is kept."""
+
+    loaded: Mapping[str, float]
+    computed: Mapping[str, float]
+
+
+def explain(
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution,
+    keep: frozenset[str],
+) -> dict[str, str]:
+    """Signature -> one sentence, for every node of the current version and every stored result."""
+    uses = _uses(view, keep)
+    had = had_now(problem, solution)
+    best = _best(problem, view, uses, keep)
+    reasons: dict[str, str] = {}
+    for node in problem.nodes:
+        if node.signature in keep:
+            reasons[node.signature] = _kept(node, view, uses, chosen[node.signature], keep)
+        else:
+            verb = "evicted" if node.stored else "not kept"
+            why = _not_kept(problem, node, view, uses, had, keep, best)
+            reasons[node.signature] = f"{verb}: {why}"
+    for other in problem.others:
+        reasons[other.signature] = _other(other, uses, chosen.get(other.signature), keep, best)
+    return reasons
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> [seconds_text(value) for value in (0.004, 0.62, 7.31, 41.2, 400)]
+    ['4 ms', '0.6 s', '7.3 s', '41 s', '6.7 min']
+    """
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def bytes_text(size: int) -> str:
+    """Bytes as people say them.
+
+    >>> [bytes_text(value) for value in (12, 14_200_000, 3_400_000_000)]
+    ['12 B', '14 MB', '3.4 GB']
+    """
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"
+
+
+def _uses(view: Outlook, keep: frozenset[str]) -> _Uses:
+    loaded: dict[str, float] = {}
+    computed: dict[str, float] = {}
+    for demand in view.demands:
+        plan = recall(view.results, demand.results, keep, demand.given)
+        for uses, names in ((loaded, plan.loaded), (computed, plan.computed)):
+            for name in names:
+                uses[name] = uses.get(name, 0.0) + demand.probability
+    return _Uses(loaded, computed)
+
+
+def _again(view: Outlook, signature: str, keep: frozenset[str]) -> float:
+    """Seconds to have a result again without keeping it, with all else that is kept."""
+    return recall(view.results, [signature], keep - {signature}).seconds
+
+
+def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[str]) -> str:
+    """The name of the kept result that saves most per byte: what the budget is better spent on."""
+    def saved_per_byte(node: NodeCosts) -> float:
+        saved = _again(view, node.signature, keep) - node.load_seconds
+        return uses.loaded.get(node.signature, 0.0) * saved / max(1, node.bytes)
+
+    kept = [node for node in problem.nodes if node.signature in keep and uses.loaded.get(node.signature)]
+    return max(kept, key=saved_per_byte).name if kept else ""
+
+
+def _kept(
+    node: NodeCosts, view: Outlook, uses: _Uses, candidate: Candidate, keep: frozenset[str]
+) -> str:
+    again = _again(view, node.signature, keep)
+    chance = uses.loaded.get(node.signature, 0.0)
+    price = bytes_text(node.bytes)
+    price = f"takes {price}" if node.stored else f"costs {seconds_text(node.write_seconds)} and {price}"
+    if candidate.insisted:
+        return f"kept: you asked for it; {price}"
+    if chance < _UNLIKELY:
+        return f"kept: it is stored and there is room; {price}"
+    return (
+        f"kept: {seconds_text(again)} to recompute, {seconds_text(node.load_seconds)} to load, "
+        f"{chance:.0%} likely to be reused; {price}"
+    )
+
+
+def _not_kept(
+    problem: PlanningProblem, node: NodeCosts, view: Outlook, uses: _Uses, had: frozenset[str],
+    keep: frozenset[str], best: str,
+) -> str:
+    room = capacity(problem)
+    if not node.storable:
+        return "it cannot be stored by itself"
+    if node.keep == "never":
+        return "you asked not to keep it"
+    if room is not None and node.bytes > room:
+        return f"its {bytes_text(node.bytes)} are more than the whole budget"
+    if not node.stored and node.signature not in had:
+        return "this iteration did not need it"
+    if not view.results[node.signature].loadable:
+        return "you want it computed each time" if node.recompute else _no_quicker(node, view, keep)
+    chance = uses.computed.get(node.signature, 0.0)
+    again = _again(view, node.signature, keep)
+    if chance < _UNLIKELY:
+        return "with what is kept, the next edit hardly ever asks for it"
+    if again <= node.load_seconds:
+        return _no_quicker(node, view, keep)
+    if node.stored or chance * (again - node.load_seconds) > node.write_seconds:
+        return "the budget is better spent on " + (f"`{best}`" if best else "other results")
+    return (
+        f"{seconds_text(again)} to recompute and {chance:.0%} likely to be needed again, "
+        f"not worth {seconds_text(node.write_seconds)} to write and {bytes_text(node.bytes)}"
+    )
+
+
+def _no_quicker(node: NodeCosts, view: Outlook, keep: frozenset[str]) -> str:
+    again = _again(view, node.signature, keep)
+    return f"{seconds_text(again)} to recompute is no more than {seconds_text(node.load_seconds)} to load"
+
+
+def _other(
+    other: OtherArtifact, uses: _Uses, candidate: Candidate | None, keep: frozenset[str], best: str
+) -> str:
+    whose = f"`{other.node}` of {other.workflow}"
+    if other.signature not in keep:
+        if candidate is None:
+            return f"evicted: its {bytes_text(other.bytes)} are more than the whole budget"
+        return f"evicted: the budget is better spent on {f'`{best}`' if best else 'newer results'} than on {whose}"
+    chance = uses.loaded.get(other.signature, 0.0)
+    if chance >= _UNLIKELY:
+        return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {bytes_text(other.bytes)}"
+    return f"kept: there is room for {whose}, last used {other.age} iterations ago; takes {bytes_text(other.bytes)}"

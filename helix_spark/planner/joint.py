@@ -1,0 +1,175 @@
+"""The joint policy: states now and what is kept, from one program; the rule's answer where the program has none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from helix_spark.errors import SetupError
+from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity
+from helix_spark.planner.demands import Outlook, outlook
+from helix_spark.planner.explanation import explain
+from helix_spark.planner.joint_program import JointProgram, build
+from helix_spark.planner.policies import Rule
+from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
+from helix_spark.planner.prospects import default_scenarios
+from helix_spark.planner.recall import recall
+from helix_spark.planner.sanity import sane
+from helix_spark.planner.solver import Answer, solve
+from helix_spark.planner.storage import Decision, PlanningProblem
+
+WRITE_WEIGHT = 1.0
+"""What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
+they think, but at the end of a batch job somebody does, and the machine is busy: a second is a second."""
+
+_REPAIRS = 3
+"""How often the program is solved again when rounding let the kept results exceed the budget by a few bytes."""
+
+_PROVEN = 1e-6
+"""A relative gap below which a solution counts as optimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """States now and what to keep, evict and write, by one program (see `joint_program`).
+
+    Attributes:
+        time_limit: seconds for the solver; then the best plan found so far is taken, or else the rule's.
+        gap: relative; the solver stops when no plan can be better by more.
+        write_weight: see `WRITE_WEIGHT`.
+    """
+
+    time_limit: float = 10.0
+    gap: float = 1e-6
+    write_weight: float = WRITE_WEIGHT
+    name: str = "joint"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`. Without a solver, in time, or with absurd costs it falls back and says so."""
+        start = time.perf_counter()
+        cleaned = sane(problem)
+        asked = cleaned.problem
+        if not asked.scenarios:
+            asked = replace(asked, scenarios=default_scenarios(asked))
+        view = outlook(asked)
+        chosen = candidates(asked, view.hazard, self.write_weight)
+        try:
+            found = self._solved(asked, view, chosen)
+        except SetupError as missing:
+            found = missing.what
+        if isinstance(found, str):
+            return _fallback(asked, found, start)
+        decision = _decision(asked, view, chosen, found, start)
+        if not cleaned.replaced:
+            return decision
+        notice = f"planned with other figures than given, because these make no sense: {', '.join(cleaned.replaced)}"
+        return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
+
+    def _solved(self, problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> _Found | str:
+        """A plan within the budget, or in words why there is none."""
+        program = build(problem, view, chosen)
+        room = capacity(problem)
+        for _ in range(_REPAIRS):
+            answer = solve(program.program, time_limit=self.time_limit, gap=self.gap)
+            if answer.values is None:
+                return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
+            keep = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
+            used = sum(chosen[name].bytes for name in keep)
+            if room is None or used <= room or program.budget_row is None:
+                return _Found(program, answer, keep, used)
+            terms, bound = program.program.rows_at_most[program.budget_row]
+            program.program.rows_at_most[program.budget_row] = (terms, bound - (used - room + 1) / program.unit)
+        return "the kept results exceed the budget by a rounding error that could not be removed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    program: JointProgram
+    answer: Answer
+    keep: frozenset[str]
+    bytes: int
+
+
+def _decision(
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _Found, start: float
+) -> Decision:
+    current = {node.signature for node in problem.nodes}
+    stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
+    solution = problem.done or _states(found)
+    objective = _objective(view, chosen, found.keep, solution)
+    bound = min(objective, objective - found.answer.objective + found.answer.bound)
+    gap = (objective - bound) / objective if objective > 0 else 0.0
+    # The solver's own figure holds ties; within their size it is no gap.
+    optimal = gap <= _PROVEN or objective - bound <= TIE
+    certificate = Certificate(
+        "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
+        found.answer.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
+        len(problem.scenarios), problem.overhead + found.bytes,
+    )
+    solution = Solution(solution.chosen, certificate) if problem.done is None else solution
+    reasons = explain(problem, view, chosen, solution, found.keep)
+    return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
+
+
+def _states(found: _Found) -> Solution:
+    values = found.answer.values or ()
+    ways: dict[str, Derivation] = {way.node: way for way, index in found.program.ways.items() if values[index] > 0.5}
+    cost = total_seconds(ways.values())
+    return Solution(ways, Certificate("optimal", cost, cost, 0.0, found.answer.solver, 0.0))
+
+
+def _objective(
+    view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution
+) -> float:
+    """Seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
+    return (
+        total_seconds(solution.chosen.values())
+        + sum(chosen[name].seconds - chosen[name].worth for name in sorted(keep))
+        + expected_seconds(view, keep)
+    )
+
+
+def expected_seconds(view: Outlook, keep: frozenset[str]) -> float:
+    """What the next iteration is expected to take when these results are kept."""
+    return view.certain_seconds + sum(
+        demand.probability * recall(view.results, demand.results, keep, demand.given).seconds for demand in view.demands
+    )
+
+
+def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
+    """What the rule decides, and if even its states need a solver that is not there, what is stored is loaded."""
+    if problem.done is None:
+        problem = replace(problem, done=_walked_back(problem))
+    decision = Rule().decide(problem)
+    notice = f"{why}; what to keep was decided by Helix's rule instead"
+    cost = total_seconds(decision.solution.chosen.values())
+    used = problem.overhead + _stored_bytes(problem, decision)
+    certificate = Certificate(
+        "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
+        len(problem.scenarios), used,
+    )
+    return replace(decision, certificate=certificate)
+
+
+def _stored_bytes(problem: PlanningProblem, decision: Decision) -> int:
+    kept = {node.signature: node.bytes for node in problem.nodes if node.signature in decision.keep}
+    kept |= {other.signature: other.bytes for other in problem.others if other.signature not in decision.evict}
+    return sum(kept.values())
+
+
+def _walked_back(problem: PlanningProblem) -> Solution:
+    """From the outputs back: what is stored or held is loaded, the rest computed. Right, if not always cheapest."""
+    chosen: dict[str, Derivation] = {}
+    needed = set(problem.outputs)
+    for node in reversed(problem.nodes):
+        if node.name not in needed:
+            continue
+        seconds = node.held_seconds if node.held else node.load_seconds
+        if (node.held or node.stored) and not node.recompute:
+            chosen[node.name] = Derivation(node.name, State.LOAD, (), seconds)
+        else:
+            chosen[node.name] = Derivation(node.name, State.COMPUTE, node.inputs, node.compute_seconds)
+            needed.update(node.inputs)
+    cost = total_seconds(chosen.values())
+    return Solution(chosen, Certificate("fallback", cost, 0.0, 1.0 if cost else 0.0, "none", 0.0))

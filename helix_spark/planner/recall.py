@@ -1,0 +1,108 @@
+"""The cheapest way to have some results again, given what is kept: exact, and without a solver.
+
+Most of it is forced: what is not kept is computed, what is kept and loads no slower than its last step computes is
+loaded. Only a kept result whose last step is quicker than its load leaves a choice (its inputs may be needed anyway).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from helix_spark.planner.demands import Results, upstream
+from helix_spark.planner.execution import plan_execution
+from helix_spark.planner.problem import Derivation, ExecutionProblem, State
+
+_BRANCHED = 8
+"""Open choices that are enumerated (2^8 at most); with more of them, a linear program decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What it takes to have some results: seconds, and which are loaded and which are computed."""
+
+    seconds: float
+    loaded: frozenset[str]
+    computed: frozenset[str]
+
+
+_Fixed = dict[str, bool | None]
+"""The choices made so far: signature -> whether it is loaded, or None where it is there anyway."""
+
+
+def recall(
+    results: Results, required: Iterable[str], kept: Collection[str], given: Collection[str] = ()
+) -> Recall:
+    """The cheapest way to have the required results when those in `kept` may be loaded and those in `given` are there.
+
+    >>> from helix_spark.planner.demands import ResultCosts
+    >>> rows = ResultCosts("r", (), 5.0, 1.0, True)
+    >>> model = ResultCosts("m", ("r",), 2.0, 4.0, True)
+    >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
+    3.0
+    """
+    return _search(results, list(required), kept, dict.fromkeys(given))
+
+
+def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> Recall:
+    choice = _propagate(results, waiting, kept, fixed)
+    if not choice:
+        loaded = frozenset(name for name, load in fixed.items() if load)
+        computed = frozenset(name for name, load in fixed.items() if load is False)
+        seconds = sum(results[name].load_seconds for name in sorted(loaded))
+        return Recall(seconds + sum(results[name].compute_seconds for name in sorted(computed)), loaded, computed)
+    if len(choice) > _BRANCHED:
+        given = [name for name, load in fixed.items() if load is None]
+        return _solved(results, [*(name for name, load in fixed.items() if load is not None), *choice], kept, given)
+    first, *rest = choice
+    options = [_search(results, [first, *rest], kept, {**fixed, first: load}) for load in (True, False)]
+    return min(options, key=lambda option: option.seconds)
+
+
+def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
+    """Fixes what is forced, and returns the results that leave a choice."""
+    undecided: set[str] = set()
+    waiting = [*waiting, *(name for known, load in list(fixed.items()) if load is False for name in results[known].inputs)]
+    while waiting:
+        signature = waiting.pop()
+        if signature in fixed:
+            continue
+        result = results[signature]
+        if result.loadable and signature in kept:
+            if result.load_seconds > result.compute_seconds:
+                undecided.add(signature)
+                continue
+            fixed[signature] = True
+        else:
+            fixed[signature] = False
+            waiting.extend(result.inputs)
+    return sorted(_worth_a_choice(results, undecided - fixed.keys(), fixed))
+
+
+def _worth_a_choice(results: Results, undecided: set[str], fixed: _Fixed) -> set[str]:
+    """Those whose inputs are not all there already; with them there, the last step is the quicker way."""
+    left = set(undecided)
+    changed = True
+    while changed:
+        changed = False
+        for signature in sorted(left):
+            if all(name in fixed for name in results[signature].inputs):
+                fixed[signature] = False
+                left.discard(signature)
+                changed = True
+    return left
+
+
+def _solved(results: Results, required: list[str], kept: Collection[str], given: Collection[str]) -> Recall:
+    relevant = upstream(results, required, given)
+    ways: list[Derivation] = []
+    for name in relevant:
+        result = results[name]
+        if result.loadable and name in kept:
+            ways.append(Derivation(name, State.LOAD, (), result.load_seconds))
+        needs = tuple(source for source in result.inputs if source not in given)
+        ways.append(Derivation(name, State.COMPUTE, needs, result.compute_seconds))
+    solution = plan_execution(ExecutionProblem(tuple(relevant), tuple(ways), frozenset(required)))
+    loaded = frozenset(name for name, way in solution.chosen.items() if way.state is State.LOAD)
+    seconds = solution.certificate.objective
+    return Recall(seconds, loaded, frozenset(solution.chosen) - loaded)

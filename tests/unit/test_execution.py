@@ -1,0 +1,79 @@
+"""The execution program against brute force, and its relaxation against itself."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from helix_spark.errors import PlanError
+from helix_spark.planner.execution import add_execution, plan_execution
+from helix_spark.planner.problem import Derivation, ExecutionProblem, State
+from helix_spark.planner.solver import Program, solve
+
+
+def random_problem(rng: random.Random) -> ExecutionProblem:
+    count = rng.randint(1, 10)
+    names = tuple(f"n{index}" for index in range(count))
+    ways = []
+    for index, name in enumerate(names):
+        needs = tuple(rng.sample(names[:index], rng.randint(0, min(index, 3))))
+        ways.append(Derivation(name, State.COMPUTE, needs, rng.uniform(0, 10)))
+        if rng.random() < 0.6:
+            ways.append(Derivation(name, State.LOAD, (), rng.uniform(0, 12)))
+    outputs = frozenset(rng.sample(names, rng.randint(1, min(count, 3))))
+    return ExecutionProblem(names, tuple(ways), outputs)
+
+
+def brute_force(problem: ExecutionProblem) -> float:
+    """Over every combination of states of every node."""
+    ways = [[None, *(way for way in problem.derivations if way.node == name)] for name in problem.nodes]
+    best = float("inf")
+    for choice in itertools.product(*ways):
+        chosen = {way.node: way for way in choice if way is not None}
+        if problem.outputs <= chosen.keys() and all(way.needs is not None and set(way.needs) <= chosen.keys()
+                                                    for way in chosen.values()):
+            best = min(best, sum(way.seconds for way in chosen.values()))
+    return best
+
+
+def feasible(problem: ExecutionProblem, chosen: dict[str, Derivation]) -> bool:
+    return problem.outputs <= chosen.keys() and all(set(way.needs) <= chosen.keys() for way in chosen.values())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_plan_costs_what_brute_force_finds(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(50):
+        problem = random_problem(rng)
+        solution = plan_execution(problem)
+        assert feasible(problem, dict(solution.chosen))
+        assert solution.certificate.objective == pytest.approx(brute_force(problem), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(10, 20))
+def test_the_relaxation_is_integral(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(50):
+        problem = random_problem(rng)
+        program = Program(costs=[])
+        add_execution(problem, program)
+        relaxed, whole = solve(program, relaxed=True), solve(program)
+        assert relaxed.objective == pytest.approx(whole.objective, abs=1e-5)
+
+
+def test_equal_costs_prefer_a_load_and_fewer_nodes() -> None:
+    ways = (
+        Derivation("a", State.COMPUTE, (), 0.0),
+        Derivation("b", State.COMPUTE, ("a",), 1.0),
+        Derivation("b", State.LOAD, (), 1.0),
+    )
+    solution = plan_execution(ExecutionProblem(("a", "b"), ways, frozenset({"b"})))
+    assert (solution.state("a"), solution.state("b")) == (State.PRUNE, State.LOAD)
+
+
+def test_an_output_that_cannot_be_had_is_an_error() -> None:
+    ways = (Derivation("b", State.COMPUTE, ("a",), 1.0),)
+    with pytest.raises(PlanError):
+        plan_execution(ExecutionProblem(("a", "b"), ways, frozenset({"a"})))

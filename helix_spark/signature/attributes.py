@@ -41,13 +41,16 @@ _MANAGED_DICT = 1 << 4
 """Py_TPFLAGS_MANAGED_DICT, Include/object.h: the instance's dict is not part of its basic size."""
 
 
-def has_hidden_state(value: object) -> bool:
-    """Whether an object holds more than its attributes: the test by which `pickle` refuses an object
-    (``object_getstate_default`` in Objects/typeobject.c)."""
+def has_hidden_state(value: object, base: type) -> bool:
+    """Whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...).
+
+    The test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c).
+    """
     kind = type(value)
-    if kind.__itemsize__ != 0:
-        return True
-    words = len(_slot_names(kind))
-    words += kind.__dictoffset__ != 0 and not kind.__flags__ & _MANAGED_DICT
-    words += kind.__weakrefoffset__ > 0
-    return kind.__basicsize__ > object.__basicsize__ + words * struct.calcsize("P")
+    words = len(_slot_names(kind)) + _header_words(kind) - _header_words(base)
+    room = base.__basicsize__ + words * struct.calcsize("P")
+    return kind.__itemsize__ != base.__itemsize__ or kind.__basicsize__ > room
+
+
+def _header_words(kind: type) -> int:
+    return (kind.__dictoffset__ != 0 and not kind.__flags__ & _MANAGED_DICT) + (kind.__weakrefoffset__ > 0)

@@ -153,7 +153,7 @@ def identity(value: object) -> tuple[Package, str] | None:
             return package, function_name(value)
         case type():
             package = package_of_module(value.__module__)
-            return (package, f"{value.__module__}.{value.__qualname__}") if package else None
+            return (package, _public_name(value.__module__, value.__qualname__, value)) if package else None
         case types.MethodType():
             return _method_identity(value)
         case types.BuiltinFunctionType() | types.MethodWrapperType():
@@ -165,8 +165,21 @@ def identity(value: object) -> tuple[Package, str] | None:
 
 
 def function_name(function: types.FunctionType) -> str:
-    """Module and qualified name by the function's own code, which `functools.wraps` does not touch."""
+    """Module and qualified name of a library's function: the one the library keeps it under, if it does.
+
+    Else the one of its code, which `functools.wraps` does not touch.
+    """
+    if _holds(function.__module__, function.__qualname__, function):
+        return _public_name(function.__module__, function.__qualname__, function)
     return f"{function.__globals__.get('__name__', '')}.{function.__code__.co_qualname}"
+
+
+def _public_name(module: str, name: str, value: object) -> str:
+    """The name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are one."""
+    parent = module.rpartition(".")[0]
+    while parent and _holds(parent, name, value):
+        module, parent = parent, parent.rpartition(".")[0]
+    return f"{module}.{name}"
 
 
 def _method_identity(method: types.MethodType) -> tuple[Package, str] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import operator
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from types import MappingProxyType, SimpleNamespace
 
@@ -179,6 +179,11 @@ def _fixed_zone(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     return "timezone", str(value.utcoffset(None)), str(value)
 
 
+def _default_dict(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, defaultdict)
+    return "defaultdict", encoder(value.default_factory, ".default_factory"), encoder(dict(value))
+
+
 def _deque(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     assert isinstance(value, deque)
     return "deque", encoder(value.maxlen), encoder(list(value))
@@ -201,6 +206,7 @@ _CONTAINERS: dict[type, Callable[[Encoder, object], Iterable[bytes | str]]] = {
     frozenset: _set("frozenset"),
     slice: _slice,
     deque: _deque,
+    defaultdict: _default_dict,
     dt.datetime: _moment,
     dt.time: _time,
     dt.timezone: _fixed_zone,
@@ -230,7 +236,7 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     if isinstance(value, SimpleNamespace):
         return "namespace", encoder(vars(value))
     base, content = _builtin_content(value)
-    if base is object and has_hidden_state(value):
+    if has_hidden_state(value, base):
         what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
         raise UnidentifiedError(what, _PLAIN_DATA)
     fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]

@@ -67,6 +67,12 @@ def package_of_module(name: str | None) -> Package | None:
     return PYTHON if top in sys.stdlib_module_names else None
 
 
+def forget_versions() -> None:
+    """Read the versions of installed distributions again: they are read once in a process."""
+    _package_of_path.cache_clear()
+    _distribution.cache_clear()
+
+
 def _package_of_missing(top: str) -> Package | None:
     """The package of a module that is not imported, without importing it."""
     try:

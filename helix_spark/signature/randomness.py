@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from helix_spark.signature.normal_form import Argument, Call
 
-_SPARK = r"pyspark\.sql\.(connect\.)?functions\.(builtin\.)?"
-_PARTITIONS = ", which depends on how rows are partitioned, seed or not"
+_SPARK = r"pyspark\.sql\.(connect\.)?functions\."
+_PARTITIONS = ", which depends on how rows are partitioned even with a seed"
 
 _SEEDED_BY_PARTITION = re.compile(_SPARK + r"(rand|randn)$")
 _RANDOM = re.compile(

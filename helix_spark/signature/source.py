@@ -37,8 +37,8 @@ for _name in __future__.all_feature_names:
     _FUTURE_FEATURES |= getattr(__future__, _name).compiler_flag
 """Features that a notebook cell or doctest has from an earlier one, and so does not say itself."""
 
-_files: dict[str, _File] = {}
-"""By file name. An entry is used as long as its code is the live code: no clock decides whether a file was edited."""
+_files: dict[tuple[str, int], _File] = {}
+"""By file name and future features. An entry is used as long as its code is the live code: no clock decides that."""
 
 
 def form_of(code: CodeType, *, top: bool) -> FunctionForm | None:
@@ -98,14 +98,15 @@ def _constant(value: object) -> str:
 
 
 def _find(code: CodeType) -> tuple[_File, FunctionNode] | None:
-    file = _files.get(code.co_filename)
+    key = (code.co_filename, code.co_flags & _FUTURE_FEATURES)
+    file = _files.get(key)
     if file is not None and code in file.nodes:
         return file, file.nodes[code]
     lines = _read(code.co_filename)
     if not lines:
         return None
     if file is None or file.lines != lines:
-        file = _files[code.co_filename] = _parse(lines, code)
+        file = _files[key] = _parse(lines, code)
     if code in file.nodes:
         return file, file.nodes[code]
     # Lines above it may have come or gone since it was loaded; that alone makes no other function.

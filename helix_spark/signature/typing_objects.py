@@ -18,7 +18,7 @@ def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     >>> canonical(typing.Literal[1]) == canonical(typing.Literal[True])
     False
     """
-    if type(value).__module__ not in ("typing", "types") or _is_class(value):
+    if type(value).__module__ not in ("typing", "types", "collections.abc") or _is_class(value):
         return None
     origin = typing.get_origin(value)
     if origin is not None:

@@ -1,0 +1,902 @@
+"""Edits of one module: the text before and after, by what the edit is. Read by `test_code_signature`."""
+
+from __future__ import annotations
+
+
+def edits(text: str) -> dict[str, tuple[str, str]]:
+    """Name, text before and text after of each edit."""
+    found = {}
+    for block in text.split("=== ")[1:]:
+        name, _, program = block.partition("\n")
+        before, _, after = program.partition("--- becomes\n")
+        found[name] = (before, after)
+    return found
+
+
+SAME = edits(
+    r"""
+=== comment
+def f(x):
+    return x + 1
+--- becomes
+# why
+def f(x):
+
+    # one more
+    return x + 1  # plus
+
+=== formatting
+def f(x): return (x + 1) * 'a'
+--- becomes
+def f( x ):
+    return (
+        x+1
+    ) * "a"
+
+=== docstring
+def f(x):
+    return x
+--- becomes
+def f(x):
+    '''Says what.'''
+    return x
+
+=== class docstring
+class A:
+  k = 1
+def f(x): return A.k
+--- becomes
+class A:
+  'doc'
+  k = 1
+def f(x): return A.k
+
+=== annotations
+def f(x):
+    y = x
+    return y
+--- becomes
+def f(x: int) -> int:
+    y: int = x
+    return y
+
+=== bare annotation
+def f(x):
+    y = x
+    return y
+--- becomes
+def f(x):
+    y: int
+    y = x
+    return y
+
+=== future
+def f(x): return x
+--- becomes
+from __future__ import annotations
+def f(x: Unknown): return x
+
+=== helper annotations
+def g(x): return x
+def f(x): return g(x)
+--- becomes
+def g(x: int): return x
+def f(x): return g(x)
+
+=== renamed local
+def f(x):
+    y = x
+    return y * y
+--- becomes
+def f(x):
+    z = x
+    return z * z
+
+=== renamed parameter
+def f(x, y): return x - y
+--- becomes
+def f(a, b): return a - b
+
+=== renamed in nested
+def f(x):
+    def g(y):
+        z = x
+        return z + y
+    return g(x)
+--- becomes
+def f(a):
+    def h(y):
+        b = a
+        return b + y
+    return h(a)
+
+=== renamed in comprehension
+def f(x): return [i for i in x if i]
+--- becomes
+def f(x): return [j for j in x if j]
+
+=== renamed walrus
+def f(x): return [y for i in x if (y := i)]
+--- becomes
+def f(x): return [b for i in x if (b := i)]
+
+=== renamed exception
+def f(x):
+    try: return x
+    except ValueError as e: raise KeyError from e
+--- becomes
+def f(x):
+    try: return x
+    except ValueError as error: raise KeyError from error
+
+=== renamed import
+def f(x):
+    import json
+    return json.loads(x)
+--- becomes
+def f(x):
+    import json as j
+    return j.loads(x)
+
+=== renamed match
+def f(x):
+    match x:
+        case [a, *b]: return a, b
+        case {'k': c, **d}: return c, d
+--- becomes
+def f(x):
+    match x:
+        case [p, *q]: return p, q
+        case {'k': r, **s}: return r, s
+
+=== renamed constant
+K = 1
+def f(x): return x + K
+--- becomes
+J = 1
+def f(x): return x + J
+
+=== renamed helper
+def g(x): return x
+def f(x): return g(x)
+--- becomes
+def h(x): return x
+def f(x): return h(x)
+
+=== renamed function
+def f(x): return x
+--- becomes
+def g(x): return x
+f = g
+
+=== lambda or def
+f = lambda x: x + 1
+--- becomes
+def f(x):
+    return x + 1
+
+=== reordered imports
+import math
+import json
+def f(x): return math.pi, json
+--- becomes
+import json
+import math
+def f(x): return math.pi, json
+
+=== unused global
+def f(x): return x
+--- becomes
+UNUSED = 1
+def unused(): return 2
+def f(x): return x
+
+=== moved down
+K = 1
+def f(x): return K
+--- becomes
+def f(x): return K
+
+
+K = 1
+
+=== statements without effect
+def f(x):
+    return x
+--- becomes
+def f(x):
+    pass
+    'a note'
+    return x
+
+=== reordered methods
+class A:
+  def a(self): return 1
+  def b(self): return 2
+def f(x): return A()
+--- becomes
+class A:
+  def b(self): return 2
+  def a(self): return 1
+def f(x): return A()
+
+=== logger name
+import logging
+log = logging.getLogger('a')
+def f(x): log.info(x)
+--- becomes
+import logging
+log = logging.getLogger('b')
+def f(x): log.info(x)
+"""
+)
+"""The signature stays."""
+
+DIFFERENT = edits(
+    r"""
+=== swapped operands
+def f(a, b): return a - b
+--- becomes
+def f(a, b): return b - a
+
+=== constant
+def f(x): return x + 1
+--- becomes
+def f(x): return x + 2
+
+=== constant's type
+def f(x): return x + 1
+--- becomes
+def f(x): return x + 1.0
+
+=== operator
+def f(x): return x + 1
+--- becomes
+def f(x): return x - 1
+
+=== attribute
+def f(x): return x.a
+--- becomes
+def f(x): return x.b
+
+=== keyword renamed in a call
+def f(x): return dict(a=x)
+--- becomes
+def f(x): return dict(b=x)
+
+=== helper's parameter renamed
+def g(a, b): return a - b
+def f(x): return g(b=x, a=1)
+--- becomes
+def g(b, a): return b - a
+def f(x): return g(b=x, a=1)
+
+=== other local
+def f(x):
+    y = 1
+    z = 2
+    return y
+--- becomes
+def f(x):
+    y = 1
+    z = 2
+    return z
+
+=== local or global
+y = 1
+def f(x):
+    y = 1
+    return y
+--- becomes
+y = 1
+def f(x):
+    global y
+    y = 1
+    return y
+
+=== nonlocal
+def f(x):
+  y = 1
+  def g():
+    y = 2
+  g()
+  return y
+--- becomes
+def f(x):
+  y = 1
+  def g():
+    nonlocal y
+    y = 2
+  g()
+  return y
+
+=== module constant
+K = 1
+def f(x): return x + K
+--- becomes
+K = 2
+def f(x): return x + K
+
+=== constant in a container
+K = {'a': [1]}
+def f(x): return K
+--- becomes
+K = {'a': [2]}
+def f(x): return K
+
+=== computed constant
+K = 2 * 3
+def f(x): return K
+--- becomes
+K = 2 * 4
+def f(x): return K
+
+=== helper
+def g(x): return 10
+def f(x): return g(x)
+--- becomes
+def g(x): return 20
+def f(x): return g(x)
+
+=== nested helper
+def h(): return 1
+def g(): return h()
+def f(x): return g()
+--- becomes
+def h(): return 2
+def g(): return h()
+def f(x): return g()
+
+=== helper in a lambda
+def g(): return 1
+f = lambda x: g()
+--- becomes
+def g(): return 2
+f = lambda x: g()
+
+=== helper in a comprehension
+def g(i): return 1
+def f(x): return [g(i) for i in x]
+--- becomes
+def g(i): return 2
+def f(x): return [g(i) for i in x]
+
+=== helper in a nested function
+def g(): return 1
+def f(x):
+  def h(): return g()
+  return h
+--- becomes
+def g(): return 2
+def f(x):
+  def h(): return g()
+  return h
+
+=== helper in a container
+def g(): return 1
+T = {'g': [g]}
+def f(x): return T
+--- becomes
+def g(): return 2
+T = {'g': [g]}
+def f(x): return T
+
+=== closure value
+def make(k):
+  def f(x): return x + k
+  return f
+f = make(1)
+--- becomes
+def make(k):
+  def f(x): return x + k
+  return f
+f = make(2)
+
+=== closure function
+def make(k):
+  def f(x): return k(x)
+  return f
+f = make(lambda x: 1)
+--- becomes
+def make(k):
+  def f(x): return k(x)
+  return f
+f = make(lambda x: 2)
+
+=== default
+def f(x, k=1): return k
+--- becomes
+def f(x, k=2): return k
+
+=== keyword default
+def f(x, *, k=1): return k
+--- becomes
+def f(x, *, k=2): return k
+
+=== default of a helper
+def g(k=1): return k
+def f(x): return g()
+--- becomes
+def g(k=2): return k
+def f(x): return g()
+
+=== function attribute
+def f(x): return f.k
+f.k = 1
+--- becomes
+def f(x): return f.k
+f.k = 2
+
+=== class attribute
+class A:
+  k = 1
+def f(x): return A.k
+--- becomes
+class A:
+  k = 2
+def f(x): return A.k
+
+=== method body
+class A:
+  def m(self): return 1
+def f(x): return A().m()
+--- becomes
+class A:
+  def m(self): return 2
+def f(x): return A().m()
+
+=== method renamed
+class A:
+  def m(self): return 1
+def f(x): return A()
+--- becomes
+class A:
+  def n(self): return 1
+def f(x): return A()
+
+=== static method
+class A:
+  @staticmethod
+  def m(): return 1
+def f(x): return A.m()
+--- becomes
+class A:
+  @staticmethod
+  def m(): return 2
+def f(x): return A.m()
+
+=== kind of method
+class A:
+  @staticmethod
+  def m(x): return 1
+def f(x): return A.m
+--- becomes
+class A:
+  @classmethod
+  def m(x): return 1
+def f(x): return A.m
+
+=== property
+class A:
+  @property
+  def p(self): return 1
+def f(x): return A().p
+--- becomes
+class A:
+  @property
+  def p(self): return 2
+def f(x): return A().p
+
+=== cached property
+from functools import cached_property as c
+class A:
+  @c
+  def p(self): return 1
+def f(x): return A().p
+--- becomes
+from functools import cached_property as c
+class A:
+  @c
+  def p(self): return 2
+def f(x): return A().p
+
+=== base class
+class B:
+  def m(self): return 1
+class A(B): pass
+def f(x): return A()
+--- becomes
+class B:
+  def m(self): return 2
+class A(B): pass
+def f(x): return A()
+
+=== super
+class B:
+  def m(self): return 1
+class A(B):
+  def m(self): return super().m()
+f = A().m
+--- becomes
+class B:
+  def m(self): return 2
+class A(B):
+  def m(self): return super().m()
+f = A().m
+
+=== metaclass
+class M(type):
+  def __len__(cls): return 1
+class A(metaclass=M): pass
+def f(x): return len(A)
+--- becomes
+class M(type):
+  def __len__(cls): return 2
+class A(metaclass=M): pass
+def f(x): return len(A)
+
+=== instance
+class A:
+  def __init__(self, k): self.k = k
+a = A(1)
+def f(x): return a.k
+--- becomes
+class A:
+  def __init__(self, k): self.k = k
+a = A(2)
+def f(x): return a.k
+
+=== callable object
+class A:
+  def __call__(self, x): return 1
+f = A()
+--- becomes
+class A:
+  def __call__(self, x): return 2
+f = A()
+
+=== bound method's object
+class A:
+  def __init__(self, k): self.k = k
+  def m(self, x): return self.k
+f = A(1).m
+--- becomes
+class A:
+  def __init__(self, k): self.k = k
+  def m(self, x): return self.k
+f = A(2).m
+
+=== enum value
+from enum import Enum
+class E(Enum):
+  A = 1
+def f(x): return E.A
+--- becomes
+from enum import Enum
+class E(Enum):
+  A = 2
+def f(x): return E.A
+
+=== enum method
+from enum import Enum
+class E(Enum):
+  A = 1
+  def m(self): return 1
+def f(x): return E.A.m()
+--- becomes
+from enum import Enum
+class E(Enum):
+  A = 1
+  def m(self): return 2
+def f(x): return E.A.m()
+
+=== dataclass default
+from dataclasses import dataclass
+@dataclass
+class D:
+  k: int = 1
+def f(x): return D()
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class D:
+  k: int = 2
+def f(x): return D()
+
+=== dataclass factory
+from dataclasses import dataclass, field
+@dataclass
+class D:
+  k: int = field(default_factory=lambda: [1])
+def f(x): return D()
+--- becomes
+from dataclasses import dataclass, field
+@dataclass
+class D:
+  k: int = field(default_factory=lambda: [2])
+def f(x): return D()
+
+=== dataclass field order
+from dataclasses import dataclass
+@dataclass
+class D:
+  a: int
+  b: int
+def f(x): return D(1, 2)
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class D:
+  b: int
+  a: int
+def f(x): return D(1, 2)
+
+=== dataclass method
+from dataclasses import dataclass
+@dataclass
+class D:
+  a: int
+  def __post_init__(self): self.a = 1
+def f(x): return D(1)
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class D:
+  a: int
+  def __post_init__(self): self.a = 2
+def f(x): return D(1)
+
+=== named tuple default
+from typing import NamedTuple
+class T(NamedTuple):
+  a: int = 1
+def f(x): return T()
+--- becomes
+from typing import NamedTuple
+class T(NamedTuple):
+  a: int = 2
+def f(x): return T()
+
+=== partial argument
+from functools import partial
+def g(k, x): return k
+f = partial(g, 1)
+--- becomes
+from functools import partial
+def g(k, x): return k
+f = partial(g, 2)
+
+=== partial keyword
+from functools import partial
+def g(k, x): return k
+f = partial(g, k=1)
+--- becomes
+from functools import partial
+def g(k, x): return k
+f = partial(g, x=1)
+
+=== wrapped function
+from functools import wraps
+def d(g):
+  @wraps(g)
+  def w(x): return g(x)
+  return w
+@d
+def f(x): return 1
+--- becomes
+from functools import wraps
+def d(g):
+  @wraps(g)
+  def w(x): return g(x)
+  return w
+@d
+def f(x): return 2
+
+=== wrapper
+from functools import wraps
+def d(g):
+  @wraps(g)
+  def w(x): return g(x) + 1
+  return w
+@d
+def f(x): return 1
+--- becomes
+from functools import wraps
+def d(g):
+  @wraps(g)
+  def w(x): return g(x) + 2
+  return w
+@d
+def f(x): return 1
+
+=== decorator's argument
+def d(k):
+  def e(g):
+    def w(x): return g(x) + k
+    return w
+  return e
+@d(1)
+def f(x): return 1
+--- becomes
+def d(k):
+  def e(g):
+    def w(x): return g(x) + k
+    return w
+  return e
+@d(2)
+def f(x): return 1
+
+=== lru_cache
+from functools import lru_cache
+@lru_cache
+def g(x): return 1
+def f(x): return g(x)
+--- becomes
+from functools import lru_cache
+@lru_cache
+def g(x): return 2
+def f(x): return g(x)
+
+=== context manager
+from contextlib import contextmanager
+@contextmanager
+def g(): yield 1
+def f(x):
+  with g() as y: return y
+--- becomes
+from contextlib import contextmanager
+@contextmanager
+def g(): yield 2
+def f(x):
+  with g() as y: return y
+
+=== single dispatch
+from functools import singledispatch
+@singledispatch
+def g(x): return 0
+@g.register
+def _(x: int): return 1
+def f(x): return g(x)
+--- becomes
+from functools import singledispatch
+@singledispatch
+def g(x): return 0
+@g.register
+def _(x: int): return 2
+def f(x): return g(x)
+
+=== recursion
+def f(x): return f(x - 1) if x else 0
+--- becomes
+def f(x): return f(x - 2) if x else 0
+
+=== recursion or not
+def f(x): return f(x)
+--- becomes
+def g(x): return g
+def f(x): return g(x)
+
+=== mutual recursion
+def g(x): return f(x - 1)
+def f(x): return g(x) if x else 0
+--- becomes
+def g(x): return f(x - 2)
+def f(x): return g(x) if x else 0
+
+=== which helper
+def g(): return 1
+def h(): return 2
+def f(x): return g(), h()
+--- becomes
+def g(): return 1
+def h(): return 2
+def f(x): return h(), g()
+
+=== same helper twice
+def g(): return 1
+def h(): return 1
+def f(x): return g(), h()
+--- becomes
+def g(): return 1
+def h(): return 2
+def f(x): return g(), h()
+
+=== annotation of a grouped function
+import pandas as pd
+def f(x):
+  def g(p): return p
+  return x.applyInPandas(g, 'a int')
+--- becomes
+import pandas as pd
+def f(x):
+  def g(p: pd.DataFrame): return p
+  return x.applyInPandas(g, 'a int')
+
+=== none or absent
+def f(x): return {None: x}
+--- becomes
+def f(x): return {**x}
+
+=== async
+def f(x):
+  def g(): return 1
+  return g
+--- becomes
+def f(x):
+  async def g(): return 1
+  return g
+
+=== name seen by eval
+def f(x):
+  y = x
+  return eval('y')
+--- becomes
+def f(x):
+  z = x
+  return eval('y')
+
+=== global defined
+def f(x): return K
+--- becomes
+K = None
+def f(x): return K
+
+=== shadowed builtin
+def f(x): return len(x)
+--- becomes
+def len(x): return 1
+def f(x): return len(x)
+
+=== other library function
+import math
+def f(x): return math.sin(x)
+--- becomes
+import math
+def f(x): return math.cos(x)
+
+=== other library class
+from collections import OrderedDict as D
+def f(x): return D(x)
+--- becomes
+from collections import Counter as D
+def f(x): return D(x)
+
+=== private name
+def _A__g(): return 1
+class A:
+  def m(self, x): return __g()
+f = A().m
+--- becomes
+def _A__g(): return 2
+class A:
+  def m(self, x): return __g()
+f = A().m
+
+=== udf body
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType as I
+@F.udf(returnType=I())
+def g(x): return x + 1
+def f(x): return x.select(g('a'))
+--- becomes
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType as I
+@F.udf(returnType=I())
+def g(x): return x + 2
+def f(x): return x.select(g('a'))
+
+=== udf type
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType as I
+def g(x): return x
+u = F.udf(g, I())
+def f(x): return x.select(u('a'))
+--- becomes
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType as I
+def g(x): return x
+u = F.udf(g, I())
+def f(x): return x.select(u('a'))
+"""
+)
+"""The signature changes, and changes back when the edit is taken back."""

@@ -1,0 +1,519 @@
+"""The edit matrix: which edits of a program give it another signature, and which do not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+from edit_matrix import DIFFERENT, SAME
+
+from helix_spark.errors import Location, SignatureError
+from helix_spark.signature import origin
+from helix_spark.signature.code import CodeTrace, trace
+from helix_spark.signature.parts import Group
+
+_counter = itertools.count()
+
+
+class Project:
+    """A folder of modules that are written, edited and loaded again, as an author does it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: set[str] = set()
+
+    def write(self, **modules: str) -> Project:
+        for name, text in modules.items():
+            path = self.folder / f"{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(dedent(text))
+            self.names.add(name.partition("/")[0])
+        return self
+
+    def load(self, name: str = "job") -> ModuleType:
+        self.forget()
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    def forget(self) -> None:
+        for name in [one for one in sys.modules if one.partition(".")[0] in self.names]:
+            del sys.modules[name]
+
+    def trace(self, attribute: str = "f") -> CodeTrace:
+        return trace(getattr(self.load(), attribute), node="n")
+
+    def digest(self, **modules: str) -> str:
+        return self.write(**modules).trace().digest
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    # No bytecode files: they are valid by size and whole seconds, and two edits here are closer than that.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    made = Project(tmp_path)
+    yield made
+    made.forget()
+
+
+@pytest.mark.parametrize("edit", SAME)
+def test_an_edit_that_says_nothing_new_keeps_the_signature(project: Project, edit: str) -> None:
+    before, after = SAME[edit]
+    assert project.digest(job=before) == project.digest(job=after)
+
+
+@pytest.mark.parametrize("edit", DIFFERENT)
+def test_an_edit_that_may_change_results_changes_the_signature_and_its_revert_changes_it_back(
+    project: Project, edit: str
+) -> None:
+    before, after = DIFFERENT[edit]
+    first, second, third = (project.digest(job=text) for text in (before, after, before))
+    assert first != second
+    assert first == third
+
+
+# -- other modules -----------------------------------------------------------------------------------------------------
+
+IMPORTS = {
+    "import": "import helpers\ndef f(x): return helpers.g(x)",
+    "from": "from helpers import g\ndef f(x): return g(x)",
+    "as": "import helpers as h\ndef f(x): return h.g(x)",
+    "inside": "def f(x):\n    import helpers\n    return helpers.g(x)",
+    "from inside": "def f(x):\n    from helpers import g\n    return g(x)",
+    "dynamic": "from importlib import import_module\ndef f(x): return import_module('helpers').g(x)",
+    "whole": "import helpers\ndef f(x): return getattr(helpers, x)()",
+    "conditional": "try:\n  import absent_ as h\nexcept ImportError:\n  import helpers as h\ndef f(x): return h.g(x)",
+}
+
+
+@pytest.mark.parametrize("way", IMPORTS)
+def test_a_helper_in_another_module_counts_however_it_is_imported(project: Project, way: str) -> None:
+    project.write(job=IMPORTS[way])
+    before = project.digest(helpers="def g(x): return 10")
+    assert before != project.digest(helpers="def g(x): return 20")
+    assert before == project.digest(helpers="# a note\ndef g(x):\n    return 10")
+
+
+@pytest.mark.parametrize("way", ["import", "from", "as", "inside", "from inside"])
+def test_the_way_of_importing_does_not_count(project: Project, way: str) -> None:
+    project.write(helpers="def g(x): return 10")
+    assert project.digest(job=IMPORTS["import"]) == project.digest(job=IMPORTS[way])
+
+
+def test_only_what_is_used_of_a_module_counts(project: Project) -> None:
+    project.write(job=IMPORTS["import"])
+    before = project.digest(helpers="def g(x): return 1\ndef other(): return 1")
+    assert before == project.digest(helpers="def g(x): return 1\ndef other(): return 2")
+
+
+def test_a_constant_of_another_module_counts(project: Project) -> None:
+    project.write(job="import settings\ndef f(x): return settings.K")
+    assert project.digest(settings="K = 1") != project.digest(settings="K = 2")
+
+
+def test_submodules_are_followed(project: Project) -> None:
+    project.write(job="import pack.deep\ndef f(x): return pack.deep.g(x)", **{"pack/__init__": ""})
+    project.write(**{"pack/deep": "from . import deeper\ndef g(x): return deeper.h()"})
+    before = project.digest(**{"pack/deeper": "def h(): return 1"})
+    assert before != project.digest(**{"pack/deeper": "def h(): return 2"})
+
+
+def test_a_submodule_that_is_imported_inside_counts(project: Project) -> None:
+    project.write(job="def f(x):\n  import pack.deep\n  return pack.deep.g(x)", **{"pack/__init__": ""})
+    before = project.digest(**{"pack/deep": "def g(x): return 1"})
+    assert before != project.digest(**{"pack/deep": "def g(x): return 2"})
+
+
+def test_a_module_used_whole_counts_with_what_it_imports(project: Project) -> None:
+    project.write(job="import helpers\ndef f(x): return vars(helpers)[x]()", helpers="from deep import g")
+    assert project.digest(deep="def g(): return 1") != project.digest(deep="def g(): return 2")
+
+
+def test_the_same_file_is_the_same_however_it_is_loaded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+        import logging
+        from dataclasses import dataclass
+        log = logging.getLogger(__name__)
+        K = 3
+        @dataclass
+        class Config:
+            limit: int = K
+        def g(x): return Config().limit + x
+        def f(x):
+            log.info(x)
+            return g(x), __name__, __file__
+    """
+    as_module = project.digest(job=text)
+    path = project.folder / "job.py"
+    for name in ("__main__", "other"):
+        loaded = ModuleType(name)
+        loaded.__file__ = str(path)
+        with monkeypatch.context() as changed:
+            changed.setitem(sys.modules, name, loaded)
+            exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), vars(loaded))
+            assert trace(loaded.f, node="n").digest == as_module
+
+
+# -- lambdas -----------------------------------------------------------------------------------------------------------
+
+
+def test_two_lambdas_on_one_line_are_told_apart(project: Project) -> None:
+    module = project.write(job="f, g, h = lambda x: x + 1, lambda x: x + 2, lambda y: y + 1").load()
+    f, g, h = (trace(getattr(module, name), node="n") for name in "fgh")
+    assert f.digest != g.digest
+    assert f.digest == h.digest
+    assert not f.warnings
+
+
+def test_nested_lambdas_on_one_line_are_told_apart(project: Project) -> None:
+    module = project.write(job="f = lambda x: lambda y: x\ng = f(1)\nh = (lambda: (lambda y: 1))()").load()
+    digests = {trace(getattr(module, name), node="n").digest for name in "fgh"}
+    assert len(digests) == 3
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def differing(one: CodeTrace, other: CodeTrace) -> set[str]:
+    return {part.label for part in {*one.parts} ^ {*other.parts}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "label"),
+    [
+        (("K = 1", "K = 2"), "K"),
+        (("return k", "return -k"), "h"),
+        (("j=5", "j=6"), "default `j`"),
+        (("LIMIT = 1", "LIMIT = 2"), "Config.LIMIT"),
+        (("return self", "return -self"), "Config.m"),
+        (("return helpers", "return -helpers"), "f"),
+    ],
+)
+def test_one_edit_is_one_part(project: Project, edit: tuple[str, str], label: str) -> None:
+    text = """
+        import helpers
+        K = 1
+        class Config:
+            LIMIT = 1
+            def m(self): return self.LIMIT
+        def h(k, j=5): return k
+        def g(x): return h(x) + K
+        def f(x): return helpers.clean(x) + g(x) + h(x) + Config().m()
+    """
+    project.write(helpers="def clean(x): return x", job=text)
+    before = project.trace()
+    assert differing(before, project.write(job=text.replace(*edit)).trace()) == {label}
+    project.write(helpers="def clean(x): return 1", job=text)
+    assert differing(before, project.trace()) == {"helpers.clean"}
+
+
+def test_an_added_helper_shows_as_its_caller_and_itself(project: Project) -> None:
+    text = "def g(x): return {}\ndef h(x): return K\nK = 1\ndef new(): return 0\ndef f(x): return g(x) + h(x)"
+    before = project.write(job=text.format("1")).trace()
+    assert differing(before, project.write(job=text.format("new()")).trace()) == {"g", "new"}
+
+
+def test_parts_have_labels_groups_and_short_texts(project: Project) -> None:
+    project.write(helpers="BINS = [1, 2]\ndef g(): return BINS")
+    text = "import numpy as np\nimport helpers\nK = 0.5\ndef f(x): return np.log(K), helpers.g()"
+    traced = project.write(job=text).trace()
+    found = {part.label: (part.group, part.shown) for part in traced.parts}
+    assert found["f"] == (Group.CODE, None)
+    assert found["K"] == (Group.VALUE, "0.5")
+    assert found["helpers.g"] == (Group.CODE, None)
+    assert found["helpers.BINS"] == (Group.VALUE, "[1, 2]")
+    assert found["numpy"][0] == Group.PACKAGE
+    assert traced.parts[0].label == "f"
+
+
+def test_the_version_of_a_library_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(job="import numpy as np\ndef f(x): return np.log(x)")
+    before = project.trace()
+
+    def other_version(site: Path, top: str) -> origin.Package:
+        return origin.Package(top, "99.0")
+
+    with monkeypatch.context() as changed:
+        origin.forget_versions()
+        changed.setattr(origin, "_distribution", other_version)
+        after = project.trace()
+    origin.forget_versions()
+    assert differing(before, after) == {"numpy"}
+
+
+def test_spark_counts_by_minor_version(project: Project) -> None:
+    traced = project.write(job="from pyspark.sql import functions as F\ndef f(x): return F.col(x)").trace()
+    (package,) = [part for part in traced.parts if part.label == "pyspark"]
+    assert package.shown is not None
+    assert package.shown.count(".") == 1
+
+
+def test_a_library_decorator_keeps_the_function_inside_visible(project: Project) -> None:
+    text = "import contextlib\n@contextlib.contextmanager\ndef g():\n    yield {}\ndef f(x): return g()"
+    before = project.write(job=text.format(1)).trace()
+    assert "g" in differing(before, project.write(job=text.format(2)).trace())
+
+
+# -- what is live and what is on disk ----------------------------------------------------------------------------------
+
+
+def test_an_edit_that_is_not_loaded_yet_does_not_count(project: Project) -> None:
+    live = project.write(job="def f(x): return x + 1").load().f
+    before = trace(live, node="n")
+    project.write(job="def f(x): return x + 2")
+    sys.modules.pop("job")
+    edited = project.load().f
+    assert trace(edited, node="n").digest != before.digest
+    stale = trace(live, node="n")
+    assert stale.digest != trace(edited, node="n").digest
+    assert "bytecode" in stale.warnings[0]
+
+
+def test_lines_that_moved_on_disk_do_not_matter(project: Project) -> None:
+    live = project.write(job="def f(x): return x + 1").load().f
+    before = trace(live, node="n").digest
+    project.write(job="import json\n\n# moved\ndef other(): return 1\ndef f(x): return x + 1")
+    project.load()
+    assert trace(project.load().other, node="n").digest  # the new text is what is known of the file now
+    after = trace(live, node="n")
+    assert after.digest == before
+    assert not after.warnings
+
+
+def test_code_without_source_is_known_by_its_bytecode() -> None:
+    def made(text: str) -> Callable[..., object]:
+        namespace: dict[str, Callable[..., object]] = {}
+        exec(text, namespace)
+        return namespace["f"]
+
+    one, same, other = (trace(made(text), node="n") for text in (
+        "def f(x): return x + 1", "# a note\ndef f(x):\n  'doc'\n  return x + 1", "def f(x): return x + 2"))  # fmt: skip
+    assert "bytecode" in one.warnings[0]
+    assert one.digest == same.digest != other.digest
+    helper = "def g(): return {}\ndef f(x): return g()"
+    assert trace(made(helper.format(1)), node="n").digest != trace(made(helper.format(2)), node="n").digest
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "remedy"),
+    [
+        (
+            "from threading import Lock\nLOCK = Lock()\ndef f(x): return LOCK",
+            "global `LOCK` of `f`",
+            "inside the function",
+        ),
+        (
+            "from threading import Lock\n"
+            "def make(cfg):\n  def clean(x): return cfg\n  return clean\nf = make({'a': Lock()})",
+            "closure value `cfg['a']` of `clean`",
+            "plain data",
+        ),
+        ("def g(k=iter([])): return k\ndef f(x): return g()", "default `k` of `g`", "plain data"),
+        ("import io\nclass A:\n  out = io.StringIO()\ndef f(x): return A.out", "`A.out` of `A`", "plain data"),
+        ("import random\nr = random.Random(1)\ndef f(x): return r", "global `r` of `f`", "inside the function"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_identified_is_named(project: Project, text: str, place: str, remedy: str) -> None:
+    function = project.write(job=text).load().f
+    with pytest.raises(SignatureError) as caught:
+        trace(function, node="income", where=Location("job.py", 3))
+    assert "income" in caught.value.what
+    assert place in caught.value.what
+    assert remedy in (caught.value.remedy or "")
+    assert caught.value.where == Location("job.py", 3)
+
+
+def test_the_error_of_a_declared_signature_comes_through(project: Project) -> None:
+    class Handle:
+        def __helix_signature__(self) -> object:
+            raise SignatureError("is not part of a workflow", remedy="declare it")
+
+    handle = Handle()
+
+    def f(x: object) -> object:
+        return handle
+
+    with pytest.raises(SignatureError, match="closure value `handle` of `f`: is not part of a workflow") as caught:
+        trace(f, node="n")
+    assert caught.value.remedy == "declare it"
+
+
+# -- depends_on --------------------------------------------------------------------------------------------------------
+
+
+def test_declared_dependencies_count(tmp_path: Path, project: Project) -> None:
+    def f(x: object) -> object:
+        return x
+
+    file = tmp_path / "query.sql"
+    file.write_text("select 1")
+    before = trace(f, node="n", depends_on=[file, 1]).digest
+    assert before == trace(f, node="n", depends_on=[file, 1]).digest
+    assert before != trace(f, node="n", depends_on=[file, 2]).digest
+    file.write_text("select 2")
+    assert before != trace(f, node="n", depends_on=[file, 1]).digest
+    with pytest.raises(SignatureError, match="does not exist"):
+        trace(f, node="n", depends_on=[tmp_path / "absent"])
+    project.write(job="def g(): return 1")
+    whole = trace(f, node="n", depends_on=[project.load()]).digest
+    project.write(job="def g(): return 2")
+    assert whole != trace(f, node="n", depends_on=[project.load()]).digest
+
+
+# -- dynamic routes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def f(x): return eval(x)", "`f` calls eval (job.py:1)"),
+        ("def f(x): return globals()[x]", "`f` calls globals (job.py:1)"),
+        ("import importlib\ndef f(x): return importlib.import_module(x)", "`f` imports a module by a name (job.py:2)"),
+        ("import helpers\ndef f(x): return getattr(helpers, x)", "`f` calls getattr (job.py:2)"),
+        ("class A:\n  def g(): return 1\ndef f(x): return getattr(A, x)", "`f` calls getattr (job.py:3)"),
+    ],
+)
+def test_routes_that_cannot_be_followed_are_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.chdir(project.folder)
+    (warning,) = project.write(job=text, helpers="def g(): return 1").trace().warnings
+    assert warning.startswith(words)
+    assert "depends_on" in warning
+
+
+def test_a_getattr_on_data_is_no_route(project: Project) -> None:
+    assert not project.write(job="def f(x): return getattr(x, str(x)), getattr(x, 'a')").trace().warnings
+
+
+# -- randomness --------------------------------------------------------------------------------------------------------
+
+RANDOM = {
+    "from pyspark.sql import functions as F\ndef f(x): return F.rand()": "calls pyspark.sql.functions.rand",
+    "from pyspark.sql.functions import uuid\ndef f(x): return uuid()": "calls pyspark.sql.functions.uuid",
+    "import pyspark.sql.functions as F\ndef f(x): return F.rand(3)": "depends on how rows are partitioned",
+    "def f(x):\n  from pyspark.sql import functions as F\n  return F.current_timestamp()": "functions.current_timestamp",
+    "import random\ndef f(x): return random.shuffle(x)": "calls random.shuffle",
+    "from random import random as r\ndef f(x): return r()": "calls random.random",
+    "from random import shuffle\ndef f(x): return shuffle(x)": "calls random.shuffle",
+    "import random\ndef f(x): return random.Random().random()": "random.Random without a seed",
+    "import numpy as np\ndef f(x): return np.random.rand(3)": "calls numpy.random.rand",
+    "from numpy.random import normal\ndef f(x): return normal()": "calls numpy.random.normal",
+    "import numpy as np\ndef f(x): return np.random.default_rng()": "numpy.random.default_rng without a seed",
+    "import time\ndef f(x): return time.time()": "calls time.time",
+    "from time import time\ndef f(x): return time()": "calls time.time",
+    "import datetime\ndef f(x): return datetime.datetime.now()": "calls datetime.datetime.now",
+    "from datetime import date\ndef f(x): return date.today()": "calls datetime.date.today",
+    "import uuid\ndef f(x): return uuid.uuid4()": "calls uuid.uuid4",
+    "import os\ndef f(x): return os.environ['A']": "reads the environment (os.environ",
+    "from os import environ\ndef f(x): return environ['A']": "reads the environment (os.environ",
+    "import os\ndef f(x): return os.getenv('A')": "reads the environment (os.getenv)",
+    "import secrets\ndef f(x): return secrets.choice(x)": "calls secrets.choice",
+    "from secrets import choice\ndef f(x): return choice(x)": "calls secrets.choice",
+    "def f(x): return x.sample(0.1, seed=1)": "calls .sample()",
+    "def f(x): return x.randomSplit([1, 2])": "calls .randomSplit()",
+    "import random\ndef g(): return random.random()\ndef f(x): return g()": "`g` calls random.random",
+    "import random\ndef f(x): return sorted(x, key=lambda _: random.random())": "`f` calls random.random",
+}
+
+
+@pytest.mark.parametrize("text", RANDOM)
+def test_randomness_is_seen(project: Project, text: str) -> None:
+    (sentence,) = project.write(job=text).trace().random
+    assert RANDOM[text] in sentence
+    assert "job.py:" in sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import random\ndef f(x): return random.Random(7).random()",
+        "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
+        "def f(x): return x.sample(3, random_state=1)",
+        "import datetime\ndef f(x): return datetime.datetime(2020, 1, 1), datetime.timedelta(1)",
+        "import math, os\ndef f(x): return math.pi, os.path.join('a')",
+        "from pyspark.sql import functions as F\ndef f(x): return F.col('a'), F.random_state",
+    ],
+)
+def test_what_is_fixed_is_not_called_random(project: Project, text: str) -> None:
+    assert project.write(job=text).trace().random == ()
+
+
+def test_a_nondeterministic_udf_is_random(project: Project) -> None:
+    text = """
+        from pyspark.sql import functions as F
+        from pyspark.sql.types import IntegerType
+        noise = F.udf(lambda x: x, IntegerType()).asNondeterministic()
+        def f(x): return noise(x)
+    """
+    assert project.write(job=text).trace().random == ("`noise` is declared nondeterministic",)
+
+
+# -- Spark without a session -------------------------------------------------------------------------------------------
+
+
+def test_spark_classes_types_and_stages_need_no_session(project: Project) -> None:
+    text = """
+        from pyspark.ml.classification import LogisticRegression
+        from pyspark.sql.types import StructType, StructField, IntegerType
+        SCHEMA = StructType([StructField("{}", IntegerType())])
+        def f(x): return LogisticRegression(regParam=0.1), SCHEMA
+    """
+    before = project.digest(job=text.format("a"))
+    assert before == project.digest(job=text.format("a"))
+    assert before != project.digest(job=text.format("b"))
+
+
+def test_a_python_stage_counts_by_class_and_parameters_but_not_by_its_id(project: Project) -> None:
+    text = """
+        from pyspark import keyword_only
+        from pyspark.ml import Transformer
+        from pyspark.ml.param import Param, Params, TypeConverters
+        class Scale(Transformer):
+            factor = Param(Params._dummy(), "factor", "by how much", typeConverter=TypeConverters.toFloat)
+            def __init__(self, factor):
+                super().__init__()
+                self._set(factor=factor)
+            def _transform(self, rows): return rows.select({})
+        stage = Scale({})
+        def f(x): return stage.transform(x)
+    """
+    before = project.digest(job=text.format("1", "1.0"))
+    assert before == project.digest(job=text.format("1", "1.0"))
+    assert before != project.digest(job=text.format("2", "1.0"))
+    assert before != project.digest(job=text.format("1", "2.0"))
+
+
+def test_objects_of_a_session_are_errors_with_a_remedy() -> None:
+    Column = type("Column", (), {"__module__": "pyspark.sql.classic.column"})  # noqa: N806 (a class)
+    column = Column()
+
+    def f(x: object) -> object:
+        return column
+
+    with pytest.raises(SignatureError, match="closure value `column` of `f`") as caught:
+        trace(f, node="n")
+    assert caught.value.remedy == "build it inside the function, or pass SQL text"
+
+
+def test_threads_may_sign_at_the_same_time(project: Project) -> None:
+    function = project.write(job="K = 1\ndef g(): return K\ndef f(x): return g()").load().f
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(trace(function, node="n").digest)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1

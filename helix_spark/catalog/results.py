@@ -98,17 +98,21 @@ class ResultLedger:
         self, declared: Collection[str], lowered: Collection[str], signatures: Collection[str]
     ) -> KnownResults:
         """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
-        parts = []
-        if declared:
-            parts.append(f"signature IN (SELECT signature FROM journal WHERE declared IN ({_listed(declared)}))")
-        if lowered:
-            parts.append(f"signature IN (SELECT signature FROM journal WHERE lowered IN ({_listed(lowered)}))")
-        if signatures:
-            parts.append(f"signature IN ({_listed(signatures)})")
-        rows = self._journal.query(
-            f"SELECT * FROM journal WHERE {' OR '.join(parts)} ORDER BY sequence, place, signature, declared"
-        ) if parts else []
+        whole = {*signatures, *declared}
+        rows = self._where({"declared": declared, "lowered": lowered, "signature": whole})
+        # Seldom needed: what stands for a declared signature mostly is declared by another node, or asked for.
+        if others := {row.signature for row in rows} - whole:
+            rows = self._where({"declared": declared, "lowered": lowered, "signature": whole | others})
         return resolve(rows, declared=frozenset(declared), lowered=frozenset(lowered))
+
+    def _where(self, wanted: Mapping[str, Collection[str]]) -> list[ResultRecord]:
+        # Plain lists, no joins: they are pushed into the scan, which then reads other columns of the hits only.
+        tests = [f"{column} IN ({_listed(digests)})" for column, digests in wanted.items() if digests]
+        if not tests:
+            return []
+        return self._journal.query(
+            f"SELECT * FROM journal WHERE {' OR '.join(tests)} ORDER BY sequence, place, signature, declared"
+        )
 
     def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each node of a workflow, by name."""

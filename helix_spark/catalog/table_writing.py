@@ -83,14 +83,17 @@ def storable(table: pa.Table) -> pa.Table:
     names = table.column_names
     if not names or len({name.lower() for name in names}) < len(names):
         raise NotStorableError("a stored table needs columns, with names that differ in more than upper and lower case")
-    for name in names:
-        if not name or any(character in _INVALID_IN_NAMES for character in name):
-            raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
-    fields = [pa.field(field.name, _storable_type(field.type, field.name)) for field in table.schema]
+    fields = [pa.field(_storable_name(field.name), _storable_type(field.type, field.name)) for field in table.schema]
     try:
         return table.replace_schema_metadata(None).cast(pa.schema(fields))
     except (pa.ArrowException, ValueError) as error:
         raise NotStorableError(f"a column cannot be stored without changing it: {error}") from error
+
+
+def _storable_name(name: str) -> str:
+    if not name or any(character in _INVALID_IN_NAMES for character in name):
+        raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
+    return name
 
 
 def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
@@ -104,7 +107,7 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
     if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
         return pa.list_(pa.field("element", _storable_type(given.value_type, name)))
     if types.is_struct(given):
-        return pa.struct([pa.field(field.name, _storable_type(field.type, name)) for field in given])
+        return pa.struct([pa.field(_storable_name(field.name), _storable_type(field.type, name)) for field in given])
     if types.is_map(given):
         return pa.map_(_storable_type(given.key_type, name), _storable_type(given.item_type, name))
     if types.is_decimal128(given) or types.is_boolean(given) or (types.is_floating(given) and given.bit_width > 16):

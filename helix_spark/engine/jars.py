@@ -1,0 +1,239 @@
+"""The jars that Delta needs, as paths: resolved once for a pair of pyspark and delta-spark, then kept.
+
+Naming packages at each start (`spark.jars.packages`) costs seconds, needs the network, and puts 25 older copies of
+Spark's own libraries on the class path. Only Delta's and Unity Catalog's jars are missing from Spark, so only those are
+resolved, by Spark's own resolver, in a short JVM of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from helix_spark.errors import SetupError
+
+SCALA = "2.13"
+"""The Scala version that pyspark is built with; `delta.pip_utils` names the artifact by it in the same way."""
+
+IN_SPARK = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"
+"""Delta's dependencies that Spark brings itself. Excluded, the first resolution takes 6 s instead of 17 s, 13 MB."""
+
+WANTED = ("io.delta_*.jar", "io.unitycatalog_*.jar")
+
+_INSTALL = "pip install 'pyspark==4.2.0' 'delta-spark==4.4.0'"
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaPair:
+    """Versions of pyspark and delta-spark that go together.
+
+    >>> DeltaPair("4.2.0", "4.4.0").coordinates
+    'io.delta:delta-spark_4.2_2.13:4.4.0'
+    """
+
+    pyspark: str
+    delta: str
+
+    @property
+    def artifact(self) -> str:
+        return f"delta-spark_{'.'.join(self.pyspark.split('.')[:2])}_{SCALA}"
+
+    @property
+    def coordinates(self) -> str:
+        return f"io.delta:{self.artifact}:{self.delta}"
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where jars, archives and fetched data are kept: HELIX_CACHE, else the user's cache folder."""
+    given = environ.get("HELIX_CACHE")
+    if given:
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("helix_spark")
+
+
+def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Spark's folder as pyspark finds it: SPARK_HOME, else the installed package.
+
+    Raises:
+        SetupError: there is neither.
+    """
+    given = environ.get("SPARK_HOME")
+    folder = Path(given) if given else _package_folder()
+    if not (folder / "bin" / "spark-submit").is_file():
+        raise SetupError(
+            f"{folder} is no Spark folder: it has no bin/spark-submit",
+            exists="SPARK_HOME is set" if given else "pyspark is installed there",
+            remedy="unset SPARK_HOME" if given else f"reinstall it: {_INSTALL}",
+        )
+    return folder
+
+
+def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
+    """The pyspark that would be imported, and delta-spark. Imports neither.
+
+    Raises:
+        SetupError: one is missing, delta-spark does not go with this pyspark, or SPARK_HOME is another Spark.
+    """
+    text = (_package_folder() / "version.py").read_text()
+    found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', text)
+    try:
+        delta = version("delta-spark")
+    except PackageNotFoundError:
+        raise SetupError("delta-spark is not installed", remedy=_INSTALL) from None
+    if found is None:
+        raise SetupError(f"pyspark in {_package_folder()} does not tell its version", remedy=f"reinstall it: {_INSTALL}")
+    pair = DeltaPair(found[1], delta)
+    check_pair(pair, requires("delta-spark") or [])
+    cores = sorted((spark_home(environ) / "jars").glob(f"spark-core_{SCALA}-*.jar"))
+    if cores and not cores[0].name.endswith(f"-{pair.pyspark}.jar"):
+        raise SetupError(
+            f"SPARK_HOME is another Spark than the pyspark {pair.pyspark} that Python imports",
+            exists=f"{cores[0]}",
+            remedy="unset SPARK_HOME, or install the pyspark of that version",
+        )
+    return pair
+
+
+def check_pair(pair: DeltaPair, requirements: list[str]) -> None:
+    """Raises SetupError if delta-spark's `requirements` refuse this pyspark.
+
+    >>> check_pair(DeltaPair("4.2.0", "4.4.0"), ["pyspark<=4.2.0,>=4.0.1"])
+    >>> check_pair(DeltaPair("4.3.0", "4.4.0"), ["pyspark<=4.2.0,>=4.0.1"])
+    Traceback (most recent call last):
+        ...
+    helix_spark.errors.SetupError: delta-spark 4.4.0 does not go with pyspark 4.3.0
+      it asks for pyspark<=4.2.0,>=4.0.1
+      pip install 'pyspark==4.2.0' 'delta-spark==4.4.0'
+    """
+    asked = next((text for text in requirements if re.match(r"pyspark\b", text)), "")
+    bounds = re.findall(r"(<=|>=|==|<|>)\s*([\d.]+)", asked)
+    mine = _numbers(pair.pyspark)
+    holds = {
+        "<=": mine.__le__, ">=": mine.__ge__, "==": mine.__eq__, "<": mine.__lt__, ">": mine.__gt__,
+    }
+    if not all(holds[sign](_numbers(bound)) for sign, bound in bounds):
+        raise SetupError(
+            f"delta-spark {pair.delta} does not go with pyspark {pair.pyspark}",
+            exists=f"it asks for {asked}", remedy=_INSTALL,
+        )
+
+
+def kept_jars(pair: DeltaPair, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
+    """The jars if they are there already: in HELIX_JARS, else in the cache folder. Sorted by name; None if not there.
+
+    Raises:
+        SetupError: HELIX_JARS is set, but does not hold the jars of this pair.
+    """
+    given = environ.get("HELIX_JARS")
+    folder = Path(given) if given else _kept_folder(pair, environ)
+    jars = tuple(sorted(jar for jar in folder.glob("*.jar") if re.match(r"(io\.)?(delta|unitycatalog)[-_.]", jar.name)))
+    if any(jar.name.endswith(f"{pair.artifact}-{pair.delta}.jar") for jar in jars):
+        return tuple(jar.resolve() for jar in jars)
+    if given:
+        raise SetupError(
+            f"HELIX_JARS does not hold {pair.artifact}-{pair.delta}.jar",
+            exists=f"{folder} holds {', '.join(jar.name for jar in jars) or 'no jar of Delta'}",
+            remedy="unset HELIX_JARS to have the jars resolved, or fill the folder again for the installed versions",
+        )
+    return None
+
+
+def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """The jars for the installed pair; resolved now (about 6 s, network) if they are not there yet.
+
+    Raises:
+        SetupError: the pair does not fit, or the jars cannot be had.
+    """
+    pair = installed_pair(environ)
+    return kept_jars(pair, environ) or _resolve(pair, environ)
+
+
+def _package_folder() -> Path:
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise SetupError("pyspark is not installed", remedy=_INSTALL)
+    return Path(spec.origin).parent
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+def _kept_folder(pair: DeltaPair, environ: Mapping[str, str]) -> Path:
+    return cache_folder(environ) / "jars" / f"{pair.artifact}-{pair.delta}"
+
+
+def _resolve(pair: DeltaPair, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Resolves into a folder of its own and renames it, so that processes that do so at once do not disturb each other.
+
+    Spark's resolver looks into ~/.m2 first, and one with poms but no jars makes it fail. So a failure is followed by a
+    second attempt that sees an empty home folder.
+    """
+    kept = _kept_folder(pair, environ)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
+        ivy, fresh = Path(scratch) / "ivy", Path(scratch) / "jars"
+        first = _submit(pair, ivy, (), environ)
+        if first.returncode != 0:
+            second = _submit(pair, ivy, ("--driver-java-options", f"-Duser.home={scratch}"), environ)
+            if second.returncode != 0:
+                raise resolution_error(pair, first.stdout, second.stdout)
+        fresh.mkdir()
+        for pattern in WANTED:
+            for jar in (ivy / "jars").glob(pattern):
+                jar.rename(fresh / jar.name)
+        try:
+            fresh.rename(kept)
+        except OSError:
+            # Another process was quicker, or an incomplete folder is in the way; only the first of these is fine.
+            if kept_jars(pair, environ) is None:
+                shutil.rmtree(kept)
+                fresh.rename(kept)
+    jars = kept_jars(pair, environ)
+    if jars is None:
+        raise SetupError(f"Spark's resolver found no jar of {pair.coordinates}", exists=f"looked in {kept}")
+    return jars
+
+
+def _submit(
+    pair: DeltaPair, ivy: Path, further: tuple[str, ...], environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Has SparkSubmit resolve the packages and then, as the class it runs, print its own version: no session starts."""
+    submit = spark_home(environ) / "bin" / ("spark-submit.cmd" if os.name == "nt" else "spark-submit")
+    return subprocess.run(
+        [
+            str(submit), "--master", "local", "--conf", f"spark.jars.ivy={ivy}", *further,
+            "--packages", pair.coordinates, "--exclude-packages", IN_SPARK,
+            "--class", "org.apache.spark.deploy.SparkSubmit", "spark-internal", "--version",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=dict(environ),
+    )
+
+
+def resolution_error(pair: DeltaPair, output: str, clean_output: str) -> SetupError:
+    """The error for two failed attempts.
+
+    Args:
+        output: what the resolver printed.
+        clean_output: what it printed with an empty home folder in place of the user's.
+    """
+    hints = ["check the network and the proxy (JVM options go into SPARK_SUBMIT_OPTS)"]
+    if "local-m2-cache" in output and ("download failed" in output or "NOT FOUND" in output):
+        hints.insert(0, "~/.m2/repository has descriptions without jars: delete io/delta and io/unitycatalog in it")
+    hints.append(f"or copy the jars of {pair.coordinates} into a folder and set HELIX_JARS to it")
+    told = [line.strip() for line in clean_output.splitlines() if re.search(r"Exception|WARN|FAILED|not found", line)]
+    return SetupError(
+        f"the jars of {pair.coordinates} could not be resolved",
+        exists="; ".join(told[-3:]) or clean_output.strip()[-300:] or None,
+        remedy="; ".join(hints),
+    )

@@ -91,7 +91,7 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
     except PackageNotFoundError:
         raise SetupError("delta-spark is not installed", remedy=_INSTALL) from None
     if found is None:
-        raise SetupError(f"pyspark in {_package_folder()} does not tell its version", remedy=f"reinstall it: {_INSTALL}")
+        raise SetupError(f"pyspark in {_package_folder()} does not tell its version", remedy=f"reinstall: {_INSTALL}")
     pair = DeltaPair(found[1], delta)
     check_pair(pair, requires("delta-spark") or [])
     cores = sorted((spark_home(environ) / "jars").glob(f"spark-core_{SCALA}-*.jar"))

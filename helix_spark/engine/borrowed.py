@@ -1,0 +1,83 @@
+"""A session that belongs to the user: whether it will do, and its settings, borrowed and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from helix_spark.engine.jars import installed_pair
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, results_settings
+from helix_spark.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class BorrowedSettings:
+    """Settings of a session that were changed, and what they were before."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[SparkSession, str, str | None]] = []
+
+    def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
+        """Sets the `wanted` settings."""
+        for name, value in wanted.items():
+            before = spark.conf.get(name, None)
+            if before != value:
+                self._before.append((spark, name, before))
+                spark.conf.set(name, value)
+
+    def give_back(self) -> None:
+        """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
+        while self._before:
+            spark, name, before = self._before.pop()
+            if is_alive(spark):
+                if before is None:
+                    spark.conf.unset(name)
+                else:
+                    spark.conf.set(name, before)
+
+
+def results_settings_of(spark: SparkSession) -> dict[str, str]:
+    """The settings of a running session that change results."""
+    legacy = {name: value for name, value in spark.conf.getAll.items() if name.startswith(LEGACY)}
+    known = {name: spark.conf.get(name, default) or default for name, default in CHANGES_RESULTS.items()}
+    return results_settings(legacy | known)
+
+
+def is_alive(spark: SparkSession) -> bool:
+    """Whether the session was not stopped."""
+    from pyspark.sql import SparkSession as Classic
+
+    if isinstance(spark, Classic) and hasattr(spark, "_jsc"):
+        return spark.sparkContext._jsc is not None
+    return not getattr(spark, "is_stopped", False)
+
+
+def check_usable(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session was stopped, or was started without Delta."""
+    if not is_alive(spark):
+        raise SetupError("the Spark session was stopped", remedy="give a running one, or none to have one started")
+    missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
+    if not missing and _has_delta_classes(spark):
+        return
+    lines = [f"--packages {installed_pair().coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
+    raise SetupError(
+        "the Spark session that is running knows nothing of Delta, where results are stored",
+        exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
+        remedy="let Helix start the session (make none before it), or start yours with\n    " + "\n    ".join(lines),
+    )
+
+
+def _has_delta_classes(spark: SparkSession) -> bool:
+    """Spark only warns about an extension it cannot load. A session by Spark Connect cannot be asked."""
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:
+        return True
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA["spark.sql.extensions"])
+    except Py4JJavaError:
+        return False
+    return True

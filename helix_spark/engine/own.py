@@ -1,0 +1,158 @@
+"""A Spark session of Helix's own: what it will be, and its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine import gateway
+from helix_spark.engine.archive import ready_archive
+from helix_spark.engine.jars import delta_jars, spark_home
+from helix_spark.engine.java import find_java
+from helix_spark.engine.settings import check_settings, given_around, is_local, machine_memory, own_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class OwnSession:
+    """A session that we started, and may therefore stop.
+
+    Attributes:
+        spark: the session.
+        start_seconds: from the decision to start it until it could be used.
+    """
+
+    def __init__(self, spark: SparkSession, start_seconds: float, warehouse: str) -> None:
+        self.spark, self.start_seconds = spark, start_seconds
+        self._discard = weakref.finalize(self, rmtree, warehouse, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Stops it; tables saved in its throw-away warehouse go with it."""
+        self.spark.stop()
+        self._discard()
+
+
+def planned_settings(author: Mapping[str, str]) -> dict[str, str]:
+    """All settings a session of our own would start with. Starts nothing; under spark-submit it asks the given JVM.
+
+    Args:
+        author: what the author gave; it takes precedence.
+
+    Raises:
+        SetupError: Spark is not installed, or a setting leaves Delta out.
+    """
+    around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
+    settings = own_settings(os.cpu_count() or 1, machine_memory()) | around | dict(author)
+    if is_local(settings["spark.master"]):
+        settings = _LOCAL | {"spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | settings
+    check_settings(settings)
+    return settings
+
+
+_LOCAL = {
+    # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+}
+
+
+def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnSession:
+    """Starts a session of our own.
+
+    Args:
+        author: settings of the author's.
+        record_classes: where the JVM, when it ends, shall write an archive of its classes.
+
+    Raises:
+        SetupError: Java, Spark or the jars are not there or do not fit together.
+    """
+    begun = time.perf_counter()
+    warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author)
+    jars = delta_jars()
+    if _jvm_is_given():
+        settings = _add_to_given_jvm(jars, settings)
+    else:
+        java = find_java()
+        jvm = gateway.driver_jvm(jars)
+        archive = None if record_classes else ready_archive(java, jvm)
+        settings = gateway.launch_settings(jvm, settings, archive, record_classes)
+        if not is_local(settings["spark.master"]):
+            settings["spark.jars"] = _with_jars(settings, jars)
+        _launch(settings)
+    return OwnSession(_session(settings), time.perf_counter() - begun, warehouse)
+
+
+def _jvm_is_given() -> bool:
+    """Whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return True
+    context = sys.modules.get("pyspark.core.context")
+    return context is not None and context.SparkContext._gateway is not None
+
+
+def _given_jvm() -> Any:
+    from pyspark import SparkContext
+
+    SparkContext._ensure_initialized()
+    return SparkContext._jvm
+
+
+def _settings_of_given_jvm() -> dict[str, str]:
+    """What the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties."""
+    return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
+
+
+def _add_to_given_jvm(jars: Sequence[Path], settings: Mapping[str, str]) -> dict[str, str]:
+    """Makes Delta available in a JVM that started without it, so that a bare `spark-submit job.py` works.
+
+    SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
+    `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
+    Executors get them by `spark.jars`.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    jvm = _given_jvm()
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        loader.loadClass("io.delta.sql.DeltaSparkSessionExtension")
+    except Py4JJavaError:
+        for jar in jars:
+            loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
+    else:
+        return dict(settings)
+    return {**settings, "spark.jars": _with_jars(settings, jars)}
+
+
+def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> str:
+    given = [jar for jar in settings.get("spark.jars", "").split(",") if jar]
+    return ",".join([*given, *(str(jar) for jar in jars)])
+
+
+def _launch(settings: Mapping[str, str]) -> None:
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    SparkContext._ensure_initialized(gateway=gateway.launch(conf))
+
+
+def _session(settings: Mapping[str, str]) -> SparkSession:
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    # Python workers on this machine are the Python that runs us, not whichever `python3` comes first on the PATH.
+    python = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)} if is_local(
+        settings["spark.master"]
+    ) else {}
+    with gateway.environment(**python):
+        SparkContext(conf=conf)
+    return SparkSession.builder.getOrCreate()

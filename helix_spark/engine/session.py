@@ -1,0 +1,168 @@
+"""The Spark session: started when something must be computed, and not before.
+
+A session that the user has (given, active, or about to be made under spark-submit) is used and left as it was; else one
+of our own is started. Whoever needs Spark holds a `Sessions` and asks it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from helix_spark.engine import archive
+from helix_spark.engine.borrowed import BorrowedSettings, check_usable, is_alive, results_settings_of
+from helix_spark.engine.own import OwnSession, planned_settings, start
+from helix_spark.engine.settings import WHILE_WE_WORK, check_settings, results_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class Sessions(Protocol):
+    """Gives the session to those who need it."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a session is there, so that using it costs no start."""
+
+    def get(self) -> SparkSession:
+        """The session; started now if need be."""
+
+
+class SessionProvider:
+    """One session, on demand. Its methods may be called from any thread.
+
+    Args:
+        spark: the user's session. Else the active one is taken, else one is started at the first `get`.
+        settings: Spark settings of the author's, for a session of our own.
+        on_start: called when a start of our own begins.
+
+    Attributes:
+        start_seconds: how long the start of our own took; 0.0 where none was needed.
+
+    Raises:
+        SetupError: a setting leaves Delta out.
+    """
+
+    def __init__(
+        self, spark: SparkSession | None = None, settings: Mapping[str, str] = MappingProxyType({}),
+        on_start: Callable[[], None] = lambda: None,
+    ) -> None:
+        check_settings(settings)
+        self.start_seconds = 0.0
+        self._settings, self._on_start = dict(settings), on_start
+        self._lock = threading.RLock()
+        self._theirs, self._borrowed = spark, BorrowedSettings()
+        self._usable = False
+        self._starting: Future[OwnSession] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether a session is there, so that using it costs no start."""
+        with self._lock:
+            return self._own is not None or self._user_session() is not None
+
+    def get(self) -> SparkSession:
+        """The session; started now if need be, once, whichever threads ask.
+
+        Raises:
+            SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
+                was stopped, or knows nothing of Delta.
+        """
+        with self._lock:
+            theirs = None if self._own else self._user_session()
+            if theirs is not None:
+                return self._prepared(theirs)
+            starting = self._begun()
+        own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
+        self.start_seconds = own.start_seconds
+        return own.spark
+
+    def warm(self) -> None:
+        """Begins the start in the background, to overlap with imports and planning. Its errors come with `get`."""
+        with self._lock:
+            if not self.started:
+                self._begun()
+
+    def settings_that_change_results(self) -> Mapping[str, str]:
+        """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
+
+        Raises:
+            SetupError: Spark is not installed.
+        """
+        with self._lock:
+            spark = self._own.spark if self._own else self._user_session()
+            return results_settings_of(spark) if spark else results_settings(planned_settings(self._settings))
+
+    @contextmanager
+    def with_settings(self, wanted: Mapping[str, str]) -> Iterator[SparkSession]:
+        """The session with some of its settings changed for a while; afterwards they are as before."""
+        spark, borrowed = self.get(), BorrowedSettings()
+        try:
+            borrowed.apply(spark, wanted)
+            yield spark
+        finally:
+            borrowed.give_back()
+
+    def close(self) -> None:
+        """Stops a session of our own; gives the user's its settings back and leaves it running."""
+        with self._lock:
+            starting, self._starting = self._starting, None
+            self._borrowed.give_back()
+            self._usable = False
+        if starting is not None and starting.exception() is None:
+            starting.result().stop()
+            archive.build_in_background()
+
+    def __enter__(self) -> SessionProvider:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def _own(self) -> OwnSession | None:
+        """The session of our own, once it is there."""
+        starting = self._starting
+        done = starting is not None and starting.done() and starting.exception() is None
+        return starting.result() if starting is not None and done else None
+
+    def _user_session(self) -> SparkSession | None:
+        """The session given, or the active one. pyspark is not imported to find out: without it there is none."""
+        if self._theirs is None and self._starting is None and "pyspark.sql" in sys.modules:
+            from pyspark.sql import SparkSession
+
+            active = SparkSession.getActiveSession()
+            self._theirs = active if active is not None and is_alive(active) else None
+        return self._theirs
+
+    def _prepared(self, theirs: SparkSession) -> SparkSession:
+        if not self._usable or not is_alive(theirs):
+            check_usable(theirs)
+            self._borrowed.apply(theirs, WHILE_WE_WORK)
+            self._usable = True
+        return theirs
+
+    def _begun(self) -> Future[OwnSession]:
+        """The start under way or done; begun anew if there is none, or if the last one failed. Under the lock."""
+        starting = self._starting
+        if starting is None or (starting.done() and starting.exception() is not None):
+            self._starting = starting = Future()
+            self._on_start()
+            # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
+            threading.Thread(
+                target=_fulfil, args=(starting, self._settings), name="helix-session-start", daemon=True
+            ).start()
+        return starting
+
+
+def _fulfil(promise: Future[OwnSession], settings: Mapping[str, str]) -> None:
+    try:
+        promise.set_result(start(settings))
+    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
+        promise.set_exception(error)

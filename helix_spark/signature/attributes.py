@@ -5,7 +5,10 @@ from __future__ import annotations
 import copyreg
 import struct
 from contextlib import suppress
-from functools import cached_property
+from functools import WRAPPER_ASSIGNMENTS, cached_property
+
+_ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
+"""What `functools.update_wrapper` copies from a function to an object that wraps it: name, module, docstring, ..."""
 
 
 def attributes(value: object) -> list[tuple[str, object]]:
@@ -28,7 +31,7 @@ def attributes(value: object) -> list[tuple[str, object]]:
     return sorted(
         (name, attribute)
         for name, attribute in found.items()
-        if not isinstance(getattr(type(value), name, None), cached_property)
+        if name not in _ABOUT_CODE and not isinstance(getattr(type(value), name, None), cached_property)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helix_spark.errors import Location
-from helix_spark.signature.edges import Reference, home_of
+from helix_spark.signature.edges import edge_to, home_of
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.parts import Group, Part, digest, encode
@@ -26,7 +26,7 @@ def value_part(group: Group, label: str, value: object, *, node: str, where: Loc
     >>> value_part(Group.PARAMETER, "regParam", 0.1, node="model").shown
     '0.1'
     """
-    root = Reference(value, label, "parameter", label)
+    root = edge_to(value, label, role="parameter")
     reached = reach([root], node=node, where=where, home=home_of(value))
     identity = digest(*(encode(part.group, part.digest) for part in reached.parts))
     return Part(group, label, identity, shown(value))

@@ -12,6 +12,9 @@ from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_
 from helix_spark.signature.origin import PYTHON, package_of_file, package_of_module
 from helix_spark.signature.parts import Group, encode
 
+_FIELD_TABLES = ("__pydantic_fields__", "__attrs_attrs__", "__struct_fields__", "__struct_defaults__")
+"""Where pydantic, attrs and msgspec keep the fields of a class."""
+
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
@@ -39,7 +42,15 @@ def describe_class(reference: Reference, home: str) -> Described:
             edges.append(Named(f"member {name}"))
             variable = (id(kind), name)
             edges.append(edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable))
-    return Described(Group.CODE, label, encode("class"), tuple(edges))
+    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
+
+
+def _unseen(kind: type, label: str) -> Iterator[str]:
+    """A metaclass may keep the members it takes where nobody can see them."""
+    meta = type(kind)
+    library = package_of_module(meta.__module__)
+    if library not in (None, PYTHON) and not any(hasattr(kind, table) for table in _FIELD_TABLES):
+        yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
 
 
 def describe_module(reference: Reference, home: str) -> Described:
@@ -79,6 +90,9 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
             if name in defaults:
                 yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
+    for table in _FIELD_TABLES:
+        if (fields := getattr(kind, table, None)) is not None:
+            yield edge_to(fields, f"{label} fields", role="fields", owner=label)
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.edges import Reference, home_of
+from helix_spark.signature.edges import Edge, Reference, edge_to, home_of
+from helix_spark.signature.identity import is_udf
 from helix_spark.signature.leaves import shown
+from helix_spark.signature.origin import package_of_file
 from helix_spark.signature.parts import Part, digest, encode
 from helix_spark.signature.reach import reach
 
@@ -65,11 +67,9 @@ def trace(
     >>> a.digest == trace(lambda rows: rows + 2, node="c").digest
     False
     """
-    home = home_of(value)
     label = name or _name(value) or node
-    root = Reference(value, label, "value", label, top=isinstance(value, FunctionType))
-    more = [_root(extra, node, where) for extra in depends_on]
-    reached = reach([root, *more], node=node, where=where, home=home)
+    more = [_declared(extra, node, where) for extra in depends_on]
+    reached = reach([_root(value, label), *more], node=node, where=where, home=home_of(value))
     return CodeTrace(reached.parts, reached.warnings, reached.random)
 
 
@@ -78,11 +78,20 @@ def _name(value: object) -> str:
     return "" if name == "<lambda>" else name
 
 
-def _root(value: object, node: str, where: Location | None) -> Reference:
+def _root(value: object, label: str) -> Edge:
+    if type(value) is FunctionType and not is_udf(value):
+        package = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__"))
+        if package is None or package.name == "helix_spark":
+            return Reference(value, label, name=label, top=True)
+    return edge_to(value, label, role="value")
+
+
+def _declared(value: object, node: str, where: Location | None) -> Edge:
+    """A further root, from `depends_on`."""
     if isinstance(value, Path):
         return Reference(_content(value, node, where), str(value), "file", value.name)
     label = value.__name__ if isinstance(value, ModuleType) else _name(value) or shown(value)
-    return Reference(value, label, "depends_on", label)
+    return edge_to(value, label, role="depends_on")
 
 
 def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, str], ...]:

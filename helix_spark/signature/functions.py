@@ -7,20 +7,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.edges import (
-    Described,
-    Edge,
-    Named,
-    Reference,
-    edge_to,
-    enumerate_defaults,
-    package_edge,
-)
+from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to, package_edge
+from helix_spark.signature.holders import closure_of, defaults_of
 from helix_spark.signature.normal_form import Call, Free, FunctionForm
 from helix_spark.signature.origin import package_of_module
 from helix_spark.signature.parts import Group, encode
@@ -101,12 +94,7 @@ class Names:
     closure: dict[str, object] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.closure = {}
-        for name, cell in zip(self.function.__code__.co_freevars, self.function.__closure__ or (), strict=True):
-            try:
-                self.closure[name] = cell.cell_contents
-            except ValueError:  # not bound yet, as the name of a class is while its body runs
-                continue
+        self.closure = closure_of(self.function)
 
     def place(self, line: int) -> Location:
         path = Path(self.function.__code__.co_filename)
@@ -114,10 +102,10 @@ class Names:
 
     def held(self) -> Iterator[Edge]:
         """What the function holds besides the names in its body: defaults, attributes, its class for `super()`."""
-        for name, value in enumerate_defaults(self.function):
+        for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         for name, value in sorted(self.function.__dict__.items()):
-            if name == "__wrapped__" or not name.startswith("_"):
+            if name == "__wrapped__" or not name.startswith("__"):
                 yield Named(f"attribute {name}")
                 yield edge_to(value, f"{self.label}.{name}", role="attribute", owner=self.label)
         if "__class__" in self.closure:
@@ -171,10 +159,11 @@ class Names:
             label, role, name = f"{module.__name__}.{attribute}", "global", f"{module.__name__}.{attribute}"
             variable = (id(vars(module)), attribute)
         text = "".join(f".{attribute}" for attribute in rest)
-        if passed and not rest and isinstance(value, FunctionType):
-            form = form_of(value.__code__, top=False)
-            text = form.annotations if form is not None else ""
-        return edge_to(value, label, role=role, name=name, owner=self.label, text=text, variable=variable)
+        edge = edge_to(value, label, role=role, name=name, owner=self.label, text=text, variable=variable)
+        if passed and not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
+            form = form_of(edge.value.__code__, top=False)
+            return replace(edge, text=form.annotations) if form is not None else edge
+        return edge
 
     def _missing(self, module: ModuleType, attribute: str, rest: tuple[str, ...]) -> Edge:
         """An attribute that a module does not have: its `__getattr__` may make it."""

@@ -107,8 +107,7 @@ def function_form(node: FunctionNode, *, top: bool = False) -> FunctionForm:
     """
     writer = _Writer(keep_names=_sees_local_names(node))
     scope = function_scope(node, None)
-    named = not top or writer.keep_names or _calls_itself(node)
-    writer.function(node, scope, named=named)
+    writer.function(node, scope, named=not top or writer.keep_names)
     writer.unused_imports()
     return FunctionForm(
         "".join(writer.out),
@@ -403,13 +402,6 @@ def _constant(value: object) -> str:
 
 def _sees_local_names(node: FunctionNode) -> bool:
     return any(isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES for inner in ast.walk(node))
-
-
-def _calls_itself(node: FunctionNode) -> bool:
-    """Whether the function's own name appears in it: it may then call itself by keyword."""
-    return not isinstance(node, ast.Lambda) and any(
-        isinstance(inner, ast.Name) and inner.id == node.name for inner in ast.walk(node)
-    )
 
 
 def _annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, str]]:

@@ -27,6 +27,12 @@ _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
 )
 _ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
+_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter"})
+_SQL_RANDOM = re.compile(
+    r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate)\s*\("
+    r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b",
+    re.IGNORECASE,
+)
 _SAMPLERS = frozenset({"sample", "randomSplit"})
 
 
@@ -54,6 +60,10 @@ def random_uses(
             yield f"calls {called} without a seed", call.line
         elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
             yield f"calls .{call.method}(){_PARTITIONS}", call.line
+        elif call.method in _SQL or (called or "").endswith(".functions.expr"):
+            for argument in call.arguments:
+                if found := _SQL_RANDOM.search(argument.constant or ""):
+                    yield f"uses {found[0].rstrip('(')} in SQL", call.line
 
 
 def _seeded(call: Call) -> bool:

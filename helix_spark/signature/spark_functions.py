@@ -13,21 +13,14 @@ from helix_spark.signature.encoder import canonical
 from helix_spark.signature.parts import Group, encode
 
 
-def unwrapped_udf(value: object) -> Any:
-    """The user-defined function behind what `udf(...)` returns; None for anything else."""
-    if isinstance(value, FunctionType):
-        value = value.__dict__.get("_unwrapped")
-    kind = type(value)
-    is_udf = kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
-    return value if is_udf else None
-
-
-def describe_udf(udf: Any, reference: Reference) -> Described:
+def describe_udf(reference: Reference) -> Described:
     """A user-defined function: its Python function, the type it returns, how it is evaluated, whether it is fixed.
 
     Raises:
         UnidentifiedError: its return type is no type of Spark.
     """
+    given: Any = reference.value
+    udf = given.__dict__["_unwrapped"] if isinstance(given, FunctionType) else given
     # `returnType` asks the JVM to parse a type given as text; what was given is as good.
     returned = canonical(udf._returnType)
     form = encode("udf", returned, str(udf.evalType), str(udf.deterministic))

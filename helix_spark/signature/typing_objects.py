@@ -28,6 +28,8 @@ def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
         return "hint", type(value).__qualname__, str(value.__name__)
     if isinstance(value, typing.ForwardRef):
         return "hint", "forward", value.__forward_arg__
+    if isinstance(value, typing.NewType):
+        return "hint", "NewType", encoder(value.__supertype__)
     name = getattr(value, "_name", None)
     if isinstance(name, str):
         return "hint", f"typing.{name}"

@@ -38,6 +38,10 @@ class Project:
             self.names.add(name.partition("/")[0])
         return self
 
+    def without(self, name: str) -> Project:
+        (self.folder / f"{name}.py").unlink()
+        return self
+
     def load(self, name: str = "job") -> ModuleType:
         self.forget()
         importlib.invalidate_caches()
@@ -262,6 +266,74 @@ def test_a_library_decorator_keeps_the_function_inside_visible(project: Project)
     assert "g" in differing(before, project.write(job=text.format(2)).trace())
 
 
+LIBRARY = """
+import functools, threading
+
+class Retry:
+    def __init__(self, times):
+        self.times, self.local = times, threading.local()
+
+def retry(times):
+    settings = Retry(times)
+    def decorate(f):
+        @functools.wraps(f)
+        def again(x):
+            return f(x) or settings
+        return again
+    return decorate
+
+def scaler(factor):
+    return lambda x: x * factor
+
+class Meta(type):
+    def __new__(meta, name, bases, members):
+        kept = {key: value for key, value in members.items() if key.startswith("__")}
+        return super().__new__(meta, name, bases, kept)
+
+class Model(metaclass=Meta):
+    pass
+
+def helper(x):
+    return x
+"""
+
+
+@pytest.fixture
+def library(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    folder = project.folder / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    origin.forget_versions()
+    return project.write(**{"site-packages/lib": LIBRARY}, lib="").without("lib")
+
+
+def test_a_function_that_a_library_wraps_counts_and_the_librarys_own_settings_are_told(library: Project) -> None:
+    text = "import lib\n@lib.retry({})\ndef g(x): return {}\ndef f(x): return g(x)"
+    before = library.write(job=text.format(3, 1)).trace()
+    assert "g" in differing(before, library.write(job=text.format(3, 2)).trace())
+    assert before.warnings == ("`g` was made by lib, whose Retry is not followed",)
+
+
+def test_values_that_a_librarys_function_was_made_with_count(library: Project) -> None:
+    text = "import lib\ng = lib.scaler({})\ndef f(x): return g(x)"
+    assert library.digest(job=text.format(1)) != library.digest(job=text.format(2))
+
+
+def test_fields_that_a_librarys_metaclass_takes_are_told(library: Project) -> None:
+    text = "import lib\nclass A(lib.Model):\n  k = 1\ndef f(x): return A"
+    (warning,) = library.write(job=text).trace().warnings
+    assert "`A`" in warning
+    assert "Meta" in warning
+
+
+def test_a_library_without_metadata_counts_by_its_files(library: Project) -> None:
+    library.write(job="import lib\ndef f(x): return lib.helper(x)")
+    before = library.trace()
+    origin.forget_versions()
+    after = library.write(**{"site-packages/lib": LIBRARY + "\n# patched"}).trace()
+    assert differing(before, after) == {"lib"}
+
+
 # -- what is live and what is on disk ----------------------------------------------------------------------------------
 
 
@@ -294,8 +366,9 @@ def test_code_without_source_is_known_by_its_bytecode() -> None:
         exec(text, namespace)
         return namespace["f"]
 
-    one, same, other = (trace(made(text), node="n") for text in (
-        "def f(x): return x + 1", "# a note\ndef f(x):\n  'doc'\n  return x + 1", "def f(x): return x + 2"))  # fmt: skip
+    one = trace(made("def f(x): return x + 1"), node="n")
+    same = trace(made("# a note\ndef f(x):\n  'doc'\n  return x + 1"), node="n")
+    other = trace(made("def f(x): return x + 2"), node="n")
     assert "bytecode" in one.warnings[0]
     assert one.digest == same.digest != other.digest
     helper = "def g(): return {}\ndef f(x): return g()"
@@ -399,39 +472,41 @@ def test_a_getattr_on_data_is_no_route(project: Project) -> None:
 
 # -- randomness --------------------------------------------------------------------------------------------------------
 
-RANDOM = {
-    "from pyspark.sql import functions as F\ndef f(x): return F.rand()": "calls pyspark.sql.functions.rand",
-    "from pyspark.sql.functions import uuid\ndef f(x): return uuid()": "calls pyspark.sql.functions.uuid",
-    "import pyspark.sql.functions as F\ndef f(x): return F.rand(3)": "depends on how rows are partitioned",
-    "def f(x):\n  from pyspark.sql import functions as F\n  return F.current_timestamp()": "functions.current_timestamp",
-    "import random\ndef f(x): return random.shuffle(x)": "calls random.shuffle",
-    "from random import random as r\ndef f(x): return r()": "calls random.random",
-    "from random import shuffle\ndef f(x): return shuffle(x)": "calls random.shuffle",
-    "import random\ndef f(x): return random.Random().random()": "random.Random without a seed",
-    "import numpy as np\ndef f(x): return np.random.rand(3)": "calls numpy.random.rand",
-    "from numpy.random import normal\ndef f(x): return normal()": "calls numpy.random.normal",
-    "import numpy as np\ndef f(x): return np.random.default_rng()": "numpy.random.default_rng without a seed",
-    "import time\ndef f(x): return time.time()": "calls time.time",
-    "from time import time\ndef f(x): return time()": "calls time.time",
-    "import datetime\ndef f(x): return datetime.datetime.now()": "calls datetime.datetime.now",
-    "from datetime import date\ndef f(x): return date.today()": "calls datetime.date.today",
-    "import uuid\ndef f(x): return uuid.uuid4()": "calls uuid.uuid4",
-    "import os\ndef f(x): return os.environ['A']": "reads the environment (os.environ",
-    "from os import environ\ndef f(x): return environ['A']": "reads the environment (os.environ",
-    "import os\ndef f(x): return os.getenv('A')": "reads the environment (os.getenv)",
-    "import secrets\ndef f(x): return secrets.choice(x)": "calls secrets.choice",
-    "from secrets import choice\ndef f(x): return choice(x)": "calls secrets.choice",
-    "def f(x): return x.sample(0.1, seed=1)": "calls .sample()",
-    "def f(x): return x.randomSplit([1, 2])": "calls .randomSplit()",
-    "import random\ndef g(): return random.random()\ndef f(x): return g()": "`g` calls random.random",
-    "import random\ndef f(x): return sorted(x, key=lambda _: random.random())": "`f` calls random.random",
-}
+RANDOM = [
+    ("from pyspark.sql import functions as F\ndef f(x): return F.rand()", "calls pyspark.sql.functions.rand"),
+    ("from pyspark.sql.functions import uuid\ndef f(x): return uuid()", "calls pyspark.sql.functions.uuid ("),
+    ("import pyspark.sql.functions as F\ndef f(x): return F.rand(3)", "depends on how rows are partitioned"),
+    ("def f(x):\n  from pyspark.sql import functions as F\n  return F.current_date()", "functions.current_date"),
+    ("import random\ndef f(x): return random.shuffle(x)", "calls random.shuffle"),
+    ("from random import random as r\ndef f(x): return r()", "calls random.random"),
+    ("from random import shuffle\ndef f(x): return shuffle(x)", "calls random.shuffle"),
+    ("import random\ndef f(x): return random.Random().random()", "random.Random without a seed"),
+    ("import numpy as np\ndef f(x): return np.random.rand(3)", "calls numpy.random.rand"),
+    ("from numpy.random import normal\ndef f(x): return normal()", "calls numpy.random.normal"),
+    ("import numpy as np\ndef f(x): return np.random.default_rng()", "numpy.random.default_rng without a seed"),
+    ("import time\ndef f(x): return time.time()", "calls time.time"),
+    ("from time import time\ndef f(x): return time()", "calls time.time"),
+    ("import datetime\ndef f(x): return datetime.datetime.now()", "calls datetime.datetime.now"),
+    ("from datetime import date\ndef f(x): return date.today()", "calls datetime.date.today"),
+    ("import uuid\ndef f(x): return uuid.uuid4()", "calls uuid.uuid4"),
+    ("import os\ndef f(x): return os.environ['A']", "reads the environment (os.environ"),
+    ("from os import environ\ndef f(x): return environ['A']", "reads the environment (os.environ"),
+    ("import os\ndef f(x): return os.getenv('A')", "reads the environment (os.getenv)"),
+    ("import secrets\ndef f(x): return secrets.choice(x)", "calls secrets.choice"),
+    ("from secrets import choice\ndef f(x): return choice(x)", "calls secrets.choice"),
+    ("def f(x): return x.sample(0.1, seed=1)", "calls .sample()"),
+    ("def f(x): return x.randomSplit([1, 2])", "calls .randomSplit()"),
+    ("from pyspark.sql.functions import expr\ndef f(x): return expr('a + rand(1)')", "`f` uses rand in SQL"),
+    ("def f(x): return x.where('day < CURRENT_DATE')", "`f` uses CURRENT_DATE in SQL"),
+    ("import random\ndef g(): return random.random()\ndef f(x): return g()", "`g` calls random.random"),
+    ("import random\ndef f(x): return sorted(x, key=lambda _: random.random())", "`f` calls random.random"),
+]
 
 
-@pytest.mark.parametrize("text", RANDOM)
-def test_randomness_is_seen(project: Project, text: str) -> None:
+@pytest.mark.parametrize(("text", "words"), RANDOM)
+def test_randomness_is_seen(project: Project, text: str, words: str) -> None:
     (sentence,) = project.write(job=text).trace().random
-    assert RANDOM[text] in sentence
+    assert words in sentence
     assert "job.py:" in sentence
 
 
@@ -441,6 +516,7 @@ def test_randomness_is_seen(project: Project, text: str) -> None:
         "import random\ndef f(x): return random.Random(7).random()",
         "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
         "def f(x): return x.sample(3, random_state=1)",
+        "def f(x): return x.where('brand = 1').selectExpr('rand', 'current_date_of')",
         "import datetime\ndef f(x): return datetime.datetime(2020, 1, 1), datetime.timedelta(1)",
         "import math, os\ndef f(x): return math.pi, os.path.join('a')",
         "from pyspark.sql import functions as F\ndef f(x): return F.col('a'), F.random_state",

@@ -1,0 +1,123 @@
+"""The part of one thing, by what kind of thing it is."""
+
+from __future__ import annotations
+
+import types
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+
+from helix_spark.signature.classes import describe_class, describe_module
+from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference, edge_to, package_edge
+from helix_spark.signature.encoder import canonical
+from helix_spark.signature.functions import describe_function
+from helix_spark.signature.holders import held_values, is_project, wrapped
+from helix_spark.signature.identity import DESCRIPTORS, code_name, is_code, is_udf
+from helix_spark.signature.leaves import shown
+from helix_spark.signature.origin import Package, package_of_file
+from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.spark_functions import describe_udf
+from helix_spark.signature.unidentified import UnidentifiedError
+
+
+def describe(reference: Reference, home: str) -> Described:
+    """What the part of a thing is made of. `home` is the module whose names need no prefix.
+
+    Raises:
+        UnidentifiedError: it cannot be told apart from others.
+        SignatureError: it says so itself, or a module it needs cannot be imported.
+    """
+    value = reference.value
+    if isinstance(value, Package):
+        return Described(Group.PACKAGE, value.name, encode("package", value.name, value.version), shown=value.version)
+    if isinstance(value, Outside):
+        return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
+    if is_udf(value):
+        return describe_udf(reference)
+    if type(value) is types.FunctionType:
+        package = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__"))
+        if package is None or reference.top:
+            return describe_function(reference, home)
+        return _describe_library_function(reference, value, package)
+    if isinstance(value, type) and not isinstance(value, types.GenericAlias):
+        return describe_class(reference, home)
+    if isinstance(value, DESCRIPTORS):
+        return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
+    if isinstance(value, types.ModuleType):
+        return describe_module(reference, home)
+    inner = _inner(value) if not hasattr(type(value), "__helix_signature__") else None
+    return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
+
+
+def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
+    """A function that a library made for the project: around code of the project, or around values."""
+    label = reference.label
+    edges: list[Edge] = [package_edge(package, code_name(function))]
+    warnings: list[str] = []
+    for name, value in held_values(function):
+        if is_project(value) or is_code(value) or _is_identifiable(value):
+            edges += [Named(name), edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
+        else:
+            edges.append(Named(f"{name} {type(value).__qualname__}"))
+            warnings.append(f"`{label}` was made by {package.name}, whose {type(value).__qualname__} is not followed")
+    return Described(Group.CODE, label, encode("library function"), tuple(edges), warnings=tuple(warnings))
+
+
+def _is_identifiable(value: object) -> bool:
+    try:
+        canonical(value, lambda inner, _: b"" if is_code(inner) else None)
+    except UnidentifiedError:
+        return False
+    return True
+
+
+def _inner(value: object) -> list[tuple[str, object]] | None:
+    """What an object made around code is made of; None for all else."""
+    match value:
+        case types.MethodType():
+            return [("method", value.__func__), ("self", value.__self__)]
+        case types.BuiltinFunctionType() | types.MethodWrapperType():
+            return [(f"method {value.__name__}", value.__self__)]
+        case partial():
+            keywords = [(f"keyword {name}", argument) for name, argument in value.keywords.items()]
+            positional = [(f"argument {position}", argument) for position, argument in enumerate(value.args)]
+            return [("partial", value.func), *positional, *keywords, *vars(value).items()]
+        case partialmethod():
+            keywords = [(f"keyword {name}", argument) for name, argument in value.keywords.items()]
+            positional = [(f"argument {position}", argument) for position, argument in enumerate(value.args)]
+            return [("partialmethod", value.func), *positional, *keywords]
+        case _lru_cache_wrapper():
+            return [("lru_cache", value.__wrapped__)]
+        case staticmethod() | classmethod():
+            return [(type(value).__name__, value.__func__)]
+        case property():
+            accessors = (("get", value.fget), ("set", value.fset), ("delete", value.fdel))
+            return [(f"property {name}", accessor) for name, accessor in accessors if accessor is not None]
+        case cached_property():
+            return [("cached_property", value.func)]
+    functions = wrapped(value)
+    return [*functions.items(), ("by", type(value))] if functions else None
+
+
+def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) -> Described:
+    edges: list[Edge] = []
+    for name, value in inner:
+        label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
+        edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
+    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges))
+
+
+def _describe_value(reference: Reference) -> Described:
+    """Plain data; the code in it becomes edges."""
+    edges: list[Edge] = []
+    slots: dict[int, int] = {}
+
+    def refer(value: object, path: str) -> bytes | None:
+        if not is_code(value):
+            return None
+        if id(value) not in slots:
+            slots[id(value)] = len(edges)
+            edges.append(edge_to(value, f"{reference.label}{path}", role=reference.role,
+                                 name=f"{reference.name}{path}", owner=reference.owner))
+        return encode("slot", str(slots[id(value)]))
+
+    form = canonical(reference.value, refer)
+    return Described(Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value))

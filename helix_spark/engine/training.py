@@ -54,7 +54,7 @@ def _read(spark: SparkSession, path: Path) -> DataFrame:
 def _examples(rows: DataFrame) -> DataFrame:
     from pyspark.ml import Pipeline
     from pyspark.ml.feature import OneHotEncoder, QuantileDiscretizer, StringIndexer, VectorAssembler
-    from pyspark.sql import functions as sf
+    from pyspark.sql import functions as F
 
     pipeline = Pipeline(stages=[
         StringIndexer(inputCols=["first", "second"], outputCols=["first_index", "second_index"], handleInvalid="keep"),
@@ -63,10 +63,10 @@ def _examples(rows: DataFrame) -> DataFrame:
         VectorAssembler(inputCols=["age_bucket", "capital", "first_vector", "second_vector"], outputCol="features"),
     ])
     rows = rows.withColumns({
-        "capital": sf.log1p("amount"), "test": sf.pmod(sf.xxhash64(*rows.columns), sf.lit(5)) == 0,
+        "capital": F.log1p("amount"), "test": F.pmod(F.xxhash64(*rows.columns), F.lit(5)) == 0,
     })
-    grouped = rows.groupBy("first").agg(sf.avg("amount").alias("mean"), sf.count("*").alias("rows"))
-    return pipeline.fit(rows).transform(rows).join(sf.broadcast(grouped), "first", "left")
+    grouped = rows.groupBy("first").agg(F.avg("amount").alias("mean"), F.count("*").alias("rows"))
+    return pipeline.fit(rows).transform(rows).join(F.broadcast(grouped), "first", "left")
 
 
 def _fit(examples: DataFrame) -> None:
@@ -82,24 +82,24 @@ def _fit(examples: DataFrame) -> None:
 
 def _store(table: DataFrame, path: str) -> None:
     from pyspark.sql import Observation, Window
-    from pyspark.sql import functions as sf
+    from pyspark.sql import functions as F
 
     plain = table.select("age", "first", "label", "test")
-    watched = plain.observe(Observation("written"), sf.count("*"), sf.bit_xor(sf.xxhash64(*plain.columns)))
+    watched = plain.observe(Observation("written"), F.count("*"), F.bit_xor(F.xxhash64(*plain.columns)))
     watched.write.format("delta").save(path)
     loaded = table.sparkSession.read.format("delta").load(path)
-    loaded.withColumn("place", sf.row_number().over(Window.partitionBy("first").orderBy("age"))).toArrow()
+    loaded.withColumn("place", F.row_number().over(Window.partitionBy("first").orderBy("age"))).toArrow()
     loaded.select("first").distinct().join(plain, "first").count()
 
 
 def _python(spark: SparkSession, rows: DataFrame) -> None:
     import pyarrow as pa
-    from pyspark.sql import functions as sf
+    from pyspark.sql import functions as F
 
     def unchanged(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         yield from frames
 
-    doubled = sf.udf(lambda value: value * 2, "double")
+    doubled = F.udf(lambda value: value * 2, "double")
     rows.select(doubled("amount")).mapInPandas(unchanged, "amount double").toPandas()
     spark.createDataFrame(pa.table({"x": [1, 2], "y": ["a", "b"]})).where("x > 1").toArrow()
     spark.createDataFrame([(1, "a")], "x int, y string").collect()

@@ -1,0 +1,159 @@
+"""Finding Java, a matching pair of pyspark and delta-spark, and the jars: decided without a JVM."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from helix_spark.engine.archive import archive_key, ready_archive
+from helix_spark.engine.checks import doctor
+from helix_spark.engine.gateway import DriverJvm, driver_jvm, launch_settings
+from helix_spark.engine.jars import DeltaPair, check_pair, installed_pair, kept_jars, resolution_error
+from helix_spark.engine.java import Java, find_java
+from helix_spark.engine.settings import given_around, own_settings, results_settings
+from helix_spark.errors import SetupError
+
+PAIR = DeltaPair("4.2.0", "4.4.0")
+
+
+def java_home(folder: Path, version: str) -> Path:
+    program = folder / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    (folder / "release").write_text(f'JAVA_VERSION="{version}"\n')
+    return folder
+
+
+def jars_folder(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        with zipfile.ZipFile(folder / name, "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", "")
+    return folder
+
+
+def test_java_home_comes_before_the_path(tmp_path: Path) -> None:
+    home, other = java_home(tmp_path / "17", "17.0.9"), java_home(tmp_path / "21", "21.0.1")
+    assert find_java({"JAVA_HOME": str(home), "PATH": str(other / "bin")}).version == "17.0.9"
+    assert find_java({"PATH": str(other / "bin")}).major == 21
+
+
+@pytest.mark.parametrize("version", ["1.8.0_402", "11.0.2", "23"])
+def test_a_java_that_spark_does_not_run_on_is_refused(tmp_path: Path, version: str) -> None:
+    with pytest.raises(SetupError, match="does not run on Java") as caught:
+        find_java({"JAVA_HOME": str(java_home(tmp_path / "jdk", version))})
+    assert "17" in str(caught.value.remedy)
+
+
+def test_no_java_is_said_so_and_a_wrong_java_home_too(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="there is none"):
+        find_java({"PATH": str(tmp_path)})
+    with pytest.raises(SetupError, match="there is no bin/java in it"):
+        find_java({"JAVA_HOME": str(tmp_path), "PATH": "/usr/bin"})
+
+
+def test_the_installed_pair_fits_and_names_its_artifact() -> None:
+    pair = installed_pair()
+    assert pair.artifact == f"delta-spark_{'.'.join(pair.pyspark.split('.')[:2])}_2.13"
+
+
+@pytest.mark.parametrize(("pyspark", "fits"), [("4.2.0", True), ("4.0.1", True), ("4.2.1", False), ("4.0.0", False)])
+def test_delta_sparks_own_requirement_decides(pyspark: str, fits: bool) -> None:
+    asked = ["importlib_metadata>=1.0.0", "pyspark<=4.2.0,>=4.0.1"]
+    if fits:
+        check_pair(DeltaPair(pyspark, "4.4.0"), asked)
+    else:
+        with pytest.raises(SetupError, match="does not go with"):
+            check_pair(DeltaPair(pyspark, "4.4.0"), asked)
+
+
+def test_another_spark_home_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "spark-submit").touch()
+    jars_folder(tmp_path / "jars", "spark-core_2.13-3.5.1.jar")
+    with pytest.raises(SetupError, match="another Spark"):
+        installed_pair({"SPARK_HOME": str(tmp_path)})
+
+
+def test_jars_are_kept_by_pair_and_only_deltas_are_taken(tmp_path: Path) -> None:
+    environ = {"HELIX_CACHE": str(tmp_path)}
+    assert kept_jars(PAIR, environ) is None
+    mine = (f"io.delta_{PAIR.artifact}-4.4.0.jar", "io.delta_delta-storage-4.4.0.jar")
+    jars_folder(tmp_path / "jars" / f"{PAIR.artifact}-4.4.0", *mine, "org.apache.parquet_parquet-column-1.16.0.jar")
+    found = kept_jars(PAIR, environ)
+    assert found is not None
+    assert sorted(jar.name for jar in found) == sorted(mine)
+    assert kept_jars(DeltaPair("4.1.1", "4.3.1"), environ) is None
+
+
+def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
+    folder = jars_folder(tmp_path / "image", f"{PAIR.artifact}-4.4.0.jar", "delta-storage-4.4.0.jar")
+    found = kept_jars(PAIR, {"HELIX_JARS": str(folder)})
+    assert found is not None
+    assert len(found) == 2
+    with pytest.raises(SetupError, match="HELIX_JARS does not hold"):
+        kept_jars(DeltaPair("4.2.0", "4.5.0"), {"HELIX_JARS": str(folder)})
+
+
+def test_a_half_filled_maven_folder_is_recognised() -> None:
+    output = "found io.delta#delta-storage;4.4.0 in local-m2-cache\n[NOT FOUND  ] io.delta#delta-storage;4.4.0!x.jar\n"
+    error = resolution_error(PAIR, output, "unresolved dependency: io.delta#delta-spark: not found\n")
+    assert "~/.m2" in str(error.remedy)
+    assert "not found" in str(error.exists)
+    assert "~/.m2" not in str(resolution_error(PAIR, "no route to host", "no route to host").remedy)
+
+
+def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:
+    jar = jars_folder(tmp_path / "jars", "delta.jar") / "delta.jar"
+    java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
+    jvm = DriverJvm((jar,), ("-Dx=y",))
+    key = archive_key(java, jvm)
+    assert key == archive_key(java, jvm)
+    assert key != archive_key(Java(Path("java"), "17.0.9", "another build"), jvm)
+    assert key != archive_key(java, DriverJvm((jar,), ()))
+    jar.write_bytes(b"another jar")
+    assert key != archive_key(java, jvm)
+    assert ready_archive(java, jvm, environ) is None
+
+
+def test_the_authors_class_path_and_options_follow_ours() -> None:
+    jvm = DriverJvm((Path("/jars/delta.jar"),), ("-Dours=1",))
+    author = {"spark.driver.extraClassPath": "/theirs.jar", "spark.driver.extraJavaOptions": "-Dtheirs=1"}
+    made = launch_settings(jvm, author, None)
+    assert made["spark.driver.extraClassPath"] == "/jars/delta.jar:/theirs.jar"
+    assert made["spark.driver.extraJavaOptions"] == "-Dours=1 -Dtheirs=1"
+    assert "-XX:SharedArchiveFile=/a.jsa" in launch_settings(jvm, author, Path("/a.jsa"))["spark.driver.extraJavaOptions"]
+
+
+def test_a_logging_configuration_of_the_users_stays_in_force(tmp_path: Path) -> None:
+    assert any("log4j2" in flag for flag in driver_jvm((), {"SPARK_CONF_DIR": str(tmp_path)}).flags)
+    (tmp_path / "log4j2.properties").touch()
+    assert driver_jvm((), {"SPARK_CONF_DIR": str(tmp_path)}).flags == ()
+
+
+def test_what_surrounds_the_user_comes_before_our_defaults(tmp_path: Path) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.session.timeZone Europe/Berlin\nspark.master local[3]\n")
+    environ = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": "--master local[2] pyspark-shell"}
+    around = given_around(tmp_path, environ)
+    assert around == {"spark.sql.session.timeZone": "Europe/Berlin", "spark.master": "local[2]"}
+    assert results_settings(own_settings(2, 2**33) | around)["spark.sql.session.timeZone"] == "Europe/Berlin"
+
+
+def test_ansi_follows_sparks_own_switch() -> None:
+    assert results_settings(own_settings(2, 2**33, {}))["spark.sql.ansi.enabled"] == "true"
+    off = own_settings(2, 2**33, {"SPARK_ANSI_SQL_MODE": "false"})
+    assert results_settings(off)["spark.sql.ansi.enabled"] == "false"
+
+
+def test_doctor_gives_each_failure_its_cure_and_none_to_what_is_well(tmp_path: Path) -> None:
+    checks = {check.name: check for check in doctor(tmp_path / "catalog", {"JAVA_HOME": str(tmp_path), "HELIX_X": "1"})}
+    assert not checks["java"].ok
+    assert "JAVA_HOME" in checks["java"].remedy
+    assert not checks["settings"].ok
+    assert "HELIX_X" in checks["settings"].found
+    assert checks["python"].ok
+    assert checks["catalog"].ok
+    assert all(bool(check.remedy) != check.ok for check in checks.values())

@@ -31,13 +31,17 @@ class Column:
 
     Attributes:
         name: its name.
-        stored: the Arrow type of what lies in the files.
+        stored: the Arrow type of what lies in the files: anything may be null, as in all Delta files.
+        declared: the Arrow type that Spark gives it, which knows what is never null; a list of doubles for a vector.
+        nullable: whether the column itself may hold nulls.
         is_vector: a Spark ML vector, to be unwrapped into a list of doubles.
         unreadable: what prevents reading it without Spark; empty if nothing does.
     """
 
     name: str
-    stored: pa.DataType | None
+    stored: pa.DataType | None = None
+    declared: pa.DataType | None = None
+    nullable: bool = True
     is_vector: bool = False
     unreadable: str = ""
 
@@ -45,13 +49,14 @@ class Column:
 def columns(schema: str) -> tuple[Column, ...]:
     """The columns of a Spark schema. Raises ValueError or KeyError for what is no schema.
 
-    >>> [(c.name, str(c.stored)) for c in columns('''{"type": "struct", "fields": [
+    >>> [(c.name, str(c.declared)) for c in columns('''{"type": "struct", "fields": [
     ...     {"name": "age", "type": "double", "nullable": true, "metadata": {}},
     ...     {"name": "seen", "type": {"type": "array", "elementType": "timestamp", "containsNull": true},
     ...      "nullable": true, "metadata": {}}]}''')]
     [('age', 'double'), ('seen', 'list<element: timestamp[us, tz=UTC]>')]
     """
-    return tuple(_column(field["name"], field["type"]) for field in json.loads(schema)["fields"])
+    fields = json.loads(schema)["fields"]
+    return tuple(_column(field["name"], field["type"], bool(field["nullable"])) for field in fields)
 
 
 def same_types(one: str, other: str) -> bool:
@@ -62,27 +67,35 @@ def same_types(one: str, other: str) -> bool:
     return bool(_bare(json.loads(one)) == _bare(json.loads(other)))
 
 
-def _column(name: str, spark_type: Any) -> Column:
-    if isinstance(spark_type, dict) and spark_type["type"] == "udt" and spark_type.get("class") == VECTOR:
-        return Column(name, _arrow(spark_type["sqlType"]), is_vector=True)
-    try:
-        return Column(name, _arrow(spark_type))
-    except NeedsSparkError as error:
-        return Column(name, None, unreadable=error.what)
-
-
-def _arrow(spark_type: Any) -> pa.DataType:
+def _column(name: str, spark_type: Any, nullable: bool) -> Column:
     import pyarrow as pa
+
+    if isinstance(spark_type, dict) and spark_type["type"] == "udt" and spark_type.get("class") == VECTOR:
+        doubles = pa.list_(pa.field("element", pa.float64()))
+        return Column(name, _arrow(spark_type["sqlType"], exact=False), doubles, nullable, is_vector=True)
+    try:
+        return Column(name, _arrow(spark_type, exact=False), _arrow(spark_type, exact=True), nullable)
+    except NeedsSparkError as error:
+        return Column(name, unreadable=error.what)
+
+
+def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
+    """The Arrow type; what is never null is told only if `exact`."""
+    import pyarrow as pa
+
+    def field(name: str, inner: Any, nullable: bool) -> pa.Field:
+        return pa.field(name, _arrow(inner, exact=exact), nullable=nullable or not exact)
 
     if isinstance(spark_type, str):
         return _plain_arrow(spark_type)
     kind = spark_type["type"]
     if kind == "array":
-        return pa.list_(pa.field("element", _arrow(spark_type["elementType"])))
+        return pa.list_(field("element", spark_type["elementType"], spark_type["containsNull"]))
     if kind == "map":
-        return pa.map_(_arrow(spark_type["keyType"]), _arrow(spark_type["valueType"]))
+        key = pa.field("key", _arrow(spark_type["keyType"], exact=exact), nullable=False)
+        return pa.map_(key, field("value", spark_type["valueType"], spark_type["valueContainsNull"]))
     if kind == "struct":
-        return pa.struct([pa.field(field["name"], _arrow(field["type"])) for field in spark_type["fields"]])
+        return pa.struct([field(each["name"], each["type"], each["nullable"]) for each in spark_type["fields"]])
     raise NeedsSparkError(f"the type {kind} {spark_type.get('class', '')}".rstrip())
 
 

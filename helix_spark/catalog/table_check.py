@@ -68,6 +68,14 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     return CheckedTable(tuple(files), record.schema or schema, rows)
 
 
+def files_written(folder: Path) -> int:
+    """How many files the table in `folder` has: those its commit names, not all that lie there.
+
+    Spark leaves a file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError.
+    """
+    return len(_commit(folder)[0])
+
+
 def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
     """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
     log = folder / "_delta_log"

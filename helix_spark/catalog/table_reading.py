@@ -6,10 +6,12 @@ The checksum of every page is verified. pyarrow is used file by file, because it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
 from helix_spark.catalog.table_check import check_table, damaged
 from helix_spark.catalog.vectors import to_lists
@@ -18,11 +20,15 @@ from helix_spark.errors import ColumnNotFoundError, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_AFTER_FOOTER = 8
+"""Bytes behind a parquet file's footer: its length and the magic number."""
+
 
 def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
     """Read a stored table: all columns, or those of `names` in that order.
 
-    The types are those of Spark's `toArrow()`; vectors are lists of doubles. Rows are in the order of the partitions.
+    Types and nullability are those of Spark's `toArrow()`, but vectors are lists of doubles. Rows are in the order of
+    the partitions.
 
     Raises:
         DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
@@ -39,17 +45,16 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
     wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
     try:
         parts, rows = _read_files(table.files, [column.name for column in wanted])
-    except (pa.ArrowException, OSError) as error:
+        arrays = [_as_declared(parts, column, rows) for column in wanted]
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
         raise damaged(folder, f"a file cannot be read: {error}") from error
+    except (ChecksumError, _TypeMismatchError) as error:
+        raise damaged(folder, str(error)) from error
     if record.rows is not None and rows != record.rows:
         raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
-    try:
-        arrays = [_as_declared(parts, column, rows) for column in wanted]
-    except pa.ArrowException as error:
-        raise damaged(folder, f"its values do not fit its columns: {error}") from error
-    except _TypeMismatchError as error:
-        raise damaged(folder, str(error)) from error
-    return pa.Table.from_arrays(arrays, names=[column.name for column in wanted])
+    fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 class _TypeMismatchError(Exception):
@@ -70,6 +75,7 @@ def _read_files(files: Sequence[Path], names: Sequence[str]) -> tuple[list[pa.Ta
     parts, rows = [], 0
     for path in files:
         with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+            check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
             rows += file.metadata.num_rows
             # Spark leaves columns of type void out of its files.
             present = set(file.schema_arrow.names)
@@ -89,10 +95,30 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.Chu
         array = part.column(column.name)
         if not _is_form_of(array.type, column.stored):
             raise _TypeMismatchError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
+        if array.null_count and not column.nullable:
+            raise _TypeMismatchError(f"its files hold nulls as {column.name!r}, its schema says there are none")
         chunks += array.cast(column.stored).chunks
     if column.is_vector:
-        return pa.chunked_array([to_lists(chunk) for chunk in chunks], pa.list_(pa.field("element", pa.float64())))
-    return pa.chunked_array(chunks, column.stored)
+        chunks = [to_lists(chunk) for chunk in chunks]
+    return pa.chunked_array([_relabelled(chunk, column.declared) for chunk in chunks], column.declared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Relabel:
+    """An array under another type of the same layout, by Arrow's C data interface. A cast refuses to say of what is
+    inside lists and structs that it is never null."""
+
+    array: pa.Array
+    declared: pa.DataType
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self.declared.__arrow_c_schema__(), self.array.__arrow_c_array__()[1]
+
+
+def _relabelled(array: pa.Array, declared: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return array if array.type.equals(declared, check_metadata=True) else pa.array(_Relabel(array, declared))
 
 
 def _is_form_of(actual: pa.DataType, declared: pa.DataType) -> bool:

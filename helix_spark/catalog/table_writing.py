@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.attempts import physical_bytes
+from helix_spark.catalog.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def write_arrow(folder: Path, table: pa.Table, *, attempt: str) -> TableStats:
         folder.mkdir(parents=True)
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        write_checksums(file)
         add = AddAction(
             file.name, file.stat().st_size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": len(table)})
         )
@@ -83,17 +85,19 @@ def storable(table: pa.Table) -> pa.Table:
     names = table.column_names
     if not names or len({name.lower() for name in names}) < len(names):
         raise NotStorableError("a stored table needs columns, with names that differ in more than upper and lower case")
-    fields = [pa.field(_storable_name(field.name), _storable_type(field.type, field.name)) for field in table.schema]
+    fields = [_storable_field(field, field.name, field.name) for field in table.schema]
     try:
         return table.replace_schema_metadata(None).cast(pa.schema(fields))
     except (pa.ArrowException, ValueError) as error:
         raise NotStorableError(f"a column cannot be stored without changing it: {error}") from error
 
 
-def _storable_name(name: str) -> str:
+def _storable_field(field: pa.Field, name: str, column: str) -> pa.Field:
+    import pyarrow as pa
+
     if not name or any(character in _INVALID_IN_NAMES for character in name):
         raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
-    return name
+    return pa.field(name, _storable_type(field.type, column), nullable=field.nullable)
 
 
 def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
@@ -105,11 +109,13 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
     if types.is_timestamp(given):
         return pa.timestamp("us", tz="UTC" if given.tz else None)
     if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
-        return pa.list_(pa.field("element", _storable_type(given.value_type, name)))
+        return pa.list_(_storable_field(given.value_field, "element", name))
     if types.is_struct(given):
-        return pa.struct([pa.field(_storable_name(field.name), _storable_type(field.type, name)) for field in given])
+        return pa.struct([_storable_field(field, field.name, name) for field in given])
     if types.is_map(given):
-        return pa.map_(_storable_type(given.key_type, name), _storable_type(given.item_type, name))
+        return pa.map_(
+            _storable_field(given.key_field, "key", name), _storable_field(given.item_field, "value", name)
+        )
     if types.is_decimal128(given) or types.is_boolean(given) or (types.is_floating(given) and given.bit_width > 16):
         return given
     if types.is_signed_integer(given):

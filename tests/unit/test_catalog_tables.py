@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.side_checksums import check_end, write_checksums
 from helix_spark.catalog.spark_types import NeedsSparkError, columns, same_types
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.table_check import DamagedArtifactError, files_written
 from helix_spark.catalog.table_writing import NotStorableError, storable
 from helix_spark.catalog.vectors import to_lists
 from helix_spark.errors import CatalogError, ColumnNotFoundError
@@ -110,6 +111,21 @@ class TestRoundTrip:
         assert read.drop(["f"]).equals(table.drop(["f"]))
         assert str(read["f"].to_pylist()) == "[1.5, nan]"
         assert record.bytes == physical_bytes(catalog.path_of(record))  # type: ignore[arg-type]
+
+    def test_what_is_never_null_stays_so(self, catalog: Catalog) -> None:
+        schema = pa.schema([
+            pa.field("a", pa.int64(), nullable=False),
+            pa.field("l", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
+            pa.field("s", pa.struct([pa.field("x", pa.timestamp("us", tz="UTC"), nullable=False)])),
+            pa.field("m", pa.map_(pa.string(), pa.field("value", pa.int64(), nullable=False))),
+        ])
+        rows = {"a": [1], "l": [[1, 2]], "s": [None], "m": [[("k", 1)]]}
+        table = pa.table(rows, schema=schema)
+        assert storable(table).schema.equals(schema, check_metadata=True)
+        read = catalog.read_arrow(stored(catalog, table))
+        assert read.schema.equals(schema, check_metadata=True)
+        assert read.equals(table)
+        read.validate(full=True)
 
     def test_chosen_columns_in_the_order_asked_for(self, catalog: Catalog) -> None:
         record = stored(catalog, pa.table({"a": [1], "b": [2], "c": [3]}))
@@ -220,7 +236,8 @@ def test_any_vectors_become_lists(rows: list[Any]) -> None:
 class TestDamage:
     @pytest.fixture
     def record(self, catalog: Catalog) -> ArtifactRecord:
-        values = [random.Random(1).random() for _ in range(2000)]
+        chosen = random.Random(1)
+        values = [chosen.random() for _ in range(2000)]
         return stored(catalog, pa.table({"x": values, "s": [str(value) for value in values]}))
 
     def test_no_flipped_bit_goes_unnoticed(self, catalog: Catalog, record: ArtifactRecord) -> None:
@@ -242,6 +259,27 @@ class TestDamage:
             assert read.equals(sound)
         file.write_bytes(clean)
         assert catalog.read_arrow(record).equals(sound)
+
+    def test_no_flipped_bit_in_a_footer_goes_unnoticed(self, catalog: Catalog, record: ArtifactRecord) -> None:
+        file = next(catalog.path_of(record).glob("part-*"))  # type: ignore[union-attr]
+        clean = file.read_bytes()
+        footer = int.from_bytes(clean[-8:-4], "little") + 8
+        chosen = random.Random(3)
+        for _ in range(60):
+            at = chosen.randrange(len(clean) - footer, len(clean))
+            file.write_bytes(clean[:at] + bytes([clean[at] ^ 1 << chosen.randrange(8)]) + clean[at + 1:])
+            with pytest.raises(DamagedArtifactError):
+                catalog.read_arrow(record)
+
+    def test_a_copy_without_checksum_files_is_read(self, catalog: Catalog, record: ArtifactRecord) -> None:
+        folder = catalog.path_of(record)
+        assert folder is not None
+        beside = next(folder.glob(".part-*.crc"))
+        beside.write_bytes(beside.read_bytes()[:20])
+        with pytest.raises(DamagedArtifactError, match="checksums"):
+            catalog.read_arrow(record)
+        beside.unlink()
+        assert len(catalog.read_arrow(record)) == 2000
 
     def test_a_flipped_value_fails_its_page_checksum(self, catalog: Catalog) -> None:
         # Uncompressed, so that nothing but the checksum can notice.
@@ -308,11 +346,18 @@ class TestDamage:
         with pytest.raises(DamagedArtifactError, match="its schema says int64"):
             catalog.read_arrow(record)
 
+    def test_nulls_where_none_may_be_are_noticed(self, catalog: Catalog) -> None:
+        schema = spark_schema(a="long").replace('"nullable": true', '"nullable": false')
+        record = as_spark(catalog, [pa.table({"a": pa.array([1, None], pa.int64())})], schema)
+        with pytest.raises(DamagedArtifactError, match="hold nulls"):
+            catalog.read_arrow(record)
+
     def test_leftovers_of_failed_tasks_are_not_rows(self, catalog: Catalog, record: ArtifactRecord) -> None:
         folder = catalog.path_of(record)
         assert folder is not None
         shutil.copy(next(folder.glob("part-*")), folder / "part-00001-leftover.parquet")
         assert len(catalog.read_arrow(record)) == 2000
+        assert files_written(folder) == 1
 
     def test_a_value_is_no_table(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "value")
@@ -335,6 +380,16 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     for action in actions:
         change(action)
     file.write_text("\n".join(map(json.dumps, actions)))
+
+
+def test_checksum_files_are_hadoops(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_bytes(b"a" * 512 + b"b" * 100)
+    write_checksums(file)
+    # CRC-32 of 512 times "a", of 100 times "b".
+    assert (tmp_path / ".data.crc").read_bytes().hex() == "63726300" + "00000200" + "f9517051" + "250162db"
+    assert check_end(file, 8)
+    assert check_end(file, 10_000)
 
 
 def test_schemas_are_compared_by_names_and_types() -> None:

@@ -1,0 +1,95 @@
+"""A catalog behaves like a dict from signatures to artifacts, whatever the order of events, and loses no bytes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.signature.parts import digest
+
+SIGNATURES = st.sampled_from([digest(str(i)) for i in range(3)])
+SIZES = st.integers(1, 50)
+
+
+class CatalogMachine(RuleBasedStateMachine):
+    """Two catalogs on one folder, as two processes have, against a dict."""
+
+    written = Bundle("written")
+
+    @initialize()
+    def start(self) -> None:
+        self.root = Path(tempfile.mkdtemp())
+        self.catalogs = [Catalog.open(self.root / "catalog", create=True) for _ in range(2)]
+        self.live: dict[str, ArtifactRecord] = {}
+        self.unpublished: dict[str, Attempt] = {}
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.root)
+
+    @rule(target=written, who=st.integers(0, 1), signature=SIGNATURES, size=SIZES)
+    def write(self, who: int, signature: str, size: int) -> ArtifactRecord:
+        attempt = self.catalogs[who].begin_attempt(signature, "model")
+        assert attempt.path is not None
+        attempt.path.mkdir(parents=True)
+        (attempt.path / "data").write_bytes(b"x" * size)
+        self.unpublished[attempt.attempt] = attempt
+        return ArtifactRecord(
+            signature, attempt.attempt, "model", "published", "census", "model", 1, 0.0, bytes=size
+        )
+
+    @rule(who=st.integers(0, 1), record=consumes(written))
+    def publish(self, who: int, record: ArtifactRecord) -> None:
+        if self.unpublished.pop(record.attempt, None) is None:
+            return  # taken by gc
+        assert self.catalogs[who].publish(record) == self.live.setdefault(record.signature, record)
+
+    @rule(who=st.integers(0, 1), record=consumes(written))
+    def abandon(self, who: int, record: ArtifactRecord) -> None:
+        if (attempt := self.unpublished.pop(record.attempt, None)) is not None:
+            self.catalogs[who].abandon(attempt)
+
+    @rule(who=st.integers(0, 1), signature=SIGNATURES)
+    def evict(self, who: int, signature: str) -> None:
+        assert self.catalogs[who].evict(signature, "no room") == self.live.pop(signature, None)
+
+    @rule(who=st.integers(0, 1), signature=SIGNATURES, right=st.booleans())
+    def quarantine(self, who: int, signature: str, right: bool) -> None:
+        live = self.live.get(signature)
+        attempt = live.attempt if live and right else "0" * 32
+        ended = self.catalogs[who].quarantine(signature, "bad page", attempt=attempt)
+        assert ended == (self.live.pop(signature, None) if right else None)
+
+    @rule(who=st.integers(0, 1))
+    def collect(self, who: int) -> None:
+        taken = self.catalogs[who].gc(dry_run=False, grace_seconds=-1)
+        assert {leftover.attempt.attempt for leftover in taken} == set(self.unpublished)
+        self.unpublished.clear()
+
+    @rule(who=st.integers(0, 1))
+    def maintain(self, who: int) -> None:
+        self.catalogs[who].maintain()
+
+    @invariant()
+    def both_see_the_same(self) -> None:
+        for catalog in self.catalogs:
+            view = catalog.snapshot("census")
+            assert dict(view.artifacts) == self.live
+            assert view.missing == ()
+            data = sum(record.bytes for record in self.live.values())
+            assert view.artifact_bytes == data
+            waiting = sum(physical_bytes(each.path) for each in self.unpublished.values() if each.path)
+            assert view.bytes_used == data + waiting + physical_bytes(catalog.root / "records")
+
+
+CatalogMachine.TestCase.settings = settings(
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestCatalog = CatalogMachine.TestCase

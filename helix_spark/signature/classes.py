@@ -7,15 +7,33 @@ import enum
 import types
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
-from helix_spark.signature.origin import PYTHON, package_of_file, package_of_module
+from helix_spark.signature.identity import DESCRIPTORS
+from helix_spark.signature.origin import PYTHON, Package, package_of_file, package_of_module
 from helix_spark.signature.parts import Group, encode
 
 _FIELD_TABLES = ("__pydantic_fields__", "__attrs_attrs__", "__struct_fields__", "__struct_defaults__")
 """Where pydantic, attrs and msgspec keep the fields of a class."""
 
-_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_INTERNALS = frozenset(
+    {
+        "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__orig_bases__",
+        "__parameters__", "__abstractmethods__", "_abc_impl", "__match_args__", "__slotnames__", "__dataclass_fields__",
+        "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__", "_is_protocol",
+        "_is_runtime_protocol", "__total__", "__required_keys__", "__optional_keys__",
+    }
+)
+"""What Python, dataclasses, attrs and typing keep in a class, where its author wrote none of it."""
+
+MODULE_INTERNALS = frozenset(
+    {
+        "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
+        "__builtins__", "__annotations__",
+    }
+)
+"""Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
 
 
 def describe_class(reference: Reference, home: str) -> Described:
@@ -48,8 +66,7 @@ def describe_class(reference: Reference, home: str) -> Described:
 def _unseen(kind: type, label: str) -> Iterator[str]:
     """A metaclass may keep the members it takes where nobody can see them."""
     meta = type(kind)
-    library = package_of_module(meta.__module__)
-    if library not in (None, PYTHON) and not any(hasattr(kind, table) for table in _FIELD_TABLES):
+    if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
 
 
@@ -60,7 +77,7 @@ def describe_module(reference: Reference, home: str) -> Described:
     label = module.__name__
     edges: list[Edge] = []
     for name, member in sorted(vars(module).items()):
-        if not (name.startswith("__") and name.endswith("__")):
+        if name not in MODULE_INTERNALS:
             edges.append(Named(f"member {name}"))
             variable = (id(vars(module)), name)
             edges.append(edge_to(member, f"{label}.{name}", role="global", owner=label, variable=variable))
@@ -76,14 +93,15 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
 def _fields(kind: type, label: str) -> Iterator[Edge]:
     """Fields of a dataclass or named tuple, in order."""
     if "__dataclass_fields__" in vars(kind):
-        yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r}")
-        for field in dataclasses.fields(kind):
-            options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
-            yield Named(f"field {field.name} {options}")
-            for value in (field.default, field.default_factory):
-                if value is not dataclasses.MISSING:
-                    variable = (id(kind), field.name)
-                    yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
+        order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
+        yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
+    for field in _dataclass_fields(kind):
+        options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
+        yield Named(f"field {field.name} {options}")
+        for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
+            if value is not dataclasses.MISSING:
+                variable = (id(kind), field.name)
+                yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
     if issubclass(kind, tuple) and "_fields" in vars(kind):
         for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
             yield Named(f"field {name}")
@@ -96,9 +114,7 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:
-    read_by_library = any(
-        package_of_module(one.__module__) not in (None, PYTHON) for one in (type(kind), *kind.__mro__)
-    )
+    read_by_library = any(_library_of(one) is not None for one in (type(kind), *kind.__mro__))
     if read_by_library or type(kind).__name__ == "_TypedDictMeta":
         for name, hint in vars(kind).get("__annotations__", {}).items():
             yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
@@ -106,31 +122,49 @@ def _annotations(kind: type, label: str) -> Iterator[Edge]:
 
 def _is_generated(kind: type, name: str, member: object) -> bool:
     """Whether a member says nothing that the class's fields and bases do not say already."""
-    if name == "__slots__":
-        return False
-    if isinstance(member, _DESCRIPTORS):
+    if name in _INTERNALS or isinstance(member, DESCRIPTORS) or (name == "__hash__" and member is None):
         return True
     function = _function_of(member)
-    if function is None:
-        dunder = name.startswith("__") and name.endswith("__")
-        enum_internal = issubclass(kind, enum.Enum) and (name in kind.__members__ or name.startswith("_"))
-        from_tuple = ("_fields", "_field_defaults", *vars(kind).get("_fields", ()))
-        tuple_internal = issubclass(kind, tuple) and name in from_tuple
-        protocol_internal = name in ("_abc_impl", "_is_protocol", "_is_runtime_protocol")
-        # A field's default is a class attribute as well.
-        is_field = name in vars(kind).get("__dataclass_fields__", {})
-        return dunder or enum_internal or tuple_internal or protocol_internal or is_field
-    filename = function.__code__.co_filename
-    made_from_fields = "__dataclass_fields__" in vars(kind) or issubclass(kind, tuple) or filename.startswith("<attrs")
-    generated = filename.startswith("<") or package_of_file(filename, None) == PYTHON
-    return made_from_fields and generated and name.startswith("_")
+    if function is not None:
+        return _is_made_from_fields(kind, function)
+    if name in {field.name for field in _dataclass_fields(kind)}:  # a field's default is a class attribute as well
+        return True
+    if issubclass(kind, enum.Enum):
+        return name in kind.__members__ or (name.startswith("_") and name.endswith("_"))
+    if issubclass(kind, tuple) and name in ("_fields", "_field_defaults", *vars(kind).get("_fields", ())):
+        return True
+    # What a library's metaclass leaves behind: validators, serializers, caches.
+    return name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
+
+
+def _is_made_from_fields(kind: type, function: types.FunctionType) -> bool:
+    """Methods that dataclass, named tuple or attrs generated, by the traces their generators leave."""
+    inner = function.__dict__.get("__wrapped__", function)
+    code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
+    return (
+        code.co_qualname.startswith("__create_fn__.<locals>.")  # dataclasses._create_fn
+        or code.co_filename.startswith("<attrs generated")
+        or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
+        or (issubclass(kind, tuple) and package_of_file(code.co_filename, None) == PYTHON)
+    )
+
+
+def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind) if "__dataclass_fields__" in vars(kind) else ()
+
+
+def _library_of(kind: type) -> Package | None:
+    """The library a class belongs to, the standard one aside; None for the project's."""
+    package = package_of_module(kind.__module__)
+    return package if package != PYTHON else None
 
 
 def _function_of(member: object) -> types.FunctionType | None:
-    if isinstance(member, staticmethod | classmethod):
-        member = member.__func__
-    if isinstance(member, property):
-        member = member.fget
-    if isinstance(member, cached_property):
-        member = member.func
+    match member:
+        case staticmethod() | classmethod():
+            member = member.__func__
+        case property():
+            member = member.fget
+        case cached_property():
+            member = member.func
     return member if isinstance(member, types.FunctionType) else None

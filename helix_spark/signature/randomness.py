@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from helix_spark.signature.normal_form import Argument, Call
+from helix_spark.signature.forms import Argument, Call
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
 _PARTITIONS = ", which depends on how rows are partitioned even with a seed"

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 
-from helix_spark.signature.normal_form import FunctionForm, function_form
+from helix_spark.signature.forms import FunctionForm
+from helix_spark.signature.normal_form import function_form
 from helix_spark.signature.parts import encode
 from helix_spark.signature.scopes import FunctionNode
 

@@ -897,6 +897,119 @@ from pyspark.sql.types import LongType as I
 def g(x): return x
 u = F.udf(g, I())
 def f(x): return x.select(u('a'))
+
+=== constant of a dataclass
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  LIMIT: ClassVar[int] = 1
+def f(x): return D(1)
+--- becomes
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  LIMIT: ClassVar[int] = 2
+def f(x): return D(1)
+
+=== parameter of a dataclass
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  k: InitVar[int] = 1
+def f(x): return D(1)
+--- becomes
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  k: InitVar[int] = 2
+def f(x): return D(1)
+
+=== metadata of a dataclass
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  k: int = field(default=1, metadata={'unit': 's'})
+def f(x): return D(1)
+--- becomes
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class D:
+  a: int
+  k: int = field(default=1, metadata={'unit': 'm'})
+def f(x): return D(1)
+
+=== slotted dataclass
+from dataclasses import dataclass
+@dataclass(slots=True, frozen=True)
+class D:
+  a: int = 1
+def f(x): return D()
+--- becomes
+from dataclasses import dataclass
+@dataclass(slots=True, frozen=True)
+class D:
+  a: int = 2
+def f(x): return D()
+
+=== private attribute of an enum
+from enum import Enum
+class E(Enum):
+  A = 1
+  __k = 1
+def f(x): return E.A
+--- becomes
+from enum import Enum
+class E(Enum):
+  A = 1
+  __k = 2
+def f(x): return E.A
+
+=== dunder attribute
+class A:
+  __table__ = 'a'
+def f(x): return A
+--- becomes
+class A:
+  __table__ = 'b'
+def f(x): return A
+
+=== private method
+class A:
+  def _m(self): return 1
+  def __n(self): return 1
+def f(x): return A
+--- becomes
+class A:
+  def _m(self): return 1
+  def __n(self): return 2
+def f(x): return A
+
+=== called back by keyword
+def g(y): return f(x=y)
+def f(x): return g(x)
+--- becomes
+def g(y): return f(x=y)
+def f(z): return g(z)
+
+=== slot of a class
+class A:
+  __slots__ = ('a',)
+def f(x): return A
+--- becomes
+class A:
+  __slots__ = ('b',)
+def f(x): return A
 """
 )
 """The signature changes, and changes back when the edit is taken back."""

@@ -1,10 +1,12 @@
 """The edit matrix: which edits of a program give it another signature, and which do not."""
 
 from __future__ import annotations
+import __future__
 
 import importlib
 import importlib.util
 import itertools
+import linecache
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -358,6 +360,38 @@ def test_lines_that_moved_on_disk_do_not_matter(project: Project) -> None:
     after = trace(live, node="n")
     assert after.digest == before
     assert not after.warnings
+
+
+def test_cells_of_a_notebook_have_source_and_future_features_of_earlier_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cell(number: int, text: str) -> Callable[..., object]:
+        name = f"/nowhere/ipykernel_1/{number}.py"
+        monkeypatch.setitem(linecache.cache, name, (len(text), None, text.splitlines(keepends=True), name))
+        namespace: dict[str, Callable[..., object]] = {}
+        exec(compile(text, name, "exec", __future__.annotations.compiler_flag, dont_inherit=True), namespace)
+        return namespace["f"]
+
+    one = trace(cell(1, "def f(x: Unknown):\n    y = x\n    return y"), node="n")
+    same = trace(cell(2, "# a note\ndef f(x):\n    z = x\n    return z"), node="n")
+    assert one.digest == same.digest
+    assert not one.warnings
+
+
+def test_a_dataclass_without_source_keeps_its_private_methods() -> None:
+    def made(number: int) -> object:
+        text = f"""
+from dataclasses import dataclass
+@dataclass
+class D:
+    a: int = 1
+    def _scaled(self): return self.a * {number}
+    def __post_init__(self): self.a = {number}
+"""
+        namespace: dict[str, object] = {}
+        exec(text, namespace)
+        return namespace["D"]
+
+    assert trace(made(1), node="n").digest == trace(made(1), node="n").digest
+    assert len(differing(trace(made(1), node="n"), trace(made(2), node="n"))) == 2
 
 
 def test_code_without_source_is_known_by_its_bytecode() -> None:

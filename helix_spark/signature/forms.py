@@ -1,0 +1,66 @@
+"""What the normal form of a function consists of, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helix_spark.signature.scopes import Imported
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``."""
+
+    base: str | Imported
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What is passed at one place of a call: a constant, a slot, or something else (both None).
+
+    `constant` is the source of the constant, as Python would print it.
+    """
+
+    constant: str | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: of a slot, or of a method of some local value.
+
+    Attributes:
+        slot: the slot called, or None.
+        method: the last attribute of the callee, empty if there is none.
+        line: in the file.
+        arguments: the positional ones.
+        keywords: names and values; ``**`` has the name "".
+    """
+
+    slot: int | None
+    method: str
+    line: int
+    arguments: tuple[Argument, ...]
+    keywords: tuple[tuple[str, Argument], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionForm:
+    """Normal form of one function.
+
+    Attributes:
+        text: the form itself; its slots are numbered in order of first appearance.
+        free: what each slot is called.
+        lines: the line each slot first appears at.
+        passed: the slots that are used in other ways than being called.
+        calls: all calls, in order, for what is watched for: randomness, dynamic routes.
+        annotations: source of the annotations that say how rows are passed; empty if none does.
+    """
+
+    text: str
+    free: tuple[Free, ...]
+    lines: tuple[int, ...]
+    passed: frozenset[int]
+    calls: tuple[Call, ...]
+    annotations: str

@@ -7,13 +7,12 @@ one live attempt: publishing is conditional on nobody having published in betwee
 from __future__ import annotations
 
 import dataclasses
-import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from helix_spark.catalog.journal import ATTEMPTS, LONGEST_PAUSE, Journal, OutrunError, text_literal
+from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id, checked_signature
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import maintain
@@ -58,23 +57,17 @@ class ArtifactLedger:
         Raises CatalogError for a record that cannot be published, or whose attempt was ended before.
         """
         _check_publishable(record)
-        for attempt in range(ATTEMPTS):
-            seen = self._journal.version()
+        live: ArtifactRecord | None = None
+
+        def decide() -> Sequence[ArtifactRecord]:
+            nonlocal live
             live = self._live_of(record.signature)
-            if live is not None:
-                return live
-            if self._journal.columns(f"SELECT attempt FROM journal WHERE attempt = '{record.attempt}'").get("attempt"):
-                raise CatalogError(
-                    f"the attempt {record.attempt} to store node {record.node!r} was ended before it was published",
-                    remedy="begin a new attempt",
-                )
-            try:
-                self._journal.append([record], seen=seen)
-            except OutrunError:
-                time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-                continue
-            return record
-        raise CatalogError(f"node {record.node!r} could not be published: others publish all the time")
+            if live is None:
+                self._check_new(record)
+            return () if live else (record,)
+
+        self._journal.decide_and_append(decide)
+        return live or record
 
     def end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, *, attempt: str | None = None
@@ -91,6 +84,13 @@ class ArtifactLedger:
 
     def maintain(self) -> None:
         maintain(self._journal)
+
+    def _check_new(self, record: ArtifactRecord) -> None:
+        sql = f"SELECT attempt FROM journal WHERE attempt = '{record.attempt}'"
+        if self._journal.columns(sql).get("attempt"):
+            raise CatalogError(
+                f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
+            )
 
     def _live_of(self, signature: str) -> ArtifactRecord | None:
         records = self._journal.query(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import random
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from helix_spark.catalog.journal import ATTEMPTS, LONGEST_PAUSE, Journal, OutrunError, text_literal
+from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
-from helix_spark.errors import CatalogError
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
@@ -36,16 +33,10 @@ class History:
         No two iterations of a workflow get one number, whoever starts them.
         """
         checked_id(record.run)
-        for attempt in range(ATTEMPTS):
-            seen = self._iterations.version()
-            numbered = dataclasses.replace(record, number=self.next_number(record.workflow), status="running")
-            try:
-                self._iterations.append([numbered], seen=seen)
-            except OutrunError:
-                time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-                continue
-            return numbered
-        raise CatalogError(f"an iteration of {record.workflow!r} could not start: others start all the time")
+        (numbered,) = self._iterations.decide_and_append(
+            lambda: [dataclasses.replace(record, number=self.next_number(record.workflow), status="running")]
+        )
+        return numbered
 
     def append(self, record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
         """Append an iteration and its nodes; nodes first, so that an iteration that has ended has them all."""

@@ -12,7 +12,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
@@ -104,15 +104,33 @@ class Journal(Generic[Row]):
                 except CommitFailedError:
                     # Outrun by another commit.
                     self._table = None
-                    time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+                    _pause(attempt)
                     continue
                 self._advance_head(table.version())
                 self._checked = table.version()
                 return table.version()
-        raise CatalogError(
-            f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
-            remedy="run fewer workflows on this catalog at once, then try again",
-        )
+        raise self._outrun()
+
+    def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
+        """Read, decide and append as one step: what `decide` read is still so when its rows are committed.
+
+        Args:
+            decide: reads this journal and gives the rows to append, or none; asked again if others commit meanwhile.
+
+        Returns the rows that were appended. Raises CatalogError as `append` does.
+        """
+        for attempt in range(ATTEMPTS):
+            seen = self.version()
+            rows = decide()
+            if not rows:
+                return rows
+            try:
+                self.append(rows, seen=seen)
+            except OutrunError:
+                _pause(attempt)
+                continue
+            return rows
+        raise self._outrun()
 
     def query(self, sql: str) -> list[Row]:
         """The rows that a query gives. In `sql` the table is called ``journal``.
@@ -178,16 +196,16 @@ class Journal(Generic[Row]):
 
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = {**_SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
                 self._table = DeltaTable.create(
                     str(self.folder), table_schema(self.row_type), mode="ignore", configuration=settings
                 )
             except CommitFailedError:
-                time.sleep(random.uniform(0, LONGEST_PAUSE))
+                _pause(attempt)
                 continue
             return self._table
-        raise CatalogError(f"the records {self.folder} could not be made: others write there all the time")
+        raise self._outrun()
 
     def _has_other_columns(self, table: DeltaTable) -> bool:
         # Written by an older or a newer version; a column that readers must understand comes with a new layout.
@@ -227,6 +245,12 @@ class Journal(Generic[Row]):
         if version > self._head():
             replace_text(self._head_file, f"{version}\n")
 
+    def _outrun(self) -> CatalogError:
+        return CatalogError(
+            f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
+            remedy="run fewer workflows on this catalog at once, then try again",
+        )
+
     def _damaged(self, what: str) -> CatalogError:
         return CatalogError(
             f"the records {self.folder} are damaged: {what}",
@@ -242,8 +266,7 @@ class Journal(Generic[Row]):
             yield
         except (DeltaError, OSError) as error:
             self._table = None
-            first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            what = f"the records {self.folder} cannot be {done}: {first_line}"
+            what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
             raise CatalogError(what, exists=_free_space(self.folder)) from error
 
 
@@ -260,6 +283,17 @@ def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         text = str(error)
         raise (FileNotFoundError if "not found" in text else DeltaError)(text) from error
     return {name: list(result.column(name).to_pylist()) for name in result.column_names}
+
+
+def _pause(attempt: int) -> None:
+    """Wait a random while, longer from try to try, so that writers who collided do not collide again."""
+    time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+
+
+def _cause(error: Exception) -> str:
+    """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line.rsplit(" error: ", 1)[-1]
 
 
 def _free_space(folder: Path) -> str:

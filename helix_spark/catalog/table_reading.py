@@ -97,7 +97,8 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.Chu
             raise _TypeMismatchError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
         if array.null_count and not column.nullable:
             raise _TypeMismatchError(f"its files hold nulls as {column.name!r}, its schema says there are none")
-        chunks += array.cast(column.stored).chunks
+        # A cast imports pyarrow.compute, which most tables can do without.
+        chunks += (array if array.type == column.stored else array.cast(column.stored)).chunks
     if column.is_vector:
         chunks = [to_lists(chunk) for chunk in chunks]
     return pa.chunked_array([_relabelled(chunk, column.declared) for chunk in chunks], column.declared)

@@ -26,7 +26,8 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
             aliases[target] = (*aliases.get(target, ()), name)
     if not aliases:
         return dag
-    merged = tuple(_rewired(node, into, aliases.get(node.name, ())) for node in dag.nodes if into[node.name] == node.name)
+    first_ones = (node for node in dag.nodes if into[node.name] == node.name)
+    merged = tuple(_rewired(node, into, aliases.get(node.name, ())) for node in first_ones)
     outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
     return replace(dag, nodes=merged, outputs=outputs)
 

@@ -24,7 +24,7 @@ from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeEr
 from helix_spark.workflow.operators import Form, Function, Kind, Result
 
 if TYPE_CHECKING:
-    from helix_spark.engine.session import SessionProvider
+    from helix_spark.engine.session import Sessions
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
@@ -44,7 +44,7 @@ def argument(result: NodeResult, form: Form) -> Any:
             raise AssertionError("columns are handed over by the extractor that adds them")
 
 
-def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions: SessionProvider) -> NodeResult:
+def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
     """Calls a function that returns a table, a model or a value.
 
     Raises:
@@ -60,7 +60,7 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions
     return checked(node, returned, sessions)
 
 
-def checked(node: Node, returned: Any, sessions: SessionProvider) -> NodeResult:
+def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
     """What a function returned, as the result its node declares.
 
     Raises:
@@ -85,14 +85,14 @@ def checked(node: Node, returned: Any, sessions: SessionProvider) -> NodeResult:
     raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {got}", where=node.where)
 
 
-def _in_memory(returned: Any, package: str, sessions: SessionProvider) -> TableResult:
+def _in_memory(returned: Any, package: str, sessions: Sessions) -> TableResult:
     import pyarrow as pa
 
     table = returned if package == "pyarrow" else pa.Table.from_pandas(returned, preserve_index=False)
     return table_in_memory(table, sessions)
 
 
-def table_in_memory(table: Any, sessions: SessionProvider) -> TableResult:
+def table_in_memory(table: Any, sessions: Sessions) -> TableResult:
     """A pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
     return TableResult(lambda: nullable(sessions.get().createDataFrame(table)), lambda: table)
 
@@ -168,7 +168,7 @@ def _missing_column(node: Node, error: Exception) -> ColumnNotFoundError | None:
 
 
 def is_lazy(node: Node) -> bool:
-    """Whether lowering the node only builds a plan: a Spark table or a column, not a fit, a value or a collected one."""
+    """Whether lowering the node only extends a plan: a table or a column, not a fit, a value, collected rows."""
     operator = node.operator
     if node.result not in (Result.TABLE, Result.COLUMN):
         return False

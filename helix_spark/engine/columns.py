@@ -65,20 +65,33 @@ def add_expressions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFr
 
 def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     """Adds one-hot vectors; each `make` is (input column, labels, drop_last)."""
-    from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
+    from pyspark.ml.feature import OneHotEncoder
 
     for drop_last in sorted({column.make[2] for column in columns}):
         group = [column for column in columns if column.make[2] == drop_last]
         indexed = [f"{column.column}_index" for column in group]
-        indexer = StringIndexerModel.from_arrays_of_labels(
-            [list(column.make[1]) for column in group], inputCols=[column.make[0] for column in group],
-            outputCols=indexed, handleInvalid="keep",
-        )
+        indexer = _indexer([column.make[1] for column in group])
+        indexer.setInputCols([column.make[0] for column in group]).setOutputCols(indexed).setHandleInvalid("keep")
         encoder = OneHotEncoder(
             inputCols=indexed, outputCols=[column.column for column in group], dropLast=drop_last, handleInvalid="keep"
         )
         frame = _encoded(indexer.transform(frame), encoder).drop(*indexed)
     return frame
+
+
+def _indexer(labels: Sequence[Sequence[str]]) -> Any:
+    """A StringIndexerModel of these labels. Its own `from_arrays_of_labels` makes a rectangular Java array, so that
+    shorter lists end in nulls (PySpark 4.2), which the encoder fails on; this array is ragged."""
+    from pyspark.ml.feature import StringIndexerModel
+    from pyspark.sql import SparkSession
+
+    gateway = SparkSession.active().sparkContext._gateway
+    assert gateway is not None
+    text = gateway.jvm.java.lang.String
+    ragged = gateway.new_array(text, len(labels), 0)
+    for position, some in enumerate(labels):
+        ragged[position] = StringIndexerModel._new_java_array(list(some), text)
+    return StringIndexerModel._create_from_java_class("org.apache.spark.ml.feature.StringIndexerModel", ragged)
 
 
 def _encoded(frame: DataFrame, encoder: Any) -> DataFrame:

@@ -15,7 +15,7 @@ from helix_spark.engine.columns import (
     column_name,
     with_columns,
 )
-from helix_spark.engine.fits import build_stage, fit_batch, fit_stage, input_frame, name_of
+from helix_spark.engine.fits import build_stage, fit_batch, fit_stage, name_of
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, nullable
 from helix_spark.engine.sources import read_source
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError, nearest
@@ -41,13 +41,13 @@ from helix_spark.workflow.sources import MemorySource
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from helix_spark.engine.session import SessionProvider
+    from helix_spark.engine.session import Sessions
 
 _SPLIT_STEPS = 1_000_000
 """Resolution of a split's share."""
 
 
-def lower(node: Node, results: Sequence[NodeResult], sessions: SessionProvider) -> NodeResult:
+def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
     """A node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
 
     Raises:
@@ -236,7 +236,7 @@ def _split_column(split: HashSplit, columns: Sequence[str]) -> Column:
     """By a hash of the row: whichever way and order rows are read in, a row stays on its side."""
     from pyspark.sql import functions as F
 
-    hashed = F.xxhash64(F.lit(split.seed), *(F.col(f"`{name}`") for name in split.key or columns))
+    hashed = F.xxhash64(*(F.col(f"`{name}`") for name in split.key or columns), F.lit(split.seed))
     share = F.pmod(hashed, F.lit(_SPLIT_STEPS))
     return F.when(share < round(split.test * _SPLIT_STEPS), "test").otherwise("train")
 

@@ -40,6 +40,11 @@ class TableResult:
         """Whether its rows are in this process already."""
         return self._arrow is not None
 
+    @property
+    def framed(self) -> bool:
+        """Whether its DataFrame was made already."""
+        return self._frame is not None
+
     def frame(self) -> DataFrame:
         """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
         with self._lock:

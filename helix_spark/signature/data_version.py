@@ -5,13 +5,19 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
 from helix_spark.signature.parts import digest
+from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 HASHED_BYTES = 64 * 2**20
 """Files up to this size are known by content; larger ones by size and time of last change. Hashing 64 MiB takes about
@@ -50,6 +56,21 @@ def version_of(source: Source, *, where: Location | None = None) -> SourceVersio
             return SourceVersion(digest("reader", source.version), source.version)
 
 
+def pin_versions(dag: Dag) -> Dag:
+    """The same graph with Delta sources at the version that is the newest now, so that what is signed is what is read.
+
+    Raises:
+        SourceError: there is no such table.
+    """
+    nodes = tuple(
+        replace(node, operator=Read(replace(source, version=_delta_table(source, node.where).version())))
+        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource)
+        and source.version is None else node
+        for node in dag.nodes
+    )
+    return replace(dag, nodes=nodes)
+
+
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
     """(name, path) of each data file, in order of name. A name is relative to what the author named: moving a folder
     does not change its data.
@@ -85,7 +106,7 @@ def _expand(path: Path, where: Location | None) -> Iterator[tuple[str, Path]]:
             near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
             raise SourceError(
                 f"there is no {str(path)!r}", where=where,
-                exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} does not exist or is empty",
+                exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
                 remedy="check the path",
             )
         for match in matches:
@@ -118,11 +139,17 @@ def _content(path: Path) -> str:
 
 
 def _delta_version(source: DeltaSource, where: Location | None) -> SourceVersion:
-    import deltalake
+    table = _delta_table(source, where)
+    version = table.version()
+    return SourceVersion(digest("delta", str(table.metadata().id), str(version)), f"version {version}")
+
+
+def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
+    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = deltalake.DeltaTable(source.path, version=source.version, without_files=True)
+        return DeltaTable(source.path, version=source.version, without_files=True)
     except TableNotFoundError:
         raise SourceError(
             f"there is no Delta table at {source.path!r}", where=where, remedy="check the path"
@@ -132,8 +159,6 @@ def _delta_version(source: DeltaSource, where: Location | None) -> SourceVersion
             f"version {source.version} of the Delta table {source.path!r} cannot be read: {error}", where=where,
             remedy="leave the version out for the newest one",
         ) from error
-    version = table.version()
-    return SourceVersion(digest("delta", str(table.metadata().id), str(version)), f"version {version}")
 
 
 def _memory_version(source: MemorySource) -> SourceVersion:

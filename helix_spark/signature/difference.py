@@ -48,8 +48,10 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
         Change(part.group, part.label, old[key].shown, part.shown, "changed")
         for key, part in new.items() if key in old and old[key].digest != part.digest
     ]
-    found += [Change(part.group, part.label, None, part.shown, "added") for key, part in new.items() if key not in old]
-    found += [Change(part.group, part.label, part.shown, None, "removed") for key, part in old.items() if key not in new]
+    added = [part for key, part in new.items() if key not in old]
+    removed = [part for key, part in old.items() if key not in new]
+    found += [Change(part.group, part.label, None, part.shown, "added") for part in added]
+    found += [Change(part.group, part.label, part.shown, None, "removed") for part in removed]
     return tuple(found)
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields
 from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part
 from helix_spark.signature.code import trace
+from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.parts import Group, Part, digest, signature_of
-from helix_spark.signature.data_version import SourceVersion, version_of
-from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Read, Stage
+from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
@@ -93,7 +93,7 @@ def resolve(
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
         if differs and not node.wishes.fixed:
             blamed = (*blamed, node.name)
-        if differs and declared not in equivalent:
+        if differs and not (node.wishes.fixed and declared in equivalent):
             signature = digest(declared, run)
         else:
             signature = equivalent.get(declared, declared)
@@ -174,8 +174,3 @@ def _unseeded(node: Node, stage: Stage) -> tuple[str, ...]:
     if takes_seed and not any(name == "seed" for name, _ in stage.parameters):
         return (f"{stage.make.__name__} of `{node.name}` has no seed (give it seed=...)",)
     return ()
-
-
-def fits_an_estimator(node: Node) -> bool:
-    """Whether the node holds a Spark ML stage, whose seed can only be looked at when it is built."""
-    return isinstance(node.operator, FitStage | ApplyStage)

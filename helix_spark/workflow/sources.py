@@ -1,4 +1,4 @@
-"""Where data comes from, as frozen data. Reading it is the engine's part, telling its version is `signature.data_version`'s."""
+"""Where data comes from, as frozen data. The engine reads it; `signature.data_version` tells its version."""
 
 from __future__ import annotations
 

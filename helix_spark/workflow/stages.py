@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from helix_spark.errors import OperatorError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from helix_spark.workflow.workflow import NodeRef
 
-    Column = str | NodeRef
+    Column: TypeAlias = str | NodeRef
 
 
 @dataclass(frozen=True, slots=True, init=False)

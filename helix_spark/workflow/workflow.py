@@ -421,10 +421,13 @@ def _wishes(options: dict[str, Any], where: Location | None) -> Wishes:
             raise OperatorError(
                 f"there is no option {option!r}", where=where, remedy=nearest(option, known | {"output", "name"})
             )
-    wishes = Wishes(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
-    if wishes.keep not in ("auto", "always", "never"):
-        raise OperatorError(f"keep is 'auto', 'always' or 'never', not {wishes.keep!r}", where=where)
-    return wishes
+    keep = options.get("keep", "auto")
+    if keep not in ("auto", "always", "never"):
+        raise OperatorError(f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where)
+    return Wishes(
+        keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
+        depends_on=tuple(options.get("depends_on", ())), exclude=tuple(options.get("exclude", ())),
+    )
 
 
 def _is_transformer(what: Any) -> bool:

@@ -1,0 +1,106 @@
+"""The answer of a run, in words: outputs beside the previous ones, what ran, what was reused, what that saved."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from helix_spark.engine.iteration import Iteration
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_seconds
+
+_WIDTH = 80
+
+
+def answer_text(iteration: Iteration, before: Mapping[str, Any]) -> str:
+    """One screen.
+
+    Args:
+        before: the previous iteration's outputs.
+    """
+    plan = iteration.plan
+    lines = [f"{plan.workflow}, iteration {iteration.number}", ""]
+    lines += outputs_text(iteration.outputs, before)
+    lines += ["", *_ran(iteration), *_reused(plan), "", _summary(iteration)]
+    return "\n".join(lines)
+
+
+def outputs_text(outputs: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """A line an output, with the value before where it differs.
+
+    >>> outputs_text({"auc": 0.91}, {"auc": 0.9})
+    ['  auc  0.91  (was 0.9)']
+    """
+    width = max(map(len, outputs), default=0)
+    lines = []
+    for name, value in outputs.items():
+        line = f"  {name:{width}}  {short(value)}"
+        if name in before and before[name] != value:
+            line += f"  (was {short(before[name])})"
+        lines.append(line)
+    return lines
+
+
+def short(value: Any) -> str:
+    """A value in a line.
+
+    >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
+    ('0.123457', 'table of 3 rows', '{a: 1}')
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        if set(value) == {"table", "rows"}:
+            return f"table of {value['rows']:,} rows" if value["rows"] is not None else "table"
+        if set(value) == {"model"}:
+            return str(value["model"])
+        return _cut("{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}")
+    if isinstance(value, list):
+        return _cut("[" + ", ".join(short(item) for item in value) + "]")
+    return _cut(str(value))
+
+
+def _cut(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _ran(iteration: Iteration) -> list[str]:
+    plan = iteration.plan
+    computed = plan.in_state(State.COMPUTE)
+    if not computed:
+        return ["nothing had to be computed"]
+    width = min(24, max(map(len, computed)))
+    lines = ["computed:"]
+    for name in computed:
+        start = f"  {format_seconds(iteration.node_seconds.get(name)):>5}  {name:{width}}  "
+        lines += textwrap.wrap(
+            plan[name].reason, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+        ) or [start.rstrip()]
+    return lines
+
+
+def _reused(plan: Plan) -> list[str]:
+    lines = []
+    for title, state in (("loaded", State.LOAD), ("not needed", State.PRUNE)):
+        lines += _listed(title, plan.in_state(state))
+    return lines + _listed("not used by any output", plan.dropped)
+
+
+def _listed(title: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return textwrap.wrap(f"{title}: {', '.join(names)}", _WIDTH, subsequent_indent="  ")
+
+
+def _summary(iteration: Iteration) -> str:
+    plan = iteration.plan
+    spent = sum(iteration.node_seconds.values())
+    saved = plan.run_all_seconds - spent
+    parts = [f"{format_seconds(iteration.seconds)} s to answer"]
+    if iteration.session_seconds and plan.in_state(State.COMPUTE):
+        parts[0] += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
+    if any(plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0:
+        parts.append(f"about {format_seconds(saved)} s of computing saved")
+    return "; ".join(parts)

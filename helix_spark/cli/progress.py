@@ -1,0 +1,123 @@
+"""What a run prints while it goes: a bar on a terminal, plain lines elsewhere. To stderr: stdout is for answers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from helix_spark.engine.observer import Silent
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_seconds, format_size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Lines(Silent):
+    """Plain lines, for logs."""
+
+    def planned(self, plan: Plan) -> None:
+        counts = {state: len(plan.in_state(state)) for state in State}
+        self._say(
+            f"{plan.workflow}, iteration {plan.iteration}: {counts[State.COMPUTE]} to compute, "
+            f"{counts[State.LOAD]} to load, {counts[State.PRUNE]} not needed; "
+            f"expected {format_seconds(plan.predicted_seconds)} s"
+        )
+
+    def session_starting(self) -> None:
+        self._say("starting Spark")
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        self._say(f"  {name} {format_seconds(seconds)} s")
+
+    def stored(self, name: str, size: int) -> None:
+        if size:
+            self._say(f"  stored {name}, {format_size(size)}")
+
+    def warning(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Quiet(Silent):
+    """Warnings only."""
+
+    def warning(self, text: str) -> None:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+class Bar(Silent):
+    """A progress bar by expected seconds, drawn only while a run is under way."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._weights: dict[str, float] = {}
+        self._running: dict[str, float] = {}
+        self._lock = Lock()
+
+    def planned(self, plan: Plan) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._close()
+        self._weights = {node.name: max(node.predicted_seconds, 0.01) for node in plan.nodes}
+        total = sum(self._weights[name] for name in (*plan.in_state(State.COMPUTE), *plan.in_state(State.LOAD)))
+        if total < 0.5:  # seconds; a bar for less would only flicker
+            return
+        self._progress = Progress(
+            TextColumn("{task.description:32.32}"), BarColumn(24), TimeElapsedColumn(),
+            TextColumn(f"of about {format_seconds(plan.predicted_seconds)} s"),
+            console=Console(stderr=True), transient=True,
+        )
+        self._task = self._progress.add_task("planning", total=total)
+        self._progress.start()
+
+    def session_starting(self) -> None:
+        self._describe("starting Spark")
+
+    def node_started(self, name: str) -> None:
+        with self._lock:
+            self._running[name] = time.monotonic()
+        self._describe(", ".join(self._running))
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self._running.pop(name, None)
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task, self._weights.get(name, 0.0))
+        self._describe(", ".join(self._running) or "planning")
+
+    def answered(self, seconds: float) -> None:
+        self._close()
+
+    def warning(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.console.print(f"warning: {text}", markup=False, highlight=False)
+        else:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Takes the bar away, when a run ends early."""
+        self._close()
+
+    def _describe(self, text: str) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=text)
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def observer_for(*, quiet: bool) -> Silent:
+    """A bar on a terminal, lines elsewhere, warnings only where nothing else is wanted."""
+    if quiet:
+        return Quiet()
+    return Bar() if sys.stderr.isatty() else Lines()

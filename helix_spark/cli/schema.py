@@ -1,0 +1,89 @@
+"""The JSON that `--json` prints. Stable: fields are added, never renamed or removed, within a major version.
+
+`run` and `plan` print one object::
+
+    workflow     text
+    iteration    number; of `plan`, the number that a run would get
+    seconds      number: time to answer; of `plan`, null
+    message      text
+    parameters   object: name -> plain value
+    outputs      object: name -> value; a table is {"table", "rows"}, a model {"model"}; of `plan`, {}
+    nodes        list: name, kind, state (load | compute | prune), reason, seconds (null if not run),
+                 predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
+                 compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason
+    dropped      list of names that no output needs
+    plan         status, objective, bound, gap, solver, solver_seconds, notice, policy, scenarios,
+                 predicted_seconds, run_all_seconds
+    storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
+    warnings     list of text
+
+Seconds are seconds, bytes are physical bytes. NaN and the infinities are printed as "NaN", "Infinity", "-Infinity".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from helix_spark.planner.plan import Plan
+
+SCHEMA_VERSION = 1
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON's types; see the module."""
+    proof = plan.certificate
+    return {
+        "schema": SCHEMA_VERSION, "workflow": plan.workflow, "iteration": plan.iteration, "seconds": None,
+        "message": "", "parameters": dict(plan.parameters), "outputs": {},
+        "nodes": [
+            {
+                "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": None,
+                "predicted_seconds": node.predicted_seconds, "stored": node.stored, "bytes": node.bytes,
+                "inputs": list(node.inputs), "output": node.output, "signature": node.signature,
+                "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
+                "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
+                "storage_reason": node.storage_reason, "aliases": list(node.aliases),
+            }
+            for node in plan.nodes
+        ],
+        "dropped": list(plan.dropped),
+        "plan": {
+            "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
+            "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
+            "policy": plan.policy, "scenarios": plan.scenarios, "predicted_seconds": plan.predicted_seconds,
+            "run_all_seconds": plan.run_all_seconds,
+        },
+        "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
+        "warnings": list(plan.warnings),
+    }
+
+
+def run_json(
+    plan: Plan, *, seconds: float, message: str, outputs: Mapping[str, Any], node_seconds: Mapping[str, float],
+    stored: Mapping[str, int], used: int,
+) -> dict[str, Any]:
+    """A finished run as JSON's types; see the module."""
+    printed = plan_json(plan)
+    printed |= {"seconds": seconds, "message": message, "outputs": dict(outputs)}
+    printed["storage"]["bytes"] = used
+    for node in printed["nodes"]:
+        node["seconds"] = node_seconds.get(node["name"])
+        if node["name"] in stored:
+            node |= {"stored": True, "bytes": stored[node["name"]]}
+    return printed
+
+
+def to_text(value: Any) -> str:
+    """JSON text that every reader takes."""
+    return json.dumps(_strict(value), indent=2)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,73 @@
+"""`helix watch`: runs a file's workflow at each save, in one warm session."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from helix_spark.errors import HelixError
+
+if TYPE_CHECKING:
+    from helix_spark.helix import Helix
+
+POLL_SECONDS = 0.05
+"""How often files are looked at. Cheap for a project's files, and too short to be noticed."""
+
+Stamp = tuple[int, int]
+
+
+def watch_file(path: Path, function: str | None, settings: Sequence[str], engine: Helix) -> None:
+    """Runs now and at each save, until interrupted. An error is shown, and the watch goes on."""
+    from helix_spark.cli.main import _workflow, run_and_tell
+
+    engine.sessions.warm()
+    before: dict[Path, Stamp] | None = None
+    while True:
+        stamps = dict(_stamps(path))
+        if before is not None and stamps == before:
+            time.sleep(POLL_SECONDS)
+            continue
+        before = stamps
+        started = time.perf_counter()
+        forget_project(path)
+        if sys.stdout.isatty():
+            print("\033[2J\033[H", end="")
+        try:
+            run_and_tell(engine, _workflow(path, function, settings, engine), "", print_answer=True)
+        except HelixError as error:
+            print(f"error: {error}", flush=True)
+        seconds = time.perf_counter() - started
+        print(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", flush=True)
+        before = dict(_stamps(path)) | before  # files the run has loaded are watched as they were when it began
+
+
+def forget_project(path: Path) -> None:
+    """Forgets the project's own modules, so that the next import reads them as they are now."""
+    for name in [name for name, module in sys.modules.items() if _is_project(module, path)]:
+        del sys.modules[name]
+
+
+def _stamps(path: Path) -> Iterator[tuple[Path, Stamp]]:
+    """The project's loaded files with their time of change and size."""
+    files = {path.resolve()} | {
+        Path(str(module.__file__)) for module in list(sys.modules.values()) if _is_project(module, path)
+    }
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # an editor replaces a file by removing it first; the next look finds the new one
+        yield file, (status.st_mtime_ns, status.st_size)
+
+
+def _is_project(module: ModuleType, path: Path) -> bool:
+    """Whether a module's file lies in the folder of the watched file, or in the current one."""
+    file = getattr(module, "__file__", None)
+    if not file or module.__name__ == "__main__" or module.__name__.split(".")[0] == "helix_spark":
+        return False
+    inside = any(Path(file).is_relative_to(folder) for folder in (path.resolve().parent, Path.cwd()))
+    return inside and "site-packages" not in file

@@ -1,0 +1,215 @@
+"""Executes a plan: units of work as soon as what they need is there, independent ones at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.dag.node import Dag
+from helix_spark.engine.calls import authors_errors
+from helix_spark.engine.fits import fit_batch
+from helix_spark.engine.loading import damaged_by, load
+from helix_spark.engine.lowering import check_columns, lower
+from helix_spark.engine.memory import MemoryTier
+from helix_spark.engine.observer import Observer
+from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.timing import Step, attribute
+from helix_spark.engine.units import Unit, pins, units
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+
+if TYPE_CHECKING:
+    from helix_spark.engine.session import Sessions
+
+_THREADS = 4
+"""Branches that run at the same time. Two jobs fill a small machine; more would only wait for its cores."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did, complete or not.
+
+    Attributes:
+        results: of every node that was had.
+        steps: the forced steps, for `timing.attribute`.
+        rows: of the tables whose rows were counted.
+        pinned: names of the persisted tables.
+        failure: what ended the run early.
+    """
+
+    results: dict[str, NodeResult] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()
+    failure: BaseException | None = None
+
+
+class Executor:
+    """Runs plans against one session, one catalog and one memory tier."""
+
+    def __init__(self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer) -> None:
+        self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown()
+
+    def execute(self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str) -> Outcome:
+        """Runs a plan until all outputs are known, or something fails.
+
+        Args:
+            artifacts: live artifacts by signature.
+            run: tags the run's Spark jobs, so that they can be cancelled.
+        """
+        work = units(dag, plan)
+        outcome = Outcome(pinned=pins(dag, plan, work))
+        job = _Job(self, dag, plan, artifacts, run, outcome)
+        try:
+            job.run(work)
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
+            self._cancel(run)
+            job.drain()
+            loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
+            outcome.failure = damaged_by(error, loaded) or error
+        return outcome
+
+    def count(self, name: str, result: TableResult, outcome: Outcome) -> None:
+        """Computes an output table, and counts its rows."""
+        start = time.perf_counter()
+        self._observer.node_started(name)
+        outcome.rows[name] = result.frame().count()
+        outcome.steps.append(Step((name,), start, time.perf_counter()))
+        self._observer.node_finished(name, time.perf_counter() - start)
+
+    def _cancel(self, run: str) -> None:
+        if self._sessions.started:
+            self._sessions.get().sparkContext.cancelJobsWithTag(run)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One execution of one plan."""
+
+    executor: Executor
+    dag: Dag
+    plan: Plan
+    artifacts: Mapping[str, ArtifactRecord]
+    run_id: str
+    outcome: Outcome
+    running: dict[Future[Step], Unit] = field(default_factory=dict)
+
+    def run(self, work: Sequence[Unit]) -> None:
+        waiting = list(work)
+        while waiting or self.running:
+            waiting = self._advance(waiting)
+            if not self.running:
+                continue
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in done:
+                self.running.pop(future)
+                self.outcome.steps.append(future.result())
+
+    def drain(self) -> None:
+        """Waits for what is still running after a failure; its results count, its errors are the same failure's."""
+        for future in list(self.running):
+            if not future.cancel() and future.exception() is None:
+                self.outcome.steps.append(future.result())
+
+    def _advance(self, waiting: list[Unit]) -> list[Unit]:
+        """Extends the plans of lazy units, and starts the forced ones whose needs are there. Lazy ones go first: what
+        is wrong with them is found before any job runs."""
+        progress = True
+        while progress:
+            progress = False
+            for unit in [unit for unit in waiting if not unit.forced and self._ready(unit)]:
+                self._have(unit)
+                waiting.remove(unit)
+                progress = True
+        for unit in [unit for unit in waiting if unit.forced and self._ready(unit)]:
+            self._check(unit)
+        for unit in [unit for unit in waiting if unit.forced and self._ready(unit)]:
+            self.running[self.executor._pool.submit(self._step, unit)] = unit
+            waiting.remove(unit)
+        return waiting
+
+    def _ready(self, unit: Unit) -> bool:
+        return unit.needs <= self.outcome.results.keys()
+
+    def _check(self, unit: Unit) -> None:
+        if len(unit.names) > 1:
+            for name in unit.names:
+                node = self.dag[name]
+                check_columns(node, [self.outcome.results[source] for source in node.inputs])
+
+    def _step(self, unit: Unit) -> Step:
+        start = time.perf_counter()
+        for name in unit.names:
+            self.executor._observer.node_started(name)
+        self._have(unit)
+        end = time.perf_counter()
+        for name in unit.names:
+            self.executor._observer.node_finished(name, end - start)
+        return Step(unit.names, start, end)
+
+    def _have(self, unit: Unit) -> None:
+        self._tag(unit)
+        if unit.state is State.LOAD:
+            made = [self._load(unit.names[0])]
+        else:
+            nodes = [self.dag[name] for name in unit.names]
+            inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
+            if len(nodes) == 1:
+                made = [lower(nodes[0], inputs[0], self.executor._sessions)]
+            else:
+                with authors_errors(nodes[0]):
+                    made = list(fit_batch(nodes, inputs))
+        for name, result in zip(unit.names, made, strict=True):
+            if name in self.outcome.pinned and isinstance(result, TableResult):
+                self._pin(result)
+            self.outcome.results[name] = result
+
+    def _load(self, name: str) -> NodeResult:
+        signature = self.plan[name].signature
+        held = self.executor._memory.get(signature)
+        if held is not None:
+            return held
+        return load(self.artifacts[signature], self.executor._catalog, self.executor._sessions)
+
+    def _pin(self, result: TableResult) -> None:
+        from pyspark import StorageLevel
+
+        result.replace_frame(lambda frame: frame.persist(StorageLevel.MEMORY_AND_DISK))
+
+    def _tag(self, unit: Unit) -> None:
+        if self.executor._sessions.started and unit.forced:
+            context = self.executor._sessions.get().sparkContext
+            context.clearJobTags()
+            context.addJobTag(self.run_id)
+            context.setJobDescription(f"helix: {', '.join(unit.names)}")
+
+
+def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
+    """Output tables that Spark still has to compute."""
+    return [
+        node.name for node in plan.nodes
+        if node.output and isinstance(result := outcome.results.get(node.name), TableResult) and not result.collected
+    ]
+
+
+def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """What each node that ran took, measured or attributed."""
+    forced = {name for step in outcome.steps for name in step.names}
+    lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
+    weights = {node.name: node.predicted_seconds for node in plan.nodes}
+    return attribute(dag, outcome.steps, weights, lazy, outcome.pinned)
+
+
+def lasting(outcome: Outcome) -> dict[str, NodeResult]:
+    """Results that mean something apart from this run's plans: all but columns."""
+    return {name: result for name, result in outcome.results.items() if not isinstance(result, ColumnResult)}

@@ -1,0 +1,115 @@
+"""Loads stored results: checked against their records first, and with Spark only where Spark must read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.errors import CatalogError, HelixError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from helix_spark.engine.session import Sessions
+
+
+class DamagedResultError(HelixError):
+    """A stored result cannot be had; the engine quarantines it and plans anew.
+
+    Attributes:
+        record: of the result.
+    """
+
+    def __init__(self, record: ArtifactRecord, cause: object) -> None:
+        self.record = record
+        super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
+
+
+def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeResult:
+    """A stored result. A table is read when its rows are asked for.
+
+    Raises:
+        DamagedResultError: now, or when the rows are asked for.
+    """
+    if record.kind == "value":
+        return ValueResult(json.loads(record.value or "null"))
+    if record.kind == "model":
+        return ModelResult(_model(record, catalog, sessions))
+    return TableResult(lambda: _frame(record, catalog, sessions), lambda: _arrow(record, catalog))
+
+
+def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
+    """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names.
+
+    Args:
+        records: of the results that this run loads.
+    """
+    text = str(error)
+    if not _UNREADABLE.search(text):
+        return None
+    hit = next((record for record in records if record.attempt in text), None)
+    return None if hit is None else DamagedResultError(hit, _UNREADABLE.search(text)[0])  # type: ignore[index]  # searched just above
+
+
+_UNREADABLE = re.compile(
+    r"FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException|FileNotFoundException"
+)
+
+
+def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:
+    with _damage(record):
+        catalog.check_table(record)
+        # By version: a lost last log entry would otherwise roll the table back without a word.
+        stored = sessions.get().read.format("delta").option("versionAsOf", record.version or 0)
+        frame: DataFrame = stored.load(str(catalog.path_of(record)))
+        return frame
+
+
+def _arrow(record: ArtifactRecord, catalog: Catalog) -> pa.Table:
+    with _damage(record):
+        return catalog.read_arrow(record)
+
+
+def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:
+    path = catalog.path_of(record)
+    assert path is not None
+    _check_classes(record, path)
+    spark = sessions.get()
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+    from pyspark.ml.util import DefaultParamsReader
+
+    try:
+        return DefaultParamsReader.loadParamsInstance(str(path), spark)
+    except (PySparkException, Py4JError) as error:
+        raise DamagedResultError(record, error) from error
+
+
+def _check_classes(record: ArtifactRecord, path: Path) -> None:
+    """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
+    metadata = sorted(path.rglob("metadata/part-*"))
+    if not metadata:
+        raise DamagedResultError(record, "it has no metadata")
+    for file in metadata:
+        try:
+            named = str(json.loads(file.read_text())["class"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
+        if not named.startswith(("org.apache.spark.ml.", "pyspark.ml.")):
+            raise DamagedResultError(record, f"it names the class {named}, which is not Spark ML's")
+
+
+@contextmanager
+def _damage(record: ArtifactRecord) -> Iterator[None]:
+    try:
+        yield
+    except CatalogError as error:
+        raise DamagedResultError(record, error.what) from error

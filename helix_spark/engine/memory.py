@@ -1,0 +1,66 @@
+"""The memory tier: results that the session still holds, by signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import RLock
+
+from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
+
+KEPT_RUNS = 3
+"""Runs for which a result is held after it was last part of a version: people go back one or two edits."""
+
+
+class MemoryTier:
+    """Holds values, models, collected rows and persisted DataFrames until no recent version has them."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, NodeResult] = {}
+        self._persisted: set[str] = set()
+        self._last: dict[str, int] = {}
+        self._run = 0
+        self._lock = RLock()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Signatures of what is held."""
+        with self._lock:
+            return frozenset(self._results)
+
+    def get(self, signature: str) -> NodeResult | None:
+        """What is held of a signature."""
+        return self._results.get(signature)
+
+    def put(self, signature: str, result: NodeResult, *, persisted: bool) -> None:
+        """Holds a result: a table only where its rows are in memory, persisted by Spark or collected."""
+        if isinstance(result, ColumnResult):
+            return
+        if isinstance(result, TableResult) and not (persisted or result.collected):
+            return
+        with self._lock:
+            self._results[signature] = result
+            self._last[signature] = self._run
+            if persisted:
+                self._persisted.add(signature)
+
+    def drop(self, signature: str) -> None:
+        """Lets go of one result."""
+        with self._lock:
+            self._last.pop(signature, None)
+            result = self._results.pop(signature, None)
+            if signature in self._persisted and isinstance(result, TableResult):
+                result.frame().unpersist()
+            self._persisted.discard(signature)
+
+    def next_version(self, signatures: Iterable[str]) -> None:
+        """Begins a run of a version with these signatures; what no recent version had is let go."""
+        with self._lock:
+            self._run += 1
+            self._last.update({s: self._run for s in signatures if s in self._results})
+            for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
+                self.drop(signature)
+
+    def clear(self) -> None:
+        """Lets go of everything."""
+        for signature in list(self._results):
+            self.drop(signature)

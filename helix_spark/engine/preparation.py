@@ -1,0 +1,152 @@
+"""From a workflow and a catalog to the situation a plan starts from. No Spark: a plan waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.view import CatalogView
+from helix_spark.costs.model import LOAD, WRITE, Measurement, Throughput, calibrate, estimate
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.node import Dag
+from helix_spark.planner.planning import Situation
+from helix_spark.planner.storage import OtherArtifact
+from helix_spark.signature.data_version import pin_versions
+from helix_spark.signature.difference import parts_from_json
+from helix_spark.signature.parts import Part
+from helix_spark.signature.signing import Description, Signed, describe, resolve
+from helix_spark.workflow.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A workflow, signed and looked up.
+
+    Attributes:
+        dag: merged; `whole` is the graph before equal nodes were merged.
+        described: by name, of `whole`.
+        known: declared signatures that stand for another one.
+        view: the catalog as it was read.
+        situation: what the planner needs.
+        run: the id that the run will have.
+    """
+
+    dag: Dag
+    whole: Dag
+    described: Mapping[str, Description]
+    known: Mapping[str, str]
+    known_random: Mapping[str, str]
+    view: CatalogView
+    situation: Situation
+    run: str
+
+    @property
+    def signed(self) -> Mapping[str, Signed]:
+        """By node name."""
+        return self.situation.signed
+
+
+def prepare(
+    workflow: Workflow, catalog: Catalog, *, settings: Mapping[str, str], held: Collection[str], budget: int | None,
+    run: str,
+) -> Prepared:
+    """Compiles, signs, looks up and estimates.
+
+    Raises:
+        WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
+    """
+    whole = pin_versions(compile_workflow(workflow))
+    described = describe(whole, settings)
+    return look_up(whole, described, catalog, held=held, budget=budget, run=run)
+
+
+def look_up(
+    whole: Dag, described: Mapping[str, Description], catalog: Catalog, *, held: Collection[str], budget: int | None,
+    run: str, equivalent: Mapping[str, str] | None = None,
+) -> Prepared:
+    """The part of `prepare` after signing; again when the catalog changed, or equivalences were found.
+
+    Args:
+        equivalent: equivalences found in this run, beside those on record.
+    """
+    view = catalog.snapshot(whole.workflow)
+    known, known_random, measured = dict(equivalent or {}), dict[str, str](), dict[str, ResultRecord]()
+    asked: set[str] = set()
+    while True:
+        signed = resolve(whole, described, run=run, equivalent=known, known_random=known_random)
+        fresh = {own.declared for own in signed.values()} - asked
+        if not fresh:
+            break
+        asked |= fresh
+        found = catalog.results(declared=fresh, signatures={own.signature for own in signed.values()})
+        measured.update(found.measured)
+        _learn(known, known_random, found.standing, measured, view)
+    dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
+    situation = _situation(dag, signed, described, measured, view, catalog, held, budget)
+    return Prepared(dag, whole, described, known, known_random, view, situation, run)
+
+
+def _learn(
+    known: dict[str, str], known_random: dict[str, str], standing: Mapping[str, str],
+    measured: Mapping[str, ResultRecord], view: CatalogView,
+) -> None:
+    """Takes over what the records say; a result that differs each time stands for itself only while it is stored."""
+    for declared, signature in standing.items():
+        why = measured[signature].random if signature in measured else ""
+        if why:
+            known_random[declared] = why
+        if not why or signature in view.artifacts:
+            known.setdefault(declared, signature)
+
+
+def _situation(
+    dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
+    measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, held: Collection[str],
+    budget: int | None,
+) -> Situation:
+    signatures = {node.name: signed[node.name].signature for node in dag.nodes}
+    unmeasured = [n for n, s in signatures.items() if s not in measured or measured[s].compute_seconds is None]
+    previous = catalog.measured(dag.workflow, unmeasured) if unmeasured and view.last else {}
+    estimates = estimate(
+        dag, signatures, {s: _measurement(record) for s, record in measured.items()},
+        {name: _measurement(record) for name, record in previous.items()},
+        {name: described[name].version.bytes for name in signatures if described[name].version is not None},  # type: ignore[union-attr]  # filtered in this very expression
+        load=LOAD, write=calibrated_writes(view.artifacts.values()),
+    )
+    current = set(signatures.values())
+    return Situation(
+        dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
+        stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=budget,
+        overhead=view.bytes_used - view.artifact_bytes,
+        others=tuple(
+            _other(record, view) for signature, record in view.artifacts.items() if signature not in current
+        ),
+    )
+
+
+def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
+    """Write throughput by kind of artifact, drawn from the live artifacts' own writes."""
+    return {
+        kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind), prior)
+        for kind, prior in WRITE.items()
+    }
+
+
+def _measurement(record: ResultRecord) -> Measurement:
+    return Measurement(record.compute_seconds, record.load_seconds, record.bytes)
+
+
+def _previous_parts(nodes: Collection[NodeRecord]) -> dict[str, tuple[Part, ...]]:
+    return {node.name: parts_from_json(node.parts) for node in nodes}
+
+
+def _other(record: ArtifactRecord, view: CatalogView) -> OtherArtifact:
+    age = view.next_iteration - record.iteration if record.workflow == view.workflow else 1
+    return OtherArtifact(
+        signature=record.signature, workflow=record.workflow, node=record.node, bytes=record.bytes,
+        load_seconds=LOAD[record.kind].seconds(record.bytes), compute_seconds=0.0, age=max(1, age),
+    )
+

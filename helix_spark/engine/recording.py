@@ -1,0 +1,142 @@
+"""From what a run did to the rows of the catalog."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
+from helix_spark.dag.node import Node
+from helix_spark.engine.executor import Outcome
+from helix_spark.engine.fits import unseeded
+from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.results import ModelResult, TableResult, ValueResult
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.environment import package_version
+from helix_spark.workflow.operators import Function
+
+_SHOWN_CODE = 20_000
+"""Characters of a function's text that a record holds; for people, who stop reading long before."""
+
+
+def begun(plan: Plan, run: str, message: str) -> IterationRecord:
+    """The record of an iteration that starts now."""
+    return IterationRecord(
+        run=run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
+        message=message, parameters=json.dumps(dict(plan.parameters)), plan=json.dumps(plan_summary(plan)),
+        versions=json.dumps({
+            "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+            "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+        }),
+        writer=json.dumps({"host": socket.gethostname(), "pid": os.getpid()}),
+    )
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """How good the plan was known to be, and what it expected."""
+    proof = plan.certificate
+    return {
+        "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
+        "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
+        "policy": plan.policy, "budget": plan.budget, "used": plan.used, "scenarios": plan.scenarios,
+        "predicted_seconds": plan.predicted_seconds, "run_all_seconds": plan.run_all_seconds,
+    }
+
+
+def described_outputs(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Outputs by the author's names: values as they are, tables and models as a short description."""
+    return {
+        name: _described(name, plan, outcome)
+        for output in plan.outputs for name in (output, *plan[output].aliases) if output in outcome.results
+    }
+
+
+def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
+    canonical = plan[name].name
+    match outcome.results[canonical]:
+        case ValueResult(value=value):
+            return value
+        case TableResult() as table:
+            rows = len(table.arrow()) if table.collected else outcome.rows.get(canonical)
+            return {"table": name, "rows": rows}
+        case ModelResult(model=model):
+            return {"model": type(model).__name__}
+    return None
+
+
+def node_records(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int
+) -> list[NodeRecord]:
+    """What happened to each node."""
+    return [
+        NodeRecord(
+            run=prepared.run, workflow=plan.workflow, iteration=number, name=node.name, kind=node.kind,
+            inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
+            declared=plan[node.name].declared, signature=plan[node.name].signature,
+            parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
+            predicted_seconds=plan[node.name].predicted_seconds, bytes=plan[node.name].bytes,
+            rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
+        )
+        for node in prepared.dag.nodes
+    ]
+
+
+def result_records(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
+    random: Mapping[str, str], sizes: Mapping[str, int],
+) -> list[ResultRecord]:
+    """What this run learnt of results: costs, sizes, and which differ each time.
+
+    Args:
+        random: by node name, what the run found beyond what was known when it was planned.
+        sizes: physical bytes by node name, of what was stored.
+    """
+    records = []
+    for node in prepared.dag.nodes:
+        own, blamed = plan[node.name], prepared.signed[node.name].random
+        if node.name not in outcome.results or (blamed and node.name not in blamed):
+            continue
+        took = seconds.get(node.name)
+        computed = own.state is State.COMPUTE
+        why = random.get(node.name, "") or _known_random(node, prepared)
+        if took is None and node.name not in sizes and not why:
+            continue
+        records.append(ResultRecord(
+            declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
+            iteration=number, compute_seconds=took if computed else None,
+            load_seconds=took if own.state is State.LOAD and not own.held else None,
+            bytes=sizes.get(node.name), rows=outcome.rows.get(node.name), random=why,
+        ))
+    return records
+
+
+def found_random(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
+    """Nodes whose result turned out to differ each time: fitted stages that took their seed by default."""
+    return {
+        name: f"the seed of {type(result.model).__name__} was left to chance (give it seed=...)"
+        for name, result in outcome.results.items()
+        if isinstance(result, ModelResult) and unseeded(result.model) and not prepared.described[name].random
+    }
+
+
+def _known_random(node: Node, prepared: Prepared) -> str:
+    own = prepared.described[node.name].random
+    return own[0] if own else prepared.known_random.get(prepared.signed[node.name].declared, "")
+
+
+def _code(node: Node) -> str:
+    if not isinstance(node.operator, Function):
+        return ""
+    try:
+        return inspect.getsource(inspect.unwrap(node.operator.call))[:_SHOWN_CODE]
+    except (OSError, TypeError):
+        return ""
+

@@ -1,0 +1,118 @@
+"""Stores results: written under a path of their own, then published by one record. Runs behind the answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.errors import CatalogError, HelixError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_NOT_HASHED = ("map<", "variant", "void")
+"""`xxhash64` takes no such columns, so a table with one is stored without a content hash."""
+
+
+class NotStoredError(HelixError):
+    """A result could not be stored. The run goes on; the result is computed again when it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made a result: for its record."""
+
+    signature: str
+    workflow: str
+    node: str
+    iteration: int
+
+
+def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecord:
+    """Writes a result and publishes it. The first record of a signature wins.
+
+    Raises:
+        NotStoredError: it could not be written or published; what was written is gone again.
+    """
+    begun = time.perf_counter()
+    attempt = catalog.begin_attempt(origin.signature, _kind(result))
+    record = ArtifactRecord(
+        signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
+        workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
+    )
+    try:
+        written = _write(result, attempt, record, catalog)
+        return catalog.publish(replace(written, write_seconds=time.perf_counter() - begun))
+    except spark_errors() as error:
+        _abandon(attempt, catalog)
+        raise NotStoredError(f"{origin.node!r} was not stored: {_first_line(error)}") from error
+
+
+def _kind(result: NodeResult) -> Any:
+    return {TableResult: "table", ModelResult: "model", ValueResult: "value"}[type(result)]
+
+
+def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
+    match result:
+        case ValueResult(value=value):
+            return replace(record, value=json.dumps(value))
+        case ModelResult(model=model):
+            model.write().save(str(attempt.path))
+            assert attempt.path is not None
+            return replace(record, bytes=physical_bytes(attempt.path))
+        case TableResult() if result.collected and not result.framed:
+            stats = catalog.write_arrow(attempt, result.arrow())
+            return replace(
+                record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,
+                schema=stats.schema,
+            )
+        case TableResult():
+            return _write_frame(result.frame(), attempt, record)
+    raise AssertionError("columns are not stored")
+
+
+def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    assert attempt.path is not None
+    seen = Observation()
+    counts = [F.count(F.lit(1)).alias("rows")]
+    hashed = not any(kind in frame.schema.simpleString() for kind in _NOT_HASHED)
+    if hashed:
+        counts.append(F.expr("bit_xor(xxhash64(*))").alias("content"))
+    writer = frame.observe(seen, *counts).write.format("delta").option("userMetadata", attempt.attempt)
+    writer.save(str(attempt.path))
+    return replace(
+        record, bytes=physical_bytes(attempt.path), rows=seen.get["rows"],
+        content=seen.get["content"] if hashed else None, version=0,
+        files=sum(1 for _ in attempt.path.glob("part-*.parquet")), schema=frame.schema.json(),
+    )
+
+
+def _abandon(attempt: Attempt, catalog: Catalog) -> None:
+    try:
+        catalog.abandon(attempt)
+    except CatalogError:
+        return  # the disk that refused the write may refuse this too; `gc` finds what is left
+
+
+def spark_errors() -> tuple[type[Exception], ...]:
+    """What writing may raise: the catalog's errors, the file system's, and Spark's where Spark is there at all."""
+    if "pyspark" not in sys.modules:
+        return (CatalogError, OSError)
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return (CatalogError, OSError, PySparkException, Py4JError)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:300]

@@ -1,0 +1,73 @@
+"""From measured forced steps to seconds per node.
+
+Spark is lazy: a table's time means nothing until something forces it. Each forced step's wall time is divided among
+the nodes that were fused into it, by their predicted costs, so that the parts add up to what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from helix_spark.dag.node import Dag
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock."""
+
+    names: tuple[str, ...]
+    start: float
+    end: float
+
+
+def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
+    """Each step's share of the time in which it ran: where steps overlap, they share it equally.
+
+    >>> exclusive_seconds([Step(("a",), 0, 2), Step(("b",), 1, 3)])
+    [1.5, 1.5]
+    """
+    edges = sorted({edge for step in steps for edge in (step.start, step.end)})
+    shares = [0.0] * len(steps)
+    for left, right in pairwise(edges):
+        running = [i for i, step in enumerate(steps) if step.start <= left and step.end >= right]
+        for i in running:
+            shares[i] += (right - left) / len(running)
+    return shares
+
+
+def attribute(
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
+) -> dict[str, float]:
+    """Seconds per node.
+
+    Args:
+        weights: predicted seconds of each node that ran or was loaded.
+        lazy: nodes without a step of their own: they run inside the steps that read them.
+        pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
+    """
+    waiting, kept = set(lazy), set(pinned)
+    done: set[str] = set()
+    seconds: dict[str, float] = {}
+    ordered = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
+    for step, share in ordered:
+        fused = _fused(dag, step.names, waiting, done)
+        done |= fused & kept
+        nodes = sorted(fused | set(step.names))
+        total = sum(max(weights.get(name, 0.0), 1e-3) for name in nodes)
+        for name in nodes:
+            part = share * max(weights.get(name, 0.0), 1e-3) / total
+            seconds[name] = seconds.get(name, 0.0) + part
+    return seconds
+
+
+def _fused(dag: Dag, names: Iterable[str], lazy: set[str], done: set[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = [source for name in names for source in dag[name].inputs]
+    while waiting:
+        name = waiting.pop()
+        if name in lazy and name not in done and name not in found:
+            found.add(name)
+            waiting.extend(dag[name].inputs)
+    return found

@@ -1,0 +1,123 @@
+"""Helix: wires the rooms. Compile, sign, estimate, plan, execute, record; the logic is theirs."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.executor import Executor
+from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.memory import MemoryTier
+from helix_spark.engine.observer import Observer, Silent
+from helix_spark.engine.preparation import Prepared, look_up, prepare
+from helix_spark.engine.running import Tools, run_prepared
+from helix_spark.engine.session import SessionProvider
+from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.storage import Policy
+from helix_spark.sizes import parse_size
+from helix_spark.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class Helix:
+    """Runs workflows against a catalog of prior results.
+
+    Args:
+        catalog: its folder; made by the first run.
+        budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
+        policy: what decides what to keep: its name, or a `Policy`.
+        spark: the session to use. Else the active one, else one of Helix's own is started when something must be
+            computed, and stopped by `close`.
+        settings: Spark settings for a session of Helix's own.
+        observer: is told what happens.
+
+    Raises:
+        CatalogError: the folder is no catalog, of a newer version, or cannot be written.
+
+    Use it as a context manager, or call `close`: it waits until everything is stored.
+    """
+
+    def __init__(
+        self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
+        policy: str | Policy = "rule", spark: SparkSession | None = None,
+        settings: Mapping[str, str] | None = None, observer: Observer | None = None,
+    ) -> None:
+        self.budget = parse_size(budget) if isinstance(budget, str) else budget
+        self.policy = policy_named(policy) if isinstance(policy, str) else policy
+        self.catalog = Catalog.open(Path(catalog), create=True)
+        self.observer = observer or Silent()
+        self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
+        self._memory = MemoryTier()
+        self._executor = Executor(self.sessions, self.catalog, self._memory, self.observer)
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="helix-behind")
+        self._running = Lock()
+
+    def plan(self, workflow: Workflow) -> Plan:
+        """What a run would do now, and why. Nothing runs, nothing is written, no JVM starts.
+
+        Raises:
+            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
+        """
+        return make_plan(self._prepare(workflow).situation, self.policy)
+
+    def run(self, workflow: Workflow, message: str = "") -> Iteration:
+        """Runs one iteration; returns when its outputs are known. What is to be stored is stored behind that.
+
+        Raises:
+            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
+            NodeError: the author's code or a Spark job failed; what was computed before is kept.
+        """
+        with self._running:
+            begun = time.perf_counter()
+            prepared = self._prepare(workflow)
+            plan = make_plan(prepared.situation, self.policy)
+
+            def again() -> Prepared:
+                return look_up(
+                    prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
+                    run=prepared.run,
+                )
+
+            return run_prepared(prepared, plan, again, self._tools(), message, begun)
+
+    def wait(self) -> None:
+        """Waits until everything that was to be stored is."""
+        self._behind.submit(lambda: None).result()
+
+    def close(self) -> None:
+        """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
+        self._behind.shutdown()
+        self._executor.close()
+        self._memory.clear()
+        self.sessions.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self, workflow: Workflow) -> Prepared:
+        return prepare(
+            workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
+            budget=self.budget, run=uuid.uuid4().hex,
+        )
+
+    def _tools(self) -> Tools:
+        return Tools(
+            self.sessions, self.catalog, self._memory, self.observer, self._executor, self._behind, self.policy
+        )

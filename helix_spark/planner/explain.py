@@ -1,0 +1,62 @@
+"""A plan in words: what fits a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_seconds, format_size
+
+_WIDTH = 80
+
+
+def plan_text(plan: Plan) -> str:
+    """The whole plan: a line or two a node, then totals."""
+    name_width = min(24, max([4, *(len(node.name) for node in plan.nodes)]))
+    head = f"{plan.workflow}, iteration {plan.iteration}"
+    lines = [head, "", f"{'state':8}{'seconds':>8}  {'node':{name_width}}  why"]
+    for node in plan.nodes:
+        lines += _node_lines(node, name_width)
+    if plan.dropped:
+        lines += ["", *textwrap.wrap(f"not used by any output, so dropped: {', '.join(plan.dropped)}", _WIDTH)]
+    lines += [f"warning: {warning}" for warning in plan.warnings]
+    return "\n".join([*lines, "", *totals(plan)])
+
+
+def totals(plan: Plan) -> list[str]:
+    """What the plan costs and saves, and how good it is known to be."""
+    expected, everything = plan.predicted_seconds, plan.run_all_seconds
+    saved = f"; saves {format_seconds(everything - expected)} s of {format_seconds(everything)} s" if everything else ""
+    proof = plan.certificate
+    quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"
+    quality += f"; {proof.notice}" if proof.notice else ""
+    limit = format_size(plan.budget) if plan.budget is not None else "no limit"
+    kept = [node for node in plan.nodes if node.keep and not node.stored]
+    storing = f"{len(kept)} to store" if kept else "nothing to store"
+    return [
+        f"expected {format_seconds(expected)} s{saved} ({quality})",
+        f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})",
+    ]
+
+
+def node_text(node: PlannedNode) -> str:
+    """Everything a plan says of one node."""
+    lines = [
+        f"{node.name} ({node.kind}, makes a {node.result})" + (f" at {node.where}" if node.where else ""),
+        f"  {node.state}: {node.reason}",
+        f"  compute {format_seconds(node.compute_seconds)} s ({node.origin}), load {format_seconds(node.load_seconds)} s, "
+        f"write {format_seconds(node.write_seconds)} s, {format_size(node.bytes)}",
+    ]
+    if node.storage_reason:
+        lines.append(f"  {node.storage_reason}")
+    if node.inputs:
+        lines.append(f"  reads {', '.join(node.inputs)}")
+    return "\n".join([*lines, f"  signature {node.signature}"])
+
+
+def _node_lines(node: PlannedNode, name_width: int) -> list[str]:
+    seconds = format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else ""
+    start = f"{node.state:8}{seconds:>8}  {node.name:{name_width}}  "
+    reason = node.reason + ("; to be stored" if node.keep and not node.stored else "")
+    return textwrap.wrap(reason, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start]

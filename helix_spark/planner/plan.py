@@ -1,0 +1,114 @@
+"""The plan as data: what `plan`, `run`, `explain` and tests all read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from helix_spark.errors import Location, UnknownNodeError, nearest
+from helix_spark.planner.problem import Certificate, State
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """What is to happen to one node, and why. Seconds and physical bytes.
+
+    Attributes:
+        name, kind, result, inputs, where: of the node.
+        declared, signature: see `signature.signing.Signed`.
+        state, reason: load, compute or prune, and why, in words.
+        predicted_seconds: what the chosen state is expected to take; 0 for a pruned node.
+        compute_seconds, load_seconds, write_seconds, bytes: estimates.
+        origin: where `compute_seconds` comes from, in words.
+        held: whether the session holds the result in memory.
+        stored: whether a live artifact exists before the run.
+        keep: whether it is to be stored after the run.
+        storage_reason: why it is kept, not kept or evicted.
+        output: whether the workflow asks for it.
+        random: the nodes that make the result differ each time; such a result is not reused.
+        aliases: equal nodes merged into this one.
+    """
+
+    name: str
+    kind: str
+    result: str
+    inputs: tuple[str, ...]
+    where: Location | None
+    declared: str
+    signature: str
+    state: State
+    reason: str
+    predicted_seconds: float
+    compute_seconds: float
+    load_seconds: float
+    write_seconds: float
+    bytes: int
+    origin: str
+    held: bool = False
+    stored: bool = False
+    keep: bool = False
+    storage_reason: str = ""
+    output: bool = False
+    random: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to happen in one iteration.
+
+    Attributes:
+        workflow, iteration: the iteration's number is the next one of its workflow.
+        nodes: inputs first.
+        outputs: names, as the author gave them.
+        dropped: declared nodes that no output needs.
+        certificate: how good the plan is known to be.
+        policy: who decided what to keep.
+        budget: bytes, or None; `used` is what is stored before the run.
+        evict: signature -> why, of stored results that are to go.
+        run_all_seconds: what computing every node is expected to take; the saving is measured against it.
+        warnings: in words.
+        parameters: of the workflow.
+        scenarios: how many possible next edits the storage decision weighed.
+    """
+
+    workflow: str
+    iteration: int
+    nodes: tuple[PlannedNode, ...]
+    outputs: tuple[str, ...]
+    dropped: tuple[str, ...]
+    certificate: Certificate
+    policy: str
+    budget: int | None
+    used: int
+    evict: Mapping[str, str] = field(default_factory=dict)
+    run_all_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    scenarios: int = 0
+
+    @cached_property
+    def by_name(self) -> Mapping[str, PlannedNode]:
+        """Nodes by name; merged nodes by each of their names."""
+        return {name: node for node in self.nodes for name in (node.name, *node.aliases)}
+
+    def __getitem__(self, name: str) -> PlannedNode:
+        if name not in self.by_name:
+            raise UnknownNodeError(f"the plan has no node {name!r}", remedy=nearest(name, self.by_name))
+        return self.by_name[name]
+
+    def in_state(self, state: State) -> tuple[str, ...]:
+        """Names of the nodes in a state, inputs first."""
+        return tuple(node.name for node in self.nodes if node.state is state)
+
+    @property
+    def predicted_seconds(self) -> float:
+        """What the chosen states are expected to take in all."""
+        return sum(node.predicted_seconds for node in self.nodes)
+
+    def __str__(self) -> str:
+        from helix_spark.planner.explain import plan_text
+
+        return plan_text(self)

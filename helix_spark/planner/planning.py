@@ -1,0 +1,146 @@
+"""From a signed graph, its costs and what is stored to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from helix_spark.costs.model import NodeEstimate
+from helix_spark.dag.node import Dag, Node
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import Solution
+from helix_spark.planner.reasons import Stored, reasons
+from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy, Scenario
+from helix_spark.signature.parts import Part
+from helix_spark.signature.signing import Description, Signed
+from helix_spark.workflow.operators import Read, Result
+from helix_spark.workflow.sources import DeltaSource, MemorySource
+
+Forecast = Callable[[Dag, tuple[NodeCosts, ...]], tuple[Scenario, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan starts from, as far as it is known without Spark.
+
+    Attributes:
+        dag, signed, described, estimates: the current version, by node name.
+        iteration: its number.
+        stored: live artifacts by signature, of all workflows.
+        held: signatures that the session holds in memory.
+        previous: each node's signature parts in the newest earlier iteration.
+        ended: signature -> why its artifact is gone.
+        budget: bytes, or None; `overhead` of it is taken by records and leftovers.
+        others: stored results that no node of the current version has.
+        scenarios: what may come next.
+        horizon: how many further iterations to plan for.
+    """
+
+    dag: Dag
+    signed: Mapping[str, Signed]
+    described: Mapping[str, Description]
+    estimates: Mapping[str, NodeEstimate]
+    iteration: int
+    stored: Mapping[str, Stored]
+    held: Collection[str] = frozenset()
+    previous: Mapping[str, Sequence[Part]] = field(default_factory=dict)
+    ended: Mapping[str, str] = field(default_factory=dict)
+    budget: int | None = None
+    overhead: int = 0
+    others: tuple[OtherArtifact, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
+    horizon: float = 2.0
+
+
+def make_plan(situation: Situation, policy: Policy) -> Plan:
+    """The policy's decision, with everything that people and the engine need to know of it.
+
+    Raises:
+        PlanError: if an output cannot be had.
+    """
+    decision = policy.decide(planning_problem(situation))
+    dag = situation.dag
+    why = reasons(
+        dag, decision.solution, situation.signed, situation.described, situation.stored, situation.previous,
+        situation.ended,
+    )
+    return Plan(
+        workflow=dag.workflow, iteration=situation.iteration,
+        nodes=tuple(_planned(node, situation, decision, why[node.name]) for node in dag.nodes),
+        outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
+        budget=situation.budget,
+        used=situation.overhead + sum(artifact.bytes for artifact in situation.stored.values()),
+        evict={signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)},
+        run_all_seconds=sum(situation.estimates[node.name].compute.amount for node in dag.nodes),
+        warnings=_warnings(situation), parameters=dag.parameters, scenarios=len(situation.scenarios),
+    )
+
+
+def planning_problem(situation: Situation, done: Solution | None = None) -> PlanningProblem:
+    """The numbers that a policy decides on."""
+    return PlanningProblem(
+        nodes=tuple(_costs(node, situation) for node in situation.dag.nodes),
+        outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
+        others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon, done=done,
+    )
+
+
+def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: Solution) -> Plan:
+    """The same plan with storage decided once more, now that the run's costs are known."""
+    decision = policy.decide(planning_problem(situation, done=solution))
+    nodes = tuple(
+        replace(
+            node, keep=node.signature in decision.keep, storage_reason=decision.reasons.get(node.signature, ""),
+            bytes=int(situation.estimates[node.name].bytes.amount),
+        )
+        for node in plan.nodes
+    )
+    evict = {signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)}
+    return replace(plan, nodes=nodes, evict=evict)
+
+
+def _costs(node: Node, situation: Situation) -> NodeCosts:
+    own, costs = situation.signed[node.name], situation.estimates[node.name]
+    artifact = situation.stored.get(own.signature)
+    return NodeCosts(
+        name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
+        compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
+        bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
+        storable=_is_storable(node, own, situation), held=own.signature in situation.held,
+        keep="always" if node.wishes.fixed else node.wishes.keep, recompute=node.wishes.recompute,
+    )
+
+
+def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:
+    """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
+    if node.result is Result.COLUMN or own.random:
+        return False
+    return not (isinstance(node.operator, Read) and _is_stored_already(node.operator))
+
+
+def _is_stored_already(read: Read) -> bool:
+    source = read.source
+    columnar = getattr(source, "format", "") == "parquet" and getattr(source, "version", None) is None
+    return columnar or isinstance(source, DeltaSource | MemorySource)
+
+
+def _planned(node: Node, situation: Situation, decision: Decision, reason: str) -> PlannedNode:
+    own, costs = situation.signed[node.name], situation.estimates[node.name]
+    way = decision.solution.chosen.get(node.name)
+    return PlannedNode(
+        name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
+        declared=own.declared, signature=own.signature, state=decision.solution.state(node.name), reason=reason,
+        predicted_seconds=way.seconds if way is not None else 0.0, compute_seconds=costs.compute.amount,
+        load_seconds=costs.load.amount, write_seconds=costs.write.amount,
+        bytes=int(costs.bytes.amount), origin=costs.compute.origin,
+        held=own.signature in situation.held, stored=own.signature in situation.stored,
+        keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
+        output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
+    )
+
+
+def _warnings(situation: Situation) -> tuple[str, ...]:
+    found = [warning for node in situation.dag.nodes for warning in situation.described[node.name].warnings]
+    return tuple(dict.fromkeys(found))
+
+

@@ -1,0 +1,117 @@
+"""Why a node is loaded, computed or pruned, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.planner.problem import Solution, State
+from helix_spark.signature.difference import Change, changes
+from helix_spark.signature.parts import Group, Part
+from helix_spark.signature.signing import Description, Signed
+
+_SHOWN_CHANGES = 3
+
+
+class Stored(Protocol):
+    """What the planner needs to know of a live artifact."""
+
+    @property
+    def signature(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+def reasons(
+    dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
+    stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],
+) -> dict[str, str]:
+    """One sentence a node.
+
+    Args:
+        stored: live artifacts by signature.
+        previous: each node's parts in the newest earlier iteration, by name.
+        ended: signature -> why its artifact is gone (evicted, damaged).
+    """
+    return {
+        node.name: _reason(node, dag, solution, signed, described, stored, previous, ended) for node in dag.nodes
+    }
+
+
+def own_changes(parts: Sequence[Part], before: Sequence[Part]) -> tuple[Change, ...]:
+    """What changed in the node itself, its inputs aside."""
+    return tuple(change for change in changes(before, parts) if change.group is not Group.INPUT)
+
+
+def _reason(
+    node: Node, dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
+    stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],
+) -> str:
+    state, own = solution.state(node.name), signed[node.name]
+    if state is State.PRUNE:
+        return _pruned(node, dag, solution)
+    if state is State.LOAD:
+        return _loaded(node, own, dag, stored)
+    if node.wishes.recompute:
+        return "you asked for it to be computed in every run"
+    if own.random:
+        return _random(node, own, described)
+    if node.name not in previous:
+        return "never run before"
+    found = changes(previous[node.name], own.parts)
+    mine = [change for change in found if change.group is not Group.INPUT]
+    if mine:
+        return _listed([str(change) for change in mine])
+    if found:
+        return _listed([str(change) for change in found])
+    if own.signature in stored:
+        return "cheaper to compute than to load"
+    if own.signature in ended:
+        return f"unchanged, but its result is gone: {ended[own.signature]}"
+    return "unchanged, but its result was not stored"
+
+
+def _pruned(node: Node, dag: Dag, solution: Solution) -> str:
+    readers = dag.readers(node.name)
+    loaded = [name for name in readers if solution.state(name) is State.LOAD]
+    if loaded:
+        return f"not needed: {_names(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
+    return f"not needed: nothing that runs reads it ({_names(readers)} pruned)"
+
+
+def _loaded(node: Node, own: Signed, dag: Dag, stored: Mapping[str, Stored]) -> str:
+    found = stored.get(own.signature)
+    if found is None:
+        return "held in memory"
+    text = f"stored by iteration {found.iteration}"
+    if found.workflow != dag.workflow:
+        text += f" of workflow `{found.workflow}`"
+    if found.node != node.name:
+        text += f" as `{found.node}`"
+    if own.declared != own.signature and not own.random:
+        text += "; the code changed, the computation did not"
+    return text
+
+
+def _random(node: Node, own: Signed, described: Mapping[str, Description]) -> str:
+    mine = described[node.name].random
+    if node.name in own.random:
+        return f"its result may differ each time: {mine[0]}" if mine else "its result may differ each time"
+    return f"reads {_names(own.random)}, whose result may differ each time"
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    shown = "; ".join(sentences[:_SHOWN_CHANGES])
+    more = len(sentences) - _SHOWN_CHANGES
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -28,6 +28,9 @@ QUIET = (
 LAUNCHER_FLAGS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """For the short JVM in which Spark puts the driver's command line together: 0.28 s instead of 0.55 s."""
 
+_SILENT = ("-Xlog:disable", "-Xlog:all=error:stderr")
+"""The JVM writes its warnings about archives to standard output, where a command's answer goes."""
+
 
 @dataclass(frozen=True, slots=True)
 class DriverJvm:
@@ -64,10 +67,10 @@ def launch_settings(
     """
     flags = list(jvm.flags)
     if record_classes is not None:
-        flags.append(f"-XX:ArchiveClassesAtExit={record_classes}")
+        flags += [f"-XX:ArchiveClassesAtExit={record_classes}", *_SILENT]
     if archive is not None:
         # auto: an archive that does not fit after all is left aside, and the log stays silent about it.
-        flags += ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", "-Xlog:disable", "-Xlog:all=error:stderr"]
+        flags += ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", *_SILENT]
     author = settings.get("spark.driver.extraJavaOptions", "")
     paths = [str(jar) for jar in jvm.class_path]
     paths += [path for path in settings.get("spark.driver.extraClassPath", "").split(os.pathsep) if path]

@@ -100,6 +100,6 @@ def _python(spark: SparkSession, rows: DataFrame) -> None:
         yield from frames
 
     doubled = F.udf(lambda value: value * 2, "double")
-    rows.select(doubled("amount")).mapInPandas(unchanged, "amount double").toPandas()
+    rows.select(doubled("amount").alias("amount")).mapInPandas(unchanged, "amount double").toPandas()
     spark.createDataFrame(pa.table({"x": [1, 2], "y": ["a", "b"]})).where("x > 1").toArrow()
     spark.createDataFrame([(1, "a")], "x int, y string").collect()

@@ -1,9 +1,7 @@
 """One Delta table of records: rows are appended and read, never changed. No JVM, and no knowledge of what rows mean.
 
 An append is one Delta commit, put in place by a link that fails where the version exists already, so of several
-processes none loses a row. Reading sees whole commits. What the table holds is decided by its log alone, except that
-a log which lost its end looks like an older table: therefore `HEAD` beside it remembers the newest version that was
-committed, and a log behind it is an error.
+processes none loses a row. Reading sees whole commits.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-from helix_spark.catalog.layout import replace_text
+from helix_spark.catalog.log_end import LogEnd
 from helix_spark.catalog.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.errors import CatalogError
 
@@ -48,7 +46,7 @@ class Journal(Generic[Row]):
     Safe to use from several threads; the table is made by the first append.
 
     Args:
-        folder: of the table; ``FOLDER.head`` beside it is the journal's as well.
+        folder: of the table; ``FOLDER.head`` beside it is the journal's as well (see `log_end`).
         row_type: the dataclass.
         pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
             skips files.
@@ -57,10 +55,9 @@ class Journal(Generic[Row]):
     def __init__(self, folder: Path, row_type: type[Row], *, pruned_by: Sequence[str]) -> None:
         self.folder, self.row_type = folder, row_type
         self._pruned_by = (SEQUENCE, *pruned_by)
-        self._head_file = folder.with_name(f"{folder.name}.head")
+        self._log = LogEnd(folder)
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
-        self._checked = -1
 
     def version(self) -> int:
         """The newest version there is; -1 before the first append. Raises CatalogError for a damaged log."""
@@ -106,8 +103,7 @@ class Journal(Generic[Row]):
                     self._table = None
                     _pause(attempt)
                     continue
-                self._advance_head(table.version())
-                self._checked = table.version()
+                self._log.advance(table.version())
                 return table.version()
         raise self._outrun()
 
@@ -156,13 +152,13 @@ class Journal(Generic[Row]):
     def advance(self, version: int) -> None:
         """Remember that `version` was committed, by whoever did it."""
         with self._lock, self._explained("written"):
-            self._advance_head(version)
+            self._log.advance(version)
 
     def _refreshed(self) -> DeltaTable | None:
         # The head is read first: read later, it could name a commit that came after the table was read.
         from deltalake.exceptions import DeltaError
 
-        head = self._head()
+        head = self._log.head()
         if self._table is not None:
             try:
                 self._table.update_incremental()
@@ -172,15 +168,14 @@ class Journal(Generic[Row]):
         if self._table is None:
             self._table = self._opened(head)
         if self._table is not None:
-            self._check_log(self._table.version(), head)
+            self._log.check(self._table.version(), head)
         return self._table
 
     def _opened(self, head: int) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        log = self.folder / "_delta_log"
-        if head < 0 and not log.exists():
+        if head < 0 and not (self.folder / "_delta_log").exists():
             return None
         try:
             return DeltaTable(str(self.folder))
@@ -188,7 +183,7 @@ class Journal(Generic[Row]):
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
                 return None
-            raise self._damaged(f"its log {log} is gone") from error
+            raise self._log.damaged("its log is gone") from error
 
     def _made(self) -> DeltaTable:
         from deltalake import DeltaTable
@@ -211,51 +206,10 @@ class Journal(Generic[Row]):
         # Written by an older or a newer version; a column that readers must understand comes with a new layout.
         return {field.name for field in table.schema().fields} != {SEQUENCE, PLACE, *columns_of(self.row_type)}
 
-    def _check_log(self, version: int, head: int) -> None:
-        if version < head:
-            raise self._damaged(f"its log ends at version {version}, but version {head} was committed")
-        for each in range(max(self._checked + 1, self._checkpoint() + 1), version + 1):
-            entry = self.folder / "_delta_log" / f"{each:020}.json"
-            # Delta reads an empty entry as a commit that did nothing.
-            if entry.exists() and entry.stat().st_size == 0:
-                raise self._damaged(f"its log entry {entry.name} is empty")
-        self._checked = version
-
-    def _checkpoint(self) -> int:
-        import json
-
-        pointer = self.folder / "_delta_log" / "_last_checkpoint"
-        try:
-            return int(json.loads(pointer.read_text(encoding="utf-8"))["version"])
-        except (OSError, ValueError, KeyError):
-            # Only a starting point: without it, all entries are looked at.
-            return -1
-
-    def _head(self) -> int:
-        try:
-            return int(self._head_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return -1
-        except ValueError as error:
-            raise self._damaged(f"{self._head_file.name} holds no version") from error
-
-    def _advance_head(self, version: int) -> None:
-        # Two writers may step over each other and leave the lower number: too low a head hides a loss, it never
-        # reports a false one.
-        if version > self._head():
-            replace_text(self._head_file, f"{version}\n")
-
     def _outrun(self) -> CatalogError:
         return CatalogError(
             f"the records {self.folder} are written by others all the time: gave up after {ATTEMPTS} tries",
             remedy="run fewer workflows on this catalog at once, then try again",
-        )
-
-    def _damaged(self, what: str) -> CatalogError:
-        return CatalogError(
-            f"the records {self.folder} are damaged: {what}",
-            remedy=f"restore the folder {self.folder.parent} from a copy (all of it, or what is stored and what is "
-            "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
         )
 
     @contextmanager

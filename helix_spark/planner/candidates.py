@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from helix_spark.planner.demands import last_steps
+from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import PlanningProblem
 
@@ -16,10 +18,13 @@ RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
 further one. People go back to an earlier iteration now and then (an undo, the best one), seldom far."""
 
-
 TIE = 1e-4
 """Seconds by which keeping what is stored is preferred, and writing what is not is disliked, where all else is equal.
 Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
+
+SMALL = 10_000
+"""A result that takes less than this part of the budget is not worth a choice (metrics, small models): if keeping it
+pays at all it is kept, and only if the budget turns out to be that tight is the program solved again with less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +119,31 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
         node.signature for node in problem.nodes
         if solution.state(node.name) is State.COMPUTE or (node.held and node.name in solution.chosen)
     )
+
+
+def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> frozenset[str]:
+    """Signatures of what is kept in any best plan, the budget's row aside: what the author insists on, and what is
+    small beside the budget (or the budget has no limit) and saves more by its last step alone than it takes.
+    """
+    room = capacity(problem)
+    there = {name for name, candidate in found.items() if candidate.stored}
+    there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)
+    saved = last_steps(ahead)
+    kept: set[str] = set()
+    for name, candidate in found.items():
+        small = room is None or candidate.bytes * SMALL <= room
+        pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
+        if name in there and (candidate.insisted or (small and pays)):
+            kept.add(name)
+    return frozenset(kept)
+
+
+def _surely_computed(problem: PlanningProblem) -> frozenset[str]:
+    """Signatures of what every plan for this iteration computes: from the outputs back, as long as nothing is stored."""
+    computed: set[str] = set()
+    needed = set(problem.outputs)
+    for node in reversed(problem.nodes):
+        if node.name in needed and (node.recompute or not (node.stored or node.held)):
+            computed.add(node.signature)
+            needed.update(node.inputs)
+    return frozenset(computed)

@@ -24,7 +24,7 @@ from helix_spark.planner.problem import (
 )
 from helix_spark.planner.solver import Program, solve
 
-_TIE = {State.LOAD: 1e-7, State.COMPUTE: 1e-6}
+STATE_TIE = {State.LOAD: 1e-7, State.COMPUTE: 1e-6}
 """Seconds added to a derivation so that equal plans are told apart: fewer nodes first, then loads before computes.
 Below anything that is measured; not part of the reported objective."""
 
@@ -74,7 +74,7 @@ def _without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
         best = [way for way in ways[name] if len(ways[name]) == 1 or (not way.needs and way.seconds <= cheapest)]
         if not best:
             return None
-        chosen[name] = min(best, key=lambda way: _TIE[way.state])
+        chosen[name] = min(best, key=lambda way: STATE_TIE[way.state])
         waiting.extend(chosen[name].needs)
     return chosen
 
@@ -86,7 +86,8 @@ def add_execution(problem: ExecutionProblem, program: Program) -> dict[Derivatio
         PlanError: if an output has no derivation.
     """
     variables = {
-        derivation: program.variable(derivation.seconds + _TIE[derivation.state]) for derivation in problem.derivations
+        derivation: program.variable(derivation.seconds + STATE_TIE[derivation.state])
+        for derivation in problem.derivations
     }
     ways: dict[str, list[int]] = {name: [] for name in problem.nodes}
     for derivation, index in variables.items():

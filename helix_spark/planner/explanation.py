@@ -72,7 +72,7 @@ def bytes_text(size: int) -> str:
 
 
 def _uses(view: Outlook, keep: frozenset[str]) -> _Uses:
-    loaded: dict[str, float] = {}
+    loaded = dict(view.certain_loads)
     computed: dict[str, float] = {}
     for demand in view.demands:
         plan = recall(view.results, demand.results, keep, demand.given)

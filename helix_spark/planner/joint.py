@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import SetupError
-from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity
+from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain
 from helix_spark.planner.demands import Outlook, outlook
+from helix_spark.planner.execution import STATE_TIE
 from helix_spark.planner.explanation import explain
+from helix_spark.planner.frontiers import frontiers
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.policies import Rule
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
@@ -52,10 +54,12 @@ class Joint:
         asked = cleaned.problem
         if not asked.scenarios:
             asked = replace(asked, scenarios=default_scenarios(asked))
-        view = outlook(asked)
-        chosen = candidates(asked, view.hazard, self.write_weight)
+        ahead = frontiers(asked)
+        chosen = candidates(asked, ahead.hazard, self.write_weight)
+        kept = certain(asked, ahead, chosen)
+        view = outlook(ahead, kept)
         try:
-            found = self._solved(asked, view, chosen)
+            found = self._solved(asked, build(asked, view, chosen, kept), chosen)
         except SetupError as missing:
             found = missing.what
         if isinstance(found, str):
@@ -66,20 +70,23 @@ class Joint:
         notice = f"planned with other figures than given, because these make no sense: {', '.join(cleaned.replaced)}"
         return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
 
-    def _solved(self, problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> _Found | str:
+    def _solved(
+        self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate]
+    ) -> _Found | str:
         """A plan within the budget, or in words why there is none."""
-        program = build(problem, view, chosen)
+        bound = None
         room = capacity(problem)
         for _ in range(_REPAIRS):
             answer = solve(program.program, time_limit=self.time_limit, gap=self.gap)
             if answer.values is None:
                 return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
+            bound = answer.bound if bound is None else bound
             keep = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
             used = sum(chosen[name].bytes for name in keep)
             if room is None or used <= room or program.budget_row is None:
-                return _Found(program, answer, keep, used)
-            terms, bound = program.program.rows_at_most[program.budget_row]
-            program.program.rows_at_most[program.budget_row] = (terms, bound - (used - room + 1) / program.unit)
+                return _Found(program, answer, keep, used, bound)
+            terms, limit = program.program.rows_at_most[program.budget_row]
+            program.program.rows_at_most[program.budget_row] = (terms, limit - (used - room + 1) / program.unit)
         return "the kept results exceed the budget by a rounding error that could not be removed"
 
 
@@ -89,6 +96,7 @@ class _Found:
     answer: Answer
     keep: frozenset[str]
     bytes: int
+    bound: float
 
 
 def _decision(
@@ -98,10 +106,9 @@ def _decision(
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
     solution = problem.done or _states(found)
     objective = _objective(view, chosen, found.keep, solution)
-    bound = min(objective, objective - found.answer.objective + found.answer.bound)
+    bound = min(objective, found.bound + found.program.underestimate + _constant(problem, view) - _ties(found, chosen))
     gap = (objective - bound) / objective if objective > 0 else 0.0
-    # The solver's own figure holds ties; within their size it is no gap.
-    optimal = gap <= _PROVEN or objective - bound <= TIE
+    optimal = objective - bound <= max(_PROVEN * objective, TIE)
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
         found.answer.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
@@ -110,6 +117,18 @@ def _decision(
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
     reasons = explain(problem, view, chosen, solution, found.keep)
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
+
+
+def _constant(problem: PlanningProblem, view: Outlook) -> float:
+    """Seconds that the program's own objective leaves out."""
+    return view.certain_seconds + (total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0)
+
+
+def _ties(found: _Found, chosen: Mapping[str, Candidate]) -> float:
+    """Seconds in the program's objective that only tell equal plans apart."""
+    values = found.answer.values or ()
+    states = sum(STATE_TIE[way.state] for way, index in found.program.ways.items() if values[index] > 0.5)
+    return states + sum(chosen[name].tie for name in sorted(found.keep))
 
 
 def _states(found: _Found) -> Solution:

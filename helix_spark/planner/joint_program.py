@@ -7,8 +7,8 @@
           sum_r bytes_r m_r <= budget, over everything stored, also of older iterations and other workflows.
 
 x, y: computed, loaded; m: kept. L_r is how many iterations r's result is expected to stay valid
-(see `candidates.lifetime`).
-With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and m_r need to be integer.
+(see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and
+m_r need to be integer.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from helix_spark.planner.candidates import Candidate, capacity
-from helix_spark.planner.demands import Demand, Outlook, Results, upstream
+from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
+from helix_spark.planner.frontiers import Results, upstream
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.solver import Program
 from helix_spark.planner.storage import PlanningProblem, execution_problem
+
+ALLOWANCE = 12_000
+"""Variables that demands may have in all; about a second for HiGHS. Beyond it the least likely demands are
+underestimated by their last steps alone, which needs no variable and leaves the bound a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class JointProgram:
         ways: the variable of each derivation of this iteration; empty where the states are given.
         keep: the variable of each candidate, by signature.
         budget_row: index of the budget's row in `program.rows_at_most`, or None.
+        unit: bytes in which that row counts.
+        underestimate: constant seconds that the program's objective leaves out.
     """
 
     program: Program
@@ -39,6 +46,7 @@ class JointProgram:
     keep: dict[str, int]
     budget_row: int | None = None
     unit: float = 1.0
+    underestimate: float = 0.0
 
 
 @dataclass(slots=True)
@@ -48,33 +56,54 @@ class _Demanded:
     loaded: dict[str, int] = field(default_factory=dict)
     computed: dict[str, int] = field(default_factory=dict)
 
+    def lacks(self, name: str) -> dict[int, float]:
+        """Terms of minus (loaded or computed)."""
+        terms = {self.computed[name]: -1.0}
+        if name in self.loaded:
+            terms[self.loaded[name]] = -1.0
+        return terms
 
-def build(problem: PlanningProblem, outlook: Outlook, chosen: Mapping[str, Candidate]) -> JointProgram:
-    """The program of a problem."""
+
+def build(
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
+) -> JointProgram:
+    """The program of a problem.
+
+    Args:
+        kept: signatures of what is certain to be kept (see `candidates.certain`).
+    """
     program = Program(costs=[])
     ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
     states = frozenset(ways.values())
     keep: dict[str, int] = {}
-    demanded = {name for demand in outlook.demands for name in upstream(outlook.results, demand.results, demand.given)}
+    relevant = [upstream(view.results, demand.results, demand.given) for demand in view.demands]
+    useful = {name for names in relevant for name in names if view.results[name].loadable}
     for name, candidate in chosen.items():
-        useful = name in demanded and outlook.results[name].loadable
-        if candidate.stored or candidate.insisted or useful:
+        if candidate.stored or candidate.insisted or name in useful or name in kept:
             keep[name] = program.variable(candidate.seconds - candidate.worth + candidate.tie)
-            if candidate.insisted and (candidate.stored or problem.done is not None):
-                program.at_most({keep[name]: -1.0}, -1.0)
+            if name in kept:
+                program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
         _add_had(problem, program, chosen, keep, ways)
-    for demand in outlook.demands:
-        _add_demand(program, outlook.results, demand, keep)
+    underestimate = _add_demands(program, view, relevant, keep)
     program.integer = states | frozenset(keep.values())
+    row, unit = _add_budget(problem, program, chosen, keep, kept)
+    return JointProgram(program, ways, keep, row, unit, underestimate)
+
+
+def _add_budget(
+    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
+    kept: frozenset[str],
+) -> tuple[int | None, float]:
+    """The budget's row and its unit in bytes; no row where everything fits. What is certain and small is left out."""
     room = capacity(problem)
     if room is None or sum(chosen[name].bytes for name in keep) <= room:
-        return JointProgram(program, ways, keep)
+        return None, 1.0
     # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
     unit = max(1.0, room / 1000)
-    sizes = {index: chosen[name].bytes / unit for name, index in keep.items() if chosen[name].bytes}
-    program.at_most(sizes, room / unit)
-    return JointProgram(program, ways, keep, len(program.rows_at_most) - 1, unit)
+    counted = [name for name in keep if chosen[name].bytes and (name not in kept or chosen[name].insisted)]
+    program.at_most({keep[name]: chosen[name].bytes / unit for name in counted}, room / unit)
+    return len(program.rows_at_most) - 1, unit
 
 
 def _add_had(
@@ -98,33 +127,53 @@ def _add_had(
                 program.at_most({source: 1.0, index: -1.0}, 0.0)
 
 
-def _add_demand(program: Program, results: Results, demand: Demand, keep: Mapping[str, int]) -> None:
+def _add_demands(
+    program: Program, view: Outlook, relevant: list[list[str]], keep: Mapping[str, int]
+) -> float:
+    """All demands, the likeliest first as long as variables are left; the seconds by which the rest is constant."""
+    left = ALLOWANCE
+    constant = 0.0
+    order = sorted(range(len(relevant)), key=lambda index: -view.demands[index].probability)
+    for index in order:
+        demand, names = view.demands[index], relevant[index]
+        left -= 2 * len(names)
+        if left >= 0:
+            _add_demand(program, view.results, demand, names, keep)
+        else:
+            constant += _add_last_steps(program, view.results, demand, keep)
+    return constant
+
+
+def _add_last_steps(program: Program, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:
+    """What a demand costs at least: each required result's last step, or its load if that is less and it is kept."""
+    seconds = 0.0
+    for name in demand.results:
+        result = results[name]
+        seconds += demand.probability * result.compute_seconds
+        if name in keep:
+            program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
+    return seconds
+
+
+def _add_demand(
+    program: Program, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
+) -> None:
     """One demand's variables and rows. A required result needs no variable of its own where it is loaded if kept."""
     weight = demand.probability
     variables = _Demanded()
-    for name in upstream(results, demand.results, demand.given):
+    for name in names:
         result = results[name]
         kept = keep.get(name) if result.loadable else None
         required = name in demand.results
-        load, compute = weight * result.load_seconds, weight * result.compute_seconds
         if required and kept is not None and result.load_seconds <= result.compute_seconds:
             variables.loaded[name] = kept
-            program.costs[kept] += load
+            program.costs[kept] += weight * result.load_seconds
         elif kept is not None:
-            variables.loaded[name] = program.variable(load)
+            variables.loaded[name] = program.variable(weight * result.load_seconds)
             program.at_most({variables.loaded[name]: 1.0, kept: -1.0}, 0.0)
-        computed = variables.computed[name] = program.variable(compute)
+        computed = variables.computed[name] = program.variable(weight * result.compute_seconds)
         if required:
-            terms = {computed: -1.0}
-            if name in variables.loaded:
-                terms[variables.loaded[name]] = -1.0
-            program.at_most(terms, -1.0)
+            program.at_most(variables.lacks(name), -1.0)
         for source in result.inputs:
-            if source in demand.given:
-                continue
-            terms = {computed: 1.0, variables.computed[source]: -1.0}
-            if source in variables.loaded:
-                terms[variables.loaded[source]] = -1.0
-            program.at_most(terms, 0.0)
-
-
+            if source not in demand.given:
+                program.at_most({computed: 1.0, **variables.lacks(source)}, 0.0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from helix_spark.planner.demands import Results, upstream
 from helix_spark.planner.execution import plan_execution
+from helix_spark.planner.frontiers import Results, upstream
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State
 
 _BRANCHED = 8
@@ -35,7 +35,7 @@ def recall(
 ) -> Recall:
     """The cheapest way to have the required results when those in `kept` may be loaded and those in `given` are there.
 
-    >>> from helix_spark.planner.demands import ResultCosts
+    >>> from helix_spark.planner.frontiers import ResultCosts
     >>> rows = ResultCosts("r", (), 5.0, 1.0, True)
     >>> model = ResultCosts("m", ("r",), 2.0, 4.0, True)
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
@@ -62,7 +62,8 @@ def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: 
 def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
     """Fixes what is forced, and returns the results that leave a choice."""
     undecided: set[str] = set()
-    waiting = [*waiting, *(name for known, load in list(fixed.items()) if load is False for name in results[known].inputs)]
+    computed = [name for name, load in fixed.items() if load is False]
+    waiting = [*waiting, *(source for name in computed for source in results[name].inputs)]
     while waiting:
         signature = waiting.pop()
         if signature in fixed:

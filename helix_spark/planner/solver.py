@@ -12,7 +12,8 @@ from helix_spark.errors import SetupError
 _SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD")
 
 EXACT = 1e-9
-"""The gap, relative and absolute, that counts as none. The solvers' own, 1e-4 and 1e-6, would leave ties and small costs to chance."""
+"""The gap, relative and absolute, that counts as none. The solvers' own, 1e-4 and 1e-6, would leave ties and small
+costs to chance."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The whole planning problem, states and storage together, and what a policy answers. Frozen data; seconds and bytes."""
+"""The whole planning problem, states and storage together, and a policy's answer. Frozen data; seconds and bytes."""
 
 from __future__ import annotations
 

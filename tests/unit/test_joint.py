@@ -9,11 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from helix_spark.errors import SetupError
-from helix_spark.planner import solver
 from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 
 
@@ -97,10 +94,9 @@ def kept_cost(problem: PlanningProblem, kept: frozenset[str]) -> tuple[float, fl
             seconds += 0.0 if node.stored else node.write_seconds / lifetime(sum(lost), problem.horizon)
     in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
     for other in problem.others:
-        if other.signature in kept:
-            if other.signature not in in_scenarios:
-                chance = afterlife(other.workflow != problem.workflow, other.age)
-                seconds -= chance * max(0.0, other.compute_seconds - other.load_seconds)
+        if other.signature in kept and other.signature not in in_scenarios:
+            chance = afterlife(other.workflow != problem.workflow, other.age)
+            seconds -= chance * max(0.0, other.compute_seconds - other.load_seconds)
     return seconds, ties
 
 

@@ -1,0 +1,79 @@
+"""How long the joint program takes to plan: `python -m benchmarks.planner_speed [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+
+from helix_spark.planner.joint import Joint
+from helix_spark.planner.storage import NodeCosts, PlanningProblem, Scenario
+
+SIZES = ((30, 30), (60, 60), (200, 60), (200, 200), (2000, 100), (2000, 2000))
+"""Nodes and scenarios."""
+
+
+def problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
+    """A random graph (up to three inputs among the 30 nodes before, so that it is deep and wide), a third of it stored,
+    and a budget of 30 % of one version. Each scenario hits one node; those of many nodes hit it with unequal chances.
+    """
+    rng = random.Random(seed)
+    made: list[NodeCosts] = []
+    for index in range(nodes):
+        near = made[-30:]
+        inputs = tuple(node.name for node in rng.sample(near, min(len(near), rng.choice((1, 1, 1, 2, 2, 3)))))
+        size = int(3e7 * rng.lognormvariate(0, 1))
+        made.append(NodeCosts(
+            f"n{index}", "extractor", f"s{index}", inputs, 4 * rng.lognormvariate(0, 0.8), 0.15 + size / 1.5e8,
+            0.3 + size / 6e7, size, stored=rng.random() < 0.3,
+        ))
+    read = {name for node in made for name in node.inputs}
+    outputs = frozenset(node.name for node in made if node.name not in read)
+    hit = rng.sample(made, min(scenarios, nodes))
+    weights = [rng.gammavariate(0.7, 1) for _ in hit]
+    likely = tuple(
+        Scenario(weight / sum(weights), frozenset({node.name}), node.name)
+        for node, weight in zip(hit, weights, strict=True)
+    )
+    budget = int(0.3 * sum(node.bytes for node in made))
+    return PlanningProblem(tuple(made), outputs, budget, 0, (), likely, 8.0)
+
+
+def measure(nodes: int, scenarios: int, seeds: range) -> dict[str, float]:
+    """The median over seeds of the time a decision takes, and the widest gap."""
+    seconds, gaps = [], []
+    for seed in seeds:
+        asked = problem(nodes, scenarios, seed)
+        start = time.perf_counter()
+        decision = Joint().decide(asked)
+        seconds.append(time.perf_counter() - start)
+        gaps.append(decision.certificate.gap)
+    return {
+        "nodes": nodes, "scenarios": scenarios, "seconds": sorted(seconds)[len(seconds) // 2],
+        "slowest": max(seconds), "gap": max(gaps),
+    }
+
+
+def main() -> int:
+    """Prints one row a size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--seeds", type=int, default=5, help="problems per size (default 5)")
+    arguments = parser.parse_args()
+    measure(5, 5, range(1))  # the first one imports PuLP and the solver
+    rows = []
+    for nodes, scenarios in SIZES:
+        row = measure(nodes, scenarios, range(arguments.seeds if nodes <= 200 else 1))
+        rows.append(row)
+        if not arguments.json:
+            print("{nodes:5} nodes x {scenarios:4} scenarios: {seconds:6.2f} s (slowest {slowest:.2f}), "
+                  "gap {gap:.2%}".format(**row), flush=True)
+    if arguments.json:
+        print(json.dumps({"rows": rows, "history": []}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""What each scenario computes whatever is kept, and the unchanged results that it reads: its frontier.
+
+In a scenario, a node that is hit, and every node downstream of it, gets a new result. Those that the outputs need are
+computed in any case; beyond them lie results that are as they were. A result is known by its signature, so that an
+earlier iteration's or another workflow's scenario asks for results like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from helix_spark.planner.storage import NodeCosts, PlanningProblem
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCosts:
+    """A result as later iterations see it: seconds to compute from its inputs, and to load if it is kept.
+
+    Attributes:
+        inputs: signatures.
+        loadable: whether keeping it can ever help.
+    """
+
+    signature: str
+    inputs: tuple[str, ...]
+    compute_seconds: float
+    load_seconds: float
+    loadable: bool
+
+
+Results = Mapping[str, ResultCosts]
+"""By signature, each after its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """One scenario: seconds of what it computes in any case, and signatures of the unchanged results that it needs."""
+
+    probability: float
+    seconds: float
+    required: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Frontiers:
+    """Those of all scenarios.
+
+    Attributes:
+        hazard: by signature of the current version, how likely its result is out of date after the next edit.
+    """
+
+    results: Results
+    scenarios: tuple[Frontier, ...]
+    hazard: Mapping[str, float]
+
+
+def frontiers(problem: PlanningProblem) -> Frontiers:
+    """The frontier of each of a problem's scenarios.
+
+    >>> from helix_spark.planner.storage import Scenario
+    >>> rows = NodeCosts("rows", "scanner", "r", (), 5.0, 1.0, 1.0, 10)
+    >>> model = NodeCosts("model", "learner", "m", ("rows",), 9.0, 0.1, 0.1, 1)
+    >>> edit = Scenario(1.0, frozenset({"model"}), "`model` is edited")
+    >>> what = frontiers(PlanningProblem((rows, model), frozenset({"model"}), scenarios=(edit,)))
+    >>> what.scenarios, what.hazard["m"]
+    ((Frontier(probability=1.0, seconds=9.0, required=frozenset({'r'})),), 1.0)
+    """
+    current = _Version(problem.nodes, problem.outputs)
+    hazard = [0.0] * len(problem.nodes)
+    found = []
+    for scenario in problem.scenarios:
+        version = _Version(scenario.version, scenario.outputs) if scenario.version else current
+        lost = version.downstream(scenario.hit)
+        if version is current:
+            for index in _members(lost):
+                hazard[index] += scenario.probability
+        found.append(Frontier(scenario.probability, *version.frontier(lost)))
+    by_signature: dict[str, float] = {}
+    for node, probability in zip(problem.nodes, hazard, strict=True):
+        by_signature[node.signature] = max(probability, by_signature.get(node.signature, 0.0))
+    return Frontiers(_results(problem), tuple(found), by_signature)
+
+
+def upstream(results: Results, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
+    """Signatures of the required results and of all they are made from, inputs first; nothing that is given."""
+    order: list[str] = []
+    seen = set(given)
+    stack = [(signature, False) for signature in sorted(required, reverse=True)]
+    while stack:
+        signature, expanded = stack.pop()
+        if expanded:
+            order.append(signature)
+        elif signature not in seen:
+            seen.add(signature)
+            stack.append((signature, True))
+            stack.extend((source, False) for source in reversed(results[signature].inputs) if source not in seen)
+    return order
+
+
+class _Version:
+    """A version's nodes by position; sets of them are the bits of an integer, so that thousands of nodes are quick."""
+
+    def __init__(self, nodes: tuple[NodeCosts, ...], outputs: frozenset[str]) -> None:
+        self.nodes = nodes
+        self._position = {node.name: index for index, node in enumerate(nodes)}
+        self._inputs = [self._bits(node.inputs) for node in nodes]
+        self._below = [1 << index for index in range(len(nodes))]
+        for index in reversed(range(len(nodes))):
+            for source in _members(self._inputs[index]):
+                self._below[source] |= self._below[index]
+        self._outputs = self._bits(outputs)
+        self._needed = self._outputs
+        for index in reversed(range(len(nodes))):
+            if self._needed >> index & 1:
+                self._needed |= self._inputs[index]
+
+    def _bits(self, names: Iterable[str]) -> int:
+        bits = 0
+        for name in names:
+            bits |= 1 << self._position[name]
+        return bits
+
+    def downstream(self, hit: Iterable[str]) -> int:
+        """The nodes that are hit, and all that depend on them."""
+        lost = 0
+        for name in hit:
+            lost |= self._below[self._position[name]]
+        return lost
+
+    def frontier(self, lost: int) -> tuple[float, frozenset[str]]:
+        """Every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too."""
+        seconds, required = 0.0, self._outputs
+        for index in _members(lost & self._needed):
+            seconds += self.nodes[index].compute_seconds
+            required |= self._inputs[index]
+        return seconds, frozenset(self.nodes[index].signature for index in _members(required & ~lost))
+
+
+def _members(bits: int) -> Iterator[int]:
+    """Positions of the ones.
+
+    >>> list(_members(0b1010))
+    [1, 3]
+    """
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
+def _results(problem: PlanningProblem) -> Results:
+    """Every result that a scenario may ask for. The current version's figures go before those of other versions."""
+    stored_elsewhere = {other.signature for other in problem.others}
+    results: dict[str, ResultCosts] = {}
+    made_from: dict[str, int] = {}
+    own: list[float] = []
+    for version in (problem.nodes, *(scenario.version for scenario in problem.scenarios if scenario.version)):
+        signatures = {node.name: node.signature for node in version}
+        for node in version:
+            if node.signature in results:
+                continue
+            inputs = tuple(dict.fromkeys(signatures[name] for name in node.inputs))
+            made_from[node.signature] = 1 << len(own)
+            own.append(node.compute_seconds)
+            for name in inputs:
+                made_from[node.signature] |= made_from[name]
+            may = keepable(node) if version is problem.nodes else _still_there(node, stored_elsewhere)
+            # Loading that takes as long as computing it and all it is made from never pays.
+            anew = (own[index] for index in _members(made_from[node.signature]))
+            loadable = may and _exceeds(anew, node.load_seconds)
+            results[node.signature] = ResultCosts(
+                node.signature, inputs, node.compute_seconds, node.load_seconds, loadable
+            )
+    return results
+
+
+def _exceeds(seconds: Iterable[float], limit: float) -> bool:
+    """Whether a sum is larger than a limit, without adding up more than it takes to tell."""
+    total = 0.0
+    for value in seconds:
+        total += value
+        if total > limit:
+            return True
+    return False
+
+
+def keepable(node: NodeCosts) -> bool:
+    """Whether a later iteration may load it, if it is kept."""
+    return node.storable and node.keep != "never" and not node.recompute
+
+
+def _still_there(node: NodeCosts, stored: Collection[str]) -> bool:
+    return node.signature in stored and not node.recompute

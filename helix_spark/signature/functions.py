@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.signature.edges import Described, Edge, Named, Reference
@@ -79,30 +80,33 @@ def _dynamic_routes(
     found: list[Edge] = []
     warnings: list[str] = []
     for call, name in called:
-        first = call.arguments[0] if call.arguments else None
-        if name in _EXECUTES:
-            route = name.removeprefix("builtins.")
-        elif name in _IMPORTS and first is not None and first.constant is not None:
-            found.append(names.resolve(Free(Imported(first.constant.strip("'\"")))))
+        if name in _EXECUTES or (name == "builtins.getattr" and _is_open(call, edges)):
+            what = f"calls {name.removeprefix('builtins.')}"
+        elif name in _IMPORTS and (module := _named_module(call)):
+            found.append(names.resolve(Free(Imported(module))))
             continue
         elif name in _IMPORTS:
-            route = "imports a module by a name"
-        elif name == "builtins.getattr" and first is not None and _is_open(call, edges):
-            route = "getattr"
+            what = "imports a module by a name"
         else:
             continue
-        what = f"calls {route}" if " " not in route else route
-        warnings.append(
-            f"`{names.label}` {what} ({names.place(call.line)}): what it reaches cannot be followed; "
-            "name it in depends_on="
-        )
+        place = names.place(call.line)
+        warnings.append(f"`{names.label}` {what} ({place}): what it reaches cannot be followed; use depends_on=")
     return found, warnings
+
+
+def _named_module(call: Call) -> str | None:
+    """The module that an import call names outright."""
+    constant = call.arguments[0].constant if call.arguments else None
+    module = ast.literal_eval(constant) if constant is not None else None
+    return module if isinstance(module, str) and not module.startswith(".") else None
 
 
 def _is_open(call: Call, edges: list[Edge]) -> bool:
     """Whether a getattr reads a name made at run time from a module or class of the project."""
+    if len(call.arguments) < 2 or call.arguments[1].constant is not None:
+        return False
     slot = call.arguments[0].slot
-    if slot is None or len(call.arguments) < 2 or call.arguments[1].constant is not None:
+    if slot is None:
         return False
     edge = edges[slot]
     return isinstance(edge, Reference) and isinstance(edge.value, ModuleType | type)

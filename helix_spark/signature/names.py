@@ -53,19 +53,17 @@ class Names:
         if isinstance(free.base, Imported):
             return self._imported(free.base, free.attributes, passed)
         name = self._mangled(free.base)
-        if name in self.closure:
-            value, role = self.closure[name], "closure value"
-            return self._along(value, f"closure value `{name}`", role, None, name, free.attributes, passed)
         namespace = self.function.__globals__
-        if name in MODULE_INTERNALS:
+        if name in self.closure:
+            start = self._found(self.closure[name], f"closure value `{name}`", "closure value", name)
+        elif name in MODULE_INTERNALS:
             return Named(".".join((name, *free.attributes)))
-        if name in namespace:
-            label = self._global_label(namespace, name)
-            variable = (id(namespace), name)
-            return self._along(namespace[name], label, "global", variable, name, free.attributes, passed)
-        if hasattr(builtins, name):
-            return Named(".".join(("builtins", name, *free.attributes)))
-        return Named(".".join(("unbound", name, *free.attributes)))
+        elif name in namespace:
+            start = self._global(namespace, name)
+        else:
+            kind = "builtins" if hasattr(builtins, name) else "unbound"
+            return Named(".".join((kind, name, *free.attributes)))
+        return self._along(start, free.attributes, passed)
 
     def _mangled(self, name: str) -> str:
         """``__name`` inside a class is ``_Class__name``."""
@@ -74,37 +72,40 @@ class Names:
             return f"_{owners[-1].lstrip('_')}{name}"
         return name
 
-    def _global_label(self, namespace: dict[str, object], name: str) -> str:
-        module = str(namespace.get("__name__", ""))
-        return name if module == self.home else f"{module}.{name}"
+    def _found(
+        self, value: object, label: str, role: str, name: str, variable: tuple[int, str] | None = None
+    ) -> Reference:
+        return Reference(value, label, role, name, self.label, variable=variable)
 
-    def _along(
-        self, value: object, label: str, role: str, variable: tuple[int, str] | None, name: str,
-        attributes: tuple[str, ...], passed: bool,
-    ) -> Edge:
+    def _global(self, namespace: dict[str, object], name: str) -> Reference:
+        module = str(namespace.get("__name__", ""))
+        label = name if module == self.home else f"{module}.{name}"
+        return self._found(namespace[name], label, "global", label, (id(namespace), name))
+
+    def _along(self, start: Reference, attributes: tuple[str, ...], passed: bool) -> Edge:
         """Follows attributes as long as they are names in modules of the project."""
         rest = attributes
-        while rest and isinstance(value, ModuleType) and package_of_module(value.__name__) is None:
-            module, attribute, rest = value, rest[0], rest[1:]
-            if attribute not in vars(module):
-                submodule = _module(f"{module.__name__}.{attribute}")
-                if submodule is None:
-                    return self._missing(module, attribute, rest)
-                value = submodule
+        while rest and isinstance(start.value, ModuleType) and package_of_module(start.value.__name__) is None:
+            module, attribute, rest = start.value, rest[0], rest[1:]
+            submodule = None if attribute in vars(module) else _module(f"{module.__name__}.{attribute}")
+            if attribute in vars(module):
+                start = self._global(vars(module), attribute)
+            elif submodule is not None:
+                start = self._found(submodule, submodule.__name__, "module", submodule.__name__)
             else:
-                value = vars(module)[attribute]
-            label, role, name = f"{module.__name__}.{attribute}", "global", f"{module.__name__}.{attribute}"
-            variable = (id(vars(module)), attribute)
+                return self._missing(module, ".".join((attribute, *rest)))
         text = "".join(f".{attribute}" for attribute in rest)
-        edge = edge_to(value, label, role=role, name=name, owner=self.label, text=text, variable=variable)
+        edge = edge_to(
+            start.value, start.label, role=start.role, name=start.name, owner=self.label, text=text,
+            variable=start.variable,
+        )
         if passed and not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
             form = form_of(edge.value.__code__, top=False)
             return replace(edge, text=form.annotations) if form is not None else edge
         return edge
 
-    def _missing(self, module: ModuleType, attribute: str, rest: tuple[str, ...]) -> Edge:
+    def _missing(self, module: ModuleType, text: str) -> Edge:
         """An attribute that a module does not have: its `__getattr__` may make it."""
-        text = ".".join((attribute, *rest))
         getter = vars(module).get("__getattr__")
         if getter is None:
             return Named(f"unbound attribute {text}")
@@ -112,25 +113,25 @@ class Names:
 
     def _imported(self, imported: Imported, attributes: tuple[str, ...], passed: bool) -> Edge:
         """What an import inside the function binds, imported now if it is the project's."""
+        path = (imported.name, *attributes) if imported.name else attributes
         name = self._absolute(imported)
         package = package_of_module(name)
         if package is not None:
-            named = (imported.name,) if imported.name else ()
-            return package_edge(package, ".".join((name, *named, *attributes)))
-        module = _module(name)
+            return package_edge(package, ".".join((str(name), *path)))
+        module = _module(name) if name else None
         if module is None:
-            return Named(".".join(("unbound module", name, imported.name or "", *attributes)))
-        path = (imported.name, *attributes) if imported.name else attributes
-        variable = (id(vars(module)), "")
-        return self._along(module, name, "import", variable, name, path, passed)
+            return Named(".".join(("unbound module", "." * imported.level + imported.module, *path)))
+        return self._along(self._found(module, module.__name__, "module", module.__name__), path, passed)
 
-    def _absolute(self, imported: Imported) -> str:
-        package = str(self.function.__globals__.get("__package__") or "")
+    def _absolute(self, imported: Imported) -> str | None:
+        """The full name of the module; None if there is no package for the dots to start from."""
         if not imported.level:
             return imported.module
-        if not package:
-            return imported.module or "__main__"
-        return importlib.util.resolve_name("." * imported.level + imported.module, package)
+        try:
+            package = str(self.function.__globals__.get("__package__") or "")
+            return importlib.util.resolve_name("." * imported.level + imported.module, package)
+        except ImportError:
+            return None
 
 
 def _module(name: str) -> ModuleType | None:

@@ -30,4 +30,4 @@ def describe_udf(reference: Reference) -> Described:
         edge_to(type(udf), "pyspark", role="class"),
     )
     random = () if udf.deterministic else (f"`{label}` is declared nondeterministic",)
-    return Described(Group.CODE, label, form, edges, random=random)
+    return Described(Group.CODE, f"{label} (udf)", form, edges, random=random)

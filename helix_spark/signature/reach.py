@@ -16,7 +16,7 @@ from helix_spark.signature.description import describe
 from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference
 from helix_spark.signature.leaves import is_immutable
 from helix_spark.signature.origin import Package
-from helix_spark.signature.parts import Part, digest, encode
+from helix_spark.signature.parts import Part, digest
 from helix_spark.signature.unidentified import UnidentifiedError
 
 
@@ -99,19 +99,19 @@ class _Walk:
         self._numbers: dict[Hashable, int] = {}
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
-    def token(self, edge: Edge) -> bytes:
+    def token(self, edge: Edge) -> str:
         """What an edge says; queues what it leads to if that is new."""
         if isinstance(edge, Named):
-            return encode("name", edge.text)
+            return f"name {edge.text}"
         key = self._key(edge)
         number = self._numbers.get(key)
         if number is not None:
             self.came_back |= number == 0
-            return encode("seen", str(number), edge.text)
+            return f"seen {number} {edge.text}"
         self._numbers[key] = len(self._numbers)
         self._kept.append(edge.value)
         self.queue.append(edge)
-        return encode("new", edge.text)
+        return f"new {edge.text}"
 
     def _key(self, reference: Reference) -> Hashable:
         """One thing, one key. Whether two equal constants are one object is up to the interpreter, so they are two

@@ -8,7 +8,7 @@ nothing but what is computed or loaded in any case are had one by one, which mak
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_spark.planner.frontiers import Frontiers, Results
 
@@ -43,13 +43,17 @@ class Outlook:
     scenarios: int = 0
 
 
-def outlook(ahead: Frontiers, kept: Collection[str] = frozenset()) -> Outlook:
+def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
     """The demands of all scenarios.
 
     Args:
-        kept: signatures of what is certain to be kept.
+        candidates: signatures of what may be kept.
+        kept: of what is certain to be kept.
     """
-    results = ahead.results
+    results = {
+        name: replace(result, loadable=False) if result.loadable and name not in candidates else result
+        for name, result in ahead.results.items()
+    }
     certain = 0.0
     loads: dict[str, float] = {}
     merged: dict[tuple[frozenset[str], frozenset[str]], float] = {}

@@ -57,7 +57,7 @@ class Joint:
         ahead = frontiers(asked)
         chosen = candidates(asked, ahead.hazard, self.write_weight)
         kept = certain(asked, ahead, chosen)
-        view = outlook(ahead, kept)
+        view = outlook(ahead, chosen.keys(), kept)
         try:
             found = self._solved(asked, build(asked, view, chosen, kept), chosen)
         except SetupError as missing:

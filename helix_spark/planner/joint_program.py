@@ -3,10 +3,10 @@
     min   sum_d seconds_d x_d  +  sum_r (w_r / L_r) new_r  +  sum_s p_s * (what scenario s costs with m kept)
     s.t.  the rows of the execution program for x;
           m_r <= stored_r + (r is computed now, or held in memory);   new_r = m_r for what is not stored yet;
-          for each demand: y_r + x_r >= 1 for what it requires, x_r <= y_j + x_j for inputs j, y_r <= m_r;
+          the rows of each demand (see `demand_rows`);
           sum_r bytes_r m_r <= budget, over everything stored, also of older iterations and other workflows.
 
-x, y: computed, loaded; m: kept. L_r is how many iterations r's result is expected to stay valid
+x_d: derivation d is used now; m_r: result r is kept. L_r is how many iterations r is expected to stay valid
 (see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and
 m_r need to be integer.
 """
@@ -14,9 +14,10 @@ m_r need to be integer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity
+from helix_spark.planner.demand_rows import add_demand
 from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
 from helix_spark.planner.frontiers import Results, upstream
@@ -47,21 +48,6 @@ class JointProgram:
     budget_row: int | None = None
     unit: float = 1.0
     underestimate: float = 0.0
-
-
-@dataclass(slots=True)
-class _Demanded:
-    """Variables of one demand, by signature."""
-
-    loaded: dict[str, int] = field(default_factory=dict)
-    computed: dict[str, int] = field(default_factory=dict)
-
-    def lacks(self, name: str) -> dict[int, float]:
-        """Terms of minus (loaded or computed)."""
-        terms = {self.computed[name]: -1.0}
-        if name in self.loaded:
-            terms[self.loaded[name]] = -1.0
-        return terms
 
 
 def build(
@@ -136,9 +122,9 @@ def _add_demands(
     order = sorted(range(len(relevant)), key=lambda index: -view.demands[index].probability)
     for index in order:
         demand, names = view.demands[index], relevant[index]
-        left -= 2 * len(names)
+        left -= len(names)
         if left >= 0:
-            _add_demand(program, view.results, demand, names, keep)
+            constant += add_demand(program, view.results, demand, names, keep)
         else:
             constant += _add_last_steps(program, view.results, demand, keep)
     return constant
@@ -155,25 +141,3 @@ def _add_last_steps(program: Program, results: Results, demand: Demand, keep: Ma
     return seconds
 
 
-def _add_demand(
-    program: Program, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
-) -> None:
-    """One demand's variables and rows. A required result needs no variable of its own where it is loaded if kept."""
-    weight = demand.probability
-    variables = _Demanded()
-    for name in names:
-        result = results[name]
-        kept = keep.get(name) if result.loadable else None
-        required = name in demand.results
-        if required and kept is not None and result.load_seconds <= result.compute_seconds:
-            variables.loaded[name] = kept
-            program.costs[kept] += weight * result.load_seconds
-        elif kept is not None:
-            variables.loaded[name] = program.variable(weight * result.load_seconds)
-            program.at_most({variables.loaded[name]: 1.0, kept: -1.0}, 0.0)
-        computed = variables.computed[name] = program.variable(weight * result.compute_seconds)
-        if required:
-            program.at_most(variables.lacks(name), -1.0)
-        for source in result.inputs:
-            if source not in demand.given:
-                program.at_most({computed: 1.0, **variables.lacks(source)}, 0.0)

@@ -11,6 +11,7 @@ HELIX_CDS=off turns it off. (JEP 350, dynamic class-data archives.)
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ def build(environ: Mapping[str, str] = os.environ) -> Path | None:
     with _only_one(path.parent) as mine:
         if not mine:
             return None
+        for leftover in path.parent.glob(".building-*"):
+            shutil.rmtree(leftover)  # of a build that was killed: whoever holds the lock is the only builder
         if not path.exists():
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as scratch:
                 made = Path(scratch) / "archive.jsa"

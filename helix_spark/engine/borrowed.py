@@ -45,6 +45,18 @@ def results_settings_of(spark: SparkSession) -> dict[str, str]:
     return results_settings(legacy | known)
 
 
+def running_session() -> SparkSession | None:
+    """The session that is active in this thread, or the process's, if one runs."""
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    try:
+        found = SparkSession.active()
+    except PySparkRuntimeError:
+        return None
+    return found if is_alive(found) else None
+
+
 def is_alive(spark: SparkSession) -> bool:
     """Whether the session was not stopped."""
     from pyspark.sql import SparkSession as Classic

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from helix_spark.errors import SetupError
 
@@ -84,8 +85,7 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
     Raises:
         SetupError: one is missing, delta-spark does not go with this pyspark, or SPARK_HOME is another Spark.
     """
-    text = (_package_folder() / "version.py").read_text()
-    found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', text)
+    found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', _version_file())
     try:
         delta = version("delta-spark")
     except PackageNotFoundError:
@@ -163,6 +163,14 @@ def _package_folder() -> Path:
     if spec is None or spec.origin is None:
         raise SetupError("pyspark is not installed", remedy=_INSTALL)
     return Path(spec.origin).parent
+
+
+def _version_file() -> str:
+    """Text of pyspark's version.py. Its loader reads it, because spark-submit has pyspark in a zip."""
+    path = _package_folder() / "version.py"
+    loader: Any = getattr(find_spec("pyspark"), "loader", None)
+    content: bytes = loader.get_data(str(path)) if hasattr(loader, "get_data") else path.read_bytes()
+    return content.decode()
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.engine import archive
-from helix_spark.engine.borrowed import BorrowedSettings, check_usable, is_alive, results_settings_of
+from helix_spark.engine.borrowed import BorrowedSettings, check_usable, is_alive, results_settings_of, running_session
 from helix_spark.engine.own import OwnSession, planned_settings, start
 from helix_spark.engine.settings import WHILE_WE_WORK, check_settings, results_settings
 
@@ -135,10 +135,7 @@ class SessionProvider:
     def _user_session(self) -> SparkSession | None:
         """The session given, or the active one. pyspark is not imported to find out: without it there is none."""
         if self._theirs is None and self._starting is None and "pyspark.sql" in sys.modules:
-            from pyspark.sql import SparkSession
-
-            active = SparkSession.getActiveSession()
-            self._theirs = active if active is not None and is_alive(active) else None
+            self._theirs = running_session()
         return self._theirs
 
     def _prepared(self, theirs: SparkSession) -> SparkSession:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _ROWS = 500
+_LONGEST_SECONDS = 1800
+"""For writing the archive: 15 s on an idle machine, much more at the lowest priority on a busy one."""
 _CATEGORIES = ("alpha", "beta", "gamma", "?")
 
 
@@ -25,13 +27,16 @@ def train(archive: Path, scratch: Path) -> None:
     """
     own = start({"spark.master": "local[2]"}, record_classes=archive)
     gateway: Any = own.spark.sparkContext._gateway
-    exercise(own.spark, scratch)
-    own.stop()
-    # The JVM writes the archive only when it ends of itself, which it does when its standard input closes.
     process = gateway.proc
-    gateway.shutdown()
-    process.stdin.close()
-    process.wait(timeout=600)
+    try:
+        exercise(own.spark, scratch)
+        own.stop()
+        # The JVM writes the archive only when it ends of itself, which it does when its standard input closes.
+        gateway.shutdown()
+        process.stdin.close()
+        process.wait(timeout=_LONGEST_SECONDS)
+    finally:
+        process.kill()  # a training that failed leaves no JVM that goes on writing
 
 
 def exercise(spark: SparkSession, scratch: Path) -> None:

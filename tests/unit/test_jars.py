@@ -125,7 +125,8 @@ def test_the_authors_class_path_and_options_follow_ours() -> None:
     made = launch_settings(jvm, author, None)
     assert made["spark.driver.extraClassPath"] == "/jars/delta.jar:/theirs.jar"
     assert made["spark.driver.extraJavaOptions"] == "-Dours=1 -Dtheirs=1"
-    assert "-XX:SharedArchiveFile=/a.jsa" in launch_settings(jvm, author, Path("/a.jsa"))["spark.driver.extraJavaOptions"]
+    with_archive = launch_settings(jvm, author, Path("/a.jsa"))["spark.driver.extraJavaOptions"]
+    assert "-XX:SharedArchiveFile=/a.jsa" in with_archive
 
 
 def test_a_logging_configuration_of_the_users_stays_in_force(tmp_path: Path) -> None:

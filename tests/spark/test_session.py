@@ -1,0 +1,162 @@
+"""The session: started at most once and on demand, quiet, and gone without a trace; the user's is left as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from helix_spark.engine.jars import spark_home
+from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.settings import DELTA, WHILE_WE_WORK
+from helix_spark.errors import SetupError
+
+pytestmark = pytest.mark.spark
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(tmp_path: Path, script: str, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in a process of its own, in an empty folder."""
+    (tmp_path / "job").mkdir()
+    file = tmp_path / "script.py"
+    file.write_text(textwrap.dedent(script))
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT), "HELIX_CDS": "off", "PYSPARK_PYTHON": sys.executable}
+    surroundings.pop("PYTHONUNBUFFERED", None)
+    return subprocess.run(
+        [*(command or (sys.executable,)), str(file)], cwd=tmp_path / "job", env=surroundings | environ,
+        capture_output=True, text=True, timeout=300, check=False,
+    )
+
+
+def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spark: SparkSession) -> None:
+    planned = SessionProvider(settings={"spark.sql.legacy.x": "1"})
+    planned._starting = sessions._starting  # stands for a provider that has not looked for an active session
+    assert sessions.settings_that_change_results()["spark.sql.session.timeZone"] == "UTC"
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+    assert sessions.started
+    assert sessions.start_seconds > 0
+
+
+def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spark: SparkSession) -> None:
+    before = sessions.settings_that_change_results()
+    with sessions.with_settings({"spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true"}):
+        changed = sessions.settings_that_change_results()
+        assert changed["spark.sql.ansi.enabled"] == "false"
+        assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
+    assert sessions.settings_that_change_results() == before
+
+
+def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSession) -> None:
+    name = "parquet.page.verify-checksum.enabled"
+    assert spark.conf.get(name, None) is None
+    with SessionProvider() as provider:
+        assert provider.started
+        assert provider.get().sparkContext is spark.sparkContext
+        assert provider.start_seconds == 0.0
+        assert {key: spark.conf.get(key) for key in WHILE_WE_WORK} == dict(WHILE_WE_WORK)
+    assert spark.conf.get(name, None) is None
+    assert spark.range(3).count() == 3
+
+
+def test_threads_that_ask_at_once_get_one_session(sessions: SessionProvider, spark: SparkSession) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: id(sessions.get()), range(16))) == {id(spark)}
+
+
+def test_delta_works_and_pages_are_checked(spark: SparkSession, tmp_path: Path) -> None:
+    spark.range(10).write.format("delta").save(str(tmp_path / "table"))
+    assert spark.read.format("delta").load(str(tmp_path / "table")).count() == 10
+    assert spark.sparkContext.getConf().get("spark.hadoop.parquet.page.verify-checksum.enabled") == "true"
+    assert spark.sparkContext.getConf().get("spark.scheduler.mode") == "FAIR"
+
+
+def test_a_setting_that_leaves_delta_out_is_refused() -> None:
+    with pytest.raises(SetupError, match="leaves Delta out"):
+        SessionProvider(settings={"spark.sql.extensions": "org.example.Extensions"})
+
+
+@pytest.mark.slow
+def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run(tmp_path, """
+        import sys
+        from helix_spark.engine.session import SessionProvider
+        provider = SessionProvider(settings={"spark.master": "local[2]", "spark.sql.legacy.timeParserPolicy": "LEGACY"})
+        planned = provider.settings_that_change_results()
+        assert not provider.started and "pyspark" not in sys.modules
+        provider.warm()
+        spark = provider.get()
+        assert provider.settings_that_change_results() == planned, provider.settings_that_change_results()
+        spark.sql("create table kept (x int) using delta")
+        print(spark.range(4).selectExpr("sum(id)").collect()[0][0])
+        provider.close()
+        provider.close()
+    """)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "6\n"
+    assert done.stderr == ""
+    assert list((tmp_path / "job").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path) -> None:
+    done = run(tmp_path, """
+        from pyspark.sql import SparkSession
+        spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+        from helix_spark.engine.session import SessionProvider
+        from helix_spark.errors import SetupError
+        try:
+            SessionProvider().get()
+        except SetupError as error:
+            print(error)
+        assert spark.range(2).count() == 2
+        spark.stop()
+        with SessionProvider(settings={"spark.master": "local[1]", "spark.sql.shuffle.partitions": "2"}) as provider:
+            provider.get().range(5).write.format("delta").save("table")
+            print("stored", provider.get().read.format("delta").load("table").count())
+    """)
+    assert done.returncode == 0, done.stderr
+    assert "--packages io.delta:delta-spark_" in done.stdout
+    assert all(f"--conf {name}={value}" in done.stdout for name, value in DELTA.items())
+    assert "stored 5" in done.stdout  # in the same JVM, which was started without Delta
+
+
+@pytest.mark.slow
+def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
+    submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
+    done = run(tmp_path, """
+        from helix_spark.engine.session import SessionProvider
+        with SessionProvider() as provider:
+            planned = provider.settings_that_change_results()
+            assert planned["spark.sql.session.timeZone"] == "Asia/Tokyo", planned
+            assert not provider.started
+            spark = provider.get()
+            assert provider.settings_that_change_results() == planned
+            assert spark.sparkContext.master == "local[2]"
+            spark.range(7).write.format("delta").save("table")
+            print("stored", spark.read.format("delta").load("table").count())
+    """, *submit, "--conf", "spark.sql.session.timeZone=Asia/Tokyo")
+    assert "stored 7" in done.stdout, done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.slow
+def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
+    done = run(tmp_path, """
+        from helix_spark.engine.session import SessionProvider
+        from helix_spark.errors import SetupError
+        provider = SessionProvider()
+        provider.warm()
+        for _ in range(2):
+            try:
+                provider.get()
+            except SetupError as error:
+                print(error.what)
+    """, JAVA_HOME=str(tmp_path))
+    assert done.stdout.count("there is no bin/java in it") == 2
+    assert done.stderr == ""

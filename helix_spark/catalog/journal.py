@@ -28,12 +28,9 @@ ATTEMPTS = 30
 LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
 
-_SETTINGS = {
-    # A log entry is needed until the next checkpoint plus the time a writer takes to commit on an older version.
-    "delta.logRetentionDuration": "interval 1 hours",
-    # Replaced files are remembered for longer than `upkeep.GRACE_HOURS`, so that none is forgotten before removal.
-    "delta.deletedFileRetentionDuration": "interval 1 days",
-}
+GRACE = "interval 10 minutes"
+"""How long replaced files and log entries stay, for readers and writers who are still at an older version. Reading or
+committing records takes well under a second, and who comes too late looks again."""
 
 
 class OutrunError(Exception):
@@ -190,7 +187,11 @@ class Journal(Generic[Row]):
         from deltalake.exceptions import CommitFailedError
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = {**_SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
+        settings = {
+            "delta.logRetentionDuration": GRACE,
+            "delta.deletedFileRetentionDuration": GRACE,
+            "delta.dataSkippingStatsColumns": ",".join(self._pruned_by),
+        }
         for attempt in range(ATTEMPTS):
             try:
                 self._table = DeltaTable.create(

@@ -8,7 +8,6 @@ twice and not once per append: small files become middle ones, middle ones becom
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.journal import Journal
@@ -24,9 +23,6 @@ FILES_PER_TIER = 5
 TIERS = (512 * 1024, 8 * 1024 * 1024)
 """Bytes that a merged file has at most. A file of more than half of that has left its tier: merging never fills a file
 to the brim, so waiting for full ones would merge the same rows again and again."""
-
-GRACE_HOURS = 1
-"""Replaced files stay for readers that still follow an older version; a read of records takes well under a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +81,8 @@ def _merge(table: DeltaTable) -> int:
 
 def _delete_replaced(table: DeltaTable) -> int:
     # `full` also finds files whose commit failed; those younger than the grace may be on their way to a commit.
-    vacuum = partial(table.vacuum, retention_hours=GRACE_HOURS, enforce_retention_duration=False, full=True)
-    stale = vacuum(dry_run=True)
+    # How long is the table's own setting (`journal.GRACE`); Delta would have it no shorter than a week unless told so.
+    stale = table.vacuum(dry_run=True, full=True, enforce_retention_duration=False)
     if stale:
-        vacuum(dry_run=False)
+        table.vacuum(dry_run=False, full=True, enforce_retention_duration=False)
     return len(stale)

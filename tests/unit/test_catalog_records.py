@@ -191,14 +191,19 @@ class TestUpkeep:
     def test_replaced_files_go_after_the_grace_and_a_reader_follows(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(upkeep, "GRACE_HOURS", 0)
+        monkeypatch.setattr(journal_module, "GRACE", "interval 0 seconds")
         reader = of(tmp_path)
         for i in range(6):
             of(tmp_path).append([Seen(str(i))])
         assert len(names(reader)) == 6
-        assert maintain(of(tmp_path)).deleted == 6
-        assert len(list((tmp_path / "seen").glob("*.parquet"))) == 1
-        assert len(names(reader)) == 6
+        for _ in range(3):
+            assert maintain(of(tmp_path)).deleted == 6
+            assert len(list((tmp_path / "seen").glob("*.parquet"))) == 1
+            for i in range(5):
+                of(tmp_path).append([Seen(str(i))])
+        assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 20
+        # The reader's version is long gone, with its files and its part of the log.
+        assert len(names(reader)) == 21
 
     def test_an_end_lost_after_upkeep_is_noticed(self, tmp_path: Path) -> None:
         journal = of(tmp_path)

@@ -34,7 +34,7 @@ CATEGORIES = ("education", "occupation", "marital_status", "workclass", "relatio
 def census(path: str = "", reg: float = 0.1, bins: int = 10) -> hx.Workflow:
     """The workflow. `path`: the data, if not the public one; `reg`: regularisation; `bins`: age buckets."""
     wf = hx.Workflow("census")
-    data = wf.source("data", hx.csv(
+    wf.source("data", hx.csv(
         path or adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True,
         ignoreTrailingWhiteSpace=True,
     ))

@@ -72,9 +72,8 @@ def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFra
         indexed = [f"{column.column}_index" for column in group]
         indexer = _indexer([column.make[1] for column in group])
         indexer.setInputCols([column.make[0] for column in group]).setOutputCols(indexed).setHandleInvalid("keep")
-        encoder = OneHotEncoder(
-            inputCols=indexed, outputCols=[column.column for column in group], dropLast=drop_last, handleInvalid="keep"
-        )
+        # The indexer gives unseen values and nulls the last place; dropping the last leaves them all zeros.
+        encoder = OneHotEncoder(inputCols=indexed, outputCols=[c.column for c in group], dropLast=drop_last)
         frame = _encoded(indexer.transform(frame), encoder).drop(*indexed)
     return frame
 
@@ -113,7 +112,8 @@ def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     hot = [c.column for c in columns if c.make[2]]
     if hot:
         temporary = [numbered[column] for column in hot]
-        encoder = OneHotEncoder(inputCols=temporary, outputCols=hot, dropLast=False, handleInvalid="keep")
+        # Numbers that are none (NaN, null) get a place of their own, which is dropped: they are all zeros.
+        encoder = OneHotEncoder(inputCols=temporary, outputCols=hot, dropLast=True, handleInvalid="keep")
         frame = _encoded(frame, encoder).drop(*temporary)
     return frame
 

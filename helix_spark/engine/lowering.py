@@ -229,7 +229,8 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
         F.col(f"helix_new_{name}").alias(name) if name in extra or name == "features" else F.col(name)
         for name in wanted
     ]
-    return assembled.select(*chosen)
+    examples: DataFrame = assembled.select(*chosen)
+    return examples
 
 
 def _split_column(split: HashSplit, columns: Sequence[str]) -> Column:

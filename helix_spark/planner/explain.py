@@ -45,8 +45,9 @@ def node_text(node: PlannedNode) -> str:
     lines = [
         f"{node.name} ({node.kind}, makes a {node.result})" + (f" at {node.where}" if node.where else ""),
         f"  {node.state}: {node.reason}",
-        f"  compute {format_seconds(node.compute_seconds)} s ({node.origin}), load {format_seconds(node.load_seconds)} s, "
-        f"write {format_seconds(node.write_seconds)} s, {format_size(node.bytes)}",
+        f"  compute {format_seconds(node.compute_seconds)} s ({node.origin}), load "
+        f"{format_seconds(node.load_seconds)} s, write {format_seconds(node.write_seconds)} s, "
+        f"{format_size(node.bytes)}",
     ]
     if node.storage_reason:
         lines.append(f"  {node.storage_reason}")

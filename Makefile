@@ -1,0 +1,35 @@
+# `make run` and `make test` are all a fresh machine needs: Python 3.11, Java 17, make and the package registries.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test setup lint types clean
+
+run: $(VENV)/.run
+	$(BIN)/helix run jobs/census.py
+
+test: $(VENV)/.dev lint types
+	$(BIN)/python -m pytest
+
+setup: $(VENV)/.dev
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The markers are older than pyproject.toml only when its packages changed, so the second time costs nothing.
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,dev]'
+	touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

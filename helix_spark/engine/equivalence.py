@@ -1,0 +1,122 @@
+"""The second chance: a function whose code changed, but whose computation did not.
+
+The function is called on a stub with its inputs' schemas, and the analysed plan that comes out, in Catalyst's canonical
+form, is compared with the one on record. The stub fails when it is executed: a function that looks at its data while it
+declares (`count`, `collect`) gets no second chance, for what it declares depends on more than its code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.sources import read_source
+from helix_spark.signature.parts import digest
+from helix_spark.workflow.operators import Form, Function, Read, Result, Select
+from helix_spark.workflow.sources import FileSource, MemorySource
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+_OPAQUE = re.compile(r"Python|ScalaUDF|ScalaAggregator|InPandas|InArrow|\.objects\.|ExternalRDD|LogicalRDD")
+"""Parts of a plan that hold code of their own: such a plan is only as equal as that code."""
+
+_SESSION_BOUND = re.compile(r'"jvmId":"[^"]*"')
+"""Expression ids name the JVM that made them; their numbers are canonical."""
+
+_INFINITE = 2**31 - 1
+
+
+class Stubs:
+    """Lowers functions on stubs, within one session.
+
+    Args:
+        known: schemas by signature, of results that are held or stored.
+    """
+
+    def __init__(
+        self, spark: SparkSession, dag: Dag, signatures: Mapping[str, str], known: Mapping[str, StructType]
+    ) -> None:
+        self._spark, self._dag, self._signatures, self._known = spark, dag, signatures, known
+        self._schemas: dict[str, StructType | None] = {}
+
+    def lowered(self, node: Node, inputs: Sequence[str]) -> str | None:
+        """Digest of what a node computes: its canonical plan, its schema, and its inputs' signatures.
+
+        None where a plan does not tell: Python code inside, data looked at, inputs of unknown schema.
+        """
+        operator = node.operator
+        if not isinstance(operator, Function) or not is_lazy(node):
+            return None
+        made = self._call(node, operator)
+        if made is None:
+            return None
+        canonical = made._jdf.queryExecution().analyzed().canonicalized()
+        text = canonical.treeString(True, False, _INFINITE, False, False)
+        described = _SESSION_BOUND.sub("", canonical.toJSON())
+        if _OPAQUE.search(text) or _OPAQUE.search(described):
+            return None
+        return digest("lowered", node.result, text, described, made.schema.json(), *inputs)
+
+    def schema(self, name: str) -> StructType | None:
+        """The schema of a table, if it can be told without running anything."""
+        if name not in self._schemas:
+            self._schemas[name] = self._schema(self._dag[name])
+        return self._schemas[name]
+
+    def _schema(self, node: Node) -> StructType | None:
+        known = self._known.get(self._signatures[node.name])
+        if known is not None:
+            return known
+        match node.operator:
+            case Read(source=FileSource(schema=None, format="csv" | "json")) | Read(source=MemorySource()):
+                return None  # to infer a schema takes a job
+            case Read(source=source):
+                return read_source(source, self._spark).schema
+            case Select(columns=columns) if node.result is Result.TABLE:
+                base = self.schema(node.inputs[0])
+                return None if base is None else self._stub(base).select(*columns).schema
+            case Function() as operator if node.result is Result.TABLE and is_lazy(node):
+                made = self._call(node, operator)
+                return None if made is None else made.schema
+        return None
+
+    def _call(self, node: Node, operator: Function) -> DataFrame | None:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import Column, DataFrame
+
+        arguments: dict[str, DataFrame] = {}
+        for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
+            schema = self.schema(source) if form in (Form.SPARK, Form.ANY) else None
+            if schema is None:
+                return None
+            arguments[name] = self._stub(schema)
+        try:
+            made = operator.call(**arguments)
+            if isinstance(made, Column) and node.base is not None:
+                made = next(iter(arguments.values())).select(made.alias("column"))
+        except (PySparkException, ArithmeticError, LookupError, AttributeError, TypeError, ValueError, RuntimeError):
+            return None  # the run itself will tell what is wrong with it, if anything is
+        return made if isinstance(made, DataFrame) else None
+
+    def _stub(self, schema: StructType) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        columns = [
+            F.lit(None).cast(field.dataType).alias(field.name, metadata=field.metadata or {})
+            for field in schema.fields
+        ]
+        poison = F.raise_error(F.lit("a stub holds no data")).cast("boolean")
+        return self._spark.range(1).where(poison).select(*columns)
+
+
+def schema_from_json(text: str) -> Any:
+    """A Spark schema from its JSON."""
+    from pyspark.sql.types import StructType
+
+    return StructType.fromJson(json.loads(text))

@@ -19,6 +19,7 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
 from helix_spark.engine.preparation import Prepared, look_up, prepare
 from helix_spark.engine.running import Tools, run_prepared
+from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
@@ -83,14 +84,15 @@ class Helix:
             begun = time.perf_counter()
             prepared = self._prepare(workflow)
             plan = make_plan(prepared.situation, self.policy)
-
-            def again() -> Prepared:
-                return look_up(
-                    prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
-                    run=prepared.run,
+            if changed_functions(prepared, plan):
+                prepared = second_chance(
+                    prepared, plan, self.catalog, self.sessions, self._memory,
+                    lambda equivalent: self._again(prepared, equivalent),
                 )
-
-            return run_prepared(prepared, plan, again, self._tools(), message, begun)
+                plan = make_plan(prepared.situation, self.policy)
+            return run_prepared(
+                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun
+            )
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""
@@ -115,6 +117,12 @@ class Helix:
         return prepare(
             workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
             budget=self.budget, run=uuid.uuid4().hex,
+        )
+
+    def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
+        return look_up(
+            prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
+            run=prepared.run, equivalent=equivalent,
         )
 
     def _tools(self) -> Tools:

@@ -2,37 +2,42 @@
 
 Pure: names, kinds and past edits in, `Prospect`s out. It does not know what nodes cost, nor what is stored.
 
-People do not edit their workflows uniformly: work on a workflow moves between data preparation, learning and
-post-processing, and some nodes are never touched again (Xin et al., "How Developers Iterate on Machine Learning
-Workflows", arXiv 1803.10311; PVLDB 12(4), section 6.3, draws its iterations from such frequencies). So each node has a
-Dirichlet pseudo-count from its kind, to which the edits seen so far are added.
+People do not edit their workflows uniformly: work goes on in one of three phases (data preparation, learning,
+post-processing), in proportions that differ from one field to another (Xin et al., "How Developers Iterate on Machine
+Learning Workflows", arXiv 1803.10311; PVLDB 12(4), section 6, draws its iterations phase first), and within a phase a
+few nodes get most of the edits. So the forecast has two levels: which phase, then which of its nodes. Both are
+Dirichlet: pseudo-counts to which the edits seen so far are added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-PRIOR_STRENGTH = 4.0
-"""Pseudo-edits that the priors weigh. With 4, what a person did in the last few iterations outweighs the priors after
-about as many; a larger one learns a habit too late, a smaller one takes a first edit for a habit."""
-
-KIND_WEIGHT: Mapping[str, float] = {
-    "source": 0.3, "scanner": 1.0, "extractor": 1.0, "synthesizer": 1.0, "learner": 2.5, "predict": 0.2, "reducer": 2.0,
+PHASES: Mapping[str, str] = {
+    "source": "preparation", "scanner": "preparation", "extractor": "preparation", "synthesizer": "preparation",
+    "learner": "learning", "predict": "learning", "reducer": "post-processing",
 }
-"""Relative prior frequency of an edit to one node of a kind. A workflow has many extractors, one or two learners and a
-few reducers, so that these weights give each of the three phases (preparation, learning, post-processing) a share
-between a quarter and a half. Sources and predictions are rarely edited: there is little to edit in them."""
+"""Phase by kind of node; a kind that is not listed counts as preparation."""
 
-DEFAULT_WEIGHT = 1.0
-"""Of a kind that is not listed."""
+PHASE_PRIOR = 1.0
+"""Pseudo-edits of a phase: Laplace's, under which every mix of the three is equally likely beforehand."""
+
+NODE_PRIOR = 0.5
+"""Pseudo-edits of a node within its phase: Jeffreys' prior, which leans to few nodes with most of the edits."""
+
+KIND_WEIGHT: Mapping[str, float] = {"source": 0.3, "predict": 0.3}
+"""Factor on `NODE_PRIOR`. There is little to edit in a source (its data may grow, which is a prospect of its own) and
+in a prediction."""
 
 FRESHNESS = 0.97
 """Weight of an edit against the one that followed it: half is forgotten in 23 iterations, as work moves on."""
 
+PRIOR_STRENGTH = 4.0
 RERUN_PRIOR, BACK_PRIOR, GROWTH_PRIOR = 0.03, 0.06, 0.03
-"""Prior shares of iterations that edit nothing, that go back to an earlier iteration, and that find grown data. Rare,
-but not never: the counts of a workflow that is run daily on new data soon outweigh them."""
+"""Prior shares, worth `PRIOR_STRENGTH` iterations in all, of iterations that edit nothing, that go back to an earlier
+iteration, and that find grown data. Rare, but not never: the counts of a workflow that runs daily on new data soon
+outweigh them."""
 
 BEST_SHARE = 0.5
 """Of the iterations that go back: to the best one; the others go to the one just before (an undo)."""
@@ -88,21 +93,30 @@ def forecast(
     >>> edits = [Edit(frozenset({"model"}))] * 4
     >>> for prospect in forecast({"rows": "scanner", "model": "learner"}, edits):
     ...     print(f"{prospect.probability:.2f} {prospect.label}")
-    0.78 `model` is edited
-    0.18 `rows` is edited
+    0.82 `model` is edited
+    0.17 `rows` is edited
     0.02 nothing is edited
-    0.02 the data grows
     """
-    counts = _prior(kinds, going_back=best is not None or previous is not None)
-    for age, edit in enumerate(reversed(history)):
-        _count(counts, edit, kinds, FRESHNESS**age)
-    total = sum(counts.values())
-    if not total:
+    if not kinds:
         return ()
-    prospects: list[Prospect] = []
-    for (what, hit), count in counts.items():
-        prospects += _prospects(what, hit, count / total, best, previous)
-    return tuple(sorted(prospects, key=lambda prospect: (-prospect.probability, prospect.label)))
+    counts = _Counts()
+    for age, edit in enumerate(reversed(history)):
+        counts.add(edit, kinds, FRESHNESS**age)
+    shares = counts.shares(
+        grows=any(kind == "source" for kind in kinds.values()), back=best is not None or previous is not None
+    )
+    prospects = [Prospect(shares["rerun"], frozenset(), "nothing is edited")]
+    prospects += [_edited(hit, shares["several"] * share) for hit, share in counts.several_shares()]
+    prospects += [
+        _edited(frozenset({name}), shares["edit"] * share) for name, share in counts.node_shares(kinds).items()
+    ]
+    if "grew" in shares:
+        sources = frozenset(name for name, kind in kinds.items() if kind == "source")
+        prospects.append(Prospect(shares["grew"], sources, "the data grows"))
+    if "back" in shares:
+        prospects += _back(shares["back"], best, previous)
+    likely = [prospect for prospect in prospects if prospect.probability > 0]
+    return tuple(sorted(likely, key=lambda prospect: (-prospect.probability, prospect.label)))
 
 
 def uniform(names: Iterable[str]) -> tuple[Prospect, ...]:
@@ -119,55 +133,74 @@ def horizon(iterations: int) -> float:
     """How many further iterations to plan for, when so many have been.
 
     Work that has gone on for n iterations goes on for about n more (Gott, Nature 363, 1993: with no other knowledge,
-    the present is a random moment of the whole). At least 3, because whoever runs a workflow for the first time is
-    about to edit it; at most 30, after which nothing that is stored now is expected to be valid.
+    the present is a random moment of the whole). At least 8, because whoever runs a workflow for the first time is
+    about to edit it; at most 30, after which little that is stored now is still valid.
 
-    >>> horizon(1), horizon(8), horizon(500)
-    (3.0, 8.0, 30.0)
+    >>> horizon(1), horizon(12), horizon(500)
+    (8.0, 12.0, 30.0)
     """
-    return float(min(30, max(3, iterations)))
+    return float(min(30, max(8, iterations)))
 
 
-Counts = dict[tuple[str, frozenset[str]], float]
+@dataclass(slots=True)
+class _Counts:
+    """What has happened, each iteration weighed by its freshness."""
+
+    what: dict[str, float] = field(default_factory=dict)
+    nodes: dict[str, float] = field(default_factory=dict)
+    several: dict[frozenset[str], float] = field(default_factory=dict)
+
+    def add(self, edit: Edit, kinds: Mapping[str, str], weight: float) -> None:
+        """Counts one edit. Several nodes hit at once are one event that may come again, and each was hit, too."""
+        hit = frozenset(edit.hit & kinds.keys())
+        what = "back" if edit.back else "grew" if edit.grew else "edit" if edit.hit else "rerun"
+        if what == "edit" and len(hit) > 1:
+            what = "several"
+            self.several[hit] = self.several.get(hit, 0.0) + weight
+        if what in ("edit", "several"):
+            for name in hit:
+                self.nodes[name] = self.nodes.get(name, 0.0) + weight / len(hit)
+        self.what[what] = self.what.get(what, 0.0) + weight
+
+    def shares(self, *, grows: bool, back: bool) -> dict[str, float]:
+        """Probability of each sort of iteration."""
+        prior = {"rerun": RERUN_PRIOR, "several": 0.0}
+        prior |= {"grew": GROWTH_PRIOR} if grows else {}
+        prior |= {"back": BACK_PRIOR} if back else {}
+        prior["edit"] = 1 - sum(prior.values())
+        counts = {what: PRIOR_STRENGTH * share + self.what.get(what, 0.0) for what, share in prior.items()}
+        return {what: count / sum(counts.values()) for what, count in counts.items()}
+
+    def several_shares(self) -> list[tuple[frozenset[str], float]]:
+        """Sets of nodes that were hit at once, and their shares of such iterations."""
+        total = sum(self.several.values())
+        return [(hit, count / total) for hit, count in self.several.items()]
+
+    def node_shares(self, kinds: Mapping[str, str]) -> dict[str, float]:
+        """Probability that an edit of one node hits each: of its phase, times that of the node within it."""
+        phases: dict[str, list[str]] = {}
+        for name, kind in kinds.items():
+            phases.setdefault(PHASES.get(kind, "preparation"), []).append(name)
+        seen = {phase: sum(self.nodes.get(name, 0.0) for name in names) for phase, names in phases.items()}
+        total = sum(seen.values()) + PHASE_PRIOR * len(phases)
+        shares: dict[str, float] = {}
+        for phase, names in phases.items():
+            prior = {name: NODE_PRIOR * KIND_WEIGHT.get(kinds[name], 1.0) for name in names}
+            for name in names:
+                within = (prior[name] + self.nodes.get(name, 0.0)) / (sum(prior.values()) + seen[phase])
+                shares[name] = (PHASE_PRIOR + seen[phase]) / total * within
+        return shares
 
 
-def _prior(kinds: Mapping[str, str], going_back: bool) -> Counts:
-    weights = {name: KIND_WEIGHT.get(kind, DEFAULT_WEIGHT) for name, kind in kinds.items()}
-    special = {"rerun": RERUN_PRIOR, "grew": GROWTH_PRIOR, **({"back": BACK_PRIOR} if going_back else {})}
-    edits = PRIOR_STRENGTH * (1 - sum(special.values())) / (sum(weights.values()) or 1.0)
-    counts: Counts = {("edit", frozenset({name})): edits * weight for name, weight in weights.items()}
-    sources = frozenset(name for name, kind in kinds.items() if kind == "source")
-    if not sources:
-        del special["grew"]
-    for what, share in special.items():
-        counts[what, sources if what == "grew" else frozenset()] = PRIOR_STRENGTH * share
-    return counts
+def _edited(hit: frozenset[str], probability: float) -> Prospect:
+    names = " and ".join(f"`{name}`" for name in sorted(hit))
+    return Prospect(probability, hit, f"{names} {'is' if len(hit) == 1 else 'are'} edited")
 
 
-def _count(counts: Counts, edit: Edit, kinds: Mapping[str, str], weight: float) -> None:
-    hit = frozenset(edit.hit & kinds.keys())
-    what = "back" if edit.back else "grew" if edit.grew else "edit" if edit.hit else "rerun"
-    if what == "edit":
-        if hit:
-            counts["edit", hit] = counts.get(("edit", hit), 0.0) + weight
-        return
-    for known in [key for key in counts if key[0] == what]:
-        counts[known] += weight
-
-
-def _prospects(
-    what: str, hit: frozenset[str], probability: float, best: int | None, previous: int | None
-) -> list[Prospect]:
-    if what == "edit":
-        names = " and ".join(f"`{name}`" for name in sorted(hit))
-        return [Prospect(probability, hit, f"{names} {'is' if len(hit) == 1 else 'are'} edited")]
-    if what == "rerun":
-        return [Prospect(probability, hit, "nothing is edited")]
-    if what == "grew":
-        return [Prospect(probability, hit, "the data grows")]
+def _back(probability: float, best: int | None, previous: int | None) -> list[Prospect]:
     to_best = 0.0 if best is None else 1.0 if previous in (None, best) else BEST_SHARE
-    back = [(best, to_best, "the best iteration"), (previous, 1 - to_best, "the iteration before")]
+    targets = [(best, to_best, "the best iteration"), (previous, 1 - to_best, "the iteration before")]
     return [
-        Prospect(probability * share, hit, f"back to {which} ({number})", number)
-        for number, share, which in back if number is not None and share
+        Prospect(probability * share, frozenset(), f"back to {which} ({number})", number)
+        for number, share, which in targets if number is not None and share
     ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.results import nullable_schema
 from helix_spark.engine.sources import read_source
 from helix_spark.signature.parts import digest
 from helix_spark.workflow.operators import Form, Function, Read, Result, Select
@@ -66,7 +67,8 @@ class Stubs:
     def schema(self, name: str) -> StructType | None:
         """The schema of a table, if it can be told without running anything."""
         if name not in self._schemas:
-            self._schemas[name] = self._schema(self._dag[name])
+            found = self._schema(self._dag[name])
+            self._schemas[name] = None if found is None else nullable_schema(found)
         return self._schemas[name]
 
     def _schema(self, node: Node) -> StructType | None:

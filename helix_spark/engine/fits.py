@@ -113,8 +113,3 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
     stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
     return ModelResult(stage.fit(frame, wired or None) if hasattr(stage, "fit") else stage)
-
-
-def unseeded(model: Any) -> bool:
-    """Whether a fitted model's stage took its seed by default, which differs from process to process."""
-    return bool(model.hasParam("seed")) and not model.isSet("seed") if hasattr(model, "hasParam") else False

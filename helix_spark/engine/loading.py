@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import CatalogError, HelixError
+from helix_spark.catalog.spark_types import NeedsSparkError
+from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
+from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +45,7 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
         return ValueResult(json.loads(record.value or "null"))
     if record.kind == "model":
         return ModelResult(_model(record, catalog, sessions))
-    return TableResult(lambda: _frame(record, catalog, sessions), lambda: _arrow(record, catalog))
+    return TableResult(lambda: _frame(record, catalog, sessions), lambda: _arrow(record, catalog, sessions))
 
 
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
@@ -73,9 +75,12 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
         return frame
 
 
-def _arrow(record: ArtifactRecord, catalog: Catalog) -> pa.Table:
+def _arrow(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> pa.Table:
     with _damage(record):
-        return catalog.read_arrow(record)
+        try:
+            return catalog.read_arrow(record)
+        except NeedsSparkError:
+            return collect(_frame(record, catalog, sessions))
 
 
 def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:
@@ -111,5 +116,5 @@ def _check_classes(record: ArtifactRecord, path: Path) -> None:
 def _damage(record: ArtifactRecord) -> Iterator[None]:
     try:
         yield
-    except CatalogError as error:
+    except DamagedArtifactError as error:
         raise DamagedResultError(record, error.what) from error

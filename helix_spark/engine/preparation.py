@@ -32,6 +32,7 @@ class Prepared:
         view: the catalog as it was read.
         situation: what the planner needs.
         run: the id that the run will have.
+        found: equivalences found in this run: declared signature -> signature.
     """
 
     dag: Dag
@@ -42,6 +43,7 @@ class Prepared:
     view: CatalogView
     situation: Situation
     run: str
+    found: Mapping[str, str]
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -86,7 +88,7 @@ def look_up(
         _learn(known, known_random, found.standing, measured, view)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
     situation = _situation(dag, signed, described, measured, view, catalog, held, budget)
-    return Prepared(dag, whole, described, known, known_random, view, situation, run)
+    return Prepared(dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}))
 
 
 def _learn(

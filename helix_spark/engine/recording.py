@@ -14,7 +14,6 @@ from typing import Any
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome
-from helix_spark.engine.fits import unseeded
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, TableResult, ValueResult
 from helix_spark.planner.plan import Plan
@@ -91,40 +90,34 @@ def node_records(
 
 def result_records(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], sizes: Mapping[str, int],
+    random: Mapping[str, str], sizes: Mapping[str, int], lowered: Mapping[str, str],
 ) -> list[ResultRecord]:
     """What this run learnt of results: costs, sizes, and which differ each time.
 
     Args:
         random: by node name, what the run found beyond what was known when it was planned.
         sizes: physical bytes by node name, of what was stored.
+        lowered: digests of lowered plans by node name.
     """
     records = []
     for node in prepared.dag.nodes:
         own, blamed = plan[node.name], prepared.signed[node.name].random
-        if node.name not in outcome.results or (blamed and node.name not in blamed):
+        newly_equal = own.declared in prepared.found
+        if (node.name not in outcome.results and not newly_equal) or (blamed and node.name not in blamed):
             continue
         took = seconds.get(node.name)
         computed = own.state is State.COMPUTE
         why = random.get(node.name, "") or _known_random(node, prepared)
-        if took is None and node.name not in sizes and not why:
+        if took is None and node.name not in sizes and not why and not newly_equal:
             continue
         records.append(ResultRecord(
             declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=took if own.state is State.LOAD and not own.held else None,
             bytes=sizes.get(node.name), rows=outcome.rows.get(node.name), random=why,
+            lowered=lowered.get(node.name),
         ))
     return records
-
-
-def found_random(prepared: Prepared, outcome: Outcome) -> dict[str, str]:
-    """Nodes whose result turned out to differ each time: fitted stages that took their seed by default."""
-    return {
-        name: f"the seed of {type(result.model).__name__} was left to chance (give it seed=...)"
-        for name, result in outcome.results.items()
-        if isinstance(result, ModelResult) and unseeded(result.model) and not prepared.described[name].random
-    }
 
 
 def _known_random(node: Node, prepared: Prepared) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 
 class TableResult:
@@ -126,12 +127,16 @@ def collect(frame: DataFrame) -> pa.Table:
 def nullable(frame: DataFrame) -> DataFrame:
     """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
     what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run."""
-    from pyspark.sql.types import StructType
-
-    relaxed = StructType.fromJson(_nullable_json(json.loads(frame.schema.json())))
+    relaxed = nullable_schema(frame.schema)
     if relaxed == frame.schema:
         return frame
     return frame.union(frame.sparkSession.createDataFrame([], relaxed))
+
+
+def nullable_schema(schema: StructType) -> StructType:
+    """The same schema with every column, field and element nullable."""
+    relaxed: StructType = type(schema).fromJson(_nullable_json(json.loads(schema.json())))
+    return relaxed
 
 
 def _nullable_json(schema: Any) -> Any:

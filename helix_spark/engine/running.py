@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,11 +19,13 @@ from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.randomness import found_random
 from helix_spark.engine.results import TableResult
+from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.storing import NotStoredError, store
 from helix_spark.engine.storing import Origin as Maker
-from helix_spark.errors import HelixError, SourceError
+from helix_spark.errors import CatalogError, HelixError, SourceError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan, replan_storage
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
@@ -74,13 +76,14 @@ def run_prepared(
         tools.observer.planned(plan)
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
-    after = _After(prepared, plan, outcome, record, seconds, tools)
+    random = found_random(prepared.dag, plan, outcome.results)
+    after = _After(prepared, plan, outcome, record, seconds, tools, random)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
     tools.observer.answered(seconds)
     outputs = recording.described_outputs(plan, outcome)
-    _hold(plan, outcome, tools.memory)
+    _hold(plan, outcome, tools.memory, set(random) | prepared.dag.descendants(random))
     behind = tools.behind.submit(after.finish, outputs)
     return Iteration(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
@@ -98,9 +101,9 @@ def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
     return outcome
 
 
-def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier) -> None:
+def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[str] = ()) -> None:
     for name, result in lasting(outcome).items():
-        if not plan[name].random:
+        if not plan[name].random and name not in spoiled:
             memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
 
 
@@ -119,6 +122,7 @@ class _After:
     record: IterationRecord
     seconds: float
     tools: Tools
+    random: Mapping[str, str]
 
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
@@ -135,7 +139,8 @@ class _After:
         """Keeps what was computed before a failure, and records the failure."""
         error = self.outcome.failure
         interrupted = isinstance(error, KeyboardInterrupt)
-        _hold(self.plan, self.outcome, self.tools.memory)
+        spoiled = set(self.random) | self.prepared.dag.descendants(self.random)
+        _hold(self.plan, self.outcome, self.tools.memory, spoiled)
         try:
             sizes = {} if interrupted else self._store(self.plan)
             text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
@@ -166,9 +171,8 @@ class _After:
 
     def _store(self, plan: Plan) -> dict[str, int]:
         for signature, why in plan.evict.items():
-            self.tools.catalog.evict(signature, why)
-        random = recording.found_random(self.prepared, self.outcome)
-        spoiled = set(random) | self.prepared.dag.descendants(random)
+            self._evict(signature, why)
+        spoiled = set(self.random) | self.prepared.dag.descendants(self.random)
         moved = self._moved_sources()
         spoiled |= moved | self.prepared.dag.descendants(moved)
         sizes: dict[str, int] = {}
@@ -188,10 +192,16 @@ class _After:
             tools.observer.warning(error.what)
             return
         if budget is not None and tools.catalog.bytes_used() > budget:
-            tools.catalog.evict(node.signature, "it turned out larger than what the budget had left")
+            self._evict(node.signature, "it turned out larger than what the budget had left")
             return
         sizes[name] = stored.bytes
         tools.observer.stored(name, stored.bytes)
+
+    def _evict(self, signature: str, why: str) -> None:
+        try:
+            self.tools.catalog.evict(signature, why)
+        except CatalogError as error:
+            self.tools.observer.warning(error.what)
 
     def _moved_sources(self) -> set[str]:
         """Sources whose data changed while the iteration ran: nothing made of them may be kept."""
@@ -214,13 +224,17 @@ class _After:
     def _record(self, status: Status, outputs: Mapping[str, Any], sizes: Mapping[str, int], error: str = "") -> None:
         seconds = seconds_by_node(self.prepared.dag, self.plan, self.outcome)
         number = self.record.number
-        random = recording.found_random(self.prepared, self.outcome)
+        lowered = lowered_digests(
+            self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
+        ) if status == "done" else {}
         self.tools.catalog.append_iteration(
             replace(
                 self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
             ),
             recording.node_records(self.prepared, self.plan, self.outcome, seconds, number),
-            recording.result_records(self.prepared, self.plan, self.outcome, seconds, number, random, sizes),
+            recording.result_records(
+                self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered
+            ),
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.table_check import files_written
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import CatalogError, HelixError
 
@@ -93,7 +94,7 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=seen.get["rows"],
         content=seen.get["content"] if hashed else None, version=0,
-        files=sum(1 for _ in attempt.path.glob("part-*.parquet")), schema=frame.schema.json(),
+        files=files_written(attempt.path), schema=frame.schema.json(),
     )
 
 

@@ -1,0 +1,92 @@
+"""Finds, in what was lowered, results that may differ each time they are computed.
+
+The signature room sees what the code calls; this is the second net, for what only Spark's plans and stages tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import Function
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_BY_ORDER = {
+    "First": "first", "Last": "last", "AnyValue": "any_value", "CollectList": "collect_list",
+    "CollectSet": "collect_set", "RowNumber": "row_number", "NTile": "ntile", "MaxBy": "max_by", "MinBy": "min_by",
+    "Sample": "sample",
+}
+"""Catalyst calls these deterministic, yet they depend on the order in which rows come, or on how they are divided."""
+
+_BY_CLOCK = {"CurrentTimestamp", "CurrentDate", "Now", "LocalTimestamp", "CurrentTime"}
+
+
+def unseeded(model: Any) -> bool:
+    """Whether a fitted model's stage took its seed by default, which differs from process to process."""
+    return bool(model.hasParam("seed")) and not model.isSet("seed") if hasattr(model, "hasParam") else False
+
+
+def found_random(dag: Dag, plan: Plan, results: Mapping[str, NodeResult]) -> dict[str, str]:
+    """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out."""
+    found: dict[str, str] = {}
+    for node in dag.nodes:
+        result = results.get(node.name)
+        if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
+            continue
+        why = _why(node, result)
+        if why and not any(name in found for name in node.inputs):
+            found[node.name] = f"`{node.name}` {why}"
+    return found
+
+
+def _why(node: Node, result: NodeResult) -> str | None:
+    if isinstance(result, ModelResult):
+        if unseeded(result.model):
+            return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
+        return None
+    if not isinstance(node.operator, Function) or not is_lazy(node):
+        return None
+    if isinstance(result, TableResult):
+        return plan_randomness(result.frame())
+    if isinstance(result, ColumnResult) and not result.needs:
+        return plan_randomness(result.add(result.base.frame(), [result]))
+    return None
+
+
+def plan_randomness(frame: DataFrame) -> str | None:
+    """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so."""
+    analysed = frame._jdf.queryExecution().analyzed()
+    if not analysed.deterministic():
+        return "uses an expression that Spark calls nondeterministic (rand, uuid, a nondeterministic UDF, ...)"
+    nodes = [node for node in _objects(json.loads(analysed.toJSON())) if "class" in node]
+    names = [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
+    if clock := _BY_CLOCK & set(names):
+        return f"reads the clock ({sorted(clock)[0]})"
+    by_order = next((_BY_ORDER[name] for name in names if name in _BY_ORDER), None)
+    if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
+        by_order = "limit without an order"
+    if by_order is None and "Deduplicate" in names:
+        by_order = "dropDuplicates (where whole rows are equal, distinct() does the same)"
+    return f"uses {by_order}, which depends on the order of rows" if by_order else None
+
+
+def _limits_are_sorted(names: list[str]) -> bool:
+    """A plan's JSON lists operators top down: below each limit a sort must come."""
+    operators = [name for name in names if name in ("GlobalLimit", "LocalLimit", "Sort")]
+    return all(
+        "Sort" in operators[index : index + 3] for index, name in enumerate(operators) if name == "GlobalLimit"
+    )
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, dict):
+        return [value, *(found for item in value.values() for found in _objects(item))]
+    return [found for item in value for found in _objects(item)] if isinstance(value, list) else []

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.workflow.operators import Function, Result
+from helix_spark.workflow.workflow import Keep, Wishes
+
+_STRONGEST: tuple[Keep, ...] = ("always", "never", "auto")
 
 
 def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
@@ -27,9 +30,21 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
     if not aliases:
         return dag
     first_ones = (node for node in dag.nodes if into[node.name] == node.name)
-    merged = tuple(_rewired(node, into, aliases.get(node.name, ())) for node in first_ones)
+    merged = tuple(
+        replace(_rewired(node, into, same := aliases.get(node.name, ())), wishes=_wishes(dag, node, same))
+        for node in first_ones
+    )
     outputs = tuple(dict.fromkeys(into[name] for name in dag.outputs))
     return replace(dag, nodes=merged, outputs=outputs)
+
+
+def _wishes(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
+    """What is wished of any of the equal nodes; of opposite wishes, the one to store."""
+    wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
+    keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
+    return replace(
+        node.wishes, keep=keep, fixed=any(w.fixed for w in wishes), recompute=any(w.recompute for w in wishes)
+    )
 
 
 def _rewired(node: Node, into: Mapping[str, str], aliases: tuple[str, ...]) -> Node:

@@ -88,6 +88,7 @@ def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | Non
 def _named(annotation: Any, function: Callable[..., Any]) -> tuple[str, str]:
     """Top package and name of an annotation, which may be text (``from __future__ import annotations``)."""
     if isinstance(annotation, str):
+        annotation = annotation.strip("'\"")  # quoted by hand besides
         resolved = _resolve(annotation, inspect.unwrap(function))
         if resolved is None:
             head, _, name = annotation.rpartition(".")

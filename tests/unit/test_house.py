@@ -1,0 +1,113 @@
+"""The direction of imports between rooms, which room may import what, and that declaring waits for nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
+ROOMS = ["workflow", "dag", "signature", "costs", "planner", "catalog", "engine", "helix", "tracking", "ui", "cli"]
+"""A room imports rooms to its left, and itself; `errors` and `sizes` are for all."""
+FOR_ALL = {"errors", "sizes"}
+ENTRANCES = {"__init__", "__main__"}
+"""They name what is imported later, so they stand above all rooms."""
+HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy")
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """(module, line, only for the type checker) of each import in a file, those inside functions included."""
+    tree = ast.parse(path.read_text())
+    checked = {
+        id(child)
+        for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno, id(node) in checked
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, id(node) in checked
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room in ENTRANCES:
+        return
+    for module, line, _ in imported(path):
+        first, _, rest = module.partition(".")
+        if first != "helix_spark":
+            continue
+        target = rest.split(".")[0]
+        if target in FOR_ALL:
+            continue
+        if room in FOR_ALL:
+            pytest.fail(f"{path}:{line}: {room} is for all, so it may not import {target}")
+        assert ROOMS.index(target) <= ROOMS.index(room), f"{path}:{line}: {room} imports {target}, a later room"
+
+
+def test_each_library_has_its_room() -> None:
+    owners = {
+        "pulp": {"planner"}, "highspy": {"planner"}, "mlflow": {"tracking"}, "pyspark": {"engine"},
+        "py4j": {"engine"}, "delta": {"engine"}, "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
+        "deltalake": {"catalog", "signature"},
+    }
+    for path in files():
+        for module, line, only_checked in imported(path):
+            owner = owners.get(module.split(".")[0])
+            if owner is not None and not only_checked:
+                assert room_of(path) in owner, f"{path}:{line} imports {module}"
+
+
+def test_nothing_is_called_a_drawer_for_everything() -> None:
+    refused = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert not [path for path in PACKAGE.rglob("*") if path.stem in refused]
+
+
+def test_every_room_says_what_it_is() -> None:
+    for path in files():
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Which heavy packages a fresh interpreter has loaded after a statement."""
+    script = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    return set(done.stdout.split()) & set(HEAVY)
+
+
+def test_declaring_loads_nothing_heavy() -> None:
+    declare = """
+import helix_spark as hx
+wf = hx.Workflow("w")
+data = wf.source("data", hx.csv("x.csv", schema="a double"))
+wf.extractor("a", hx.OneHot("a"), on=data)
+"""
+    assert loaded_after(declare) == set()
+
+
+def test_no_room_but_the_engine_loads_spark() -> None:
+    modules = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files()
+        if room_of(path) not in {"tracking", "ui", *ENTRANCES} and path.stem != "__init__"
+    ]
+    statement = "\n".join(f"import {module}" for module in modules)
+    assert loaded_after(statement) & {"pyspark", "mlflow", "pulp", "pandas", "highspy"} == set()

@@ -11,17 +11,17 @@ from helix_spark.planner.oracle import Version
 from helix_spark.planner.storage import NodeCosts
 
 SECONDS = {
-    "source": 1.0, "scanner": 6.0, "extractor": 4.0, "parse": 90.0, "random": 8.0, "synthesizer": 5.0,
+    "source": 1.0, "scanner": 6.0, "extractor": 4.0, "parse": 60.0, "random": 8.0, "synthesizer": 5.0,
     "learner": 15.0, "predict": 3.0, "reducer": 1.0,
 }
-"""Median compute seconds by kind; each node's are log-normal around it (sigma 0.8, so two thirds within a factor 2.2).
+"""Median compute seconds by kind; each node's are log-normal around it (sigma 0.6, so two thirds within a factor 1.8).
 Of the size of the workloads of PVLDB 12(4) on one machine: a fit dwarfs a feature, a parse dwarfs everything."""
 
 BYTES = {
     "source": 1e8, "scanner": 1.2e8, "extractor": 3e7, "parse": 3e8, "random": 4e8, "synthesizer": 1.5e8,
     "learner": 5e5, "predict": 2e7, "reducer": 2e3,
 }
-"""Median physical bytes by kind, log-normal (sigma 0.8)."""
+"""Median physical bytes by kind, log-normal (sigma 0.6)."""
 
 LOAD_FIXED, LOAD_BYTES_PER_SECOND = 0.15, 1.5e8
 WRITE_FIXED, WRITE_BYTES_PER_SECOND = 0.3, 6e7
@@ -109,9 +109,9 @@ def targets(script: tuple[Iteration, ...] | list[Iteration]) -> tuple[int | None
 
 def _costs(step: Step, rng: random.Random) -> NodeCosts:
     name, kind, inputs = step
-    size = int(BYTES[kind] * rng.lognormvariate(0, 0.8))
+    size = int(BYTES[kind] * rng.lognormvariate(0, 0.6))
     return NodeCosts(
-        name, kind, "", inputs, SECONDS[kind] * rng.lognormvariate(0, 0.8),
+        name, kind, "", inputs, SECONDS[kind] * rng.lognormvariate(0, 0.6),
         LOAD_FIXED + size / LOAD_BYTES_PER_SECOND, WRITE_FIXED + size / WRITE_BYTES_PER_SECOND, size,
         storable=kind != "random",
     )

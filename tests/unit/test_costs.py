@@ -1,0 +1,130 @@
+"""What nodes are expected to cost: measured, else as their previous version, else as others of their kind."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+from helix_spark.costs.model import (
+    LOAD,
+    WRITE,
+    Measurement,
+    NodeEstimate,
+    Origin,
+    Throughput,
+    artifact_kind,
+    calibrate,
+    estimate,
+)
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+
+
+def dag() -> Dag:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.csv("a.csv", schema="a double, b string"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data
+
+    b = wf.extractor("b", hx.OneHot("b"), on=rows)
+    examples = wf.synthesizer("examples", rows, features=[b], label="a")
+    wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, output=True)
+
+    @wf.reducer(output=True)
+    def count(rows: pd.DataFrame) -> int:
+        return len(rows)
+
+    wf.output(data)
+    return compile_workflow(wf)
+
+
+def estimated(
+    measured: dict[str, Measurement] | None = None, previous: dict[str, Measurement] | None = None,
+    source_bytes: int = 90_000_000,
+) -> dict[str, NodeEstimate]:
+    names = {node.name: f"signature of {node.name}" for node in dag().nodes}
+    return estimate(dag(), names, measured or {}, previous or {}, {"data": source_bytes})
+
+
+def test_every_node_is_estimated_from_the_first_run_on() -> None:
+    costs = estimated()
+    assert set(costs) == {"data", "rows", "b.fit", "b", "examples", "model", "count"}
+    assert all(cost.compute.amount > 0 and cost.compute.origin is Origin.KIND for cost in costs.values())
+
+
+def test_more_data_is_expected_to_take_longer() -> None:
+    little, much = estimated(source_bytes=1_000_000), estimated(source_bytes=1_000_000_000)
+    assert all(little[name].compute.amount < much[name].compute.amount for name in ("data", "rows", "b.fit", "model"))
+    assert little["rows"].bytes.amount < much["rows"].bytes.amount
+
+
+def test_a_measurement_of_the_very_result_is_believed_first_then_one_of_its_previous_version() -> None:
+    before = {"rows": Measurement(compute_seconds=7.0, load_seconds=3.0, bytes=500)}
+    cost = estimated(previous=before)["rows"]
+    assert (cost.compute.amount, cost.compute.origin) == (7.0, Origin.PREVIOUS)
+    assert (cost.bytes.amount, cost.bytes.origin) == (500.0, Origin.PREVIOUS)
+    own = {"signature of rows": Measurement(compute_seconds=9.0)}
+    cost = estimated(own, before)["rows"]
+    assert (cost.compute.amount, cost.compute.origin) == (9.0, Origin.MEASURED)
+    assert cost.bytes.amount == 500.0
+
+
+def test_loading_is_measured_or_follows_from_the_bytes() -> None:
+    cost = estimated(previous={"rows": Measurement(bytes=300_000_000)})["rows"]
+    assert cost.load.amount == pytest.approx(LOAD["table"].seconds(300_000_000))
+    assert cost.write.amount == pytest.approx(WRITE["table"].seconds(300_000_000))
+    measured = estimated({"signature of rows": Measurement(load_seconds=4.0)})["rows"]
+    assert (measured.load.amount, measured.load.origin) == (4.0, Origin.MEASURED)
+
+
+def test_values_cost_nothing_to_keep() -> None:
+    cost = estimated()["count"]
+    assert (cost.load.amount, cost.write.amount, cost.bytes.amount) == (0.0, 0.0, 0.0)
+
+
+def test_a_size_learned_upstream_is_used_downstream() -> None:
+    small = estimated(previous={"rows": Measurement(bytes=1_000)})
+    large = estimated(previous={"rows": Measurement(bytes=1_000_000_000)})
+    assert small["b.fit"].compute.amount < large["b.fit"].compute.amount
+    assert small["examples"].bytes.amount < large["examples"].bytes.amount
+
+
+def test_kinds_of_artifacts() -> None:
+    kinds = {node.name: artifact_kind(node) for node in dag().nodes}
+    assert kinds["rows"] == "table"
+    assert kinds["model"] == "model"
+    assert kinds["count"] == kinds["b.fit"] == "value"
+
+
+# Calibration
+
+PRIOR = Throughput(0.5, 1e-8)
+SAMPLES = st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 100)), max_size=20)
+
+
+@given(SAMPLES)
+def test_a_calibrated_throughput_is_never_negative(samples: list[tuple[int, float]]) -> None:
+    fitted = calibrate(samples, PRIOR)
+    assert fitted.fixed >= 0
+    assert fitted.per_byte >= 0
+
+
+@given(st.floats(0, 5), st.floats(0, 1e-6))
+def test_many_samples_outweigh_the_prior(fixed: float, per_byte: float) -> None:
+    truth = Throughput(fixed, per_byte)
+    sizes = (1_000_000, 100_000_000)
+    fitted = calibrate([(size, truth.seconds(size)) for size in range(0, 100_000_001, 1_000_000)], PRIOR)
+    apart = max(abs(PRIOR.seconds(size) - truth.seconds(size)) for size in sizes)
+    assert all(abs(fitted.seconds(size) - truth.seconds(size)) <= 0.1 * apart + 1e-9 for size in sizes)
+
+
+def test_one_odd_sample_does_not_tilt_it() -> None:
+    fitted = calibrate([(100, 60.0)], PRIOR)
+    assert fitted.per_byte <= PRIOR.per_byte
+    assert PRIOR.fixed < fitted.fixed < 30

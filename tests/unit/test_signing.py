@@ -1,0 +1,268 @@
+"""Signatures through the graph: an edit touches its node and what is downstream of it, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.clustering import KMeans
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+from helix_spark.errors import SourceError
+from helix_spark.signature.data_version import version_of
+from helix_spark.signature.signing import Signed, describe, resolve
+
+SETTINGS = {"spark.sql.ansi.enabled": "true"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a small census workflow; each field is something that an author edits."""
+
+    path: str
+    sep: str = ","
+    scale: int = 1
+    bins: int = 4
+    reg: float = 0.1
+    test: float = 0.2
+    digits: int = 3
+    rows_name: str = "rows"
+
+    def workflow(self) -> hx.Workflow:
+        wf = hx.Workflow("w")
+        scale, digits = self.scale, self.digits
+        wf.source("data", hx.csv(self.path, schema="age double, sex string", sep=self.sep))
+
+        def scaled(data: DataFrame) -> DataFrame:
+            return data.withColumn("age", data.age * scale)
+
+        rows = wf.scanner(name=self.rows_name)(scaled)
+        age = wf.extractor("age", hx.Bucketizer("age", bins=self.bins), on=rows)
+        sex = wf.extractor("sex", hx.OneHot("sex"), on=rows)
+        examples = wf.synthesizer(
+            "examples", rows, features=[age, sex], label="sex = 'F'", split=hx.HashSplit(test=self.test)
+        )
+        model = wf.learner("model", LogisticRegression, on=examples, regParam=self.reg)
+        wf.predict("predictions", model, examples)
+
+        @wf.reducer(output=True)
+        def accuracy(predictions: pd.DataFrame) -> float:
+            return round(float((predictions.prediction == predictions.label).mean()), digits)
+
+        return wf
+
+
+def sign(wf: hx.Workflow, settings: dict[str, str] = SETTINGS, run: str = "run", **known: Any) -> dict[str, Signed]:
+    dag = compile_workflow(wf)
+    known = {"equivalent": {}, "known_random": {}} | known
+    return resolve(dag, describe(dag, settings), run=run, **known)
+
+
+def signatures(wf: hx.Workflow, settings: dict[str, str] = SETTINGS) -> dict[str, str]:
+    return {name: own.signature for name, own in sign(wf, settings).items()}
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> Version:
+    file = tmp_path / "adult.data"
+    file.write_text("39,F\n17,M\n")
+    return Version(str(file))
+
+
+def downstream(dag: Dag, name: str) -> set[str]:
+    return {name, *dag.descendants([name])}
+
+
+@pytest.mark.parametrize(
+    ("edit", "node"),
+    [
+        ({"sep": ";"}, "data"), ({"scale": 2}, "rows"), ({"bins": 5}, "age.fit"), ({"test": 0.3}, "examples"),
+        ({"reg": 0.01}, "model"), ({"digits": 2}, "accuracy"),
+    ],
+    ids=lambda edit: str(edit),
+)
+def test_an_edit_touches_its_node_and_its_descendants_alone(version: Version, edit: dict[str, Any], node: str) -> None:
+    before, after = signatures(version.workflow()), signatures(replace(version, **edit).workflow())
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == downstream(compile_workflow(version.workflow()), node)
+
+
+def test_the_same_declared_twice_has_the_same_signatures(version: Version) -> None:
+    assert signatures(version.workflow()) == signatures(version.workflow())
+
+
+def test_the_name_of_a_node_is_no_part_of_any_signature(version: Version) -> None:
+    before, after = signatures(version.workflow()), signatures(replace(version, rows_name="people").workflow())
+    assert before.pop("rows") == after.pop("people")
+    assert before == after
+
+
+def test_new_data_touches_everything_downstream_of_it(version: Version) -> None:
+    before = signatures(version.workflow())
+    Path(version.path).write_text("39,F\n18,M\n")
+    after = signatures(version.workflow())
+    assert {name for name in before if before[name] == after[name]} == set()
+
+
+def test_the_same_data_elsewhere_is_the_same_data(version: Version, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    moved = tmp_path / "elsewhere" / "adult.data"
+    moved.write_bytes(Path(version.path).read_bytes())
+    assert signatures(version.workflow()) == signatures(replace(version, path=str(moved)).workflow())
+
+
+def test_a_setting_that_changes_results_touches_what_spark_computes(version: Version) -> None:
+    before = signatures(version.workflow())
+    after = signatures(version.workflow(), {"spark.sql.ansi.enabled": "false"})
+    assert all(before[name] != after[name] for name in before)
+
+
+def test_input_order_counts() -> None:
+    table = pd.DataFrame({"a": [1]})
+
+    def build(swapped: bool) -> hx.Workflow:
+        wf = hx.Workflow("w")
+        wf.source("one", hx.table(table))
+        wf.source("two", hx.table(pd.DataFrame({"a": [2]})))
+
+        def first_minus_second(one: pd.DataFrame, two: pd.DataFrame) -> float:
+            return float((one.a - two.a).sum())
+
+        def second_minus_first(two: pd.DataFrame, one: pd.DataFrame) -> float:
+            return float((one.a - two.a).sum())
+
+        wf.reducer(name="difference", output=True)(second_minus_first if swapped else first_minus_second)
+        return wf
+
+    assert signatures(build(False))["difference"] != signatures(build(True))["difference"]
+
+
+def extracted(make: Callable[[DataFrame], Column], **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    column = wf.extractor(name="column", **wishes)(make)
+    wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[column], output=True)
+    return wf
+
+
+# Results that may differ each time
+
+
+def noise(data: DataFrame) -> Column:
+    return data.a + F.rand()
+
+
+def seeded_noise(data: DataFrame) -> Column:
+    return data.a + F.rand(7)
+
+
+def shifted(data: DataFrame) -> Column:
+    return data.a + 7
+
+
+def test_what_may_differ_each_time_has_a_signature_of_its_run_and_so_have_its_heirs() -> None:
+    one, other = sign(extracted(noise), run="one"), sign(extracted(noise), run="other")
+    assert one["data"].signature == other["data"].signature
+    for name in ("column", "examples"):
+        assert one[name].random == ("column",)
+        assert one[name].signature != other[name].signature
+    assert one["column"].declared == other["column"].declared
+
+
+def test_a_seed_is_not_enough_where_the_numbers_follow_the_partitions() -> None:
+    assert sign(extracted(seeded_noise))["examples"].random == ("column",)
+    reasons = describe(compile_workflow(extracted(seeded_noise)), SETTINGS)["column"].random
+    assert "even with a seed" in reasons[0]
+
+
+def test_what_does_not_differ_has_one_signature_in_all_runs() -> None:
+    one, other = sign(extracted(shifted), run="one"), sign(extracted(shifted), run="other")
+    assert one["examples"].signature == other["examples"].signature
+    assert one["examples"].random == ()
+
+
+def test_fixed_blames_no_one_and_is_the_stored_result_once_there_is_one() -> None:
+    wf = extracted(noise, fixed=True)
+    first = sign(wf, run="one")
+    assert first["column"].random == ()
+    assert first["column"].signature != first["column"].declared
+    later = sign(wf, run="other", equivalent={first["column"].declared: first["column"].signature})
+    assert later["examples"].signature == first["examples"].signature
+
+
+def clustered(**parameters: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    wf.learner("clusters", KMeans, on=hx.NodeRef(wf, "data"), output=True, **parameters)
+    return wf
+
+
+def test_a_stage_whose_seed_is_left_to_chance_is_blamed() -> None:
+    assert sign(clustered(k=2))["clusters"].random == ("clusters",)
+    assert sign(clustered(k=2, seed=1))["clusters"].random == ()
+    dag = compile_workflow(clustered(k=2))
+    assert describe(dag, SETTINGS)["clusters"].random == ("KMeans of `clusters` has no seed (give it seed=...)",)
+
+
+def test_a_result_that_a_run_found_to_differ_is_treated_so_from_then_on() -> None:
+    wf = extracted(shifted)
+    declared = sign(wf)["column"].declared
+    assert sign(wf, known_random={declared: "found by a run"})["examples"].random == ("column",)
+
+
+def test_an_equivalent_program_has_the_signature_it_stands_for() -> None:
+    wf = extracted(shifted)
+    before = sign(wf)
+    after = sign(wf, equivalent={before["column"].declared: "f" * 64})
+    assert after["column"].signature == "f" * 64
+    assert after["column"].declared == before["column"].declared
+    assert after["examples"].signature != before["examples"].signature
+
+
+# Versions of data
+
+
+def test_files_are_known_by_content_not_by_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("1")
+    before = version_of(hx.csv(str(file)))
+    file.write_text("1")
+    assert version_of(hx.csv(str(file))).digest == before.digest
+    file.write_text("2")
+    assert version_of(hx.csv(str(file))).digest != before.digest
+    assert before.shown.startswith("1 file, ")
+
+
+def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    (folder / "part-0.csv").write_text("1")
+    before = version_of(hx.csv(str(folder))).digest
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".part-0.csv.crc").write_text("x")
+    assert version_of(hx.csv(str(folder))).digest == before
+    (folder / "part-1.csv").write_text("2")
+    assert version_of(hx.csv(str(folder))).digest != before
+    assert version_of(hx.csv(str(folder / "*.csv"))).digest != before
+
+
+def test_data_out_of_reach_has_the_version_that_its_author_says() -> None:
+    with pytest.raises(SourceError, match="cannot be told") as caught:
+        version_of(hx.csv("s3a://bucket/a.csv"))
+    assert 'version="..."' in str(caught.value)
+    one, other = (version_of(hx.csv("s3a://bucket/a.csv", version=v)).digest for v in ("1", "2"))
+    assert one != other
+
+
+def test_tables_in_memory_are_known_by_content() -> None:
+    one, same, other = (version_of(hx.table(pd.DataFrame({"a": [1, v]}))).digest for v in (2, 2, 3))
+    assert one == same != other

@@ -1,0 +1,94 @@
+"""Seconds per node: every second of a forced step is given to exactly one node, and to nobody twice."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+from helix_spark.engine.timing import Step, attribute, exclusive_seconds
+
+
+def fan() -> Dag:
+    """data -> rows -> left, right (values), both -> sum (a value)."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("a.csv"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.reducer
+    def left(rows: DataFrame) -> int:
+        return 1
+
+    @wf.reducer
+    def right(rows: DataFrame) -> int:
+        return 2
+
+    @wf.reducer(output=True)
+    def total(left: int, right: int) -> int:
+        return left + right
+
+    return compile_workflow(wf)
+
+
+def test_what_a_step_forces_shares_its_seconds_by_expected_seconds() -> None:
+    seconds = attribute(
+        fan(), [Step(("left",), 0, 4)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], []
+    )
+    assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0})
+
+
+def test_an_unpinned_table_runs_in_each_step_that_reads_it() -> None:
+    steps = [Step(("left",), 0, 2), Step(("right",), 2, 4)]
+    weights = dict.fromkeys(("data", "rows", "left", "right"), 1.0)
+    seconds = attribute(fan(), steps, weights, ["data", "rows"], [])
+    assert seconds["rows"] == pytest.approx(4 / 3)
+
+
+def test_a_pinned_table_runs_in_the_first_step_that_reads_it() -> None:
+    steps = [Step(("left",), 0, 3), Step(("right",), 3, 4)]
+    weights = dict.fromkeys(("data", "rows", "left", "right"), 1.0)
+    seconds = attribute(fan(), steps, weights, ["data", "rows"], ["rows"])
+    assert seconds["rows"] == pytest.approx(1.0)
+    assert seconds["right"] <= 1.0
+
+
+def test_steps_at_the_same_time_share_it() -> None:
+    assert exclusive_seconds([Step(("a",), 0, 4), Step(("b",), 1, 2), Step(("c",), 1, 2)]) == pytest.approx(
+        [1 + 1 / 3 + 2, 1 / 3, 1 / 3]
+    )
+
+
+def test_a_node_without_an_expectation_gets_a_little() -> None:
+    seconds = attribute(fan(), [Step(("left",), 0, 1)], {"rows": 1.0}, ["data", "rows"], [])
+    assert 0 < seconds["left"] < 0.01
+
+
+INTERVAL = st.tuples(st.floats(0, 100), st.floats(0, 50)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["left", "right", "total"]), INTERVAL), max_size=6),
+    st.sets(st.sampled_from(["data", "rows"])), st.dictionaries(st.sampled_from(["data", "rows", "left"]),
+                                                               st.floats(0, 10)),
+)
+def test_parts_add_up_to_the_time_in_which_something_ran(
+    drawn: list[tuple[str, tuple[float, float]]], pinned: set[str], weights: dict[str, float]
+) -> None:
+    steps = [Step((name,), start, end) for name, (start, end) in drawn]
+    seconds = attribute(fan(), steps, weights, ["data", "rows"], pinned)
+    edges = sorted({edge for step in steps for edge in (step.start, step.end)})
+    covered = sum(
+        right - left for left, right in pairwise(edges)
+        if any(step.start <= left and step.end >= right for step in steps)
+    )
+    assert sum(seconds.values()) == pytest.approx(covered)
+    assert all(value >= 0 for value in seconds.values())

@@ -31,6 +31,9 @@ from helix_spark.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+START_SECONDS = 8.0
+"""What a plan takes a start of Spark to cost: about what it takes on a small machine; only its magnitude counts."""
+
 
 class Helix:
     """Runs workflows against a catalog of prior results.
@@ -116,13 +119,16 @@ class Helix:
     def _prepare(self, workflow: Workflow) -> Prepared:
         return prepare(
             workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
-            budget=self.budget, run=uuid.uuid4().hex,
+            budget=self.budget, run=uuid.uuid4().hex, session_seconds=self._session_seconds(),
         )
+
+    def _session_seconds(self) -> float:
+        return 0.0 if self.sessions.started else START_SECONDS
 
     def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
         return look_up(
             prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
-            run=prepared.run, equivalent=equivalent,
+            run=prepared.run, equivalent=equivalent, session_seconds=self._session_seconds(),
         )
 
     def _tools(self) -> Tools:

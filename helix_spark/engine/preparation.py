@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
@@ -53,7 +53,7 @@ class Prepared:
 
 def prepare(
     workflow: Workflow, catalog: Catalog, *, settings: Mapping[str, str], held: Collection[str], budget: int | None,
-    run: str,
+    run: str, session_seconds: float = 0.0,
 ) -> Prepared:
     """Compiles, signs, looks up and estimates.
 
@@ -62,12 +62,14 @@ def prepare(
     """
     whole = pin_versions(compile_workflow(workflow))
     described = describe(whole, settings)
-    return look_up(whole, described, catalog, held=held, budget=budget, run=run)
+    return look_up(
+        whole, described, catalog, held=held, budget=budget, run=run, session_seconds=session_seconds
+    )
 
 
 def look_up(
     whole: Dag, described: Mapping[str, Description], catalog: Catalog, *, held: Collection[str], budget: int | None,
-    run: str, equivalent: Mapping[str, str] | None = None,
+    run: str, equivalent: Mapping[str, str] | None = None, session_seconds: float = 0.0,
 ) -> Prepared:
     """The part of `prepare` after signing; again when the catalog changed, or equivalences were found.
 
@@ -87,7 +89,9 @@ def look_up(
         measured.update(found.measured)
         _learn(known, known_random, found.standing, measured, view)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
-    situation = _situation(dag, signed, described, measured, view, catalog, held, budget)
+    situation = replace(
+        _situation(dag, signed, described, measured, view, catalog, held, budget), session_seconds=session_seconds
+    )
     return Prepared(dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}))
 
 

@@ -23,7 +23,7 @@ from helix_spark.planner.execution import add_execution
 from helix_spark.planner.frontiers import Results, upstream
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.solver import Program
-from helix_spark.planner.storage import PlanningProblem, execution_problem
+from helix_spark.planner.storage import SESSION, PlanningProblem, execution_problem
 
 ALLOWANCE = 12_000
 """Variables that demands may have in all; about a second for HiGHS. Beyond it the least likely demands are
@@ -101,6 +101,8 @@ def _add_had(
     signatures = {node.name: node.signature for node in problem.nodes}
     sources: dict[str, list[int]] = {}
     for way, index in ways.items():
+        if way.node == SESSION:
+            continue
         if way.state is State.COMPUTE or way.node in held:
             sources.setdefault(signatures[way.node], []).append(index)
     for name, index in keep.items():

@@ -13,7 +13,7 @@ from helix_spark.planner.reasons import Stored, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy, Scenario
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed
-from helix_spark.workflow.operators import Read, Result
+from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 Forecast = Callable[[Dag, tuple[NodeCosts, ...]], tuple[Scenario, ...]]
@@ -34,6 +34,7 @@ class Situation:
         others: stored results that no node of the current version has.
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
+        session_seconds: what starting Spark takes; 0 where a session runs.
     """
 
     dag: Dag
@@ -50,6 +51,7 @@ class Situation:
     others: tuple[OtherArtifact, ...] = ()
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 2.0
+    session_seconds: float = 0.0
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -81,7 +83,8 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
     return PlanningProblem(
         nodes=tuple(_costs(node, situation) for node in situation.dag.nodes),
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
-        others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon, done=done,
+        others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
+        session_seconds=situation.session_seconds, done=done,
     )
 
 
@@ -108,7 +111,23 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
         keep="always" if node.wishes.fixed else node.wishes.keep, recompute=node.wishes.recompute,
+        compute_needs_spark=_computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
     )
+
+
+def _computes_with_spark(node: Node, dag: Dag) -> bool:
+    """Whether computing a node, given its inputs' results, takes a session."""
+    operator = node.operator
+    if isinstance(operator, Read):
+        return not isinstance(operator.source, MemorySource)
+    if not isinstance(operator, Function):
+        return True
+    plain = {Form.PANDAS, Form.ARROW, Form.VALUE}
+    reads_values = all(
+        form in plain or (form is Form.ANY and dag[name].result is Result.VALUE)
+        for form, name in zip(operator.forms, node.inputs, strict=True)
+    )
+    return not (reads_values and operator.returns in plain)
 
 
 def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:

@@ -25,6 +25,7 @@ class NodeCosts:
         held: whether the session still holds it in memory, to be had at `held_seconds`.
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
+        compute_needs_spark, load_needs_spark: whether that takes a session.
     """
 
     name: str
@@ -41,6 +42,8 @@ class NodeCosts:
     held_seconds: float = 0.0
     keep: Literal["auto", "always", "never"] = "auto"
     recompute: bool = False
+    compute_needs_spark: bool = False
+    load_needs_spark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class PlanningProblem:
         others: stored results that the current version does not have.
         scenarios: what may come next; empty where the policy needs no forecast.
         horizon: H, how many further iterations to plan for.
+        session_seconds: what starting Spark takes; 0 where a session runs.
         done: the states, when the iteration has run and only storage is left to decide.
         workflow: its name, to tell its own older results from those of other workflows.
     """
@@ -105,6 +109,7 @@ class PlanningProblem:
     horizon: float = 1.0
     done: Solution | None = None
     workflow: str = ""
+    session_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +146,31 @@ class Policy(Protocol):
         """
 
 
+SESSION = "(Spark session)"
+"""Stands in an execution problem for the session where it has yet to be started: whoever needs Spark needs it."""
+
+
 def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
-    """The derivations that the current version's nodes have now."""
-    derivations = [way for node in problem.nodes for way in _ways(node)]
-    return ExecutionProblem(tuple(node.name for node in problem.nodes), tuple(derivations), problem.outputs)
+    """The derivations that the current version's nodes have now.
+
+    A start of Spark is paid once, by whichever derivations need it, or saved by a plan that none of them is in.
+    """
+    start = (SESSION,) if problem.session_seconds > 0 else ()
+    derivations = [Derivation(name, State.COMPUTE, (), problem.session_seconds) for name in start]
+    derivations += [way for node in problem.nodes for way in _ways(node, start)]
+    names = (*start, *(node.name for node in problem.nodes))
+    return ExecutionProblem(names, tuple(derivations), problem.outputs)
 
 
-def _ways(node: NodeCosts) -> list[Derivation]:
-    ways = [Derivation(node.name, State.COMPUTE, node.inputs, node.compute_seconds)]
+def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
+    computing = node.inputs + (start if node.compute_needs_spark else ())
+    ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
     if node.recompute:
         return ways
     if node.held:
         ways.insert(0, Derivation(node.name, State.LOAD, (), node.held_seconds))
     elif node.stored:
-        ways.insert(0, Derivation(node.name, State.LOAD, (), node.load_seconds))
+        ways.insert(0, Derivation(node.name, State.LOAD, start if node.load_needs_spark else (), node.load_seconds))
     return ways
 
 
@@ -169,6 +185,6 @@ def cumulative_seconds(problem: PlanningProblem, solution: Solution) -> dict[str
         way = solution.chosen.get(node.name)
         if way is None:
             continue
-        sources[node.name] = frozenset({node.name}).union(*(sources[need] for need in way.needs))
+        sources[node.name] = frozenset({node.name}).union(*(sources[need] for need in way.needs if need != SESSION))
         spent[node.name] = sum(solution.chosen[name].seconds for name in sources[node.name])
     return spent

@@ -121,7 +121,7 @@ def test_many_samples_outweigh_the_prior(fixed: float, per_byte: float) -> None:
     sizes = (1_000_000, 100_000_000)
     fitted = calibrate([(size, truth.seconds(size)) for size in range(0, 100_000_001, 1_000_000)], PRIOR)
     apart = max(abs(PRIOR.seconds(size) - truth.seconds(size)) for size in sizes)
-    assert all(abs(fitted.seconds(size) - truth.seconds(size)) <= 0.1 * apart + 1e-9 for size in sizes)
+    assert all(abs(fitted.seconds(size) - truth.seconds(size)) <= 0.2 * apart + 1e-9 for size in sizes)
 
 
 def test_one_odd_sample_does_not_tilt_it() -> None:

@@ -1,0 +1,218 @@
+"""From a signed graph, costs and a catalog to a plan: states, reasons, what may be stored, what is warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml.clustering import KMeans
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+from helix_spark.costs.model import estimate
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.merging import merge_equal
+from helix_spark.errors import ParameterError, UnknownNodeError
+from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import Situation, make_plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.signing import describe, resolve
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the planner knows of a stored result."""
+
+    signature: str
+    node: str
+    workflow: str = "w"
+    iteration: int = 3
+    bytes: int = 1000
+
+
+def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.scanner(**wishes)
+    def rows(data: DataFrame) -> DataFrame:
+        return data.withColumn("a", data.a * factor)
+
+    @wf.reducer(output=True)
+    def mean(rows: pd.DataFrame) -> float:
+        return round(float(rows.a.mean()), digits)
+
+    @wf.reducer
+    def unused(rows: pd.DataFrame) -> float:
+        return 0.0
+
+    return wf
+
+
+def situation(wf: hx.Workflow, **more: Any) -> Situation:
+    dag = compile_workflow(wf)
+    described = describe(dag, {})
+    signed = resolve(dag, described, run="run", equivalent={}, known_random={})
+    names = {name: own.signature for name, own in signed.items()}
+    merged = merge_equal(dag, names)
+    return Situation(
+        dag=merged, signed=signed, described=described, estimates=estimate(merged, names, {}, {}, {}), iteration=4,
+        stored={}, **more,
+    )
+
+
+def storing(now: Situation, *names: str, **fields: Any) -> Situation:
+    artifacts = {now.signed[n].signature: Artifact(now.signed[n].signature, n, **fields) for n in names}
+    return replace(now, stored=artifacts)
+
+
+def after(before: Situation, now: Situation) -> Situation:
+    """`now`, with `before` as the previous iteration."""
+    return replace(now, previous={name: own.parts for name, own in before.signed.items()})
+
+
+def plan(now: Situation, policy: str = "rule") -> Plan:
+    return make_plan(now, policy_named(policy))
+
+
+def reasons(made: Plan) -> Mapping[str, str]:
+    return {node.name: node.reason for node in made.nodes}
+
+
+def test_the_first_time_everything_is_computed() -> None:
+    made = plan(situation(build()))
+    assert made.in_state(State.COMPUTE) == ("data", "rows", "mean")
+    assert set(reasons(made).values()) == {"never run before"}
+    assert made.dropped == ("unused",)
+    assert made.iteration == 4
+
+
+def test_a_stored_answer_is_loaded_and_nothing_else_is_needed() -> None:
+    now = situation(build())
+    made = plan(storing(now, "mean"))
+    assert made.in_state(State.LOAD) == ("mean",)
+    assert reasons(made) == {
+        "data": "not needed: nothing that runs reads it (`rows` pruned)", "rows": "not needed: `mean` is loaded",
+        "mean": "stored by iteration 3",
+    }
+
+
+def test_who_stored_it_under_which_name_is_said() -> None:
+    made = plan(storing(situation(build()), "mean", workflow="other"))
+    assert made["mean"].reason == "stored by iteration 3 of workflow `other`"
+    now = situation(build())
+    signature = now.signed["mean"].signature
+    made = plan(replace(now, stored={signature: Artifact(signature, "average")}))
+    assert made["mean"].reason == "stored by iteration 3 as `average`"
+
+
+def test_an_edit_names_what_changed_where_and_what_follows_from_it() -> None:
+    before, now = situation(build(factor=1)), situation(build(factor=2))
+    made = plan(after(before, now))
+    assert "factor" in made["rows"].reason
+    assert made["rows"].reason.endswith("1 -> 2")
+    assert made["mean"].reason == "input `rows` changed"
+    assert made["data"].reason == "unchanged, but its result was not stored"
+
+
+def test_what_is_gone_says_why() -> None:
+    now = situation(build())
+    now = replace(after(now, now), ended={now.signed["rows"].signature: "evicted: the budget is used up"})
+    assert plan(now)["rows"].reason == "unchanged, but its result is gone: evicted: the budget is used up"
+
+
+def test_held_in_memory_is_as_good_as_stored() -> None:
+    now = situation(build())
+    made = plan(replace(now, held=frozenset({now.signed["mean"].signature})))
+    assert made.in_state(State.LOAD) == ("mean",)
+    assert made["mean"].reason == "held in memory"
+    assert made["mean"].held
+
+
+def test_recompute_is_obeyed_although_it_is_stored() -> None:
+    now = situation(build(recompute=True))
+    made = plan(storing(now, "rows"))
+    assert made["rows"].state is State.COMPUTE
+    assert made["rows"].reason == "you asked for it to be computed in every run"
+
+
+def test_a_random_node_is_blamed_by_itself_and_its_heirs() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    wf.learner("clusters", KMeans, on=data, k=2)
+
+    @wf.reducer(output=True)
+    def cost(clusters: Any) -> float:
+        return 0.0
+
+    made = plan(situation(wf), "always")
+    assert made["clusters"].reason == (
+        "its result may differ each time: KMeans of `clusters` has no seed (give it seed=...)"
+    )
+    assert made["cost"].reason == "reads `clusters`, whose result may differ each time"
+    assert not made["clusters"].keep
+    assert not made["cost"].keep
+
+
+# What is kept
+
+
+def test_policies() -> None:
+    assert not any(node.keep for node in plan(situation(build()), "never").nodes)
+    always = plan(situation(build()), "always")
+    assert {node.name for node in always.nodes if node.keep} == {"rows", "mean"}
+
+
+def test_a_table_in_memory_is_not_stored_again() -> None:
+    assert not plan(situation(build()), "always")["data"].keep
+
+
+def test_the_authors_wish_outranks_the_policy() -> None:
+    assert plan(situation(build(keep="always")), "never")["rows"].keep
+    assert not plan(situation(build(keep="never")), "always")["rows"].keep
+
+
+def test_a_budget_of_nothing_keeps_only_what_takes_nothing() -> None:
+    made = plan(situation(build(), budget=0), "always")
+    assert {node.name for node in made.nodes if node.keep} == {"mean"}
+    assert made["rows"].storage_reason == "not kept: the budget is used up"
+
+
+def test_the_saving_is_against_computing_everything() -> None:
+    made = plan(storing(situation(build()), "mean"))
+    assert made.predicted_seconds < made.run_all_seconds
+
+
+def test_an_unknown_policy_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ParameterError, match="no policy 'allways'") as caught:
+        policy_named("allways")
+    assert "did you mean 'always'?" in str(caught.value)
+
+
+def test_a_plan_knows_its_nodes_by_each_of_their_names() -> None:
+    wf = build()
+
+    @wf.scanner
+    def again(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.scanner
+    def same(data: DataFrame) -> DataFrame:
+        return data
+
+    wf.output(again, same)
+    made = plan(situation(wf))
+    assert made["same"] is made["again"]
+    with pytest.raises(UnknownNodeError, match="did you mean 'rows'"):
+        made["row"]
+
+
+def test_the_plan_prints_every_node_with_its_reason_within_the_width_of_a_terminal() -> None:
+    text = str(plan(storing(situation(build()), "mean")))
+    assert "not needed: `mean` is loaded" in text
+    assert "unused" in text
+    assert max(map(len, text.splitlines())) <= 100

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.workflow.workflow import Workflow
@@ -156,11 +157,7 @@ def _arguments(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
 
 def _value(parameter: inspect.Parameter, text: str) -> Any:
     """Text as the type of the parameter's annotation, else of its default, else as text."""
-    annotation = parameter.annotation
-    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    if annotation is parameter.empty:
-        named = type(parameter.default).__name__ if parameter.default is not parameter.empty else "str"
-    kinds = [kind.strip() for kind in named.split("|")]
+    kinds = _kinds(parameter)
     if "None" in kinds and text.lower() in ("none", "null"):
         return None
     for kind in kinds:
@@ -172,9 +169,28 @@ def _value(parameter: inspect.Parameter, text: str) -> Any:
         except ValueError:
             continue
     raise ParameterError(
-        f"parameter {parameter.name!r} takes {named}, and {text!r} is none",
+        f"parameter {parameter.name!r} takes {' | '.join(kinds)}, and {text!r} is none",
         remedy=f"for example --set {parameter.name}={_EXAMPLES.get(kinds[0], 'VALUE')}",
     )
+
+
+def _kinds(parameter: inspect.Parameter) -> list[str]:
+    """Names of the types that a parameter takes, as annotated, else as its default has.
+
+    >>> def workflow(a: float | None, b: "int", c=0.5, d=None): ...
+    >>> [_kinds(parameter) for parameter in inspect.signature(workflow).parameters.values()]
+    [['float', 'None'], ['int'], ['float'], ['str', 'None']]
+    """
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
+        known = parameter.default is not parameter.empty and parameter.default is not None
+        return [type(parameter.default).__name__] if known else ["str", "None"]
+    if isinstance(annotation, str):
+        text = annotation.strip("'\"").replace("typing.", "")
+        text = re.sub(r"^(?:Optional|Union)\[(.*)\]$", lambda m: m[1] + (" | None" if m[0][0] == "O" else ""), text)
+        return [kind.strip() for kind in re.split(r"[|,]", text)]
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return ["None" if kind is NoneType else getattr(kind, "__name__", str(kind)) for kind in kinds]
 
 
 def _bool(text: str) -> bool:

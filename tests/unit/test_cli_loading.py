@@ -1,0 +1,201 @@
+"""The author's file: which function builds the workflow, `--set` by type, and errors that name the nearest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import helix_spark as hx
+from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file, split_target
+from helix_spark.errors import HelixError, ParameterError
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Path]:
+    """A path for a file; modules and search paths are as before afterwards."""
+    modules, paths = dict(sys.modules), list(sys.path)
+    yield tmp_path / "job_of_test.py"
+    sys.path[:] = paths
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
+
+
+HEAD = "import helix_spark as hx\n"
+WORKFLOW = HEAD + """
+def {name}({parameters}) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.got = dict(locals())
+    return wf
+"""
+
+
+def loaded(job: Path, text: str, function: str | None = None, settings: tuple[str, ...] = ()) -> hx.Workflow:
+    job.write_text(text)
+    return build(find_factory(load_file(job), job, function), job, settings)
+
+
+def got(job: Path, parameters: str, *settings: str) -> dict[str, Any]:
+    workflow = loaded(job, WORKFLOW.format(name="build", parameters=parameters), settings=settings)
+    return {name: value for name, value in workflow.got.items() if name != "wf"}  # type: ignore[attr-defined]
+
+
+def refused(job: Path, parameters: str, *settings: str) -> str:
+    with pytest.raises(ParameterError) as caught:
+        got(job, parameters, *settings)
+    return str(caught.value)
+
+
+# Which file, which function
+
+
+def test_a_target_is_a_file_and_perhaps_a_function(job: Path) -> None:
+    job.write_text("")
+    assert split_target(str(job)) == (job, None)
+    assert split_target(f"{job}:census") == (job, "census")
+
+
+def test_a_missing_file_is_refused_with_the_nearest(job: Path) -> None:
+    job.write_text("")
+    with pytest.raises(ParameterError, match="there is no file") as caught:
+        split_target(str(job.with_name("jbo_of_test.py")))
+    assert f"did you mean '{job}'?" in str(caught.value)
+
+
+def test_the_only_function_that_returns_a_workflow_builds_it(job: Path) -> None:
+    assert loaded(job, WORKFLOW.format(name="anything", parameters="")).name == "w"
+
+
+def test_of_several_the_one_named_as_the_file_builds_it(job: Path) -> None:
+    text = WORKFLOW.format(name="job_of_test", parameters="") + WORKFLOW.format(name="other", parameters="")[len(HEAD):]
+    module_factory = loaded(job, text.replace('"w"', '"mine"', 1))
+    assert module_factory.name == "mine"
+
+
+def test_a_choice_is_shown(job: Path) -> None:
+    text = WORKFLOW.format(name="one", parameters="") + WORKFLOW.format(name="two", parameters="")[len(HEAD):]
+    with pytest.raises(ParameterError, match="several workflows") as caught:
+        loaded(job, text)
+    assert "there are: one, two" in str(caught.value)
+    assert f"{job}:one" in str(caught.value)
+    assert loaded(job, text, "two").name == "w"
+
+
+def test_a_file_may_hold_the_workflow_itself(job: Path) -> None:
+    assert loaded(job, HEAD + 'mine = hx.Workflow("held")').name == "held"
+
+
+def test_an_unknown_function_is_refused_with_the_nearest(job: Path) -> None:
+    with pytest.raises(ParameterError) as caught:
+        loaded(job, WORKFLOW.format(name="census", parameters=""), "cesnus")
+    assert "did you mean 'census'?" in str(caught.value)
+
+
+def test_a_file_without_a_workflow(job: Path) -> None:
+    with pytest.raises(ParameterError, match="declares no workflow") as caught:
+        loaded(job, "x = 1")
+    assert "write a function that returns a hx.Workflow" in str(caught.value)
+
+
+def test_a_function_that_returns_something_else(job: Path) -> None:
+    with pytest.raises(ParameterError, match="returned a int, not a hx"):
+        loaded(job, HEAD + "def build() -> hx.Workflow:\n    return 1")
+
+
+# Errors in the author's file
+
+
+def test_a_syntax_error_names_file_and_line(job: Path) -> None:
+    with pytest.raises(HelixError) as caught:
+        loaded(job, "x = 1\ny = = 2\n")
+    assert f"at {job}:2" in str(caught.value)
+    assert "SyntaxError" in str(caught.value)
+
+
+def test_an_error_names_the_authors_innermost_line(job: Path) -> None:
+    text = HEAD + "import json\ndef inner():\n    return json.loads('{')\nvalue = inner()\n"
+    with pytest.raises(HelixError) as caught:
+        loaded(job, text)
+    assert f"at {job}:4" in str(caught.value)
+    assert "JSONDecodeError" in str(caught.value)
+
+
+def test_an_error_in_a_declaration_is_told_as_it_is(job: Path) -> None:
+    text = HEAD + "def build() -> hx.Workflow:\n    wf = hx.Workflow('w')\n    wf.source('a', 3)\n    return wf\n"
+    with pytest.raises(HelixError) as caught:
+        loaded(job, text)
+    assert "source 'a' was given a int" in str(caught.value)
+    assert f"at {job}:4" in str(caught.value)
+
+
+def test_spark_objects_built_while_the_file_is_loaded_are_told_apart(job: Path) -> None:
+    from pyspark.sql import SparkSession
+
+    if SparkSession.getActiveSession() is not None:
+        pytest.skip("a session runs in this process")
+    text = HEAD + "from pyspark.ml.classification import LogisticRegression\nlr = LogisticRegression()\n"
+    with pytest.raises(NeedsSessionError) as caught:
+        loaded(job, text)
+    assert f"at {job}:3" in str(caught.value)
+
+
+# --set
+
+
+@pytest.mark.parametrize(
+    ("parameters", "setting", "value"),
+    [
+        ("reg: float = 0.1", "reg=0.01", 0.01), ("reg: float = 0.1", "reg=1e-3", 1e-3),
+        ("reg: float = 0.1", "reg=1", 1.0), ("bins: int = 1", "bins=20", 20),
+        ("deep: bool = False", "deep=true", True), ("deep: bool = True", "deep=no", False),
+        ("name: str = ''", "name=a=b", "a=b"), ("name: str = ''", "name=", ""), ("reg=0.1", "reg=0.5", 0.5),
+        ("bins=3", "bins=4", 4), ("deep=False", "deep=1", True), ("name", "name=7", "7"),
+        ("reg: float | None = None", "reg=0.5", 0.5), ("reg: float | None = None", "reg=none", None),
+        ("path: Path = Path('a')", "path=b", Path("b")), ("reg: 'float' = 0.1", "reg=0.5", 0.5),
+        ("n: int | float = 1", "n=2", 2), ("n: int | float = 1", "n=2.5", 2.5),
+        ("reg: Optional[float] = None", "reg=0.5", 0.5), ("reg=None", "reg=abc", "abc"),
+        ("*, reg: float = 0.1", "reg=0.5", 0.5),
+    ],
+)
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_values_by_type(job: Path, future: str, parameters: str, setting: str, value: Any) -> None:
+    text = future + "from pathlib import Path\nfrom typing import Optional\n"
+    text += WORKFLOW.format(name="build", parameters=parameters)
+    read = loaded(job, text, settings=(setting,)).got[setting.partition("=")[0]]  # type: ignore[attr-defined]
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_the_last_of_several_values_counts(job: Path) -> None:
+    assert got(job, "reg: float = 0.1, bins: int = 1", "reg=1", "bins=2", "reg=3") == {"reg": 3.0, "bins": 2}
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest(job: Path) -> None:
+    text = refused(job, "reg: float = 0.1, bins: int = 1", "rge=1")
+    assert "takes no parameter 'rge'" in text
+    assert "did you mean 'reg'? (there are: bins, reg)" in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "setting", "words"),
+    [
+        ("bins: int = 1", "bins=two", "parameter 'bins' takes int, and 'two' is none"),
+        ("bins: int = 1", "bins=2.5", "takes int"), ("reg: float = 0.1", "reg=", "takes float"),
+        ("deep: bool = False", "deep=maybe", "takes bool"), ("reg: float | None = None", "reg=x", "takes float | None"),
+    ],
+)
+def test_a_value_of_the_wrong_type(job: Path, parameters: str, setting: str, words: str) -> None:
+    text = refused(job, parameters, setting)
+    assert words in text
+    assert f"--set {setting.partition('=')[0]}=" in text
+
+
+def test_a_setting_without_a_value(job: Path) -> None:
+    assert "write --set NAME=VALUE" in refused(job, "reg: float = 0.1", "reg")
+
+
+def test_a_parameter_without_a_default_must_be_given(job: Path) -> None:
+    assert "write --set path=VALUE" in refused(job, "path: str, reg: float = 0.1", "reg=1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,10 +38,19 @@ def outputs_text(outputs: Mapping[str, Any], before: Mapping[str, Any]) -> list[
     lines = []
     for name, value in outputs.items():
         line = f"  {name:{width}}  {short(value)}"
-        if name in before and before[name] != value:
+        if name in before and differ(before[name], value):
             line += f"  (was {short(before[name])})"
         lines.append(line)
     return lines
+
+
+def differ(before: Any, after: Any) -> bool:
+    """Whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
+
+    >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
+    (False, True)
+    """
+    return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
 
 
 def short(value: Any) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.answers import short
+from helix_spark.cli.answers import differ, short
 from helix_spark.errors import ParameterError
 from helix_spark.signature.difference import Change, changes, parts_from_json
 from helix_spark.signature.parts import Group
@@ -144,7 +144,8 @@ def compare(
 
 def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     names = [*after, *(name for name in before if name not in after)]
-    return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+    pairs = {name: (before.get(name), after.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if differ(*pair)}
 
 
 def diff_text(compared: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 `run` and `plan` print one object::
 
+    schema       number: the version of this schema
     workflow     text
     iteration    number; of `plan`, the number that a run would get
     seconds      number: time to answer; of `plan`, null
@@ -10,7 +11,8 @@
     outputs      object: name -> value; a table is {"table", "rows"}, a model {"model"}; of `plan`, {}
     nodes        list: name, kind, state (load | compute | prune), reason, seconds (null if not run),
                  predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
-                 compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason
+                 compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
+                 aliases (names of equal nodes merged into this one)
     dropped      list of names that no output needs
     plan         status, objective, bound, gap, solver, solver_seconds, notice, policy, scenarios,
                  predicted_seconds, run_all_seconds

@@ -1,0 +1,248 @@
+"""The commands, on a workflow that needs no Spark: what they print, the keys of their JSON, their exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from helix_spark.cli import schema
+from helix_spark.cli.main import exit_code, helix
+from helix_spark.errors import CatalogError, CycleError, HelixError, NodeError, ParameterError, SetupError, SourceError
+
+JOB = """
+import pandas as pd
+import helix_spark as hx
+
+def prices(factor: float = 1.0, broken: bool = False) -> hx.Workflow:
+    wf = hx.Workflow("prices")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0, 3.0]})))
+
+    @wf.scanner
+    def scaled(data: pd.DataFrame) -> pd.DataFrame:
+        return data * factor
+
+    @wf.reducer(output=True)
+    def total(scaled: pd.DataFrame) -> float:
+        return float(scaled.a.sum()) / (0 if broken else 1)
+
+    @wf.reducer(output=True)
+    def odd(scaled: pd.DataFrame) -> float:
+        return float("nan")
+
+    @wf.reducer
+    def unused(scaled: pd.DataFrame) -> float:
+        return 0.0
+
+    return wf
+"""
+
+
+class Command:
+    """Runs `helix` in a folder with a job and a catalog of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.job = folder, folder / "prices_job.py"
+        self.job.write_text(JOB)
+
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(helix, list(arguments))
+
+    def json(self, *arguments: str) -> Any:
+        done = self(*arguments, "--json")
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self, *arguments: str) -> Result:
+        done = self("run", str(self.job), "-q", *arguments)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HELIX_CATALOG", raising=False)
+    paths = list(sys.path)
+    yield Command(tmp_path)
+    sys.path[:] = paths
+    sys.modules.pop("prices_job", None)
+
+
+def documented(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
+    """The keys that the module's docstring promises: of the object, of a node, of `plan`, of `storage`."""
+    entries = dict(re.findall(r"^    (\w+)\s{2,}((?:.|\n {13,})*)", text, flags=re.MULTILINE))
+    nodes = re.sub(r"\([^)]*\)", "", entries["nodes"].removeprefix("list: "))
+    plan, storage = entries["plan"], re.sub(r"\([^)]*\)", "", entries["storage"])
+
+    def names(listed: str) -> set[str]:
+        return {name.strip() for name in listed.split(",")}
+
+    return set(entries), names(nodes), names(plan), names(storage)
+
+
+# JSON
+
+
+@pytest.mark.parametrize("name", ["run", "plan"])
+def test_the_json_of_run_and_plan_has_the_keys_that_are_documented(command: Command, name: str) -> None:
+    printed = command.json(name, str(command.job))
+    top, nodes, plan, storage = documented(schema.__doc__ or "")
+    assert set(printed) == top
+    assert set(printed["nodes"][0]) == nodes
+    assert set(printed["plan"]) == plan
+    assert set(printed["storage"]) == storage
+
+
+def test_what_run_prints_as_json(command: Command) -> None:
+    printed = command.json("run", str(command.job), "-m", "first", "--set", "factor=2")
+    assert printed["workflow"] == "prices"
+    assert printed["iteration"] == 1
+    assert printed["message"] == "first"
+    assert printed["parameters"] == {"factor": 2.0, "broken": False}
+    assert printed["outputs"] == {"total": 12.0, "odd": "NaN"}
+    assert printed["dropped"] == ["unused"]
+    assert {node["name"]: node["state"] for node in printed["nodes"]} == dict.fromkeys(
+        ("data", "scaled", "total", "odd"), "compute"
+    )
+    assert all(node["seconds"] is not None for node in printed["nodes"] if node["name"] != "data")
+    assert printed["storage"]["budget"] is None
+
+
+def test_what_plan_prints_as_json_and_that_it_writes_nothing(command: Command) -> None:
+    printed = command.json("plan", str(command.job), "--budget", "1 MB")
+    assert printed["iteration"] == 1
+    assert printed["seconds"] is None
+    assert printed["storage"]["budget"] == 1_000_000
+    assert not (command.folder / "catalog").exists()
+
+
+# Commands, in the order in which people use them
+
+
+def test_run_edit_run_again(command: Command) -> None:
+    first = command.run()
+    assert "prices, iteration 1" in first.stdout
+    assert re.search(r"total +6\b", first.stdout)
+    assert "not used by any output: unused" in first.stdout
+    again = command.run()
+    assert "nothing had to be computed" in again.stdout
+    edited = command.run("--set", "factor=2")
+    assert re.search(r"total +12 +\(was 6\)", edited.stdout)
+
+
+def test_plan_says_why(command: Command) -> None:
+    command.run()
+    text = command("plan", str(command.job), "--set", "factor=2").stdout
+    assert re.search(r"compute +\S+ +scaled +.*factor.* 1\.0 -> 2\.0", text)
+
+
+def test_explain_one_node(command: Command) -> None:
+    command.run()
+    done = command("explain", "total", str(command.job))
+    assert done.exit_code == 0
+    assert "load: stored by iteration 1" in done.stdout
+    assert f"{command.job}:13" in done.stdout
+    assert command.json("explain", "total", str(command.job))["state"] == "load"
+    missing = command("explain", "totla", str(command.job))
+    assert missing.exit_code == 2
+    assert "did you mean 'total'?" in missing.stderr
+
+
+def test_log_show_and_diff(command: Command) -> None:
+    command.run("-m", "as it was")
+    command.run("--set", "factor=2", "-m", "twice")
+    log = command("log").stdout
+    assert log.index("prices 2") < log.index("prices 1")
+    assert "twice" in log
+    assert [entry["iteration"] for entry in command.json("log")] == [2, 1]
+    assert len(command.json("log", "-n", "1")) == 1
+    shown = command("show", "2").stdout
+    assert re.search(r"compute +\S+ +\S+ +scaled", shown)
+    assert {node["name"] for node in command.json("show", "2")["nodes"]} == {"data", "scaled", "total", "odd"}
+    text = command("diff", "1", "2").stdout
+    assert "parameter factor: 1 -> 2" in text
+    assert "~ scaled:" in text
+    assert "output total: 6 -> 12" in text
+    compared = command.json("diff", "1", "2")
+    assert compared["parameters"] == {"factor": [1.0, 2.0]}
+    assert compared["outputs"] == {"total": [6.0, 12.0]}
+    assert set(compared["changed"]) == {"scaled", "total", "odd"}
+
+
+def test_no_difference(command: Command) -> None:
+    command.run()
+    command.run()
+    assert "no difference" in command("diff", "1", "2").stdout
+
+
+def test_an_iteration_that_does_not_exist(command: Command) -> None:
+    command.run()
+    done = command("show", "7")
+    assert done.exit_code == 2
+    assert "there is no iteration 7" in done.stderr
+    assert "the newest is 1" in done.stderr
+
+
+# Exit codes
+
+
+def test_exit_codes() -> None:
+    assert exit_code(NodeError("rows", "failed")) == 1
+    assert {exit_code(kind("x")) for kind in (ParameterError, CycleError, SourceError, HelixError)} == {2}
+    assert {exit_code(kind("x")) for kind in (CatalogError, SetupError)} == {3}
+
+
+def test_a_failing_function_ends_with_1_names_its_line_and_is_in_the_log(command: Command) -> None:
+    done = command("run", str(command.job), "-q", "--set", "broken=true")
+    assert done.exit_code == 1
+    assert "reducer 'total' failed: ZeroDivisionError" in done.stderr
+    assert f"at {command.job}:15" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert command.json("log")[0]["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "facotr=2"], "did you mean 'factor'?"), (["--set", "factor=two"], "takes float"),
+        (["--budget", "lots"], "'lots' is no size"), (["--policy", "alway"], "did you mean 'always'?"),
+    ],
+)
+def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: list[str], words: str) -> None:
+    done = command("run", str(command.job), *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not (command.folder / "catalog").exists()
+
+
+def test_a_missing_file_ends_with_2(command: Command) -> None:
+    done = command("run", str(command.folder / "prices_jbo.py"))
+    assert done.exit_code == 2
+    assert f"did you mean '{command.job}'?" in done.stderr
+
+
+def test_a_folder_that_is_no_catalog_ends_with_3(command: Command) -> None:
+    for arguments in (["run", str(command.job)], ["plan", str(command.job)], ["log"]):
+        done = command(*arguments, "--catalog", str(command.folder))
+        assert done.exit_code == 3
+        assert "is not a catalog: it holds other files" in done.stderr
+    assert list(command.folder.iterdir()) == [command.job]
+
+
+def test_a_catalog_that_is_not_there_ends_with_3_where_it_is_only_read(command: Command) -> None:
+    done = command("log", "--catalog", str(command.folder / "nowhere"))
+    assert done.exit_code == 3
+    assert not (command.folder / "nowhere").exists()
+
+
+def test_the_catalog_may_come_from_the_environment(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIX_CATALOG", str(command.folder / "elsewhere"))
+    command.run()
+    assert (command.folder / "elsewhere" / "helix.json").exists()

@@ -4,13 +4,14 @@
 
 Two jobs are edited, in a copy: `jobs/census.py`, and one with what it lacks (helpers in another module, closures,
 classes, UDFs, a package). Each edit replaces text in a file. The edited job is run in one warm session against one
-catalog, its modules loaded afresh as `helix watch` does, and in another process from scratch. Then the text is put back.
+catalog, its modules loaded afresh as `helix watch` does, and in another process from scratch. Then the text is put
+back.
 
 - false reuse: a node that had to run did not, or an answer differs from the one from scratch;
 - needless recomputation: a node ran that did not have to, or anything ran when an earlier text was run again.
 
-Results are always stored and loaded where they can be, so that this shows what may be reused, not what it is worth. The
-exit code is 1 if there was any false reuse, failure, or needless recomputation.
+Results are always stored and loaded where they can be, so that this shows what may be reused, not what it is worth.
+The exit code is 1 if there was any false reuse, failure, or needless recomputation.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.edit_cases.case import Case
 from benchmarks.edit_cases.census_cases import CENSUS
@@ -103,7 +103,8 @@ def main() -> int:
     chosen = [case for case in cases() if given.only in case.name]
 
     def tell(verdict: Verdict) -> None:
-        print(f"{verdict.case.job}, {verdict.case.name}: {'right' if verdict.good else verdict}", file=sys.stderr, flush=True)
+        how = "right" if verdict.good else verdict
+        print(f"{verdict.case.job}, {verdict.case.name}: {how}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="helix-edits-") as folder:
         verdicts = run_cases(chosen, Path(folder), full=given.full, tell=tell)

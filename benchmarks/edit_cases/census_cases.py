@@ -41,7 +41,8 @@ COSMETIC = (
     )),
     _case("formatting", _edit(
         "        return float((predictions.prediction == predictions.label).mean())",
-        "        return float(\n            (predictions.prediction  ==  predictions.label)\n            .mean(),\n        )\n",
+        "        return float(\n            (predictions.prediction  ==  predictions.label)\n"
+        "            .mean(),\n        )\n",
     )),
     _case("docstring", _edit(
         '"""The chance that someone who earns more is scored above someone who does not (Mann-Whitney)."""',
@@ -66,11 +67,10 @@ CENSUS = (
     _case("type annotation", _edit("        n, m = positive.sum()", "        n: int\n        n, m = positive.sum()")),
     _case("import that nothing uses", _edit("import sys\n", "import json\nimport sys\n")),
     _case("decorator option", _edit(
-        "    @wf.reducer(output=True)\n    def accuracy", '    @wf.reducer(output=True, keep="always")\n    def accuracy',
+        "@wf.reducer(output=True)\n    def accuracy", '@wf.reducer(output=True, keep="always")\n    def accuracy',
     )),
-    _case("another output", _edit("    wf.predict(\"predictions\", model, income)", (
-        "    wf.predict(\"predictions\", model, income, output=True)"
-    )), answer="new"),
+    _case("another output", _edit('"predictions", model, income)', '"predictions", model, income, output=True)'),
+          answer="new"),
     _case("reg", _edit("reg: float = 0.1", "reg: float = 0.01"), must_run=LEARNED, answer="new"),
     _case("iterations", _edit("maxIter=50", "maxIter=5"), must_run=LEARNED, answer="new"),
     _case("extractor added", _edit(
@@ -81,7 +81,8 @@ CENSUS = (
         "F.log1p(rows.capital_gain) - F.sqrt(rows.capital_loss)",
     ), must_run=ASSEMBLED, answer="new"),
     _case(
-        "extractor removed", _edit("[*numbers, capital, age_bucket, *categories]", "[*numbers, age_bucket, *categories]"),
+        "extractor removed",
+        _edit("[*numbers, capital, age_bucket, *categories]", "[*numbers, age_bucket, *categories]"),
         must_run=ASSEMBLED - {"capital"}, answer="new",
     ),
     _case("extractor's parameter", _edit("bins: int = 10", "bins: int = 4"),
@@ -107,8 +108,7 @@ CENSUS = (
     _case("source file appended", Append(DATA, NEW_PEOPLE), must_run=ALL, answer="new"),
     _case(
         "source file rewritten, same size and time",
-        Edit(DATA, "39, State-gov, 77516, Bachelors, 13, Never-married", "97, State-gov, 77516, Doctorate, 16, Never-married",
-             keep_time=True),
+        Edit(DATA, "39, State-gov, 77516, Bachelors, 13,", "97, State-gov, 77516, Doctorate, 16,", keep_time=True),
         must_run=ALL, answer="new",
     ),
 )

@@ -58,9 +58,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class ReuseAll:
-    """Stores every result, and loads whatever is stored: whether reuse pays is not asked here, only whether it is right.
+    """Stores every result and loads whatever is stored: whether reuse pays is not asked here, only whether it is right.
 
-    On a sample, computing is often cheaper than loading; so here computing costs a second, and loading next to nothing.
+    On a sample, computing is often cheaper than loading; so here computing costs a second, loading next to nothing.
     """
 
     name: str = "reuse all"
@@ -126,6 +126,7 @@ class Runner:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._project, self._catalog))
         self._process.start()
+        theirs.close()  # so that the end of the process is noticed here
 
 
 def _serve(connection: Connection, project: Path, catalog: Path | None) -> None:
@@ -155,10 +156,13 @@ def _serve_from_scratch(connection: Connection, project: Path, _: Path | None) -
         while (job := connection.recv()) is not None:
             spark = sessions.get()
             warnings = Warnings()
-            with tempfile.TemporaryDirectory() as folder:
-                with Helix(Path(folder) / "catalog", policy="never", spark=spark, observer=warnings) as engine:
-                    connection.send(_observe(engine, project / f"{job}.py", project, warnings))
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                Helix(Path(folder) / "catalog", policy="never", spark=spark, observer=warnings) as engine,
+            ):
+                observed = _observe(engine, project / f"{job}.py", project, warnings)
             spark.catalog.clearCache()
+            connection.send(observed)
 
 
 def _observe(engine: Helix, path: Path, project: Path, warnings: Warnings) -> Observed:

@@ -15,9 +15,10 @@ def markdown(verdicts: Sequence[Verdict], command: str, rows: int) -> str:
     figures = summary(verdicts)
     lines = [
         "# Edits", "",
-        f"`{command}`, on {rows:,} rows. Each edit is made to the text of a job and run in a warm session; then the text",
-        "is put back and run again, which may compute nothing. Answers are compared with those of another session that",
-        "starts from scratch. Seconds are to the answer.", "",
+        f"`{command}`, on {rows:,} rows.", "",
+        "Each edit is made to the text of a job and run in a warm session; then the text is put back and run again,",
+        "which may compute nothing. Answers are compared with those of another session, which starts from scratch.",
+        "Seconds are to the answer.", "",
         "| job | edit | ran | had to | verdict | going back | answer | second chance | seconds | from scratch |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_row(verdict) for verdict in verdicts), "",
@@ -26,8 +27,8 @@ def markdown(verdicts: Sequence[Verdict], command: str, rows: int) -> str:
     if remarks:
         lines += ["Found:", "", *remarks, ""]
     lines += [
-        f"Second chance: {figures['second_chances_seen']} of {figures['second_chances']} refactorings recognised by their "
-        f"query plans; the others ran what they would run without.", "",
+        f"Second chance: {figures['second_chances_seen']} of {figures['second_chances']} refactorings recognised by "
+        "their query plans; what the others ran does not count as needless.", "",
     ]
     if figures["failed"] or figures["suspicious"]:
         lines += [f"{figures['failed']} failed, {figures['suspicious']} did to the answer what they should not.", ""]

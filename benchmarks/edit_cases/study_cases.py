@@ -29,9 +29,13 @@ def _edit(old: str, new: str, file: str = JOB) -> Edit:
 
 
 NOTHING = (
-    _case("comment in a helper", _edit("    return column.isNotNull()", "    # or empty?\n    return column.isNotNull()", HELPERS)),
+    _case("comment in a helper", _edit(
+        "    return column.isNotNull()", "    # or empty?\n    return column.isNotNull()", HELPERS,
+    )),
     _case("docstring of a helper", _edit('"""Whether a text is there."""', '"""Tells nulls."""', HELPERS)),
-    _case("helper that nothing uses, added", _edit("def known(", "def unused() -> int:\n    return 1\n\n\ndef known(", HELPERS)),
+    _case("helper that nothing uses, added", _edit(
+        "def known(", "def unused() -> int:\n    return 1\n\n\ndef known(", HELPERS,
+    )),
     _case(
         "renamed nested helper",
         _edit("def of_age(age: Column)", "def is_adult(years: Column)"),
@@ -51,18 +55,21 @@ CODE = (
         "return column.isNotNull()", 'return column.isNotNull() & (column != "Sales")', HELPERS,
     ), must_run=FROM_ROWS),
     _case("default argument of a helper", _edit('ending: str = "."', 'ending: str = "K"', HELPERS), must_run=FROM_ROWS),
-    _case("default argument", _edit("threshold: float = 0.5", "threshold: float = 0.3"), must_run=frozenset({"accuracy"})),
+    _case("default argument", _edit("threshold: float = 0.5", "threshold: float = 0.3"),
+          must_run=frozenset({"accuracy"})),
     _case("nested helper", _edit("return age >= MIN_AGE", "return age > MIN_AGE"), must_run=FROM_GROWN),
     _case("module constant", _edit("MIN_AGE = 18", "MIN_AGE = 30"), must_run=FROM_GROWN),
     _case("closure value", _edit("years_a_grade = 1.0", "years_a_grade = 1.5"), must_run=ASSEMBLED),
     _case("class attribute", _edit("full_time = 40.0", "full_time = 38.0"), must_run=ASSEMBLED),
     _case("UDF body", _edit("return age * hours / 100", "return age + hours"), must_run=ASSEMBLED),
     _case("helper that a UDF calls", _edit("return 2.0 if", "return 3.0 if", HELPERS), must_run=ASSEMBLED),
-    _case("constant that a UDF's helper reads", _edit('COUPLES = ("Husband", "Wife")', 'COUPLES = ("Husband",)', HELPERS),
-          must_run=ASSEMBLED),
+    _case("constant that a UDF's helper reads", _edit(
+        'COUPLES = ("Husband", "Wife")', 'COUPLES = ("Husband",)', HELPERS,
+    ), must_run=ASSEMBLED),
     _case("UDF of another module", _edit("return 112.0 - hours", "return (112.0 - hours) ** 0.5", HELPERS),
           must_run=ASSEMBLED),
-    _case("lambda", _edit("lambda chance: chance > 0.5", "lambda chance: chance > 0.3"), must_run=frozenset({"levels"})),
+    _case("lambda", _edit("lambda chance: chance > 0.5", "lambda chance: chance > 0.3"),
+          must_run=frozenset({"levels"})),
     _case("lambda added", _edit(
         "lambda chance: chance > 0.5}", 'lambda chance: chance > 0.5, "sure": lambda chance: chance > 0.9}',
     ), must_run=frozenset({"levels"})),
@@ -74,11 +81,12 @@ CODE = (
     _case("body of a helper's decorator", _edit("round(function(*args), digits)", "1 - round(function(*args), digits)"),
           must_run=frozenset({"accuracy"})),
     _case("label", _edit("label=\"income = '>50K'\"", "label=\"sex = 'Male'\""), must_run=ASSEMBLED),
-    _case("column that an extractor reads", _edit("hx.Bucketizer(\"age\", bins=5)", "hx.Bucketizer(\"fnlwgt\", bins=5)"),
+    _case("column that an extractor reads", _edit('hx.Bucketizer("age", bins=5)', 'hx.Bucketizer("fnlwgt", bins=5)'),
           must_run=ASSEMBLED | {"age_bucket.fit"}),
     _case(
         "package version",
-        Edit(PACKAGE, "max(values) - min(values)", "max(values)"), Edit(PACKAGE_METADATA, "Version: 1.0", "Version: 1.1"),
+        Edit(PACKAGE, "max(values) - min(values)", "max(values)"),
+        Edit(PACKAGE_METADATA, "Version: 1.0", "Version: 1.1"),
         must_run=frozenset({"spread"}), restart=True,
     ),
 )

@@ -78,13 +78,13 @@ def judge(case: Case, base: Observed, edited: Observed, back: Observed, scratch:
     error = edited.error or back.error or scratch.error
     if error:
         return Verdict(case, error=error)
+    wrong = different(edited.answers, scratch.answers)
+    wrong_back = tuple(f"{name}, going back" for name in different(back.answers, base.answers))
     return Verdict(
         case, edited.computed, case.must_run - edited.computed,
         {name: edited.reasons[name] for name in edited.computed - case.must_run},
-        (*different(edited.answers, scratch.answers), *(f"{name}, going back" for name in different(back.answers, base.answers))),
-        {name: back.reasons[name] for name in back.computed},
-        _suspicious(case, base, scratch), seconds=edited.seconds, scratch_seconds=scratch.seconds,
-        warnings=edited.warnings,
+        wrong + wrong_back, {name: back.reasons[name] for name in back.computed}, _suspicious(case, base, scratch),
+        seconds=edited.seconds, scratch_seconds=scratch.seconds, warnings=edited.warnings,
     )
 
 

@@ -1,4 +1,4 @@
-"""A census job with one of everything that a person may edit: helpers, closures, constants, classes, UDFs, a package."""
+"""A census job with one of everything that may be edited: helpers, closures, constants, classes, UDFs, a package."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def study(path: str) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def profile(grown: pd.DataFrame) -> dict[str, float]:
-        ages = grown.age
-        return {"people": len(grown), "age": float(ages.mean()), "couples": int(grown.relationship.isin(["Wife"]).sum())}
+        wives = grown.relationship.isin(["Wife"])
+        return {"people": len(grown), "age": float(grown.age.mean()), "wives": int(wives.sum())}
 
     @wf.reducer(output=True)
     def accuracy(predictions: pd.DataFrame, threshold: float = 0.5) -> float:

@@ -54,10 +54,8 @@ COSMETIC = (
         _edit("rank, positive = score.rank()", "rank, positive = chance.rank()"),
     ),
     _case("reordered imports", _edit(
-        "from pyspark.ml.classification import LogisticRegression\nfrom pyspark.sql import Column, DataFrame\n"
-        "from pyspark.sql import functions as F\n",
-        "from pyspark.sql import functions as F\nfrom pyspark.sql import DataFrame, Column\n"
-        "from pyspark.ml.classification import LogisticRegression\n",
+        "from pyspark.sql import Column, DataFrame\nfrom pyspark.sql import functions as F\n",
+        "from pyspark.sql import functions as F\nfrom pyspark.sql import DataFrame, Column\n",
     )),
 )
 """Edits that may not run anything, whatever they touch."""

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -22,6 +21,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # so that `jobs` i
 
 import helix_spark as hx
 from jobs.datasets import adult
+
+if TYPE_CHECKING:
+    import pandas as pd  # an annotation's text says enough; a run that needs no pandas does not wait for it
 
 SCHEMA = (
     "age double, workclass string, fnlwgt double, education string, education_num double, marital_status string, "
@@ -55,7 +57,7 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10) -> hx.Workflow:
         "income", rows, features=[*numbers, capital, age_bucket, *categories], label="income = '>50K'",
         split=hx.HashSplit(test=0.2, seed=1),
     )
-    model = wf.learner("model", LogisticRegression, on=income, regParam=reg, maxIter=50)
+    model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=income, regParam=reg, maxIter=50)
     wf.predict("predictions", model, income)
 
     @wf.reducer(output=True)

@@ -109,7 +109,7 @@ def _summary(iteration: Iteration) -> str:
     spent = sum(iteration.node_seconds.values())
     saved = plan.run_all_seconds - spent
     parts = [f"{format_seconds(iteration.seconds)} s to answer"]
-    if iteration.session_seconds and plan.in_state(State.COMPUTE):
+    if iteration.session_seconds:
         parts[0] += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
     if any(plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0:
         parts.append(f"about {format_seconds(saved)} s of computing saved")

@@ -103,7 +103,7 @@ def plan(
 
     path, function = split_target(target)
     with _helix(catalog, budget, policy, quiet=True) as engine:
-        made = engine.plan(_workflow(path, function, settings, engine))
+        made = engine.plan(workflow_of(path, function, settings, engine))
         print(to_text(plan_json(made)) if as_json else made)
 
 
@@ -126,7 +126,7 @@ def explain(
 
     path, function = split_target(target)
     with _helix(catalog, budget, policy, quiet=True) as engine:
-        made = engine.plan(_workflow(path, function, settings, engine))
+        made = engine.plan(workflow_of(path, function, settings, engine))
         planned = made[node]
         if as_json:
             print(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
@@ -256,7 +256,7 @@ def _helix(catalog: str, budget: str | None, policy: str, *, quiet: bool) -> Hel
     return Helix(catalog, budget=budget, policy=policy, observer=observer_for(quiet=quiet))
 
 
-def _workflow(
+def workflow_of(
     path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
 ) -> Workflow:
     """The file's workflow; a file that builds Spark objects while it is loaded gets a session, and is told so."""
@@ -280,7 +280,7 @@ def _run(
     from helix_spark.cli.schema import run_json, to_text
 
     with _helix(catalog, budget, policy, quiet=quiet or as_json) as engine:
-        workflow = _workflow(path, function, settings, engine, factory)
+        workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:
             stored = iteration.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,46 +22,50 @@ Stamp = tuple[int, int]
 
 def watch_file(path: Path, function: str | None, settings: Sequence[str], engine: Helix) -> None:
     """Runs now and at each save, until interrupted. An error is shown, and the watch goes on."""
-    from helix_spark.cli.main import _workflow, run_and_tell
+    from helix_spark.cli.main import run_and_tell, workflow_of
 
     engine.sessions.warm()
-    before: dict[Path, Stamp] | None = None
     while True:
-        stamps = dict(_stamps(path))
-        if before is not None and stamps == before:
-            time.sleep(POLL_SECONDS)
-            continue
-        before = stamps
         started = time.perf_counter()
+        before = _stamps(_project_files(path))
         forget_project(path)
         if sys.stdout.isatty():
             print("\033[2J\033[H", end="")
         try:
-            run_and_tell(engine, _workflow(path, function, settings, engine), "", print_answer=True)
+            run_and_tell(engine, workflow_of(path, function, settings, engine), "", print_answer=True)
         except HelixError as error:
             print(f"error: {error}", flush=True)
         seconds = time.perf_counter() - started
         print(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", flush=True)
-        before = dict(_stamps(path)) | before  # files the run has loaded are watched as they were when it began
+        files = _project_files(path)
+        # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
+        before = _stamps(files) | before
+        while _stamps(files) == before:
+            time.sleep(POLL_SECONDS)
 
 
 def forget_project(path: Path) -> None:
     """Forgets the project's own modules, so that the next import reads them as they are now."""
-    for name in [name for name, module in sys.modules.items() if _is_project(module, path)]:
+    for name in [name for name, module in list(sys.modules.items()) if _is_project(module, path)]:
         del sys.modules[name]
 
 
-def _stamps(path: Path) -> Iterator[tuple[Path, Stamp]]:
-    """The project's loaded files with their time of change and size."""
-    files = {path.resolve()} | {
-        Path(str(module.__file__)) for module in list(sys.modules.values()) if _is_project(module, path)
-    }
+def _project_files(path: Path) -> frozenset[Path]:
+    """The watched file and the project's files that it has loaded."""
+    loaded = (module.__file__ for module in list(sys.modules.values()) if _is_project(module, path))
+    return frozenset({path.resolve()} | {Path(str(file)) for file in loaded})
+
+
+def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Each file's time of change and size."""
+    stamps = {}
     for file in files:
         try:
             status = file.stat()
         except OSError:
-            continue  # an editor replaces a file by removing it first; the next look finds the new one
-        yield file, (status.st_mtime_ns, status.st_size)
+            continue  # an editor may replace a file by removing it first; the next look finds the new one
+        stamps[file] = (status.st_mtime_ns, status.st_size)
+    return stamps
 
 
 def _is_project(module: ModuleType, path: Path) -> bool:
@@ -69,5 +73,6 @@ def _is_project(module: ModuleType, path: Path) -> bool:
     file = getattr(module, "__file__", None)
     if not file or module.__name__ == "__main__" or module.__name__.split(".")[0] == "helix_spark":
         return False
-    inside = any(Path(file).is_relative_to(folder) for folder in (path.resolve().parent, Path.cwd()))
-    return inside and "site-packages" not in file
+    if "site-packages" in file:
+        return False
+    return any(Path(file).is_relative_to(folder) for folder in (path.resolve().parent, Path.cwd()))

@@ -25,6 +25,7 @@ class Iteration:
         plan: what was decided, and why.
         seconds: time to answer.
         node_seconds: measured or attributed, by name.
+        session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
     """
 

@@ -62,6 +62,7 @@ def run_prepared(
     Raises:
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
     """
+    session_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(plan)
@@ -82,12 +83,13 @@ def run_prepared(
         after.fail()
         raise outcome.failure
     tools.observer.answered(seconds)
+    started_in = tools.sessions.start_seconds - session_before
     outputs = recording.described_outputs(plan, outcome)
     _hold(plan, outcome, tools.memory, set(random) | prepared.dag.descendants(random))
     behind = tools.behind.submit(after.finish, outputs)
     return Iteration(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
-        seconds_by_node(prepared.dag, plan, outcome), tools.sessions.start_seconds, behind,
+        seconds_by_node(prepared.dag, plan, outcome), started_in, behind,
     )
 
 

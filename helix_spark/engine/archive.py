@@ -28,6 +28,12 @@ from helix_spark.engine.java import Java, find_java
 UNUSED_SECONDS = 30 * 24 * 3600
 """An archive that no session used for so long belongs to an installation that is gone."""
 
+RETRY_SECONDS = 24 * 3600
+"""After an attempt that did not end well; not after every run."""
+
+SPARE_BYTES = 2 * 2**30
+"""Disk space below which no archive is made: it would be a poor use of what is left."""
+
 OFF = frozenset({"off", "0", "no", "false"})
 
 
@@ -69,7 +75,10 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
     if is_off(environ):
         return False
     jars = kept_jars(installed_pair(environ), environ)
-    if jars is None or archive_path(find_java(environ), driver_jvm(jars, environ), environ).exists():
+    if jars is None:
+        return False
+    path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)
+    if path.exists() or _tried_lately(path) or shutil.disk_usage(cache_folder(environ)).free < SPARE_BYTES:
         return False
     subprocess.Popen(
         [sys.executable, "-m", "helix_spark.engine.archive", "--quiet"],
@@ -93,12 +102,23 @@ def build(environ: Mapping[str, str] = os.environ) -> Path | None:
         for leftover in path.parent.glob(".building-*"):
             shutil.rmtree(leftover)  # of a build that was killed: whoever holds the lock is the only builder
         if not path.exists():
+            _attempt(path).touch()
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as scratch:
                 made = Path(scratch) / "archive.jsa"
                 train(made, Path(scratch))
                 made.rename(path)
+            _attempt(path).unlink()
         _discard_others(path)
     return path
+
+
+def _attempt(path: Path) -> Path:
+    return path.with_suffix(".attempt")
+
+
+def _tried_lately(path: Path) -> bool:
+    attempt = _attempt(path)
+    return attempt.exists() and time.time() - attempt.stat().st_mtime < RETRY_SECONDS
 
 
 @contextmanager

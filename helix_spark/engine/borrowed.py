@@ -59,11 +59,8 @@ def running_session() -> SparkSession | None:
 
 def is_alive(spark: SparkSession) -> bool:
     """Whether the session was not stopped."""
-    from pyspark.sql import SparkSession as Classic
-
-    if isinstance(spark, Classic) and hasattr(spark, "_jsc"):
-        return spark.sparkContext._jsc is not None
-    return not getattr(spark, "is_stopped", False)
+    context = getattr(spark, "_sc", None)  # a session by Spark Connect has none
+    return not getattr(spark, "is_stopped", False) if context is None else context._jsc is not None
 
 
 def check_usable(spark: SparkSession) -> None:

@@ -37,10 +37,10 @@ OPTIMISE_LATER = (
     "-XX:Tier4InvocationThreshold=80000", "-XX:Tier4MinInvocationThreshold=9600",
     "-XX:Tier4CompileThreshold=240000", "-XX:Tier4BackEdgeThreshold=640000",
 )
-"""30 instead of 36. A start runs much code a few thousand times and never again; the optimising compiler (C2) spent half
-of all time on it. Sixteen times the default thresholds keep it for loops that last, which still reach it within moments:
-six warm runs took no more time than with the defaults. Without C2 (-XX:TieredStopAtLevel=1) it is 27, but warm runs and
-long ones take up to twice as long for ever after."""
+"""31 instead of 36. A start runs much code a few thousand times and never again, and the optimising compiler (C2) spent
+half of all time on it. Sixteen times the default thresholds keep it for loops that last, which still reach it within
+moments: five warm runs then took no more time than with the defaults. Without C2 (-XX:TieredStopAtLevel=1) it is 27,
+but warm and long runs take up to twice as long for ever after."""
 
 _COLLECTORS = re.compile(r"-XX:\+Use\w+GC\b")
 

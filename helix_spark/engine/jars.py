@@ -191,9 +191,11 @@ def _resolve(pair: DeltaPair, environ: Mapping[str, str]) -> tuple[Path, ...]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
         ivy, fresh = Path(scratch) / "ivy", Path(scratch) / "jars"
-        first = _submit(pair, ivy, (), environ)
+        first = _submit(pair, ivy, environ)
         if first.returncode != 0:
-            second = _submit(pair, ivy, ("--driver-java-options", f"-Duser.home={scratch}"), environ)
+            shutil.rmtree(ivy, ignore_errors=True)  # it remembers where the first attempt found what it found
+            options = f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
+            second = _submit(pair, ivy, {**environ, "SPARK_SUBMIT_OPTS": options})
             if second.returncode != 0:
                 raise resolution_error(pair, first.stdout, second.stdout)
         fresh.mkdir()
@@ -213,14 +215,12 @@ def _resolve(pair: DeltaPair, environ: Mapping[str, str]) -> tuple[Path, ...]:
     return jars
 
 
-def _submit(
-    pair: DeltaPair, ivy: Path, further: tuple[str, ...], environ: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def _submit(pair: DeltaPair, ivy: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Has SparkSubmit resolve the packages and then, as the class it runs, print its own version: no session starts."""
     submit = spark_home(environ) / "bin" / ("spark-submit.cmd" if os.name == "nt" else "spark-submit")
     return subprocess.run(
         [
-            str(submit), "--master", "local", "--conf", f"spark.jars.ivy={ivy}", *further,
+            str(submit), "--master", "local", "--conf", f"spark.jars.ivy={ivy}",
             "--packages", pair.coordinates, "--exclude-packages", IN_SPARK,
             "--class", "org.apache.spark.deploy.SparkSubmit", "spark-internal", "--version",
         ],

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
+from sysconfig import get_paths
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine import gateway
@@ -28,10 +29,11 @@ class OwnSession:
     Attributes:
         spark: the session.
         start_seconds: from the decision to start it until it could be used.
+        launched: whether we started its JVM too, so that an archive of classes would help the next time.
     """
 
-    def __init__(self, spark: SparkSession, start_seconds: float, warehouse: str) -> None:
-        self.spark, self.start_seconds = spark, start_seconds
+    def __init__(self, spark: SparkSession, start_seconds: float, launched: bool, warehouse: str) -> None:
+        self.spark, self.start_seconds, self.launched = spark, start_seconds, launched
         self._discard = weakref.finalize(self, rmtree, warehouse, ignore_errors=True)
 
     def stop(self) -> None:
@@ -52,7 +54,7 @@ def planned_settings(author: Mapping[str, str]) -> dict[str, str]:
     around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     settings = own_settings(os.cpu_count() or 1, machine_memory()) | around | dict(author)
     if is_local(settings["spark.master"]):
-        settings = _LOCAL | {"spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | settings
+        settings = _LOCAL | _import_path() | settings
     check_settings(settings)
     return settings
 
@@ -62,6 +64,16 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
+
+
+def _import_path() -> dict[str, str]:
+    """Lets Python workers import what we can: the folders of jobs, beyond what their interpreter knows by itself."""
+    if os.environ.get("PYSPARK_PYTHON", sys.executable) != sys.executable:
+        return {}
+    known = tuple(get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    further = [path for path in sys.path if path and not path.startswith(known)]
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {"spark.executorEnv.PYTHONPATH": os.pathsep.join(dict.fromkeys([*further, *inherited]))}
 
 
 def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnSession:
@@ -78,7 +90,8 @@ def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnS
     warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
     settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author)
     jars = delta_jars()
-    if _jvm_is_given():
+    launched = not _jvm_is_given()
+    if not launched:
         settings = _add_to_given_jvm(jars, settings)
     else:
         java = find_java()
@@ -88,7 +101,7 @@ def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnS
         if not is_local(settings["spark.master"]):
             settings["spark.jars"] = _with_jars(settings, jars)
         _launch(settings)
-    return OwnSession(_session(settings), time.perf_counter() - begun, warehouse)
+    return OwnSession(_session(settings), time.perf_counter() - begun, launched, warehouse)
 
 
 def _jvm_is_given() -> bool:

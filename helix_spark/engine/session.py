@@ -116,8 +116,10 @@ class SessionProvider:
             self._borrowed.give_back()
             self._usable = False
         if starting is not None and starting.exception() is None:
-            starting.result().stop()
-            archive.build_in_background()
+            own = starting.result()
+            own.stop()
+            if own.launched:
+                archive.build_in_background()
 
     def __enter__(self) -> SessionProvider:
         return self

@@ -59,9 +59,13 @@ def run_cases(
         tell: is told each verdict as it is known.
 
     Raises:
+        EditError: the text that an edit is about is not there.
         RuntimeError: a job fails before it is edited.
     """
     project = make_project(folder.resolve() / "project", full=full)
+    for case in chosen:
+        with edited(project, case.changes):
+            pass  # before anything is run: is there the text that each edit is about?
     verdicts = []
     with Runner(project, folder.resolve() / "catalog") as warm, Runner(project, None) as scratch:
         base = {job: _unedited(job, warm, scratch) for job in dict.fromkeys(case.job for case in chosen)}

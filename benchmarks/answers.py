@@ -1,0 +1,311 @@
+"""How long a person waits for answers of the census job: fresh processes, a warm session, the watch, the first run.
+
+    python benchmarks/answers.py [--only unchanged reducer warm watch first planning] [--runs 5] [--json]
+
+Each figure is a ratio or a difference of runs side by side on one machine, in turn; medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+JOB = ROOT / "jobs" / "census.py"
+HELIX = [sys.executable, "-m", "helix_spark"]
+FLOOR = [sys.executable, "-c", "import networkx, deltalake"]
+
+
+class Desk:
+    """A folder with a copy of the job and a catalog, as a person would have."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="helix-answers-"))
+        self.job = self.folder / "census.py"
+        text = JOB.read_text().replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
+        self.job.write_text(text)
+        self.catalog = self.folder / "catalog"
+
+    def edit(self, old: str, new: str) -> None:
+        """Replaces text in the job."""
+        text = self.job.read_text()
+        assert old in text, old
+        self.job.write_text(text.replace(old, new))
+
+    def run(self, *options: str, **environment: str) -> dict[str, Any]:
+        """`helix run --json` in a fresh process: its answer, and the seconds it took in all as `wall`."""
+        command = [*HELIX, "run", str(self.job), "--catalog", str(self.catalog), "--json", *options]
+        start = time.perf_counter()
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.folder, check=False, env={**os.environ, **environment}
+        )
+        wall = time.perf_counter() - start
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return {**json.loads(done.stdout), "wall": wall}
+
+    def close(self) -> None:
+        """Takes the folder away."""
+        shutil.rmtree(self.folder)
+
+
+NO_JAVA = {"JAVA_HOME": "/nonexistent"}
+"""With this a run that starts a JVM fails: what succeeds has started none."""
+
+
+def floor_seconds(runs: int) -> float:
+    """What a fresh process takes to import networkx and deltalake alone."""
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run(FLOOR, check=True)
+        return time.perf_counter() - start
+
+    return median(once() for _ in range(runs))
+
+
+def unchanged(runs: int) -> dict[str, float]:
+    """The unchanged workflow in a fresh process."""
+    desk = Desk()
+    desk.run()
+    floors, walls = [], []
+    for _ in range(runs):
+        floors.append(floor_seconds(1))
+        walls.append(desk.run(**NO_JAVA)["wall"])
+    desk.close()
+    return _beyond(walls, floors)
+
+
+def reducer(runs: int) -> dict[str, float]:
+    """A metric edited, over stored predictions, in a fresh process."""
+    desk = Desk()
+    desk.run()
+    floors, walls = [], []
+    for number in range(runs):
+        text = desk.job.read_text()
+        desk.edit("return float((predictions", f"return {number + 2} * float((predictions")
+        floors.append(floor_seconds(1))
+        answer = desk.run(**NO_JAVA)
+        desk.job.write_text(text)
+        ran = [node["name"] for node in answer["nodes"] if node["state"] == "compute"]
+        assert ran == ["accuracy"], ran
+        walls.append(answer["wall"])
+    desk.close()
+    return _beyond(walls, floors)
+
+
+def _beyond(walls: list[float], floors: list[float]) -> dict[str, float]:
+    wall, floor = median(walls), median(floors)
+    return {"wall_seconds": wall, "floor_seconds": floor, "beyond_floor": wall - floor}
+
+
+def warm(runs: int) -> dict[str, Any]:
+    """Edits in one warm session, beside the work that they cannot avoid, taken in turn."""
+    from benchmarks.plain_census import answer, census_rows, examples
+    from helix_spark.helix import Helix
+    from jobs.census import census
+    from jobs.datasets import adult
+
+    desk = Desk()
+    with Helix(desk.catalog) as helix:
+        spark = helix.sessions.get()
+        plain_first = [_timed(lambda: answer(spark, adult(), 0.1, 10)) for _ in range(3)][-1]
+        helix.run(census())
+        helix.wait()
+        cached = examples(census_rows(spark, adult()), 10).cache()
+        cached.count()
+        _fit_and_evaluate(cached, 0.5)
+        learner, alone, everything, metric, scratch, plain = [], [], [], [], [], []
+        for number in range(runs):
+            reg = 0.01 * (number + 1)
+            alone.append(_timed(lambda reg=reg: _fit_and_evaluate(cached, reg)))
+            iteration = helix.run(census(reg=reg))
+            helix.wait()
+            learner.append(iteration.seconds)
+            fits = [name for name in iteration.plan.in_state("compute") if name.endswith(".fit")]
+            assert not fits, fits
+            metric.append(_metric_edit(helix, desk, number))
+        extractor = helix.run(census(bins=12))
+        helix.wait()
+        refitted = [name for name in extractor.plan.in_state("compute") if name.endswith(".fit")]
+        for number in range(runs):
+            plain.append(_timed(lambda: answer(spark, adult(), 0.1, 10)))
+            scratch.append(_from_scratch(spark, desk.folder / f"scratch{number}"))
+            everything.append(scratch[-1])
+    desk.close()
+    return {
+        "learner_seconds": median(learner), "fit_and_evaluation_alone_seconds": median(alone),
+        "learner_ratio": median(learner) / median(alone), "metric_seconds": median(metric),
+        "everything_seconds": median(everything), "metric_ratio": median(metric) / median(everything),
+        "extractor_refitted": refitted, "first_iteration_seconds": median(scratch), "plain_seconds": median(plain),
+        "first_iteration_ratio": median(scratch) / median(plain), "plain_before_seconds": plain_first,
+    }
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _fit_and_evaluate(cached: Any, reg: float) -> tuple[float, float]:
+    """What an edit of the learner cannot avoid: the fit, the predictions, their two metrics."""
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.evaluation import BinaryClassificationEvaluator
+    from pyspark.sql import functions as F
+
+    model = LogisticRegression(regParam=reg, maxIter=50).fit(cached.where(~F.col("test")))
+    predictions = model.transform(cached.where("test"))
+    [row] = predictions.select(F.avg((F.col("prediction") == F.col("label")).cast("double"))).collect()
+    return row[0], BinaryClassificationEvaluator().evaluate(predictions)
+
+
+def _metric_edit(helix: Any, desk: Desk, number: int) -> float:
+    """Another metric over the newest predictions, as an edit of the job's text."""
+    from helix_spark.cli.loading import find_factory, load_file
+
+    text = desk.job.read_text()
+    desk.edit("return float((predictions", f"return {number + 2} * float((predictions")
+    sys.modules.pop("census", None)
+    iteration = helix.run(find_factory(load_file(desk.job), desk.job, None)())
+    helix.wait()
+    desk.job.write_text(text)
+    assert iteration.plan.in_state("compute") == ("accuracy",), iteration.plan.in_state("compute")
+    return float(iteration.seconds)
+
+
+def _from_scratch(spark: Any, catalog: Path) -> float:
+    from helix_spark.helix import Helix
+    from jobs.census import census
+
+    with Helix(catalog, spark=spark) as helix:
+        return float(helix.run(census()).seconds)
+
+
+def watch(runs: int) -> dict[str, float]:
+    """From save to answer under `helix watch`, for an edit of the metric, beside the same edit's time to answer."""
+    desk = Desk()
+    command = [*HELIX, "watch", str(desk.job), "--catalog", str(desk.catalog)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=desk.folder)
+    waits, answers = [], []
+    try:
+        _next_answer(process)
+        time.sleep(20)  # until everything is stored
+        text = desk.job.read_text()
+        for number in range(runs):
+            desk.job.write_text(text.replace("return float((predictions", f"return {number + 2} * float((predictions"))
+            saved = time.perf_counter()
+            answers.append(_next_answer(process))
+            waits.append(time.perf_counter() - saved)
+            time.sleep(1)
+    finally:
+        process.terminate()
+        process.wait()
+    desk.close()
+    return {
+        "save_to_answer_seconds": median(waits), "answer_seconds": median(answers),
+        "beyond_answer": median(w - a for w, a in zip(waits, answers, strict=True)),
+    }
+
+
+def _next_answer(process: subprocess.Popen[str]) -> float:
+    """Reads until the next answer; its own seconds to answer."""
+    assert process.stdout is not None
+    seconds = 0.0
+    for line in process.stdout:
+        if "s to answer" in line:
+            seconds = float(line.split()[0])
+        if "from save to answer" in line:
+            return seconds
+    raise SystemExit("the watch ended")
+
+
+def first(runs: int) -> dict[str, float]:
+    """The first iteration in fresh processes: to the answer, beside plain PySpark; without and with the archive."""
+    from jobs.datasets import adult
+
+    adult()
+    plain, without, with_archive = [], [], []
+    for _ in range(runs):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "benchmarks" / "plain_census.py"), "--json"], capture_output=True, text=True,
+            check=True,
+        )
+        plain.append(json.loads(done.stdout)["seconds_to_answer"][0])
+        without.append(_first_answer(HELIX_CDS="off"))
+        with_archive.append(_first_answer())
+    return {
+        "plain_seconds": median(plain), "helix_seconds": median(without),
+        "helix_with_archive_seconds": median(with_archive), "ratio": median(without) / median(plain),
+        "ratio_with_archive": median(with_archive) / median(plain),
+    }
+
+
+def _first_answer(**environment: str) -> float:
+    """From the start of a process to the printed answer; what is stored behind it does not count."""
+    desk = Desk()
+    command = [*HELIX, "run", str(desk.job), "--catalog", str(desk.catalog), "-q"]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=desk.folder, env={**os.environ, **environment}
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "s to answer" in line:
+            break
+    seconds = time.perf_counter() - start
+    process.stdout.read()
+    process.wait()
+    desk.close()
+    return seconds
+
+
+def planning(runs: int) -> dict[str, float]:
+    """Signing, catalog look-up and planning of the census workflow with 1,000 iterations in the catalog."""
+    from benchmarks.history import filled_catalog
+    from helix_spark.helix import Helix
+    from jobs.census import census
+
+    folder = Path(tempfile.mkdtemp(prefix="helix-planning-"))
+    filled_catalog(folder / "catalog", census(), 1000)
+    with Helix(folder / "catalog") as helix:
+        helix.plan(census())
+        seconds = [_timed(lambda: helix.plan(census())) for _ in range(runs)]
+    shutil.rmtree(folder)
+    return {"nodes": 28, "iterations": 1000, "seconds": median(seconds)}
+
+
+MEASURES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "unchanged": unchanged, "reducer": reducer, "warm": warm, "watch": watch, "first": first, "planning": planning,
+}
+
+
+def main() -> None:
+    """Measures and prints."""
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    arguments.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    arguments.add_argument("--runs", type=int, default=5)
+    arguments.add_argument("--json", action="store_true")
+    given = arguments.parse_args()
+    found = {}
+    for name in given.only:
+        found[name] = MEASURES[name](given.runs)
+        if not given.json:
+            print(name, json.dumps(found[name], indent=2), flush=True)
+    if given.json:
+        print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ from benchmarks.simulation.forecasters import Forecaster
 from benchmarks.simulation.work import Work
 from helix_spark.costs.forecast import horizon
 from helix_spark.planner.joint import WRITE_WEIGHT
-from helix_spark.planner.oracle import Version
+from helix_spark.planner.oracle import Oracle, Version
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy
 
@@ -60,10 +60,9 @@ def wrong(seed: int, factor: float = 3.0) -> Beliefs:
 
 
 def replay(
-    work: Work, budget: int | None, policy_of: Callable[[int], Policy], forecaster: Forecaster,
-    believed: Beliefs = exact,
+    work: Work, budget: int | None, policy: Policy, forecaster: Forecaster, believed: Beliefs = exact
 ) -> Course:
-    """The whole script under one policy (given per iteration), beginning with nothing stored.
+    """The whole script under one policy, beginning with nothing stored.
 
     Raises:
         AssertionError: if the policy loads what is not stored, keeps what was not had, or exceeds the budget.
@@ -74,7 +73,7 @@ def replay(
     for number in range(len(work.script)):
         version = work.version(number)
         problem = _problem(work, number, version, store, budget, forecaster, believed)
-        decision = policy_of(number).decide(problem)
+        decision = (policy.at(number) if isinstance(policy, Oracle) else policy).decide(problem)
         planning += decision.certificate.solver_seconds
         new = decision.keep - store.keys()
         _check(version, decision, store)

@@ -1,4 +1,4 @@
-"""The graphs that are simulated: four plain ones, and the shapes of the four workloads of Helix (PVLDB 12(4), sec. 6)."""
+"""The graphs that are simulated: four plain ones, and the shapes of Helix's four workloads (PVLDB 12(4), sec. 6)."""
 
 from __future__ import annotations
 

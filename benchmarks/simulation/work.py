@@ -33,7 +33,7 @@ PHASES = {"source": 0, "scanner": 0, "extractor": 0, "parse": 0, "random": 0, "s
           "learner": 1, "predict": 1, "reducer": 2}
 """Preparation, learning, post-processing."""
 
-RERUN, BACK, GROWTH = 0.04, 0.08, 0.03
+RERUN, BACK, GROWTH = 0.03, 0.05, 0.02
 """True shares of iterations that edit nothing, go back, or find more data; the forecast's priors are others."""
 
 
@@ -118,9 +118,9 @@ def _costs(step: Step, rng: random.Random) -> NodeCosts:
 
 
 def _frequencies(steps: list[Step], rng: random.Random) -> dict[str, float]:
-    """Phases share the edits as a symmetric Dirichlet(2) draws it; within one, a few nodes get most (Gamma(0.7))."""
+    """Phases share the edits as a symmetric Dirichlet(2) draws it; within one, a few nodes get most (Gamma(0.5))."""
     phases = [rng.gammavariate(2, 1) for _ in range(3)]
-    weights = {name: rng.gammavariate(0.7, 1) * (0.3 if kind in ("source", "predict") else 1.0)
+    weights = {name: rng.gammavariate(0.5, 1) * (0.3 if kind in ("source", "predict") else 1.0)
                for name, kind, _ in steps}
     members = [[name for name, kind, _ in steps if PHASES[kind] == phase] for phase in range(3)]
     frequencies: dict[str, float] = {}

@@ -81,9 +81,9 @@ class Oracle:
     step: int = 0
     name: str = "oracle"
 
-    def next(self) -> Oracle:
-        """For the iteration after this one."""
-        return replace(self, step=self.step + 1)
+    def at(self, step: int) -> Oracle:
+        """For another iteration of the script."""
+        return replace(self, step=step)
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""

@@ -1,0 +1,117 @@
+"""Policies against an oracle, on simulated work: `python -m benchmarks.policies [--json] [--works N]`.
+
+Each work is a workflow (one of eight shapes, with costs drawn at random) and a script of 12 edits. Cumulative time is
+what its 13 iterations take, loads, computations and writes; regret is that over the time of an oracle that knows the
+script beforehand. Every policy is replayed through the same scripts, by true costs, under a hard budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.simulation.standings import (
+    BUDGETS,
+    ENTRANTS,
+    Outcome,
+    faster,
+    geometric_mean,
+    outcomes,
+    select,
+)
+
+COMMAND = "python -m benchmarks.policies"
+RESULTS = Path(__file__).parent / "results"
+
+
+def budget_name(share: float | None) -> str:
+    """
+    >>> budget_name(0.3), budget_name(None)
+    ('0.3', 'unlimited')
+    """
+    return "unlimited" if share is None else f"{share:g}"
+
+
+def summary(found: Sequence[Outcome]) -> dict[str, object]:
+    """Per budget and policy: regret, times against never and against the rule that purges."""
+    budgets = {
+        budget_name(share): {name: _figures(found, share, name) for name in ENTRANTS} for share in BUDGETS
+    }
+    gaps = [1 - outcome.oracle_bound / outcome.oracle_seconds for outcome in found]
+    return {
+        "works": len({outcome.seed for outcome in found}),
+        "shapes": sorted({outcome.shape for outcome in found}),
+        "first_seed": min(outcome.seed for outcome in found),
+        "oracle_gap_max": round(max(gaps), 5),
+        "budgets": budgets,
+    }
+
+
+def _figures(found: Sequence[Outcome], share: float | None, name: str) -> dict[str, float]:
+    own = select(found, share, name)
+    regrets = sorted(outcome.regret for outcome in own)
+    return {
+        "regret_geomean": round(geometric_mean(regrets), 4),
+        "regret_p95": round(regrets[int(0.95 * (len(regrets) - 1))], 4),
+        "regret_max": round(regrets[-1], 4),
+        "times_faster_than_never": round(faster(found, share, name, "never"), 4),
+        "times_faster_than_rule_purge": round(faster(found, share, name, "rule_purge"), 4),
+        "planning_seconds_per_iteration": round(sum(o.planning_seconds for o in own) / len(own) / 13, 4),
+    }
+
+
+def table(report: dict[str, object]) -> str:
+    """The summary as Markdown."""
+    lines = [
+        f"{report['works']} works ({', '.join(report['shapes'])}), 12 edits each; budgets as shares of one version's "
+        "bytes. Geometric mean of cumulative time over the oracle's; 95th percentile and worst in brackets.", "",
+        "| policy | " + " | ".join(budget_name(share) for share in BUDGETS) + " |",
+        "|---" * (1 + len(BUDGETS)) + "|",
+    ]
+    for name in ENTRANTS:
+        cells = []
+        for share in BUDGETS:
+            figures = report["budgets"][budget_name(share)][name]
+            cells.append("{regret_geomean:.2f} ({regret_p95:.2f}, {regret_max:.2f})".format(**figures))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "Times faster than never:", "", *lines[2:4]]
+    for name in ENTRANTS:
+        row = [report["budgets"][budget_name(share)][name]["times_faster_than_never"] for share in BUDGETS]
+        lines.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in row) + " |")
+    ahead = report["budgets"]["0.3"]["joint"]["times_faster_than_rule_purge"]
+    learned = report["budgets"]["0.3"]["joint_learned"]["times_faster_than_rule_purge"]
+    lines += [
+        "", f"At 0.3, joint is {ahead:.2f} times as fast as rule_purge, with the learned forecast {learned:.2f} times. "
+        f"The oracle's own gap is at most {report['oracle_gap_max']:.2%}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Runs the simulation, prints it, and with --save writes it to `benchmarks/results`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--works", type=int, default=200, help="how many works (default 200)")
+    parser.add_argument("--first-seed", type=int, default=1000, help="seed of the first (default 1000)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--save", action="store_true", help="also write results/policies.json and policies.md")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.works)
+    with multiprocessing.Pool(arguments.jobs) as pool:
+        found = [outcome for part in pool.imap(outcomes, seeds) for outcome in part]
+    report = summary(found)
+    if arguments.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "policies.json").write_text(json.dumps(report, indent=2) + "\n")
+        (RESULTS / "policies.md").write_text(f"`{COMMAND} --works {arguments.works} --first-seed "
+                                             f"{arguments.first_seed}`\n\n{table(report)}\n")
+    print(json.dumps(report, indent=2) if arguments.json else table(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

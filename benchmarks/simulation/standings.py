@@ -1,0 +1,107 @@
+"""Every policy through every drawn work at every budget, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.simulation import forecasters
+from benchmarks.simulation.forecasters import Forecaster
+from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
+from benchmarks.simulation.work import Work, draw
+from helix_spark.planner.joint import Joint
+from helix_spark.planner.oracle import Oracle, foresee
+from helix_spark.planner.policies import Always, Never, Rule
+from helix_spark.planner.recreation import Recreation
+from helix_spark.planner.storage import Policy
+
+BUDGETS: tuple[float | None, ...] = (0.1, 0.3, 1.0, None)
+"""Shares of one version's bytes; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A policy, what it is told of the future, and what it believes of costs (given the work's seed)."""
+
+    policy: Policy
+    forecaster: Forecaster = forecasters.none
+    believed: Callable[[int], Beliefs] = lambda seed: exact
+
+
+ENTRANTS: dict[str, Entrant] = {
+    "joint": Entrant(Joint(), forecasters.true),
+    "joint_learned": Entrant(Joint(), forecasters.learned),
+    "joint_uniform": Entrant(Joint(), forecasters.even),
+    "joint_wrong": Entrant(Joint(), forecasters.even, wrong),
+    "rule": Entrant(Rule()),
+    "rule_purge": Entrant(Rule(purge=True)),
+    "always": Entrant(Always()),
+    "never": Entrant(Never()),
+    "recreation": Entrant(Recreation()),
+}
+"""By name. `joint` knows the true edit frequencies, `joint_wrong` takes costs for up to 3x more or less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Cumulative seconds of one policy on one work with one budget, and of the oracle (with the bound it proved)."""
+
+    seed: int
+    shape: str
+    budget: float | None
+    policy: str
+    seconds: float
+    planning_seconds: float
+    oracle_seconds: float
+    oracle_bound: float
+
+    @property
+    def regret(self) -> float:
+        """Cumulative time over the oracle's."""
+        return self.seconds / self.oracle_seconds
+
+
+def outcomes(seed: int, names: Sequence[str] = tuple(ENTRANTS)) -> list[Outcome]:
+    """All policies on the work that a seed stands for, at every budget."""
+    work = draw(seed)
+    found: list[Outcome] = []
+    for share in BUDGETS:
+        budget = None if share is None else int(share * work.version_bytes)
+        best, bound = _oracle(work, budget)
+        for name in names:
+            entrant = ENTRANTS[name]
+            course = replay(work, budget, entrant.policy, entrant.forecaster, entrant.believed(seed))
+            found.append(
+                Outcome(seed, work.shape, share, name, course.seconds, course.planning_seconds, best, bound)
+            )
+    return found
+
+
+def _oracle(work: Work, budget: int | None) -> tuple[float, float]:
+    """The oracle's seconds, by replay as for any other policy, and its bound."""
+    foresight = foresee([work.version(number) for number in range(len(work.script))], budget)
+    return replay(work, budget, Oracle(foresight), forecasters.none).seconds, foresight.bound
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """
+    >>> geometric_mean([1.0, 4.0])
+    2.0
+    """
+    listed = list(values)
+    return math.exp(sum(math.log(value) for value in listed) / len(listed))
+
+
+def select(found: Iterable[Outcome], budget: float | None, policy: str) -> list[Outcome]:
+    """The outcomes of one policy at one budget, in the order of seeds."""
+    return sorted(
+        (outcome for outcome in found if (outcome.budget, outcome.policy) == (budget, policy)),
+        key=lambda outcome: outcome.seed,
+    )
+
+
+def faster(found: Sequence[Outcome], budget: float | None, policy: str, than: str) -> float:
+    """Geometric mean of how many times less time one policy takes than another, over the same works."""
+    pairs = zip(select(found, budget, than), select(found, budget, policy), strict=True)
+    return geometric_mean(slow.seconds / quick.seconds for slow, quick in pairs)

@@ -61,7 +61,7 @@ class Executor:
         self._pool.shutdown()
 
     def execute(self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str) -> Outcome:
-        """Runs a plan until all outputs are known, or something fails.
+        """Runs a plan until all outputs are known, tables counted, or something fails.
 
         Args:
             artifacts: live artifacts by signature.
@@ -72,6 +72,11 @@ class Executor:
         job = _Job(self, dag, plan, artifacts, run, outcome)
         try:
             job.run(work)
+            for name in table_outputs(plan, outcome):
+                result = outcome.results[name]
+                assert isinstance(result, TableResult)
+                with authors_errors(dag[name]):
+                    self.count(name, result, outcome)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
             self._cancel(run)
             job.drain()
@@ -165,7 +170,7 @@ class _Job:
             nodes = [self.dag[name] for name in unit.names]
             inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
             if len(nodes) == 1:
-                made = [lower(nodes[0], inputs[0], self.executor._sessions)]
+                made = [lower(nodes[0], self.plan[nodes[0].name].signature, inputs[0], self.executor._sessions)]
             else:
                 with authors_errors(nodes[0]):
                     made = list(fit_batch(nodes, inputs))
@@ -198,7 +203,8 @@ def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
     """Output tables that Spark still has to compute."""
     return [
         node.name for node in plan.nodes
-        if node.output and isinstance(result := outcome.results.get(node.name), TableResult) and not result.collected
+        if node.output and node.name not in outcome.rows
+        and isinstance(result := outcome.results.get(node.name), TableResult) and not result.collected
     ]
 
 

@@ -101,7 +101,7 @@ class Plan:
 
     def in_state(self, state: State) -> tuple[str, ...]:
         """Names of the nodes in a state, inputs first."""
-        return tuple(node.name for node in self.nodes if node.state is state)
+        return tuple(node.name for node in self.nodes if node.state == state)
 
     @property
     def predicted_seconds(self) -> float:

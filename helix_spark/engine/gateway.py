@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 QUIET = (
     # The JVM and its libraries print these past any logging configuration; they say nothing a user could act on.
     b"WARNING: Using incubator modules: jdk.incubator.vector",
+    b"WARNING: package sun.security.action not in java.base",  # Java 25
     b"netlib-blas: JNI_OnLoad: dlopen(libblas",
 )
 

@@ -2,7 +2,7 @@
 
     python benchmarks/plain_census.py [--reg 0.1] [--bins 10] [--repeat 1] [--json]
 
-Started as Delta's documentation says (`configure_spark_with_delta_pip`). `jobs/census.py` must give the same numbers, so
+Started as Delta's documentation says (`configure_spark_with_delta_pip`). `jobs/census.py` must give the same numbers;
 this is the definition of them:
 
 - rows: `adult.data` then `adult.test`, 48,842 in all, without the comment line, "?" as null, labels without their ".";

@@ -20,6 +20,7 @@ from helix_spark.engine.observer import Observer
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.timing import Step, attribute
 from helix_spark.engine.units import Unit, pins, units
+from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 
@@ -68,6 +69,8 @@ class Executor:
             run: tags the run's Spark jobs, so that they can be cancelled.
         """
         work = units(dag, plan)
+        if any(plan[node.name].state is State.COMPUTE and node.takes_spark for node in dag.nodes):
+            send_project_code()
         outcome = Outcome(pinned=pins(dag, plan, work))
         job = _Job(self, dag, plan, artifacts, run, outcome)
         try:

@@ -6,7 +6,7 @@ The signature room sees what the code calls; this is the second net, for what on
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
@@ -35,15 +35,24 @@ def unseeded(model: Any) -> bool:
 
 
 def found_random(dag: Dag, plan: Plan, results: Mapping[str, NodeResult]) -> dict[str, str]:
-    """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out."""
+    """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out.
+
+    A result that the author fixed is not among them. What is made of it in the run that draws it has the draw in its
+    own plan, so that nothing can be told of it yet: its reason is empty.
+    """
     found: dict[str, str] = {}
+    drawn: set[str] = set()
     for node in dag.nodes:
         result = results.get(node.name)
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
             continue
         why = _why(node, result)
-        if why and not any(name in found for name in node.inputs):
-            found[node.name] = f"`{node.name}` {why}"
+        if why is None or node.name in dag.descendants(found):
+            continue
+        if node.wishes.fixed:
+            drawn.add(node.name)
+        else:
+            found[node.name] = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
     return found
 
 
@@ -64,7 +73,7 @@ def _why(node: Node, result: NodeResult) -> str | None:
 def plan_randomness(frame: DataFrame) -> str | None:
     """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so."""
     analysed = frame._jdf.queryExecution().analyzed()
-    if not analysed.deterministic():
+    if not analysed.deterministic() and not all(map(_is_spark_mls, _nondeterministic(analysed))):
         return "uses an expression that Spark calls nondeterministic (rand, uuid, a nondeterministic UDF, ...)"
     nodes = [node for node in _objects(json.loads(analysed.toJSON())) if "class" in node]
     names = [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
@@ -76,6 +85,37 @@ def plan_randomness(frame: DataFrame) -> str | None:
     if by_order is None and "Deduplicate" in names:
         by_order = "dropDuplicates (where whole rows are equal, distinct() does the same)"
     return f"uses {by_order}, which depends on the order of rows" if by_order else None
+
+
+def _nondeterministic(plan: Any) -> Iterator[Any]:
+    """The expressions of a Catalyst plan that are nondeterministic by themselves."""
+    for expression in _members(plan.expressions()):
+        yield from _innermost(expression)
+    for child in _members(plan.children()):
+        if not child.deterministic():
+            yield from _nondeterministic(child)
+
+
+def _innermost(expression: Any) -> Iterator[Any]:
+    if expression.deterministic():
+        return
+    inner = [child for child in _members(expression.children()) if not child.deterministic()]
+    for child in inner:
+        yield from _innermost(child)
+    if not inner:
+        yield expression
+
+
+def _members(sequence: Any) -> list[Any]:
+    return [sequence.apply(index) for index in range(sequence.size())]
+
+
+def _is_spark_mls(expression: Any) -> bool:
+    """Whether an expression is the function of a Spark ML transformer. Spark calls those of VectorAssembler,
+    StringIndexerModel and Bucketizer nondeterministic only to keep its optimiser from moving them; they are not."""
+    if expression.nodeName() not in ("ScalaUDF", "UDF"):
+        return False
+    return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
 
 
 def _limits_are_sorted(names: list[str]) -> bool:

@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
@@ -50,12 +50,13 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
     }
 
 
-def described_outputs(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """Outputs by the author's names: values as they are, tables and models as a short description."""
-    return {
-        name: _described(name, plan, outcome)
-        for output in plan.outputs for name in (output, *plan[output].aliases) if output in outcome.results
-    }
+def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Outputs by the author's names: values as they are, tables and models as a short description.
+
+    Args:
+        asked: the names of the outputs before equal nodes were merged.
+    """
+    return {name: _described(name, plan, outcome) for name in asked if plan[name].name in outcome.results}
 
 
 def _described(name: str, plan: Plan, outcome: Outcome) -> Any:

@@ -84,7 +84,7 @@ def run_prepared(
         raise outcome.failure
     tools.observer.answered(seconds)
     started_in = tools.sessions.start_seconds - session_before
-    outputs = recording.described_outputs(plan, outcome)
+    outputs = recording.described_outputs(prepared.whole.outputs, plan, outcome)
     _hold(plan, outcome, tools.memory, set(random) | prepared.dag.descendants(random))
     behind = tools.behind.submit(after.finish, outputs)
     return Iteration(

@@ -1,0 +1,365 @@
+"""Run, edit, run again: only what the edit touched is computed, and the answer is the one from scratch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.feature import StandardScaler, VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from workflows import PEOPLE, Census, Heard, computed
+
+import helix_spark as hx
+from helix_spark.planner.problem import State
+
+pytestmark = pytest.mark.spark
+
+
+class Catalog:
+    """Opens the same catalog again and again, as processes that follow each other do: nothing is held in memory."""
+
+    def __init__(self, folder: Path, spark: SparkSession) -> None:
+        self.folder, self.spark, self.heard = folder, spark, Heard()
+
+    def open(self, policy: str = "always", **options: Any) -> hx.Helix:
+        self.heard = Heard()
+        return hx.Helix(self.folder, policy=policy, spark=self.spark, observer=self.heard, **options)
+
+    def run(self, workflow: hx.Workflow, policy: str = "always", **options: Any) -> Any:
+        with self.open(policy, **options) as helix:
+            iteration = helix.run(workflow)
+            iteration.sizes = iteration.wait()
+            return iteration
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, spark: SparkSession) -> Catalog:
+    return Catalog(tmp_path / "catalog", spark)
+
+
+@pytest.fixture
+def from_scratch(tmp_path: Path, spark: SparkSession) -> Callable[[hx.Workflow], dict[str, Any]]:
+    def run(workflow: hx.Workflow) -> dict[str, Any]:
+        with hx.Helix(tmp_path / "fresh" / str(time.perf_counter_ns()), policy="never", spark=spark) as helix:
+            return dict(helix.run(workflow).outputs)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def after_first(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+    """A catalog in which the first version of the census workflow was run and stored."""
+    folder = tmp_path_factory.mktemp("census") / "catalog"
+    Catalog(folder, spark).run(Census().workflow())
+    return folder
+
+
+FEATURES = {"examples", "model", "predictions", "accuracy", "weights"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "touched", "must_not"),
+    [
+        ({"digits": 3}, {"accuracy"}, {"model", "predictions", "examples", "bucket.fit"}),
+        ({"reg": 0.01}, {"model", "predictions", "accuracy", "weights"}, {"rows", "bucket.fit", "examples"}),
+        ({"bins": 3}, {"bucket.fit", "bucket", *FEATURES}, {"sex_is.fit", "work_is.fit"}),
+        ({"drop_last": False}, {"sex_is", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
+        ({"offset": 1.0}, {"older", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
+    ],
+    ids=str,
+)
+def test_an_edit_computes_what_it_touched_and_refits_nothing_else(
+    after_first: Path, spark: SparkSession, from_scratch: Callable[[hx.Workflow], dict[str, Any]],
+    edit: dict[str, Any], touched: set[str], must_not: set[str],
+) -> None:
+    made = Catalog(after_first, spark).run(Census(**edit).workflow(), policy="never")
+    assert touched <= computed(made)
+    assert not must_not & computed(made)
+    assert dict(made.outputs) == from_scratch(Census(**edit).workflow())
+
+
+def test_an_unchanged_rerun_loads_its_answers_and_runs_nothing(after_first: Path, spark: SparkSession) -> None:
+    made = Catalog(after_first, spark).run(Census().workflow(), policy="never")
+    assert set(made.plan.in_state(State.LOAD)) == {"accuracy", "weights"}
+    assert computed(made) == set()
+
+
+def test_what_was_stored_is_said_and_an_unused_extractor_is_dropped(after_first: Path, spark: SparkSession) -> None:
+    plan = Catalog(after_first, spark).open().plan(Census().workflow())
+    assert set(plan.dropped) == {"unused", "unused.fit"}
+    stored = {node.name for node in plan.nodes if node.stored}
+    assert stored == {
+        "rows", "bucket.fit", "sex_is.fit", "work_is.fit", "examples", "model", "predictions", "accuracy", "weights",
+    }
+
+
+def test_going_back_to_an_earlier_version_computes_nothing(catalog: Catalog) -> None:
+    first = catalog.run(Census().workflow())
+    catalog.run(Census(reg=0.01).workflow())
+    back = catalog.run(Census().workflow())
+    assert computed(back) == set()
+    assert dict(back.outputs) == dict(first.outputs)
+
+
+def test_in_one_session_results_are_held_in_memory_though_nothing_is_stored(catalog: Catalog) -> None:
+    with catalog.open(policy="never") as helix:
+        first = helix.run(Census().workflow())
+        again = helix.run(Census().workflow())
+        edited = helix.run(Census(digits=2).workflow())
+        assert again.outputs == first.outputs
+        assert computed(again) == set()
+        assert computed(edited) == {"accuracy"}
+        assert edited.wait() == {}
+
+
+# Merging
+
+
+def test_equal_nodes_are_computed_once(catalog: Catalog) -> None:
+    wf = hx.Workflow("twins")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def one(data: DataFrame) -> DataFrame:
+        return data.where(data.age > 30)
+
+    @wf.scanner
+    def two(data: DataFrame) -> DataFrame:
+        return data.where(data.age > 30)
+
+    @wf.reducer(output=True)
+    def difference(one: DataFrame, two: DataFrame) -> int:
+        return one.count() - two.count()
+
+    made = catalog.run(wf)
+    assert made["difference"] == 0
+    assert [node.name for node in made.plan.nodes] == ["data", "one", "difference"]
+    assert made.plan["two"] is made.plan["one"]
+    assert made.table("two").count() == made.table("one").count()
+
+
+def test_of_equal_nodes_those_are_outputs_that_were_asked_for(catalog: Catalog) -> None:
+    wf = hx.Workflow("twins")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.reducer
+    def first(data: pd.DataFrame) -> int:
+        return len(data)
+
+    @wf.reducer(output=True)
+    def second(data: pd.DataFrame) -> int:
+        return len(data)
+
+    @wf.reducer(output=True)
+    def both(first: int, second: int) -> int:
+        return first + second
+
+    assert dict(catalog.run(wf).outputs) == {"second": 200, "both": 400}
+
+
+# Forms
+
+
+def forms(factor: int = 2) -> hx.Workflow:
+    wf = hx.Workflow("forms")
+    wf.source("data", hx.table(pa.table({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def in_spark(data: DataFrame) -> DataFrame:
+        return data.selectExpr(f"a * {factor} as a")
+
+    @wf.scanner
+    def in_pandas(in_spark: pd.DataFrame) -> pd.DataFrame:
+        return in_spark + 1
+
+    @wf.scanner
+    def in_arrow(in_pandas: pa.Table) -> pa.Table:
+        return in_pandas.append_column("b", in_pandas["a"])
+
+    @wf.reducer(output=True)
+    def table(in_arrow: DataFrame) -> DataFrame:
+        return in_arrow.selectExpr("sum(a) as a", "sum(b) as b")
+
+    @wf.reducer(output=True)
+    def total(in_arrow: pa.Table, in_spark: DataFrame, table: pd.DataFrame) -> dict[str, int]:
+        return {"arrow": sum(in_arrow["a"].to_pylist()), "spark": in_spark.count(), "pandas": table.b.iloc[0]}
+
+    return wf
+
+
+def test_a_function_gets_its_tables_in_the_form_it_asks_for(catalog: Catalog) -> None:
+    made = catalog.run(forms())
+    assert made["total"] == {"arrow": 15, "spark": 3, "pandas": 15}
+    assert made["table"] == {"table": "table", "rows": 1}
+    again = catalog.run(forms())
+    assert again["total"] == made["total"]
+    assert again.pandas("table").to_dict("records") == [{"a": 15, "b": 15}]
+    assert again.table("table").columns == ["a", "b"]
+
+
+# Models
+
+
+def scaled(name: str, model_name: str = "scaler") -> hx.Workflow:
+    wf = hx.Workflow(name)
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def points(data: DataFrame) -> DataFrame:
+        return VectorAssembler(inputCols=["age", "rich"], outputCol="x").transform(data)
+
+    wf.learner(model_name, StandardScaler, on=points, inputCol="x", outputCol="y", output=True)
+    return wf
+
+
+def test_a_model_is_stored_once_whichever_workflow_made_it(catalog: Catalog) -> None:
+    first = catalog.run(scaled("one"))
+    other = catalog.run(scaled("two", "another"))
+    assert other.plan["another"].state is State.LOAD
+    assert other.plan["another"].reason == "stored by iteration 1 of workflow `one` as `scaler`"
+    assert list(other.model("another").std) == list(first.model("scaler").std)
+    models = [path for path in (catalog.folder / "models").glob("*/*") if path.is_dir()]
+    assert len(models) == 1
+
+
+def clusters(**parameters: Any) -> hx.Workflow:
+    wf = hx.Workflow("clusters")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def points(data: DataFrame) -> DataFrame:
+        return VectorAssembler(inputCols=["age"], outputCol="features").transform(data).select("features")
+
+    wf.learner("model", KMeans, on=points, k=2, maxIter=2, **parameters)
+
+    @wf.reducer(output=True)
+    def cost(model: KMeansModel) -> float:
+        return float(model.summary.trainingCost) if model.hasSummary else 0.0
+
+    @wf.reducer(output=True)
+    def centers(model: KMeansModel) -> list[list[float]]:
+        return [center.tolist() for center in model.clusterCenters()]
+
+    return wf
+
+
+def test_an_unseeded_learner_is_never_reused_and_says_who_is_to_blame(catalog: Catalog) -> None:
+    catalog.run(clusters())
+    again = catalog.run(clusters())
+    assert {"model", "cost", "centers"} <= computed(again)
+    assert again.plan["model"].reason == (
+        "its result may differ each time: KMeans of `model` has no seed (give it seed=...)"
+    )
+    assert again.plan["centers"].reason == "reads `model`, whose result may differ each time"
+    assert "model" not in again.sizes
+
+
+def test_a_seeded_learner_is_reused(catalog: Catalog) -> None:
+    first = catalog.run(clusters(seed=1))
+    again = catalog.run(clusters(seed=1))
+    assert computed(again) == set()
+    assert again["centers"] == first["centers"]
+
+
+def test_a_seed_left_to_chance_inside_a_function_is_found_when_it_runs(catalog: Catalog) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("chance")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.learner
+        def model(data: DataFrame) -> KMeansModel:
+            points = VectorAssembler(inputCols=["age"], outputCol="features").transform(data)
+            return KMeans().setK(2).setMaxIter(2).fit(points)
+
+        @wf.reducer(output=True)
+        def size(model: KMeansModel) -> int:
+            return len(model.clusterCenters())
+
+        return wf
+
+    first = catalog.run(build())
+    assert "model" not in first.sizes
+    again = catalog.run(build())
+    assert {"model", "size"} <= computed(again)
+    assert "may differ each time" in again.plan["model"].reason
+
+
+def test_fixed_keeps_the_first_result_as_the_result(catalog: Catalog) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("fixed")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def drawn(data: DataFrame) -> DataFrame:
+            from pyspark.sql import functions as F
+
+            return data.withColumn("draw", F.rand())
+
+        hx.fixed(drawn)
+
+        @wf.reducer(output=True)
+        def total(drawn: pd.DataFrame) -> float:
+            return float(drawn.draw.sum())
+
+        return wf
+
+    first = catalog.run(build(), policy="never")
+    assert "drawn" in first.sizes
+    again = catalog.run(build(), policy="never")
+    assert again["total"] == first["total"]
+
+
+# The session
+
+
+def test_the_users_session_is_left_as_it_was(catalog: Catalog) -> None:
+    before = dict(catalog.spark.conf.getAll)
+    catalog.run(Census().workflow())
+    assert dict(catalog.spark.conf.getAll) == before
+    assert catalog.spark.range(3).count() == 3
+    assert not catalog.spark.sparkContext._jsc.sc().getPersistentRDDs().size()
+
+
+def test_independent_branches_run_at_the_same_time(catalog: Catalog) -> None:
+    wf = hx.Workflow("branches")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.reducer
+    def left(data: pd.DataFrame) -> int:
+        time.sleep(1.0)
+        return len(data)
+
+    @wf.reducer
+    def right(data: pd.DataFrame) -> int:
+        time.sleep(1.0)
+        return len(data) + 1
+
+    @wf.reducer(output=True)
+    def total(left: int, right: int) -> int:
+        return left + right
+
+    made = catalog.run(wf)
+    assert made["total"] == 401
+    assert made.node_seconds["left"] + made.node_seconds["right"] < 1.9
+
+
+def test_many_runs_at_once_take_turns(catalog: Catalog) -> None:
+    with catalog.open() as helix:
+        outcomes: list[Any] = []
+
+        def run(factor: int) -> None:
+            outcomes.append((factor, helix.run(forms(factor))["total"]["arrow"]))
+
+        threads = [threading.Thread(target=run, args=(factor,)) for factor in (1, 2, 3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(outcomes) == [(1, 9), (2, 15), (3, 21)]

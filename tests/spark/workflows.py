@@ -1,0 +1,92 @@
+"""Small workflows that the tests of the engine run, edit and run again, and what they look at afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import Column, DataFrame
+
+import helix_spark as hx
+from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.observer import Silent
+from helix_spark.planner.problem import State
+
+PEOPLE = pd.DataFrame({
+    "age": [float(20 + i % 40) for i in range(200)], "sex": ["F" if i % 3 else "M" for i in range(200)],
+    "work": [["office", "field", "home"][i % 3 if i % 7 else 0] for i in range(200)],
+    "rich": [1 if (i * 7919) % 13 > 6 else 0 for i in range(200)],
+})
+
+
+@dataclass(frozen=True)
+class Census:
+    """One version of a census workflow; each field is something that an author edits."""
+
+    source: Any = field(default_factory=lambda: hx.table(PEOPLE))
+    offset: float = 0.0
+    bins: int = 4
+    drop_last: bool = True
+    reg: float = 0.1
+    digits: int = 6
+
+    def workflow(self) -> hx.Workflow:
+        wf = hx.Workflow("census")
+        offset, digits = self.offset, self.digits
+        wf.source("data", self.source)
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where(data.age > 20)
+
+        @wf.extractor
+        def older(rows: DataFrame) -> Column:
+            return rows.age + offset
+
+        bucket = wf.extractor("bucket", hx.Bucketizer("age", bins=self.bins, one_hot=True), on=rows)
+        sex = wf.extractor("sex_is", hx.OneHot("sex", drop_last=self.drop_last), on=rows)
+        work = wf.extractor("work_is", hx.OneHot("work"), on=rows)
+        wf.extractor("unused", hx.OneHot("work"), on=rows)
+        examples = wf.synthesizer(
+            "examples", rows, features=[older, bucket, sex, work], label="rich = 1", split=hx.HashSplit(test=0.3)
+        )
+        model = wf.learner("model", LogisticRegression, on=examples, regParam=self.reg, maxIter=5)
+        wf.predict("predictions", model, examples)
+
+        @wf.reducer(output=True)
+        def accuracy(predictions: pd.DataFrame) -> float:
+            return round(float((predictions.prediction == predictions.label).mean()), digits)
+
+        @wf.reducer(output=True)
+        def weights(model: Any) -> list[float]:
+            return [float(weight) for weight in model.coefficients]
+
+        return wf
+
+
+class Heard(Silent):
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.warnings: list[str] = []
+
+    def node_started(self, name: str) -> None:
+        self.started.append(name)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def computed(iteration: Iteration) -> set[str]:
+    """Names of the nodes that were computed."""
+    return set(iteration.plan.in_state(State.COMPUTE))
+
+
+def physical_bytes(catalog: Path) -> int:
+    """Bytes of everything under ``tables/`` and ``models/``."""
+    files = (file for folder in ("tables", "models") for file in (catalog / folder).rglob("*"))
+    return sum(file.stat().st_size for file in files if file.is_file())

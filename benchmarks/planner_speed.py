@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import time
+from dataclasses import replace
 
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.storage import NodeCosts, PlanningProblem, Scenario
@@ -17,7 +18,8 @@ SIZES = ((30, 30), (60, 60), (200, 60), (200, 200), (2000, 100), (2000, 2000))
 
 def problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
     """A random graph (up to three inputs among the 30 nodes before, so that it is deep and wide), a third of it stored,
-    and a budget of 30 % of one version. Each scenario hits one node; those of many nodes hit it with unequal chances.
+    and a budget of 30 % of one version. What no node reads is an output, and small (a metric). Each scenario hits one
+    node, with unequal chances.
     """
     rng = random.Random(seed)
     made: list[NodeCosts] = []
@@ -30,6 +32,8 @@ def problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
             0.3 + size / 6e7, size, stored=rng.random() < 0.3,
         ))
     read = {name for node in made for name in node.inputs}
+    small = {"bytes": 2000, "load_seconds": 0.15, "write_seconds": 0.3}
+    made = [node if node.name in read else replace(node, **small) for node in made]
     outputs = frozenset(node.name for node in made if node.name not in read)
     hit = rng.sample(made, min(scenarios, nodes))
     weights = [rng.gammavariate(0.7, 1) for _ in hit]

@@ -24,7 +24,7 @@ Below anything that is measured, above the solvers' tolerances; not part of the 
 
 SMALL = 10_000
 """A result that takes less than this part of the budget is not worth a choice (metrics, small models): if keeping it
-pays at all it is kept, and only if the budget turns out to be that tight is the program solved again with less room."""
+pays at all it is kept. Sizes are not known better than that beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +122,26 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
 
 
 def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> frozenset[str]:
-    """Signatures of what is kept in any best plan, the budget's row aside: what the author insists on, and what is
-    small beside the budget (or the budget has no limit) and saves more by its last step alone than it takes.
+    """Signatures of what is kept without a choice: what the author insists on, and what saves more by its last step
+    alone than it takes and is small beside the budget (or the budget has no limit).
     """
     room = capacity(problem)
+    left = 0 if room is None else room - sum(candidate.bytes for candidate in found.values() if candidate.insisted)
     there = {name for name, candidate in found.items() if candidate.stored}
     there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)
     saved = last_steps(ahead)
     kept: set[str] = set()
     for name, candidate in found.items():
-        small = room is None or candidate.bytes * SMALL <= room
+        small = room is None or (candidate.bytes * SMALL <= room and candidate.bytes <= left)
         pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
         if name in there and (candidate.insisted or (small and pays)):
             kept.add(name)
+            left -= 0 if candidate.insisted else candidate.bytes
     return frozenset(kept)
 
 
 def _surely_computed(problem: PlanningProblem) -> frozenset[str]:
-    """Signatures of what every plan for this iteration computes: from the outputs back, as long as nothing is stored."""
+    """Signatures of what every plan for this iteration computes: back from the outputs while nothing is stored."""
     computed: set[str] = set()
     needed = set(problem.outputs)
     for node in reversed(problem.nodes):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity, had_now
 from helix_spark.planner.demands import Outlook
 from helix_spark.planner.problem import Solution
-from helix_spark.planner.recall import recall
+from helix_spark.planner.recall import Recall, recall
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 _UNLIKELY = 0.005
@@ -25,10 +25,14 @@ class _Uses:
 
 def explain(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution,
-    keep: frozenset[str],
+    keep: frozenset[str], ahead: Sequence[Recall],
 ) -> dict[str, str]:
-    """Signature -> one sentence, for every node of the current version and every stored result."""
-    uses = _uses(view, keep)
+    """Signature -> one sentence, for every node of the current version and every stored result.
+
+    Args:
+        ahead: how each demand of `view` is met with what is kept.
+    """
+    uses = _uses(view, ahead)
     had = had_now(problem, solution)
     best = _best(problem, view, uses, keep)
     reasons: dict[str, str] = {}
@@ -71,11 +75,10 @@ def bytes_text(size: int) -> str:
     return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"
 
 
-def _uses(view: Outlook, keep: frozenset[str]) -> _Uses:
+def _uses(view: Outlook, ahead: Sequence[Recall]) -> _Uses:
     loaded = dict(view.certain_loads)
     computed: dict[str, float] = {}
-    for demand in view.demands:
-        plan = recall(view.results, demand.results, keep, demand.given)
+    for demand, plan in zip(view.demands, ahead, strict=True):
         for uses, names in ((loaded, plan.loaded), (computed, plan.computed)):
             for name in names:
                 uses[name] = uses.get(name, 0.0) + demand.probability

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import SetupError
@@ -16,7 +16,7 @@ from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.policies import Rule
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.prospects import default_scenarios
-from helix_spark.planner.recall import recall
+from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.sanity import sane
 from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import Decision, PlanningProblem
@@ -24,6 +24,10 @@ from helix_spark.planner.storage import Decision, PlanningProblem
 WRITE_WEIGHT = 1.0
 """What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
 they think, but at the end of a batch job somebody does, and the machine is busy: a second is a second."""
+
+LARGE, LARGE_GAP = 2_000, 0.004
+"""Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
+percent, and proving the last of it takes most of the time."""
 
 _REPAIRS = 3
 """How often the program is solved again when rounding let the kept results exceed the budget by a few bytes."""
@@ -38,12 +42,13 @@ class Joint:
 
     Attributes:
         time_limit: seconds for the solver; then the best plan found so far is taken, or else the rule's.
-        gap: relative; the solver stops when no plan can be better by more.
+        gap: relative; the solver stops when no plan can be better by more. None for none where the program is small,
+            else `LARGE_GAP`.
         write_weight: see `WRITE_WEIGHT`.
     """
 
     time_limit: float = 10.0
-    gap: float = 1e-6
+    gap: float | None = None
     write_weight: float = WRITE_WEIGHT
     name: str = "joint"
 
@@ -76,8 +81,11 @@ class Joint:
         """A plan within the budget, or in words why there is none."""
         bound = None
         room = capacity(problem)
+        gap = self.gap
+        if gap is None and len(program.program.costs) > LARGE:
+            gap = LARGE_GAP
         for _ in range(_REPAIRS):
-            answer = solve(program.program, time_limit=self.time_limit, gap=self.gap)
+            answer = solve(program.program, time_limit=self.time_limit, gap=gap)
             if answer.values is None:
                 return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
             bound = answer.bound if bound is None else bound
@@ -105,7 +113,8 @@ def _decision(
     current = {node.signature for node in problem.nodes}
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
     solution = problem.done or _states(found)
-    objective = _objective(view, chosen, found.keep, solution)
+    ahead = recalls(view, found.keep)
+    objective = _objective(view, chosen, found.keep, solution, ahead)
     bound = min(objective, found.bound + found.program.underestimate + _constant(problem, view) - _ties(found, chosen))
     gap = (objective - bound) / objective if objective > 0 else 0.0
     optimal = objective - bound <= max(_PROVEN * objective, TIE)
@@ -115,7 +124,7 @@ def _decision(
         len(problem.scenarios), problem.overhead + found.bytes,
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
-    reasons = explain(problem, view, chosen, solution, found.keep)
+    reasons = explain(problem, view, chosen, solution, found.keep, ahead)
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
 
 
@@ -139,21 +148,12 @@ def _states(found: _Found) -> Solution:
 
 
 def _objective(
-    view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution
+    view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution, ahead: Sequence[Recall]
 ) -> float:
     """Seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
-    return (
-        total_seconds(solution.chosen.values())
-        + sum(chosen[name].seconds - chosen[name].worth for name in sorted(keep))
-        + expected_seconds(view, keep)
-    )
-
-
-def expected_seconds(view: Outlook, keep: frozenset[str]) -> float:
-    """What the next iteration is expected to take when these results are kept."""
-    return view.certain_seconds + sum(
-        demand.probability * recall(view.results, demand.results, keep, demand.given).seconds for demand in view.demands
-    )
+    expected = sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
+    kept = sum(chosen[name].seconds - chosen[name].worth for name in sorted(keep))
+    return total_seconds(solution.chosen.values()) + kept + view.certain_seconds + expected
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:

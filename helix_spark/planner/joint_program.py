@@ -62,33 +62,34 @@ def build(
     ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
     states = frozenset(ways.values())
     keep: dict[str, int] = {}
-    relevant = [upstream(view.results, demand.results, demand.given) for demand in view.demands]
-    useful = {name for names in relevant for name in names if view.results[name].loadable}
+    whole, rest = _within(view, ALLOWANCE)
+    useful = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
     for name, candidate in chosen.items():
-        if candidate.stored or candidate.insisted or name in useful or name in kept:
+        useful_when_kept = name in useful and view.results[name].loadable
+        if candidate.stored or candidate.insisted or useful_when_kept or name in kept:
             keep[name] = program.variable(candidate.seconds - candidate.worth + candidate.tie)
             if name in kept:
                 program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
         _add_had(problem, program, chosen, keep, ways)
-    underestimate = _add_demands(program, view, relevant, keep)
+    underestimate = sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
+    underestimate += sum(_add_last_steps(program, view.results, demand, keep) for demand in rest)
     program.integer = states | frozenset(keep.values())
-    row, unit = _add_budget(problem, program, chosen, keep, kept)
+    row, unit = _add_budget(problem, program, chosen, keep)
     return JointProgram(program, ways, keep, row, unit, underestimate)
 
 
 def _add_budget(
-    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
-    kept: frozenset[str],
+    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int]
 ) -> tuple[int | None, float]:
-    """The budget's row and its unit in bytes; no row where everything fits. What is certain and small is left out."""
+    """The budget's row and its unit in bytes; no row where everything fits."""
     room = capacity(problem)
     if room is None or sum(chosen[name].bytes for name in keep) <= room:
         return None, 1.0
     # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
     unit = max(1.0, room / 1000)
-    counted = [name for name in keep if chosen[name].bytes and (name not in kept or chosen[name].insisted)]
-    program.at_most({keep[name]: chosen[name].bytes / unit for name in counted}, room / unit)
+    sizes = {index: chosen[name].bytes / unit for name, index in keep.items() if chosen[name].bytes}
+    program.at_most(sizes, room / unit)
     return len(program.rows_at_most) - 1, unit
 
 
@@ -115,21 +116,18 @@ def _add_had(
                 program.at_most({source: 1.0, index: -1.0}, 0.0)
 
 
-def _add_demands(
-    program: Program, view: Outlook, relevant: list[list[str]], keep: Mapping[str, int]
-) -> float:
-    """All demands, the likeliest first as long as variables are left; the seconds by which the rest is constant."""
-    left = ALLOWANCE
-    constant = 0.0
-    order = sorted(range(len(relevant)), key=lambda index: -view.demands[index].probability)
-    for index in order:
-        demand, names = view.demands[index], relevant[index]
-        left -= len(names)
-        if left >= 0:
-            constant += add_demand(program, view.results, demand, names, keep)
+def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]]], list[Demand]]:
+    """The likeliest demands, each with all that it is made from, as far as the allowance goes; and the rest."""
+    whole: list[tuple[Demand, list[str]]] = []
+    rest: list[Demand] = []
+    for demand in sorted(view.demands, key=lambda demand: -demand.probability):
+        names = upstream(view.results, demand.results, demand.given) if allowance > 0 else []
+        allowance -= len(names)
+        if allowance > 0:
+            whole.append((demand, names))
         else:
-            constant += _add_last_steps(program, view.results, demand, keep)
-    return constant
+            rest.append(demand)
+    return whole, rest
 
 
 def _add_last_steps(program: Program, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:

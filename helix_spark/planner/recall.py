@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from helix_spark.planner.demands import Outlook
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.frontiers import Results, upstream
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State
@@ -42,6 +43,11 @@ def recall(
     3.0
     """
     return _search(results, list(required), kept, dict.fromkeys(given))
+
+
+def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
+    """The cheapest way to meet each demand."""
+    return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]
 
 
 def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> Recall:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import authors_errors
 from helix_spark.engine.fits import fit_batch
 from helix_spark.engine.loading import damaged_by, load
 from helix_spark.engine.lowering import check_columns, lower
+from helix_spark.engine.marking import marked
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
@@ -23,6 +24,7 @@ from helix_spark.engine.units import Unit, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read
 
 if TYPE_CHECKING:
     from helix_spark.engine.session import Sessions
@@ -69,7 +71,7 @@ class Executor:
             run: tags the run's Spark jobs, so that they can be cancelled.
         """
         work = units(dag, plan)
-        if any(plan[node.name].state is State.COMPUTE and node.takes_spark for node in dag.nodes):
+        if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
         outcome = Outcome(pinned=pins(dag, plan, work))
         job = _Job(self, dag, plan, artifacts, run, outcome)
@@ -179,7 +181,8 @@ class _Job:
                     made = list(fit_batch(nodes, inputs))
         for name, result in zip(unit.names, made, strict=True):
             if name in self.outcome.pinned and isinstance(result, TableResult):
-                self._pin(result)
+                with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
+                    self._pin(result)
             self.outcome.results[name] = result
 
     def _load(self, name: str) -> NodeResult:
@@ -192,7 +195,7 @@ class _Job:
     def _pin(self, result: TableResult) -> None:
         from pyspark import StorageLevel
 
-        result.replace_frame(lambda frame: frame.persist(StorageLevel.MEMORY_AND_DISK))
+        result.replace_frame(lambda frame: marked(frame).persist(StorageLevel.MEMORY_AND_DISK))
 
     def _tag(self, unit: Unit) -> None:
         if self.executor._sessions.started and unit.forced:
@@ -200,6 +203,14 @@ class _Job:
             context.clearJobTags()
             context.addJobTag(self.run_id)
             context.setJobDescription(f"helix: {', '.join(unit.names)}")
+
+
+def _takes_spark(node: Node) -> bool:
+    """Whether code of the author's, or of a stage's, may reach Spark's Python workers."""
+    operator = node.operator
+    if isinstance(operator, Function):
+        return bool({Form.SPARK, Form.COLUMN, Form.MODEL, Form.ANY} & {*operator.forms, operator.returns})
+    return isinstance(operator, Read | FitStage | ApplyStage | Predict)
 
 
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.marking import marked
 from helix_spark.errors import ResultTypeError
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
@@ -38,7 +39,7 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
             reader = spark.read.format(format).options(**dict(options))
             if schema is not None:
                 reader = reader.schema(_schema(schema))
-            return reader.load([_absolute(path) for path in paths])
+            return marked(reader.load([_absolute(path) for path in paths]))  # the files may be others than last time
         case DeltaSource(path=path, version=version):
             delta = spark.read.format("delta")
             return (delta if version is None else delta.option("versionAsOf", version)).load(_absolute(path))
@@ -46,8 +47,7 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
             made = read(spark)
             if type(made).__name__ != "DataFrame":
                 raise ResultTypeError(f"the reader returned a {type(made).__name__}, not a Spark DataFrame")
-            frame: DataFrame = made
-            return frame
+            return marked(made)
         case MemorySource():
             raise AssertionError("tables in memory are not read")
 

@@ -175,7 +175,7 @@ class _Job:
             nodes = [self.dag[name] for name in unit.names]
             inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
             if len(nodes) == 1:
-                made = [lower(nodes[0], self.plan[nodes[0].name].signature, inputs[0], self.executor._sessions)]
+                made = [lower(nodes[0], inputs[0], self.executor._sessions)]
             else:
                 with authors_errors(nodes[0]):
                     made = list(fit_batch(nodes, inputs))

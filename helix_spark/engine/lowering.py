@@ -17,7 +17,7 @@ from helix_spark.engine.columns import (
 )
 from helix_spark.engine.fits import build_stage, fit_batch, fit_stage, name_of
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, nullable
-from helix_spark.engine.sources import read_version
+from helix_spark.engine.sources import read_source
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError, nearest
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -47,7 +47,7 @@ _SPLIT_STEPS = 1_000_000
 """Resolution of a split's share."""
 
 
-def lower(node: Node, signature: str, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
+def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
     """A node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
 
     Raises:
@@ -60,7 +60,7 @@ def lower(node: Node, signature: str, results: Sequence[NodeResult], sessions: S
             case Read(source=MemorySource(data=data)):
                 return table_in_memory(_arrow(data), sessions)
             case Read(source=source):
-                return TableResult(lambda: nullable(read_version(source, sessions.get(), signature)))
+                return TableResult(lambda: nullable(read_source(source, sessions.get())))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():

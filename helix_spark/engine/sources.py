@@ -13,21 +13,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def read_version(source: Source, spark: SparkSession, identity: str) -> DataFrame:
-    """A source's table, as a plan of its own for each version of its data.
-
-    Spark keeps persisted tables by their plan, and to a plan the same path is the same data: a table made of rewritten
-    files would be answered from the pins of the old ones. A filter that names the version tells their plans apart; the
-    optimiser removes it.
-
-    Args:
-        identity: differs where the data does.
-    """
-    from pyspark.sql import functions as F
-
-    return read_source(source, spark).where(F.lit(identity) == F.lit(identity))
-
-
 def read_source(source: Source, spark: SparkSession) -> DataFrame:
     """A source's table. Nothing is read yet, except to infer a schema.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Certificate, Solution, State
@@ -81,6 +81,9 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
     spent = cumulative_seconds(problem, solution)
     for node in sorted(problem.nodes, key=lambda node: not node.stored):
         why = _verdict(node, solution, spent.get(node.name, 0.0), wanted)
+        if node.stored and node.keep == "never":
+            evict.add(node.signature)
+            reasons[node.signature] = "evicted: you asked not to keep it"
         if node.signature in keep or why is None:
             continue
         if problem.budget is not None and used + node.bytes > problem.budget:
@@ -91,7 +94,7 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
         keep.add(node.signature)
         used += node.bytes
         reasons[node.signature] = f"kept: {why}"
-    return Decision(solution, frozenset(keep), frozenset(evict), _certificate(solution, start), reasons)
+    return Decision(solution, frozenset(keep), frozenset(evict), _certificate(solution, start, used), reasons)
 
 
 def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) -> str | None:
@@ -118,8 +121,7 @@ def _over_budget(
             yield signature
 
 
-def _certificate(solution: Solution, start: float) -> Certificate:
-    proof = solution.certificate
-    return Certificate(
-        proof.status, proof.objective, proof.bound, proof.gap, proof.solver, time.perf_counter() - start, proof.notice
-    )
+def _certificate(solution: Solution, start: float, used: int) -> Certificate:
+    """The states' own, with the time that storage took besides, and the bytes that are stored after it."""
+    seconds = time.perf_counter() - start
+    return replace(solution.certificate, solver_seconds=seconds, budget_used=used)

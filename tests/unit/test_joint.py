@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from helix_spark.planner import solver
 from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
 from helix_spark.planner.joint import Joint
+from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 
 
@@ -170,3 +172,185 @@ def test_kept_set_and_objective_equal_brute_force(block: int) -> None:
         assert proof.objective == pytest.approx(objective, abs=5 * TIE), seed
         others = {other.signature for other in problem.others}
         assert decision.keep | (others - decision.evict) == kept, seed
+
+
+def chain(**changes: object) -> PlanningProblem:
+    """rows -> features -> model, nothing stored; the model is edited next."""
+    costs = {
+        "rows": (40.0, 0.6, 1.2, 14_000_000), "features": (8.0, 0.5, 1.0, 12_000_000), "model": (5.0, 0.1, 0.2, 9_000),
+    }
+    nodes: list[NodeCosts] = []
+    for name, (compute, load, write, size) in costs.items():
+        nodes.append(NodeCosts(name, "scanner", f"s-{name}", tuple(node.name for node in nodes[-1:]), compute, load,
+                               write, size))
+    edits = (Scenario(0.9, frozenset({"model"}), "model"), Scenario(0.1, frozenset({"features"}), "features"))
+    return replace(PlanningProblem(tuple(nodes), frozenset({"model"}), None, 0, (), edits, 8.0), **changes)
+
+
+def with_node(problem: PlanningProblem, name: str, **changes: object) -> PlanningProblem:
+    nodes = tuple(replace(node, **changes) if node.name == name else node for node in problem.nodes)
+    return replace(problem, nodes=nodes)
+
+
+def test_keeps_what_the_next_edit_reads() -> None:
+    decision = Joint().decide(chain())
+    assert decision.keep == {"s-rows", "s-features"}
+    assert decision.certificate.status == "optimal"
+    assert (decision.certificate.scenarios, decision.certificate.budget_used) == (2, 26_000_000)
+
+
+def test_a_budget_for_one_goes_to_the_likelier_edit() -> None:
+    decision = Joint().decide(chain(budget=14_000_000))
+    assert decision.keep == {"s-features"}
+    assert decision.reasons["s-rows"] == "not kept: the budget is better spent on `features`"
+
+
+def test_says_in_words_what_keeping_costs_and_saves() -> None:
+    said = Joint().decide(chain()).reasons
+    assert said["s-features"] == (
+        "kept: 8.6 s to recompute, 0.5 s to load, 90% likely to be reused; costs 1.0 s and 12 MB"
+    )
+    assert said["s-model"] == "not kept: with what is kept, the next edit hardly ever asks for it"
+
+
+def test_a_smaller_budget_evicts_at_the_next_run() -> None:
+    problem = with_node(with_node(chain(budget=14_000_000), "rows", stored=True), "features", stored=True)
+    decision = Joint().decide(problem)
+    assert decision.evict == {"s-rows"}
+    assert decision.reasons["s-rows"] == "evicted: the budget is better spent on `features`"
+
+
+def test_overhead_counts_against_the_budget() -> None:
+    assert Joint().decide(chain(budget=14_000_000, overhead=13_000_000)).keep == set()
+
+
+@pytest.mark.parametrize(("wish", "kept"), [("always", True), ("never", False)])
+def test_the_authors_wish_goes_before_the_program(wish: str, kept: bool) -> None:
+    name = "model" if wish == "always" else "features"
+    decision = Joint().decide(with_node(chain(), name, keep=wish))
+    assert (f"s-{name}" in decision.keep) is kept
+    assert "you asked" in decision.reasons[f"s-{name}"]
+
+
+def test_what_the_author_no_longer_wants_kept_is_evicted() -> None:
+    decision = Joint().decide(with_node(chain(), "features", stored=True, keep="never"))
+    assert decision.evict == {"s-features"}
+
+
+def test_a_wish_larger_than_the_budget_is_not_granted() -> None:
+    decision = Joint().decide(with_node(chain(budget=13_000_000), "rows", keep="always"))
+    assert "s-rows" not in decision.keep
+    assert decision.reasons["s-rows"] == "not kept: its 14 MB are more than the whole budget"
+
+
+def test_recompute_computes_what_is_stored() -> None:
+    problem = with_node(with_node(chain(), "rows", stored=True), "rows", recompute=True)
+    assert Joint().decide(problem).solution.state("rows") is State.COMPUTE
+
+
+def test_what_is_held_loads_now_and_may_be_written_but_does_not_last() -> None:
+    problem = with_node(chain(), "rows", held=True)
+    decision = Joint().decide(problem)
+    assert decision.solution.state("rows") is State.LOAD
+    assert "s-rows" in decision.keep
+
+
+def test_storage_alone_is_decided_where_the_states_are_given() -> None:
+    problem = chain()
+    done = Joint().decide(problem).solution
+    decision = Joint().decide(replace(problem, done=done))
+    assert decision.solution is done
+    assert decision.keep == {"s-rows", "s-features"}
+
+
+def test_nothing_is_kept_that_was_not_had() -> None:
+    problem = with_node(chain(), "model", stored=True)
+    done = Joint().decide(problem).solution
+    assert done.state("features") is State.PRUNE
+    assert Joint().decide(replace(problem, done=done)).keep == {"s-model"}
+
+
+def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
+    problem = chain(budget=14_000_000)
+    older = tuple(replace(node, signature=f"{node.signature}-old") for node in problem.nodes)
+    back = Scenario(0.9, frozenset(), "back", older, problem.outputs)
+    edits = (back, *(replace(scenario, probability=scenario.probability / 10) for scenario in problem.scenarios))
+    stored = OtherArtifact("s-features-old", "w", "features", 12_000_000, 0.5, 48.0, 1)
+    decision = Joint().decide(replace(problem, scenarios=edits, others=(stored,)))
+    assert decision.keep == set()
+    assert decision.evict == set()
+    assert decision.reasons["s-features-old"].startswith("kept: 90% likely to be asked for again")
+
+
+def test_another_workflows_current_result_outlives_one_of_our_own_past() -> None:
+    foreign = OtherArtifact("foreign", "theirs", "rows", 14_000_000, 0.6, 400.0, 0)
+    ours = OtherArtifact("past", "ours", "rows", 14_000_000, 0.6, 400.0, 5)
+    decision = Joint().decide(chain(budget=14_000_000, workflow="ours", others=(foreign, ours)))
+    assert decision.evict == {"past"}
+
+
+def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:
+    decision = Joint().decide(chain(scenarios=()))
+    assert decision.certificate.scenarios == 4
+    assert "s-rows" in decision.keep
+
+
+def test_equal_problems_get_equal_plans() -> None:
+    for seed in range(5):
+        first, second = (Joint().decide(random_problem(seed)) for _ in range(2))
+        assert (first.keep, first.evict, first.reasons) == (second.keep, second.evict, second.reasons)
+        assert first.solution.chosen == second.solution.chosen
+
+
+ABSURD = {
+    "a cost that is not a number": with_node(chain(), "rows", compute_seconds=math.nan),
+    "a negative cost": with_node(chain(), "features", load_seconds=-3.0),
+    "an endless write": with_node(chain(), "features", write_seconds=math.inf),
+    "a negative size": with_node(chain(budget=10), "model", bytes=-1),
+    "an endless horizon": chain(horizon=math.inf),
+    "an impossible scenario": chain(scenarios=(Scenario(math.nan, frozenset({"model"}), "model"),)),
+}
+
+
+@pytest.mark.parametrize("problem", ABSURD.values(), ids=ABSURD.keys())
+def test_absurd_figures_are_replaced_and_named(problem: PlanningProblem) -> None:
+    decision = Joint().decide(problem)
+    assert decision.solution.state("model") is State.COMPUTE
+    assert decision.certificate.status == "fallback"
+    assert "make no sense" in decision.certificate.notice
+
+
+@pytest.mark.parametrize("budget", [0, 1, 8_999])
+def test_a_budget_too_small_for_anything_keeps_nothing(budget: int) -> None:
+    problem = with_node(chain(budget=budget), "rows", stored=True)
+    decision = Joint().decide(problem)
+    assert (decision.keep, decision.evict) == (set(), {"s-rows"})
+    assert decision.certificate.budget_used == 0
+
+
+def test_without_a_solver_the_rule_decides_and_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solver, "available_solvers", tuple)
+    decision = Joint().decide(with_node(chain(), "rows", stored=True))
+    assert decision.solution.state("rows") is State.LOAD
+    assert decision.certificate.status == "fallback"
+    assert "no solver is installed" in decision.certificate.notice
+    assert "rule" in decision.certificate.notice
+
+
+def test_without_time_the_rule_decides_and_the_plan_says_so() -> None:
+    decision = Joint(time_limit=0.0).decide(random_problem(3))
+    assert decision.certificate.status in {"fallback", "optimal"}
+    assert decision.certificate.status == "optimal" or "the solver found no plan" in decision.certificate.notice
+
+
+def test_a_large_program_stops_at_a_stated_gap_and_keeps_to_the_budget() -> None:
+    rng = random.Random(1)
+    nodes = tuple(replace(node, keep="auto", recompute=False, bytes=node.bytes + 1) for node in random_nodes(rng, 60))
+    read = {name for node in nodes for name in node.inputs}
+    edits = tuple(Scenario(1 / 60, frozenset({node.name}), node.name) for node in nodes)
+    outputs = frozenset(node.name for node in nodes if node.name not in read)
+    decision = Joint().decide(PlanningProblem(nodes, outputs, 250, 0, (), edits, 8.0))
+    proof = decision.certificate
+    assert proof.bound <= proof.objective
+    assert proof.gap < 0.02
+    assert sum(node.bytes for node in nodes if node.signature in decision.keep) == proof.budget_used <= 250

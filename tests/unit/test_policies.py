@@ -1,0 +1,93 @@
+"""What each policy keeps and evicts, and how they compare on simulated work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from helix_spark.planner.joint import Joint
+from helix_spark.planner.oracle import Oracle, Version, foresee
+from helix_spark.planner.policies import Always, Never, Rule
+from helix_spark.planner.problem import State
+from helix_spark.planner.recreation import Recreation
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
+
+ROWS = NodeCosts("rows", "scanner", "s-rows", (), 40.0, 2.0, 3.0, 100)
+COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0, 50)
+MODEL = NodeCosts("model", "learner", "s-model", ("rows", "counts"), 10.0, 0.1, 0.2, 10)
+PROBLEM = PlanningProblem((ROWS, COUNTS, MODEL), frozenset({"model"}))
+PAST = OtherArtifact("s-past", "w", "rows", 100, 1.0, 0.5, 3)
+POLICIES: tuple[Policy, ...] = (Joint(), Never(), Always(), Rule(), Rule(purge=True), Recreation())
+
+
+def test_never_stores_nothing_and_evicts_nothing() -> None:
+    decision = Never().decide(replace(PROBLEM, others=(PAST,)))
+    assert (decision.keep, decision.evict) == (set(), set())
+
+
+def test_always_stores_in_the_order_of_the_graph_while_the_budget_lasts() -> None:
+    assert Always().decide(replace(PROBLEM, budget=120)).keep == {"s-rows", "s-model"}
+
+
+def test_the_rule_stores_what_costs_more_than_two_loads() -> None:
+    assert Rule().decide(PROBLEM).keep == {"s-rows", "s-model"}
+
+
+@pytest.mark.parametrize(("purge", "evicted"), [(False, set()), (True, {"s-past"})])
+def test_only_the_purging_rule_evicts_what_the_version_no_longer_has(purge: bool, evicted: set[str]) -> None:
+    decision = Rule(purge).decide(replace(PROBLEM, others=(PAST,)))
+    assert decision.evict == evicted
+
+
+def test_recreation_keeps_what_saves_most_per_byte() -> None:
+    decision = Recreation().decide(replace(PROBLEM, budget=120, others=(PAST,)))
+    assert decision.keep == {"s-rows", "s-model"}
+    assert decision.evict == {"s-past"}
+    assert decision.reasons["s-past"] == "evicted: recreating it is no slower than loading it"
+
+
+def test_recreation_prefers_the_better_ratio_to_the_larger_saving() -> None:
+    assert Recreation().decide(replace(PROBLEM, budget=100)).keep == {"s-model", "s-counts"}
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize("budget", [0, 1, 60, 110, 200])
+def test_no_policy_exceeds_the_budget(policy: Policy, budget: int) -> None:
+    stored = (replace(ROWS, stored=True), COUNTS, MODEL)
+    decision = policy.decide(replace(PROBLEM, nodes=stored, others=(PAST,), budget=budget))
+    sizes = {node.signature: node.bytes for node in stored} | {PAST.signature: PAST.bytes}
+    left = decision.keep | ({"s-past"} - decision.evict)
+    assert sum(sizes[name] for name in left) <= budget
+    assert decision.certificate.budget_used == sum(sizes[name] for name in left)
+    assert ("s-rows" in decision.keep) is not ("s-rows" in decision.evict)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_every_policy_heeds_the_authors_wishes(policy: Policy) -> None:
+    nodes = (replace(ROWS, stored=True, keep="never"), replace(COUNTS, keep="always"), replace(MODEL, storable=False))
+    decision = policy.decide(replace(PROBLEM, nodes=nodes))
+    assert decision.solution.state("rows") is State.LOAD
+    assert decision.keep == {"s-counts"}
+    assert decision.evict == {"s-rows"}
+
+
+def test_the_oracle_stores_only_what_a_later_iteration_needs() -> None:
+    edited = replace(MODEL, signature="s-model-2")
+    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
+    foresight = foresee(script, None)
+    first, second, third = (kept for _, kept in foresight.steps)
+    assert first == {"s-rows", "s-model"}
+    assert second == {"s-model"}
+    assert third == set()
+    # rows, counts, model and two writes; then load rows, counts, model; then the first model again.
+    assert foresight.seconds == pytest.approx((40 + 1 + 10 + 3 + 0.2) + (2 + 1 + 10) + 0.1)
+    assert foresight.bound <= foresight.seconds
+
+
+def test_the_oracle_keeps_to_the_budget() -> None:
+    edited = replace(MODEL, signature="s-model-2")
+    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
+    foresight = foresee(script, 100)
+    assert all(sum({"s-rows": 100, "s-model": 10}[name] for name in kept) <= 100 for _, kept in foresight.steps)
+    assert Oracle(foresight).at(1).decide(PROBLEM).solution.state("rows") is State.LOAD

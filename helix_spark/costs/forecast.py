@@ -119,6 +119,42 @@ def forecast(
     return tuple(sorted(likely, key=lambda prospect: (-prospect.probability, prospect.label)))
 
 
+Signed = Mapping[str, tuple[str, tuple[str, ...]]]
+"""An iteration's nodes: name -> (signature, names of inputs)."""
+
+
+def edits(iterations: Sequence[Signed], kinds: Mapping[str, str]) -> tuple[Edit, ...]:
+    """What happened between each iteration and the next, told from signatures.
+
+    A node was hit itself if its signature changed though its inputs' did not. (One that changed together with an input
+    may have been edited, too; the input is what matters, as everything below it is lost.) When sources alone were hit,
+    the data grew.
+
+    Args:
+        iterations: oldest first.
+        kinds: by name, where known.
+
+    >>> first = {"rows": ("r1", ()), "model": ("m1", ("rows",))}
+    >>> second = {"rows": ("r1", ()), "model": ("m2", ("rows",))}
+    >>> [(sorted(edit.hit), edit.back) for edit in edits([first, second, second, first], {})]
+    [(['model'], False), ([], False), ([], True)]
+    """
+    found: list[Edit] = []
+    for number in range(1, len(iterations)):
+        before, after = iterations[number - 1], iterations[number]
+        changed = {name for name, (signature, _) in after.items() if before.get(name, ("",))[0] != signature}
+        hit = frozenset(name for name in changed if changed.isdisjoint(after[name][1]))
+        if hit and any(_signatures(after) == _signatures(earlier) for earlier in iterations[:number - 1]):
+            found.append(Edit(back=True))
+        else:
+            found.append(Edit(hit, grew=bool(hit) and all(kinds.get(name) == "source" for name in hit)))
+    return tuple(found)
+
+
+def _signatures(iteration: Signed) -> dict[str, str]:
+    return {name: signature for name, (signature, _) in iteration.items()}
+
+
 def uniform(names: Iterable[str]) -> tuple[Prospect, ...]:
     """Every node is as likely as any other to be edited next, and nothing else happens.
 

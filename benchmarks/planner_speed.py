@@ -32,8 +32,9 @@ def problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
             0.3 + size / 6e7, size, stored=rng.random() < 0.3,
         ))
     read = {name for node in made for name in node.inputs}
-    small = {"bytes": 2000, "load_seconds": 0.15, "write_seconds": 0.3}
-    made = [node if node.name in read else replace(node, **small) for node in made]
+    made = [
+        node if node.name in read else replace(node, bytes=2000, load_seconds=0.15, write_seconds=0.3) for node in made
+    ]
     outputs = frozenset(node.name for node in made if node.name not in read)
     hit = rng.sample(made, min(scenarios, nodes))
     weights = [rng.gammavariate(0.7, 1) for _ in hit]

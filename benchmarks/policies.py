@@ -13,6 +13,7 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.simulation.standings import (
     BUDGETS,
@@ -25,6 +26,7 @@ from benchmarks.simulation.standings import (
 )
 
 COMMAND = "python -m benchmarks.policies"
+Report = dict[str, Any]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -36,7 +38,7 @@ def budget_name(share: float | None) -> str:
     return "unlimited" if share is None else f"{share:g}"
 
 
-def summary(found: Sequence[Outcome]) -> dict[str, object]:
+def summary(found: Sequence[Outcome]) -> Report:
     """Per budget and policy: regret, times against never and against the rule that purges."""
     budgets = {
         budget_name(share): {name: _figures(found, share, name) for name in ENTRANTS} for share in BUDGETS
@@ -64,7 +66,7 @@ def _figures(found: Sequence[Outcome], share: float | None, name: str) -> dict[s
     }
 
 
-def table(report: dict[str, object]) -> str:
+def table(report: Report) -> str:
     """The summary as Markdown."""
     lines = [
         f"{report['works']} works ({', '.join(report['shapes'])}), 12 edits each; budgets as shares of one version's "

@@ -115,7 +115,7 @@ def _decision(
     solution = problem.done or _states(found)
     ahead = recalls(view, found.keep)
     objective = _objective(view, chosen, found.keep, solution, ahead)
-    bound = min(objective, found.bound + found.program.underestimate + _constant(problem, view) - _ties(found, chosen))
+    bound = min(objective, max(0.0, found.bound + _left_out(problem, view, chosen, found)))
     gap = (objective - bound) / objective if objective > 0 else 0.0
     optimal = objective - bound <= max(_PROVEN * objective, TIE)
     certificate = Certificate(
@@ -128,9 +128,13 @@ def _decision(
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
 
 
-def _constant(problem: PlanningProblem, view: Outlook) -> float:
-    """Seconds that the program's own objective leaves out."""
-    return view.certain_seconds + (total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0)
+def _left_out(
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _Found
+) -> float:
+    """Seconds that the program's own objective leaves out, less those that only tell equal plans apart."""
+    done = total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0
+    worth = sum(candidate.worth for candidate in chosen.values())
+    return done + worth + view.certain_seconds + found.program.underestimate - _ties(found, chosen)
 
 
 def _ties(found: _Found, chosen: Mapping[str, Candidate]) -> float:
@@ -152,8 +156,9 @@ def _objective(
 ) -> float:
     """Seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
     expected = sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
-    kept = sum(chosen[name].seconds - chosen[name].worth for name in sorted(keep))
-    return total_seconds(solution.chosen.values()) + kept + view.certain_seconds + expected
+    kept = sum(chosen[name].seconds for name in sorted(keep))
+    missed = sum(candidate.worth for name, candidate in chosen.items() if name not in keep)
+    return total_seconds(solution.chosen.values()) + kept + missed + view.certain_seconds + expected
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:

@@ -1,6 +1,7 @@
 """The joint program: one 0/1 program decides the states now and what is kept after them.
 
     min   sum_d seconds_d x_d  +  sum_r (w_r / L_r) new_r  +  sum_s p_s * (what scenario s costs with m kept)
+          +  sum_o worth_o (1 - m_o), over stored results o that no scenario asks for
     s.t.  the rows of the execution program for x;
           m_r <= stored_r + (r is computed now, or held in memory);   new_r = m_r for what is not stored yet;
           the rows of each demand (see `demand_rows`);

@@ -1,0 +1,416 @@
+"""Bad input: a typed error that says what, where, what exists and what to do, before anything runs or is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import helix_spark as hx
+from helix_spark.errors import (
+    CatalogError,
+    ColumnNotFoundError,
+    CycleError,
+    DuplicateNodeError,
+    HelixError,
+    MissingOutputError,
+    NodeError,
+    OperatorError,
+    ParameterError,
+    ResultTypeError,
+    SetupError,
+    SignatureError,
+    SourceError,
+    UnknownNodeError,
+)
+
+pytestmark = pytest.mark.spark
+TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
+HERE = Path(__file__).name
+
+
+def line_of(mark: str) -> str:
+    """``file:line`` of the line of this file that ends with a mark."""
+    lines = Path(__file__).read_text().splitlines()
+    return f"{HERE}:{1 + next(i for i, line in enumerate(lines) if line.endswith('# ' + mark))}"
+
+
+def with_table() -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(TABLE))
+    return wf
+
+
+def run(spark: SparkSession, catalog: Path, workflow: hx.Workflow, **options: Any) -> Any:
+    with hx.Helix(catalog, spark=spark, policy="always", **options) as helix:
+        return helix.run(workflow)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    return tmp_path / "catalog"
+
+
+# Found before anything runs: nothing is written
+
+
+def cycle() -> hx.Workflow:
+    wf = hx.Workflow("w")
+
+    @wf.scanner  # in a circle
+    def one(two: DataFrame) -> DataFrame:
+        return two
+
+    @wf.scanner(output=True)
+    def two(one: DataFrame) -> DataFrame:
+        return one
+
+    return wf
+
+
+def unknown() -> hx.Workflow:
+    wf = with_table()
+
+    @wf.reducer(output=True)  # unknown
+    def count(dat: pd.DataFrame) -> int:
+        return len(dat)
+
+    return wf
+
+
+def duplicate() -> hx.Workflow:
+    wf = with_table()
+    wf.source("data", hx.table(TABLE))  # duplicate
+    return wf
+
+
+def no_output() -> hx.Workflow:
+    wf = hx.Workflow("w")  # no output
+    wf.source("data", hx.table(TABLE))
+    return wf
+
+
+def unhashable() -> hx.Workflow:
+    wf, lock = with_table(), threading.Lock()
+
+    @wf.reducer(output=True)  # unhashable
+    def count(data: pd.DataFrame) -> int:
+        with lock:
+            return len(data)
+
+    return wf
+
+
+def missing_source() -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("/nowhere/adult.data"), output=True)  # missing source
+    return wf
+
+
+def missing_table() -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.delta("/nowhere/table"), output=True)  # missing table
+    return wf
+
+
+def not_a_node() -> hx.Workflow:
+    wf = with_table()
+    wf.learner("model", LogisticRegression, on="data frame")  # not a node
+    wf.output("model")
+    return wf
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "words", "mark"),
+    [
+        (cycle, CycleError, ["in a circle: ", "one -> two", "have one of them read something else"], "in a circle"),
+        (unknown, UnknownNodeError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
+        (duplicate, DuplicateNodeError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
+        (no_output, MissingOutputError, ["asks for nothing", "output=True"], "no output"),
+        (unhashable, SignatureError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
+        (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
+        (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
+        (not_a_node, UnknownNodeError, ["'data frame'", "there are: data, model"], "not a node"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_found_before_anything_runs(
+    spark: SparkSession, catalog: Path, verb: str, build: Callable[[], hx.Workflow], kind: type[HelixError],
+    words: list[str], mark: str,
+) -> None:
+    with hx.Helix(catalog, spark=spark) as helix, pytest.raises(HelixError) as caught:
+        getattr(helix, verb)(build())
+    assert type(caught.value) is kind
+    for text in (*words, line_of(mark)):
+        assert text in str(caught.value)
+    assert not catalog.exists()
+
+
+def test_an_empty_source(spark: SparkSession, catalog: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv(tmp_path / "empty.csv", schema="a int"), output=True)  # empty source
+    with pytest.raises(SourceError, match="there is no data in it") as caught:
+        run(spark, catalog, wf)
+    assert line_of("empty source") in str(caught.value)
+    assert not catalog.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"budget": "plenty"}, ParameterError, "'plenty' is no size"),
+        ({"policy": "rul"}, ParameterError, "did you mean 'rule'?"),
+    ],
+)
+def test_wrong_options(catalog: Path, options: dict[str, str], kind: type[HelixError], words: str) -> None:
+    with pytest.raises(kind) as caught:
+        hx.Helix(catalog, **options)  # type: ignore[arg-type]  # wrong on purpose
+    assert words in str(caught.value)
+    assert not catalog.exists()
+
+
+# The place
+
+
+def test_a_folder_that_is_no_catalog(catalog: Path) -> None:
+    catalog.mkdir()
+    (catalog / "notes.txt").write_text("mine")
+    with pytest.raises(CatalogError) as caught:
+        hx.Helix(catalog)
+    for words in ("is not a catalog", "it holds: notes.txt", "name a new or empty folder"):
+        assert words in str(caught.value)
+    assert [path.name for path in catalog.iterdir()] == ["notes.txt"]
+
+
+def test_a_catalog_of_a_newer_version(catalog: Path) -> None:
+    catalog.mkdir()
+    (catalog / "helix.json").write_text('{"layout": 99, "created_by": "helix_spark 9.0"}')
+    with pytest.raises(CatalogError) as caught:
+        hx.Helix(catalog)
+    for words in ("has layout 99", "helix_spark 9.0", "upgrade helix_spark"):
+        assert words in str(caught.value)
+
+
+def test_a_catalog_that_cannot_be_written(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.mkdir()
+    monkeypatch.setattr("os.access", lambda *args, **kwargs: False)  # whoever tests as root may write everywhere
+    with pytest.raises(CatalogError) as caught:
+        hx.Helix(catalog)
+    assert "no permission to write" in str(caught.value)
+    assert "name another folder" in str(caught.value)
+
+
+def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    from helix_spark.engine.java import find_java
+
+    with pytest.raises(SetupError, match="Spark needs Java, and there is none") as caught:
+        find_java({"PATH": ""})
+    assert "JAVA_HOME" in str(caught.value)
+
+
+def test_pyspark_and_delta_that_do_not_fit() -> None:
+    from helix_spark.engine.jars import DeltaPair, check_pair
+
+    with pytest.raises(SetupError) as caught:
+        check_pair(DeltaPair("4.2.0", "3.3.0"), ["pyspark<3.6.0,>=3.5.3"])
+    assert "3.3.0" in str(caught.value)
+    assert "pip install" in str(caught.value)
+
+
+# Found while it runs
+
+
+def reduced(function: Callable[..., Any], family: str = "reducer", **options: Any) -> hx.Workflow:
+    wf = with_table()
+    node = getattr(wf, family)(name="node", **options)(function)
+    wf.output(node)
+    return wf
+
+
+def failure(spark: SparkSession, catalog: Path, workflow: hx.Workflow, kind: type[HelixError]) -> str:
+    with pytest.raises(HelixError) as caught:
+        run(spark, catalog, workflow)
+    assert type(caught.value) is kind, caught.value
+    return str(caught.value)
+
+
+def returns_a_set(data: pd.DataFrame) -> Any:  # returns a set
+    return {1, 2}
+
+
+def returns_nothing(data: pd.DataFrame) -> DataFrame:  # type: ignore[return]  # returns nothing
+    data.mean(numeric_only=True)
+
+
+def returns_a_table(data: pd.DataFrame) -> Any:  # returns a table
+    return data
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (returns_a_set, ["builtins.set", "not a plain value", "return numbers, text"]),
+        (returns_nothing, ["'node' must return a table", "did you forget `return`?"]),
+        (returns_a_table, ["DataFrame", "annotate the table that it returns"]),
+    ],
+)
+def test_a_function_that_returns_the_wrong_thing(
+    spark: SparkSession, catalog: Path, function: Callable[..., Any], words: list[str]
+) -> None:
+    text = failure(spark, catalog, reduced(function), ResultTypeError)
+    for word in (*words, line_of(function.__name__.replace("_", " "))):
+        assert word in text
+
+
+def test_an_extractor_that_returns_no_column(spark: SparkSession, catalog: Path) -> None:
+    wf = with_table()
+
+    @wf.extractor
+    def length(data: DataFrame) -> Column:
+        return 3  # type: ignore[return-value]  # wrong on purpose
+
+    wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[length], output=True)
+    assert "extractor 'length' must return a Column; it returned a int" in failure(spark, catalog, wf, ResultTypeError)
+
+
+def test_a_learner_that_returns_an_unfitted_estimator(spark: SparkSession, catalog: Path) -> None:
+    def node(data: DataFrame) -> LogisticRegression:
+        return LogisticRegression()
+
+    text = failure(spark, catalog, reduced(node, "learner"), ResultTypeError)
+    assert "must return a fitted Spark ML model; it returned a pyspark.LogisticRegression" in text
+
+
+def by_name(data: DataFrame) -> DataFrame:
+    return data.select("aa")  # by name
+
+
+def by_attribute(data: DataFrame) -> DataFrame:
+    return data.select(data.aa)  # by attribute
+
+
+def by_function(data: DataFrame) -> DataFrame:
+    return data.where(F.col("aa") > 1)  # by function
+
+
+@pytest.mark.parametrize("function", [by_name, by_attribute, by_function])
+def test_a_column_that_does_not_exist_in_a_function(
+    spark: SparkSession, catalog: Path, function: Callable[..., Any]
+) -> None:
+    text = failure(spark, catalog, reduced(function, "scanner"), ColumnNotFoundError)
+    for word in ("scanner 'node'", "'aa'", line_of(function.__name__.replace("_", " "))):
+        assert word in text
+
+
+@pytest.mark.parametrize("what", [hx.Fields("aa"), hx.OneHot("aa"), hx.Bucketizer("aa", bins=2)], ids=str)
+def test_a_column_that_does_not_exist_in_an_extractor(spark: SparkSession, catalog: Path, what: Any) -> None:
+    wf = with_table()
+    column = wf.extractor("column", what, on=hx.NodeRef(wf, "data"))  # extractor
+    wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[column], output=True)
+    text = failure(spark, catalog, wf, ColumnNotFoundError)
+    for word in ("'aa'", "'data' does not have", "there are: a, b", line_of("extractor")):
+        assert word in text
+
+
+def test_a_parameter_that_a_learner_does_not_take(spark: SparkSession, catalog: Path) -> None:
+    wf = with_table()
+    data = hx.NodeRef(wf, "data")
+    wf.learner("model", LogisticRegression, on=data, regPraam=1.0, output=True)  # parameter
+    text = failure(spark, catalog, wf, OperatorError)
+    assert "regPraam" in text
+    assert line_of("parameter") in text
+
+
+# The author's functions
+
+
+def divide(number: int) -> float:
+    return 1 / (number - number)  # innermost
+
+
+def test_an_error_in_a_function_names_the_node_and_the_authors_lines_first(spark: SparkSession, catalog: Path) -> None:
+    def node(data: pd.DataFrame) -> float:
+        return divide(len(data))  # outermost
+
+    text = failure(spark, catalog, reduced(node), NodeError)
+    assert "reducer 'node' failed: ZeroDivisionError" in text
+    assert text.index(line_of("innermost")) < text.index(line_of("outermost"))
+
+
+def test_an_error_inside_sparks_python_workers_names_the_node_and_the_authors_line(
+    spark: SparkSession, catalog: Path
+) -> None:
+    def node(data: DataFrame) -> DataFrame:
+        @F.udf("double")
+        def broken(number: float) -> float:
+            return {}[number]  # inside a worker
+
+        return data.withColumn("c", broken("a"))
+
+    text = failure(spark, catalog, reduced(node, "scanner"), NodeError)
+    for words in ("'node' failed", "KeyError", line_of("inside a worker")):
+        assert words in text
+    assert "JVM" not in text
+    assert "py4j" not in text
+
+
+def test_what_was_computed_before_a_failure_is_kept(spark: SparkSession, catalog: Path) -> None:
+    def build(divisor: int) -> hx.Workflow:
+        wf = with_table()
+
+        @wf.scanner
+        def rows(data: pd.DataFrame) -> pd.DataFrame:
+            return data.assign(a=data.a * 2)
+
+        @wf.reducer(output=True)
+        def total(rows: pd.DataFrame) -> int:
+            return int(rows.a.sum()) // divisor
+
+        return wf
+
+    with pytest.raises(NodeError) as caught:
+        run(spark, catalog, build(0))
+    assert caught.value.node == "total"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    with hx.Helix(catalog, spark=spark) as helix:
+        assert helix.catalog.iterations("w")[0].status == "failed"
+        assert "ZeroDivisionError" in helix.catalog.iterations("w")[0].error
+        iteration = helix.run(build(1))
+    assert iteration.plan["rows"].stored
+    assert iteration["total"] == 12
+
+
+def test_an_output_table_that_fails_is_told_as_its_nodes_failure(spark: SparkSession, catalog: Path) -> None:
+    wf = with_table()
+
+    @wf.scanner(output=True)
+    def broken(data: DataFrame) -> DataFrame:
+        return data.selectExpr("cast(b as int) as c")
+
+    with pytest.raises(NodeError) as caught:
+        run(spark, catalog, wf)
+    assert caught.value.node == "broken"
+    with hx.Helix(catalog, spark=spark) as helix:
+        assert helix.catalog.iterations("w")[0].status == "failed"
+
+
+def test_an_interrupt_is_recorded_and_passed_on(spark: SparkSession, catalog: Path) -> None:
+    wf = with_table()
+
+    @wf.reducer(output=True)
+    def node(data: pd.DataFrame) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(spark, catalog, wf)
+    with hx.Helix(catalog, spark=spark) as helix:
+        assert helix.catalog.iterations("w")[0].status == "interrupted"

@@ -112,6 +112,7 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
         keep="always" if node.wishes.fixed else node.wishes.keep, recompute=node.wishes.recompute,
         compute_needs_spark=_computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
+        fixed=node.wishes.fixed,
     )
 
 

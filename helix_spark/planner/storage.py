@@ -25,6 +25,7 @@ class NodeCosts:
         held: whether the session still holds it in memory, to be had at `held_seconds`.
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
+        fixed: the stored result is *the* result: computing it again would give another.
         compute_needs_spark, load_needs_spark: whether that takes a session.
     """
 
@@ -44,6 +45,7 @@ class NodeCosts:
     recompute: bool = False
     compute_needs_spark: bool = False
     load_needs_spark: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
     if node.recompute:
         return ways
+    if node.fixed and (node.held or node.stored):
+        ways.clear()
     if node.held:
         ways.insert(0, Derivation(node.name, State.LOAD, (), node.held_seconds))
     elif node.stored:

@@ -14,7 +14,7 @@ import pytest
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
-from workflows import PEOPLE, Census, Heard, computed
+from workflows import PEOPLE, Census, Heard, computed, loading
 
 import helix_spark as hx
 from helix_spark.planner.problem import State
@@ -30,7 +30,7 @@ class Catalog:
 
     def open(self, policy: str = "always", **options: Any) -> hx.Helix:
         self.heard = Heard()
-        return hx.Helix(self.folder, policy=policy, spark=self.spark, observer=self.heard, **options)
+        return hx.Helix(self.folder, policy=loading(policy), spark=self.spark, observer=self.heard, **options)
 
     def run(self, workflow: hx.Workflow, policy: str = "always", **options: Any) -> Any:
         with self.open(policy, **options) as helix:
@@ -222,8 +222,7 @@ def scaled(name: str, model_name: str = "scaler") -> hx.Workflow:
 def test_a_model_is_stored_once_whichever_workflow_made_it(catalog: Catalog) -> None:
     first = catalog.run(scaled("one"))
     other = catalog.run(scaled("two", "another"))
-    assert other.plan["another"].state is State.LOAD
-    assert other.plan["another"].reason == "stored by iteration 1 of workflow `one` as `scaler`"
+    assert other.plan["another"].stored  # whether it is loaded is for the costs to say: this fit takes less than a load
     assert list(other.model("another").std) == list(first.model("scaler").std)
     models = [path for path in (catalog.folder / "models").glob("*/*") if path.is_dir()]
     assert len(models) == 1
@@ -319,12 +318,48 @@ def test_fixed_keeps_the_first_result_as_the_result(catalog: Catalog) -> None:
 # The session
 
 
+def persisted(spark: SparkSession) -> int:
+    """How many tables the session keeps persisted."""
+    return int(spark.sparkContext._jsc.sc().getPersistentRDDs().size())
+
+
 def test_the_users_session_is_left_as_it_was(catalog: Catalog) -> None:
-    before = dict(catalog.spark.conf.getAll)
+    def settings() -> dict[str, str]:
+        noted_by_delta = "spark.databricks.delta.lastCommitVersionInSession"
+        return {name: value for name, value in catalog.spark.conf.getAll.items() if name != noted_by_delta}
+
+    before, tables = settings(), persisted(catalog.spark)
     catalog.run(Census().workflow())
-    assert dict(catalog.spark.conf.getAll) == before
+    assert settings() == before
+    assert persisted(catalog.spark) == tables
     assert catalog.spark.range(3).count() == 3
-    assert not catalog.spark.sparkContext._jsc.sc().getPersistentRDDs().size()
+
+
+@pytest.mark.xfail(strict=True, reason="a pinned table that nothing may reuse is not let go when the session is closed")
+def test_tables_that_differ_each_time_are_let_go_too(catalog: Catalog) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("chance")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def drawn(data: DataFrame) -> DataFrame:
+            from pyspark.sql import functions as F
+
+            return data.withColumn("draw", F.rand())
+
+        @wf.reducer(output=True)
+        def least(drawn: DataFrame) -> float:
+            return float(drawn.selectExpr("min(draw)").first()[0])
+
+        @wf.reducer(output=True)
+        def most(drawn: DataFrame) -> float:
+            return float(drawn.selectExpr("max(draw)").first()[0])
+
+        return wf
+
+    tables = persisted(catalog.spark)
+    catalog.run(build())
+    assert persisted(catalog.spark) == tables
 
 
 def test_independent_branches_run_at_the_same_time(catalog: Catalog) -> None:

@@ -107,7 +107,7 @@ def main() -> int:
     chosen = [case for case in cases() if given.only in case.name]
 
     def tell(verdict: Verdict) -> None:
-        how = "right" if verdict.good else verdict
+        how = " ".join(["right", verdict.second_chance]).strip() if verdict.good else verdict
         print(f"{verdict.case.job}, {verdict.case.name}: {how}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="helix-edits-") as folder:
@@ -115,11 +115,12 @@ def main() -> int:
     command = " ".join(["python benchmarks/edits.py", *_options(given)])
     rows = FULL_ROWS if given.full else sum(SAMPLE.values()) - 1  # the test file begins with a comment
     text, data = markdown(verdicts, command, rows), json.dumps(as_data(verdicts, command, rows), indent=1)
+    print(data if given.json else text)
     if given.save is not None:
         name = "edits-full" if given.full else "edits"
+        given.save.mkdir(parents=True, exist_ok=True)
         (given.save / f"{name}.md").write_text(text + "\n")
         (given.save / f"{name}.json").write_text(data + "\n")
-    print(data if given.json else text)
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 

@@ -24,6 +24,9 @@ from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeEr
 from helix_spark.workflow.operators import Form, Function, Kind, Result
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
     from helix_spark.engine.session import Sessions
 
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -89,12 +92,33 @@ def _in_memory(returned: Any, package: str, sessions: Sessions) -> TableResult:
     import pyarrow as pa
 
     table = returned if package == "pyarrow" else pa.Table.from_pandas(returned, preserve_index=False)
-    return table_in_memory(table, sessions)
+    return table_in_memory(_as_loaded(table), sessions)
 
 
-def table_in_memory(table: Any, sessions: Sessions) -> TableResult:
+def _as_loaded(table: pa.Table) -> pa.Table:
+    """A table with the types it will have when it is loaded, so that its readers see one form of it: no categories, no
+    nanoseconds, no unsigned integers."""
+    from helix_spark.catalog.table_writing import NotStorableError, storable
+
+    try:
+        return storable(table)
+    except NotStorableError:
+        return table  # nobody will load it
+
+
+def table_in_memory(table: pa.Table, sessions: Sessions) -> TableResult:
     """A pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
-    return TableResult(lambda: nullable(sessions.get().createDataFrame(table)), lambda: table)
+
+    def frame() -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        # Times without a zone stay without one, as where they are stored without Spark.
+        schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
+        return nullable(sessions.get().createDataFrame(table, schema))
+
+    result = TableResult(frame, lambda: table)
+    result.arrow()  # its rows are here: nothing must be started to count or to store them
+    return result
 
 
 @contextmanager

@@ -1,0 +1,319 @@
+"""What is stored comes back as it was; what cannot be stored, is damaged or was overtaken is told, and computed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.ml.feature import StandardScaler, VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from workflows import PEOPLE, Heard, computed, loading, physical_bytes
+
+import helix_spark as hx
+from helix_spark.engine.iteration import Iteration
+from helix_spark.planner.problem import State
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    return tmp_path / "catalog"
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def run(catalog: Path, spark: SparkSession, heard: Heard) -> Callable[..., Iteration]:
+    def once(workflow: hx.Workflow, policy: str = "always", **options: Any) -> Iteration:
+        with hx.Helix(catalog, policy=loading(policy), spark=spark, observer=heard, **options) as helix:
+            iteration = helix.run(workflow)
+            iteration.wait()
+            return iteration
+
+    return once
+
+
+def table_of(make: Callable[..., DataFrame], **wishes: Any) -> hx.Workflow:
+    """data -> made -> size: the table is stored, and an edit of `size` loads it."""
+    wf = hx.Workflow("table")
+    wf.source("data", hx.table(PEOPLE))
+    wf.output(wf.scanner(name="made", **wishes)(make))
+    return wf
+
+
+# Loaded equals computed
+
+
+def types(data: DataFrame) -> DataFrame:
+    rows = [
+        (1, Decimal("12345678901234.5678"), dt.datetime(1969, 7, 20, 20, 17, 40, 123456), dt.date(1582, 10, 15), "",
+         [1, None], {"k": None}, (None, "x"), b"\x00\xff", float("nan"), True),
+        (None,) * 11,
+        (-1, Decimal("-0.0001"), dt.datetime(9999, 12, 31), dt.date(1, 1, 1), "naïve\n\0", [], {}, (1.5, ""), b"",
+         float("-inf"), False),
+    ]
+    schema = (
+        "i int, d decimal(18,4), t timestamp, day date, s string, a array<int>, m map<string,double>, "
+        "n struct<x: double, y: string not null>, b binary, f float, l boolean"
+    )
+    return data.sparkSession.createDataFrame(rows, schema)
+
+
+def vectors(data: DataFrame) -> DataFrame:
+    made = VectorAssembler(inputCols=["age", "rich"], outputCol="x").transform(data.where("age < 23"))
+    return made.select("x", F.lit(1).alias("never_null"))
+
+
+def no_rows(data: DataFrame) -> DataFrame:
+    return data.where("age < 0")
+
+
+@pytest.mark.parametrize("make", [types, vectors, no_rows])
+def test_what_is_loaded_is_what_was_computed(run: Callable[..., Iteration], make: Callable[..., DataFrame]) -> None:
+    first = run(table_of(make))
+    before = first.table("made")
+    schema, rows = before.schema, sorted(map(repr, before.collect()))
+    again = run(table_of(make))
+    assert again.plan["made"].state is State.LOAD
+    assert again.table("made").schema == schema
+    assert sorted(map(repr, again.table("made").collect())) == rows
+    arrow = run(table_of(make)).arrow("made")
+    assert arrow.num_rows == len(rows)
+    assert all(field.nullable for field in schema.fields)
+
+
+@pytest.mark.parametrize("through_spark", [False, True])
+def test_a_frame_of_pandas_comes_back_as_its_readers_first_saw_it(
+    run: Callable[..., Iteration], through_spark: bool
+) -> None:
+    def build(words: str) -> hx.Workflow:
+        wf = hx.Workflow("pandas")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def made(data: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame({
+                "when": pd.to_datetime(["2026-01-02 03:04:05.678", None]), "word": [None, "x"], "big": [2**40, -1],
+                "zoned": pd.to_datetime(["2026-01-02T00:00:00+02:00", None]), "kind": pd.Categorical(["a", "b"]),
+                "small": pd.array([1, 2], "uint8"),
+            })
+
+        @wf.scanner
+        def in_spark(made: DataFrame) -> DataFrame:
+            return made.where("big > 0")
+
+        @wf.reducer(output=True)
+        def seen(made: pd.DataFrame) -> list[str]:
+            return [*made.dtypes.map(str), *map(str, made.to_dict("records")), words]
+
+        if through_spark:
+            wf.output(in_spark)
+        return wf
+
+    first, again = run(build("first")), run(build("again"))
+    assert again.plan["made"].state is State.LOAD
+    assert again["seen"][:-1] == first["seen"][:-1]
+    if through_spark:
+        assert again.table("in_spark").schema == first.table("in_spark").schema
+
+
+def test_a_table_that_is_in_memory_is_counted_and_stored_without_spark(catalog: Path) -> None:
+    wf = hx.Workflow("here")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner(output=True)
+    def made(data: pd.DataFrame) -> pd.DataFrame:
+        return data
+
+    with hx.Helix(catalog, policy="always") as helix:
+        helix.sessions._user_session = lambda: None  # type: ignore[method-assign]  # as in a process without a session
+        iteration = helix.run(wf)
+        assert iteration["made"] == {"table": "made", "rows": 200}
+        assert set(iteration.wait()) == {"made"}
+        assert not helix.sessions.started
+
+
+# Wishes and budgets
+
+
+def test_keep_outranks_the_policy(run: Callable[..., Iteration]) -> None:
+    assert set(run(table_of(no_rows, keep="always"), policy="never").wait()) == {"made"}
+    assert "made" not in run(table_of(vectors, keep="never"), policy="always").wait()
+
+
+def test_with_no_budget_tables_are_not_stored_and_the_answer_is_the_same(
+    run: Callable[..., Iteration], catalog: Path
+) -> None:
+    first = run(table_of(vectors), budget=0)
+    again = run(table_of(vectors), budget=0)
+    assert physical_bytes(catalog) == 0
+    assert first.outputs == again.outputs
+    assert "made" in computed(again)
+
+
+# What cannot be stored
+
+
+def spaced(data: DataFrame) -> DataFrame:
+    return data.withColumnRenamed("age", "age in years")
+
+
+def intervals(data: DataFrame) -> DataFrame:
+    return data.withColumn("span", F.expr("make_dt_interval(1, 2)"))
+
+
+def twice(data: DataFrame) -> DataFrame:
+    return data.select("age", "age")
+
+
+@pytest.mark.parametrize("make", [spaced, intervals, twice])
+def test_a_schema_that_cannot_be_stored_is_told_and_the_run_goes_on(
+    run: Callable[..., Iteration], heard: Heard, make: Callable[..., DataFrame]
+) -> None:
+    for _ in range(2):
+        made = run(table_of(make))
+        assert made["made"] == {"table": "made", "rows": 200}
+        stored = made.wait()
+        assert "made" in stored or any("'made' was not stored" in text for text in heard.warnings)
+    assert made.table("made").count() == 200
+
+
+def test_a_write_that_fails_does_not_fail_the_run(
+    run: Callable[..., Iteration], heard: Heard, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("helix_spark.engine.storing._write", full)
+    made = run(table_of(no_rows))
+    assert made["made"]["rows"] == 0
+    assert "No space left on device" in " ".join(heard.warnings)
+    monkeypatch.undo()
+    again = run(table_of(no_rows))
+    assert "made" in computed(again)
+    assert "made" in again.wait()
+
+
+# Damage
+
+
+def model_and_table(digits: int = 6) -> hx.Workflow:
+    wf = hx.Workflow("damage")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner(keep="always")
+    def points(data: DataFrame) -> DataFrame:
+        return VectorAssembler(inputCols=["age", "rich"], outputCol="x").transform(data).select("x", "age")
+
+    scaler = wf.learner("scaler", StandardScaler, on=points, inputCol="x", outputCol="y", keep="always")
+    wf.output(scaler)
+
+    @wf.reducer(output=True)
+    def mean(points: DataFrame) -> float:
+        return round(float(points.selectExpr("avg(age)").first()[0]), digits)
+
+    return wf
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(bytes(content))
+
+
+def data_files(catalog: Path, folder: str) -> list[Path]:
+    return sorted(path for path in (catalog / folder).rglob("*.parquet") if "_delta_log" not in path.parts)
+
+
+@pytest.mark.parametrize("harm", [flip_a_byte, Path.unlink, lambda file: file.write_bytes(b"")],
+                         ids=["byte flipped", "file gone", "file empty"])
+@pytest.mark.parametrize("folder", ["tables", "models"])
+def test_a_damaged_result_is_told_computed_again_and_the_answer_is_right(
+    run: Callable[..., Iteration], heard: Heard, catalog: Path, folder: str, harm: Callable[[Path], object]
+) -> None:
+    right = run(model_and_table(), policy="never")
+    files = data_files(catalog, folder)
+    assert files
+    for file in files:
+        harm(file)
+    again = run(model_and_table(digits=5), policy="never")
+    assert again["mean"] == round(right["mean"], 5)
+    assert list(again.model("scaler").std) == list(right.model("scaler").std)
+    assert any("cannot be read" in text and "computed again" in text for text in heard.warnings)
+    healed = run(model_and_table(digits=4), policy="never")
+    assert healed["mean"] == round(right["mean"], 4)
+
+
+# A source that changes meanwhile
+
+
+def test_nothing_is_stored_of_a_source_that_changed_while_it_ran(spark: SparkSession, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("moving")
+        wf.source("data", hx.csv(file, schema="a int"))
+
+        @wf.scanner
+        def rows(data: pd.DataFrame) -> pd.DataFrame:
+            return data
+
+        @wf.reducer(output=True)
+        def total(rows: pd.DataFrame) -> int:
+            return int(rows.a.sum())
+
+        return wf
+
+    class Editor(Heard):
+        """Writes the file anew once the run reads it."""
+
+        def node_started(self, name: str) -> None:
+            super().node_started(name)
+            if name == "rows":
+                file.write_text("10\n20\n")
+
+    file.write_text("1\n2\n")
+    editor, options = Editor(), {"policy": "always", "spark": spark}
+    with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
+        assert helix.run(build()).wait() == {}
+    assert any("source `data` changed while the iteration ran" in text for text in editor.warnings)
+    with hx.Helix(tmp_path / "moving", **options) as helix:
+        again = helix.run(build())
+        assert {"rows", "total"} <= computed(again)
+        assert again["total"] == 30
+
+
+def test_new_data_is_seen(run: Callable[..., Iteration], tmp_path: Path) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("grows")
+        wf.source("data", hx.csv(tmp_path / "*.csv", schema="a int"))
+
+        @wf.reducer(output=True)
+        def total(data: DataFrame) -> int:
+            return int(data.selectExpr("sum(a)").first()[0])
+
+        return wf
+
+    (tmp_path / "1.csv").write_text("1\n")
+    assert run(build())["total"] == 1
+    (tmp_path / "2.csv").write_text("2\n")
+    again = run(build())
+    assert again["total"] == 3
+    assert "source `data`" in again.plan["data"].reason
+
+
+def test_a_table_in_memory_may_be_of_arrow(run: Callable[..., Iteration]) -> None:
+    wf = hx.Workflow("arrow")
+    wf.source("data", hx.table(pa.table({"a": pa.array([1, None], pa.int8())})), output=True)
+    assert run(wf).arrow("data")["a"].to_pylist() == [1, None]

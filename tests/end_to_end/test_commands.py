@@ -1,0 +1,247 @@
+"""As a user, in processes of their own: run, edit, run again, spark-submit, watch; and when no JVM may start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+JOB = """
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+
+
+def people(reg: float = 0.1) -> hx.Workflow:
+    wf = hx.Workflow("people")
+    data = wf.source("data", hx.csv("people.csv", schema="age double, sex string, rich int"))
+    age = wf.extractor("age", hx.Fields("age"), on=data)
+    sex = wf.extractor("sex", hx.OneHot("sex"), on=data)
+    examples = wf.synthesizer("examples", data, features=[age, sex], label="rich", split=hx.HashSplit(test=0.3))
+    model = wf.learner("model", LogisticRegression, on=examples, regParam=reg, maxIter=3)
+    wf.predict("predictions", model, examples)
+
+    @wf.reducer(output=True)
+    def accuracy(predictions: pd.DataFrame) -> float:
+        return round(float((predictions.prediction == predictions.label).mean()), 3)
+
+    @wf.reducer(output=True)
+    def tested(predictions: pd.DataFrame) -> int:
+        return len(predictions)
+
+    return wf
+
+
+if __name__ == "__main__":
+    hx.main(people)
+"""
+BUILDS_AT_IMPORT = """
+import helix_spark as hx
+from pyspark.ml.feature import VectorAssembler
+
+ASSEMBLER = VectorAssembler(inputCols=["age", "rich"], outputCol="both")
+
+
+def people() -> hx.Workflow:
+    wf = hx.Workflow("assembled")
+    data = wf.source("data", hx.csv("people.csv", schema="age double, sex string, rich int"))
+    both = wf.extractor("both", ASSEMBLER, on=data)
+    wf.synthesizer("examples", data, features=[both], output=True)
+    return wf
+"""
+
+
+class Folder:
+    """A user's folder, and commands in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.job = path, path / "people.py"
+        self.job.write_text(JOB)
+        rows = (f"{20 + i % 50},{'F' if i % 3 else 'M'},{int(i % 50 > 25)}" for i in range(300))
+        (path / "people.csv").write_text("\n".join(rows))
+        self.environ = {
+            **os.environ, "PYTHONPATH": str(ROOT), "HELIX_CDS": "off", "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+        }
+        self.environ.pop("HELIX_CATALOG", None)
+
+    def helix(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return self.command(sys.executable, "-m", "helix_spark", *arguments, **environ)
+
+    def command(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.path, env=self.environ | environ, capture_output=True, text=True, timeout=600,
+            check=False,
+        )
+
+    def json(self, *arguments: str, **environ: str) -> Any:
+        done = self.helix(*arguments, "--json", **environ)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def edit(self, before: str, after: str) -> None:
+        text = self.job.read_text()
+        assert before in text
+        self.job.write_text(text.replace(before, after))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A folder in which the job was run once, everything stored; not to be changed."""
+    folder = Folder(tmp_path_factory.mktemp("user"))
+    done = folder.helix("run", "people.py", "--policy", "always", "-m", "first")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^ +accuracy +\S+$", done.stdout, flags=re.MULTILINE)
+    assert "starting Spark" in done.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(first: Folder, tmp_path: Path) -> Folder:
+    """A copy of it."""
+    shutil.copytree(first.path, tmp_path / "user")
+    return Folder(tmp_path / "user")
+
+
+@pytest.fixture
+def no_java(tmp_path: Path) -> Callable[[], list[str]]:
+    """A JAVA_HOME whose `java` only notes that it was called; returns the calls."""
+    home = tmp_path / "java"
+    (home / "bin").mkdir(parents=True)
+    calls = home / "calls"
+    program = home / "bin" / "java"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexit 1\n')
+    program.chmod(0o755)
+    (home / "release").write_text('JAVA_VERSION="17.0.1"\n')
+    return lambda: calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_no_jvm_starts_for_a_plan_an_unchanged_run_or_an_edited_metric(
+    folder: Folder, no_java: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    java = {"JAVA_HOME": str(tmp_path / "java")}
+    plan = folder.json("plan", "people.py", **java)
+    assert {node["name"] for node in plan["nodes"] if node["state"] == "load"} == {"accuracy", "tested"}
+    again = folder.json("run", "people.py", **java)
+    assert again["iteration"] == 2
+    assert not [node for node in again["nodes"] if node["state"] == "compute"]
+    folder.edit(", 3)", ", 2)")
+    edited = folder.json("run", "people.py", **java)
+    assert [node["name"] for node in edited["nodes"] if node["state"] == "compute"] == ["accuracy"]
+    assert edited["outputs"]["accuracy"] == round(again["outputs"]["accuracy"], 2)
+    assert no_java() == []
+
+
+def test_the_stub_would_have_been_called(folder: Folder, no_java: Callable[[], list[str]], tmp_path: Path) -> None:
+    done = folder.helix("run", "people.py", "--set", "reg=1.0", JAVA_HOME=str(tmp_path / "java"))
+    assert done.returncode != 0
+    assert no_java() != []
+    assert "Traceback" not in done.stderr
+
+
+def test_without_java_a_run_that_needs_spark_says_what_to_do(folder: Folder, tmp_path: Path) -> None:
+    done = folder.helix("run", "people.py", "--set", "reg=1.0", JAVA_HOME=str(tmp_path / "nowhere"))
+    assert done.returncode == 3
+    assert "there is no bin/java in it" in done.stderr
+    assert "install a Java runtime of version 17" in done.stderr
+
+
+def test_an_edited_learner_is_learned_anew_and_the_versions_are_compared(folder: Folder) -> None:
+    done = folder.helix("run", "people.py", "--set", "reg=0.5", "-m", "stronger")
+    assert done.returncode == 0, done.stderr
+    computed = done.stdout[done.stdout.index("computed:"):done.stdout.index("loaded:")]
+    assert "regParam" in computed
+    assert "sex.fit" not in computed
+    assert "people 2" in folder.helix("log").stdout
+    assert [entry["message"] for entry in folder.json("log")] == ["stronger", "first"]
+    assert re.search(r"compute +\S+ +\S+ +model", folder.helix("show", "2").stdout)
+    assert folder.json("show", "2")["parameters"] == {"reg": 0.5}
+    text = folder.helix("diff", "1", "2").stdout
+    assert "parameter reg: 0.1 -> 0.5" in text
+    assert "~ model: parameter `regParam` 0.1 -> 0.5" in text
+    assert folder.json("diff", "1", "2")["parameters"] == {"reg": [0.1, 0.5]}
+    assert "stored by iteration" in folder.helix("explain", "accuracy", "people.py").stdout
+
+
+def test_doctor(first: Folder) -> None:
+    done = first.helix("doctor", "--json")
+    names = {check["name"] for check in json.loads(done.stdout)}
+    assert {"python", "java", "spark and delta", "solver", "catalog"} <= names
+    assert first.helix("doctor").stdout.splitlines()[0].startswith("ok   python")
+
+
+def test_a_job_runs_under_spark_submit(folder: Folder) -> None:
+    submit = Path(sys.executable).with_name("spark-submit")
+    done = folder.command(
+        str(submit), "--master", "local[2]", "--conf", "spark.ui.enabled=false", "people.py", "--catalog", "other",
+        "--set", "reg=0.5", "--json",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed = json.loads(done.stdout[done.stdout.index("{"):])
+    assert printed["parameters"] == {"reg": 0.5}
+    assert printed["outputs"]["tested"] > 0
+    assert (folder.path / "other" / "helix.json").exists()
+
+
+def test_a_file_that_builds_spark_objects_when_it_is_loaded_works_and_says_so(folder: Folder) -> None:
+    (folder.path / "assembled.py").write_text(BUILDS_AT_IMPORT)
+    done = folder.helix("run", "assembled.py", "-q")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "so Spark is started first" in line]
+    assert len(said) == 1
+    assert "assembled.py:5" in said[0]
+    assert "table of " in done.stdout
+
+
+@pytest.fixture
+def watch(folder: Folder) -> Iterator[Callable[[str], str]]:
+    """`helix watch` in the background; the function waits for words in what it prints from then on."""
+    out = (folder.path / "out.txt").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "helix_spark", "watch", "people.py"], cwd=folder.path, env=folder.environ,
+        stdout=out, stderr=subprocess.STDOUT,
+    )
+    read = 0
+
+    def wait_for(words: str) -> str:
+        nonlocal read
+        until = time.monotonic() + 300
+        while time.monotonic() < until and process.poll() is None:
+            text = (folder.path / "out.txt").read_text()
+            new = text[read:]
+            if words in new and "from save to answer" in new[new.index(words):]:
+                read = len(text)
+                return new
+            time.sleep(0.1)
+        raise AssertionError(f"no {words!r} in: {(folder.path / 'out.txt').read_text()[read:]}")
+
+    try:
+        yield wait_for
+    finally:
+        process.terminate()
+        process.wait(60)
+        out.close()
+
+
+def test_watch_answers_at_each_save_and_outlives_a_syntax_error(folder: Folder, watch: Callable[[str], str]) -> None:
+    assert "accuracy" in watch("people, iteration 2")
+    folder.edit(", 3)", ", 1)")
+    assert "accuracy" in watch("people, iteration 3")
+    folder.edit("return len(predictions)", "return len(predictions")
+    assert f"{folder.job.name}:" in watch("SyntaxError")
+    folder.edit("return len(predictions", "return 2 * len(predictions)")
+    answer = watch("people, iteration 4")
+    assert re.search(r"tested +\d+ +\(was \d+\)", answer)

@@ -17,7 +17,7 @@ from helix_spark.engine.executor import Executor
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
-from helix_spark.engine.preparation import Prepared, look_up, prepare
+from helix_spark.engine.preparation import START_SECONDS, Prepared, look_up, prepare
 from helix_spark.engine.running import Tools, run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
@@ -30,10 +30,6 @@ from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-START_SECONDS = 8.0
-"""What a plan takes a start of Spark to cost: about what it takes on a small machine; only its magnitude counts."""
-
 
 class Helix:
     """Runs workflows against a catalog of prior results.
@@ -55,7 +51,7 @@ class Helix:
 
     def __init__(
         self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
-        policy: str | Policy = "rule", spark: SparkSession | None = None,
+        policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 24 * 3600.0
 """An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
 
+REMEMBERED = 40
+"""Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -80,14 +83,17 @@ class Catalog:
         there = {attempt.attempt for attempt in stored}
         missing = tuple(r for r in live.values() if r.kind != "value" and r.attempt not in there)
         lost = {record.signature for record in missing}
-        last = self._history.last_ended(workflow)
+        past = self._history.recent(workflow, REMEMBERED)
+        ended = [one.record for one in past if one.record.status != "running"]
+        last = ended[-1] if ended else self._history.last_ended(workflow) if past else None
         return CatalogView(
             workflow,
             MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
             missing,
             last,
             self._history.nodes_of(last) if last else (),
-            self._history.next_number(workflow),
+            past,
+            past[-1].record.number + 1 if past else 1,
             self._bytes_from_records(live.values(), stored),
         )
 
@@ -116,10 +122,6 @@ class Catalog:
     def nodes(self, run: str) -> tuple[NodeRecord, ...]:
         """What happened to each node of an iteration, in the order given to `append_iteration`."""
         return self._history.nodes(run)
-
-    def declared(self, workflow: str, limit: int) -> dict[int, dict[str, str]]:
-        """The declared signature of each node in the last `limit` iterations: number to name to signature."""
-        return self._history.declared(workflow, limit)
 
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()

@@ -10,6 +10,7 @@ from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
+from helix_spark.catalog.view import PastIteration, PastNode
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
@@ -79,17 +80,21 @@ class History:
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return tuple(self._nodes.query(sql))
 
-    def declared(self, workflow: str, limit: int) -> dict[int, dict[str, str]]:
-        """What each node's declared signature was, by iteration number (the last `limit`, oldest first) and name."""
-        after = self.next_number(workflow) - 1 - limit
+    def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
+        """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
+        records = self.iterations(workflow, limit)
+        if not records:
+            return ()
         columns = self._nodes.columns(
-            f"""SELECT iteration, name, declared FROM journal
-                WHERE workflow = {text_literal(workflow)} AND iteration > {after:d}"""
+            f"""SELECT run, {", ".join(field.name for field in dataclasses.fields(PastNode))} FROM journal
+                WHERE workflow = {text_literal(workflow)} AND iteration >= {records[-1].number:d}
+                ORDER BY iteration, run, place"""
         )
-        found: dict[int, dict[str, str]] = {}
-        for number, name, declared in zip(*columns.values(), strict=True):
-            found.setdefault(number, {})[name] = declared
-        return dict(sorted(found.items()))
+        nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
+        for run, name, kind, inputs, *rest in zip(*columns.values(), strict=True):
+            if run in nodes:
+                nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
+        return tuple(PastIteration(record, tuple(nodes[record.run])) for record in reversed(records))
 
     def workflows(self) -> tuple[str, ...]:
         """The names of all workflows, sorted."""

@@ -30,6 +30,8 @@ class ArtifactRecord:
         schema: a table's Spark schema as JSON.
         value: a value as JSON text.
         write_seconds: what storing it took.
+        recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
+            was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
     """
 
@@ -50,6 +52,7 @@ class ArtifactRecord:
     value: str | None = None
     write_seconds: float = 0.0
     why: str = ""
+    recompute_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,26 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 
 
 @dataclass(frozen=True, slots=True)
+class PastNode:
+    """A node of an earlier iteration, as far as a forecast looks at it; see `NodeRecord`."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    declared: str
+    signature: str
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PastIteration:
+    """An earlier iteration and its nodes, inputs first; none where it ended before they were recorded."""
+
+    record: IterationRecord
+    nodes: tuple[PastNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogView:
     """A catalog as one workflow sees it before it runs.
 
@@ -18,6 +38,7 @@ class CatalogView:
         missing: live artifacts whose folder is gone: to be quarantined, never planned with.
         last: the newest iteration of the workflow that has ended, however it ended; None before the first.
         nodes: its nodes.
+        past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
         bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers.
     """
@@ -27,6 +48,7 @@ class CatalogView:
     missing: tuple[ArtifactRecord, ...]
     last: IterationRecord | None
     nodes: tuple[NodeRecord, ...]
+    past: tuple[PastIteration, ...]
     next_iteration: int
     bytes_used: int
 

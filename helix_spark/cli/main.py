@@ -54,7 +54,7 @@ _catalog = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py.")
 _set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the workflow.")
 _budget = click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".')
-_policy = click.option("--policy", default="rule", show_default=True, help="What decides what to keep.")
+_policy = click.option("--policy", default="joint", show_default=True, help="What decides what to keep.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 _message = click.option("-m", "--message", default="", help="What this iteration is about.")
 

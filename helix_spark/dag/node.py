@@ -81,3 +81,7 @@ class Dag:
         """Everything downstream of these nodes, without themselves."""
         starts = set(names)
         return frozenset(set().union(*(nx.descendants(self.graph, name) for name in starts)) - starts)
+
+    def ancestors(self, name: str) -> frozenset[str]:
+        """Everything that a node is made from, without itself."""
+        return frozenset(nx.ancestors(self.graph, name))

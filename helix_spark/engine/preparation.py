@@ -12,13 +12,17 @@ from helix_spark.costs.model import LOAD, WRITE, Measurement, Throughput, calibr
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
-from helix_spark.planner.planning import Situation
+from helix_spark.engine.foresight import foresee
+from helix_spark.planner.planning import Situation, planning_problem
 from helix_spark.planner.storage import OtherArtifact
 from helix_spark.signature.data_version import pin_versions
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed, describe, resolve
 from helix_spark.workflow.workflow import Workflow
+
+START_SECONDS = 8.0
+"""What a plan takes a start of Spark to cost: about what it takes on a small machine; only its magnitude counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,29 @@ def look_up(
         if not fresh:
             break
         asked |= fresh
-        found = catalog.results(declared=fresh, signatures={own.signature for own in signed.values()})
+        wanted = {own.signature for own in signed.values()} | (set() if measured else _last_signatures(view))
+        found = catalog.results(declared=fresh, signatures=wanted)
         measured.update(found.measured)
         _learn(known, known_random, found.standing, measured, view)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
-    situation = replace(
-        _situation(dag, signed, described, measured, view, catalog, held, budget), session_seconds=session_seconds
+    situation = _foreseen(
+        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds), view, measured
     )
     return Prepared(dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}))
+
+
+def _last_signatures(view: CatalogView) -> set[str]:
+    """Of the iteration before this one, which a plan may expect to come back."""
+    return {node.signature for node in view.nodes}
+
+
+def _foreseen(situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord]) -> Situation:
+    random = {name for name, own in situation.signed.items() if own.random}
+    expected = foresee(planning_problem(situation).nodes, random, view, measured)
+    return replace(
+        situation, scenarios=expected.scenarios, horizon=expected.horizon,
+        later_session_seconds=START_SECONDS * expected.fresh_process,
+    )
 
 
 def _learn(
@@ -111,7 +130,7 @@ def _learn(
 def _situation(
     dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
     measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, held: Collection[str],
-    budget: int | None,
+    budget: int | None, session_seconds: float,
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     unmeasured = [n for n, s in signatures.items() if s not in measured or measured[s].compute_seconds is None]
@@ -126,7 +145,7 @@ def _situation(
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=budget,
-        overhead=view.bytes_used - view.artifact_bytes,
+        overhead=view.bytes_used - view.artifact_bytes, session_seconds=session_seconds,
         others=tuple(
             _other(record, view) for signature, record in view.artifacts.items() if signature not in current
         ),
@@ -153,6 +172,6 @@ def _other(record: ArtifactRecord, view: CatalogView) -> OtherArtifact:
     age = view.next_iteration - record.iteration if record.workflow == view.workflow else 1
     return OtherArtifact(
         signature=record.signature, workflow=record.workflow, node=record.node, bytes=record.bytes,
-        load_seconds=LOAD[record.kind].seconds(record.bytes), compute_seconds=0.0, age=max(1, age),
+        load_seconds=LOAD[record.kind].seconds(record.bytes), compute_seconds=record.recompute_seconds, age=max(1, age),
     )
 

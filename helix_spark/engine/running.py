@@ -178,17 +178,17 @@ class _After:
         moved = self._moved_sources()
         spoiled |= moved | self.prepared.dag.descendants(moved)
         sizes: dict[str, int] = {}
-        room = plan.budget
         for node in plan.nodes:
             if node.keep and not node.stored and node.name in lasting(self.outcome) and node.name not in spoiled:
-                self._store_one(node.name, sizes, room)
+                self._store_one(node.name, plan, sizes)
         return sizes
 
-    def _store_one(self, name: str, sizes: dict[str, int], budget: int | None) -> None:
-        tools, node = self.tools, self.plan[name]
+    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int]) -> None:
+        tools, node, budget = self.tools, plan[name], plan.budget
         tools.observer.storing(name)
         try:
-            maker = Maker(node.signature, self.plan.workflow, name, self.record.number)
+            again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
+            maker = Maker(node.signature, plan.workflow, name, self.record.number, again)
             stored = store(self.outcome.results[name], maker, tools.catalog)
         except NotStoredError as error:
             tools.observer.warning(error.what)

@@ -28,12 +28,13 @@ class NotStoredError(HelixError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made a result: for its record."""
+    """Who made a result, and what it takes to make it again from nothing: for its record."""
 
     signature: str
     workflow: str
     node: str
     iteration: int
+    recompute_seconds: float = 0.0
 
 
 def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecord:
@@ -47,6 +48,7 @@ def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecor
     record = ArtifactRecord(
         signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
         workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
+        recompute_seconds=origin.recompute_seconds,
     )
     try:
         written = _write(result, attempt, record, catalog)

@@ -36,7 +36,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
         PlanError: if an output cannot be had.
     """
     start = time.perf_counter()
-    forced = _without_choice(problem)
+    forced = without_choice(problem)
     if forced is not None:
         return _solution(forced, "none needed", start)
     program = Program(costs=[])
@@ -56,7 +56,7 @@ def _solution(chosen: Mapping[str, Derivation], solver: str, start: float) -> So
     return Solution(chosen, Certificate("optimal", cost, cost, 0.0, solver, time.perf_counter() - start))
 
 
-def _without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
+def without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
     """The plan, where walking back from the outputs never meets a choice that could matter; else None.
 
     A way that needs nothing and costs no more than any other is always among the best, so it is no choice.

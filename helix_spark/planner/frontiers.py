@@ -3,6 +3,9 @@
 In a scenario, a node that is hit, and every node downstream of it, gets a new result. Those that the outputs need are
 computed in any case; beyond them lie results that are as they were. A result is known by its signature, so that an
 earlier iteration's or another workflow's scenario asks for results like any other.
+
+Where the next iteration may have to start Spark, the session is one more result: nobody can keep it, and whatever is
+computed with Spark is made from it. So what keeps Spark from starting at all is worth what that takes.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from helix_spark.planner.storage import NodeCosts, PlanningProblem
+from helix_spark.planner.storage import SESSION, NodeCosts, PlanningProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def frontiers(problem: PlanningProblem) -> Frontiers:
         if version is current:
             for index in _members(lost):
                 hazard[index] += scenario.probability
-        found.append(Frontier(scenario.probability, *version.frontier(lost)))
+        found.append(Frontier(scenario.probability, *version.frontier(lost, problem.later_session_seconds > 0)))
     by_signature: dict[str, float] = {}
     for node, probability in zip(problem.nodes, hazard, strict=True):
         by_signature[node.signature] = max(probability, by_signature.get(node.signature, 0.0))
@@ -128,13 +131,19 @@ class _Version:
             lost |= self._below[self._position[name]]
         return lost
 
-    def frontier(self, lost: int) -> tuple[float, frozenset[str]]:
-        """Every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too."""
-        seconds, required = 0.0, self._outputs
+    def frontier(self, lost: int, starts: bool) -> tuple[float, frozenset[str]]:
+        """Every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too.
+
+        Args:
+            starts: whether what needs Spark requires a session to be started.
+        """
+        seconds, required, session = 0.0, self._outputs, False
         for index in _members(lost & self._needed):
             seconds += self.nodes[index].compute_seconds
             required |= self._inputs[index]
-        return seconds, frozenset(self.nodes[index].signature for index in _members(required & ~lost))
+            session = session or (starts and self.nodes[index].compute_needs_spark)
+        found = [self.nodes[index].signature for index in _members(required & ~lost)]
+        return seconds, frozenset([*found, SESSION] if session else found)
 
 
 def _members(bits: int) -> Iterator[int]:
@@ -155,12 +164,18 @@ def _results(problem: PlanningProblem) -> Results:
     results: dict[str, ResultCosts] = {}
     made_from: dict[str, int] = {}
     own: list[float] = []
+    session = (SESSION,) if problem.later_session_seconds > 0 else ()
+    for name in session:
+        made_from[name] = 1 << len(own)
+        own.append(problem.later_session_seconds)
+        results[name] = ResultCosts(name, (), problem.later_session_seconds, 0.0, False)
     for version in (problem.nodes, *(scenario.version for scenario in problem.scenarios if scenario.version)):
         signatures = {node.name: node.signature for node in version}
         for node in version:
             if node.signature in results:
                 continue
             inputs = tuple(dict.fromkeys(signatures[name] for name in node.inputs))
+            inputs += session if node.compute_needs_spark else ()
             made_from[node.signature] = 1 << len(own)
             own.append(node.compute_seconds)
             for name in inputs:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import SetupError
-from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain
+from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
 from helix_spark.planner.demands import Outlook, outlook
-from helix_spark.planner.execution import STATE_TIE
+from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.explanation import explain
 from helix_spark.planner.frontiers import frontiers
 from helix_spark.planner.joint_program import JointProgram, build
@@ -19,7 +19,7 @@ from helix_spark.planner.prospects import default_scenarios
 from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.sanity import sane
 from helix_spark.planner.solver import Answer, solve
-from helix_spark.planner.storage import Decision, PlanningProblem
+from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem
 
 WRITE_WEIGHT = 1.0
 """What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
@@ -63,10 +63,12 @@ class Joint:
         chosen = candidates(asked, ahead.hazard, self.write_weight)
         kept = certain(asked, ahead, chosen)
         view = outlook(ahead, chosen.keys(), kept)
-        try:
-            found = self._solved(asked, build(asked, view, chosen, kept), chosen)
-        except SetupError as missing:
-            found = missing.what
+        found: _Found | str | None = _without_choice(asked, chosen, kept)
+        if found is None:
+            try:
+                found = self._solved(asked, build(asked, view, chosen, kept), chosen)
+            except SetupError as missing:
+                found = missing.what
         if isinstance(found, str):
             return _fallback(asked, found, start)
         decision = _decision(asked, view, chosen, found, start)
@@ -92,7 +94,9 @@ class Joint:
             keep = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
             used = sum(chosen[name].bytes for name in keep)
             if room is None or used <= room or program.budget_row is None:
-                return _Found(program, answer, keep, used, bound)
+                states = problem.done or _states(program, answer)
+                offset = program.underestimate - _ties(program, answer, chosen, keep)
+                return _Found(states, keep, used, answer.solver, bound + offset)
             terms, limit = program.program.rows_at_most[program.budget_row]
             program.program.rows_at_most[program.budget_row] = (terms, limit - (used - room + 1) / program.unit)
         return "the kept results exceed the budget by a rounding error that could not be removed"
@@ -100,11 +104,43 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    program: JointProgram
-    answer: Answer
+    """States and what is kept.
+
+    Attributes:
+        bytes: of what is kept.
+        bound: no plan costs less, constant parts of the objective aside; None where this plan is the best.
+    """
+
+    solution: Solution
     keep: frozenset[str]
     bytes: int
-    bound: float
+    solver: str
+    bound: float | None = None
+
+
+def _without_choice(
+    problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: frozenset[str]
+) -> _Found | None:
+    """The plan, where the states leave no choice, and all that could be kept is certain to be, or stored with room.
+
+    Computing what the states do not need, in order to keep it, never pays: the next iteration would compute it at the
+    same price, and only perhaps. So the best states for now are the best at all when all they bring is kept.
+    """
+    solution = problem.done
+    if solution is None:
+        asked = execution_problem(problem)
+        forced = without_choice(asked)
+        if forced is None:
+            return None
+        cost = total_seconds(forced.values())
+        solution = Solution(forced, Certificate("optimal", cost, cost, 0.0, "none needed", 0.0))
+    had = had_now(problem, solution)
+    keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in had)
+    used = sum(chosen[name].bytes for name in keep)
+    room = capacity(problem)
+    if (room is not None and used > room) or any(not chosen[name].stored and name not in kept for name in keep):
+        return None
+    return _Found(solution, keep, used, "none needed")
 
 
 def _decision(
@@ -112,15 +148,17 @@ def _decision(
 ) -> Decision:
     current = {node.signature for node in problem.nodes}
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
-    solution = problem.done or _states(found)
+    solution = found.solution
     ahead = recalls(view, found.keep)
     objective = _objective(view, chosen, found.keep, solution, ahead)
-    bound = min(objective, max(0.0, found.bound + _left_out(problem, view, chosen, found)))
+    bound = objective
+    if found.bound is not None:
+        bound = min(objective, max(0.0, found.bound + _left_out(problem, view, chosen)))
     gap = (objective - bound) / objective if objective > 0 else 0.0
     optimal = objective - bound <= max(_PROVEN * objective, TIE)
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
-        found.answer.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
+        found.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
         len(problem.scenarios), problem.overhead + found.bytes,
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
@@ -128,27 +166,26 @@ def _decision(
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
 
 
-def _left_out(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _Found
-) -> float:
-    """Seconds that the program's own objective leaves out, less those that only tell equal plans apart."""
+def _left_out(problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> float:
+    """Seconds that the program's own objective leaves out, whatever the plan."""
     done = total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0
-    worth = sum(candidate.worth for candidate in chosen.values())
-    return done + worth + view.certain_seconds + found.program.underestimate - _ties(found, chosen)
+    return done + sum(candidate.worth for candidate in chosen.values()) + view.certain_seconds
 
 
-def _ties(found: _Found, chosen: Mapping[str, Candidate]) -> float:
+def _ties(
+    program: JointProgram, answer: Answer, chosen: Mapping[str, Candidate], keep: frozenset[str]
+) -> float:
     """Seconds in the program's objective that only tell equal plans apart."""
-    values = found.answer.values or ()
-    states = sum(STATE_TIE[way.state] for way, index in found.program.ways.items() if values[index] > 0.5)
-    return states + sum(chosen[name].tie for name in sorted(found.keep))
+    values = answer.values or ()
+    states = sum(STATE_TIE[way.state] for way, index in program.ways.items() if values[index] > 0.5)
+    return states + sum(chosen[name].tie for name in sorted(keep))
 
 
-def _states(found: _Found) -> Solution:
-    values = found.answer.values or ()
-    ways: dict[str, Derivation] = {way.node: way for way, index in found.program.ways.items() if values[index] > 0.5}
+def _states(program: JointProgram, answer: Answer) -> Solution:
+    values = answer.values or ()
+    ways: dict[str, Derivation] = {way.node: way for way, index in program.ways.items() if values[index] > 0.5}
     cost = total_seconds(ways.values())
-    return Solution(ways, Certificate("optimal", cost, cost, 0.0, found.answer.solver, 0.0))
+    return Solution(ways, Certificate("optimal", cost, cost, 0.0, answer.solver, 0.0))
 
 
 def _objective(

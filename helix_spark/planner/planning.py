@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.costs.model import NodeEstimate
@@ -15,8 +15,6 @@ from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed
 from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
-
-Forecast = Callable[[Dag, tuple[NodeCosts, ...]], tuple[Scenario, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,7 @@ class Situation:
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
+        later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
     """
 
     dag: Dag
@@ -52,6 +51,7 @@ class Situation:
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 2.0
     session_seconds: float = 0.0
+    later_session_seconds: float = 0.0
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -84,7 +84,8 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
         nodes=tuple(_costs(node, situation) for node in situation.dag.nodes),
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
         others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
-        session_seconds=situation.session_seconds, done=done,
+        session_seconds=situation.session_seconds, later_session_seconds=situation.later_session_seconds, done=done,
+        workflow=situation.dag.workflow,
     )
 
 
@@ -95,6 +96,7 @@ def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: S
         replace(
             node, keep=node.signature in decision.keep, storage_reason=decision.reasons.get(node.signature, ""),
             bytes=int(situation.estimates[node.name].bytes.amount),
+            compute_seconds=situation.estimates[node.name].compute.amount,
         )
         for node in plan.nodes
     )

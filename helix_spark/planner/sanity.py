@@ -37,17 +37,21 @@ def sane(problem: PlanningProblem) -> Sane:
     nodes = _nodes(problem.nodes, replaced)
     others = tuple(_other(other, replaced) for other in problem.others)
     scenarios = tuple(_scenario(scenario, replaced) for scenario in problem.scenarios)
-    horizon, session = problem.horizon, problem.session_seconds
+    horizon, session, later = problem.horizon, problem.session_seconds, problem.later_session_seconds
     if not math.isfinite(horizon) or horizon < 0:
         replaced.append(f"the horizon ({horizon})")
         horizon = 1.0
     if _absurd(session):
         replaced.append(f"the seconds that starting Spark takes ({session})")
         session = 0.0
+    if _absurd(later):
+        replaced.append(f"the seconds that starting Spark will take ({later})")
+        later = 0.0
     if not replaced:
         return Sane(problem)
     cleaned = replace(
-        problem, nodes=nodes, others=others, scenarios=scenarios, horizon=horizon, session_seconds=session
+        problem, nodes=nodes, others=others, scenarios=scenarios, horizon=horizon, session_seconds=session,
+        later_session_seconds=later,
     )
     return Sane(cleaned, tuple(replaced))
 

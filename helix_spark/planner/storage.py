@@ -98,6 +98,7 @@ class PlanningProblem:
         scenarios: what may come next; empty where the policy needs no forecast.
         horizon: H, how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
+        later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
         done: the states, when the iteration has run and only storage is left to decide.
         workflow: its name, to tell its own older results from those of other workflows.
     """
@@ -112,6 +113,7 @@ class PlanningProblem:
     done: Solution | None = None
     workflow: str = ""
     session_seconds: float = 0.0
+    later_session_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,13 @@ class TestIterations:
         for number, declared in enumerate((A, B, C), 1):
             one = iteration(number)
             catalog.append_iteration(one, [node(one, "rows", declared), node(one, "age")])
-        assert catalog.declared("census", 2) == {2: {"rows": B, "age": A}, 3: {"rows": C, "age": A}}
-        assert catalog.declared("none", 2) == {}
+        past = catalog.snapshot("census").past
+        assert [one.record.number for one in past] == [1, 2, 3]
+        assert [{node.name: node.declared for node in one.nodes} for one in past[1:]] == [
+            {"rows": B, "age": A}, {"rows": C, "age": A}
+        ]
+        assert past[0].nodes[0].inputs == ("rows", "data")
+        assert catalog.snapshot("none").past == ()
 
     def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:
         for run in ("' OR 1=1 --", "../x", "A" * 32):

@@ -1,0 +1,102 @@
+"""What may come next, told from the iterations on record: scenarios for the planner. No Spark, nothing is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
+from helix_spark.costs.forecast import Signed, edits, forecast, horizon
+from helix_spark.costs.metrics import main_metric, merit
+from helix_spark.costs.model import LOAD
+from helix_spark.planner.prospects import Version, scenarios
+from helix_spark.planner.storage import NodeCosts, Scenario
+
+_FRESH_PRIOR = 0.5
+"""Probability that the next iteration runs in a process of its own when nothing is known; worth one iteration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a plan expects of the iterations to come.
+
+    Attributes:
+        scenarios: possible next iterations.
+        horizon: how many iterations to plan for.
+        fresh_process: probability that the next iteration has to start a session of its own.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    horizon: float
+    fresh_process: float
+
+
+def foresee(
+    nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord]
+) -> Foresight:
+    """From the current version and the past.
+
+    Args:
+        nodes: of the current version.
+        random: names of those whose signature is new in each run, edited or not.
+        view: the catalog.
+        measured: costs on record, by signature.
+    """
+    past = [iteration for iteration in view.past if iteration.nodes]
+    versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
+    kinds = {node.name: node.kind for node in nodes}
+    earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
+    previous, best = earlier[-1] if earlier else None, _best(earlier)
+    found = forecast(
+        kinds, edits(versions, kinds), best=best.record.number if best else None,
+        previous=previous.record.number if previous else None,
+    )
+    again = {one.record.number: _version(one, nodes, view, measured) for one in (previous, best) if one is not None}
+    return Foresight(scenarios(found, again), horizon(len(view.past) + 1), _fresh_process(view.past))
+
+
+def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
+    return {node.name: (node.signature, node.inputs) for node in nodes if node.name not in random}
+
+
+def _best(past: Sequence[PastIteration]) -> PastIteration | None:
+    """The best by the newest iteration's main metric; the newest of equally good ones."""
+    outputs = [json.loads(one.record.outputs) for one in past]
+    metric = main_metric(outputs[-1]) if outputs else ""
+    ranked = [(value, place) for place, own in enumerate(outputs) if (value := merit(own, metric)) is not None]
+    return past[max(ranked)[1]] if ranked else None
+
+
+def _version(
+    iteration: PastIteration, nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord]
+) -> Version:
+    """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
+    today = {node.name: node for node in nodes}
+    costs = []
+    for node in iteration.nodes:
+        record, artifact = measured.get(node.signature), view.artifacts.get(node.signature)
+        known = today.get(node.name) or _gone(node)
+        seconds = record.compute_seconds if record is not None else None
+        costs.append(replace(
+            known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
+            compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
+            load_seconds=known.load_seconds if artifact is None else LOAD[artifact.kind].seconds(artifact.bytes),
+            bytes=known.bytes if artifact is None else artifact.bytes,
+        ))
+    return tuple(costs), frozenset(node.name for node in iteration.nodes if node.output)
+
+
+def _gone(node: PastNode) -> NodeCosts:
+    return NodeCosts(
+        node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
+    )
+
+
+def _fresh_process(past: Sequence[PastIteration]) -> float:
+    """The share of iterations that ran in another process than the one before."""
+    writers = [one.record.writer for one in past]
+    fresh = sum(before != after for before, after in pairwise(writers))
+    return (_FRESH_PRIOR + fresh) / (1 + max(0, len(writers) - 1))

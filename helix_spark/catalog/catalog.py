@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -59,6 +60,7 @@ class Catalog:
         self._artifacts = ArtifactLedger(layout.records / "artifacts")
         self._history = History(layout.records)
         self._results = ResultLedger(layout.records / "results")
+        self._records_bytes = FolderBytes(layout.records)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Catalog:
@@ -274,7 +276,7 @@ class Catalog:
     def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
         ids = {record.attempt for record in live}
         leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in ids)
-        return sum(record.bytes for record in live) + physical_bytes(self._layout.records) + leftovers
+        return sum(record.bytes for record in live) + self._records_bytes.total() + leftovers
 
 
 def _attempt_of(record: ArtifactRecord, path: Path | None) -> Attempt:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 PHASES: Mapping[str, str] = {
     "source": "preparation", "scanner": "preparation", "extractor": "preparation", "synthesizer": "preparation",
@@ -140,19 +141,20 @@ def edits(iterations: Sequence[Signed], kinds: Mapping[str, str]) -> tuple[Edit,
     [(['model'], False), ([], False), ([], True)]
     """
     found: list[Edit] = []
-    for number in range(1, len(iterations)):
-        before, after = iterations[number - 1], iterations[number]
+    earlier: set[frozenset[tuple[str, str]]] = set()
+    for before, after in pairwise(iterations):
         changed = {name for name, (signature, _) in after.items() if before.get(name, ("",))[0] != signature}
         hit = frozenset(name for name in changed if changed.isdisjoint(after[name][1]))
-        if hit and any(_signatures(after) == _signatures(earlier) for earlier in iterations[:number - 1]):
+        if hit and _signatures(after) in earlier:
             found.append(Edit(back=True))
         else:
             found.append(Edit(hit, grew=bool(hit) and all(kinds.get(name) == "source" for name in hit)))
+        earlier.add(_signatures(before))
     return tuple(found)
 
 
-def _signatures(iteration: Signed) -> dict[str, str]:
-    return {name: signature for name, (signature, _) in iteration.items()}
+def _signatures(iteration: Signed) -> frozenset[tuple[str, str]]:
+    return frozenset((name, signature) for name, (signature, _) in iteration.items())
 
 
 def uniform(names: Iterable[str]) -> tuple[Prospect, ...]:

@@ -133,8 +133,7 @@ def _situation(
     budget: int | None, session_seconds: float,
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
-    unmeasured = [n for n, s in signatures.items() if s not in measured or measured[s].compute_seconds is None]
-    previous = catalog.measured(dag.workflow, unmeasured) if unmeasured and view.last else {}
+    previous = _previous_versions(signatures, measured, view, catalog)
     estimates = estimate(
         dag, signatures, {s: _measurement(record) for s, record in measured.items()},
         {name: _measurement(record) for name, record in previous.items()},
@@ -150,6 +149,20 @@ def _situation(
             _other(record, view) for signature, record in view.artifacts.items() if signature not in current
         ),
     )
+
+
+def _previous_versions(
+    signatures: Mapping[str, str], measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog
+) -> dict[str, ResultRecord]:
+    """By name, of nodes that were not measured yet: their newest earlier version that was."""
+    def is_known(signature: str) -> bool:
+        return signature in measured and measured[signature].compute_seconds is not None
+
+    unmeasured = {name for name, signature in signatures.items() if not is_known(signature)}
+    last = {node.name: measured[node.signature] for node in view.nodes
+            if node.name in unmeasured and is_known(node.signature)}
+    left = sorted(unmeasured - last.keys())
+    return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:

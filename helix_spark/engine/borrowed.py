@@ -39,10 +39,18 @@ class BorrowedSettings:
 
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
-    """The settings of a running session that change results."""
-    legacy = {name: value for name, value in spark.conf.getAll.items() if name.startswith(LEGACY)}
-    known = {name: spark.conf.get(name, default) or default for name, default in CHANGES_RESULTS.items()}
-    return results_settings(legacy | known)
+    """The settings of a running session that change results; of those that nobody set, Spark's own values."""
+    found = _set_in(spark)
+    legacy = {name: value for name, value in found.items() if name.startswith(LEGACY)}
+    known = {name: found[name] if name in found else spark.conf.get(name) for name in CHANGES_RESULTS}
+    return results_settings(legacy | {name: value for name, value in known.items() if value is not None})
+
+
+def _set_in(spark: SparkSession) -> dict[str, str]:
+    """The settings that somebody set. As one text: `conf.getAll` takes a call to the JVM for each."""
+    between = "\x1e"
+    text = str(spark._jsparkSession.conf().getAll().mkString(between))
+    return dict(entry.split(" -> ", 1) for entry in text.split(between) if " -> " in entry)
 
 
 def running_session() -> SparkSession | None:

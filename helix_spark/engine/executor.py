@@ -18,6 +18,7 @@ from helix_spark.engine.lowering import check_columns, lower
 from helix_spark.engine.marking import marked
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
+from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.timing import Step, attribute
 from helix_spark.engine.units import Unit, pins, units
@@ -42,9 +43,11 @@ class Outcome:
         steps: the forced steps, for `timing.attribute`.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables.
+        suspicion: finds results that may differ each time.
         failure: what ended the run early.
     """
 
+    suspicion: Suspicion
     results: dict[str, NodeResult] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
@@ -73,7 +76,7 @@ class Executor:
         work = units(dag, plan)
         if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
-        outcome = Outcome(pinned=pins(dag, plan, work))
+        outcome = Outcome(Suspicion(self._pool), pinned=pins(dag, plan, work))
         job = _Job(self, dag, plan, artifacts, run, outcome)
         try:
             job.run(work)
@@ -184,6 +187,8 @@ class _Job:
                 with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
                     self._pin(result)
             self.outcome.results[name] = result
+            if unit.state is State.COMPUTE:
+                self.outcome.suspicion.begin(self.dag[name], result)
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
@@ -34,7 +35,31 @@ def unseeded(model: Any) -> bool:
     return bool(model.hasParam("seed")) and not model.isSet("seed") if hasattr(model, "hasParam") else False
 
 
-def found_random(dag: Dag, plan: Plan, results: Mapping[str, NodeResult]) -> dict[str, str]:
+class Suspicion:
+    """Looks for chance in lowered plans while Spark is at work, so that no answer waits for it.
+
+    Args:
+        pool: where it looks; it must not wait for anything that waits for an answer of ours.
+    """
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._looking: dict[str, Future[str | None]] = {}
+
+    def begin(self, node: Node, result: NodeResult) -> None:
+        """A node was lowered; its result must not be replaced by another while we look, only marked or persisted."""
+        if isinstance(node.operator, Function) and is_lazy(node):
+            self._looking[node.name] = self._pool.submit(_why, node, result)
+
+    def of(self, node: Node, result: NodeResult) -> str | None:
+        """Why a node's own result may differ each time; None if nothing says so."""
+        looking = self._looking.get(node.name)
+        return looking.result() if looking is not None else _why(node, result)
+
+
+def found_random(
+    dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion
+) -> dict[str, str]:
     """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out.
 
     A result that the author fixed is not among them. What is made of it in the run that draws it has the draw in its
@@ -46,7 +71,7 @@ def found_random(dag: Dag, plan: Plan, results: Mapping[str, NodeResult]) -> dic
         result = results.get(node.name)
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
             continue
-        why = _why(node, result)
+        why = suspicion.of(node, result)
         if why is None or node.name in dag.descendants(found):
             continue
         if node.wishes.fixed:

@@ -77,7 +77,7 @@ def run_prepared(
         tools.observer.planned(plan)
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
-    random = found_random(prepared.dag, plan, outcome.results)
+    random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
     after = _After(prepared, plan, outcome, record, seconds, tools, random)
     if outcome.failure is not None:
         after.fail()

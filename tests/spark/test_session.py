@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from helix_spark.engine.borrowed import results_settings_of
 from helix_spark.engine.jars import spark_home
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.settings import DELTA, WHILE_WE_WORK
@@ -50,6 +51,18 @@ def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spar
         assert changed["spark.sql.ansi.enabled"] == "false"
         assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
     assert sessions.settings_that_change_results() == before
+
+
+def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession) -> None:
+    zones = spark._jvm.java.util.TimeZone
+    before, of_machine = spark.conf.get("spark.sql.session.timeZone"), zones.getDefault()
+    try:
+        spark.conf.unset("spark.sql.session.timeZone")
+        zones.setDefault(zones.getTimeZone("Asia/Tokyo"))
+        assert results_settings_of(spark)["spark.sql.session.timeZone"] == "Asia/Tokyo"
+    finally:
+        zones.setDefault(of_machine)
+        spark.conf.set("spark.sql.session.timeZone", before)
 
 
 def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSession) -> None:

@@ -13,7 +13,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, Status
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
-from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node, table_outputs
+from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
@@ -94,19 +94,15 @@ def run_prepared(
 
 
 def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
-    outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
-    if outcome.failure is None:
-        for name in table_outputs(plan, outcome):
-            result = outcome.results[name]
-            assert isinstance(result, TableResult)
-            tools.executor.count(name, result, outcome)
-    return outcome
+    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
 
 
 def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[str] = ()) -> None:
     for name, result in lasting(outcome).items():
         if not plan[name].random and name not in spoiled:
             memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
+        elif name in outcome.pinned and isinstance(result, TableResult):
+            memory.keep_apart(result)
 
 
 def _quarantine(damage: DamagedResultError, tools: Tools) -> None:

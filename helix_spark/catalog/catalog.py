@@ -17,11 +17,13 @@ from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.folder_bytes import FolderBytes
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
-from helix_spark.catalog.table_check import CheckedTable, check_table
+from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
 from helix_spark.catalog.table_reading import read_arrow
 from helix_spark.catalog.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
@@ -141,6 +143,7 @@ class Catalog:
         """Record an iteration, usually its end, with its nodes and what was learnt of results."""
         found(self._layout)
         self._results.append(results)
+        reach("iteration.results")
         self._history.append(record, nodes)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
@@ -175,6 +178,7 @@ class Catalog:
         if path is not None and not path.is_dir():
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
         live = self._artifacts.publish(record)
+        reach("publish.recorded")
         if live.attempt != record.attempt:
             folders.delete(self._layout, _attempt_of(record, path))
         return live
@@ -196,6 +200,12 @@ class Catalog:
         if record.kind == "value":
             return None
         return self._layout.attempt(record.kind, record.signature, record.attempt)
+
+    def written_digest(self, attempt: Attempt) -> str | None:
+        """The digest for the record of what was just written; None for a value. Raises CatalogError."""
+        if attempt.path is None:
+            return None
+        return written_digest(attempt.path) if attempt.kind == "table" else digest_of_model(attempt.path)
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
@@ -264,6 +274,7 @@ class Catalog:
     ) -> ArtifactRecord | None:
         ended = self._artifacts.end(signature, event, why, attempt=attempt)
         if ended is not None:
+            reach("end.recorded")
             folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
         return ended
 

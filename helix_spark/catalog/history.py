@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
@@ -44,6 +45,7 @@ class History:
         checked_id(record.run)
         if nodes:
             self._nodes.append(nodes)
+            reach("iteration.nodes")
         self._iterations.append([record])
 
     def next_number(self, workflow: str) -> int:

@@ -33,6 +33,7 @@ class ArtifactRecord:
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
+        digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
     """
 
     signature: str
@@ -53,6 +54,7 @@ class ArtifactRecord:
     write_seconds: float = 0.0
     why: str = ""
     recompute_seconds: float = 0.0
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

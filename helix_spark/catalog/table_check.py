@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from helix_spark.catalog.file_digest import digest_of_table
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import same_types
 from helix_spark.errors import CatalogError
@@ -65,7 +66,21 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
     files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
+    if record.digest is not None and _digest(folder, files) != record.digest:
+        raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), record.schema or schema, rows)
+
+
+def written_digest(folder: Path) -> str:
+    """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
+    return _digest(folder, [_checked_file(folder, add) for add in _commit(folder)[0]])
+
+
+def _digest(folder: Path, files: Sequence[Path]) -> str:
+    try:
+        return digest_of_table(files)
+    except OSError as error:
+        raise damaged(folder, f"a file cannot be read: {error}") from error
 
 
 def files_written(folder: Path) -> int:

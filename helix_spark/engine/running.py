@@ -66,6 +66,7 @@ def run_prepared(
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(plan)
+    _end_missing(prepared, tools)
     outcome = _execute(prepared, plan, tools)
     for _ in range(_REPLANS):
         if not isinstance(outcome.failure, DamagedResultError):
@@ -108,6 +109,13 @@ def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[
 def _quarantine(damage: DamagedResultError, tools: Tools) -> None:
     tools.observer.warning(f"{damage.what}; it is computed again")
     tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+
+
+def _end_missing(prepared: Prepared, tools: Tools) -> None:
+    """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
+    for record in prepared.view.missing:
+        if tools.catalog.quarantine(record.signature, "its folder is gone", attempt=record.attempt) is not None:
+            tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.table_check import files_written
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
@@ -51,8 +52,13 @@ def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecor
         recompute_seconds=origin.recompute_seconds,
     )
     try:
+        reach("store.begun")
         written = _write(result, attempt, record, catalog)
-        return catalog.publish(replace(written, write_seconds=time.perf_counter() - begun))
+        written = replace(
+            written, digest=catalog.written_digest(attempt), write_seconds=time.perf_counter() - begun
+        )
+        reach("store.written")
+        return catalog.publish(written)
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {_first_line(error)}") from error

@@ -13,7 +13,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.catalog.view import PastIteration, PastNode
 
-_WEIGHT: Mapping[Status, int] = {"running": 0, "interrupted": 1, "failed": 2, "done": 3}
+_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
 process concluded from its silence."""
 

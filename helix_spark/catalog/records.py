@@ -10,7 +10,7 @@ LAYOUT = 1
 
 ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined"]
-Status = Literal["running", "done", "failed", "interrupted"]
+Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,8 @@ class IterationRecord:
     Attributes:
         run: 32 hex characters.
         workflow, number: numbers count from 1 within a workflow.
-        status: running, done, failed or interrupted.
+        status: running, done, failed or interrupted; died is never recorded: readers conclude it of a running one
+            whose process is gone.
         started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.

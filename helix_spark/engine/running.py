@@ -15,6 +15,7 @@ from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
 from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
 from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.leasing import after_others
 from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
@@ -62,6 +63,24 @@ def run_prepared(
     Raises:
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
     """
+    def plan_again() -> tuple[Prepared, Plan]:
+        found = again()
+        return found, make_plan(found.situation, tools.policy)
+
+    prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
+    tools.catalog.leases.take(prepared.run)
+    leased = (prepared.run, *leased)
+    try:
+        return _run_leased(prepared, plan, again, tools, message, begun, leased)
+    except BaseException:
+        _release(leased, tools)
+        raise
+
+
+def _run_leased(
+    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    leased: tuple[str, ...],
+) -> Iteration:
     session_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
@@ -79,7 +98,7 @@ def run_prepared(
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results)
-    after = _After(prepared, plan, outcome, record, seconds, tools, random)
+    after = _After(prepared, plan, outcome, record, seconds, tools, random, leased)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
@@ -92,6 +111,11 @@ def run_prepared(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
         seconds_by_node(prepared.dag, plan, outcome), started_in, behind,
     )
+
+
+def _release(leased: Collection[str], tools: Tools) -> None:
+    for name in leased:
+        tools.catalog.leases.release(name)
 
 
 def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
@@ -129,6 +153,7 @@ class _After:
     seconds: float
     tools: Tools
     random: Mapping[str, str]
+    leased: tuple[str, ...]
 
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
@@ -139,6 +164,8 @@ class _After:
         except HelixError as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error.what}")
             return {}
+        finally:
+            _release(self.leased, self.tools)
         return sizes
 
     def fail(self) -> None:
@@ -197,6 +224,9 @@ class _After:
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return
+        finally:
+            if node.signature in self.leased:
+                tools.catalog.leases.release(node.signature)
         if budget is not None and tools.catalog.bytes_used() > budget:
             self._evict(node.signature, "it turned out larger than what the budget had left")
             return

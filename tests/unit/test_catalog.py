@@ -22,8 +22,9 @@ RUN = "0" * 32
 
 
 def record(catalog: Catalog, signature: str, node: str = "rows", size: int = 7) -> ArtifactRecord:
-    """A written, not yet published table of `size` bytes (not a real one)."""
+    """A written, not yet published table of `size` bytes (not a real one), by a writer that nobody knows of."""
     attempt = catalog.begin_attempt(signature, "table")
+    catalog.leases.release(attempt.attempt)
     assert attempt.path is not None
     attempt.path.mkdir(parents=True)
     (attempt.path / "part").write_bytes(b"x" * size)

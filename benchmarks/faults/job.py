@@ -92,6 +92,12 @@ class Heard(Silent):
     def answered(self, seconds: float) -> None:
         self._say("answered")
 
+    def node_started(self, name: str) -> None:
+        self._say(f"{name} begins")
+
+    def waiting(self, name: str, holder: str) -> None:
+        self._say(f"waiting for {name}, {holder}")
+
     def storing(self, name: str) -> None:
         self._say(f"storing {name}")
 
@@ -124,9 +130,15 @@ def main() -> None:
     arguments.add_argument("--mark", default="")
     arguments.add_argument("--policy", default="always")
     arguments.add_argument("--name", default="job")
+    arguments.add_argument("--command", action="store_true", help="end as the `helix` command does when interrupted")
     given = arguments.parse_args()
     print("ready", flush=True)
     made = workflow(given.key, given.weight, seconds=given.seconds, mark=given.mark, name=given.name)
+    if given.command:
+        from helix_spark.cli.main import told
+
+        told(lambda: print(run(given.catalog, made, Heard(loud=True), given.policy)))()
+        return
     outputs = run(given.catalog, made, Heard(loud=True), given.policy)
     print(f"done {outputs == answers(given.key, given.weight)}", flush=True)
     sys.exit(0 if outputs == answers(given.key, given.weight) else 1)

@@ -118,6 +118,10 @@ class Catalog:
         """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""
         return self._results.last_measured(workflow, names)
 
+    def live(self) -> tuple[ArtifactRecord, ...]:
+        """All live artifacts, of all workflows, whether their data is there or not."""
+        return tuple(self._artifacts.live().values())
+
     def artifact(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of a signature."""
         return self._artifacts.live_of(signature)

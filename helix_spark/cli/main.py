@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
 from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with interruptible():
+                command(*args, **kwargs)
         except HelixError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(exit_code(error))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("interrupted; what was stored before is kept", file=sys.stderr)
-            sys.exit(130)
+            leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
 
     return run
 

@@ -16,18 +16,27 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 
 WORTH_WAITING = 1.0
-"""Seconds that a result must be expected to take before it is leased: what takes less is had sooner than waited for."""
+"""Seconds that a result must be expected to take to be had before it is leased: what takes less is had sooner than waited for."""
 
 _MOST_WAITS = 50
 """How often a run waits before it computes whatever others do; each time, somebody else had come to an end."""
 
 
 def expensive(plan: Plan) -> dict[str, str]:
-    """Names of nodes that are to be computed and stored, and take long, by signature."""
+    """Names of nodes that are to be computed and stored, and take long to have, by signature.
+
+    What is computed for a node alone counts with it: how the seconds of one job divide among its nodes is a guess.
+    """
+    seconds: dict[str, float] = {}
+    for node in plan.nodes:
+        if node.state is State.COMPUTE:
+            inputs = (plan[name] for name in node.inputs)
+            seconds[node.name] = node.compute_seconds + sum(
+                seconds.get(source.name, 0.0) for source in inputs if not source.keep
+            )
     return {
-        node.signature: node.name for node in plan.nodes
-        if node.state is State.COMPUTE and node.keep and not node.stored and not node.random
-        and node.compute_seconds >= WORTH_WAITING
+        plan[name].signature: name for name, took in seconds.items()
+        if took >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
     }
 
 

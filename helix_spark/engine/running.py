@@ -161,8 +161,8 @@ class _After:
             sizes = self._store(self._settled())
             self._record("done", outputs, sizes)
             self.tools.catalog.maintain()
-        except HelixError as error:
-            self.tools.observer.warning(f"the iteration could not be recorded: {error.what}")
+        except (HelixError, OSError) as error:
+            self.tools.observer.warning(f"the iteration could not be recorded: {error}")
             return {}
         finally:
             _release(self.leased, self.tools)

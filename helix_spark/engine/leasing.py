@@ -16,7 +16,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 
 WORTH_WAITING = 1.0
-"""Seconds that a result must be expected to take to be had before it is leased: what takes less is had sooner than waited for."""
+"""Seconds that having a result must be expected to take for it to be leased: what takes less is not worth a wait."""
 
 _MOST_WAITS = 50
 """How often a run waits before it computes whatever others do; each time, somebody else had come to an end."""

@@ -160,13 +160,21 @@ class _After:
         try:
             sizes = self._store(self._settled())
             self._record("done", outputs, sizes)
-            self.tools.catalog.maintain()
+            self._tidy()
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error}")
             return {}
         finally:
             _release(self.leased, self.tools)
         return sizes
+
+    def _tidy(self) -> None:
+        """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""
+        try:
+            self.tools.catalog.maintain()
+            self.tools.catalog.gc(dry_run=False)
+        except CatalogError as error:
+            self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
 
     def fail(self) -> None:
         """Keeps what was computed before a failure, and records the failure."""

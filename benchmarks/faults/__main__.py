@@ -23,6 +23,7 @@ def main() -> int:
     chosen = [
         each for each in FAULTS
         if given.only in each.name and not (each.spark and (given.short or given.no_spark))
+        and (each.short or not given.short)
     ]
     rows = {}
     with tempfile.TemporaryDirectory(prefix="helix-faults-") as folder:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,12 +29,25 @@ _LONGEST = 90.0
 """Seconds after which a process counts as hanging."""
 
 
-def start(catalog: Path, key: int, *options: str, failpoint: str = "") -> subprocess.Popen[str]:
-    """The job, as a process group of its own."""
+def start(
+    catalog: Path, key: int, *options: str, failpoint: str = "", before: Sequence[str] = (),
+    largest: int | None = None,
+) -> subprocess.Popen[str]:
+    """The job, as a process group of its own.
+
+    Args:
+        before: a command that runs it.
+        largest: bytes that a file may have; writing more fails, as on a full disk.
+    """
+    def limited() -> None:
+        if largest is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+    command = [*before, sys.executable, "-m", "benchmarks.faults.job", str(catalog), str(key), "1", *options]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.faults.job", str(catalog), str(key), "1", *options], cwd=_ROOT, text=True,
+        command, cwd=_ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "HELIX_FAILPOINT": failpoint},
+        env={**os.environ, "HELIX_FAILPOINT": failpoint}, preexec_fn=limited,
     )
 
 
@@ -76,7 +91,7 @@ def _collected(catalog: Path) -> str:
     return f"{len(leftovers)} leftovers, {before - after:,} of {before:,} bytes collected, then {len(again)}"
 
 
-@fault("killed at a failpoint", SOUND, short=1, full=4)
+@fault("killed at a failpoint", SOUND, short=2, full=40)
 def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
     # Enough runs for the records to be merged, and a stored result to evict.
@@ -85,8 +100,8 @@ def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
         run(catalog, workflow(key))
     reached = set()
     points = [name for name in POINTS if name not in _BY_OTHER_MEANS]
-    for index in range(count * len(points)):
-        name, key = points[index % len(points)], key + 1
+    for index in range(count):
+        name, key = points[(3 + index) % len(points)], key + 1
         nth = f"@{1 + index // len(points)}"
         if name.startswith("lease"):
             nth = ""
@@ -103,7 +118,7 @@ _BY_OTHER_MEANS = {"end.recorded", "delete.begun"}
 """Reached when something is evicted."""
 
 
-@fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=4)
+@fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)
 def killed_while_evicting(folder: Path, count: int, tally: Tally) -> None:
     evict = """
 import sys
@@ -113,7 +128,7 @@ view = catalog.snapshot("job")
 catalog.evict(next(s for s, r in view.artifacts.items() if r.node == "rows"), "to make room")
 """
     catalog = folder / "catalog"
-    for index in range(2 * count):
+    for index in range(count):
         run(catalog, workflow(index))
         name = sorted(_BY_OTHER_MEANS)[index % 2]
         environment = {**os.environ, "HELIX_FAILPOINT": f"{name}:kill"}
@@ -123,11 +138,11 @@ catalog.evict(next(s for s, r in view.artifacts.items() if r.node == "rows"), "t
         tally.expect(len(leftovers) == 1 and not what, f"{name}: {len(leftovers)} leftovers, {what}")
 
 
-@fault("an error of the disk at a failpoint", "the run answers, or says in a sentence why not", short=1, full=3)
+@fault("an error of the disk at a failpoint", "the run answers, or says in a sentence why not", short=0, full=27)
 def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
     points = [name for name in POINTS if name not in _BY_OTHER_MEANS and not name.startswith("lease")]
-    for index in range(count * len(points)):
+    for index in range(count):
         name, key = points[index % len(points)], key + 1
         nth = f"@{1 + index // len(points)}"
         process = start(catalog, key, failpoint=f"{name}{nth}:raise")
@@ -137,7 +152,7 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
         tally.expect(not what, f"{name}{nth}: {what}")
 
 
-@fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=2, full=60)
+@fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=1, full=60)
 def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, phases = folder / "catalog", random.Random(5), {"computing": 0, "storing": 0, "done": 0}
     for key in range(1, count + 1):
@@ -164,7 +179,7 @@ def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"killed while {killed}; {_collected(catalog)}"
 
 
-@fault("Ctrl-C or SIGTERM at a random time", "ends within 5 s, recorded, next answer right", short=2, full=20)
+@fault("Ctrl-C or SIGTERM at a random time", "ends within 5 s, recorded, next answer right", short=1, full=20)
 def interrupted(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, slowest = folder / "catalog", random.Random(6), 0.0
     statuses: dict[str, int] = {}
@@ -224,7 +239,7 @@ def _damaged(catalog: Path) -> str:
     return f"damaged: {bad[0]}" if bad else ""
 
 
-@fault("the driver that holds a lease is killed, or frozen", "taken over; the other's answer is right", short=1, full=4)
+@fault("the driver that holds a lease is killed, or frozen", "taken over; the other's answer is right", short=0, full=4)
 def holder_gone(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark, longest = folder / "catalog", folder / "mark", 0.0
     run(catalog, workflow(1000, seconds=3.0, mark=str(mark)))
@@ -248,6 +263,46 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
         what = _damaged(catalog) or ("" if good else f"ended with {printed[-3:]}, {woken[-3:]}")
         tally.expect(not what, f"round {key}: {what}")
     tally.note = f"longest wait {longest:.1f} s"
+
+
+@fault("no room on the disk, from a random file on", "the run answers, or says in a sentence why not", short=1, full=30)
+def no_room(folder: Path, count: int, tally: Tally) -> None:
+    catalog, chosen, told_full = folder / "catalog", random.Random(8), 0
+    for key in range(1, count + 1):
+        process = start(catalog, key, largest=chosen.randrange(500, 40_000))
+        printed = ended(process)
+        told = printed[-1:] == ["done True"] or any("CatalogError: the " in line for line in printed)
+        told_full += any(line.startswith("warning") or "CatalogError" in line for line in printed)
+        what = unsound(catalog, key, printed) or ("" if told else f"ended with {printed[-3:]}")
+        tally.expect(not what, f"round {key}: {what}")
+    tally.note = f"told in {told_full} rounds; {_collected(catalog)}"
+
+
+@fault("the catalog becomes read-only while a run goes on", "the run answers and warns", short=0, full=10)
+def read_only(folder: Path, count: int, tally: Tally) -> None:
+    catalog = folder / "catalog"
+    # The superuser may write everywhere, unless that right is taken away.
+    prefix = ("setpriv", "--bounding-set=-all") if os.geteuid() == 0 and shutil.which("setpriv") else ()
+    run(catalog, workflow(0))
+    folders = [path for path in catalog.rglob("*") if path.is_dir()]
+    for key in range(1, count + 1):
+        process = start(catalog, key, "--seconds", "1", before=prefix)
+        assert process.stdout is not None
+        printed = []
+        for line in process.stdout:
+            printed.append(line.rstrip())
+            if printed[-1] == "rows begins":
+                break
+        folders = [path for path in (catalog, *catalog.rglob("*")) if path.is_dir()]
+        for path in folders:
+            path.chmod(0o555)
+        printed = ended(process, printed)
+        for path in folders:
+            path.chmod(0o755)
+        warned = any(line.startswith("warning") for line in printed)
+        right = printed[-1:] == ["done True"] and warned
+        what = unsound(catalog, key, printed) or ("" if right else f"ended with {printed[-3:]}")
+        tally.expect(not what, f"round {key}: {what}")
 
 
 def _wait_for(mark: Path, key: int) -> None:

@@ -73,6 +73,67 @@ def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
 
-@fault("a bit flipped in the log of the records", REFUSED, short=15, full=100)
+@fault("a bit flipped in the log of the records", REFUSED, short=10, full=100)
 def flipped_log(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.json")
+
+
+LOST: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "newest entry lost": ("newest", lambda file: file.unlink()),
+    "newest entry empty": ("newest", lambda file: file.write_bytes(b"")),
+    "newest entry cut": ("newest", lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])),
+    "an earlier entry lost": ("earlier", lambda file: file.unlink()),
+    "an earlier entry of garbage": ("earlier", lambda file: file.write_bytes(b"\xff garbage")),
+    "a checkpoint of garbage": ("*.checkpoint.parquet", lambda file: file.write_bytes(b"PAR1 garbage PAR1")),
+    "a pointer of garbage": ("_last_checkpoint", lambda file: file.write_bytes(b"{garbage")),
+    "a file of rows lost": ("part-*.parquet", lambda file: file.unlink()),
+    "a file of rows cut": ("part-*.parquet", lambda file: file.write_bytes(file.read_bytes()[:300])),
+    "a head of garbage": ("*.head", lambda file: file.write_bytes(b"many")),
+    "a table's log lost": ("_delta_log", shutil.rmtree),
+}
+
+
+def _chosen(root: Path, which: str, chosen: random.Random) -> Path:
+    if which in ("newest", "earlier"):
+        log = chosen.choice(sorted((root / "records").glob("*/_delta_log")))
+        entries = sorted(log.glob("*.json"))
+        return entries[-1] if which == "newest" else chosen.choice(entries[:-1])
+    return chosen.choice(sorted((root / "records").rglob(which)))
+
+
+def _add_loss(what: str, which: str, damage: Callable[[Path], object]) -> None:
+    @fault(f"the records, {what}", REFUSED, short=1, full=10)
+    def inject(folder: Path, count: int, tally: Tally) -> None:
+        sound = used(folder / "catalog", runs=4)  # enough for a checkpoint
+        before, chosen = all_of(sound), random.Random(9)
+
+        def hit(root: Path) -> str:
+            file = _chosen(root, which, chosen)
+            damage(file)
+            return str(file.relative_to(root))
+
+        noticed = sum(_probe(sound, folder / "copy", hit, tally, before) for _ in range(count))
+        tally.note = f"{noticed} noticed"
+
+
+for _what, (_which, _damage) in LOST.items():
+    _add_loss(_what, _which, _damage)
+
+
+MARKERS = {
+    "of a newer layout": '{"layout": 99, "created_by": "helix_spark 9"}', "of garbage": "{", "empty": "",
+    "of another kind": '["layout"]',
+}
+
+
+@fault("a catalog of a newer layout, or a marker of garbage", "refused in a sentence", short=4, full=8)
+def marker(folder: Path, count: int, tally: Tally) -> None:
+    root = used(folder / "catalog", runs=1)
+    for index in range(count):
+        what, text = list(MARKERS.items())[index % len(MARKERS)]
+        (root / "helix.json").write_text(text)
+        try:
+            run(root, workflow(1))
+            tally.expect(False, f"a marker {what} was taken")
+        except CatalogError as error:
+            tally.expect(bool(error.remedy), f"a marker {what}: no remedy in {error}")

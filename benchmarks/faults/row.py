@@ -44,7 +44,7 @@ class Fault:
         name: what is broken.
         expected: what must happen.
         inject: given an empty folder, how often, and where to count.
-        short, full: how often, in the tests and in the table.
+        short, full: how often, in the tests (0: not there, it takes too long) and in the table.
         spark: whether it needs a JVM.
     """
 

@@ -12,6 +12,7 @@ from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import CatalogError, HelixError
@@ -92,6 +93,8 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     from pyspark.sql import functions as F
 
     assert attempt.path is not None
+    if foreign := foreign_classes(frame.schema.json()):
+        raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation()
     counts = [F.count(F.lit(1)).alias("rows")]
     hashed = not any(kind in frame.schema.simpleString() for kind in _NOT_HASHED)

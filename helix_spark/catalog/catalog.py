@@ -279,7 +279,10 @@ class Catalog:
             if not why:
                 continue
             leftovers.append(Leftover(attempt, physical_bytes(attempt.path), why))
-        return tuple(leftovers)
+        if leftovers:
+            # A writer gives its lease back after it has published: what had none may be live by now.
+            live = {record.attempt for record in self._artifacts.live().values()}
+        return tuple(leftover for leftover in leftovers if leftover.attempt.attempt not in live)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
-from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import Leases

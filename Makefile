@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test setup lint types clean
+.PHONY: run test setup faults lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -12,6 +12,10 @@ test: $(VENV)/.dev lint types
 	$(BIN)/python -m pytest
 
 setup: $(VENV)/.dev
+
+# About half an hour on two cores; `--only WORDS` injects some of them.
+faults: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.faults --save benchmarks/results
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

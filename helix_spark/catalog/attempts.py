@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.layout import Layout, is_id, is_signature
 from helix_spark.catalog.records import ArtifactKind
 from helix_spark.errors import CatalogError
@@ -83,6 +84,7 @@ def delete(layout: Layout, attempt: Attempt) -> None:
             f"{path} is not deleted: a link leads out of the catalog, to {path.parent.resolve()}",
             remedy="remove the link by hand",
         )
+    reach("delete.begun")
     try:
         if path.is_symlink():
             path.unlink()

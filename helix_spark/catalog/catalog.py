@@ -6,6 +6,7 @@ record's end first, then the data. Whoever stops in between leaves bytes that no
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
-from helix_spark.catalog.table_check import CheckedTable, check_table
+from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
 from helix_spark.catalog.table_reading import read_arrow
 from helix_spark.catalog.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
@@ -35,6 +39,10 @@ GRACE_SECONDS = 24 * 3600.0
 
 REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
+
+
+SILENCE_SECONDS = 60.0
+"""A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ class Catalog:
         self._history = History(layout.records)
         self._results = ResultLedger(layout.records / "results")
         self._records_bytes = FolderBytes(layout.records)
+        self.leases = Leases(layout.leases)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Catalog:
@@ -109,6 +118,10 @@ class Catalog:
         """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""
         return self._results.last_measured(workflow, names)
 
+    def live(self) -> tuple[ArtifactRecord, ...]:
+        """All live artifacts, of all workflows, whether their data is there or not."""
+        return tuple(self._artifacts.live().values())
+
     def artifact(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of a signature."""
         return self._artifacts.live_of(signature)
@@ -118,8 +131,16 @@ class Catalog:
         return self._artifacts.last_of(signature)
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
-        """Iterations of one workflow or of all, newest first."""
-        return self._history.iterations(workflow, limit)
+        """Iterations of one workflow or of all, newest first. Running ones whose process is gone have died."""
+        found = self._history.iterations(workflow, limit)
+        dead = {record.run for record in found if record.status == "running" and self._is_abandoned(record.run)}
+        if not dead:
+            return found
+        # Those that came to their end after the records were read have given their lease back, too.
+        return tuple(
+            dataclasses.replace(record, status="died") if record.run in dead and record.status == "running" else record
+            for record in self._history.iterations(workflow, limit)
+        )
 
     def nodes(self, run: str) -> tuple[NodeRecord, ...]:
         """What happened to each node of an iteration, in the order given to `append_iteration`."""
@@ -141,6 +162,7 @@ class Catalog:
         """Record an iteration, usually its end, with its nodes and what was learnt of results."""
         found(self._layout)
         self._results.append(results)
+        reach("iteration.results")
         self._history.append(record, nodes)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
@@ -153,14 +175,21 @@ class Catalog:
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """A fresh, private place to store a result. Nobody sees it until it is published."""
         found(self._layout)
-        return folders.new_attempt(self._layout, signature, kind)
+        attempt = folders.new_attempt(self._layout, signature, kind)
+        if attempt.path is not None:
+            # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
+            self.leases.take(attempt.attempt)
+        return attempt
 
     def abandon(self, attempt: Attempt) -> None:
         """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
         live = self._artifacts.live_of(attempt.signature)
         if live is not None and live.attempt == attempt.attempt:
             raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
-        folders.delete(self._layout, attempt)
+        try:
+            folders.delete(self._layout, attempt)
+        finally:
+            self.leases.release(attempt.attempt)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
         """Make a written result exist, and return the record that counts.
@@ -175,8 +204,10 @@ class Catalog:
         if path is not None and not path.is_dir():
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
         live = self._artifacts.publish(record)
+        reach("publish.recorded")
         if live.attempt != record.attempt:
             folders.delete(self._layout, _attempt_of(record, path))
+        self.leases.release(record.attempt)
         return live
 
     def evict(self, signature: str, why: str) -> ArtifactRecord | None:
@@ -196,6 +227,12 @@ class Catalog:
         if record.kind == "value":
             return None
         return self._layout.attempt(record.kind, record.signature, record.attempt)
+
+    def written_digest(self, attempt: Attempt) -> str | None:
+        """The digest for the record of what was just written; None for a value. Raises CatalogError."""
+        if attempt.path is None:
+            return None
+        return written_digest(attempt.path) if attempt.kind == "table" else digest_of_model(attempt.path)
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
@@ -224,9 +261,8 @@ class Catalog:
         return self._bytes_from_records(self._artifacts.live().values(), stored)
 
     def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """What `gc` would delete: ended artifacts at once, attempts without a record when untouched for the grace.
-
-        A grace shorter than a write takes deletes what another process is writing.
+        """What `gc` would delete: ended artifacts, and attempts without a record whose writer has ended, at once; those
+        of whose writer nothing is known when untouched for the grace. Never what a live process is writing.
         """
         # Folders are listed before records are read: what is published in between is seen as live.
         stored = list(folders.stored_attempts(self._layout))
@@ -238,12 +274,15 @@ class Catalog:
                 continue
             if end := ended.get(attempt.attempt):
                 why = f"{end.event}: {end.why}" if end.why else end.event
-            elif (age := folders.seconds_untouched(attempt.path)) >= grace_seconds:
-                why = f"never published, untouched for {age:,.0f} s"
             else:
+                why = self._why_nobodys(attempt, grace_seconds)
+            if not why:
                 continue
             leftovers.append(Leftover(attempt, physical_bytes(attempt.path), why))
-        return tuple(leftovers)
+        if leftovers:
+            # A writer gives its lease back after it has published: what had none may be live by now.
+            live = {record.attempt for record in self._artifacts.live().values()}
+        return tuple(leftover for leftover in leftovers if leftover.attempt.attempt not in live)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
@@ -251,6 +290,7 @@ class Catalog:
         if not dry_run:
             for leftover in leftovers:
                 folders.delete(self._layout, leftover.attempt)
+            self.leases.clear_dead(untouched=grace_seconds)
         return leftovers
 
     def maintain(self) -> None:
@@ -259,11 +299,25 @@ class Catalog:
         self._results.maintain()
         self._artifacts.maintain()
 
+    def _is_abandoned(self, run: str) -> bool:
+        return self.leases.is_dead(run, untouched=SILENCE_SECONDS)
+
+    def _why_nobodys(self, attempt: Attempt, grace_seconds: float) -> str:
+        """Why an attempt without a record is nobody's; empty if it may be somebody's."""
+        assert attempt.path is not None
+        lease = self.leases.find(attempt.attempt)
+        if lease is not None:
+            dead = self.leases.is_dead(attempt.attempt, untouched=grace_seconds)
+            return f"never published; its writer, {lease.holder}, has ended" if dead else ""
+        age = folders.seconds_untouched(attempt.path)
+        return f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
+
     def _end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None
     ) -> ArtifactRecord | None:
         ended = self._artifacts.end(signature, event, why, attempt=attempt)
         if ended is not None:
+            reach("end.recorded")
             folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
         return ended
 

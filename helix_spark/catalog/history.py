@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.catalog.view import PastIteration, PastNode
 
-_WEIGHT: Mapping[Status, int] = {"running": 0, "interrupted": 1, "failed": 2, "done": 3}
+_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
 process concluded from its silence."""
 
@@ -44,6 +45,7 @@ class History:
         checked_id(record.run)
         if nodes:
             self._nodes.append(nodes)
+            reach("iteration.nodes")
         self._iterations.append([record])
 
     def next_number(self, workflow: str) -> int:

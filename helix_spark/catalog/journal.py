@@ -15,8 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.log_end import LogEnd
 from helix_spark.catalog.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
+from helix_spark.catalog.sealing import SealedFiles
+from helix_spark.catalog.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class Journal(Generic[Row]):
         self.folder, self.row_type = folder, row_type
         self._pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
+        self._sealed = SealedFiles(folder)
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
 
@@ -82,6 +86,7 @@ class Journal(Generic[Row]):
                 if seen is not None and table.version() != max(seen, 0):
                     raise OutrunError
                 try:
+                    reach("journal.appending")
                     write_deltalake(
                         table,
                         to_table(rows, self.row_type, table.version() + 1),
@@ -100,6 +105,8 @@ class Journal(Generic[Row]):
                     self._table = None
                     _pause(attempt)
                     continue
+                reach("journal.committed")
+                self._sealed.seal(table)
                 self._log.advance(table.version())
                 return table.version()
         raise self._outrun()
@@ -139,17 +146,25 @@ class Journal(Generic[Row]):
             if table is None:
                 return {}
             try:
+                self._sealed.check(table)
                 return _run(table, sql)
             except FileNotFoundError:
                 # A compaction elsewhere replaced files, and its grace ended, between refreshing and reading.
                 self._table = None
                 table = self._refreshed()
-                return _run(table, sql) if table else {}
+                if table is None:
+                    return {}
+                self._sealed.check(table)
+                return _run(table, sql)
+            except ChecksumError as error:
+                self._table = None
+                raise self._log.damaged(str(error)) from error
 
-    def advance(self, version: int) -> None:
-        """Remember that `version` was committed, by whoever did it."""
+    def advance(self, table: DeltaTable) -> None:
+        """Take note of what somebody else committed: the version, and the files it brought."""
         with self._lock, self._explained("written"):
-            self._log.advance(version)
+            self._sealed.seal(table)
+            self._log.advance(table.version())
 
     def _refreshed(self) -> DeltaTable | None:
         # The head is read first: read later, it could name a commit that came after the table was read.
@@ -231,9 +246,10 @@ def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
 
     try:
         result = QueryBuilder().register("journal", table).execute(sql).read_all()
-    except Exception as error:
-        # The stream's errors are bare `Exception`s with a text; any subclass but DeltaError is not one of them.
-        if type(error) is not Exception:
+    except BaseException as error:
+        # The stream's errors are bare `Exception`s with a text; any subclass but DeltaError is not one of them. A
+        # damaged footer makes the reader panic, which reaches us as a `PanicException` that no package exports.
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         text = str(error)
         raise (FileNotFoundError if "not found" in text else DeltaError)(text) from error

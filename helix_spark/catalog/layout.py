@@ -63,6 +63,10 @@ class Layout:
     def records(self) -> Path:
         return self.root / "records"
 
+    @property
+    def leases(self) -> Path:
+        return self.root / "leases"
+
     def attempts(self, kind: ArtifactKind) -> Path:
         """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``."""
         if kind not in _FOLDERS:

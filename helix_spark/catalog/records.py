@@ -10,7 +10,7 @@ LAYOUT = 1
 
 ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined"]
-Status = Literal["running", "done", "failed", "interrupted"]
+Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class ArtifactRecord:
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
+        digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
     """
 
     signature: str
@@ -53,6 +54,7 @@ class ArtifactRecord:
     write_seconds: float = 0.0
     why: str = ""
     recompute_seconds: float = 0.0
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class IterationRecord:
     Attributes:
         run: 32 hex characters.
         workflow, number: numbers count from 1 within a workflow.
-        status: running, done, failed or interrupted.
+        status: running, done, failed or interrupted; died is never recorded: readers conclude it of a running one
+            whose process is gone.
         started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.

@@ -10,7 +10,9 @@ of the file, all big-endian.
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -23,11 +25,18 @@ class ChecksumError(Exception):
     """A file does not match its checksums."""
 
 
-def write_checksums(file: Path) -> None:
-    """Write the checksum file of `file`. Raises OSError."""
+def write_checksums(file: Path, piece: int = _PIECE) -> None:
+    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all. Raises OSError."""
     data = file.read_bytes()
-    sums = [zlib.crc32(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
-    beside(file).write_bytes(_MAGIC + struct.pack(f">i{len(sums)}I", _PIECE, *sums))
+    sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
+    unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
+    unfinished.write_bytes(_MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums))
+    unfinished.replace(beside(file))
+
+
+def check_all(file: Path) -> bool:
+    """Check all of `file`, as `check_end` does its last bytes."""
+    return check_end(file, file.stat().st_size)
 
 
 def check_end(file: Path, size: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,36 @@ def same_types(one: str, other: str) -> bool:
     Delta makes every column nullable and metadata is for people, so neither is compared.
     """
     return bool(_bare(json.loads(one)) == _bare(json.loads(other)))
+
+
+_TRUSTED = {
+    "class": {VECTOR, "org.apache.spark.ml.linalg.MatrixUDT"},
+    "pyClass": {"pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT"},
+}
+
+
+def foreign_classes(schema: str) -> tuple[str, ...]:
+    """Classes that a schema names and that are not Spark ML's. Reading such a table would import them; and of a class
+    that cannot be imported, PySpark unpickles the copy that the schema carries.
+
+    Raises ValueError for what is no schema.
+
+    >>> foreign_classes('{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}')
+    ('posix.Trap',)
+    """
+    return tuple(_foreign(json.loads(schema)))
+
+
+def _foreign(spark_type: Any) -> Iterator[str]:
+    if isinstance(spark_type, list):
+        for each in spark_type:
+            yield from _foreign(each)
+    elif isinstance(spark_type, dict):
+        for key, trusted in _TRUSTED.items():
+            if key in spark_type and spark_type[key] not in trusted and spark_type.get("type") == "udt":
+                yield str(spark_type[key])
+        for each in spark_type.values():
+            yield from _foreign(each)
 
 
 def _column(name: str, spark_type: Any, nullable: bool) -> Column:

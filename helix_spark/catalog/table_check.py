@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from helix_spark.catalog.file_digest import digest_of_table
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.spark_types import same_types
+from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
 _PART = re.compile(r"part-(\d+)-")
@@ -61,11 +62,28 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     schema = str(metadata["schemaString"])
     if record.schema is not None and not _same_types(schema, record.schema):
         raise damaged(folder, "its columns are not the recorded ones")
+    for named in (schema, record.schema or "{}"):
+        if foreign := _foreign_classes(folder, named):
+            raise damaged(folder, f"its columns name the class {foreign[0]}, which is not Spark ML's")
     rows = _rows(adds)
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
     files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
+    if record.digest is not None and _digest(folder, files) != record.digest:
+        raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), record.schema or schema, rows)
+
+
+def written_digest(folder: Path) -> str:
+    """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
+    return _digest(folder, [_checked_file(folder, add) for add in _commit(folder)[0]])
+
+
+def _digest(folder: Path, files: Sequence[Path]) -> str:
+    try:
+        return digest_of_table(files)
+    except OSError as error:
+        raise damaged(folder, f"a file cannot be read: {error}") from error
 
 
 def files_written(folder: Path) -> int:
@@ -126,6 +144,13 @@ def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
     except (KeyError, TypeError, ValueError):
         # Statistics are optional in Delta; the files' footers are counted when they are read.
         return None
+
+
+def _foreign_classes(folder: Path, schema: str) -> tuple[str, ...]:
+    try:
+        return foreign_classes(schema)
+    except ValueError as error:
+        raise damaged(folder, f"its schema cannot be read: {error}") from error
 
 
 def _same_types(one: str, other: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.attempts import physical_bytes
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
 
@@ -60,6 +61,7 @@ def write_arrow(folder: Path, table: pa.Table, *, attempt: str) -> TableStats:
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
         write_checksums(file)
+        reach("store.file_written")
         add = AddAction(
             file.name, file.stat().st_size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": len(table)})
         )

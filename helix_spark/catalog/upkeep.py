@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.rows import Row
+from helix_spark.catalog.sealing import remove_stale_seals
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -49,7 +51,10 @@ def maintain(journal: Journal[Row]) -> Upkept:
         merged = _merge(table)
         if not merged:
             return Upkept(0, 0)
+        reach("upkeep.merged")
+        journal.advance(table)
         deleted = _delete_replaced(table)
+        remove_stale_seals(journal.folder)
         table.create_checkpoint()
         table.cleanup_metadata()
     except CommitFailedError:
@@ -57,7 +62,7 @@ def maintain(journal: Journal[Row]) -> Upkept:
         return Upkept(0, 0)
     except (DeltaError, OSError) as error:
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
-    journal.advance(table.version())
+    journal.advance(table)
     return Upkept(merged, deleted)
 
 

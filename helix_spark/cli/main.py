@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
 from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with interruptible():
+                command(*args, **kwargs)
         except HelixError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(exit_code(error))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("interrupted; what was stored before is kept", file=sys.stderr)
-            sys.exit(130)
+            leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
 
     return run
 
@@ -199,6 +201,40 @@ def diff(before: int, after: int, workflow: str | None, catalog: str, as_json: b
     one, other = (find_iteration(records, workflow, number) for number in (before, after))
     compared = compare(one, records.nodes(one.run), other, records.nodes(other.run))
     print(to_text(diff_json(compared)) if as_json else diff_text(compared))
+
+
+@helix.command()
+@click.option("--deep", is_flag=True, help="Read every page and compare every checksum.")
+@_catalog
+@_json
+@told
+def verify(deep: bool, catalog: str, as_json: bool) -> None:
+    """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
+    from helix_spark.catalog.verification import verify as compare
+    from helix_spark.cli.keeping import verify_json, verify_text
+    from helix_spark.cli.schema import to_text
+
+    found = compare(_records(catalog), deep=deep)
+    print(to_text(verify_json(found)) if as_json else verify_text(found))
+    sys.exit(0 if found.sound else BAD_PLACE)
+
+
+@helix.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@click.option(
+    "--grace", default="24h", show_default=True, metavar="TIME",
+    help="How long data whose writer is not known must lie untouched: 90s, 10m, 24h, 3d.",
+)
+@_catalog
+@_json
+@told
+def gc(dry_run: bool, grace: str, catalog: str, as_json: bool) -> None:
+    """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
+    from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
+    from helix_spark.cli.schema import to_text
+
+    leftovers = _records(catalog).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
+    print(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
 
 
 @helix.command()

@@ -30,6 +30,9 @@ class Lines(Silent):
     def session_starting(self) -> None:
         self._say("starting Spark")
 
+    def waiting(self, name: str, holder: str) -> None:
+        self._say(waiting_text(name, holder))
+
     def node_finished(self, name: str, seconds: float) -> None:
         self._say(f"  {name} {format_seconds(seconds)} s")
 
@@ -44,8 +47,16 @@ class Lines(Silent):
         print(text, file=sys.stderr, flush=True)
 
 
+def waiting_text(name: str, holder: str) -> str:
+    """What a run says that waits for another."""
+    return f"`{name}` is being computed by {holder}; waiting"
+
+
 class Quiet(Silent):
-    """Warnings only."""
+    """Warnings, and why nothing happens for a while."""
+
+    def waiting(self, name: str, holder: str) -> None:
+        print(waiting_text(name, holder), file=sys.stderr, flush=True)
 
     def warning(self, text: str) -> None:
         print(f"warning: {text}", file=sys.stderr, flush=True)
@@ -80,6 +91,9 @@ class Bar(Silent):
 
     def session_starting(self) -> None:
         self._describe("starting Spark")
+
+    def waiting(self, name: str, holder: str) -> None:
+        print(waiting_text(name, holder), file=sys.stderr, flush=True)
 
     def node_started(self, name: str) -> None:
         with self._lock:

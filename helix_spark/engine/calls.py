@@ -130,12 +130,12 @@ def authors_errors(node: Node) -> Iterator[None]:
         if error.where is None:
             error.where = node.where
         raise
-    except Exception as error:  # the author's code may raise anything; it is chained, never dropped
+    except (Exception, SystemExit) as error:  # the author's code may raise anything; it is chained, never dropped
         missing = _missing_column(node, error)
         raise missing or _node_error(node, error) from error
 
 
-def _node_error(node: Node, error: Exception) -> NodeError:
+def _node_error(node: Node, error: BaseException) -> NodeError:
     lines = _authors_lines(error)
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
@@ -171,7 +171,7 @@ def _is_authors(file: str) -> bool:
     return outside and not file.startswith("<frozen") and "/pyspark/" not in file and "/py4j" not in file
 
 
-def _missing_column(node: Node, error: Exception) -> ColumnNotFoundError | None:
+def _missing_column(node: Node, error: BaseException) -> ColumnNotFoundError | None:
     condition = getattr(error, "getCondition", lambda: None)()
     text = str(error)
     if condition and condition.startswith("UNRESOLVED_COLUMN"):

@@ -34,6 +34,10 @@ _THREADS = 4
 """Branches that run at the same time. Two jobs fill a small machine; more would only wait for its cores."""
 
 
+_GRACE = 2.0
+"""Seconds that an interrupted run waits for what is under way: enough for Spark to cancel its jobs."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a run did, complete or not.
@@ -63,8 +67,8 @@ class Executor:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
 
     def close(self) -> None:
-        """Ends the threads."""
-        self._pool.shutdown()
+        """Ends the threads. A function of the author's that an interrupt left behind is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def execute(self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails.
@@ -87,7 +91,7 @@ class Executor:
                     self.count(name, result, outcome)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
             self._cancel(run)
-            job.drain()
+            job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None)
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             outcome.failure = damaged_by(error, loaded) or error
         return outcome
@@ -128,10 +132,15 @@ class _Job:
                 self.running.pop(future)
                 self.outcome.steps.append(future.result())
 
-    def drain(self) -> None:
-        """Waits for what is still running after a failure; its results count, its errors are the same failure's."""
-        for future in list(self.running):
-            if not future.cancel() and future.exception() is None:
+    def drain(self, grace: float | None) -> None:
+        """Waits for what is still running after a failure; its results count, its errors are the same failure's.
+
+        Args:
+            grace: seconds to wait at most. Spark's jobs are cancelled, a function of the author's cannot be.
+        """
+        done, _ = wait([future for future in self.running if not future.cancel()], timeout=grace)
+        for future in done:
+            if future.exception() is None:
                 self.outcome.steps.append(future.result())
 
     def _advance(self, waiting: list[Unit]) -> list[Unit]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import NeedsSparkError
 from helix_spark.catalog.table_check import DamagedArtifactError
@@ -86,6 +87,7 @@ def _arrow(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> pa.T
 def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:
     path = catalog.path_of(record)
     assert path is not None
+    _check_files(record, path)
     _check_classes(record, path)
     spark = sessions.get()
     from py4j.protocol import Py4JError
@@ -96,6 +98,15 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:
         return DefaultParamsReader.loadParamsInstance(str(path), spark)
     except (PySparkException, Py4JError) as error:
         raise DamagedResultError(record, error) from error
+
+
+def _check_files(record: ArtifactRecord, path: Path) -> None:
+    try:
+        digest = digest_of_model(path)
+    except OSError as error:
+        raise DamagedResultError(record, error) from error
+    if record.digest not in (None, digest):
+        raise DamagedResultError(record, "its files are not those that were written")
 
 
 def _check_classes(record: ArtifactRecord, path: Path) -> None:

@@ -17,6 +17,7 @@ class MemoryTier:
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
         self._persisted: set[str] = set()
+        self._unshared: list[tuple[int, TableResult]] = []
         self._last: dict[str, int] = {}
         self._run = 0
         self._lock = RLock()
@@ -38,10 +39,17 @@ class MemoryTier:
         if isinstance(result, TableResult) and not (persisted or result.collected):
             return
         with self._lock:
+            if (before := self._results.get(signature)) is not None and before is not result:
+                self.drop(signature)
             self._results[signature] = result
             self._last[signature] = self._run
             if persisted:
                 self._persisted.add(signature)
+
+    def keep_apart(self, result: TableResult) -> None:
+        """Holds a persisted table that no later run may reuse: its own iteration may still be asked for it."""
+        with self._lock:
+            self._unshared.append((self._run, result))
 
     def drop(self, signature: str) -> None:
         """Lets go of one result."""
@@ -59,8 +67,16 @@ class MemoryTier:
             self._last.update({s: self._run for s in signatures if s in self._results})
             for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
                 self.drop(signature)
+            self._let_go_before(self._run - KEPT_RUNS)
 
     def clear(self) -> None:
         """Lets go of everything."""
-        for signature in list(self._results):
-            self.drop(signature)
+        with self._lock:
+            for signature in list(self._results):
+                self.drop(signature)
+            self._let_go_before(self._run + 1)
+
+    def _let_go_before(self, run: int) -> None:
+        for _, result in [(last, result) for last, result in self._unshared if last < run]:
+            result.frame().unpersist()
+        self._unshared = [(last, result) for last, result in self._unshared if last >= run]

@@ -13,8 +13,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, Status
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
-from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node, table_outputs
+from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
 from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.leasing import after_others
 from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
@@ -62,10 +63,29 @@ def run_prepared(
     Raises:
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
     """
+    def plan_again() -> tuple[Prepared, Plan]:
+        found = again()
+        return found, make_plan(found.situation, tools.policy)
+
+    prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
+    tools.catalog.leases.take(prepared.run)
+    leased = (prepared.run, *leased)
+    try:
+        return _run_leased(prepared, plan, again, tools, message, begun, leased)
+    except BaseException:
+        _release(leased, tools)
+        raise
+
+
+def _run_leased(
+    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    leased: tuple[str, ...],
+) -> Iteration:
     session_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(plan)
+    _end_missing(prepared, tools)
     outcome = _execute(prepared, plan, tools)
     for _ in range(_REPLANS):
         if not isinstance(outcome.failure, DamagedResultError):
@@ -78,7 +98,7 @@ def run_prepared(
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
-    after = _After(prepared, plan, outcome, record, seconds, tools, random)
+    after = _After(prepared, plan, outcome, record, seconds, tools, random, leased)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
@@ -93,25 +113,33 @@ def run_prepared(
     )
 
 
+def _release(leased: Collection[str], tools: Tools) -> None:
+    for name in leased:
+        tools.catalog.leases.release(name)
+
+
 def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
-    outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
-    if outcome.failure is None:
-        for name in table_outputs(plan, outcome):
-            result = outcome.results[name]
-            assert isinstance(result, TableResult)
-            tools.executor.count(name, result, outcome)
-    return outcome
+    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
 
 
 def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[str] = ()) -> None:
     for name, result in lasting(outcome).items():
         if not plan[name].random and name not in spoiled:
             memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
+        elif name in outcome.pinned and isinstance(result, TableResult):
+            memory.keep_apart(result)
 
 
 def _quarantine(damage: DamagedResultError, tools: Tools) -> None:
     tools.observer.warning(f"{damage.what}; it is computed again")
     tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+
+
+def _end_missing(prepared: Prepared, tools: Tools) -> None:
+    """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
+    for record in prepared.view.missing:
+        if tools.catalog.quarantine(record.signature, "its folder is gone", attempt=record.attempt) is not None:
+            tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +153,28 @@ class _After:
     seconds: float
     tools: Tools
     random: Mapping[str, str]
+    leased: tuple[str, ...]
 
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
         try:
             sizes = self._store(self._settled())
             self._record("done", outputs, sizes)
-            self.tools.catalog.maintain()
-        except HelixError as error:
-            self.tools.observer.warning(f"the iteration could not be recorded: {error.what}")
+            self._tidy()
+        except (HelixError, OSError) as error:
+            self.tools.observer.warning(f"the iteration could not be recorded: {error}")
             return {}
+        finally:
+            _release(self.leased, self.tools)
         return sizes
+
+    def _tidy(self) -> None:
+        """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""
+        try:
+            self.tools.catalog.maintain()
+            self.tools.catalog.gc(dry_run=False)
+        except CatalogError as error:
+            self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
 
     def fail(self) -> None:
         """Keeps what was computed before a failure, and records the failure."""
@@ -193,6 +232,9 @@ class _After:
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return
+        finally:
+            if node.signature in self.leased:
+                tools.catalog.leases.release(node.signature)
         if budget is not None and tools.catalog.bytes_used() > budget:
             self._evict(node.signature, "it turned out larger than what the budget had left")
             return

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import CatalogError, HelixError
@@ -51,8 +53,13 @@ def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecor
         recompute_seconds=origin.recompute_seconds,
     )
     try:
+        reach("store.begun")
         written = _write(result, attempt, record, catalog)
-        return catalog.publish(replace(written, write_seconds=time.perf_counter() - begun))
+        written = replace(
+            written, digest=catalog.written_digest(attempt), write_seconds=time.perf_counter() - begun
+        )
+        reach("store.written")
+        return catalog.publish(written)
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {_first_line(error)}") from error
@@ -86,6 +93,8 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     from pyspark.sql import functions as F
 
     assert attempt.path is not None
+    if foreign := foreign_classes(frame.schema.json()):
+        raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation()
     counts = [F.count(F.lit(1)).alias("rows")]
     hashed = not any(kind in frame.schema.simpleString() for kind in _NOT_HASHED)

@@ -335,9 +335,6 @@ def test_the_users_session_is_left_as_it_was(catalog: Catalog) -> None:
     assert catalog.spark.range(3).count() == 3
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a pinned table that nothing may reuse is not let go at the close"
-)
 def test_tables_that_differ_each_time_are_let_go_too(catalog: Catalog) -> None:
     def build() -> hx.Workflow:
         wf = hx.Workflow("chance")

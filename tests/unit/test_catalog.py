@@ -22,8 +22,9 @@ RUN = "0" * 32
 
 
 def record(catalog: Catalog, signature: str, node: str = "rows", size: int = 7) -> ArtifactRecord:
-    """A written, not yet published table of `size` bytes (not a real one)."""
+    """A written, not yet published table of `size` bytes (not a real one), by a writer that nobody knows of."""
     attempt = catalog.begin_attempt(signature, "table")
+    catalog.leases.release(attempt.attempt)
     assert attempt.path is not None
     attempt.path.mkdir(parents=True)
     (attempt.path / "part").write_bytes(b"x" * size)
@@ -332,3 +333,21 @@ class TestSpace:
         catalog.gc(dry_run=False, grace_seconds=0)
         assert (catalog.root / "tables" / "notes.txt").exists()
         assert (catalog.root / "tables" / A / "notes").exists()
+
+
+class TestFailpoints:
+    def test_every_point_is_reached_somewhere(self) -> None:
+        import re
+
+        import helix_spark
+        from helix_spark.catalog.failpoints import POINTS
+
+        sources = Path(helix_spark.__file__).parent.rglob("*.py")
+        reached = {name for file in sources for name in re.findall(r'reach\("([\w.]+)"\)', file.read_text())}
+        assert reached == set(POINTS)
+
+    def test_an_unknown_one_is_refused(self) -> None:
+        from helix_spark.catalog.failpoints import _parsed
+
+        with pytest.raises(ValueError, match="HELIX_FAILPOINT names 'nowhere'"):
+            _parsed("nowhere:kill")

@@ -37,6 +37,7 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(target=written, who=st.integers(0, 1), signature=SIGNATURES, size=SIZES)
     def write(self, who: int, signature: str, size: int) -> ArtifactRecord:
         attempt = self.catalogs[who].begin_attempt(signature, "model")
+        self.catalogs[who].leases.release(attempt.attempt)  # by a writer that nobody knows of
         assert attempt.path is not None
         attempt.path.mkdir(parents=True)
         (attempt.path / "data").write_bytes(b"x" * size)

@@ -235,3 +235,22 @@ print([name for name in ("pyspark", "pandas", "pulp", "mlflow", "pyarrow", "nump
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class TestSeals:
+    def test_a_flipped_bit_is_an_error_in_words(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path / "seen", Seen, pruned_by=())
+        journal.append([Seen("a")])
+        file = next((tmp_path / "seen").glob("*.parquet"))
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        with pytest.raises(CatalogError, match="does not match its checksums"):
+            Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal")
+
+    def test_a_copy_without_seals_is_read(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path / "seen", Seen, pruned_by=())
+        journal.append([Seen("a")])
+        for seal in (tmp_path / "seen").glob(".*.crc"):
+            seal.unlink()
+        assert Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal") == [Seen("a")]

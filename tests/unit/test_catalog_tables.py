@@ -392,6 +392,19 @@ def test_checksum_files_are_hadoops(tmp_path: Path) -> None:
     assert check_end(file, 10_000)
 
 
+@pytest.mark.parametrize("column", [
+    {"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "double"},
+    {**VECTOR, "pyClass": "pyspark.ml.linalg.Trap", "serializedClass": "gASV"},
+    {**VECTOR, "class": "org.evil.UDT"},
+    {"type": "array", "containsNull": True, "elementType": {**VECTOR, "pyClass": "os.Trap"}},
+], ids=str)
+def test_a_schema_that_names_a_class_is_refused(catalog: Catalog, column: dict[str, Any]) -> None:
+    schema = spark_schema(v=column)
+    record = as_spark(catalog, [pa.table({"v": [1.0]})], schema)
+    with pytest.raises(DamagedArtifactError, match="which is not Spark ML's"):
+        catalog.check_table(record)
+
+
 def test_schemas_are_compared_by_names_and_types() -> None:
     nullable = spark_schema(a="long", v=VECTOR)
     strict = nullable.replace('"nullable": true', '"nullable": false')

@@ -246,3 +246,32 @@ def test_the_catalog_may_come_from_the_environment(command: Command, monkeypatch
     monkeypatch.setenv("HELIX_CATALOG", str(command.folder / "elsewhere"))
     command.run()
     assert (command.folder / "elsewhere" / "helix.json").exists()
+
+
+def test_verify_says_what_is_damaged_and_changes_nothing(command: Command) -> None:
+    command("run", f"{command.job}", "--policy", "always", "-q")
+    assert command.json("verify", "--deep")["sound"]
+    file = next((command.folder / "catalog" / "tables").rglob("part-*"))
+    data = bytearray(file.read_bytes())
+    data[20] ^= 1
+    file.write_bytes(data)
+    assert command("verify").exit_code == 0
+    done = command("verify", "--deep")
+    assert done.exit_code == 3
+    assert "scaled (prices 1), table: damaged: " in done.stdout
+    assert "1 damaged (every page and checksum)" in done.stdout
+    assert file.read_bytes() == data
+
+
+def test_gc_deletes_what_nobody_refers_to_and_says_why(command: Command) -> None:
+    command("run", f"{command.job}", "--policy", "always", "-q")
+    orphan = command.folder / "catalog" / "tables" / ("a" * 64) / ("b" * 32)
+    orphan.mkdir(parents=True)
+    (orphan / "part").write_bytes(b"x" * 10)
+    assert command("gc").stdout == "nothing to delete\n"
+    dry = command.json("gc", "--dry-run", "--grace", "0s")
+    assert (dry["deleted"], dry["bytes"], len(dry["leftovers"])) == (False, 10, 1)
+    assert "never published, untouched for" in command("gc", "--grace", "0").stdout
+    assert not orphan.exists()
+    assert command.json("verify", "--deep")["sound"]
+    assert command("gc", "--grace", "soon").exit_code == 2

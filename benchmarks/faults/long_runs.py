@@ -1,0 +1,96 @@
+"""Long runs: many iterations in one session, and random histories compared with answers from scratch."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import helix_spark as hx
+from benchmarks.faults import spark_job
+from benchmarks.faults.row import Tally, fault
+from helix_spark.engine.session import SessionProvider
+
+_ROOT = Path(__file__).resolve().parents[2]
+_HISTORIES_A_PROCESS = 50
+
+
+@fault("200 iterations in one session", "nothing grows that is not the records; every answer right", short=0, full=200,
+       spark=True)
+def soak(folder: Path, count: int, tally: Tally) -> None:
+    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+        spark, catalog = sessions.get(), folder / "catalog"
+        wrong, early = 0, {}
+        with hx.Helix(catalog, policy="rule", budget="2 MiB", spark=spark) as helix:
+            for index in range(count):
+                key, weight = 1 + index // 3, 1 + index % 3
+                iteration = helix.run(spark_job.workflow(key, weight, learn=index % 10 == 0))
+                iteration.wait()
+                wrong += dict(iteration.outputs) != spark_job.answers(key, weight, learn=index % 10 == 0)
+                if index == count // 4:
+                    early = _measured(spark, catalog)
+            late = _measured(spark, catalog)
+    tally.expect(not wrong, f"{wrong} wrong answers")
+    for what, most in _MAY_GROW_BY.items():
+        tally.expect(late[what] - early[what] <= most, f"{what} grew from {early[what]:,} to {late[what]:,}")
+    changes = ", ".join(f"{what} {early[what]:,} -> {late[what]:,}" for what in _MAY_GROW_BY)
+    tally.note = f"after {count // 4} and {count} iterations: {changes}"
+
+
+_MAY_GROW_BY = {
+    "persisted tables": 2, "Python threads": 4, "JVM threads": 12, "open files": 12, "JVM open files": 40,
+    "temporary folders": 2, "JVM heap, MiB": 60, "Python memory, MiB": 60, "files of live records": 24,
+}
+"""What a session may hold more of after three quarters of the run: what belongs to the last runs, not to all."""
+
+
+def _measured(spark: object, catalog: Path) -> dict[str, int]:
+    from deltalake import DeltaTable
+
+    gc.collect()
+    context = spark.sparkContext  # type: ignore[attr-defined]
+    jvm = context._jvm
+    for _ in range(2):
+        jvm.java.lang.System.gc()
+    runtime = jvm.java.lang.Runtime.getRuntime()
+    pid = int(jvm.java.lang.ProcessHandle.current().pid())
+    status = Path("/proc/self/status").read_text()
+    return {
+        "persisted tables": int(context._jsc.sc().getPersistentRDDs().size()),
+        "Python threads": threading.active_count(), "JVM threads": int(jvm.java.lang.Thread.activeCount()),
+        "open files": len(list(Path("/proc/self/fd").iterdir())),
+        "JVM open files": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        "temporary folders": len([each for each in Path(tempfile.gettempdir()).glob("helix-*") if each.is_dir()]),
+        "JVM heap, MiB": int(runtime.totalMemory() - runtime.freeMemory()) >> 20,
+        "Python memory, MiB": int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) >> 10,
+        "files of live records": sum(
+            len(DeltaTable(str(each.parent)).file_uris()) for each in (catalog / "records").glob("*/_delta_log")
+        ),
+    }
+
+
+@fault("random workflows, edits, policies and budgets", "the answers from scratch, within the budget", short=0,
+       full=500, spark=True)
+def histories(folder: Path, count: int, tally: Tally) -> None:
+    looked_at(folder, range(-(-count // _HISTORIES_A_PROCESS)), tally)
+
+
+def looked_at(folder: Path, seeds: range, tally: Tally) -> None:
+    """Counts histories, some for each seed."""
+    for seed in seeds:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "tests/spark/test_property.py", f"--hypothesis-seed={seed}"],
+            cwd=_ROOT, capture_output=True, text=True, check=False,
+            env={**os.environ, "HELIX_EXAMPLES": str(_HISTORIES_A_PROCESS), "TMPDIR": str(folder)},
+        )
+        passed = done.returncode == 0
+        tally.injected += _HISTORIES_A_PROCESS
+        tally.right += _HISTORIES_A_PROCESS * passed
+        if not passed:
+            tally.wrong.append(f"seed {seed}: {done.stdout[-600:]}")
+    tally.note = f"{tally.injected} histories of 2 to 4 versions"

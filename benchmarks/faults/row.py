@@ -1,0 +1,81 @@
+"""A row of the table of faults: what is injected, how often, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Tally:
+    """Counts the injections of one fault.
+
+    Attributes:
+        injected, right: how many.
+        wrong: of those that were not right, what happened.
+        note: further figures, in words.
+    """
+
+    injected: int = 0
+    right: int = 0
+    wrong: list[str] = field(default_factory=list)
+    note: str = ""
+    seconds: float = 0.0
+
+    def expect(self, ok: bool, otherwise: str) -> None:
+        """Counts one injection.
+
+        Args:
+            otherwise: what happened if it is not `ok`.
+        """
+        self.injected += 1
+        self.right += ok
+        if not ok:
+            self.wrong.append(otherwise)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: what is broken.
+        expected: what must happen.
+        inject: given an empty folder, how often, and where to count.
+        short, full: how often, in the tests (0: not there, it takes too long) and in the table.
+        spark: whether it needs a JVM.
+    """
+
+    name: str
+    expected: str
+    inject: Callable[[Path, int, Tally], None]
+    short: int
+    full: int
+    spark: bool = False
+
+    def run(self, folder: Path, *, short: bool) -> Tally:
+        """Injects it into an empty folder. An error of the injection itself is one that is not right."""
+        tally, begun = Tally(), time.perf_counter()
+        folder.mkdir(parents=True)
+        try:
+            self.inject(folder, self.short if short else self.full, tally)
+        except Exception as error:  # noqa: BLE001  # a row that breaks must not hide the others; it counts as wrong
+            tally.expect(False, f"{type(error).__name__}: {error}")
+        tally.seconds = time.perf_counter() - begun
+        return tally
+
+
+Inject = Callable[[Path, int, Tally], None]
+FAULTS: list[Fault] = []
+
+
+def fault(name: str, expected: str, *, short: int, full: int, spark: bool = False) -> Callable[[Inject], Inject]:
+    """Adds a fault to the table."""
+
+    def register(inject: Inject) -> Inject:
+        FAULTS.append(Fault(name, expected, inject, short, full, spark))
+        return inject
+
+    return register

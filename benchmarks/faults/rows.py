@@ -1,0 +1,14 @@
+"""All rows of the table: importing a module adds its faults."""
+
+from benchmarks.faults import (  # noqa: F401  # they add their faults
+    authors,
+    inputs,
+    kills,
+    long_runs,
+    records,
+    spark_faults,
+    stored_tables,
+)
+from benchmarks.faults.row import FAULTS
+
+__all__ = ["FAULTS"]

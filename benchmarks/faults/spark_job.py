@@ -1,0 +1,67 @@
+"""A small workflow that takes Spark: a table that Spark writes, two fitted stages, values.
+
+    python -m benchmarks.faults.spark_job CATALOG KEY
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import DataFrame
+
+import helix_spark as hx
+from benchmarks.faults.job import PEOPLE, Heard, LoadsGladly
+from helix_spark.planner.by_name import policy_named
+
+SETTINGS = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+
+
+def workflow(key: int, weight: int = 1, *, learn: bool = True) -> hx.Workflow:
+    """data -> rows -> total; with `learn`, rows -> examples -> model -> width, too."""
+    wf = hx.Workflow("spark job")
+    data = PEOPLE
+    wf.source("data", hx.table(data))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.selectExpr(f"a * {key} as a", "s", "cast(a % 2 as double) as odd")
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) * weight
+
+    if not learn:
+        return wf
+    person = wf.extractor("person", hx.OneHot("s"), on=rows)
+    examples = wf.synthesizer("examples", rows, features=[person], label="odd = 1")
+    wf.learner("model", LogisticRegression, on=examples, maxIter=2)
+
+    @wf.reducer(output=True)
+    def width(model: Any) -> int:
+        return len(model.coefficients) * weight
+
+    return wf
+
+
+def answers(key: int, weight: int = 1, *, learn: bool = True) -> dict[str, int]:
+    """What the workflow must answer."""
+    learned = {"width": 96 * weight} if learn else {}
+    return {"total": int(PEOPLE.a.sum()) * key * weight, **learned}
+
+
+def run(catalog: Path, made: hx.Workflow, heard: Heard | None = None, **options: Any) -> dict[str, Any]:
+    """Runs a workflow, and waits until everything is stored. Returns the outputs."""
+    policy, options = LoadsGladly(policy_named("always")), {"settings": SETTINGS, **options}
+    with hx.Helix(catalog, policy=policy, observer=heard or Heard(), **options) as helix:
+        iteration = helix.run(made)
+        iteration.wait()
+        return dict(iteration.outputs)
+
+
+if __name__ == "__main__":
+    outputs = run(Path(sys.argv[1]), workflow(int(sys.argv[2])), Heard(loud=True))
+    print(f"done {outputs == answers(int(sys.argv[2]))}", flush=True)

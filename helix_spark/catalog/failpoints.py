@@ -1,0 +1,74 @@
+"""Places where tests stop a process, or make it fail: named, and listed here. Without the variable they cost a look at
+a module's constant.
+
+``HELIX_FAILPOINT=NAME:ACTION`` arms one: ``kill`` (as SIGKILL does: nothing is cleaned up), ``raise`` (an OSError, as
+a disk gives) or ``sleep=SECONDS``. ``NAME@N:ACTION`` acts at the N-th time only. Several are divided by commas.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Mapping
+
+POINTS: Mapping[str, str] = {
+    "store.begun": "a place to write to was given, nothing is written",
+    "store.file_written": "the data file is there, the table's log is not",
+    "store.written": "all is written, nothing is published",
+    "publish.recorded": "the record is there, its writer has not been told",
+    "journal.appending": "a record is about to be committed",
+    "journal.committed": "a record is committed, the head beside the table does not say so yet",
+    "end.recorded": "an end is recorded, the data is still there",
+    "delete.begun": "an ended attempt's folder is about to be deleted",
+    "iteration.results": "what was learnt is recorded, the iteration's nodes are not",
+    "iteration.nodes": "the nodes are recorded, the iteration's end is not",
+    "upkeep.merged": "small files of records were merged, the replaced ones are still there",
+    "lease.taken": "a lease was taken, the work has not begun",
+}
+"""All failpoints, in the order of a result's life, and what is so when each is reached."""
+
+_Armed = dict[str, tuple[int, str]]
+
+
+def _parsed(text: str) -> _Armed:
+    """
+    >>> _parsed("publish.recorded@2:kill,store.begun:raise")
+    {'publish.recorded': (2, 'kill'), 'store.begun': (0, 'raise')}
+    """
+    armed: _Armed = {}
+    for entry in filter(None, text.split(",")):
+        place, _, action = entry.partition(":")
+        name, _, nth = place.partition("@")
+        if name not in POINTS:
+            raise ValueError(f"HELIX_FAILPOINT names {name!r}; there are: {', '.join(POINTS)}")
+        armed[name] = (int(nth or 0), action)
+    return armed
+
+
+_ARMED = _parsed(os.environ.get("HELIX_FAILPOINT", ""))
+_REACHED: dict[str, int] = {}
+
+
+def reach(name: str) -> None:
+    """Say that a failpoint is reached. Nothing happens unless it is armed."""
+    if _ARMED:
+        _act(name)
+
+
+def _act(name: str) -> None:
+    if name not in _ARMED:
+        return
+    _REACHED[name] = _REACHED.get(name, 0) + 1
+    nth, action = _ARMED[name]
+    if nth not in (0, _REACHED[name]):
+        return
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "raise":
+        raise OSError(errno.EIO, f"the failpoint {name} was reached")
+    elif action.startswith("sleep="):
+        time.sleep(float(action.removeprefix("sleep=")))
+    else:
+        raise ValueError(f"HELIX_FAILPOINT: {action!r} is none of kill, raise, sleep=SECONDS")

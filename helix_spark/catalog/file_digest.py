@@ -1,0 +1,42 @@
+"""A digest of what a stored result's files must not change in: of a model all bytes, of a table's files the footers.
+
+The pages of a table have checksums of their own, which every reader verifies; footers and a model's small files have
+none, and Hadoop's checksum files beside them are lost in copies made without dot files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+_AFTER_FOOTER = 8
+"""Bytes behind a parquet file's footer: its length and the magic number."""
+
+
+def digest_of_table(files: Iterable[Path]) -> str:
+    """Of parquet files: their names, sizes and footers. Raises OSError."""
+    return _digest((path.name, *_size_and_footer(path)) for path in files)
+
+
+def digest_of_model(folder: Path) -> str:
+    """Of a folder: the names and bytes of all files in it, but those whose names begin with a dot. Raises OSError."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return _digest((str(path.relative_to(folder)), path.stat().st_size, path.read_bytes()) for path in files)
+
+
+def _digest(entries: Iterable[tuple[str, int, bytes]]) -> str:
+    whole = hashlib.sha256()
+    for name, size, content in sorted(entries):
+        whole.update(f"{len(name)} {name} {size} {len(content)} ".encode())
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def _size_and_footer(path: Path) -> tuple[int, bytes]:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - _AFTER_FOOTER, 0))
+        length = int.from_bytes(file.read(4), "little") + _AFTER_FOOTER
+        file.seek(max(size - length, 0))
+        return size, file.read()

@@ -1,0 +1,205 @@
+"""Who is at work on what: a result that is being computed, a folder that is being written, an iteration that runs.
+
+A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, whose modification time is
+the holder's heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
+because nothing rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
+may be lost, doubled or taken over wrongly, and the worst of it is work done twice.
+
+Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock; clocks are not compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.holders import Holder, holder_from, this_process
+
+HEARTBEAT = 2.0
+"""Seconds between two heartbeats."""
+
+PATIENCE = 20.0
+"""Seconds without a heartbeat after which a lease is taken over: ten missed ones, for a machine that is very busy."""
+
+_LOOKS = 0.1
+"""Seconds between two looks at a lease that is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as found: its name, and its holder, if the file says."""
+
+    name: str
+    holder: Holder | None
+
+
+class Leases:
+    """The leases of one catalog, as one process takes and sees them. Safe to use from several threads.
+
+    Args:
+        folder: of the files; made by the first lease.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._beating: threading.Thread | None = None
+
+    def take(self, name: str) -> Lease | None:
+        """Take a lease, unless another process has it: then that is returned. Raises nothing: a lease that cannot be
+        written is one that nobody sees."""
+        with self._lock:
+            if name in self._held:
+                self._held[name] += 1
+                return None
+            found = self._made(name)
+            if found is None:
+                self._held[name] = 1
+                self._beat_along()
+        reach("lease.taken")
+        return found
+
+    def release(self, name: str) -> None:
+        """Give a lease back; as often as it was taken."""
+        with self._lock:
+            if name not in self._held:
+                return
+            self._held[name] -= 1
+            if self._held[name]:
+                return
+            del self._held[name]
+            with contextlib.suppress(OSError):
+                if self._is_ours(name):
+                    self._path(name).unlink()
+
+    def find(self, name: str) -> Lease | None:
+        """The lease of a name, dead or not; None if there is none."""
+        try:
+            return Lease(name, holder_from(self._path(name).read_text(encoding="utf-8")))
+        except OSError:
+            return None
+
+    def is_dead(self, name: str, *, untouched: float) -> bool:
+        """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
+        known, it was `untouched` for so many seconds."""
+        found = self.find(name)
+        if found is None or (found.holder is not None and found.holder.is_gone):
+            return True
+        if found.holder is not None and found.holder.is_here:
+            return False
+        try:
+            return time.time() - self._path(name).stat().st_mtime > untouched
+        except OSError:
+            return True
+
+    def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Wait until a lease is given back, or taken over because its holder has ended or gives no heartbeat.
+
+        Args:
+            until: ends the wait early.
+        """
+        beat, since = self._beat(name), time.monotonic()
+        while beat is not None and not until():
+            found = self.find(name)
+            if found is not None and found.holder is not None and found.holder.is_gone:
+                self._remove(name, beat)
+                return
+            time.sleep(_LOOKS)
+            now = self._beat(name)
+            if now != beat:
+                beat, since = now, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                self._remove(name, beat)
+                return
+
+    def names(self) -> Iterator[str]:
+        """The names of all leases."""
+        with contextlib.suppress(OSError):
+            yield from sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+
+    def clear_dead(self, *, untouched: float) -> None:
+        """Remove the leases of processes that have ended."""
+        for name in self.names():
+            if self.is_dead(name, untouched=untouched):
+                with contextlib.suppress(OSError):
+                    self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
+
+    def _made(self, name: str) -> Lease | None:
+        for _ in range(3):
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._write(name)
+            except FileExistsError:
+                beat, found = self._beat(name), self.find(name)
+                if found is None or beat is None:
+                    continue
+                if found.holder is None or not found.holder.is_gone:
+                    return None if found.holder == this_process() else found
+                self._remove(name, beat)
+                continue
+            except OSError:
+                return None
+            return None
+        return self.find(name)
+
+    def _write(self, name: str) -> None:
+        """Puts the file in place whole, by a link that fails where the name exists."""
+        unfinished = self._folder / f".{name}.{uuid.uuid4().hex}"
+        try:
+            unfinished.write_text(this_process().to_json(), encoding="utf-8")
+            os.link(unfinished, self._path(name))
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _is_ours(self, name: str) -> bool:
+        found = self.find(name)
+        return found is not None and found.holder == this_process()
+
+    def _beat(self, name: str) -> tuple[int, int] | None:
+        """What changes with each heartbeat, and with each holder; None if there is no lease."""
+        try:
+            status = self._path(name).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def _remove(self, name: str, beat: tuple[int, int]) -> None:
+        """Removes a lease, if it is still as it was seen."""
+        aside = self._folder / f".{name}.{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):
+            self._path(name).rename(aside)
+            status = aside.stat()
+            if (status.st_ino, status.st_mtime_ns) != beat:
+                # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self._path(name))
+            aside.unlink()
+
+    def _beat_along(self) -> None:
+        if self._beating is None or not self._beating.is_alive():
+            self._beating = threading.Thread(target=self._beat_on, name="helix-heartbeat", daemon=True)
+            self._beating.start()
+
+    def _beat_on(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT)
+            with self._lock:
+                if not self._held:
+                    self._beating = None
+                    return
+                names = list(self._held)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    if self._is_ours(name):
+                        os.utime(self._path(name))

@@ -1,0 +1,84 @@
+"""What `verify` and `gc` print: findings in, text or JSON's types out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from helix_spark.catalog.catalog import Leftover
+from helix_spark.catalog.verification import Verification
+from helix_spark.errors import ParameterError
+from helix_spark.sizes import format_size
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_grace(text: str) -> float:
+    """Seconds of a time such as "10m"; a bare number is seconds.
+
+    Raises ParameterError for anything else.
+
+    >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
+    (600.0, 259200.0, 0.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if found is None:
+        raise ParameterError(f"{text!r} is not a time", remedy="write a number and s, m, h or d, such as 24h")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def verify_text(found: Verification) -> str:
+    """A line for each result that is not sound, and what was looked at."""
+    lines = [f"  {finding}" for finding in found.findings if finding.verdict != "sound"]
+    looked = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
+    counts = Counter(finding.verdict for finding in found.findings)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("sound", "partly checked", "damaged")
+                     if counts[verdict])
+    lines.append(f"{len(found.findings)} stored results: {told or 'none'} ({looked})")
+    lines.append(f"{found.iterations} iterations recorded")
+    if not found.sound:
+        lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")
+    return "\n".join(lines)
+
+
+def verify_json(found: Verification) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "sound": found.sound, "deep": found.deep, "iterations": found.iterations,
+        "results": [
+            {
+                "workflow": each.record.workflow, "iteration": each.record.iteration, "node": each.record.node,
+                "kind": each.record.kind, "signature": each.record.signature, "bytes": each.record.bytes,
+                "verdict": each.verdict, "why": each.why,
+            }
+            for each in found.findings
+        ],
+    }
+
+
+def gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
+    """A line a folder, and the sum."""
+    lines = []
+    for each in leftovers:
+        folder = f"{each.attempt.kind} {each.attempt.signature[:12]}/{each.attempt.attempt[:8]}"
+        lines.append(f"  {format_size(each.bytes):>8}  {folder}  {each.why}")
+    done = "would be deleted" if dry_run else "deleted"
+    total = format_size(sum(each.bytes for each in leftovers))
+    lines.append(f"{len(leftovers)} folders, {total}, {done}" if leftovers else "nothing to delete")
+    return "\n".join(lines)
+
+
+def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "deleted": not dry_run, "bytes": sum(each.bytes for each in leftovers),
+        "leftovers": [
+            {
+                "kind": each.attempt.kind, "signature": each.attempt.signature, "attempt": each.attempt.attempt,
+                "path": str(each.attempt.path), "bytes": each.bytes, "why": each.why,
+            }
+            for each in leftovers
+        ],
+    }

@@ -1,0 +1,184 @@
+"""Leases: one holder at a time, taken over from the dead and the frozen, and never what a right answer rests on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from helix_spark.catalog import leases as leases_module
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.holders import holder_from, this_process
+from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.signature.parts import digest
+
+NAME = digest("a")
+HOLDS = """
+import sys, time
+from pathlib import Path
+from helix_spark.catalog.leases import Leases
+leases = Leases(Path(sys.argv[1]))
+assert leases.take(sys.argv[2]) is None
+print("taken", flush=True)
+sys.stdin.readline()
+leases.release(sys.argv[2])
+"""
+
+Start = Callable[[str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "leases"
+
+
+@pytest.fixture
+def holding(folder: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(name: str = NAME) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDS, str(folder), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_another_process_has_it_until_it_gives_it_back(folder: Path, holding: Start) -> None:
+    other = holding(NAME)
+    leases = Leases(folder)
+    found = leases.take(NAME)
+    assert found is not None
+    assert found.holder is not None
+    assert str(found.holder) == f"process {other.pid} on {this_process().host}"
+    waited = threading.Thread(target=leases.wait, args=(NAME,))
+    waited.start()
+    other.communicate("\n")
+    waited.join(10)
+    assert not waited.is_alive()
+    assert leases.take(NAME) is None
+
+
+@pytest.mark.parametrize("how", ["taken", "waited for"])
+def test_the_dead_hold_nothing(folder: Path, holding: Start, how: str) -> None:
+    other = holding(NAME)
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    leases = Leases(folder)
+    assert leases.is_dead(NAME, untouched=1e9)
+    if how == "waited for":
+        leases.wait(NAME)
+    assert leases.take(NAME) is None
+
+
+def test_the_frozen_are_taken_over(folder: Path, holding: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.5)
+    other = holding(NAME)
+    other.send_signal(signal.SIGSTOP)
+    leases = Leases(folder)
+    assert leases.take(NAME) is not None
+    leases.wait(NAME)
+    assert leases.take(NAME) is None
+    other.send_signal(signal.SIGCONT)
+    other.communicate("\n")
+    # Who woke up gives back what is not its own any more: nothing happens.
+    assert leases.find(NAME).holder == this_process()  # type: ignore[union-attr]
+
+
+def test_a_heartbeat_keeps_it(folder: Path, holding: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 3 * leases_module.HEARTBEAT)
+    holding(NAME)
+    leases, begun = Leases(folder), time.monotonic()
+    leases.wait(NAME, until=lambda: time.monotonic() - begun > 4 * leases_module.HEARTBEAT)
+    assert leases.take(NAME) is not None
+
+
+def test_a_number_used_again_is_another_process(folder: Path) -> None:
+    folder.mkdir()
+    earlier = dataclasses.replace(this_process(), started="1")
+    (folder / NAME).write_text(earlier.to_json())
+    assert earlier.is_gone
+    assert Leases(folder).take(NAME) is None
+
+
+def test_of_another_machine_only_the_heartbeat_is_known(folder: Path) -> None:
+    folder.mkdir()
+    (folder / NAME).write_text(dataclasses.replace(this_process(), machine="elsewhere").to_json())
+    leases = Leases(folder)
+    assert not leases.is_dead(NAME, untouched=60)
+    os.utime(folder / NAME, (0, 0))
+    assert leases.is_dead(NAME, untouched=60)
+
+
+def test_a_lease_of_garbage_is_waited_for_and_then_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.3)
+    folder.mkdir()
+    (folder / NAME).write_text("{")
+    leases = Leases(folder)
+    assert leases.take(NAME) is not None
+    leases.wait(NAME)
+    assert leases.take(NAME) is None
+    assert holder_from("[]") is None
+
+
+def test_a_folder_that_cannot_be_written_leases_to_everybody(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    leases = Leases(tmp_path / "file" / "leases")
+    assert leases.take(NAME) is None
+    leases.release(NAME)
+
+
+def test_one_of_many_threads_and_objects_writes_the_file(folder: Path) -> None:
+    leases = Leases(folder)
+    threads = [threading.Thread(target=leases.take, args=(NAME,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for _ in range(7):
+        leases.release(NAME)
+    assert leases.find(NAME) is not None
+    leases.release(NAME)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_whose_process_is_gone_has_died(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path, create=True)
+    run = "1" * 32
+    catalog.leases.take(run)
+    started = catalog.start_iteration(IterationRecord(run, "census", 0, "running", 0.0))
+    assert [each.status for each in catalog.iterations()] == ["running"]
+    catalog.leases.release(run)
+    assert [each.status for each in catalog.iterations()] == ["died"]
+    catalog.append_iteration(dataclasses.replace(started, status="done"))
+    assert [each.status for each in catalog.iterations()] == ["done"]
+
+
+def test_gc_takes_what_the_dead_left_at_once_and_nothing_of_the_living(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path, create=True)
+    attempt = catalog.begin_attempt(NAME, "table")
+    assert attempt.path is not None
+    attempt.path.mkdir(parents=True)
+    assert catalog.gc(dry_run=False, grace_seconds=0.0) == ()
+    gone = dataclasses.replace(this_process(), started="1")
+    (catalog.root / "leases" / attempt.attempt).write_text(gone.to_json())
+    (leftover,) = catalog.gc(dry_run=False)
+    assert leftover.why == f"never published; its writer, {gone}, has ended"
+    assert not attempt.path.exists()
+    assert list((catalog.root / "leases").iterdir()) == []

@@ -1,0 +1,108 @@
+"""Which nodes are leased, and that a plan is made anew when others stored what it would compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine import leasing
+from helix_spark.engine.leasing import WORTH_WAITING, expensive
+from helix_spark.engine.observer import Silent
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+
+HOLDS = """
+import sys
+from pathlib import Path
+from helix_spark.catalog.leases import Leases
+assert Leases(Path(sys.argv[1])).take(sys.argv[2]) is None
+print("taken", flush=True)
+sys.stdin.readline()
+"""
+
+
+def workflow() -> hx.Workflow:
+    wf = hx.Workflow("shared")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum())
+
+    return wf
+
+
+def with_seconds(plan: Plan, seconds: dict[str, float]) -> Plan:
+    return dataclasses.replace(plan, nodes=tuple(
+        dataclasses.replace(node, compute_seconds=seconds.get(node.name, 0.0)) for node in plan.nodes
+    ))
+
+
+def test_what_takes_long_to_have_and_is_to_be_stored_is_leased(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path, policy="always") as helix:
+        plan = helix.plan(workflow())
+    assert plan["rows"].keep
+    assert not plan["data"].keep
+    rows = plan["rows"].signature
+    assert expensive(with_seconds(plan, {"rows": WORTH_WAITING})) == {rows: "rows"}
+    # What is computed on the way counts with it.
+    assert expensive(with_seconds(plan, {"data": WORTH_WAITING})) == {rows: "rows"}
+    assert expensive(with_seconds(plan, {"rows": WORTH_WAITING / 2})) == {}
+    with hx.Helix(tmp_path, policy="never") as helix:
+        assert expensive(with_seconds(helix.plan(workflow()), {"rows": 9.0})) == {}
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.waited: list[tuple[str, str]] = []
+        self.came = threading.Event()
+
+    def waiting(self, name: str, holder: str) -> None:
+        self.waited.append((name, holder))
+        self.came.set()
+
+
+def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
+    told = Told()
+    with hx.Helix(tmp_path / "catalog", policy="always", observer=told) as helix:
+        signature = helix.plan(workflow())["total"].signature
+        other = subprocess.Popen(
+            [sys.executable, "-c", HOLDS, str(tmp_path / "catalog" / "leases"), signature],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        assert other.stdout is not None
+        assert other.stdout.readline() == "taken\n"
+        made: list[hx.Iteration] = []
+        run = threading.Thread(target=lambda: made.append(helix.run(workflow())))
+        (tmp_path / "catalog" / "helix.json").write_text('{"layout": 1}')
+        run.start()
+        assert told.came.wait(60)
+        catalog = Catalog.open(tmp_path / "catalog", create=True)
+        attempt = catalog.begin_attempt(signature, "value")
+        catalog.publish(ArtifactRecord(
+            signature, attempt.attempt, "value", "published", "shared", "total", 1, 0.0, value="12"
+        ))
+        other.communicate("\n")
+        run.join(60)
+        (iteration,) = made
+        iteration.wait()
+    assert [name for name, _ in told.waited] == ["total"]
+    assert f"process {other.pid} on " in told.waited[0][1]
+    assert dict(iteration.outputs) == {"total": 12}
+    assert iteration.plan["total"].state is State.LOAD

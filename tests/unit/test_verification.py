@@ -1,0 +1,72 @@
+"""What `verify` finds, and that it changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from helix_spark.catalog.attempts import physical_bytes
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.verification import verify
+from helix_spark.signature.parts import digest
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A table, a model of two files and a value."""
+    made = Catalog.open(tmp_path / "catalog", create=True)
+    table = made.begin_attempt(digest("table"), "table")
+    stats = made.write_arrow(table, pa.table({"x": [float(i) for i in range(500)]}))
+    made.publish(ArtifactRecord(
+        table.signature, table.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes,
+        rows=stats.rows, files=stats.files, version=0, schema=stats.schema, digest=made.written_digest(table),
+    ))
+    model = made.begin_attempt(digest("model"), "model")
+    assert model.path is not None
+    (model.path / "metadata").mkdir(parents=True)
+    (model.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Model"}')
+    made.publish(ArtifactRecord(
+        model.signature, model.attempt, "model", "published", "census", "model", 1, 0.0,
+        bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
+    ))
+    value = made.begin_attempt(digest("value"), "value")
+    made.publish(ArtifactRecord(
+        value.signature, value.attempt, "value", "published", "census", "auc", 1, 0.0, value="0.5"
+    ))
+    return made
+
+
+def verdicts(catalog: Catalog, *, deep: bool) -> dict[str, str]:
+    return {finding.record.node: finding.verdict for finding in verify(catalog, deep=deep).findings}
+
+
+def folder(catalog: Catalog, node: str) -> Path:
+    path = catalog.path_of(next(record for record in catalog.live() if record.node == node))
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_all_is_sound(catalog: Catalog, deep: bool) -> None:
+    assert set(verdicts(catalog, deep=deep).values()) == {"sound"}
+
+
+def test_a_page_is_read_only_when_deep(catalog: Catalog) -> None:
+    file = next(folder(catalog, "rows").glob("part-*"))
+    data = bytearray(file.read_bytes())
+    data[30] ^= 1
+    file.write_bytes(data)
+    assert verdicts(catalog, deep=False)["rows"] == "sound"
+    assert verdicts(catalog, deep=True)["rows"] == "damaged"
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_model_that_changed_or_a_folder_that_is_gone(catalog: Catalog, deep: bool) -> None:
+    (folder(catalog, "model") / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Modem"}')
+    shutil.rmtree(folder(catalog, "rows"))
+    assert verdicts(catalog, deep=deep) == {"rows": "damaged", "model": "damaged", "auc": "sound"}

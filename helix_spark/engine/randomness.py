@@ -79,7 +79,9 @@ def plan_randomness(frame: DataFrame) -> str | None:
     names = [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
     if clock := _BY_CLOCK & set(names):
         return f"reads the clock ({sorted(clock)[0]})"
-    by_order = next((_BY_ORDER[name] for name in names if name in _BY_ORDER), None)
+    by_order = next(
+        (_BY_ORDER[name] for at, name in enumerate(names) if name in _BY_ORDER and not _sorted(names, at)), None
+    )
     if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
         by_order = "limit without an order"
     if by_order is None and "Deduplicate" in names:
@@ -116,6 +118,13 @@ def _is_spark_mls(expression: Any) -> bool:
     if expression.nodeName() not in ("ScalaUDF", "UDF"):
         return False
     return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
+
+
+def _sorted(names: list[str], at: int) -> bool:
+    """Whether what is collected is put in order at once, `sort_array(collect_list(...))`; equal elements are equal."""
+    return names[at] in ("CollectList", "CollectSet") and names[max(at - 2, 0) : at] == [
+        "SortArray", "AggregateExpression",
+    ]
 
 
 def _limits_are_sorted(names: list[str]) -> bool:

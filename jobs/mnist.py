@@ -36,7 +36,7 @@ IMAGES_HEADER, LABELS_HEADER = 16, 8  # bytes before the first image and the fir
 
 
 def mnist_digits(
-    path: str = "", size: int = 20_000, dimensions: int = 500, gamma: float = 0.02, seed: int | None = 1,
+    path: str = "", size: int = 20_000, dimensions: int = 500, gamma: float = 0.005, seed: int | None = 1,
     reg: float = 0.0005,
 ) -> hx.Workflow:
     """The workflow.

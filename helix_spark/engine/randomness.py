@@ -84,8 +84,8 @@ def plan_randomness(frame: DataFrame) -> str | None:
     )
     if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
         by_order = "limit without an order"
-    if by_order is None and "Deduplicate" in names:
-        by_order = "dropDuplicates (where whole rows are equal, distinct() does the same)"
+    if by_order is None and any(_keeps_one_of_many(found) for found in _operators(analysed, "Deduplicate")):
+        by_order = "dropDuplicates of some columns"
     return f"uses {by_order}, which depends on the order of rows" if by_order else None
 
 
@@ -118,6 +118,20 @@ def _is_spark_mls(expression: Any) -> bool:
     if expression.nodeName() not in ("ScalaUDF", "UDF"):
         return False
     return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
+
+
+def _operators(plan: Any, name: str) -> Iterator[Any]:
+    """The operators of this name in a Catalyst plan."""
+    if plan.nodeName() == name:
+        yield plan
+    for child in _members(plan.children()):
+        yield from _operators(child, name)
+
+
+def _keeps_one_of_many(deduplicate: Any) -> bool:
+    """Whether rows that differ count as duplicates. Where all columns are keys (`distinct()`) only equal rows do."""
+    keys = {key.exprId().id() for key in _members(deduplicate.keys())}
+    return any(column.exprId().id() not in keys for column in _members(deduplicate.child().output()))
 
 
 def _sorted(names: list[str], at: int) -> bool:

@@ -109,7 +109,8 @@ def genomics(
     def gene_vectors(vectors: Word2VecModel) -> DataFrame:
         """One row a gene; every word of the texts has a vector, and only genes are clustered."""
         of_genes = vectors.getVectors().where("word LIKE 'gene:%'")
-        return of_genes.select(F.expr("substring(word, 6)").alias("gene"), F.col("vector").alias("features"))
+        named = of_genes.select(F.expr("substring(word, 6)").alias("gene"), F.col("vector").alias("features"))
+        return named.repartition(1).sortWithinPartitions("gene")  # the order decides where KMeans begins
 
     groups = wf.learner(
         "groups", "pyspark.ml.clustering.KMeans", on=gene_vectors, k=clusters, seed=seed, distanceMeasure="cosine",

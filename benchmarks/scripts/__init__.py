@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.scripts.edit import Workload
 
-NAMES = ("census", "extraction")
+NAMES = ("census", "extraction", "flights", "genomics", "mnist")
 
 
 def workload_named(name: str) -> Workload:

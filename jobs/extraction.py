@@ -46,9 +46,10 @@ FAMILY = (
     "brother", "sister", "father", "mother", "son", "daughter", "sibling", "parent", "child", "cousin", "uncle",
     "nephew", "grandson", "granddaughter", "bear",
 )
+CHILDREN = ("before son", "before daughter", "before child", "before parent")
 
 
-def extraction(share: int = 100, far: int = 40, window: int = 3, reg: float = 0.01) -> hx.Workflow:
+def extraction(share: int = 100, far: int = 40, window: int = 5, reg: float = 0.01) -> hx.Workflow:
     """The workflow.
 
     `share`: per cent of the passages; `far`: tokens between two names, at most; `window`: words read before the first
@@ -187,13 +188,15 @@ def extraction(share: int = 100, far: int = 40, window: int = 3, reg: float = 0.
     # -- labels: votes of the knowledge base and of rules; zero where they cancel out or have nothing to say
 
     @wf.extractor
-    def vote(known: DataFrame, between: Column) -> Column:
+    def vote(known: DataFrame, between: Column, around: Column) -> Column:
         gap = known.right.begin - known.left.end
+        parents = says(around, CHILDREN) & says(between, ("and",)) & (gap <= 4)  # the son of Ann and Bob
         marriage, family = says(between, MARRIAGE), says(between, FAMILY)
         couple = F.coalesce(known.are_couple, F.lit(False))
         strangers = F.coalesce(known.left_known & known.right_known, F.lit(False)) & ~couple
         return (
-            F.when(couple, 2).otherwise(0) + F.when(marriage & ~family & (gap <= 8), 1).otherwise(0)
+            F.when(couple, 2).otherwise(0) + F.when(marriage & ~family & (gap <= 12), 1).otherwise(0)
+            + F.when(parents, 1).otherwise(0)
             - F.when(strangers, 1).otherwise(0) - F.when(family & ~marriage, 1).otherwise(0)
             - F.when(~marriage & (gap > 12), 1).otherwise(0)
         )

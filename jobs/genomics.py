@@ -40,7 +40,7 @@ STEM = re.compile(r"^([A-Z]{2,})\d")
 
 
 def genomics(
-    share: int = 100, least: int = 3, dimensions: int = 40, passes: int = 3, clusters: int = 20, seed: int = 1,
+    share: int = 100, least: int = 3, dimensions: int = 40, passes: int = 5, clusters: int = 20, seed: int = 1,
 ) -> hx.Workflow:
     """The workflow.
 

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs.datasets import fewrel, knowledgenet, spouses
 from jobs.extraction import (
+    CHILDREN,
     KNOWLEDGENET,
     PARSED,
     name_of,
@@ -29,7 +30,7 @@ from jobs.extraction import (
 
 SHARE = 100
 FAR = 40
-WINDOW = 3
+WINDOW = 5
 REG = 0.01
 MARRIAGE = ("wife", "husband", "spouse", "marry", "wed", "widow", "widower", "bride", "marriage", "divorce")
 FAMILY = (
@@ -117,11 +118,13 @@ def words(rows: DataFrame) -> dict[str, Column]:
 
 def vote() -> Column:
     gap = F.col("right.begin") - F.col("left.end")
+    parents = says(F.col("around"), CHILDREN) & says(F.col("between"), ("and",)) & (gap <= 4)
     marriage, family = says(F.col("between"), MARRIAGE), says(F.col("between"), FAMILY)
     couple = F.coalesce("are_couple", F.lit(False))
     strangers = F.coalesce(F.col("left_known") & F.col("right_known"), F.lit(False)) & ~couple
     return (
-        F.when(couple, 2).otherwise(0) + F.when(marriage & ~family & (gap <= 8), 1).otherwise(0)
+        F.when(couple, 2).otherwise(0) + F.when(marriage & ~family & (gap <= 12), 1).otherwise(0)
+        + F.when(parents, 1).otherwise(0)
         - F.when(strangers, 1).otherwise(0) - F.when(family & ~marriage, 1).otherwise(0)
         - F.when(~marriage & (gap > 12), 1).otherwise(0)
     )

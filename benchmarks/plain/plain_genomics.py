@@ -17,7 +17,7 @@ from jobs.genomics import ARTICLES, LOOKED_AT, STEM, WORD, shared, similarities
 SHARE = 100
 LEAST = 3
 DIMENSIONS = 40
-PASSES = 3
+PASSES = 5
 WINDOW = 8
 CLUSTERS = 20
 SEED = 1

@@ -29,9 +29,9 @@ def _metric(name: str, returns: str, body: str) -> tuple[tuple[Change, ...], tup
 
 POOL = (
     Edit("nearer names", "preparation", (("far: int = 40", "far: int = 25"),), (("FAR = 40", "FAR = 25"),), FEATURES),
-    Edit("wider window", "preparation", (("window: int = 3", "window: int = 5"),), (("WINDOW = 3", "WINDOW = 5"),),
+    Edit("wider window", "preparation", (("window: int = 5", "window: int = 8"),), (("WINDOW = 5", "WINDOW = 8"),),
          FEATURES),
-    Edit("no window", "preparation", (("window: int = 3", "window: int = 1"),), (("WINDOW = 3", "WINDOW = 1"),),
+    Edit("no window", "preparation", (("window: int = 5", "window: int = 1"),), (("WINDOW = 5", "WINDOW = 1"),),
          FEATURES),
     Edit("rarer words", "preparation", ((JOB_LEAST, "[(between, 2), (around, 4), (path, 2)]"),),
          ((PLAIN_LEAST, '{"between": 2, "around": 4, "path": 2}'),), FEATURES),

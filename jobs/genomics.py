@@ -8,7 +8,7 @@
 90 articles of biomedicine are cut into sentences and words; words that a list of genes knows become genes; word2vec
 places genes that stand among the same words close to each other; KMeans groups them.
 
-A list that never saw these articles finds about three of four gene names of one word that CRAFT's annotators marked
+A list that never saw these articles finds about two of three gene names of one word that CRAFT's annotators marked
 there (`found`). Genes of one family (the symbols up to their number: BRCA1, BRCA2) share a cluster several times as
 often as chance has it (`family_lift`), though no symbol is looked into when they are clustered.
 """

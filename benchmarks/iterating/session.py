@@ -24,6 +24,9 @@ from benchmarks.iterating.systems import (
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version
 
+SETTINGS = {"spark.driver.memory": "1536m"}
+"""For everybody: eight drivers are up at the same time, and take about 2 GB each."""
+
 
 class Driver:
     """A system in a process of its own, started and warm: it has run the unedited plain job once, for nothing."""
@@ -81,7 +84,7 @@ def _serving(
     from helix_spark.helix import Helix
 
     workload = workload_named(name)
-    with SessionProvider() as sessions:
+    with SessionProvider(settings=SETTINGS) as sessions:
         spark = sessions.get()
         _, plain = write_texts(workload, first, folder)
         run_plain(plain, spark, ForThisRun({}), first.keys)

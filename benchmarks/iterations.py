@@ -19,9 +19,11 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -46,19 +48,22 @@ class Driven(Protocol):
 
 def experiment(
     workload: str, script: int, mode: str, systems: Sequence[str], edits: int | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    settings: Mapping[str, str] = MappingProxyType({}), tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Runs one script on several systems, in turn.
 
     Args:
         edits: how many edits at most; None for all.
+        settings: of the job, beyond those of the workload.
         tell: is told how it goes.
 
     Raises:
         RuntimeError: a system failed.
     """
     texts = [(ROOT / "jobs" / f"{workload}.py"), ROOT / "benchmarks" / "plain" / f"plain_{workload}.py"]
-    made = list(versions(workload_named(workload), script, *(text.read_text() for text in texts)))
+    known = workload_named(workload)
+    known = replace(known, settings={**known.settings, **settings})
+    made = list(versions(known, script, *(text.read_text() for text in texts)))
     made = made if edits is None else made[: edits + 1]
     found: dict[str, list[Measured]] = {system: [] for system in systems}
     with tempfile.TemporaryDirectory(prefix="helix-iterations-") as folder, ExitStack() as stack:
@@ -74,7 +79,8 @@ def experiment(
                 tell(f"{version.kind}, {version.edit}: {system} answers after {measured.answer_seconds:.2f} s, "
                      f"busy {measured.busy_seconds:.2f} s")
     return {
-        "workload": workload, "script": script, "mode": mode, "kinds": [version.kind for version in made],
+        "workload": workload, "script": script, "mode": mode, "settings": dict(known.settings),
+        "kinds": [version.kind for version in made],
         "edits": [version.edit for version in made],
         "systems": {
             system: {
@@ -118,6 +124,7 @@ def main() -> int:
     parser.add_argument("--system", nargs="+", choices=SYSTEMS, default=["helix", "plain"])
     parser.add_argument("--script", type=int, choices=(0, *DRAWN), default=0, help="0 is thought out, others are drawn")
     parser.add_argument("--mode", choices=MODES, default="session")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the job: how much data")
     parser.add_argument("--edits", type=int, help="only the first so many edits")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--save", type=Path, metavar="DIR", help="also write the JSON, the table and the plot there")
@@ -128,7 +135,7 @@ def main() -> int:
         return 0
     report = experiment(
         given.workload, given.script, given.mode, given.system, given.edits,
-        lambda text: print(text, file=sys.stderr, flush=True),
+        dict(setting.split("=", 1) for setting in given.set), lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(json.dumps(report, indent=1) if given.json else markdown(report))
     if given.save is not None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
 from benchmarks.iterating.systems import POLICIES, ROOT, settings_of, write_texts
-from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version
 
 SUBMIT = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[*]", "--conf",
@@ -25,7 +24,7 @@ class Submitted:
     """A system whose every iteration is a process."""
 
     def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
-        self.system, self.workload, self.folder, self.memory = system, workload_named(workload), folder, memory
+        self.system, self.workload, self.folder, self.memory = system, workload, folder, memory
         self.catalog = folder / "catalog"
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -37,7 +36,7 @@ class Submitted:
         """
         job, plain = write_texts(self.workload, version, self.folder)
         if self.system in POLICIES:
-            sets = [word for setting in settings_of(self.workload) for word in ("--set", setting)]
+            sets = [word for setting in settings_of(version) for word in ("--set", setting)]
             command = [*SUBMIT, str(job), "--catalog", str(self.catalog), "--policy", POLICIES[self.system], *sets]
         else:
             script = Path(__file__).with_name("submitted.py")
@@ -75,9 +74,7 @@ class Watched:
     """Ours under `helix watch`: an edit is saved, and the answer comes."""
 
     def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
-        self.workload, self.folder, self.catalog, self.memory = (
-            workload_named(workload), folder, folder / "catalog", memory,
-        )
+        self.workload, self.folder, self.catalog, self.memory = workload, folder, folder / "catalog", memory
         self._policy, self._process, self._runs = POLICIES[system], None, 0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -88,7 +85,7 @@ class Watched:
         begun = time.perf_counter()
         job, _ = write_texts(self.workload, version, self.folder)
         if self._process is None:
-            self._process = self._start(job)
+            self._process = self._start(job, version)
         self._runs += 1
         assert self._process.stdout is not None
         said = []
@@ -108,8 +105,8 @@ class Watched:
             self._process.terminate()
             self._process.wait()
 
-    def _start(self, job: Path) -> subprocess.Popen[str]:
-        sets = [word for setting in settings_of(self.workload) for word in ("--set", setting)]
+    def _start(self, job: Path, version: Version) -> subprocess.Popen[str]:
+        sets = [word for setting in settings_of(version) for word in ("--set", setting)]
         command = [sys.executable, "-m", "helix_spark", "watch", str(job), "--catalog", str(self.catalog), "--policy",
                    self._policy, *sets]
         with (self.folder / "log.txt").open("w") as errors:

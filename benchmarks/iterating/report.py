@@ -47,6 +47,7 @@ def plot(report: Report, path: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.patches import Patch
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     numbers = range(len(report["kinds"]))
@@ -55,7 +56,7 @@ def plot(report: Report, path: Path) -> None:
     for marker, (name, figures) in zip("osD^v<>Ph*X", report["systems"].items(), strict=False):
         axes.plot(numbers, list(accumulate(figures["answer_seconds"])), marker=marker, markersize=4, label=name)
     kinds = [kind for kind in COLOURS if kind in report["kinds"]]
-    patches = [pyplot.Rectangle((0, 0), 1, 1, color=COLOURS[kind], alpha=0.3) for kind in kinds]
+    patches = [Patch(color=COLOURS[kind], alpha=0.3) for kind in kinds]
     lines, names = axes.get_legend_handles_labels()
     axes.legend([*lines, *patches], [*names, *kinds], fontsize="small", ncols=2)
     axes.set_xticks(list(numbers), report["edits"], rotation=40, ha="right", fontsize="x-small")

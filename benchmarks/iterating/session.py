@@ -21,7 +21,6 @@ from benchmarks.iterating.systems import (
     run_plain,
     write_texts,
 )
-from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version
 
 SETTINGS = {"spark.driver.memory": "1536m"}
@@ -83,21 +82,20 @@ def _serving(
     from helix_spark.engine.session import SessionProvider
     from helix_spark.helix import Helix
 
-    workload = workload_named(name)
     with SessionProvider(settings=SETTINGS) as sessions:
         spark = sessions.get()
-        _, plain = write_texts(workload, first, folder)
+        _, plain = write_texts(name, first, folder)
         run_plain(plain, spark, ForThisRun({}), first.keys)
         spark.catalog.clearCache()
         yield None
         if system in PLAIN:
             keeping = keeper(system, folder, spark)
             while (version := connection.recv()) is not None:
-                _, plain = write_texts(workload, version, folder)
+                _, plain = write_texts(name, version, folder)
                 yield run_plain(plain, spark, keeping, version.keys)
             return
         catalog = folder / "catalog"
         with Helix(catalog, policy=POLICIES[system], spark=spark) as engine:
             while (version := connection.recv()) is not None:
-                job, _ = write_texts(workload, version, folder)
-                yield run_ours(job, engine, workload, catalog)
+                job, _ = write_texts(name, version, folder)
+                yield run_ours(job, engine, version, catalog)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.iterating.measured import Measured, bytes_below
-from benchmarks.scripts.edit import Version, Workload
+from benchmarks.scripts.edit import Version
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -103,14 +103,14 @@ def keeper(system: str, folder: Path, spark: SparkSession) -> Keeper:
     return AsFiles({}, folder / "checkpoints", spark) if system == "checkpoints" else ForThisRun({})
 
 
-def write_texts(workload: Workload, version: Version, folder: Path) -> tuple[Path, Path]:
+def write_texts(name: str, version: Version, folder: Path) -> tuple[Path, Path]:
     """Puts a version's texts into a folder, at once; returns the job's file and the plain job's."""
     job = version.job.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
     plain = version.plain
-    for name, value in workload.settings.items():
-        plain, count = re.subn(rf"^{name.upper()} = .*$", f"{name.upper()} = {value}", plain, flags=re.MULTILINE)
-        assert count == 1, f"the plain job has no line {name.upper()} = ..."
-    paths = folder / f"{workload.name}.py", folder / f"plain_{workload.name}.py"
+    for setting, value in version.settings.items():
+        plain, count = re.subn(rf"^{setting.upper()} = .*$", f"{setting.upper()} = {value}", plain, flags=re.MULTILINE)
+        assert count == 1, f"the plain job has no line {setting.upper()} = ..."
+    paths = folder / f"{name}.py", folder / f"plain_{name}.py"
     for path, text in zip(paths, (job, plain), strict=True):
         half = path.with_suffix(".half")
         half.write_text(text)
@@ -118,9 +118,9 @@ def write_texts(workload: Workload, version: Version, folder: Path) -> tuple[Pat
     return paths
 
 
-def settings_of(workload: Workload) -> list[str]:
+def settings_of(version: Version) -> list[str]:
     """As `--set` takes them."""
-    return [f"{name}={value}" for name, value in workload.settings.items()]
+    return [f"{name}={value}" for name, value in version.settings.items()]
 
 
 def run_plain(path: Path, spark: SparkSession, keeping: Keeper, keys: Mapping[str, str]) -> Measured:
@@ -133,14 +133,14 @@ def run_plain(path: Path, spark: SparkSession, keeping: Keeper, keys: Mapping[st
     return Measured(answered - begun, time.perf_counter() - begun, stored, dict(outputs))
 
 
-def run_ours(path: Path, engine: Helix, workload: Workload, catalog: Path) -> Measured:
+def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Measured:
     """Runs the job's text as `helix watch` does, in the session that is there."""
     from helix_spark.cli.loading import build, find_factory, load_file
     from helix_spark.cli.watching import forget_project
 
     begun = time.perf_counter()
     forget_project(path)
-    workflow = build(find_factory(load_file(path), path, None), path, settings_of(workload))
+    workflow = build(find_factory(load_file(path), path, None), path, settings_of(version))
     iteration = engine.run(workflow)
     answered = time.perf_counter()
     iteration.wait()

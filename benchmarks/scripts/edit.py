@@ -66,13 +66,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The texts after an edit, and what the plain job's kept results are called now."""
+    """The texts after an edit, what the plain job's kept results are called now, and the settings of both jobs."""
 
     edit: str
     kind: Kind
     job: str
     plain: str
     keys: Mapping[str, str]
+    settings: Mapping[str, str]
 
 
 class EditError(Exception):
@@ -136,4 +137,4 @@ def _version(
         kept: "-".join([kept, *(one for one in sorted(active) if kept in active[one].stale)]).replace(" ", "_")
         for kept in workload.kept
     }
-    return Version(name, kind, texts["job"], texts["plain"], keys)
+    return Version(name, kind, texts["job"], texts["plain"], keys, dict(workload.settings))

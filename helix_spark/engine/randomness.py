@@ -104,11 +104,13 @@ def plan_randomness(frame: DataFrame) -> str | None:
     names = [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
     if clock := _BY_CLOCK & set(names):
         return f"reads the clock ({sorted(clock)[0]})"
-    by_order = next((_BY_ORDER[name] for name in names if name in _BY_ORDER), None)
+    by_order = next(
+        (_BY_ORDER[name] for at, name in enumerate(names) if name in _BY_ORDER and not _sorted(names, at)), None
+    )
     if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
         by_order = "limit without an order"
-    if by_order is None and "Deduplicate" in names:
-        by_order = "dropDuplicates (where whole rows are equal, distinct() does the same)"
+    if by_order is None and any(_keeps_one_of_many(found) for found in _operators(analysed, "Deduplicate")):
+        by_order = "dropDuplicates of some columns"
     return f"uses {by_order}, which depends on the order of rows" if by_order else None
 
 
@@ -141,6 +143,27 @@ def _is_spark_mls(expression: Any) -> bool:
     if expression.nodeName() not in ("ScalaUDF", "UDF"):
         return False
     return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
+
+
+def _operators(plan: Any, name: str) -> Iterator[Any]:
+    """The operators of this name in a Catalyst plan."""
+    if plan.nodeName() == name:
+        yield plan
+    for child in _members(plan.children()):
+        yield from _operators(child, name)
+
+
+def _keeps_one_of_many(deduplicate: Any) -> bool:
+    """Whether rows that differ count as duplicates. Where all columns are keys (`distinct()`) only equal rows do."""
+    keys = {key.exprId().id() for key in _members(deduplicate.keys())}
+    return any(column.exprId().id() not in keys for column in _members(deduplicate.child().output()))
+
+
+def _sorted(names: list[str], at: int) -> bool:
+    """Whether what is collected is put in order at once, `sort_array(collect_list(...))`; equal elements are equal."""
+    return names[at] in ("CollectList", "CollectSet") and names[max(at - 2, 0) : at] == [
+        "SortArray", "AggregateExpression",
+    ]
 
 
 def _limits_are_sorted(names: list[str]) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.signature.edges import Described, Edge, Named, Reference
-from helix_spark.signature.forms import Call, Free, FunctionForm
+from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.names import Names
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.randomness import random_uses
@@ -40,6 +41,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
     called = [(call, _dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
     dynamic, found = _dynamic_routes(called, edges, names)
+    known = [(_without_nothing(call, edges), name) for call, name in called]
     used = [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
     return Described(
         Group.CODE,
@@ -47,7 +49,7 @@ def describe_function(reference: Reference, home: str) -> Described:
         encode("function", text),
         (*edges, *dynamic, *names.held()),
         warnings=(*warnings, *found),
-        random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, called)),
+        random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, known)),
     )
 
 
@@ -71,6 +73,19 @@ def _dotted(edge: Edge) -> str | None:
     if isinstance(edge, Named):
         return edge.text
     return edge.text if edge.role == "package" else None
+
+
+def _without_nothing(call: Call, edges: list[Edge]) -> Call:
+    """A call in which variables that hold None are None: ``default_rng(seed)`` has no seed where `seed` is None."""
+
+    def known(argument: Argument) -> Argument:
+        edge = edges[argument.slot] if argument.slot is not None else None
+        return Argument("None") if isinstance(edge, Reference) and edge.value is None else argument
+
+    return replace(
+        call, arguments=tuple(map(known, call.arguments)),
+        keywords=tuple((name, known(value)) for name, value in call.keywords),
+    )
 
 
 def _dynamic_routes(

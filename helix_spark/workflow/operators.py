@@ -181,6 +181,14 @@ class HashSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """An extractor's column that examples keep, and what it is called there."""
+
+    name: str
+    column: Input
+
+
+@dataclass(frozen=True, slots=True)
 class Assemble:
     """Examples: a vector `features` of the feature inputs in order, `label`, `split`, and the columns to keep.
 
@@ -188,13 +196,13 @@ class Assemble:
         features: the inputs that are features.
         label: SQL text over the base table's columns, an input, or None.
         split: how rows are divided, or None.
-        keep: further columns of the base table, for those who look at the results.
+        keep: further columns, of the base table or of extractors: weights, and what those who look at results want.
     """
 
     features: tuple[Input, ...]
     label: str | Input | None
     split: HashSplit | None
-    keep: tuple[str, ...] = ()
+    keep: tuple[str | Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from helix_spark.workflow.operators import (
     HashSplit,
     Input,
     Interact,
+    Kept,
     Kind,
     Operator,
     Predict,
@@ -172,6 +173,7 @@ class Workflow:
 
         A function of tables that returns a table; or ``synthesizer(name, table, features=[...], label=..., split=...,
         keep=[...])``, which assembles extractors of that table into a vector `features`, with `label` as SQL text.
+        Kept are columns of the table by name, and extractors (each as a column of its name): a weight, say.
         """
         if len(args) == 2 and isinstance(args[1], NodeRef):
             return self._assemble(*args, **options)
@@ -351,13 +353,20 @@ class Workflow:
 
     def _assemble(
         self, name: str, table: NodeRef, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
-        split: HashSplit | None = None, keep: Sequence[str] = (), output: bool = False, **options: Any,
+        split: HashSplit | None = None, keep: Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
     ) -> NodeRef:
         where = _caller()
         base = self._name(table, where)
         if not features:
             raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
-        wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else [])]
+        kept = [column for column in keep if isinstance(column, NodeRef)]
+        taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
+        if taken is not None:
+            raise OperatorError(
+                f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
+                remedy="give the extractor another name",
+            )
+        wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
         if not all(isinstance(feature, NodeRef) for feature in wanted):
             raise OperatorError(
                 f"a feature of {name!r} is not an extractor", where=where,
@@ -365,9 +374,10 @@ class Workflow:
             )
         inputs, sources = self._columns(base, wanted, where)
         positions = tuple(source for source in sources if isinstance(source, Input))
-        target = positions[-1] if isinstance(label, NodeRef) else label
-        assembled = positions[: len(features)]
-        operator = Assemble(assembled, target, split, tuple(keep))
+        target = positions[len(features)] if isinstance(label, NodeRef) else label
+        places = dict(zip((column.name for column in kept), positions[len(positions) - len(kept) :], strict=True))
+        named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
+        operator = Assemble(positions[: len(features)], target, split, named)
         return self._declare(
             Declaration(
                 name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=_wishes(options, where)

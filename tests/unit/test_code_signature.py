@@ -518,6 +518,11 @@ RANDOM = [
     ("import numpy as np\ndef f(x): return np.random.rand(3)", "calls numpy.random.rand"),
     ("from numpy.random import normal\ndef f(x): return normal()", "calls numpy.random.normal"),
     ("import numpy as np\ndef f(x): return np.random.default_rng()", "numpy.random.default_rng without a seed"),
+    ("import numpy as np\nSEED = None\ndef f(x): return np.random.default_rng(SEED)", "default_rng without a seed"),
+    (
+        "import numpy as np\ndef make(seed):\n  def f(x): return np.random.default_rng(seed=seed)\n  return f\n"
+        "f = make(None)", "default_rng without a seed",
+    ),
     ("import time\ndef f(x): return time.time()", "calls time.time"),
     ("from time import time\ndef f(x): return time()", "calls time.time"),
     ("import datetime\ndef f(x): return datetime.datetime.now()", "calls datetime.datetime.now"),
@@ -549,6 +554,7 @@ def test_randomness_is_seen(project: Project, text: str, words: str) -> None:
     [
         "import random\ndef f(x): return random.Random(7).random()",
         "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
+        "import numpy as np\nSEED = 7\ndef f(x): return np.random.default_rng(SEED)",
         "def f(x): return x.sample(3, random_state=1)",
         "def f(x): return x.where('brand = 1').selectExpr('rand', 'current_date_of')",
         "import datetime\ndef f(x): return datetime.datetime(2020, 1, 1), datetime.timedelta(1)",

@@ -58,6 +58,27 @@ def test_every_node_is_estimated_from_the_first_run_on() -> None:
     assert all(cost.compute.amount > 0 and cost.compute.origin is Origin.KIND for cost in costs.values())
 
 
+def test_rows_that_go_to_python_are_expected_to_take_longer() -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("a.csv", schema="a double"))
+
+    @wf.scanner
+    def narrow(data: DataFrame) -> DataFrame:
+        return data.select("a")
+
+    @wf.scanner
+    def parsed(data: DataFrame) -> DataFrame:
+        def send(rows: DataFrame) -> DataFrame:
+            return rows.mapInPandas(lambda batches: batches, "a double")
+
+        return send(data)
+
+    wf.output(narrow, parsed)
+    compiled = compile_workflow(wf)
+    costs = estimate(compiled, {name: name for name in compiled.by_name}, {}, {}, {"data": 10_000_000})
+    assert costs["parsed"].compute.amount > 10 * costs["narrow"].compute.amount
+
+
 def test_more_data_is_expected_to_take_longer() -> None:
     little, much = estimated(source_bytes=1_000_000), estimated(source_bytes=1_000_000_000)
     assert all(little[name].compute.amount < much[name].compute.amount for name in ("data", "rows", "b.fit", "model"))

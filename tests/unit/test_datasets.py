@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zipfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from helix_spark.errors import SourceError
-from jobs.datasets import Dataset, _member, provide
+from jobs.providing import Dataset, _member, provide
 
 CONTENT = b"1, a\n2, b\n"
 TINY = Dataset("tiny", "no-such-release==0", {"tiny.csv": "pkg/tiny.csv"}, {"tiny.csv": sha256(CONTENT).hexdigest()})
@@ -23,10 +26,11 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "given" / "tiny").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_given_folder_is_used_and_unpacked(tmp_path: Path, packed: bool) -> None:
-    given = tmp_path / "given" / "tiny" / ("tiny.csv.gz" if packed else "tiny.csv")
-    given.write_bytes(gzip.compress(CONTENT) if packed else CONTENT)
+@pytest.mark.parametrize(
+    ("end", "pack"), [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)]
+)
+def test_a_given_folder_is_used_and_unpacked(tmp_path: Path, end: str, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "given" / "tiny" / f"tiny.csv{end}").write_bytes(pack(CONTENT))
     folder = provide(TINY)
     assert [file.name for file in folder.iterdir()] == ["tiny.csv"]
     assert (folder / "tiny.csv").read_bytes() == CONTENT
@@ -49,6 +53,15 @@ def test_other_bytes_are_refused_and_not_kept(tmp_path: Path) -> None:
 def test_a_folder_without_the_file_is_named() -> None:
     with pytest.raises(SourceError, match=r"HELIX_DATA has no tiny\.csv"):
         provide(TINY)
+
+
+def test_data_that_no_registry_carries_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = Dataset("by_hand", "", {}, dict(TINY.digests), "the tiny table of the handbook")
+    monkeypatch.delenv("HELIX_DATA")
+    with pytest.raises(SourceError, match="no package registry carries it") as caught:
+        provide(by_hand)
+    assert "handbook" in str(caught.value)
+    assert "HELIX_DATA" in str(caught.value)
 
 
 def test_a_zip_within_the_release_is_opened(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `benchmarks/iterations.py` is made of: systems, three ways to drive them, and what is made of the figures."""

@@ -1,0 +1,151 @@
+"""Process mode: a fresh `spark-submit` for each iteration of each system. Script mode: ours by `helix watch`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
+from benchmarks.iterating.systems import POLICIES, ROOT, settings_of, write_texts
+from benchmarks.scripts.edit import Version
+
+SUBMIT = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[*]", "--conf",
+          "spark.ui.enabled=false"]
+LONGEST_SECONDS = 600.0
+
+
+class Submitted:
+    """A system whose every iteration is a process."""
+
+    def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
+        self.system, self.workload, self.folder, self.memory = system, workload, folder, memory
+        self.catalog = folder / "catalog"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, version: Version) -> Measured:
+        """Runs a version.
+
+        Raises:
+            RuntimeError: it failed; with the end of its log.
+        """
+        job, plain = write_texts(self.workload, version, self.folder)
+        if self.system in POLICIES:
+            sets = [word for setting in settings_of(version) for word in ("--set", setting)]
+            command = [*SUBMIT, str(job), "--catalog", str(self.catalog), "--policy", POLICIES[self.system], *sets]
+        else:
+            script = Path(__file__).with_name("submitted.py")
+            keys = json.dumps(dict(version.keys))
+            command = [*SUBMIT, str(script), self.system, str(plain), str(self.folder), keys]
+        begun = time.perf_counter()
+        answer_seconds, line = self._first(command, begun)
+        busy = time.perf_counter() - begun
+        if self.system in POLICIES:
+            return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
+        outputs = json.loads(line.removeprefix("answered "))
+        return Measured(answer_seconds, busy, bytes_below(self.folder / "checkpoints"), outputs)
+
+    def _first(self, command: list[str], begun: float) -> tuple[float, str]:
+        """Runs a command to its end; when it answered, and the line that says so."""
+        log = self.folder / "log.txt"
+        with log.open("w") as errors, subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
+        ) as process:
+            self.memory.of(process.pid)
+            found: tuple[float, str] | None = None
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found is None and (line.startswith("answered ") or "s to answer" in line):
+                    found = time.perf_counter() - begun, line
+        if process.returncode or found is None:
+            raise RuntimeError(f"{' '.join(command)}\n{log.read_text()[-3000:]}")
+        return found
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+class Watched:
+    """Ours under `helix watch`: an edit is saved, and the answer comes."""
+
+    def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
+        self.workload, self.folder, self.catalog, self.memory = workload, folder, folder / "catalog", memory
+        self._policy, self._process, self._runs = POLICIES[system], None, 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    _process: subprocess.Popen[str] | None
+
+    def run(self, version: Version) -> Measured:
+        """Saves a version; the first one also starts the watch."""
+        begun = time.perf_counter()
+        job, _ = write_texts(self.workload, version, self.folder)
+        if self._process is None:
+            self._process = self._start(job, version)
+        self._runs += 1
+        assert self._process.stdout is not None
+        said = []
+        for line in self._process.stdout:
+            said.append(line)
+            if "from save to answer" in line:
+                break
+        answered = time.perf_counter() - begun
+        if self._process.poll() is not None or any(line.startswith("error:") for line in said):
+            raise RuntimeError("".join(said[-20:]))
+        done = until(lambda: newest(self.catalog), lambda found: found["done"] >= self._runs)
+        return Measured(answered, time.perf_counter() - begun, bytes_below(self.catalog), done["outputs"])
+
+    def close(self) -> None:
+        """Ends the watch."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def _start(self, job: Path, version: Version) -> subprocess.Popen[str]:
+        sets = [word for setting in settings_of(version) for word in ("--set", setting)]
+        command = [sys.executable, "-m", "helix_spark", "watch", str(job), "--catalog", str(self.catalog), "--policy",
+                   self._policy, *sets]
+        with (self.folder / "log.txt").open("w") as errors:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
+            )
+        self.memory.of(process.pid)
+        return process
+
+
+def newest(catalog: Path) -> dict[str, Any]:
+    """How many iterations are done, and the newest one's outputs."""
+    from helix_spark.catalog.catalog import Catalog
+
+    done = [one for one in Catalog.open(catalog, create=False).iterations(None, 1000) if one.status == "done"]
+    return {"done": len(done), "outputs": json.loads(done[0].outputs) if done else {}}
+
+
+def until(look: Callable[[], dict[str, Any]], enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Looks ten times a second.
+
+    Raises:
+        RuntimeError: it takes too long.
+    """
+    begun = time.perf_counter()
+    while not enough(found := look()):
+        if time.perf_counter() - begun > LONGEST_SECONDS:
+            raise RuntimeError("the iteration was not stored")
+        time.sleep(0.1)
+    return found
+
+
+def environment() -> dict[str, str]:
+    """With the project on the path of Spark's workers."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+def driver(mode: str, system: str, workload: str, folder: Path, memory: PeakMemory) -> Submitted | Watched:
+    """The system as `mode` has it: "process" or "script"."""
+    kind = Watched if mode == "script" and system in POLICIES else Submitted
+    return kind(system, workload, folder, memory)
+

@@ -1,0 +1,162 @@
+"""The systems that are compared, each as something that runs one version of a workload after the other.
+
+- `helix`, `rule`, `rule_purge`, `always`, `never`: Helix with one policy each; `helix` is the joint program.
+- `plain`: the job in plain PySpark, keeping results only while it runs.
+- `cached`: the same, with results cached for the whole session, each under the latest name it was kept by.
+- `checkpoints`: the same, with results written to parquet files, whose names say what is in them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from benchmarks.iterating.measured import Measured, bytes_below
+from benchmarks.scripts.edit import Version
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from helix_spark.helix import Helix
+
+ROOT = Path(__file__).resolve().parents[2]
+POLICIES = {"helix": "joint", "rule": "rule", "rule_purge": "rule_purge", "always": "always", "never": "never"}
+PLAIN = ("plain", "cached", "checkpoints")
+SYSTEMS = (*POLICIES, *PLAIN)
+
+
+class Keeper(Protocol):
+    """How a plain job keeps results."""
+
+    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame: ...
+
+    def done(self, spark: SparkSession) -> int:
+        """The run has its answer; returns the bytes that are kept beyond it."""
+        ...
+
+
+@dataclass
+class ForThisRun:
+    """Cached until the answer is there."""
+
+    keys: Mapping[str, str]
+    frames: list[DataFrame] = field(default_factory=list)
+
+    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+        self.frames.append(make().cache())
+        return self.frames[-1]
+
+    def done(self, spark: SparkSession) -> int:
+        for frame in self.frames:
+            frame.unpersist()
+        return 0
+
+
+@dataclass
+class ForTheSession:
+    """Cached as a variable of a notebook is kept: until another one of its name is made."""
+
+    keys: Mapping[str, str]
+    held: dict[str, tuple[str, DataFrame]] = field(default_factory=dict)
+
+    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+        key, frame = self.held.get(name, ("", None))
+        if frame is None or key != self.keys[name]:
+            if frame is not None:
+                frame.unpersist()
+            frame = make().cache()
+            self.held[name] = (self.keys[name], frame)
+        return frame
+
+    def done(self, spark: SparkSession) -> int:
+        held = spark.sparkContext._jsc.sc().getRDDStorageInfo()
+        return sum(int(one.memSize() + one.diskSize()) for one in held)
+
+
+@dataclass
+class AsFiles:
+    """Written to parquet under a name that says what is in it, and read from there ever after."""
+
+    keys: Mapping[str, str]
+    folder: Path
+    spark: SparkSession
+
+    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+        file = self.folder / self.keys[name]
+        if not (file / "_SUCCESS").exists():
+            make().write.mode("overwrite").parquet(str(file))
+        return self.spark.read.parquet(str(file))
+
+    def done(self, spark: SparkSession) -> int:
+        return bytes_below(self.folder)
+
+
+def keeper(system: str, folder: Path, spark: SparkSession) -> Keeper:
+    """The keeper of a plain system; its `keys` are set before each run."""
+    if system == "cached":
+        return ForTheSession({})
+    return AsFiles({}, folder / "checkpoints", spark) if system == "checkpoints" else ForThisRun({})
+
+
+def write_texts(name: str, version: Version, folder: Path) -> tuple[Path, Path]:
+    """Puts a version's texts into a folder, at once; returns the job's file and the plain job's."""
+    job = version.job.replace("Path(__file__).resolve().parent.parent", f"Path({str(ROOT)!r})")
+    plain = version.plain
+    for setting, value in version.settings.items():
+        plain, count = re.subn(rf"^{setting.upper()} = .*$", f"{setting.upper()} = {value}", plain, flags=re.MULTILINE)
+        assert count == 1, f"the plain job has no line {setting.upper()} = ..."
+    paths = folder / f"{name}.py", folder / f"plain_{name}.py"
+    for path, text in zip(paths, (job, plain), strict=True):
+        half = path.with_suffix(".half")
+        half.write_text(text)
+        half.rename(path)
+    return paths
+
+
+def settings_of(version: Version) -> list[str]:
+    """As `--set` takes them."""
+    return [f"{name}={value}" for name, value in version.settings.items()]
+
+
+def run_plain(path: Path, spark: SparkSession, keeping: Keeper, keys: Mapping[str, str]) -> Measured:
+    """Runs the plain job's text."""
+    begun = time.perf_counter()
+    keeping.keys = keys  # type: ignore[attr-defined]  # every keeper has them
+    outputs = load(path).answer(spark, keeping.keep)
+    answered = time.perf_counter()
+    stored = keeping.done(spark)
+    return Measured(answered - begun, time.perf_counter() - begun, stored, dict(outputs))
+
+
+def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Measured:
+    """Runs the job's text as `helix watch` does, in the session that is there."""
+    from helix_spark.cli.loading import build, find_factory, load_file
+    from helix_spark.cli.watching import forget_project
+
+    begun = time.perf_counter()
+    forget_project(path)
+    workflow = build(find_factory(load_file(path), path, None), path, settings_of(version))
+    iteration = engine.run(workflow)
+    answered = time.perf_counter()
+    iteration.wait()
+    engine.wait()
+    busy = time.perf_counter() - begun
+    return Measured(answered - begun, busy, bytes_below(catalog), dict(iteration.outputs))
+
+
+def load(path: Path) -> Any:
+    """Runs a file as a module of its name."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

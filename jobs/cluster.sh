@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# A Spark cluster of plain processes on this machine: a master and two workers, as docker/compose.yaml has them.
+#
+#   jobs/cluster.sh start [FOLDER]    starts it; logs and process ids go to FOLDER (default ./cluster)
+#   jobs/cluster.sh stop [FOLDER]     ends exactly what was started there
+#
+# The master listens on MASTER_PORT (7077) and its page on MASTER_UI_PORT (8080), on this machine only. Then, with a
+# catalog in a folder that all workers see:
+#
+#   spark-submit --master spark://127.0.0.1:7077 jobs/census.py --catalog /shared/catalog
+set -euo pipefail
+
+command=${1:?start or stop}
+folder=${2:-cluster}
+host=127.0.0.1
+port=${MASTER_PORT:-7077}
+ui=${MASTER_UI_PORT:-8080}
+python=${PYTHON:-$( [ -x "$(dirname "$0")/../.venv/bin/python" ] && echo "$(dirname "$0")/../.venv/bin/python" || echo python3)}
+
+start_one() {  # name, class, arguments...
+  local name=$1
+  shift
+  # A group of its own, so that what it starts (executors, Python workers) ends with it.
+  setsid "$SPARK_HOME/bin/spark-class" "$@" >"$folder/$name.log" 2>&1 &
+  echo $! >"$folder/$name.pid"
+}
+
+answers() {  # whether the master says on its page that it is alive, with this many workers
+  "$python" - "$1" "http://$host:$ui/json/" <<'PY'
+import json
+import sys
+import urllib.request
+
+try:
+    with urllib.request.urlopen(sys.argv[2], timeout=2) as page:
+        said = json.load(page)
+except OSError:
+    sys.exit(1)
+sys.exit(0 if said["status"] == "ALIVE" and said["aliveworkers"] == int(sys.argv[1]) else 1)
+PY
+}
+
+wait_for() {  # how many workers
+  for _ in $(seq 120); do
+    answers "$1" && return
+    sleep 0.5
+  done
+  echo "the cluster did not come up with $1 workers; see the logs in $folder" >&2
+  stop
+  exit 1
+}
+
+stop() {
+  for file in "$folder"/*.pid; do
+    [ -f "$file" ] || continue
+    kill -TERM -- "-$(cat "$file")" 2>/dev/null || true
+    rm "$file"
+  done
+}
+
+case $command in
+  start)
+    export SPARK_HOME=${SPARK_HOME:-$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')}
+    export SPARK_LOCAL_IP=$host
+    mkdir -p "$folder"
+    folder=$(cd "$folder" && pwd)
+    start_one master org.apache.spark.deploy.master.Master --host $host --port "$port" --webui-port "$ui"
+    wait_for 0
+    for number in 1 2; do
+      start_one "worker-$number" org.apache.spark.deploy.worker.Worker "spark://$host:$port" \
+        --cores "${WORKER_CORES:-1}" --memory "${WORKER_MEMORY:-1g}" --webui-port 0 --work-dir "$folder/work-$number"
+    done
+    wait_for 2
+    echo "spark://$host:$port"
+    ;;
+  stop)
+    stop
+    ;;
+  *)
+    echo "usage: $0 start|stop [FOLDER]" >&2
+    exit 2
+    ;;
+esac

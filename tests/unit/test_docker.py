@@ -1,0 +1,66 @@
+"""The compose file and the image, as far as they can be checked without Docker, and against the cluster's script."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
+    return found
+
+
+def test_all_parts_are_there_and_share_one_volume(services: dict[str, Any]) -> None:
+    assert set(services) == {"master", "worker-1", "worker-2", "submit", "web", "mlflow"}
+    assert all(service["volumes"] == ["shared:/shared"] for service in services.values())
+    assert "HELIX_CATALOG=/shared/" in DOCKERFILE
+
+
+def test_what_stays_up_says_whether_it_is_well(services: dict[str, Any]) -> None:
+    lasting = {name: service for name, service in services.items() if "profiles" not in service}
+    assert set(services) - set(lasting) == {"submit"}
+    for name, service in lasting.items():
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert service["healthcheck"]["retries"] > 0, name
+
+
+def test_nobody_starts_before_whom_it_needs(services: dict[str, Any]) -> None:
+    for service in services.values():
+        for needed, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}
+            assert "healthcheck" in services[needed]
+    assert set(services["submit"]["depends_on"]) == {"master", "worker-1", "worker-2"}
+
+
+def test_ports_are_open_to_this_machine_only(services: dict[str, Any]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_image_has_its_jars_and_no_root(services: dict[str, Any]) -> None:
+    lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
+    user = lines.index("USER helix")
+    assert any("delta_jars()" in line for line in lines[user:])
+    assert not any(line.startswith("USER") for line in lines[user + 1 :])
+    copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert all((ROOT / name).exists() for names in copied for name in names.split())
+
+
+def test_the_script_starts_the_same_classes(services: dict[str, Any]) -> None:
+    script = (ROOT / "jobs" / "cluster.sh").read_text()
+    classes = {
+        word for service in services.values() for word in service.get("command", ()) if word.startswith("org.apache")
+    }
+    assert classes == set(re.findall(r"org\.apache\.spark\.deploy\.\w+\.\w+", script))
+    assert sum(service.get("command", [""])[1:2] == ["org.apache.spark.deploy.worker.Worker"]
+               for service in services.values()) == 2

@@ -78,7 +78,7 @@ def run_prepared(
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results)
-    after = _After(prepared, plan, outcome, record, seconds, tools, random)
+    after = _After(prepared, plan, outcome, record, begun, seconds, tools, random)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
@@ -122,6 +122,7 @@ class _After:
     plan: Plan
     outcome: Outcome
     record: IterationRecord
+    begun: float
     seconds: float
     tools: Tools
     random: Mapping[str, str]
@@ -233,7 +234,7 @@ class _After:
             replace(
                 self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
             ),
-            recording.node_records(self.prepared, self.plan, self.outcome, seconds, number),
+            recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun),
             recording.result_records(
                 self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered
             ),

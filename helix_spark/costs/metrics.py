@@ -11,7 +11,8 @@ from typing import Any
 
 _LESS_IS_BETTER = frozenset({
     "loss", "logloss", "error", "err", "errors", "rmse", "mse", "mae", "mape", "wssse", "perplexity", "deviance",
-    "distance", "cost", "seconds", "time", "latency", "misses", "impurity", "inertia",
+    "distance", "cost", "seconds", "time", "latency", "misses", "impurity", "inertia", "rmsle", "regret", "wer", "cer",
+    "fpr", "fnr",
 })
 
 

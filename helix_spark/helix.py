@@ -18,9 +18,11 @@ from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
 from helix_spark.engine.preparation import START_SECONDS, Prepared, look_up, prepare
+from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.running import Tools, run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.tracker import Tracker
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -42,6 +44,7 @@ class Helix:
             computed, and stopped by `close`.
         settings: Spark settings for a session of Helix's own.
         observer: is told what happens.
+        tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -53,11 +56,13 @@ class Helix:
         self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self.catalog = Catalog.open(Path(catalog), create=True)
         self.observer = observer or Silent()
+        self.tracker = tracker
         self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
         self._memory = MemoryTier()
         self._executor = Executor(self.sessions, self.catalog, self._memory, self.observer)
@@ -81,6 +86,7 @@ class Helix:
         """
         with self._running:
             begun = time.perf_counter()
+            provenance = Provenance.of(workflow.where)
             prepared = self._prepare(workflow)
             plan = make_plan(prepared.situation, self.policy)
             if changed_functions(prepared, plan):
@@ -90,7 +96,8 @@ class Helix:
                 )
                 plan = make_plan(prepared.situation, self.policy)
             return run_prepared(
-                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun
+                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun,
+                provenance,
             )
 
     def wait(self) -> None:
@@ -100,6 +107,8 @@ class Helix:
     def close(self) -> None:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
         self._behind.shutdown()
+        if self.tracker is not None:
+            self.tracker.close()
         self._executor.close()
         self._memory.clear()
         self.sessions.close()
@@ -129,5 +138,6 @@ class Helix:
 
     def _tools(self) -> Tools:
         return Tools(
-            self.sessions, self.catalog, self._memory, self.observer, self._executor, self._behind, self.policy
+            self.sessions, self.catalog, self._memory, self.observer, self._executor, self._behind, self.policy,
+            self.tracker,
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from helix_spark.catalog.comparison import differ
 from helix_spark.engine.iteration import Iteration
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -42,15 +42,6 @@ def outputs_text(outputs: Mapping[str, Any], before: Mapping[str, Any]) -> list[
             line += f"  (was {short(before[name])})"
         lines.append(line)
     return lines
-
-
-def differ(before: Any, after: Any) -> bool:
-    """Whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
-
-    >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
-    (False, True)
-    """
-    return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
 
 
 def short(value: Any) -> str:

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.comparison import Comparison, compare
+from helix_spark.catalog.finding import find_iteration
 from helix_spark.engine.executor import Executor
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
@@ -99,6 +101,25 @@ class Helix:
                 prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun,
                 provenance,
             )
+
+    def compare(
+        self, before: int | Iteration, after: int | Iteration, workflow: str | None = None
+    ) -> Comparison:
+        """How two iterations differ: parameters, nodes, code, outputs, seconds.
+
+        Args:
+            before, after: iterations, or their numbers.
+            workflow: its name; needed for numbers where the catalog has several.
+
+        Raises:
+            ParameterError: there is no such iteration, or numbers do not say of which workflow.
+            CatalogError: the records cannot be read.
+        """
+        self.wait()
+        named = [one.plan.workflow for one in (before, after) if isinstance(one, Iteration)]
+        numbers = (one.number if isinstance(one, Iteration) else one for one in (before, after))
+        found = [find_iteration(self.catalog, workflow or (named[0] if named else None), n) for n in numbers]
+        return compare(self.catalog, *found)
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""

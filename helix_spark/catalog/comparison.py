@@ -66,6 +66,18 @@ class Comparison:
             return "same"
         return "changed" if self.nodes[name] or name in self.inputs else "inherited"
 
+    def __str__(self) -> str:
+        from helix_spark.catalog.picture import comparison_text
+
+        return comparison_text(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows."""
+        from helix_spark.catalog.picture import comparison_html
+        from helix_spark.drawing.notebook import bundle
+
+        return bundle(str(self), comparison_html(self))
+
 
 class Records(Protocol):
     """What is read of a catalog here."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from helix_spark.catalog.comparison import Comparison, Sort
-from helix_spark.cli.answers import short
+from helix_spark.catalog.shown import short
 from helix_spark.cli.history import commit_text
 from helix_spark.cli.tables import console, diff_lines, table
 from helix_spark.sizes import format_seconds

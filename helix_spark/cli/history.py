@@ -5,44 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.answers import outputs_text, short
+from helix_spark.catalog.shown import short
+from helix_spark.cli.answers import outputs_text
 from helix_spark.cli.tables import WIDE, console, state_text, table
-from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import format_seconds, format_size
-
-
-class Records(Protocol):
-    """What is read of a catalog here."""
-
-    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]: ...
-    def workflows(self) -> tuple[str, ...]: ...
-
-
-def find_iteration(records: Records, workflow: str | None, number: int) -> IterationRecord:
-    """The iteration of a number.
-
-    Raises:
-        ParameterError: there is none, or the catalog has several workflows and none was named.
-    """
-    known = records.workflows()
-    if workflow is None and len(known) > 1:
-        raise ParameterError(
-            "the catalog has several workflows", exists=f"there are: {', '.join(known)}",
-            remedy="name one after the number",
-        )
-    if workflow is not None and workflow not in known:
-        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
-    found = [record for record in records.iterations(workflow) if record.number == number]
-    if not found:
-        numbers = [record.number for record in records.iterations(workflow, 1)]
-        newest = f"the newest is {numbers[0]}" if numbers else "there is none yet"
-        raise ParameterError(f"there is no iteration {number}", exists=newest, remedy="`helix log` lists them")
-    return found[0]
 
 
 def print_log(iterations: Sequence[IterationRecord]) -> None:

@@ -40,7 +40,8 @@ def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
 @told
 def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, predicted and actual seconds."""
-    from helix_spark.cli.history import find_iteration, print_iteration, show_json
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
 
     records = _records(**given)
@@ -62,8 +63,8 @@ def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None
 def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ: parameters, nodes, code, outputs, seconds."""
     from helix_spark.catalog.comparison import compare
+    from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.differences import diff_json, print_comparison
-    from helix_spark.cli.history import find_iteration
     from helix_spark.cli.schema import to_text
 
     records = _records(**given)
@@ -83,8 +84,8 @@ def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: 
 @told
 def checkout(number: int, file: Path | None, workflow: str | None, **given: Any) -> None:
     """Write the workflow's file as iteration NUMBER had it, beside FILE (else beside where it was), never over it."""
+    from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.checkout import write_file
-    from helix_spark.cli.history import find_iteration
 
     records = _records(start=file, **given)
     iteration = find_iteration(records, workflow, number)

@@ -39,7 +39,8 @@ def print_log(iterations: Sequence[IterationRecord]) -> None:
 def _outcome(record: IterationRecord) -> Text:
     text = Text()
     if record.status != "done":
-        text.append(f"{record.status} ", style="red" if record.status == "failed" else "yellow")
+        said = record.status if record.status == "running" else f"{record.status}: "
+        text.append(said, style="red" if record.status == "failed" else "yellow")
     outputs = ", ".join(f"{name} {short(value)}" for name, value in json.loads(record.outputs).items())
     text.append(outputs or record.error.split("\n")[0])
     if record.message:

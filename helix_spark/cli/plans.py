@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.text import Text
 
 from helix_spark.cli.tables import WIDE, console, listed, state_text, table
@@ -40,10 +42,15 @@ def print_plan(plan: Plan) -> None:
 def print_node(node: PlannedNode, plan: Plan) -> None:
     """Everything a plan knows of one node."""
     out = console()
-    out.print(node_text(node))
     readers = [other.name for other in plan.nodes if node.name in other.inputs]
-    for line in listed("  read by", readers):
-        out.print(line)
+    lines = node_text(node).splitlines() + ([f"  read by {', '.join(readers)}"] if readers else [])
+    for line in lines:
+        # Paths and signatures stay whole, to be copied.
+        parts = textwrap.wrap(
+            line, out.width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        for part in parts:
+            out.print(part, soft_wrap=True)
 
 
 def _kept(node: PlannedNode, plan: Plan) -> str:
@@ -56,5 +63,6 @@ def _kept(node: PlannedNode, plan: Plan) -> str:
 
 def _with_storage(node: PlannedNode, plan: Plan) -> str:
     kept = _kept(node, plan)
-    said = {"to store": f"to be stored ({format_size(node.bytes)})", "evict": "to be evicted"}
+    size = f" ({format_size(node.bytes)})" if node.bytes else ""
+    said = {"to store": f"to be stored{size}", "evict": "to be evicted"}
     return f"{node.reason}; {said[kept]}" if kept in said else node.reason

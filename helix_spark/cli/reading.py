@@ -39,7 +39,7 @@ def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
 @options.json_wanted
 @told
 def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None:
-    """Show one iteration: outputs, what ran and why, predicted and actual seconds."""
+    """Show one iteration: outputs, what ran and why, seconds."""
     from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
@@ -61,7 +61,7 @@ def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None
 @options.json_wanted
 @told
 def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: Any) -> None:
-    """Say how two iterations differ: parameters, nodes, code, outputs, seconds."""
+    """Say how two iterations differ, in code and in results."""
     from helix_spark.catalog.comparison import compare
     from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.differences import diff_json, print_comparison
@@ -76,7 +76,7 @@ def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: 
         print_comparison(compared)
 
 
-@click.command()
+@click.command(short_help="Write the workflow's file as an iteration had it.")
 @click.argument("number", type=int)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--workflow", metavar="NAME", help="Which workflow's iteration, if the catalog has several.")

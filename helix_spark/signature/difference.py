@@ -34,10 +34,12 @@ class Change:
         code of `helpers.clean` changed
         >>> print(Change(Group.INPUT, "rows", None, None, "changed"))
         input `rows` changed
+        >>> print(Change(Group.PARAMETER, "features", "tuple", "tuple", "changed"))
+        parameter `features` changed
         >>> print(Change(Group.VALUE, "closure value `k`", "2", "3", "changed"))
         closure value `k` 2 -> 3
         """
-        if self.sort == "changed" and (self.before, self.after) != (None, None):
+        if self.sort == "changed" and self.before != self.after:
             return f"{self._named} {_short(self.before)} -> {_short(self.after)}"
         return f"{self._named} {self.sort}"
 

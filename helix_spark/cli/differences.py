@@ -111,7 +111,7 @@ def _code(out: Console, compared: Comparison) -> bool:
 
 def _lines(out: Console, diff: Sequence[str]) -> None:
     for line in diff_lines(diff[:MOST_CODE_LINES]):
-        out.print(line, overflow="fold")
+        out.print(line, soft_wrap=True)
     if len(diff) > MOST_CODE_LINES:
         out.print(f"  ... {len(diff) - MOST_CODE_LINES} more lines; --json has all")
 

@@ -34,6 +34,8 @@ def table(*columns: tuple[str, str], grow: str = "") -> Table:
         made.add_column(
             title, justify="right" if right else "left", no_wrap=right, overflow="fold",
             ratio=1 if title == grow else None,
+            # A long name is folded, so that the column that says why keeps its room.
+            max_width=console().width // 3 if title.strip() == "node" else None,
         )
     return made
 

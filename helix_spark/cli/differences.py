@@ -1,4 +1,4 @@
-"""What `diff` prints: only what differs, unless told otherwise nothing else."""
+"""What `diff` prints: only what differs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ _STYLES: dict[Sort, str] = {"added": "green", "removed": "red", "changed": "yell
 
 MOST_CODE_LINES = 60
 """Lines of a diff that are shown of one function; all of them are in `--json`."""
+
+MOST_TIMED = 8
+"""Nodes whose seconds are shown, those that took longest."""
 
 LEAST_SECONDS = 0.05
 """A node whose seconds differ by less is not news."""
@@ -124,9 +127,12 @@ def _seconds(out: Console, compared: Comparison) -> None:
     differing = {
         name: pair for name, pair in compared.seconds.items() if abs((pair[1] or 0) - (pair[0] or 0)) >= LEAST_SECONDS
     }
-    for name, (before, after) in sorted(differing.items(), key=lambda entry: -max(s or 0.0 for s in entry[1])):
+    longest = sorted(differing.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
+    for name, (before, after) in longest[:MOST_TIMED]:
         shown.add_row(f"  {name}", format_seconds(before) or "-", format_seconds(after) or "-")
     out.print(shown)
+    if len(longest) > MOST_TIMED:
+        out.print(f"  ... {len(longest) - MOST_TIMED} nodes more; --json has all")
     commits = [commit_text(record) for record in records]
     if any(commits) and commits[0] != commits[1]:
         out.print()

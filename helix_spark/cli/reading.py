@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import asked, told
-
-if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli.options import asked, records, told
 
 
 @click.command()
@@ -25,7 +22,7 @@ def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
     from helix_spark.cli.history import log_json, print_log
     from helix_spark.cli.schema import to_text
 
-    iterations = _records(**given).iterations(workflow, limit)
+    iterations = records(**given).iterations(workflow, limit)
     if as_json:
         print(to_text(log_json(iterations)))
     else:
@@ -44,9 +41,9 @@ def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
 
-    records = _records(**given)
-    iteration = find_iteration(records, workflow, number)
-    nodes = records.nodes(iteration.run)
+    known = records(**given)
+    iteration = find_iteration(known, workflow, number)
+    nodes = known.nodes(iteration.run)
     if as_json:
         print(to_text(show_json(iteration, nodes)))
     else:
@@ -67,9 +64,9 @@ def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: 
     from helix_spark.cli.differences import diff_json, print_comparison
     from helix_spark.cli.schema import to_text
 
-    records = _records(**given)
-    one, other = (find_iteration(records, workflow, number) for number in (before, after))
-    compared = compare(records, one, other)
+    known = records(**given)
+    one, other = (find_iteration(known, workflow, number) for number in (before, after))
+    compared = compare(known, one, other)
     if as_json:
         print(to_text(diff_json(compared)))
     else:
@@ -87,9 +84,9 @@ def checkout(number: int, file: Path | None, workflow: str | None, **given: Any)
     from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.checkout import write_file
 
-    records = _records(start=file, **given)
-    iteration = find_iteration(records, workflow, number)
-    path, written = write_file(iteration, records.file_text(iteration.file_digest), file)
+    known = records(start=file, **given)
+    iteration = find_iteration(known, workflow, number)
+    path, written = write_file(iteration, known.file_text(iteration.file_digest), file)
     print(f"{'wrote' if written else 'already there:'} {path}")
 
 
@@ -114,12 +111,6 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     for one in settings:
         value = "none" if one.value is None else one.value
         print(f"{one.name:8} {value}" + (f"  ({one.origin})" if show_origin else ""))
-
-
-def _records(start: Path | None = None, **given: Any) -> Catalog:
-    from helix_spark.catalog.catalog import Catalog
-
-    return Catalog.open(asked(start or Path.cwd(), **given).catalog, create=False)
 
 
 reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, config)

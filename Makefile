@@ -32,7 +32,7 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,mlflow,dev]'
 	touch $@ $(VENV)/.run
 
 clean:

@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from helix_spark.engine.iteration import Iteration
     from helix_spark.helix import Helix
     from helix_spark.planner.plan import Plan
+    from helix_spark.tracking.mlflow_tracker import MlflowTracker
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Bucketizer", "Fields", "HashSplit", "Helix", "HelixError", "Interaction", "Iteration", "NodeRef", "OneHot",
-    "Plan", "Workflow", "csv", "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
+    "Bucketizer", "Fields", "HashSplit", "Helix", "HelixError", "Interaction", "Iteration", "MlflowTracker", "NodeRef",
+    "OneHot", "Plan", "Workflow", "csv", "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
 ]
 
 _LATER = {
     "Helix": "helix_spark.helix", "Iteration": "helix_spark.engine.iteration", "Plan": "helix_spark.planner.plan",
-    "main": "helix_spark.cli.main",
+    "main": "helix_spark.cli.main", "MlflowTracker": "helix_spark.tracking.mlflow_tracker",
 }
 """What declaring does not need is imported when it is first asked for."""
 

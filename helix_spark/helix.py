@@ -13,15 +13,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.comparison import Comparison, compare
+from helix_spark.catalog.finding import find_iteration
 from helix_spark.engine.executor import Executor
 from helix_spark.engine.following import Followed
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
 from helix_spark.engine.preparation import START_SECONDS, Prepared, look_up, prepare
+from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.running import Tools, run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.tracker import Tracker
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -43,6 +47,7 @@ class Helix:
             computed, and stopped by `close`.
         settings: Spark settings for a session of Helix's own.
         observer: is told what happens.
+        tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -54,11 +59,13 @@ class Helix:
         self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self.catalog = Catalog.open(Path(catalog), create=True)
         self.observer = observer or Silent()
+        self.tracker = tracker
         self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
@@ -83,6 +90,7 @@ class Helix:
         """
         with self._running:
             begun = time.perf_counter()
+            provenance = Provenance.of(workflow.where)
             prepared = self._prepare(workflow)
             plan = make_plan(prepared.situation, self.policy)
             if changed_functions(prepared, plan):
@@ -92,8 +100,28 @@ class Helix:
                 )
                 plan = make_plan(prepared.situation, self.policy)
             return run_prepared(
-                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun
+                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun,
+                provenance,
             )
+
+    def compare(
+        self, before: int | Iteration, after: int | Iteration, workflow: str | None = None
+    ) -> Comparison:
+        """How two iterations differ: parameters, nodes, code, outputs, seconds.
+
+        Args:
+            before, after: iterations, or their numbers.
+            workflow: its name; needed for numbers where the catalog has several.
+
+        Raises:
+            ParameterError: there is no such iteration, or numbers do not say of which workflow.
+            CatalogError: the records cannot be read.
+        """
+        self.wait()
+        named = [one.plan.workflow for one in (before, after) if isinstance(one, Iteration)]
+        numbers = (one.number if isinstance(one, Iteration) else one for one in (before, after))
+        found = [find_iteration(self.catalog, workflow or (named[0] if named else None), n) for n in numbers]
+        return compare(self.catalog, *found)
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""
@@ -103,6 +131,8 @@ class Helix:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
         self._behind.shutdown()
         self._followed.close()
+        if self.tracker is not None:
+            self.tracker.close()
         self._executor.close()
         self._memory.clear()
         self.sessions.close()
@@ -132,5 +162,6 @@ class Helix:
 
     def _tools(self) -> Tools:
         return Tools(
-            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._behind, self.policy
+            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._behind, self.policy,
+            self.tracker,
         )

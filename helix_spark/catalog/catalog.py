@@ -25,7 +25,14 @@ from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
-from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import (
+    ArtifactKind,
+    ArtifactRecord,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+)
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
 from helix_spark.catalog.table_reading import read_arrow
@@ -148,6 +155,11 @@ class Catalog:
         """What happened to each node of an iteration, in the order given to `append_iteration`."""
         return self._history.nodes(run)
 
+    def file_text(self, digest: str) -> str | None:
+        """The text of the workflow file that an iteration names by its digest; None if it was never kept."""
+        found = self._history.file(digest) if digest else None
+        return found.text if found else None
+
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
 
@@ -175,6 +187,11 @@ class Catalog:
     def forget_progress(self, workflow: str, number: int) -> None:
         """The end of what `note_progress` began."""
         remove_progress(self._layout, workflow, number)
+
+    def keep_file(self, record: FileRecord) -> None:
+        """Record the text of a workflow file, once for each content."""
+        found(self._layout)
+        self._history.keep_file(record)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal, text_literal
-from helix_spark.catalog.layout import checked_id
-from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.catalog.layout import checked_id, checked_signature
+from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.catalog.view import PastIteration, PastNode
 
@@ -28,6 +28,7 @@ class History:
     def __init__(self, records: Path) -> None:
         self._iterations = Journal(records / "iterations", IterationRecord, pruned_by=("workflow", "number"))
         self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"))
+        self._files = Journal(records / "files", FileRecord, pruned_by=("digest",))
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that.
@@ -129,7 +130,17 @@ class History:
         """The names of all workflows, sorted."""
         return tuple(sorted(self._iterations.columns("SELECT DISTINCT workflow FROM journal").get("workflow", ())))
 
+    def keep_file(self, record: FileRecord) -> None:
+        """Append a file's text, unless its content is known."""
+        self._files.decide_and_append(lambda: () if self.file(record.digest) else (record,))
+
+    def file(self, digest: str) -> FileRecord | None:
+        """The text of a content; None if it was never kept."""
+        sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 1"
+        return next(iter(self._files.query(sql)), None)
+
     def maintain(self) -> None:
+        maintain(self._files)
         maintain(self._iterations)
         maintain(self._nodes)
 

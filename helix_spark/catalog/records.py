@@ -149,6 +149,10 @@ class IterationRecord:
         versions: JSON object: helix_spark, python, pyspark, delta.
         writer: JSON object: host, pid.
         error: of a failed one, in words.
+        file: path of the file that declares the workflow; empty if it is no file (a notebook), or an older writer did
+            not say. Its text is the `FileRecord` of `file_digest`.
+        commit: of the file's git repository, 40 or 64 hex characters; empty where there is none.
+        dirty: whether the repository differed from its commit, or did not have the file; None if that is not known.
     """
 
     run: str
@@ -164,3 +168,22 @@ class IterationRecord:
     versions: str = "{}"
     writer: str = "{}"
     error: str = ""
+    file: str = ""
+    file_digest: str = ""
+    commit: str = ""
+    dirty: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """The text of a file that declared a workflow, once for each content.
+
+    Attributes:
+        digest: SHA-256 of the text as UTF-8, 64 hex characters.
+        name: of the file, without folders, when this text was first seen.
+        text: whole; a file that is too long for a record has none.
+    """
+
+    digest: str
+    name: str
+    text: str

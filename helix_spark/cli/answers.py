@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from helix_spark.catalog.comparison import differ
+from helix_spark.catalog.shown import short
 from helix_spark.engine.iteration import Iteration
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -42,38 +43,6 @@ def outputs_text(outputs: Mapping[str, Any], before: Mapping[str, Any]) -> list[
             line += f"  (was {short(before[name])})"
         lines.append(line)
     return lines
-
-
-def differ(before: Any, after: Any) -> bool:
-    """Whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
-
-    >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
-    (False, True)
-    """
-    return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
-
-
-def short(value: Any) -> str:
-    """A value in a line.
-
-    >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
-    ('0.123457', 'table of 3 rows', '{a: 1}')
-    """
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping):
-        if set(value) == {"table", "rows"}:
-            return f"table of {value['rows']:,} rows" if value["rows"] is not None else "table"
-        if set(value) == {"model"}:
-            return str(value["model"])
-        return _cut("{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}")
-    if isinstance(value, list):
-        return _cut("[" + ", ".join(short(item) for item in value) + "]")
-    return _cut(str(value))
-
-
-def _cut(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _ran(iteration: Iteration) -> list[str]:

@@ -1,84 +1,62 @@
-"""What `log`, `show` and `diff` print: records in, text or JSON's types out."""
+"""What `log` and `show` print: records in, tables or JSON's types out."""
 
 from __future__ import annotations
 
 import json
-import textwrap
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.answers import differ, short
-from helix_spark.errors import ParameterError
-from helix_spark.signature.difference import Change, changes, parts_from_json
-from helix_spark.signature.parts import Group
-from helix_spark.sizes import format_seconds
-
-_WIDTH = 80
+from helix_spark.catalog.shown import short
+from helix_spark.cli.answers import outputs_text
+from helix_spark.cli.tables import WIDE, console, state_text, table
+from helix_spark.sizes import format_seconds, format_size
 
 
-class Records(Protocol):
-    """What is read of a catalog here."""
-
-    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]: ...
-    def workflows(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How two iterations differ.
-
-    Attributes:
-        nodes: name -> the fields that changed; an empty list of fields for a node that only changed through its inputs.
-        added, removed: names of nodes.
-        parameters, outputs: name -> (before, after), of those that differ; None where it is missing.
-    """
-
-    before: IterationRecord
-    after: IterationRecord
-    nodes: dict[str, tuple[Change, ...]]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    parameters: dict[str, tuple[Any, Any]]
-    outputs: dict[str, tuple[Any, Any]]
-
-
-def find_iteration(records: Records, workflow: str | None, number: int) -> IterationRecord:
-    """The iteration of a number.
-
-    Raises:
-        ParameterError: there is none, or the catalog has several workflows and none was named.
-    """
-    known = records.workflows()
-    if workflow is None and len(known) > 1:
-        raise ParameterError(
-            "the catalog has several workflows", exists=f"there are: {', '.join(known)}",
-            remedy="name one after the number",
-        )
-    found = [record for record in records.iterations(workflow) if record.number == number]
-    if not found:
-        numbers = [record.number for record in records.iterations(workflow, 1)]
-        newest = f"the newest is {numbers[0]}" if numbers else "there is none yet"
-        raise ParameterError(f"there is no iteration {number}", exists=newest, remedy="`helix log` lists them")
-    return found[0]
-
-
-def log_text(iterations: Sequence[IterationRecord]) -> str:
+def print_log(iterations: Sequence[IterationRecord]) -> None:
     """A line or two an iteration."""
+    out = console()
     if not iterations:
-        return "no iterations yet"
-    lines = []
+        out.print("no iterations yet")
+        return
+    wide = out.width >= WIDE
+    more = (("commit", "left"),) if wide else ()
+    shown = table(
+        ("workflow", "left"), ("no", "right"), ("when", "left"), ("seconds", "right"), *more, ("outcome", "left"),
+        grow="outcome",
+    )
     for record in iterations:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
-        status = "" if record.status == "done" else f" {record.status}"
-        head = f"{record.workflow} {record.number}  {when}  {format_seconds(record.seconds):>5} s{status}"
-        lines += [head + (f"  {record.message}" if record.message else "")]
-        outputs = ", ".join(f"{name} {short(value)}" for name, value in json.loads(record.outputs).items())
-        text = outputs or record.error.split("\n")[0]
-        lines += textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines)
+        shown.add_row(
+            record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
+            format_seconds(record.seconds), *((commit_text(record),) if wide else ()), _outcome(record),
+        )
+    out.print(shown)
+
+
+def _outcome(record: IterationRecord) -> Text:
+    text = Text()
+    if record.status != "done":
+        said = record.status if record.status == "running" else f"{record.status}: "
+        text.append(said, style="red" if record.status == "failed" else "yellow")
+    outputs = ", ".join(f"{name} {short(value)}" for name, value in json.loads(record.outputs).items())
+    text.append(outputs or record.error.split("\n")[0])
+    if record.message:
+        text.append(("\n" if text.plain else "") + record.message, style="italic")
+    return text
+
+
+def commit_text(record: IterationRecord) -> str:
+    """The commit, short; a plus where the repository had changes beyond it.
+
+    >>> from dataclasses import replace
+    >>> record = IterationRecord("0" * 32, "w", 1, "done", 0.0, commit="0123456789abcdef", dirty=True)
+    >>> commit_text(record), commit_text(replace(record, dirty=False)), commit_text(replace(record, commit=""))
+    ('0123456+', '0123456', '')
+    """
+    return record.commit[:7] + ("+" if record.commit and record.dirty else "")
 
 
 def log_json(iterations: Sequence[IterationRecord]) -> list[dict[str, Any]]:
@@ -92,22 +70,49 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
         "workflow": record.workflow, "iteration": record.number, "status": record.status, "started": record.started,
         "seconds": record.seconds, "message": record.message, "parameters": json.loads(record.parameters),
         "outputs": json.loads(record.outputs), "plan": json.loads(record.plan),
-        "versions": json.loads(record.versions), "error": record.error,
+        "versions": json.loads(record.versions), "error": record.error, "file": record.file,
+        "file_digest": record.file_digest, "commit": record.commit, "dirty": record.dirty,
     }
 
 
-def show_text(record: IterationRecord, nodes: Sequence[NodeRecord]) -> str:
-    """One iteration: outputs, then a line or two a node with actual beside predicted seconds."""
-    lines = [log_text([record]), ""]
+def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
+    """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
+    out = console()
+    out.print(Text(f"{record.workflow}, iteration {record.number}", style="bold"), Text(record.status))
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
+    out.print(f"  {when}, {format_seconds(record.seconds) or '?'} s to answer")
+    if record.message:
+        out.print(f"  {record.message}")
+    parameters = json.loads(record.parameters)
+    if parameters:
+        out.print("  parameters: " + ", ".join(f"{name}={short(value)}" for name, value in parameters.items()))
+    if record.file:
+        out.print(Text(f"  {record.file}" + (f" at commit {commit_text(record)}" if record.commit else "")))
+    out.print()
     if record.error:
-        lines += [record.error, ""]
-    width = min(24, max([4, *(len(node.name) for node in nodes)]))
-    lines.append(f"{'state':8}{'seconds':>8}{'expected':>9}  {'node':{width}}  why")
+        out.print(Text(record.error, style="red"))
+    for line in outputs_text(json.loads(record.outputs), {}):
+        out.print(line)
+    out.print()
+    out.print(_nodes(nodes, wide=out.width >= WIDE))
+
+
+def _nodes(nodes: Sequence[NodeRecord], *, wide: bool) -> Any:
+    more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
+    shown = table(
+        ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
+        grow="why",
+    )
     for node in nodes:
         expected = format_seconds(node.predicted_seconds) if node.state != "prune" else ""
-        start = f"{node.state:8}{format_seconds(node.seconds):>8}{expected:>9}  {node.name:{width}}  "
-        lines += textwrap.wrap(node.reason, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start]
-    return "\n".join(lines)
+        sizes = (
+            "" if node.rows is None else f"{node.rows:,}", "" if node.bytes is None else format_size(node.bytes),
+            "yes" if node.stored else "",
+        ) if wide else ()
+        shown.add_row(
+            state_text(node.state), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
+        )
+    return shown
 
 
 def show_json(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, Any]:
@@ -122,60 +127,4 @@ def show_json(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str,
             }
             for node in nodes
         ],
-    }
-
-
-def compare(
-    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord]
-) -> Comparison:
-    """How two iterations differ."""
-    olds, news = {node.name: node for node in old}, {node.name: node for node in new}
-    changed = {}
-    for name, node in news.items():
-        if name in olds and olds[name].signature != node.signature:
-            found = changes(parts_from_json(olds[name].parts), parts_from_json(node.parts))
-            changed[name] = tuple(change for change in found if change.group is not Group.INPUT)
-    return Comparison(
-        before, after, changed, tuple(n for n in news if n not in olds), tuple(n for n in olds if n not in news),
-        _differing(json.loads(before.parameters), json.loads(after.parameters)),
-        _differing(json.loads(before.outputs), json.loads(after.outputs)),
-    )
-
-
-def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    names = [*after, *(name for name in before if name not in after)]
-    pairs = {name: (before.get(name), after.get(name)) for name in names}
-    return {name: pair for name, pair in pairs.items() if differ(*pair)}
-
-
-def diff_text(compared: Comparison) -> str:
-    """Only what differs."""
-    lines = [f"{compared.after.workflow}, iteration {compared.before.number} -> {compared.after.number}"]
-    lines += [f"  parameter {n}: {short(a)} -> {short(b)}" for n, (a, b) in compared.parameters.items()]
-    lines += [f"  + {name}" for name in compared.added] + [f"  - {name}" for name in compared.removed]
-    for name, fields in compared.nodes.items():
-        what = "; ".join(map(str, fields)) or "through its inputs"
-        lines += textwrap.wrap(f"~ {name}: {what}", _WIDTH, initial_indent="  ", subsequent_indent="      ")
-    lines += [f"  output {n}: {short(a)} -> {short(b)}" for n, (a, b) in compared.outputs.items()]
-    seconds = [format_seconds(record.seconds) or "?" for record in (compared.before, compared.after)]
-    if len(lines) == 1:
-        lines.append("  no difference")
-    return "\n".join([*lines, f"  seconds to answer: {seconds[0]} -> {seconds[1]}"])
-
-
-def diff_json(compared: Comparison) -> dict[str, Any]:
-    """A comparison as JSON's types."""
-    return {
-        "workflow": compared.after.workflow, "before": compared.before.number, "after": compared.after.number,
-        "parameters": {name: list(pair) for name, pair in compared.parameters.items()},
-        "added": list(compared.added), "removed": list(compared.removed),
-        "changed": {
-            name: [
-                {"group": c.group, "label": c.label, "before": c.before, "after": c.after, "sort": c.sort}
-                for c in fields
-            ]
-            for name, fields in compared.nodes.items()
-        },
-        "outputs": {name: list(pair) for name, pair in compared.outputs.items()},
-        "seconds": [compared.before.seconds, compared.after.seconds],
     }

@@ -1,19 +1,18 @@
-"""The `helix` command. Exit codes: 0 well, 1 the run failed, 2 the input makes no sense, 3 the catalog or machine."""
+"""The `helix` command: reads arguments, calls `Helix`, prints."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
-from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
+from helix_spark.cli import options
+from helix_spark.cli.options import Asked, asked, exit_code, told
+from helix_spark.cli.reading import reading_commands
+from helix_spark.cli.upkeep import upkeep_commands
 
 if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
@@ -21,254 +20,111 @@ if TYPE_CHECKING:
     from helix_spark.helix import Helix
     from helix_spark.workflow.workflow import Workflow
 
-RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
+__all__ = ["exit_code", "helix", "main", "run_and_tell", "workflow_of"]
 
 
-def exit_code(error: HelixError) -> int:
-    """Which exit code an error has."""
-    if isinstance(error, NodeError):
-        return RUN_FAILED
-    return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
-
-
-def told(command: Callable[..., None]) -> Callable[..., None]:
-    """Prints a HelixError to stderr and ends with its exit code."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            with interruptible():
-                command(*args, **kwargs)
-        except HelixError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(exit_code(error))
-        except KeyboardInterrupt as error:
-            print("interrupted; what was stored before is kept", file=sys.stderr)
-            leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
-
-    return run
-
-
-_catalog = click.option(
-    "--catalog", default=lambda: os.environ.get("HELIX_CATALOG", "catalog"), metavar="DIR",
-    help="The folder of prior results (HELIX_CATALOG, else ./catalog).",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py.")
-_set = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the workflow.")
-_budget = click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".')
-_policy = click.option("--policy", default="joint", show_default=True, help="What decides what to keep.")
-_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
-_message = click.option("-m", "--message", default="", help="What this iteration is about.")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=options.EXIT_CODES)
 @click.version_option(package_name="helix-spark")
 def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
 
 
 @helix.command()
-@click.argument("target", metavar="FILE[:FUNCTION]")
-@_set
-@_catalog
-@_budget
-@_policy
-@_message
-@_quiet
-@_json
+@options.target
+@options.parameters
+@options.deciding
+@options.tracking
+@options.message
+@options.quietly
+@options.json_wanted
 @told
 def run(
-    target: str, settings: Sequence[str], catalog: str, budget: str | None, policy: str, message: str, quiet: bool,
-    as_json: bool,
+    target: str, settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any
 ) -> None:
     """Run a workflow: compute what changed, reuse the rest."""
     from helix_spark.cli.loading import split_target
 
     path, function = split_target(target)
-    _run(path, function, None, settings, catalog, budget, policy, message, quiet, as_json)
+    _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
 
 @helix.command()
-@click.argument("target", metavar="FILE[:FUNCTION]")
-@_set
-@_catalog
-@_budget
-@_policy
-@_json
+@options.target
+@options.parameters
+@options.deciding
+@options.json_wanted
 @told
-def plan(
-    target: str, settings: Sequence[str], catalog: str, budget: str | None, policy: str, as_json: bool
-) -> None:
+def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM."""
     from helix_spark.cli.loading import split_target
+    from helix_spark.cli.plans import print_plan
     from helix_spark.cli.schema import plan_json, to_text
 
     path, function = split_target(target)
-    with _helix(catalog, budget, policy, quiet=True) as engine:
+    with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
-        print(to_text(plan_json(made)) if as_json else made)
+        if as_json:
+            print(to_text(plan_json(made)))
+        else:
+            print_plan(made)
 
 
 @helix.command()
 @click.argument("node")
-@click.argument("target", metavar="FILE[:FUNCTION]")
-@_set
-@_catalog
-@_budget
-@_policy
-@_json
+@options.target
+@options.parameters
+@options.deciding
+@options.json_wanted
 @told
-def explain(
-    node: str, target: str, settings: Sequence[str], catalog: str, budget: str | None, policy: str, as_json: bool
-) -> None:
+def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say everything that a plan knows of one NODE."""
     from helix_spark.cli.loading import split_target
+    from helix_spark.cli.plans import print_node
     from helix_spark.cli.schema import plan_json, to_text
-    from helix_spark.planner.explain import node_text
 
     path, function = split_target(target)
-    with _helix(catalog, budget, policy, quiet=True) as engine:
+    with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         planned = made[node]
         if as_json:
             print(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
         else:
-            print(node_text(planned))
+            print_node(planned, made)
 
 
 @helix.command()
-@click.argument("target", metavar="FILE[:FUNCTION]")
-@_set
-@_catalog
-@_budget
-@_policy
+@options.target
+@options.parameters
+@options.deciding
+@options.tracking
 @told
-def watch(target: str, settings: Sequence[str], catalog: str, budget: str | None, policy: str) -> None:
+def watch(target: str, settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.watching import watch_file
 
     path, function = split_target(target)
-    with _helix(catalog, budget, policy, quiet=False) as engine:
+    with _helix(asked(path, **given), quiet=False) as engine:
         watch_file(path, function, settings, engine)
 
 
-@helix.command()
-@click.argument("workflow", required=False)
-@click.option("-n", "--limit", default=20, show_default=True, help="How many, newest first.")
-@_catalog
-@_json
-@told
-def log(workflow: str | None, limit: int, catalog: str, as_json: bool) -> None:
-    """List iterations, newest first."""
-    from helix_spark.cli.history import log_json, log_text
-    from helix_spark.cli.schema import to_text
-
-    iterations = _records(catalog).iterations(workflow, limit)
-    print(to_text(log_json(iterations)) if as_json else log_text(iterations))
+for _command in (*reading_commands, *upkeep_commands):
+    helix.add_command(_command)
 
 
 @helix.command()
-@click.argument("number", type=int)
-@click.argument("workflow", required=False)
-@_catalog
-@_json
-@told
-def show(number: int, workflow: str | None, catalog: str, as_json: bool) -> None:
-    """Show one iteration: outputs, what ran and why, predicted and actual seconds."""
-    from helix_spark.cli.history import find_iteration, show_json, show_text
-    from helix_spark.cli.schema import to_text
-
-    records = _records(catalog)
-    iteration = find_iteration(records, workflow, number)
-    nodes = records.nodes(iteration.run)
-    print(to_text(show_json(iteration, nodes)) if as_json else show_text(iteration, nodes))
-
-
-@helix.command()
-@click.argument("before", type=int)
-@click.argument("after", type=int)
-@click.argument("workflow", required=False)
-@_catalog
-@_json
-@told
-def diff(before: int, after: int, workflow: str | None, catalog: str, as_json: bool) -> None:
-    """Say how two iterations differ: code, parameters, nodes, outputs, seconds."""
-    from helix_spark.cli.history import compare, diff_json, diff_text, find_iteration
-    from helix_spark.cli.schema import to_text
-
-    records = _records(catalog)
-    one, other = (find_iteration(records, workflow, number) for number in (before, after))
-    compared = compare(one, records.nodes(one.run), other, records.nodes(other.run))
-    print(to_text(diff_json(compared)) if as_json else diff_text(compared))
-
-
-@helix.command()
-@click.option("--deep", is_flag=True, help="Read every page and compare every checksum.")
-@_catalog
-@_json
-@told
-def verify(deep: bool, catalog: str, as_json: bool) -> None:
-    """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
-    from helix_spark.catalog.verification import verify as compare
-    from helix_spark.cli.keeping import verify_json, verify_text
-    from helix_spark.cli.schema import to_text
-
-    found = compare(_records(catalog), deep=deep)
-    print(to_text(verify_json(found)) if as_json else verify_text(found))
-    sys.exit(0 if found.sound else BAD_PLACE)
-
-
-@helix.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
-@click.option(
-    "--grace", default="24h", show_default=True, metavar="TIME",
-    help="How long data whose writer is not known must lie untouched: 90s, 10m, 24h, 3d.",
-)
-@_catalog
-@_json
-@told
-def gc(dry_run: bool, grace: str, catalog: str, as_json: bool) -> None:
-    """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
-    from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
-    from helix_spark.cli.schema import to_text
-
-    leftovers = _records(catalog).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
-    print(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
-
-
-@helix.command()
-@_catalog
-@_json
-@told
-def doctor(catalog: str, as_json: bool) -> None:
-    """Check Java, Spark, Delta, the jars, the solver, the disk."""
-    from helix_spark.cli.schema import to_text
-    from helix_spark.engine.checks import doctor as examine
-
-    checks = examine(Path(catalog))
-    if as_json:
-        print(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
-    else:
-        for check in checks:
-            print(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
-            if not check.ok:
-                print(f"     {'':16} {check.remedy}")
-    sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
-
-
-@helix.command()
-@_catalog
+@options.place
 @click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
 @click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
 @click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
 @click.option("-n", "--limit", default=30, show_default=True, help="How many iterations are exported, newest first.")
 @told
-def ui(catalog: str, port: int, host: str, export: str | None, workflow: str, limit: int) -> None:
+def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
     from helix_spark.cli.pages import export_pages, show_pages
 
+    catalog = asked(Path.cwd(), **given).catalog
     if export is not None:
         export_pages(catalog, Path(export), workflow, limit)
     else:
@@ -284,30 +140,34 @@ def main(factory: Factory | None = None) -> None:
 
 
 def _own_command(factory: Factory) -> click.Command:
-    @click.command(help=f"Run {factory.__name__}: compute what changed, reuse the rest.")
-    @_set
-    @_catalog
-    @_budget
-    @_policy
-    @_message
-    @_quiet
-    @_json
+    @click.command(
+        help=f"Run {factory.__name__}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
+    )
+    @options.parameters
+    @options.deciding
+    @options.tracking
+    @options.message
+    @options.quietly
+    @options.json_wanted
     @told
-    def command(
-        settings: Sequence[str], catalog: str, budget: str | None, policy: str, message: str, quiet: bool,
-        as_json: bool,
-    ) -> None:
+    def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
         path = Path(factory.__code__.co_filename)
-        _run(path, None, factory, settings, catalog, budget, policy, message, quiet, as_json)
+        _run(path, None, factory, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
     return command
 
 
-def _helix(catalog: str, budget: str | None, policy: str, *, quiet: bool) -> Helix:
+def _helix(given: Asked, *, quiet: bool) -> Helix:
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
+    from helix_spark.tracking.mlflow_tracker import MlflowTracker
 
-    return Helix(catalog, budget=budget, policy=policy, observer=observer_for(quiet=quiet))
+    tracker = MlflowTracker(
+        given.mlflow, experiment=given.experiment, log_models=given.log_models
+    ) if given.mlflow else None
+    return Helix(
+        given.catalog, budget=given.budget, policy=given.policy, observer=observer_for(quiet=quiet), tracker=tracker
+    )
 
 
 def workflow_of(
@@ -328,12 +188,12 @@ def workflow_of(
 
 
 def _run(
-    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], catalog: str,
-    budget: str | None, policy: str, message: str, quiet: bool, as_json: bool,
+    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: Asked, message: str, *,
+    quiet: bool, as_json: bool,
 ) -> None:
     from helix_spark.cli.schema import run_json, to_text
 
-    with _helix(catalog, budget, policy, quiet=quiet or as_json) as engine:
+    with _helix(given, quiet=quiet or as_json) as engine:
         workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:
@@ -341,7 +201,7 @@ def _run(
             print(to_text(run_json(
                 iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
                 node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
-            )))
+            )), flush=True)
 
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
@@ -365,12 +225,6 @@ def _close(observer: Any) -> None:
     close = getattr(observer, "close", None)
     if close is not None:
         close()
-
-
-def _records(catalog: str) -> Any:
-    from helix_spark.catalog.catalog import Catalog
-
-    return Catalog.open(catalog, create=False)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,22 @@ from helix_spark.planner.plan import Plan
 
 SCHEMA_VERSION = 1
 
+READING = """
+log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted), started
+          (Unix seconds), seconds, message, parameters, outputs, plan (as of `run`), versions, error, file, file_digest,
+          commit, dirty (true, false or null)
+show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
+          output, bytes, rows, signature
+diff      workflow, before, after (numbers), parameters and outputs (name -> [before, after]), added, removed (names),
+          changed (name -> list of group, label, before, after, sort; empty: through its inputs alone), inputs
+          (name -> [names, names]), code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
+          node_seconds (name -> [before, after]), commits ([before, after])
+explain   one of the nodes of `plan`
+doctor    list of name, ok, found, remedy
+config    name -> value, origin
+"""
+"""What the other commands print with `--json`."""
+
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan as JSON's types; see the module."""

@@ -85,6 +85,13 @@ class Iteration:
     def __repr__(self) -> str:
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {self.seconds:.1f} s>"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows."""
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.engine.picture import iteration_html, iteration_text
+
+        return bundle(iteration_text(self), iteration_html(self))
+
     def _had(self, name: str, kind: type[Any], noun: str) -> Any:
         if name not in self._dag.by_name:
             raise UnknownNodeError(f"no node is named {name!r}", remedy=nearest(name, self._dag.by_name))

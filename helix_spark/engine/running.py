@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import IterationRecord, Status
+from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
 from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
@@ -20,12 +20,14 @@ from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.randomness import found_random
-from helix_spark.engine.results import TableResult
+from helix_spark.engine.results import ModelResult, TableResult
 from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.storing import NotStoredError, store
 from helix_spark.engine.storing import Origin as Maker
+from helix_spark.engine.tracker import Finished, Tracker, tell
 from helix_spark.errors import CatalogError, HelixError, SourceError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan, replan_storage
@@ -49,16 +51,19 @@ class Tools:
     executor: Executor
     behind: ThreadPoolExecutor
     policy: Policy
+    tracker: Tracker | None
 
 
 def run_prepared(
-    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float
+    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    provenance: Provenance,
 ) -> Iteration:
     """Runs a plan and returns at its answer; the rest follows in the background.
 
     Args:
         again: looks the workflow up once more, when a stored result turned out to be damaged.
         begun: `time.perf_counter()` at the start of the run.
+        provenance: where the workflow comes from.
 
     Raises:
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
@@ -71,7 +76,7 @@ def run_prepared(
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
     try:
-        return _run_leased(prepared, plan, again, tools, message, begun, leased)
+        return _run_leased(prepared, plan, again, tools, message, begun, leased, provenance)
     except BaseException:
         _release(leased, tools)
         raise
@@ -79,7 +84,7 @@ def run_prepared(
 
 def _run_leased(
     prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
-    leased: tuple[str, ...],
+    leased: tuple[str, ...], provenance: Provenance,
 ) -> Iteration:
     session_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
@@ -98,7 +103,7 @@ def _run_leased(
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
-    after = _After(prepared, plan, outcome, record, begun, seconds, tools, random, leased)
+    after = _After(prepared, plan, outcome, record, begun, seconds, tools, random, leased, provenance)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
@@ -155,12 +160,13 @@ class _After:
     tools: Tools
     random: Mapping[str, str]
     leased: tuple[str, ...]
+    provenance: Provenance
 
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
         try:
             sizes = self._store(self._settled())
-            self._record("done", outputs, sizes)
+            self._track(*self._record("done", outputs, sizes), sizes)
             self._tidy()
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error}")
@@ -186,7 +192,7 @@ class _After:
         try:
             sizes = {} if interrupted else self._store(self.plan)
             text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
-            self._record("interrupted" if interrupted else "failed", {}, sizes, text)
+            self._track(*self._record("interrupted" if interrupted else "failed", {}, sizes, text), sizes)
         except HelixError as second:
             self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
 
@@ -266,21 +272,35 @@ class _After:
                 )
         return moved
 
-    def _record(self, status: Status, outputs: Mapping[str, Any], sizes: Mapping[str, int], error: str = "") -> None:
+    def _record(
+        self, status: Status, outputs: Mapping[str, Any], sizes: Mapping[str, int], error: str = ""
+    ) -> tuple[IterationRecord, list[NodeRecord]]:
         seconds = seconds_by_node(self.prepared.dag, self.plan, self.outcome)
         number = self.record.number
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
         ) if status == "done" else {}
+        record = self.provenance.stamped(replace(
+            self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
+        ))
+        if (file := self.provenance.file_record()) is not None:
+            self.tools.catalog.keep_file(file)
+        nodes = recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun)
         self.tools.catalog.append_iteration(
-            replace(
-                self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
-            ),
-            recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun),
+            record, nodes,
             recording.result_records(
                 self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered
             ),
         )
+        return record, nodes
+
+    def _track(self, record: IterationRecord, nodes: list[NodeRecord], sizes: Mapping[str, int]) -> None:
+        models = {
+            node.name: result.model for node in self.prepared.dag.nodes
+            if node.kind == "learner" and isinstance(result := self.outcome.results.get(node.name), ModelResult)
+        }
+        finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes)
+        tell(self.tools.tracker, finished, self.tools.observer.warning)
 
 
 def _measured(costs: NodeEstimate, seconds: float | None) -> NodeEstimate:

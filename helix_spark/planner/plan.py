@@ -112,3 +112,10 @@ class Plan:
         from helix_spark.planner.explain import plan_text
 
         return plan_text(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows."""
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.planner.picture import plan_html
+
+        return bundle(str(self), plan_html(self))

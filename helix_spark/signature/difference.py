@@ -34,11 +34,22 @@ class Change:
         code of `helpers.clean` changed
         >>> print(Change(Group.INPUT, "rows", None, None, "changed"))
         input `rows` changed
+        >>> print(Change(Group.PARAMETER, "features", "tuple", "tuple", "changed"))
+        parameter `features` changed
+        >>> print(Change(Group.VALUE, "closure value `k`", "2", "3", "changed"))
+        closure value `k` 2 -> 3
         """
+        if self.sort == "changed" and self.before != self.after:
+            return f"{self._named} {_short(self.before)} -> {_short(self.after)}"
+        return f"{self._named} {self.sort}"
+
+    @property
+    def _named(self) -> str:
+        """What it is and which; a label that quotes a name already is not quoted again."""
         noun = {Group.CODE: "code of ", Group.VALUE: "value "}.get(self.group, f"{self.group.value} ")
-        if self.sort == "changed" and (self.before, self.after) != (None, None):
-            return f"{noun}`{self.label}` {_short(self.before)} -> {_short(self.after)}"
-        return f"{noun}`{self.label}` {self.sort}"
+        if "`" not in self.label:
+            return f"{noun}`{self.label}`"
+        return self.label if "value" in self.label and self.group is Group.VALUE else f"{noun}{self.label}"
 
 
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:

@@ -131,6 +131,13 @@ class Workflow:
         self.outputs: list[str] = []
         self.parameters, self.where = _builder(sys._getframe(1))
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows."""
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.workflow.picture import workflow_html, workflow_text
+
+        return bundle(workflow_text(self), workflow_html(self))
+
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
         """Declares where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
         where = _caller()

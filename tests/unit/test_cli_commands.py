@@ -68,7 +68,8 @@ class Command:
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HELIX_CATALOG", raising=False)
+    for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
+        monkeypatch.delenv(f"HELIX_{name}", raising=False)
     paths = list(sys.path)
     yield Command(tmp_path)
     sys.path[:] = paths
@@ -127,7 +128,7 @@ def test_what_plan_prints_as_json_and_that_it_writes_nothing(command: Command) -
 
 
 def test_run_edit_run_again(command: Command) -> None:
-    first = command.run()
+    first = command.run("--policy", "always")  # what is cheap to compute is not stored otherwise
     assert "prices, iteration 1" in first.stdout
     assert re.search(r"total +6\b", first.stdout)
     assert "not used by any output: unused" in first.stdout
@@ -159,7 +160,7 @@ def test_log_show_and_diff(command: Command) -> None:
     command.run("-m", "as it was")
     command.run("--set", "factor=2", "-m", "twice")
     log = command("log").stdout
-    assert log.index("prices 2") < log.index("prices 1")
+    assert re.search(r"^prices +2 .*\n(.*\n)*prices +1 ", log, flags=re.MULTILINE)
     assert "twice" in log
     assert [entry["iteration"] for entry in command.json("log")] == [2, 1]
     assert len(command.json("log", "-n", "1")) == 1
@@ -167,13 +168,79 @@ def test_log_show_and_diff(command: Command) -> None:
     assert re.search(r"compute +\S+ +\S+ +scaled", shown)
     assert {node["name"] for node in command.json("show", "2")["nodes"]} == {"data", "scaled", "total", "odd"}
     text = command("diff", "1", "2").stdout
-    assert "parameter factor: 1 -> 2" in text
-    assert "~ scaled:" in text
-    assert "output total: 6 -> 12" in text
+    assert re.search(r"factor +1 +2 +\+1", text)
+    assert re.search(r"~ scaled +closure value `factor` 1\.0 -> 2\.0", text)
+    assert re.search(r"total +6 +12 +\+6", text)
+    assert ". through inputs" in text
     compared = command.json("diff", "1", "2")
     assert compared["parameters"] == {"factor": [1.0, 2.0]}
     assert compared["outputs"] == {"total": [6.0, 12.0]}
     assert set(compared["changed"]) == {"scaled", "total", "odd"}
+
+
+def keys(command: str) -> set[str]:
+    """The first word of each key that `schema.READING` names for a command."""
+    text = re.search(rf"^{command} +((?:.|\n )*)", schema.READING, flags=re.MULTILINE)
+    assert text is not None
+    return set(re.findall(r"\w+", text[1]))
+
+
+def test_the_json_of_reading_commands_has_the_keys_that_are_documented(command: Command) -> None:
+    command.run()
+    command.run("--set", "factor=2")
+    for words in (["log"], ["show", "2"], ["diff", "1", "2"], ["config"], ["doctor"]):
+        done = command(*words, "--json")
+        printed = json.loads(done.stdout)
+        first = printed[0] if isinstance(printed, list) else printed
+        assert words == ["config"] or not set(first) - keys(words[0]) - keys("log")
+
+
+LONG = """
+import pandas as pd
+import helix_spark as hx
+
+def long(factor: float = 1.0) -> hx.Workflow:
+    wf = hx.Workflow("a_workflow_with_a_name_that_is_rather_long")
+    wf.source("data_of_which_the_name_is_so_long_that_no_table_has_room_for_it", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.reducer(output=True)
+    def total_of_what_is_in_the_data_after_it_was_multiplied_by_the_factor(
+        data_of_which_the_name_is_so_long_that_no_table_has_room_for_it: pd.DataFrame
+    ) -> float:
+        return float(data_of_which_the_name_is_so_long_that_no_table_has_room_for_it.a.sum()) * factor
+
+    return wf
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_are_no_wider_than_the_terminal(
+    command: Command, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    command.job.write_text(LONG)
+    command.run("-m", "what this is about " * 10)
+    command.run("--set", "factor=2")
+    for words in (["plan", str(command.job)], ["log"], ["show", "1"], ["diff", "1", "2"]):
+        text = command(*words).stdout
+        assert max(map(len, text.splitlines())) <= columns, words
+        assert "\x1b" not in text
+
+
+def test_no_colour_where_none_is_wanted(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.run()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = re.compile(r"\x1b\[[0-9;]*3[0-9]")
+    assert coloured.search(command("plan", str(command.job), "--set", "factor=2").stdout)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not coloured.search(command("plan", str(command.job), "--set", "factor=2").stdout)
+
+
+def test_help_tells_exit_codes(command: Command) -> None:
+    text = command("--help").stdout
+    assert "Exit codes:" in text
+    assert re.search(r"3 +the catalog or the machine", text)
 
 
 def test_no_difference(command: Command) -> None:

@@ -1,0 +1,36 @@
+"""Finding an iteration by its number."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.errors import ParameterError, nearest
+
+
+class Records(Protocol):
+    """What is read of a catalog here."""
+
+    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]: ...
+    def workflows(self) -> tuple[str, ...]: ...
+
+
+def find_iteration(records: Records, workflow: str | None, number: int) -> IterationRecord:
+    """The iteration of a number.
+
+    Raises:
+        ParameterError: there is none, or the catalog has several workflows and none was named.
+    """
+    known = records.workflows()
+    if workflow is None and len(known) > 1:
+        raise ParameterError(
+            "the catalog has several workflows", exists=f"there are: {', '.join(known)}", remedy="name one, too"
+        )
+    if workflow is not None and workflow not in known:
+        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
+    found = [record for record in records.iterations(workflow) if record.number == number]
+    if not found:
+        numbers = [record.number for record in records.iterations(workflow, 1)]
+        newest = f"the newest is {numbers[0]}" if numbers else "there is none yet"
+        raise ParameterError(f"there is no iteration {number}", exists=newest, remedy="`helix log` lists them")
+    return found[0]

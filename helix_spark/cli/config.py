@@ -1,0 +1,104 @@
+"""What the commands are set to, and by whom: arguments, then the environment, then the project, then defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helix_spark.errors import Location, ParameterError, nearest
+
+DEFAULTS: Mapping[str, str | None] = {"catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None}
+"""Every setting that a project or the environment may give."""
+
+TABLE = "helix_spark"
+"""The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        origin: who gave it, in words.
+    """
+
+    name: str
+    value: str | None
+    origin: str
+
+
+def settings_for(
+    start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]
+) -> dict[str, Setting]:
+    """All settings, by name.
+
+    Args:
+        start: a file or folder of the project: the nearest pyproject.toml above it counts.
+        arguments: as given to the command; None where it was not given.
+        environ: where HELIX_CATALOG and so on may be.
+
+    Raises:
+        ParameterError: the project's file cannot be read, or has a setting that there is not.
+    """
+    file = project_file(start)
+    project = _project_settings(file) if file else {}
+    return {name: _setting(name, arguments, environ, project, file) for name in DEFAULTS}
+
+
+def project_file(start: Path) -> Path | None:
+    """The nearest pyproject.toml at or above a file or folder."""
+    folder = start.resolve() if start.is_dir() else start.resolve().parent
+    candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _setting(
+    name: str, arguments: Mapping[str, str | None], environ: Mapping[str, str], project: Mapping[str, str],
+    file: Path | None,
+) -> Setting:
+    variable = f"HELIX_{name.upper()}"
+    if (given := arguments.get(name)) is not None:
+        return Setting(name, given, f"argument --{name}")
+    if environ.get(variable):
+        return Setting(name, environ[variable], f"environment {variable}")
+    if name in project:
+        return Setting(name, project[name], f"[tool.{TABLE}] in {file}")
+    return Setting(name, DEFAULTS[name], "default")
+
+
+def _project_settings(file: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(file.read_text()).get("tool", {}).get(TABLE, {})
+    except tomllib.TOMLDecodeError as error:
+        raise ParameterError(f"{file} cannot be read: {error}", remedy="mend it, or say the settings as arguments") \
+            from error
+    found = {}
+    for name, value in table.items():
+        where = Location(str(file), _line_of(file, name))
+        if name not in DEFAULTS:
+            raise ParameterError(f"there is no setting {name!r}", where=where, remedy=nearest(name, DEFAULTS))
+        if not isinstance(value, str) and (name != "budget" or isinstance(value, bool) or not isinstance(value, int)):
+            raise ParameterError(f"the setting {name!r} is some text, not {_shown(value)}", where=where)
+        found[name] = str(value)
+    if "catalog" in found:
+        # A project's catalog is the project's, wherever a command is given.
+        found["catalog"] = str(file.parent / found["catalog"])
+    return found
+
+
+def _line_of(file: Path, name: str) -> int:
+    """The line that sets a name in the table; the first line if that cannot be told."""
+    inside = False
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        if line.strip().startswith("["):
+            inside = line.strip() == f"[tool.{TABLE}]"
+        elif inside and line.split("=")[0].strip().strip("\"'") == name:
+            return number
+    return 1
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} ({type(value).__name__})"

@@ -1,0 +1,142 @@
+"""What the commands have in common: their options, their exit codes, and how they say what is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from helix_spark.cli.config import Setting, settings_for
+from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
+from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
+
+RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
+EXIT_CODES = """\b
+Exit codes:
+  0    all is well
+  1    the run failed: the author's code, or a Spark job
+  2    the input makes no sense: arguments, the workflow, its data
+  3    the catalog or the machine: no catalog, damaged, not writable, no Java
+  130  interrupted (Ctrl-C); what was stored before is kept
+  143  the same, by SIGTERM"""
+
+
+def exit_code(error: HelixError) -> int:
+    """Which exit code an error has."""
+    if isinstance(error, NodeError):
+        return RUN_FAILED
+    return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
+
+
+def told(command: Callable[..., None]) -> Callable[..., None]:
+    """Prints a HelixError to stderr and ends with its exit code."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            with interruptible():
+                command(*args, **kwargs)
+        except HelixError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(exit_code(error))
+        except KeyboardInterrupt as error:
+            print("interrupted; what was stored before is kept", file=sys.stderr)
+            leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read, `head` for one, has read enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command was told of the place and the policy.
+
+    Attributes:
+        settings: by name.
+        experiment, log_models: of MLflow.
+    """
+
+    settings: Mapping[str, Setting]
+    experiment: str | None = None
+    log_models: bool = False
+
+    @property
+    def catalog(self) -> str:
+        return self.settings["catalog"].value or "catalog"
+
+    @property
+    def budget(self) -> str | None:
+        return self.settings["budget"].value
+
+    @property
+    def policy(self) -> str:
+        return self.settings["policy"].value or ""
+
+    @property
+    def mlflow(self) -> str | None:
+        return self.settings["mlflow"].value
+
+
+def asked(
+    start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
+    mlflow: str | None = None, experiment: str | None = None, log_models: bool = False,
+) -> Asked:
+    """What a command's options say, filled up from the environment and the project that `start` is in.
+
+    Raises:
+        ParameterError: see `config.settings_for`.
+    """
+    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow}
+    return Asked(settings_for(start, arguments, os.environ), experiment, log_models)
+
+
+def records(start: Path | None = None, **given: Any) -> Catalog:
+    """The catalog that a reading command was told to read."""
+    from helix_spark.catalog.catalog import Catalog
+
+    return Catalog.open(asked(start or Path.cwd(), **given).catalog, create=False)
+
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _together(*options: Decorator) -> Decorator:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+place = click.option(
+    "--catalog", metavar="DIR", help="The folder of prior results (else HELIX_CATALOG, the project's, ./catalog).",
+)
+json_wanted = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py."
+)
+parameters = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a workflow's parameter.")
+deciding = _together(
+    place,
+    click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
+    click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
+)
+tracking = _together(
+    click.option("--mlflow", metavar="URI", help="Show each iteration as a run in this MLflow."),
+    click.option("--experiment", metavar="NAME", help="MLflow's experiment (else the workflow's name)."),
+    click.option("--log-models", is_flag=True, help="Log fitted models in MLflow, too."),
+)
+quietly = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+message = click.option("-m", "--message", default="", help="What this iteration is about.")
+target = click.argument("target", metavar="FILE[:FUNCTION]")

@@ -1,0 +1,68 @@
+"""What `plan` and `explain` print."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.text import Text
+
+from helix_spark.cli.tables import WIDE, console, listed, state_text, table
+from helix_spark.planner.explain import node_text, totals
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_seconds, format_size
+
+
+def print_plan(plan: Plan) -> None:
+    """The whole plan: a line or two a node, then totals."""
+    out = console()
+    wide = out.width >= WIDE
+    more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
+    shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
+    for node in plan.nodes:
+        seconds = format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else ""
+        sizes = (
+            format_seconds(node.compute_seconds), format_seconds(node.load_seconds), format_size(node.bytes),
+            _kept(node, plan),
+        ) if wide else ()
+        why = node.reason if wide else _with_storage(node, plan)
+        shown.add_row(state_text(node.state), seconds, *sizes, node.name, why)
+    out.print(Text(f"{plan.workflow}, iteration {plan.iteration}", style="bold"))
+    out.print()
+    out.print(shown)
+    out.print()
+    for line in listed("not used by any output, so dropped", plan.dropped):
+        out.print(line)
+    for warning in plan.warnings:
+        out.print(Text(f"warning: {warning}", style="yellow"))
+    for total in totals(plan):
+        out.print(total)
+
+
+def print_node(node: PlannedNode, plan: Plan) -> None:
+    """Everything a plan knows of one node."""
+    out = console()
+    readers = [other.name for other in plan.nodes if node.name in other.inputs]
+    lines = node_text(node).splitlines() + ([f"  read by {', '.join(readers)}"] if readers else [])
+    for line in lines:
+        # Paths and signatures stay whole, to be copied.
+        parts = textwrap.wrap(
+            line, out.width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        for part in parts:
+            out.print(part, soft_wrap=True)
+
+
+def _kept(node: PlannedNode, plan: Plan) -> str:
+    if node.signature in plan.evict:
+        return "evict"
+    if node.stored:
+        return "yes"
+    return "to store" if node.keep else "no"
+
+
+def _with_storage(node: PlannedNode, plan: Plan) -> str:
+    kept = _kept(node, plan)
+    size = f" ({format_size(node.bytes)})" if node.bytes else ""
+    said = {"to store": f"to be stored{size}", "evict": "to be evicted"}
+    return f"{node.reason}; {said[kept]}" if kept in said else node.reason

@@ -1,0 +1,116 @@
+"""The commands that read what a catalog holds: log, show, diff, checkout; and what the commands are set to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from helix_spark.cli import options
+from helix_spark.cli.options import asked, records, told
+
+
+@click.command()
+@click.argument("workflow", required=False)
+@click.option("-n", "--limit", default=20, show_default=True, help="How many, newest first.")
+@options.place
+@options.json_wanted
+@told
+def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
+    """List iterations, newest first."""
+    from helix_spark.cli.history import log_json, print_log
+    from helix_spark.cli.schema import to_text
+
+    iterations = records(**given).iterations(workflow, limit)
+    if as_json:
+        print(to_text(log_json(iterations)))
+    else:
+        print_log(iterations)
+
+
+@click.command()
+@click.argument("number", type=int)
+@click.argument("workflow", required=False)
+@options.place
+@options.json_wanted
+@told
+def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None:
+    """Show one iteration: outputs, what ran and why, seconds."""
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.cli.history import print_iteration, show_json
+    from helix_spark.cli.schema import to_text
+
+    known = records(**given)
+    iteration = find_iteration(known, workflow, number)
+    nodes = known.nodes(iteration.run)
+    if as_json:
+        print(to_text(show_json(iteration, nodes)))
+    else:
+        print_iteration(iteration, nodes)
+
+
+@click.command()
+@click.argument("before", type=int)
+@click.argument("after", type=int)
+@click.argument("workflow", required=False)
+@options.place
+@options.json_wanted
+@told
+def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: Any) -> None:
+    """Say how two iterations differ, in code and in results."""
+    from helix_spark.catalog.comparison import compare
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.cli.differences import diff_json, print_comparison
+    from helix_spark.cli.schema import to_text
+
+    known = records(**given)
+    one, other = (find_iteration(known, workflow, number) for number in (before, after))
+    compared = compare(known, one, other)
+    if as_json:
+        print(to_text(diff_json(compared)))
+    else:
+        print_comparison(compared)
+
+
+@click.command(short_help="Write the workflow's file as an iteration had it.")
+@click.argument("number", type=int)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--workflow", metavar="NAME", help="Which workflow's iteration, if the catalog has several.")
+@options.place
+@told
+def checkout(number: int, file: Path | None, workflow: str | None, **given: Any) -> None:
+    """Write the workflow's file as iteration NUMBER had it, beside FILE (else beside where it was), never over it."""
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.cli.checkout import write_file
+
+    known = records(start=file, **given)
+    iteration = find_iteration(known, workflow, number)
+    path, written = write_file(iteration, known.file_text(iteration.file_digest), file)
+    print(f"{'wrote' if written else 'already there:'} {path}")
+
+
+@click.command()
+@click.option("--show-origin", is_flag=True, help="Say who set each: an argument, the environment, the project.")
+@options.deciding
+@click.option("--mlflow", metavar="URI", help="As of `run`.")
+@options.json_wanted
+@told
+def config(show_origin: bool, as_json: bool, **given: Any) -> None:
+    """Print the settings as the commands would take them here.
+
+    Arguments come before HELIX_CATALOG, HELIX_BUDGET, HELIX_POLICY and HELIX_MLFLOW, these before [tool.helix_spark]
+    in the project's pyproject.toml, and that before defaults.
+    """
+    from helix_spark.cli.schema import to_text
+
+    settings = asked(Path.cwd(), **given).settings.values()
+    if as_json:
+        print(to_text({one.name: {"value": one.value, "origin": one.origin} for one in settings}))
+        return
+    for one in settings:
+        value = "none" if one.value is None else one.value
+        print(f"{one.name:8} {value}" + (f"  ({one.origin})" if show_origin else ""))
+
+
+reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, config)

@@ -1,0 +1,56 @@
+"""How the terminal shows things: tables as wide as it is, 80 columns where there is none; no colour where none is
+wanted (NO_COLOR, a file, a pipe)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 100
+"""Columns from which tables show more."""
+
+STATE_STYLES = {"compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow"}
+
+
+def console() -> Console:
+    """Where to print. Made anew for each command, for what stdout is may change."""
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: tuple[str, str], grow: str = "") -> Table:
+    """A table without lines.
+
+    Args:
+        columns: (title, "left" or "right").
+        grow: the column that takes the room that the others leave.
+    """
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for title, side in columns:
+        right = side == "right"
+        made.add_column(
+            title, justify="right" if right else "left", no_wrap=right, overflow="fold",
+            ratio=1 if title == grow else None,
+            # A long name is folded, so that the column that says why keeps its room.
+            max_width=console().width // 3 if title.strip() == "node" else None,
+        )
+    return made
+
+
+def state_text(state: str) -> Text:
+    """A state, coloured."""
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def diff_lines(lines: Iterable[str], indent: str = "  ") -> list[Text]:
+    """The lines of a unified diff, coloured; the signs say the same without colours."""
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    return [Text(indent + line, style=styles.get(line[:1], "")) for line in lines]
+
+
+def listed(title: str, names: Sequence[str]) -> list[Text]:
+    """Names in a sentence; nothing where there are none."""
+    return [Text(f"{title}: {', '.join(names)}")] if names else []

@@ -1,0 +1,69 @@
+"""The commands that look after a catalog: verify, gc; and doctor, which looks after the machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from helix_spark.cli import options
+from helix_spark.cli.options import BAD_PLACE, asked, records, told
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Read every page and compare every checksum.")
+@options.place
+@options.json_wanted
+@told
+def verify(deep: bool, as_json: bool, **given: Any) -> None:
+    """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
+    from helix_spark.catalog.verification import verify as compare
+    from helix_spark.cli.keeping import verify_json, verify_text
+    from helix_spark.cli.schema import to_text
+
+    found = compare(records(**given), deep=deep)
+    print(to_text(verify_json(found)) if as_json else verify_text(found))
+    sys.exit(0 if found.sound else BAD_PLACE)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@click.option(
+    "--grace", default="24h", show_default=True, metavar="TIME",
+    help="How long data whose writer is not known must lie untouched: 90s, 10m, 24h, 3d.",
+)
+@options.place
+@options.json_wanted
+@told
+def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
+    """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
+    from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
+    from helix_spark.cli.schema import to_text
+
+    leftovers = records(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
+    print(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
+
+
+@click.command()
+@options.place
+@options.json_wanted
+@told
+def doctor(as_json: bool, **given: Any) -> None:
+    """Check Java, Spark, Delta, the jars, the solver, the disk."""
+    from helix_spark.cli.schema import to_text
+    from helix_spark.engine.checks import doctor as examine
+
+    checks = examine(Path(asked(Path.cwd(), **given).catalog))
+    if as_json:
+        print(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
+    else:
+        for check in checks:
+            print(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
+            if not check.ok:
+                print(f"     {'':16} {check.remedy}")
+    sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
+
+
+upkeep_commands: tuple[click.Command, ...] = (verify, gc, doctor)

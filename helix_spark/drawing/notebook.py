@@ -1,0 +1,88 @@
+"""How things show themselves in a notebook: headings, tables, pictures and differences as HTML without scripts.
+
+Every text is escaped. What is shown in a notebook that is not trusted is shown, too, for nothing in it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from helix_spark.drawing.graph import DrawnGraph
+from helix_spark.drawing.svg import svg, text
+
+MOST_NODES = 300
+"""Nodes of a graph that is drawn; a larger one is no picture in a cell, and the table says the same."""
+
+STYLE = """
+.hx-shown { font: 13px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+.hx-shown h4 { font-size: 14px; margin: 0 0 4px; }
+.hx-shown p { margin: 2px 0 8px; }
+.hx-shown .hx-scroll { overflow-x: auto; margin: 4px 0 8px; }
+.hx-shown table { border-collapse: collapse; margin: 4px 0 8px; }
+.hx-shown th, .hx-shown td { text-align: left; padding: 2px 14px 2px 0; vertical-align: top; border: 0; }
+.hx-shown th { font-weight: 600; border-bottom: 1px solid #b1b8c0; }
+.hx-shown td.hx-number, .hx-shown th.hx-number { text-align: right; font-variant-numeric: tabular-nums; }
+.hx-shown pre { font: 12px/1.4 ui-monospace, "SFMono-Regular", Menlo, monospace; margin: 4px 0 8px; }
+.hx-shown .hx-plus { color: #13692c; } .hx-shown .hx-minus { color: #b3181f; } .hx-shown .hx-at { color: #59636e; }
+""".strip()
+
+
+def page(*parts: str) -> str:
+    """Parts as one piece of HTML."""
+    return f'<div class="hx-shown"><style>{STYLE}</style>{"".join(parts)}</div>'
+
+
+def heading(words: str) -> str:
+    return f"<h4>{text(words)}</h4>"
+
+
+def paragraph(words: str) -> str:
+    return f"<p>{text(words)}</p>" if words else ""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> str:
+    """A table; nothing where there are no rows.
+
+    Args:
+        numbers: the heads of the columns that stand to the right.
+
+    >>> table(["a"], [["<b>"]])
+    '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    body = "".join(
+        "<tr>" + "".join(_cell("td", cell, head in numbers) for head, cell in zip(heads, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    if not body:
+        return ""
+    head = "".join(_cell("th", name, name in numbers) for name in heads)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(tag: str, words: str, right: bool) -> str:
+    side = ' class="hx-number"' if right else ""
+    return f"<{tag}{side}>{text(words)}</{tag}>"
+
+
+def picture(graph: DrawnGraph) -> str:
+    """A graph, or a sentence where it is too large."""
+    if len(graph.nodes) > MOST_NODES:
+        return paragraph(f"{len(graph.nodes)} nodes are too many to draw here; the web page draws them.")
+    return f'<div class="hx-scroll">{svg(graph)}</div>' if graph.nodes else ""
+
+
+def differences(lines: Sequence[str]) -> str:
+    """A unified diff; the signs say what the colours say."""
+    kinds = {"+": "hx-plus", "-": "hx-minus", "@": "hx-at"}
+    shown = "\n".join(f'<span class="{kinds.get(line[:1], "hx-same")}">{text(line)}</span>' for line in lines)
+    return f"<pre>{shown}</pre>" if lines else ""
+
+
+def folded(title: str, inside: str) -> str:
+    """A part that a click unfolds; nothing where there is nothing inside."""
+    return f"<details><summary>{text(title)}</summary>{inside}</details>" if inside else ""
+
+
+def bundle(plain: str, html: str) -> dict[str, str]:
+    """Both forms, for `_repr_mimebundle_`."""
+    return {"text/plain": plain, "text/html": html}

@@ -1,0 +1,189 @@
+"""Hands entries to the sender's process, in order, behind everything else; waits no longer than told.
+
+What a server that is down or slow did not take stays here and is tried again with the next entry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+MOST_WAITING = 200
+"""Entries that wait for a server to come back; beyond that the oldest are given up, with a warning."""
+
+START_SECONDS = 90.0
+"""What starting the sender may take. Importing mlflow takes 3 to 6 s, a multiple of that on a machine that is busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An entry on its way.
+
+    Attributes:
+        entry: as JSON's types.
+        title: what it is, in words.
+        warning: is told what went wrong.
+        done: is called when it was taken, or given up.
+    """
+
+    entry: Mapping[str, Any]
+    title: str
+    warning: Callable[[str], None]
+    done: Callable[[], None]
+
+
+class Courier:
+    """Delivers entries from a thread of its own.
+
+    Args:
+        command: starts the sender.
+        place: where to, in words, for warnings.
+        timeout: seconds that one entry may take.
+    """
+
+    def __init__(self, command: Sequence[str], place: str, timeout: float) -> None:
+        self._command, self._place, self._timeout = command, place, timeout
+        self._inbox: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = Lock()
+        self._closing = False
+        self._warned = False
+
+    def take(self, delivery: Delivery) -> None:
+        """Takes an entry and returns at once."""
+        with self._lock:
+            if self._thread is None:
+                # A daemon: a program may end however long a server takes.
+                self._thread = Thread(target=self._work, name="helix-tracker", daemon=True)
+                self._thread.start()
+        self._inbox.put(delivery)
+
+    def close(self) -> None:
+        """Waits for what was taken, for as long as one entry may take, and stops the sender."""
+        self._closing = True
+        self._inbox.put(None)
+        if self._thread is None:
+            return
+        self._thread.join(START_SECONDS + self._timeout)
+        process = self._process
+        if self._thread.is_alive() and process is not None:
+            process.kill()
+            self._thread.join(1.0)
+
+    def _work(self) -> None:
+        waiting: deque[Delivery] = deque()
+        while (delivery := self._inbox.get()) is not None:
+            waiting.append(delivery)
+            self._deliver(waiting)
+            if self._closing and waiting:
+                break
+        while not self._inbox.empty():
+            if (left := self._inbox.get()) is not None:
+                waiting.append(left)
+        self._give_up(waiting)
+        self._stop()
+
+    def _deliver(self, waiting: deque[Delivery]) -> None:
+        while waiting:
+            answer = self._ask(waiting[0].entry)
+            if "error" not in answer:
+                self._warned = False
+                waiting.popleft().done()
+                continue
+            self._warn(waiting[0], str(answer["error"]))
+            if answer["again"]:
+                while len(waiting) > MOST_WAITING:
+                    waiting.popleft().done()
+                return
+            waiting.popleft().done()
+
+    def _warn(self, delivery: Delivery, why: str) -> None:
+        """One warning, until something arrives again: a watch should not repeat it at each save."""
+        if not self._warned:
+            delivery.warning(f"MLflow at {self._place} has no run of {delivery.title}: {why}")
+        self._warned = True
+
+    def _give_up(self, waiting: deque[Delivery]) -> None:
+        if len(waiting) > 1:
+            waiting[-1].warning(f"MLflow at {self._place} has no run of {len(waiting)} iterations")
+        for delivery in waiting:
+            delivery.done()
+
+    def _ask(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The sender's answer; its silence and its end are answers, too."""
+        if self._process is None or self._process.poll() is not None:
+            started = self._start()
+            if "error" in started:
+                self._stop()
+                return started
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(entry).encode() + b"\n")
+            process.stdin.flush()
+        except OSError:
+            return self._ended()
+        return self._answer(self._timeout, f"the server did not answer in {self._timeout:.0f} s")
+
+    def _start(self) -> Mapping[str, Any]:
+        root = str(Path(__file__).resolve().parents[2])
+        environ = {
+            # Fewer tries than mlflow's own, which go on for minutes; what the user has set stays.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, self._timeout):.0f}",
+            "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+        }
+        # A session of its own: Ctrl-C at the terminal is meant for the run.
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
+            start_new_session=True,
+        )
+        return self._answer(START_SECONDS, "mlflow could not be loaded in time")
+
+    def _answer(self, seconds: float, late: str) -> Mapping[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            return self._ended()
+        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        if not ready:
+            self._stop()
+            return {"error": late, "again": True}
+        line = process.stdout.readline()
+        if not line:
+            return self._ended()
+        answer: Mapping[str, Any] = json.loads(line)
+        return answer
+
+    def _ended(self) -> Mapping[str, Any]:
+        code = self._process.wait() if self._process is not None else None
+        return {"error": f"the process that sends ended early (exit code {code})", "again": True}
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue  # what it had not read yet cannot be flushed to a process that ended
+
+
+def sender_command(uri: str) -> list[str]:
+    """Starts the sender. With -P: a file `mlflow.py` in the current folder is none of its business."""
+    return [sys.executable, "-P", "-m", "helix_spark.tracking.sender", uri]

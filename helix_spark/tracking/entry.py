@@ -1,0 +1,186 @@
+"""From an iteration to what MLflow shows of it. Pure: plain data, as it goes to the sender."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.engine.tracker import Finished
+from helix_spark.planner.explain import plan_text
+
+RUN_TAG = "helix.run"
+"""The tag that tells which iteration a run shows: an iteration has one run, however often it is sent."""
+
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 5000
+LONGEST_NAME = 250
+"""Characters that MLflow takes at most (`mlflow.utils.validation`)."""
+
+_STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A Spark ML model on disk, as its own writer left it in FOLDER/sparkml.
+
+    Attributes:
+        class_name: of the model, with its module.
+        pyspark: version that wrote it.
+    """
+
+    folder: str
+    class_name: str
+    pyspark: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """One run as MLflow gets it.
+
+    Attributes:
+        experiment, name: of the run.
+        run: the iteration's id.
+        iteration: in words, for warnings.
+        status: FINISHED, FAILED or KILLED.
+        started, ended: milliseconds since 1970.
+        parameters, metrics, tags: by name.
+        texts: artifacts: path -> text.
+        models: by node name.
+    """
+
+    experiment: str
+    name: str
+    run: str
+    iteration: str
+    status: str
+    started: int
+    ended: int
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    texts: Mapping[str, str]
+    models: Mapping[str, SavedModel] = field(default_factory=dict)
+
+
+def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, SavedModel]) -> RunEntry:
+    """What MLflow shows of an iteration. The experiment is the workflow's own where none is named."""
+    record = finished.record
+    outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
+    started = round(record.started * 1000)
+    return RunEntry(
+        experiment=experiment or record.workflow, name=f"{record.workflow} {record.number}", run=record.run,
+        iteration=f"iteration {record.number} of {record.workflow}", status=_STATUS[record.status], started=started,
+        ended=started + round((record.seconds or 0.0) * 1000),
+        parameters={_name(name): str(value)[:LONGEST_PARAMETER] for name, value in parameters.items()},
+        metrics=_unique([*numbers(outputs), *_own_numbers(finished)]), tags=_tags(finished), texts=_texts(finished),
+        models=models,
+    )
+
+
+def numbers(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numeric outputs, dicts of numbers flattened. What is no number is in `outputs.json` alone.
+
+    >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "note": "x", "rows": {"table": "t", "rows": 3}}))
+    {'auc': 0.9, 'by_sex.F': 1.0, 'by_sex.M.old': 2.0, 'rows.rows': 3.0}
+    """
+    for name, value in outputs.items():
+        if isinstance(value, Mapping):
+            yield from numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            yield _name(f"{prefix}{name}"), float(value)
+
+
+def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
+    states = [node.state for node in finished.nodes]
+    spent = sum(node.seconds or 0.0 for node in finished.nodes)
+    yield from (
+        ("helix.seconds", finished.record.seconds or 0.0), ("helix.seconds_of_nodes", spent),
+        ("helix.seconds_of_everything", finished.plan.run_all_seconds),
+        ("helix.stored_bytes", float(sum(finished.stored.values()))),
+    )
+    yield from ((f"helix.nodes.{state}", float(states.count(state))) for state in ("load", "compute", "prune"))
+
+
+def _tags(finished: Finished) -> dict[str, str]:
+    record = finished.record
+    tags = {
+        RUN_TAG: record.run, "helix.workflow": record.workflow, "helix.iteration": str(record.number),
+        "mlflow.source.type": "LOCAL", "mlflow.source.name": record.workflow,
+    }
+    if record.file:
+        tags["mlflow.source.name"] = record.file
+    if record.commit:
+        tags |= {"mlflow.source.git.commit": record.commit, "helix.git.dirty": str(record.dirty).lower()}
+    if record.message:
+        tags["mlflow.note.content"] = record.message
+    if record.error:
+        tags["helix.error"] = record.error
+    signed = [node for node in finished.nodes if node.output or node.kind == "learner"]
+    tags |= {_name(f"helix.signature.{node.name}"): node.signature for node in signed}
+    return {name: value[:LONGEST_TAG] for name, value in tags.items()}
+
+
+def _texts(finished: Finished) -> dict[str, str]:
+    record = finished.record
+    return {
+        "outputs.json": record.outputs,
+        "plan.txt": plan_text(finished.plan),
+        "plan.json": json.dumps(_plan(finished, record), indent=1),
+        "dag.json": json.dumps(
+            [{"name": n.name, "kind": n.kind, "inputs": list(n.inputs), "output": n.output} for n in finished.nodes],
+            indent=1,
+        ),
+        "dag.svg": svg(DrawnGraph(
+            tuple(
+                DrawnNode(n.name, n.inputs, kind=n.kind, state=n.state, stored="stored" if n.stored else "")
+                for n in finished.nodes
+            ),
+            title=f"{record.workflow}, iteration {record.number}",
+        )),
+        "versions.json": record.versions,
+    }
+
+
+def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
+    return {
+        "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
+        "nodes": [
+            {
+                "name": node.name, "kind": node.kind, "inputs": list(node.inputs), "state": node.state,
+                "reason": node.reason, "predicted_seconds": node.predicted_seconds, "seconds": node.seconds,
+                "bytes": node.bytes, "stored": node.stored or node.name in finished.stored, "output": node.output,
+                "signature": node.signature,
+            }
+            for node in finished.nodes
+        ],
+    }
+
+
+def _name(text: str) -> str:
+    """A name as MLflow takes it.
+
+    >>> _name("share > 50 %"), _name("../x"), _name("")
+    ('share _ 50 _', '.._x', '_')
+    """
+    return re.sub(r"[^\w .:-]", "_", text)[:LONGEST_NAME] or "_"
+
+
+def _unique(pairs: list[tuple[str, float]]) -> dict[str, float]:
+    """Pairs as a dict; names that MLflow cannot tell apart are counted.
+
+    >>> _unique([("a_", 1.0), ("a_", 2.0)])
+    {'a_': 1.0, 'a_ 2': 2.0}
+    """
+    found: dict[str, float] = {}
+    for name, value in pairs:
+        key, count = name, 1
+        while key in found:
+            count += 1
+            key = f"{name} {count}"
+        found[key] = value
+    return found

@@ -1,0 +1,75 @@
+"""MLflow as a tracker: notes an iteration quickly, and lets the courier do the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from helix_spark.engine.tracker import Finished
+from helix_spark.errors import ParameterError
+from helix_spark.tracking.courier import Courier, Delivery, sender_command
+from helix_spark.tracking.entry import SavedModel, entry_of
+
+
+class MlflowTracker:
+    """Makes one MLflow run of each iteration, behind its answer; an iteration never waits or fails for it.
+
+    Parameters, metrics (numeric outputs, dicts of numbers flattened), tags, the plan and the graph as artifacts.
+
+    Args:
+        uri: of the tracking server, or a store such as "sqlite:///mlflow.db".
+        experiment: its name; else the workflow's.
+        log_models: whether the models that an iteration had are logged, too.
+        timeout: seconds that the run of one iteration may take to be sent.
+        command: starts the process that sends, for tests.
+
+    Raises:
+        ParameterError: there is no `uri`.
+    """
+
+    def __init__(
+        self, uri: str, *, experiment: str | None = None, log_models: bool = False, timeout: float = 30.0,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        if not uri:
+            raise ParameterError("MLflow needs the URI of a server", remedy='such as "http://localhost:5000"')
+        self._experiment, self._log_models = experiment, log_models
+        self._courier = Courier(command or sender_command(uri), without_password(uri), timeout)
+
+    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
+        """Notes an iteration; saves its models if they are wanted, for the session may end before they are sent."""
+        folder: Path | None = None
+        models: dict[str, SavedModel] = {}
+        if self._log_models and finished.models:
+            folder = Path(tempfile.mkdtemp(prefix="helix-mlflow-"))
+            pyspark = json.loads(finished.record.versions)["pyspark"]
+            for name, model in finished.models.items():
+                own = folder / str(len(models))
+                model.write().save(f"file://{own / 'sparkml'}")
+                kind = type(model)
+                models[name] = SavedModel(str(own), f"{kind.__module__}.{kind.__qualname__}", pyspark)
+        entry = entry_of(finished, self._experiment, models)
+        self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
+
+    def close(self) -> None:
+        """Waits until everything is sent, or could not be; never for longer than starting and one entry may take."""
+        self._courier.close()
+
+
+def without_password(uri: str) -> str:
+    """A URI as it may be shown.
+
+    >>> without_password("http://me:secret@host:5000")
+    'http://me:***@host:5000'
+    """
+    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""The process that talks to MLflow: reads entries from stdin, a line of JSON each, and answers each with a line.
+
+The only importer of mlflow. It knows nothing of the engine; see `courier` for the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.tracking.entry import RUN_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_METRICS_AT_ONCE, _PARAMETERS_AT_ONCE, _TAGS_AT_ONCE = 900, 100, 100
+"""`MlflowClient.log_batch` takes no more."""
+
+
+def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
+    """Makes the run of an iteration, or completes it where an earlier try got stuck half-way; returns its id.
+
+    Raises whatever the client raises.
+    """
+    experiment = _experiment(client, entry["experiment"])
+    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{entry['run']}'", max_results=1)
+    if found and found[0].info.status != "RUNNING":
+        return str(found[0].info.run_id)
+    run = str((found[0] if found else client.create_run(
+        experiment, start_time=entry["started"], tags=dict(entry["tags"]), run_name=entry["name"]
+    )).info.run_id)
+    _log_numbers(client, run, entry)
+    for path, text in entry["texts"].items():
+        client.log_text(run, text, path)
+    for name, model in entry["models"].items():
+        _log_model(client, experiment, run, name, model)
+    client.set_terminated(run, status=entry["status"], end_time=entry["ended"])
+    return run
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name))
+    if found.lifecycle_stage == "deleted":
+        raise ValueError(f"the experiment {name!r} is deleted there; restore it, or name another")
+    return str(found.experiment_id)
+
+
+def _log_numbers(client: MlflowClient, run: str, entry: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
+    metrics = [Metric(name, value, entry["ended"], 0) for name, value in entry["metrics"].items()]
+    parameters = [Param(name, value) for name, value in entry["parameters"].items()]
+    for start in range(0, len(metrics), _METRICS_AT_ONCE):
+        client.log_batch(run, metrics=metrics[start:start + _METRICS_AT_ONCE])
+    for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+        client.log_batch(run, params=parameters[start:start + _PARAMETERS_AT_ONCE])
+
+
+def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:
+    """A saved Spark ML model as MLflow's own spark flavour, without a session: its files are there already."""
+    from mlflow import pyfunc
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    logged = client.create_logged_model(experiment, name=name, source_run_id=run, model_type="spark")
+    made = Model(run_id=run, model_id=logged.model_id)
+    made.add_flavor(
+        "spark", pyspark_version=model["pyspark"], model_data="sparkml", code=None, model_class=model["class_name"]
+    )
+    pyfunc.add_to_model(made, loader_module="mlflow.spark", data="sparkml")
+    folder = Path(model["folder"])
+    made.save(str(folder / "MLmodel"))
+    (folder / "requirements.txt").write_text(f"mlflow\npyspark=={model['pyspark']}\n")
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+
+
+def trouble(error: Exception, uri: str) -> dict[str, Any]:
+    """An error as an answer: in words, and whether the entry may be sent again later.
+
+    >>> trouble(ValueError("odd"), "http://h:5000")
+    {'error': 'odd', 'again': False}
+    """
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    status = _status(error, text)
+    if status in (401, 403):
+        return {
+            "error": f"the server refuses us (HTTP {status}); set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN", "again": True,
+        }
+    lowered = str(error).lower()
+    if "timed out" in lowered:
+        return {"error": "the server does not answer in time", "again": True}
+    if "connection" in lowered or "max retries exceeded" in lowered:
+        return {"error": "no server answers there", "again": True}
+    return {"error": text[:300], "again": status is not None and status >= 500}
+
+
+def _status(error: Exception, text: str) -> int | None:
+    """The HTTP status that mlflow's error has in its text, or in the class of its code."""
+    for status in (401, 403, 500, 502, 503, 504):
+        if f"error code {status}" in text or f"status code {status}" in text or f"{status} Client Error" in text:
+            return status
+    code = getattr(error, "error_code", "")
+    return {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "TEMPORARILY_UNAVAILABLE": 503}.get(code)
+
+
+def main(uri: str) -> None:
+    """Answers with a line once mlflow is there, then with a line an entry, until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not come between the answers
+
+    def answer(value: Mapping[str, Any]) -> None:
+        print(json.dumps(value), file=answers, flush=True)
+
+    try:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(uri)
+    except ImportError as error:
+        answer({"error": f"mlflow is not installed ({error}); pip install 'helix-spark[mlflow]'", "again": False})
+        return
+    except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
+        answer(trouble(error, uri))
+        return
+    answer({"ready": True})
+    for line in sys.stdin:
+        try:
+            answer({"run": send(client, json.loads(line))})
+        except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
+            answer(trouble(error, uri))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,37 @@
+"""A workflow as a notebook shows it: what is declared, before anything is checked or planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from helix_spark.drawing import DrawnGraph, DrawnNode
+from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
+from helix_spark.workflow.workflow import Declaration, Workflow
+
+
+def workflow_text(workflow: Workflow) -> str:
+    """A line a node."""
+    width = max((len(declared.name) for declared in workflow.declarations), default=0)
+    lines = [f"{workflow.name}: {len(workflow.declarations)} nodes"]
+    for one in workflow.declarations:
+        reads = f" <- {', '.join(one.inputs)}" if one.inputs else ""
+        lines.append(f"  {one.name:{width}}  {one.kind}{reads}{' (output)' if one.name in workflow.outputs else ''}")
+    return "\n".join(lines)
+
+
+def workflow_html(workflow: Workflow) -> str:
+    """The graph, and a table of the nodes."""
+    declared: Sequence[Declaration] = workflow.declarations
+    parameters = ", ".join(f"{name}={value!r}" for name, value in workflow.parameters.items())
+    graph = DrawnGraph(
+        tuple(
+            DrawnNode(one.name, one.inputs, kind=one.kind, note="output" if one.name in workflow.outputs else "")
+            for one in declared
+        ),
+        title=f"workflow {workflow.name}",
+    )
+    rows = [(one.name, one.kind, ", ".join(one.inputs), str(one.where or "")) for one in declared]
+    return page(
+        heading(workflow.name), paragraph(parameters), picture(graph),
+        folded(f"{len(declared)} nodes", table(["node", "kind", "reads", "declared at"], rows)),
+    )

@@ -1,0 +1,62 @@
+"""Who says what the commands are set to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from helix_spark.cli.config import settings_for
+from helix_spark.cli.main import helix
+from helix_spark.errors import ParameterError
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\n\n[tool.helix_spark]\ncatalog = "results"\nbudget = "1 GB"\npolicy = "rule"\n'
+    )
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "a.py").write_text("")
+    return tmp_path
+
+
+def test_arguments_come_before_the_environment_before_the_project_before_defaults(project: Path) -> None:
+    environ = {"HELIX_POLICY": "never", "HELIX_BUDGET": "2 GB"}
+    found = settings_for(project / "jobs" / "a.py", {"budget": "3 GB", "policy": None}, environ)
+    file = project / "pyproject.toml"
+    assert {name: (one.value, one.origin) for name, one in found.items()} == {
+        "catalog": (str(project / "results"), f"[tool.helix_spark] in {file}"),
+        "budget": ("3 GB", "argument --budget"), "policy": ("never", "environment HELIX_POLICY"),
+        "mlflow": (None, "default"),
+    }
+
+
+def test_a_setting_that_there_is_not(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.helix_spark]\ncatlog = "x"\n')
+    with pytest.raises(ParameterError, match="there is no setting 'catlog'") as caught:
+        settings_for(project, {}, {})
+    assert "did you mean 'catalog'?" in str(caught.value)
+    assert f"{project / 'pyproject.toml'}:2" in str(caught.value)
+
+
+@pytest.mark.parametrize(("line", "words"), [("policy = 3", "some text, not 3"), ("policy = ", "cannot be read")])
+def test_settings_that_make_no_sense(project: Path, line: str, words: str) -> None:
+    (project / "pyproject.toml").write_text(f"[tool.helix_spark]\n{line}\n")
+    with pytest.raises(ParameterError, match=words):
+        settings_for(project, {}, {})
+
+
+def test_the_command_shows_origins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
+        monkeypatch.delenv(f"HELIX_{name}", raising=False)
+    monkeypatch.chdir(project / "jobs")
+    monkeypatch.setenv("HELIX_MLFLOW", "http://h:5000")
+    done = CliRunner().invoke(helix, ["config", "--show-origin", "--policy", "always"])
+    assert done.exit_code == 0
+    assert "policy   always  (argument --policy)" in done.stdout
+    assert "mlflow   http://h:5000  (environment HELIX_MLFLOW)" in done.stdout
+    printed = json.loads(CliRunner().invoke(helix, ["config", "--json"]).stdout)
+    assert printed["budget"] == {"value": "1 GB", "origin": f"[tool.helix_spark] in {project / 'pyproject.toml'}"}

@@ -1,0 +1,124 @@
+"""How things show themselves in a notebook: both forms, no scripts, and every name as text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+
+EVIL = "<script>alert(1)</script>"
+
+
+def evil(limit: float = 1.0, note: str = EVIL, more: bool = False) -> hx.Workflow:
+    wf = hx.Workflow("shown & <b>bold</b>")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+    @wf.reducer(name=EVIL, output=True)
+    def total(data: pd.DataFrame) -> float:
+        return float((data.a > limit).sum())
+
+    @wf.reducer(output=True)
+    def said(data: pd.DataFrame) -> str:
+        return EVIL
+
+    if more:
+        @wf.reducer(output=True)
+        def longest(data: pd.DataFrame) -> float:
+            return float(data.a.max())
+
+    assert data.name == "data"
+    return wf
+
+
+class Tags(HTMLParser):
+    """Collects tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def shown(thing: Any) -> tuple[str, str]:
+    """Plain text and HTML; the HTML is checked for what must never be in it."""
+    bundle = thing._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    html = bundle["text/html"]
+    seen = Tags()
+    seen.feed(html)
+    assert not {"script", "b", "iframe", "object", "link", "img"} & set(seen.tags)
+    assert not [name for name in seen.attributes if name.startswith("on") or name == "src"]
+    assert not re.search(r"https?://(?!www\.w3\.org/)|url\(|@import", html)
+    return bundle["text/plain"], html
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with hx.Helix(tmp_path_factory.mktemp("notebook") / "catalog") as helix:
+        first = helix.run(evil())
+        helix.wait()
+        second = helix.run(evil(limit=0.0, more=True))
+        yield helix, first, second
+
+
+def test_a_workflow(tmp_path: Path) -> None:
+    text, html = shown(evil())
+    assert "data" in text
+    assert "<svg" in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_plan(runs: Any) -> None:
+    helix, *_ = runs
+    plan = helix.plan(evil())
+    text, html = shown(plan)
+    assert text == str(plan)
+    assert "hx-load" in html
+    assert "stored by iteration 1" in html
+
+
+def test_an_iteration(runs: Any) -> None:
+    _, first, second = runs
+    text, html = shown(first)
+    assert "3 computed, 0 loaded, 0 not needed" in text
+    assert "hx-compute" in html
+    assert EVIL in text
+    assert "closure value `limit` 1.0 -&gt; 0.0" in shown(second)[1]
+
+
+def test_a_comparison(runs: Any) -> None:
+    helix, first, second = runs
+    compared = helix.compare(first, second)
+    text, html = shown(compared)
+    assert "  parameter limit: 1 -> 0" in text
+    assert "  + longest" in text
+    assert "hx-added" in html
+    assert "hx-changed" in html
+    assert helix.compare(1, 2).parameters == compared.parameters == {"limit": (1.0, 0.0), "more": (False, True)}
+    assert "no difference" in shown(helix.compare(2, second))[1]
+
+
+def test_comparing_what_there_is_not(runs: Any) -> None:
+    helix, *_ = runs
+    with pytest.raises(hx.HelixError, match="there is no iteration 9"):
+        helix.compare(1, 9)
+
+
+def test_a_graph_too_large_for_a_cell_is_said_to_be() -> None:
+    wf = hx.Workflow("large")
+    data = wf.source("data", hx.csv("x.csv", schema="a double"))
+    for number in range(400):
+        wf.extractor(f"column_{number}", hx.Fields("a"), on=data)
+    _, html = shown(wf)
+    assert "401 nodes are too many to draw here" in html
+    assert "<svg" not in html

@@ -1,0 +1,194 @@
+"""Which file and which commit an iteration comes from, and getting the file back."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.records import FileRecord, IterationRecord
+from helix_spark.cli.main import helix
+from helix_spark.engine import provenance
+from helix_spark.engine.provenance import Provenance
+from helix_spark.errors import Location
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+JOB = """import helix_spark as hx
+
+
+def one(size: int = 1) -> hx.Workflow:
+    wf = hx.Workflow("one")
+
+    @wf.reducer(output=True)
+    def answer() -> int:
+        return size
+
+    return wf
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    named = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    return subprocess.run(
+        ["git", "-C", str(folder), *named, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "one_job.py"
+    path.write_text(JOB)
+    return path
+
+
+@pytest.fixture
+def run(job: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.chdir(job.parent)
+
+    def command(*arguments: str) -> Result:
+        return CliRunner().invoke(helix, [*arguments, "--catalog", str(job.parent / "catalog")])
+
+    return command
+
+
+def stamp(job: Path) -> IterationRecord:
+    record = IterationRecord("0" * 32, "one", 1, "done", 0.0)
+    return Provenance.of(Location(str(job), 5)).stamped(record)
+
+
+@needs_git
+def test_a_commit_and_whether_there_was_more_than_that(job: Path) -> None:
+    git(job.parent, "init", "-q")
+    assert (stamp(job).commit, stamp(job).dirty) == ("", None)
+    (job.parent / "other.py").write_text("")
+    git(job.parent, "add", "other.py")
+    git(job.parent, "commit", "-qm", "first")
+    head = git(job.parent, "rev-parse", "HEAD")
+    assert (stamp(job).commit, stamp(job).dirty) == (head, True), "the commit does not have the file"
+    git(job.parent, "add", job.name)
+    git(job.parent, "commit", "-qm", "second")
+    assert stamp(job).dirty is False
+    (job.parent / "catalog").mkdir()
+    (job.parent / "catalog" / "helix.json").write_text("{}")
+    assert stamp(job).dirty is False, "what git does not track, such as a catalog, is no change"
+    job.write_text(JOB + "# more\n")
+    assert stamp(job).dirty is True
+
+
+def test_no_repository_and_no_git_are_fine_and_said_nowhere(
+    job: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert (stamp(job).commit, stamp(job).dirty, stamp(job).file) == ("", None, str(job))
+    (job.parent / ".git").mkdir()
+    assert stamp(job).commit == ""
+    monkeypatch.setenv("PATH", "")
+    assert stamp(job).commit == ""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_git_that_takes_long_is_done_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job.parent / ".git").mkdir()
+    slow = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE, text=True)
+    monkeypatch.setattr(provenance, "_ask", lambda path: slow)
+    monkeypatch.setattr(provenance, "GIT_SECONDS", 0.1)
+    assert stamp(job).commit == ""
+    assert slow.poll() is not None
+
+
+def test_a_notebook_has_no_file() -> None:
+    found = Provenance.of(Location("<ipython-input-1>", 1))
+    assert found.file_record() is None
+    assert found.stamped(IterationRecord("0" * 32, "w", 1, "done", 0.0)).file == ""
+
+
+def test_a_long_file_is_known_by_its_digest_alone(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "LONGEST_FILE", 10)
+    found = Provenance.of(Location(str(job), 1))
+    assert found.file_record() is None
+    assert len(found.digest) == 64
+
+
+def test_checkout_writes_beside_and_never_over(job: Path, run: Callable[..., Result]) -> None:
+    assert run("run", job.name, "-q").exit_code == 0
+    job.write_text(JOB.replace("size: int = 1", "size: int = 2"))
+    assert run("run", job.name, "-q").exit_code == 0
+    old = job.with_name("one_job.iteration-1.py")
+    done = run("checkout", "1")
+    assert (done.exit_code, done.stdout) == (0, f"wrote {old}\n")
+    assert old.read_text() == JOB
+    assert "int = 2" in job.read_text()
+    assert run("checkout", "1").stdout == f"already there: {old}\n"
+    old.write_text("mine")
+    again = run("checkout", "1")
+    assert again.exit_code == 2
+    assert "exists and has another text" in again.stderr
+    assert old.read_text() == "mine"
+    elsewhere = job.parent / "there"
+    elsewhere.mkdir()
+    assert run("checkout", "1", str(elsewhere / "now.py")).exit_code == 0
+    assert (elsewhere / "now.iteration-1.py").read_text() == JOB
+    assert "int = 2" in run("diff", "1", "2").stdout
+
+
+def test_a_text_is_kept_once(job: Path, run: Callable[..., Result]) -> None:
+    for _ in range(2):
+        run("run", job.name, "-q")
+    journal: Any = Journal(job.parent / "catalog" / "records" / "files", FileRecord, pruned_by=("digest",))
+    assert [record.text for record in journal.query("SELECT * FROM journal")] == [JOB]
+
+
+def test_an_iteration_without_a_recorded_file_says_so(job: Path, run: Callable[..., Result]) -> None:
+    catalog = Catalog.open(job.parent / "catalog", create=True)
+    begun = catalog.start_iteration(IterationRecord("1" * 32, "old", 1, "running", 0.0))
+    catalog.append_iteration(dataclasses.replace(begun, status="done"))
+    done = run("checkout", "1")
+    assert done.exit_code == 2
+    assert "is not recorded" in done.stderr
+
+
+# Catalogs of older versions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OldIteration:
+    """An iteration's record before it named a file and a commit."""
+
+    run: str
+    workflow: str
+    number: int
+    status: str
+    started: float
+    seconds: float | None = None
+    message: str = ""
+    parameters: str = "{}"
+    outputs: str = "{}"
+    plan: str = "{}"
+    versions: str = "{}"
+    writer: str = "{}"
+    error: str = ""
+
+
+def test_old_and_new_records_live_in_one_catalog(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    folder = tmp_path / "catalog" / "records" / "iterations"
+    old: Any = Journal(folder, OldIteration, pruned_by=("workflow", "number"))
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "helix.json").write_text('{"layout": 1}')
+    old.append([OldIteration("1" * 32, "w", 1, "done", 0.0)])
+    assert [(one.commit, one.dirty, one.file_digest) for one in catalog.iterations("w")] == [("", None, "")]
+    assert catalog.file_text("") is None
+    begun = catalog.start_iteration(IterationRecord("2" * 32, "w", 0, "running", 0.0))
+    catalog.append_iteration(dataclasses.replace(begun, status="done", commit="c" * 40, dirty=True))
+    assert [one.commit for one in catalog.iterations("w")] == ["c" * 40, ""]
+    # An older version goes on reading and writing beside the newer one.
+    assert len(old.query("SELECT * FROM journal WHERE status = 'done'")) == 2
+    old.append([OldIteration("3" * 32, "w", 3, "done", 0.0)])
+    assert [one.number for one in catalog.iterations("w")] == [3, 2, 1]

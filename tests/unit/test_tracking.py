@@ -1,0 +1,296 @@
+"""MLflow's runs: what they say of an iteration, that an iteration has one, and that nothing waits or fails for them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.engine.observer import Silent
+from helix_spark.engine.tracker import Finished
+from helix_spark.errors import ParameterError
+from helix_spark.tracking.courier import Courier, Delivery
+from helix_spark.tracking.entry import RunEntry, entry_of
+from helix_spark.tracking.mlflow_tracker import MlflowTracker
+from helix_spark.tracking.sender import send, trouble
+
+
+class Warned(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+class Remembering:
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.seen: list[Finished] = []
+        self.closed = False
+
+    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
+        self.seen.append(finished)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def scores(factor: float = 2.0, broken: bool = False) -> hx.Workflow:
+    wf = hx.Workflow("scores")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+    @wf.reducer(output=True)
+    def total(data: pd.DataFrame) -> float:
+        return float(data.a.sum() * factor) / (0 if broken else 1)
+
+    @wf.reducer(output=True)
+    def by_sex(data: pd.DataFrame) -> dict[str, object]:
+        return {"F": 0.5, "M": {"over 50 %": 0.25}, "note": "few"}
+
+    return wf
+
+
+def tracked(tmp_path: Path, *workflows: hx.Workflow) -> list[Finished]:
+    tracker = Remembering()
+    with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix:
+        for workflow in workflows:
+            helix.run(workflow, "a message")
+    assert tracker.closed
+    return tracker.seen
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> RunEntry:
+    finished, = tracked(tmp_path, scores())
+    return entry_of(finished, None, {})
+
+
+def test_numbers_become_metrics_and_the_rest_is_told_as_parameters_tags_and_artifacts(entry: RunEntry) -> None:
+    outputs = {name: value for name, value in entry.metrics.items() if not name.startswith("helix.")}
+    assert outputs == {"total": 6.0, "by_sex.F": 0.5, "by_sex.M.over 50 _": 0.25}
+    assert entry.metrics["helix.nodes.compute"] == 3
+    assert entry.parameters == {"factor": "2.0", "broken": "False"}
+    assert (entry.experiment, entry.name, entry.status) == ("scores", "scores 1", "FINISHED")
+    assert entry.tags["helix.iteration"] == "1"
+    assert entry.tags["mlflow.note.content"] == "a message"
+    assert entry.tags["mlflow.source.name"] == __file__
+    assert len(entry.tags["helix.signature.total"]) == 64
+    assert [node["name"] for node in json.loads(entry.texts["dag.json"])] == ["data", "total", "by_sex"]
+    assert {node["state"] for node in json.loads(entry.texts["plan.json"])["nodes"]} == {"compute"}
+    assert "never run before" in entry.texts["plan.txt"]
+    assert entry.texts["dag.svg"].startswith("<svg")
+
+
+def test_a_failed_iteration_has_a_run_that_failed(tmp_path: Path) -> None:
+    tracker = Remembering()
+    with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix, pytest.raises(hx.HelixError):
+        helix.run(scores(broken=True))
+    made = entry_of(tracker.seen[0], "mine", {})
+    assert (made.experiment, made.status) == ("mine", "FAILED")
+    assert "ZeroDivisionError" in made.tags["helix.error"]
+
+
+def test_a_tracker_that_raises_is_a_warning(tmp_path: Path) -> None:
+    class Broken(Remembering):
+        def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
+            raise RuntimeError("out of order")
+
+    observer = Warned()
+    with hx.Helix(tmp_path / "catalog", tracker=Broken(), observer=observer) as helix:
+        assert helix.run(scores())["total"] == 6.0
+    assert observer.warnings == ["iteration 1 could not be tracked: RuntimeError: out of order"]
+
+
+# The sender, with a client that remembers
+
+
+class FakeClient:
+    """As much of MlflowClient as is used."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, SimpleNamespace] = {}
+        self.logged: list[Any] = []
+
+    def get_experiment_by_name(self, name: str) -> Any:
+        return SimpleNamespace(experiment_id="1", lifecycle_stage="active")
+
+    def search_runs(self, experiments: list[str], filter_string: str, max_results: int) -> list[Any]:
+        return [run for name, run in self.runs.items() if f"'{name}'" in filter_string]
+
+    def create_run(self, experiment: str, start_time: int, tags: Mapping[str, str], run_name: str) -> Any:
+        run = SimpleNamespace(info=SimpleNamespace(run_id=f"id {len(self.runs)}", status="RUNNING"))
+        self.runs[tags["helix.run"]] = run
+        return run
+
+    def log_batch(self, run: str, **what: Any) -> None:
+        self.logged.append(what)
+
+    def log_text(self, run: str, text: str, path: str) -> None:
+        self.logged.append(path)
+
+    def set_terminated(self, run: str, status: str, end_time: int) -> None:
+        next(iter(self.runs.values())).info.status = status
+
+
+def as_sent(entry: RunEntry) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return json.loads(json.dumps(asdict(entry)))  # type: ignore[no-any-return]
+
+
+def test_two_runs_of_one_iteration_are_not_made(entry: RunEntry) -> None:
+    client: Any = FakeClient()
+    first = send(client, as_sent(entry))
+    logged = len(client.logged)
+    assert send(client, as_sent(entry)) == first
+    assert len(client.runs) == 1
+    assert len(client.logged) == logged
+
+
+def test_a_run_that_got_stuck_half_way_is_completed(entry: RunEntry) -> None:
+    client: Any = FakeClient()
+    client.create_run("1", 0, {"helix.run": entry.run}, "scores 1")
+    assert send(client, as_sent(entry)) == "id 0"
+    assert "plan.txt" in client.logged
+    assert client.runs[entry.run].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "again"),
+    [
+        ("API request to endpoint /x failed with error code 401 != 200", "MLFLOW_TRACKING_TOKEN", True),
+        ("Max retries exceeded with url: /x (Connection refused)", "no server answers", True),
+        ("Max retries exceeded with url: /x (Read timed out.)", "not answer in time", True),
+        ("INVALID_PARAMETER_VALUE: no such thing", "no such thing", False),
+    ],
+)
+def test_troubles_in_words(error: str, words: str, again: bool) -> None:
+    told = trouble(RuntimeError(error), "http://h")
+    assert words in told["error"]
+    assert told["again"] is again
+
+
+# The courier, with senders of our own making
+
+READY = "import sys, time, json\nprint(json.dumps({'ready': True}), flush=True)\n"
+
+
+def couriered(script: str, count: int = 1, timeout: float = 5.0) -> tuple[list[str], int, float]:
+    """Sends entries to a script; returns warnings, how many entries were let go, and seconds that closing took."""
+    warnings: list[str] = []
+    done: list[int] = []
+    courier = Courier([sys.executable, "-c", script], "http://h", timeout)
+    for number in range(count):
+        began = time.monotonic()
+        courier.take(Delivery({"n": number}, f"iteration {number}", warnings.append, lambda: done.append(1)))
+        assert time.monotonic() - began < 0.5
+    began = time.monotonic()
+    courier.close()
+    return warnings, len(done), time.monotonic() - began
+
+
+def test_entries_are_delivered_in_order(tmp_path: Path) -> None:
+    out = tmp_path / "seen"
+    script = READY + f"for line in sys.stdin:\n open({str(out)!r}, 'a').write(line); print('{{}}', flush=True)\n"
+    assert couriered(script, 3)[:2] == ([], 3)
+    assert [json.loads(line)["n"] for line in out.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_a_server_that_hangs_is_waited_for_no_longer_than_told() -> None:
+    warnings, done, seconds = couriered(READY + "time.sleep(600)", 1, timeout=0.5)
+    assert warnings == ["MLflow at http://h has no run of iteration 0: the server did not answer in 0 s"]
+    assert done == 1
+    assert seconds < 10
+
+
+def test_a_server_that_is_down_is_said_once() -> None:
+    answer = json.dumps({"error": "no server answers there", "again": True})
+    warnings, done, _ = couriered(READY + f"for line in sys.stdin:\n print({answer!r}, flush=True)\n", 3)
+    assert warnings[0] == "MLflow at http://h has no run of iteration 0: no server answers there"
+    assert [text for text in warnings[1:] if "has no run of iteration " in text] == []
+    assert done == 3
+
+
+def test_what_a_server_did_not_take_is_sent_when_it_is_back(tmp_path: Path) -> None:
+    answers = [json.dumps({"error": "no server answers there", "again": True})]
+    script = READY + f"for line, say in zip(sys.stdin, {[*answers, '{}', '{}']!r}):\n print(say, flush=True)\n"
+    warnings: list[str] = []
+    done: list[int] = []
+    courier = Courier([sys.executable, "-c", script], "http://h", 5.0)
+    courier.take(Delivery({}, "iteration 1", warnings.append, lambda: done.append(1)))
+    until = time.monotonic() + 30
+    while not warnings and time.monotonic() < until:
+        time.sleep(0.01)
+    assert done == []
+    courier.take(Delivery({}, "iteration 2", warnings.append, lambda: done.append(2)))
+    courier.close()
+    assert done == [1, 2]
+    assert len(warnings) == 1
+
+
+def test_a_sender_that_dies_is_a_warning() -> None:
+    warnings, _, _ = couriered("raise SystemExit(3)")
+    place = "MLflow at http://h has no run of iteration 0"
+    assert warnings == [f"{place}: the process that sends ended early (exit code 3)"]
+
+
+def test_a_tracker_needs_a_place() -> None:
+    with pytest.raises(ParameterError, match="needs the URI"):
+        MlflowTracker("")
+
+
+# The real sender, against servers that are no use
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """401 to everything."""
+
+    def _refuse(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    do_GET = do_POST = _refuse  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_server_that_refuses_costs_a_run_nothing_but_a_warning(tmp_path: Path, refusing: str) -> None:
+    pytest.importorskip("mlflow")
+    observer = Warned()
+    with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(refusing), observer=observer) as helix:
+        assert helix.run(scores())["total"] == 6.0
+    warning, = observer.warnings
+    assert warning.startswith(f"MLflow at {refusing} has no run of iteration 1 of scores: the server refuses us")
+
+
+def test_a_server_that_is_down_costs_a_run_nothing_but_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    observer = Warned()
+    place = "http://me:secret@127.0.0.1:9"
+    with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(place), observer=observer) as helix:
+        assert helix.run(scores())["total"] == 6.0
+    warning, = observer.warnings
+    assert "no server answers there" in warning
+    assert "secret" not in warning

@@ -213,12 +213,12 @@ def two_drivers(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark = folder / "catalog", folder / "mark"
     names = ("job", "other")
     for index, name in enumerate(names):  # so that both know that `rows` takes long
-        run(catalog, workflow(1000 + index, seconds=3.0, mark=str(mark), name=name))
+        run(catalog, workflow(1000 + index, seconds=2.0, mark=str(mark), name=name))
     waited = twice = 0
     for key in range(1, count + 1):
         pair = ("job", names[key % 2])
         before = len(Catalog.open(catalog, create=False).iterations())
-        options = ("--seconds", "3.0", "--mark", str(mark))
+        options = ("--seconds", "2.0", "--mark", str(mark))
         processes = [start(catalog, key, *options, "--name", name) for name in pair]
         printed = [ended(process) for process in processes]
         marks = len(re.findall(rf"^{key}$", mark.read_text(), re.MULTILINE))
@@ -242,7 +242,7 @@ def _damaged(catalog: Path) -> str:
 @fault("the driver that holds a lease is killed, or frozen", "taken over; the other's answer is right", short=0, full=4)
 def holder_gone(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark, longest = folder / "catalog", folder / "mark", 0.0
-    run(catalog, workflow(1000, seconds=3.0, mark=str(mark)))
+    run(catalog, workflow(1000, seconds=2.0, mark=str(mark)))
     for key in range(1, count + 1):
         options = ("--seconds", "4", "--mark", str(mark))
         first = start(catalog, key, *options)

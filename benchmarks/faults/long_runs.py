@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import helix_spark as hx
@@ -83,6 +84,8 @@ def histories(folder: Path, count: int, tally: Tally) -> None:
 def looked_at(folder: Path, seeds: range, tally: Tally) -> None:
     """Counts histories, some for each seed."""
     for seed in seeds:
+        if time.perf_counter() > tally.until:
+            break
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "tests/spark/test_property.py", f"--hypothesis-seed={seed}"],
             cwd=_ROOT, capture_output=True, text=True, check=False,

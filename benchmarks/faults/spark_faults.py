@@ -28,7 +28,7 @@ def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: 
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         spark = sessions.get()
         spark_job.run(catalog, spark_job.workflow(1), spark=spark)
-        for index in range(count):
+        for index in tally.rounds(count):
             opened = Catalog.open(catalog, create=False)
             record = next(each for each in opened.live() if each.node == node)
             path = opened.path_of(record)
@@ -79,7 +79,7 @@ def _jvm_of(process: subprocess.Popen[str]) -> int | None:
 def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen = folder / "catalog", random.Random(11)
     phases: list[str] = []
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.faults.spark_job", str(catalog), str(key)], cwd=_ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -104,7 +104,7 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
         phases.append(f"{whom} {'gone' if not jvm or not Path(f'/proc/{jvm}').exists() else 'still there'}")
         tally.expect(not (what := _unsound(catalog)), f"round {key}, {whom}: {what}")
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
-        for key in range(1, count + 1):
+        for key in range(1, tally.injected + 1):
             outputs = spark_job.run(catalog, spark_job.workflow(key), spark=sessions.get())
             if outputs != spark_job.answers(key):
                 tally.wrong.append(f"round {key}: {outputs}")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from helix_spark.catalog.catalog import Leftover
+from helix_spark.catalog.leftovers import Leftover
 from helix_spark.catalog.verification import Verification
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ def main() -> int:
     arguments.add_argument("--only", default="", help="faults whose name holds these words")
     arguments.add_argument("--no-spark", action="store_true", help="none that takes a JVM")
     arguments.add_argument("--add", action="store_true", help="keep the rows of an earlier run that are not run now")
+    arguments.add_argument("--seconds", type=float, default=math.inf, help="of a slow row, at most")
     arguments.add_argument("--save", type=Path, help="write faults.md and faults.json into this folder, too")
     given = arguments.parse_args()
     chosen = [
@@ -28,7 +30,7 @@ def main() -> int:
     rows = {}
     with tempfile.TemporaryDirectory(prefix="helix-faults-") as folder:
         for index, each in enumerate(chosen):
-            tally = each.run(Path(folder) / str(index), short=given.short)
+            tally = each.run(Path(folder) / str(index), short=given.short, seconds=given.seconds)
             rows[each.name] = tally
             print(f"{each.name}: {tally.injected} injected, {tally.right} right ({tally.seconds:.0f} s) {tally.note}",
                   file=sys.stderr, flush=True)

@@ -91,7 +91,7 @@ def _collected(catalog: Path) -> str:
     return f"{len(leftovers)} leftovers, {before - after:,} of {before:,} bytes collected, then {len(again)}"
 
 
-@fault("killed at a failpoint", SOUND, short=2, full=40)
+@fault("killed at a failpoint", SOUND, short=2, full=30)
 def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
     # Enough runs for the records to be merged, and a stored result to evict.
@@ -100,9 +100,9 @@ def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
         run(catalog, workflow(key))
     reached = set()
     points = [name for name in POINTS if name not in _BY_OTHER_MEANS]
-    for index in range(count):
-        name, key = points[(3 + index) % len(points)], key + 1
-        nth = f"@{1 + index // len(points)}"
+    for index in tally.rounds(count):
+        name, key = points[(2 + index) % len(points)], key + 1
+        nth = f"@{1 + (index - 1) // len(points)}"
         if name.startswith("lease"):
             nth = ""
         process = start(catalog, key, failpoint=f"{name}{nth}:kill")
@@ -138,13 +138,13 @@ catalog.evict(next(s for s, r in view.artifacts.items() if r.node == "rows"), "t
         tally.expect(len(leftovers) == 1 and not what, f"{name}: {len(leftovers)} leftovers, {what}")
 
 
-@fault("an error of the disk at a failpoint", "the run answers, or says in a sentence why not", short=0, full=27)
+@fault("an error of the disk at a failpoint", "the run answers, or says in a sentence why not", short=0, full=18)
 def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
     points = [name for name in POINTS if name not in _BY_OTHER_MEANS and not name.startswith("lease")]
-    for index in range(count):
+    for index in tally.rounds(count):
         name, key = points[index % len(points)], key + 1
-        nth = f"@{1 + index // len(points)}"
+        nth = f"@{1 + (index - 1) // len(points)}"
         process = start(catalog, key, failpoint=f"{name}{nth}:raise")
         printed = ended(process)
         told = printed[-1:] == ["done True"] or any("CatalogError: the " in line for line in printed)
@@ -152,10 +152,10 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
         tally.expect(not what, f"{name}{nth}: {what}")
 
 
-@fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=1, full=60)
+@fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=1, full=50)
 def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, phases = folder / "catalog", random.Random(5), {"computing": 0, "storing": 0, "done": 0}
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = start(catalog, key)
         assert process.stdout is not None
         printed = []
@@ -184,7 +184,7 @@ def interrupted(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, slowest = folder / "catalog", random.Random(6), 0.0
     statuses: dict[str, int] = {}
     run(catalog, workflow(0))
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = start(catalog, key, "--seconds", "20", "--command")
         assert process.stdout is not None
         printed = []
@@ -213,12 +213,12 @@ def two_drivers(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark = folder / "catalog", folder / "mark"
     names = ("job", "other")
     for index, name in enumerate(names):  # so that both know that `rows` takes long
-        run(catalog, workflow(1000 + index, seconds=3.0, mark=str(mark), name=name))
+        run(catalog, workflow(1000 + index, seconds=2.0, mark=str(mark), name=name))
     waited = twice = 0
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         pair = ("job", names[key % 2])
         before = len(Catalog.open(catalog, create=False).iterations())
-        options = ("--seconds", "3.0", "--mark", str(mark))
+        options = ("--seconds", "2.0", "--mark", str(mark))
         processes = [start(catalog, key, *options, "--name", name) for name in pair]
         printed = [ended(process) for process in processes]
         marks = len(re.findall(rf"^{key}$", mark.read_text(), re.MULTILINE))
@@ -242,8 +242,8 @@ def _damaged(catalog: Path) -> str:
 @fault("the driver that holds a lease is killed, or frozen", "taken over; the other's answer is right", short=0, full=4)
 def holder_gone(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark, longest = folder / "catalog", folder / "mark", 0.0
-    run(catalog, workflow(1000, seconds=3.0, mark=str(mark)))
-    for key in range(1, count + 1):
+    run(catalog, workflow(1000, seconds=2.0, mark=str(mark)))
+    for key in tally.rounds(count):
         options = ("--seconds", "4", "--mark", str(mark))
         first = start(catalog, key, *options)
         _wait_for(mark, key)
@@ -253,7 +253,7 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
         while line and not line.startswith("waiting"):
             line = second.stdout.readline()
         begun = time.perf_counter()
-        frozen = key % 4 == 0
+        frozen = key % 4 == 2
         os.killpg(first.pid, signal.SIGSTOP if frozen else signal.SIGKILL)
         printed = ended(second)
         longest = max(longest, time.perf_counter() - begun)
@@ -268,7 +268,7 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
 @fault("no room on the disk, from a random file on", "the run answers, or says in a sentence why not", short=1, full=30)
 def no_room(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, told_full = folder / "catalog", random.Random(8), 0
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = start(catalog, key, largest=chosen.randrange(500, 40_000))
         printed = ended(process)
         told = printed[-1:] == ["done True"] or any("CatalogError: the " in line for line in printed)
@@ -285,7 +285,7 @@ def read_only(folder: Path, count: int, tally: Tally) -> None:
     prefix = ("setpriv", "--bounding-set=-all") if os.geteuid() == 0 and shutil.which("setpriv") else ()
     run(catalog, workflow(0))
     folders = [path for path in catalog.rglob("*") if path.is_dir()]
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = start(catalog, key, "--seconds", "1", before=prefix)
         assert process.stdout is not None
         printed = []

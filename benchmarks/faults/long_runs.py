@@ -17,7 +17,7 @@ from benchmarks.faults.row import Tally, fault
 from helix_spark.engine.session import SessionProvider
 
 _ROOT = Path(__file__).resolve().parents[2]
-_HISTORIES_A_PROCESS = 50
+_HISTORIES_A_PROCESS = 25
 
 
 @fault("200 iterations in one session", "nothing grows that is not the records; every answer right", short=0, full=200,
@@ -75,16 +75,22 @@ def _measured(spark: object, catalog: Path) -> dict[str, int]:
 
 
 @fault("random workflows, edits, policies and budgets", "the answers from scratch, within the budget", short=0,
-       full=500, spark=True)
+       full=100, spark=True)
 def histories(folder: Path, count: int, tally: Tally) -> None:
-    looked_at(folder, range(-(-count // _HISTORIES_A_PROCESS)), tally)
+    _look(folder, count, tally, "any_history_gives")
 
 
-def looked_at(folder: Path, seeds: range, tally: Tally) -> None:
-    """Counts histories, some for each seed."""
-    for seed in seeds:
+@fault("the same without Spark", "the answers from scratch, within the budget", short=0, full=400)
+def histories_without_spark(folder: Path, count: int, tally: Tally) -> None:
+    _look(folder, count, tally, "takes_no_spark")
+
+
+def _look(folder: Path, count: int, tally: Tally, test: str) -> None:
+    """Counts histories that a property test looks at, so many of each seed."""
+    for seed in tally.rounds(-(-count // _HISTORIES_A_PROCESS)):
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "tests/spark/test_property.py", f"--hypothesis-seed={seed}"],
+            [sys.executable, "-m", "pytest", "-q", "tests/spark/test_property.py", "-k", test,
+             f"--hypothesis-seed={seed}"],
             cwd=_ROOT, capture_output=True, text=True, check=False,
             env={**os.environ, "HELIX_EXAMPLES": str(_HISTORIES_A_PROCESS), "TMPDIR": str(folder)},
         )

@@ -26,7 +26,7 @@ def all_of(root: Path) -> Any:
     results = catalog.results({n.declared for of in nodes for n in of}, (), {n.signature for of in nodes for n in of})
     return (
         dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,
-        dict(results.standing), dict(results.measured), catalog.declared("job", 9),
+        dict(results.standing), dict(results.measured), view.past,
     )
 
 
@@ -68,12 +68,12 @@ def _flips(folder: Path, count: int, tally: Tally, pattern: str) -> None:
     tally.note = f"{noticed} noticed"
 
 
-@fault("a bit flipped in a file of records", REFUSED, short=20, full=200)
+@fault("a bit flipped in a file of records", REFUSED, short=8, full=200)
 def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
 
-@fault("a bit flipped in the log of the records", REFUSED, short=10, full=100)
+@fault("a bit flipped in the log of the records", REFUSED, short=5, full=100)
 def flipped_log(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.json")
 

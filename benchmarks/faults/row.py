@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class Tally:
         injected, right: how many.
         wrong: of those that were not right, what happened.
         note: further figures, in words.
+        until: on the clock of `time.perf_counter`, when slow rows end early.
     """
 
     injected: int = 0
@@ -23,6 +25,14 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
     note: str = ""
     seconds: float = 0.0
+    until: float = math.inf
+
+    def rounds(self, count: int) -> Iterator[int]:
+        """Numbers from 1 to `count`; fewer where the row's time is over."""
+        for number in range(1, count + 1):
+            if time.perf_counter() > self.until:
+                return
+            yield number
 
     def expect(self, ok: bool, otherwise: str) -> None:
         """Counts one injection.
@@ -55,9 +65,13 @@ class Fault:
     full: int
     spark: bool = False
 
-    def run(self, folder: Path, *, short: bool) -> Tally:
-        """Injects it into an empty folder. An error of the injection itself is one that is not right."""
-        tally, begun = Tally(), time.perf_counter()
+    def run(self, folder: Path, *, short: bool, seconds: float = math.inf) -> Tally:
+        """Injects it into an empty folder, for so many seconds at most where each injection takes long.
+
+        An error of the injection itself counts as one that is not right.
+        """
+        begun = time.perf_counter()
+        tally = Tally(until=begun + seconds)
         folder.mkdir(parents=True)
         try:
             self.inject(folder, self.short if short else self.full, tally)

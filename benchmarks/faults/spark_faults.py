@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: 
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         spark = sessions.get()
         spark_job.run(catalog, spark_job.workflow(1), spark=spark)
-        for index in range(count):
+        for index in tally.rounds(count):
             opened = Catalog.open(catalog, create=False)
             record = next(each for each in opened.live() if each.node == node)
             path = opened.path_of(record)
@@ -79,7 +80,7 @@ def _jvm_of(process: subprocess.Popen[str]) -> int | None:
 def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen = folder / "catalog", random.Random(11)
     phases: list[str] = []
-    for key in range(1, count + 1):
+    for key in tally.rounds(count):
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.faults.spark_job", str(catalog), str(key)], cwd=_ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -104,7 +105,7 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
         phases.append(f"{whom} {'gone' if not jvm or not Path(f'/proc/{jvm}').exists() else 'still there'}")
         tally.expect(not (what := _unsound(catalog)), f"round {key}, {whom}: {what}")
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
-        for key in range(1, count + 1):
+        for key in range(1, tally.injected + 1):
             outputs = spark_job.run(catalog, spark_job.workflow(key), spark=sessions.get())
             if outputs != spark_job.answers(key):
                 tally.wrong.append(f"round {key}: {outputs}")
@@ -118,3 +119,51 @@ def _unsound(catalog: Path) -> str:
     bad: list[Any] = [finding for finding in verify(opened, deep=True).findings if finding.bad]
     running = [each.number for each in opened.iterations() if each.status == "running"]
     return f"damaged: {bad[0]}" if bad else f"said to be running: {running}" if running else ""
+
+
+_CLUSTER = {"spark.master": "local-cluster[2,1,1024]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+
+
+def _executors(driver: int) -> list[int]:
+    """The JVMs of executors below a driver, the newest last."""
+    parents: dict[int, int] = {}
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            rest = stat.read_text().rpartition(")")[2].split()
+            command = (stat.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        pid = int(stat.parent.name)
+        parents[pid] = int(rest[1])
+        if b"CoarseGrainedExecutorBackend" in command:
+            found.append(pid)
+    return sorted(pid for pid in found if driver in _ancestors(pid, parents))
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
+    above = set()
+    while pid in parents and pid not in above:
+        above.add(pid)
+        pid = parents[pid]
+    return above
+
+
+@fault("SIGKILL of an executor while its job runs", "the run succeeds, same answer", short=0, full=4, spark=True)
+def executor_killed(folder: Path, count: int, tally: Tally) -> None:
+    killed = 0
+    with SessionProvider(settings=_CLUSTER) as sessions:
+        spark = sessions.get()
+        spark_job.run(folder / "catalog", spark_job.workflow(0, learn=False), spark=spark)
+        for key in tally.rounds(count):
+            before = _executors(os.getpid())
+            stop = threading.Timer(1.0, os.kill, (before[-1], signal.SIGKILL))
+            stop.start()
+            outputs = spark_job.run(folder / "catalog", spark_job.slow_workflow(key), spark=spark)
+            stop.join()
+            killed += not Path(f"/proc/{before[-1]}").exists()
+            tally.expect(outputs == spark_job.answers(key, learn=False), f"round {key}: {outputs}")
+    what = _unsound(folder / "catalog")
+    if what:
+        tally.expect(False, what)
+    tally.note = f"{killed} executors killed"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,28 @@ def workflow(key: int, weight: int = 1, *, learn: bool = True) -> hx.Workflow:
     @wf.reducer(output=True)
     def width(model: Any) -> int:
         return len(model.coefficients) * weight
+
+    return wf
+
+
+def slow_workflow(key: int) -> hx.Workflow:
+    """data -> rows -> total, where each of eight tasks takes a second."""
+    wf = hx.Workflow("slow spark job")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        def slow(value: int) -> int:
+            time.sleep(0.0016)
+            return value * key
+
+        return data.repartition(8, "a").withColumn("a", F.udf(slow, "long")(data.a))
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum())
 
     return wf
 

@@ -71,17 +71,17 @@ def _flips(folder: Path, count: int, tally: Tally, *, side_files: bool, only_foo
     tally.note = f"{noticed} noticed"
 
 
-@fault("a bit flipped in a stored table", NOTICED, short=25, full=200)
+@fault("a bit flipped in a stored table", NOTICED, short=20, full=200)
 def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, side_files=True, only_footer=False)
 
 
-@fault("a bit flipped in a copied table, without its checksum files", NOTICED, short=25, full=200)
+@fault("a bit flipped in a copied table, without its checksum files", NOTICED, short=20, full=200)
 def flipped_copy(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, side_files=False, only_footer=False)
 
 
-@fault("a bit flipped in the footer of such a copy", NOTICED, short=25, full=400)
+@fault("a bit flipped in the footer of such a copy", NOTICED, short=20, full=400)
 def flipped_footer(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, side_files=False, only_footer=True)
 

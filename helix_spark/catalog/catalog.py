@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +23,7 @@ from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, find_leftovers
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -43,30 +43,12 @@ from helix_spark.errors import CatalogError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-GRACE_SECONDS = 24 * 3600.0
-"""An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
-
 REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
 
 
 SILENCE_SECONDS = 60.0
 """A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """Data that no live record refers to.
-
-    Attributes:
-        attempt: whose it is; its `path` is the folder.
-        bytes: physical.
-        why: in words: no record, evicted, quarantined.
-    """
-
-    attempt: Attempt
-    bytes: int
-    why: str
 
 
 class Catalog:
@@ -289,28 +271,8 @@ class Catalog:
         return self._bytes_from_records(self._artifacts.live().values(), stored)
 
     def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """What `gc` would delete: ended artifacts, and attempts without a record whose writer has ended, at once; those
-        of whose writer nothing is known when untouched for the grace. Never what a live process is writing.
-        """
-        # Folders are listed before records are read: what is published in between is seen as live.
-        stored = list(folders.stored_attempts(self._layout))
-        live = {record.attempt for record in self._artifacts.live().values()}
-        ended = self._artifacts.ended()
-        leftovers = []
-        for attempt in stored:
-            if attempt.attempt in live or attempt.path is None:
-                continue
-            if end := ended.get(attempt.attempt):
-                why = f"{end.event}: {end.why}" if end.why else end.event
-            else:
-                why = self._why_nobodys(attempt, grace_seconds)
-            if not why:
-                continue
-            leftovers.append(Leftover(attempt, physical_bytes(attempt.path), why))
-        if leftovers:
-            # A writer gives its lease back after it has published: what had none may be live by now.
-            live = {record.attempt for record in self._artifacts.live().values()}
-        return tuple(leftover for leftover in leftovers if leftover.attempt.attempt not in live)
+        """What `gc` would delete; see `leftovers.find_leftovers`."""
+        return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
@@ -329,16 +291,6 @@ class Catalog:
 
     def _is_abandoned(self, run: str) -> bool:
         return self.leases.is_dead(run, untouched=SILENCE_SECONDS)
-
-    def _why_nobodys(self, attempt: Attempt, grace_seconds: float) -> str:
-        """Why an attempt without a record is nobody's; empty if it may be somebody's."""
-        assert attempt.path is not None
-        lease = self.leases.find(attempt.attempt)
-        if lease is not None:
-            dead = self.leases.is_dead(attempt.attempt, untouched=grace_seconds)
-            return f"never published; its writer, {lease.holder}, has ended" if dead else ""
-        age = folders.seconds_untouched(attempt.path)
-        return f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
 
     def _end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from helix_spark.catalog.catalog import Leftover
+from helix_spark.catalog.leftovers import Leftover
 from helix_spark.catalog.verification import Verification
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size
@@ -66,7 +66,8 @@ def gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
         lines.append(f"  {format_size(each.bytes):>8}  {folder}  {each.why}")
     done = "would be deleted" if dry_run else "deleted"
     total = format_size(sum(each.bytes for each in leftovers))
-    lines.append(f"{len(leftovers)} folders, {total}, {done}" if leftovers else "nothing to delete")
+    folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
+    lines.append(f"{folders}, {total}, {done}" if leftovers else "nothing to delete")
     return "\n".join(lines)
 
 

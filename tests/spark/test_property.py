@@ -22,7 +22,7 @@ from workflows import physical_bytes
 import helix_spark as hx
 from helix_spark.planner.by_name import POLICIES
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "4"))
 TABLE = pd.DataFrame({"a": [1, 2, 3, 4], "b": [10, 20, 30, 40]})
 
@@ -132,17 +132,41 @@ def _with(spec: Spec, index: int, node: NodeSpec) -> Spec:
     return replace(spec, nodes=(*spec.nodes[:index], node, *spec.nodes[index + 1:]))
 
 
-@settings(
+LONG = settings(
     max_examples=EXAMPLES, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(
+ANY = given(
     versions=histories(), policies=st.lists(st.sampled_from(sorted(POLICIES)), min_size=4, max_size=4),
     budget=st.sampled_from([None, 0, 6_000, 20_000, 60_000]), one_session=st.booleans(),
 )
+
+
+@pytest.mark.spark
+@LONG
+@ANY
 def test_any_history_gives_the_answers_from_scratch_within_the_budget(
     spark: SparkSession, versions: list[Spec], policies: list[str], budget: int | None, one_session: bool
 ) -> None:
+    run_all(versions, policies, budget, one_session, spark)
+
+
+@LONG
+@ANY
+def test_so_does_any_history_that_takes_no_spark(
+    versions: list[Spec], policies: list[str], budget: int | None, one_session: bool
+) -> None:
+    run_all([in_pandas(version) for version in versions], policies, budget, one_session, None)
+
+
+def in_pandas(spec: Spec) -> Spec:
+    return replace(spec, nodes=tuple(replace(node, in_pandas=True) for node in spec.nodes))
+
+
+def run_all(
+    versions: list[Spec], policies: list[str], budget: int | None, one_session: bool, spark: SparkSession | None
+) -> None:
+    """Runs one version after the other and compares each with its answers."""
     with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder) / "catalog"
         helix = hx.Helix(catalog, policy=policies[0], budget=budget, spark=spark)

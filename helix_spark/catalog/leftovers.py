@@ -1,0 +1,65 @@
+"""Data that no live record refers to: of writers that died, and of results that were evicted or damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helix_spark.catalog import attempts as folders
+from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.layout import Layout
+from helix_spark.catalog.leases import Leases
+
+GRACE_SECONDS = 24 * 3600.0
+"""An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Data that no live record refers to.
+
+    Attributes:
+        attempt: whose it is; its `path` is the folder.
+        bytes: physical.
+        why: in words: no record, evicted, quarantined.
+    """
+
+    attempt: Attempt
+    bytes: int
+    why: str
+
+
+def find_leftovers(
+    layout: Layout, artifacts: ArtifactLedger, leases: Leases, grace_seconds: float
+) -> tuple[Leftover, ...]:
+    """Ended artifacts, and attempts without a record whose writer has ended, at once; those of whose writer nothing is
+    known when untouched for the grace. Never what a live process is writing."""
+    # Folders are listed before records are read: what is published in between is seen as live.
+    stored = list(folders.stored_attempts(layout))
+    live = {record.attempt for record in artifacts.live().values()}
+    ended = artifacts.ended()
+    found = []
+    for attempt in stored:
+        if attempt.attempt in live or attempt.path is None:
+            continue
+        if end := ended.get(attempt.attempt):
+            why = f"{end.event}: {end.why}" if end.why else end.event
+        else:
+            why = _why_nobodys(attempt, leases, grace_seconds)
+        if why:
+            found.append(Leftover(attempt, physical_bytes(attempt.path), why))
+    if found:
+        # A writer gives its lease back after it has published: what had none may be live by now.
+        live = {record.attempt for record in artifacts.live().values()}
+    return tuple(leftover for leftover in found if leftover.attempt.attempt not in live)
+
+
+def _why_nobodys(attempt: Attempt, leases: Leases, grace_seconds: float) -> str:
+    """Why an attempt without a record is nobody's; empty if it may be somebody's."""
+    assert attempt.path is not None
+    lease = leases.find(attempt.attempt)
+    if lease is not None:
+        dead = leases.is_dead(attempt.attempt, untouched=grace_seconds)
+        return f"never published; its writer, {lease.holder}, has ended" if dead else ""
+    age = folders.seconds_untouched(attempt.path)
+    return f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
-ROOMS = ["workflow", "dag", "signature", "costs", "planner", "catalog", "engine", "helix", "tracking", "ui", "cli"]
+ROOMS = [
+    "drawing", "workflow", "dag", "signature", "costs", "planner", "catalog", "engine", "helix", "tracking", "ui",
+    "cli",
+]
 """A room imports rooms to its left, and itself; `errors` and `sizes` are for all."""
 FOR_ALL = {"errors", "sizes"}
 ENTRANCES = {"__init__", "__main__"}

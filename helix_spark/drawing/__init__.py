@@ -1,0 +1,11 @@
+"""Pictures of graphs: where each node stands, and inline SVG without scripts, for notebooks and pages alike.
+
+Pure: names, marks and texts in, coordinates and text out. It knows nothing of workflows, plans or records.
+"""
+
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode, Stored
+from helix_spark.drawing.layout import Layout, layout
+from helix_spark.drawing.style import STYLE
+from helix_spark.drawing.svg import svg
+
+__all__ = ["STYLE", "DrawnGraph", "DrawnNode", "Layout", "Stored", "layout", "svg"]

@@ -1,0 +1,146 @@
+"""Where each node of a graph stands: layers by longest path, order by barycentre, then as straight as room allows.
+
+One layout for notebooks, pages and files, so that two pictures of one graph look the same; the same graph always gives
+the same picture, and nodes that tie stand in the order given.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from helix_spark.drawing.layers import Layers, Place, with_bends
+
+Point = tuple[int, float]
+"""Layer, counted from the sources, and position across it; two neighbours in a layer are at least 1 apart."""
+
+_ROUNDS = 6
+"""Rounds of ordering, up and down in turn; the best of them counts."""
+_STRAIGHTENING = 6
+_BEND_ROOM = 0.5
+"""An edge that passes a layer needs less room than a box."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where all is.
+
+    Attributes:
+        nodes: name -> point.
+        edges: (input, reader) -> the points the edge passes, its ends included.
+        layers: how many there are.
+        breadth: the greatest position; the smallest is 0.
+    """
+
+    nodes: Mapping[str, Point]
+    edges: Mapping[tuple[str, str], tuple[Point, ...]]
+    layers: int
+    breadth: float
+
+
+def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Layout:
+    """The layout of (name, names of its inputs) each. Inputs that are not among the names are left out.
+
+    >>> drawn = layout([("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"])])
+    >>> drawn.nodes
+    {'a': (0, 0.5), 'b': (1, 0.0), 'c': (1, 1.0), 'd': (2, 0.5)}
+    """
+    index = {name: number for number, (name, _) in enumerate(nodes)}
+    inputs = [[index[source] for source in sources if source in index and source != name] for name, sources in nodes]
+    layers = with_bends(inputs)
+    across = _straightened(layers, _ordered(layers))
+    row = {place: number for number, members in enumerate(layers.members) for place in members}
+    least = min(across.values(), default=0.0)
+
+    def point(place: Place) -> Point:
+        return row[place], round(across[place] - least, 3)
+
+    names = [name for name, _ in nodes]
+    return Layout(
+        {name: point(number) for name, number in index.items()},
+        {
+            (names[source], names[reader]): tuple(point(place) for place in (source, *bends, reader))
+            for (source, reader), bends in layers.bends.items()
+        },
+        len(layers.members), round(max(across.values(), default=0.0) - least, 3),
+    )
+
+
+def _ordered(layers: Layers) -> list[list[Place]]:
+    """The order in each layer that crosses fewest edges of those that sweeping up and down comes by."""
+    order = [list(members) for members in layers.members]
+    best, fewest = order, _crossings(layers, order)
+    for round_ in range(_ROUNDS):
+        order = [list(members) for members in order]
+        downwards = round_ % 2 == 0
+        rows = range(1, len(order)) if downwards else range(len(order) - 2, -1, -1)
+        for row in rows:
+            beside = order[row - 1 if downwards else row + 1]
+            position = {place: number for number, place in enumerate(beside)}
+            neighbours = layers.up if downwards else layers.down
+            own = {place: float(number) for number, place in enumerate(order[row])}
+            weight = {
+                place: _mean([position[near] for near in neighbours[place]], own[place]) for place in order[row]
+            }
+            order[row].sort(key=lambda place, weight=weight, own=own: (weight[place], own[place]))  # type: ignore[misc]  # a lambda's defaults have no types
+        if (crossed := _crossings(layers, order)) < fewest:
+            best, fewest = order, crossed
+        if fewest == 0:
+            break
+    return best
+
+
+def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
+    """How many pairs of edges cross."""
+    crossed = 0
+    for row in range(len(order) - 1):
+        position = {place: number for number, place in enumerate(order[row + 1])}
+        seen: list[int] = []
+        for place in order[row]:
+            ends = sorted(position[below] for below in layers.down[place])
+            crossed += sum(len(seen) - bisect_right(seen, end) for end in ends)
+            for end in ends:
+                insort(seen, end)
+    return crossed
+
+
+def _straightened(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place, float]:
+    """Each place as near to the mean of its neighbours as the room in its layer allows."""
+    across: dict[Place, float] = {}
+    for members in order:
+        across.update(zip(members, _spread(members, [0.0] * len(members), layers.nodes), strict=True))
+    for round_ in range(_STRAIGHTENING):
+        last = round_ >= _STRAIGHTENING - 2
+        for members in order if round_ % 2 == 0 else reversed(order):
+            near = layers.up if round_ % 2 == 0 else layers.down
+            wanted = [
+                _mean([across[p] for p in ((*layers.up[place], *layers.down[place]) if last else near[place])],
+                      across[place])
+                for place in members
+            ]
+            across.update(zip(members, _spread(members, wanted, layers.nodes), strict=True))
+    return across
+
+
+def _spread(members: Sequence[Place], wanted: Sequence[float], nodes: int) -> list[float]:
+    """Positions in the order given, far enough apart, whose squared distances from those wanted are least: isotonic
+    regression by pooling neighbours that are too close."""
+    offset, offsets = 0.0, [0.0]
+    for left, right in pairwise(members):
+        offset += (1.0 if left < nodes else _BEND_ROOM) / 2 + (1.0 if right < nodes else _BEND_ROOM) / 2
+        offsets.append(offset)
+    blocks: list[tuple[float, int]] = []
+    for want, shift in zip(wanted, offsets, strict=False):
+        total, count = want - shift, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] > total / count:
+            before, pooled = blocks.pop()
+            total, count = total + before, count + pooled
+        blocks.append((total, count))
+    flat = [total / count for total, count in blocks for _ in range(count)]
+    return [value + shift for value, shift in zip(flat, offsets, strict=False)]
+
+
+def _mean(values: Sequence[float], default: float) -> float:
+    return sum(values) / len(values) if values else default

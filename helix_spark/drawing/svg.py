@@ -1,0 +1,138 @@
+"""A graph as inline SVG: no scripts, nothing fetched, every text escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+from helix_spark.drawing.layout import Layout, Point, layout
+from helix_spark.drawing.style import SIGNS, STYLE, WORDS
+
+_HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
+_LETTER = 7.2
+"""Pixels of a letter of 13 px, on the wide side of what system fonts have."""
+_FEWEST_LETTERS, _MOST_LETTERS = 9, 22
+_SIGN_ROOM, _DRUM_ROOM = 24, 22
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
+    """The picture, from left to right.
+
+    Args:
+        styled: with `STYLE` inside; without where the page has it in its own sheet.
+
+    >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
+    >>> "<b>" in picture, "&lt;b&gt;" in picture
+    (False, True)
+    """
+    placed = layout([(node.name, node.inputs) for node in graph.nodes])
+    letters = max([_FEWEST_LETTERS, *(len(_label(node)) for node in graph.nodes)])
+    box = int(letters * _LETTER) + _SIGN_ROOM + _DRUM_ROOM
+    width = 2 * _MARGIN + max(1, placed.layers) * (box + _GAP_ALONG) - _GAP_ALONG
+    height = 2 * _MARGIN + (placed.breadth + 1) * (_HEIGHT + _GAP_ACROSS) - _GAP_ACROSS
+    parts = [
+        f'<svg class="hx-graph" role="group" aria-label="{text(graph.title)}" xmlns="http://www.w3.org/2000/svg" '
+        f'width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}">'
+    ]
+    if styled:
+        parts.append(f"<style>{STYLE}</style>")
+    parts += _edges(graph, placed, box)
+    parts += (_node(node, placed.nodes[node.name], box) for node in graph.nodes)
+    return "".join([*parts, "</svg>"])
+
+
+def text(raw: str) -> str:
+    """A text as XML may hold it, in an element or an attribute.
+
+    >>> text('a < "b"\\x00')
+    'a &lt; &quot;b&quot;\ufffd'
+    """
+    return escape(_NOT_IN_XML.sub("\ufffd", raw))
+
+
+def _label(node: DrawnNode) -> str:
+    return shortened(node.label or node.name, _MOST_LETTERS)
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most so many letters, its middle left out: what tells names apart is at their ends.
+
+    >>> shortened("marital_status_is.fit", 12)
+    'marita…s.fit'
+    """
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[:most - 1 - tail]}…{name[-tail:]}"
+
+
+def _corner(point: Point, box: int) -> tuple[float, float]:
+    layer, across = point
+    return _MARGIN + layer * (box + _GAP_ALONG), _MARGIN + across * (_HEIGHT + _GAP_ACROSS)
+
+
+def _edges(graph: DrawnGraph, placed: Layout, box: int) -> list[str]:
+    states: Mapping[str, str] = {node.name: node.state for node in graph.nodes}
+    return [
+        f'<g class="hx-link{" hx-fading" if edge in graph.fading else ""} hx-to-{_word(states[edge[1]])}" '
+        f'data-from="{text(edge[0])}" data-to="{text(edge[1])}">{_edge(points, box)}</g>'
+        for edge, points in placed.edges.items()
+    ]
+
+
+def _edge(points: tuple[Point, ...], box: int) -> str:
+    """A curve from box to box, level where it passes a layer, with a tip where it ends."""
+    x, y = _corner(points[0], box)
+    way = f"M{x + box:.1f} {y + _HEIGHT / 2:.1f}"
+    at = x + box
+    level = y + _HEIGHT / 2
+    for number, point in enumerate(points[1:], 1):
+        x, y = _corner(point, box)
+        end = x - 6 if number == len(points) - 1 else x
+        middle = (at + end) / 2
+        y += _HEIGHT / 2
+        way += f"C{middle:.1f} {level:.1f} {middle:.1f} {y:.1f} {end:.1f} {y:.1f}"
+        if number < len(points) - 1:
+            way += f"H{x + box:.1f}"
+        at, level = x + box, y
+    return f'<path class="hx-edge" d="{way}"/><path class="hx-tip" d="M{x:.1f} {y:.1f}l-7 -4v8z"/>'
+
+
+def _node(node: DrawnNode, point: Point, box: int) -> str:
+    x, y = _corner(point, box)
+    classes = " ".join(filter(None, ["hx-node", f"hx-{_word(node.state)}", f"hx-{node.stored}", text(node.css)]))
+    told = (node.name, node.kind, WORDS.get(node.state, node.state), node.stored)
+    title = node.title or ", ".join(filter(None, told))
+    small = " · ".join(filter(None, [node.kind, node.note]))
+    middle = y + _HEIGHT / 2
+    inside = [
+        f"<title>{text(title)}</title>",
+        f'<rect class="hx-box" x="{x:.1f}" y="{y:.1f}" width="{box}" height="{_HEIGHT}" rx="6"/>',
+        f'<text class="hx-sign" x="{x + 13:.1f}" y="{middle + 4.5:.1f}" aria-hidden="true">'
+        f'{SIGNS.get(node.state, "")}</text>',
+        f'<text x="{x + _SIGN_ROOM:.1f}" y="{middle - 2 if small else middle + 4.5:.1f}">{text(_label(node))}</text>',
+    ]
+    if small:
+        inside.append(f'<text class="hx-small" x="{x + _SIGN_ROOM:.1f}" y="{middle + 12:.1f}">{text(small)}</text>')
+    if node.stored:
+        inside.append(_drum(x + box - 18, y + 5, node.stored == "evicted"))
+    name = text(node.name)
+    if node.href:
+        return f'<a class="{classes}" data-node="{name}" href="{text(node.href)}">{"".join(inside)}</a>'
+    return f'<g class="{classes}" data-node="{name}">{"".join(inside)}</g>'
+
+
+def _drum(x: float, y: float, evicted: bool) -> str:
+    """The paper's sign of what is stored."""
+    body = f"M{x:.1f} {y + 3:.1f}v8a6 3 0 0 0 12 0v-8a6 3 0 0 0 -12 0"
+    top = f"M{x:.1f} {y + 3:.1f}a6 3 0 0 0 12 0"
+    strike = f'<path class="hx-strike" d="M{x - 2:.1f} {y + 14:.1f}l16 -14"/>' if evicted else ""
+    return f'<path class="hx-drum" d="{body}"/><path class="hx-drum-top hx-drum" d="{top}"/>{strike}'
+
+
+def _word(state: str) -> str:
+    """A state as part of a class name."""
+    return re.sub("[^a-z0-9-]", "", state.lower()) or "plain"

@@ -107,6 +107,7 @@ class NodeRecord:
         bytes, rows: of the result, where known.
         stored: whether a stored result exists after the iteration.
         output: whether the workflow asked for it.
+        started: seconds since the iteration began; None if it was not run, or by a version that did not record it.
     """
 
     run: str
@@ -127,6 +128,7 @@ class NodeRecord:
     rows: int | None = None
     stored: bool = False
     output: bool = False
+    started: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

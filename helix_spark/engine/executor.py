@@ -20,7 +20,7 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
-from helix_spark.engine.timing import Step, attribute
+from helix_spark.engine.timing import Step, attribute, starts
 from helix_spark.engine.units import Unit, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
@@ -238,10 +238,19 @@ def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
 
 def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
     """What each node that ran took, measured or attributed."""
+    return attribute(dag, outcome.steps, *_fusing(plan, outcome))
+
+
+def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """When each node that ran began, by `time.perf_counter()`."""
+    return starts(dag, outcome.steps, *_fusing(plan, outcome))
+
+
+def _fusing(plan: Plan, outcome: Outcome) -> tuple[dict[str, float], list[str], frozenset[str]]:
+    """Weights, lazy nodes and pinned ones, for `timing.shares`."""
     forced = {name for step in outcome.steps for name in step.names}
     lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
-    weights = {node.name: node.predicted_seconds for node in plan.nodes}
-    return attribute(dag, outcome.steps, weights, lazy, outcome.pinned)
+    return {node.name: node.predicted_seconds for node in plan.nodes}, lazy, outcome.pinned
 
 
 def lasting(outcome: Outcome) -> dict[str, NodeResult]:

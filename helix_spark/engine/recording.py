@@ -13,7 +13,7 @@ from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
-from helix_spark.engine.executor import Outcome
+from helix_spark.engine.executor import Outcome, starts_by_node
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, TableResult, ValueResult
 from helix_spark.planner.plan import Plan
@@ -73,9 +73,14 @@ def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
 
 
 def node_records(
-    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int, begun: float
 ) -> list[NodeRecord]:
-    """What happened to each node."""
+    """What happened to each node.
+
+    Args:
+        begun: `time.perf_counter()` at the start of the run.
+    """
+    started = starts_by_node(prepared.dag, plan, outcome)
     return [
         NodeRecord(
             run=prepared.run, workflow=plan.workflow, iteration=number, name=node.name, kind=node.kind,
@@ -84,6 +89,7 @@ def node_records(
             parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
             predicted_seconds=plan[node.name].predicted_seconds, bytes=plan[node.name].bytes,
             rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
+            started=started[node.name] - begun if node.name in started else None,
         )
         for node in prepared.dag.nodes
     ]

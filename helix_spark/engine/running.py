@@ -98,7 +98,7 @@ def _run_leased(
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
-    after = _After(prepared, plan, outcome, record, seconds, tools, random, leased)
+    after = _After(prepared, plan, outcome, record, begun, seconds, tools, random, leased)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
@@ -150,6 +150,7 @@ class _After:
     plan: Plan
     outcome: Outcome
     record: IterationRecord
+    begun: float
     seconds: float
     tools: Tools
     random: Mapping[str, str]
@@ -275,7 +276,7 @@ class _After:
             replace(
                 self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
             ),
-            recording.node_records(self.prepared, self.plan, self.outcome, seconds, number),
+            recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun),
             recording.result_records(
                 self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered
             ),

@@ -6,7 +6,7 @@ the nodes that were fused into it, by their predicted costs, so that the parts a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,7 +40,33 @@ def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
 def attribute(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
 ) -> dict[str, float]:
-    """Seconds per node.
+    """Seconds per node. Arguments as for `shares`."""
+    seconds: dict[str, float] = {}
+    for _, parts in shares(dag, steps, weights, lazy, pinned):
+        for name, part in parts.items():
+            seconds[name] = seconds.get(name, 0.0) + part
+    return seconds
+
+
+def starts(
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
+) -> dict[str, float]:
+    """When each node first ran, by the steps' clock. Nodes fused into one step are laid one after the other, inputs
+    first, as long as their shares of it: Spark does not tell them apart. Arguments as for `shares`."""
+    begun: dict[str, float] = {}
+    for step, parts in shares(dag, steps, weights, lazy, pinned):
+        at = step.start
+        for node in dag.nodes:
+            if node.name in parts:
+                begun[node.name] = min(at, begun.get(node.name, at))
+                at += parts[node.name] if node.name not in step.names else 0.0
+    return begun
+
+
+def shares(
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
+) -> Iterator[tuple[Step, dict[str, float]]]:
+    """Each step, by the order in which they ended, and the seconds of it that each node is given.
 
     Args:
         weights: predicted seconds of each node that ran or was loaded.
@@ -49,17 +75,13 @@ def attribute(
     """
     waiting, kept = set(lazy), set(pinned)
     done: set[str] = set()
-    seconds: dict[str, float] = {}
     ordered = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
     for step, share in ordered:
         fused = _fused(dag, step.names, waiting, done)
         done |= fused & kept
         nodes = sorted(fused | set(step.names))
         total = sum(max(weights.get(name, 0.0), 1e-3) for name in nodes)
-        for name in nodes:
-            part = share * max(weights.get(name, 0.0), 1e-3) / total
-            seconds[name] = seconds.get(name, 0.0) + part
-    return seconds
+        yield step, {name: share * max(weights.get(name, 0.0), 1e-3) / total for name in nodes}
 
 
 def _fused(dag: Dag, names: Iterable[str], lazy: set[str], done: set[str]) -> set[str]:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.timing import Step, attribute, exclusive_seconds
+from helix_spark.engine.timing import Step, attribute, exclusive_seconds, starts
 
 
 def fan() -> Dag:
@@ -44,6 +44,20 @@ def test_what_a_step_forces_shares_its_seconds_by_expected_seconds() -> None:
         fan(), [Step(("left",), 0, 4)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], []
     )
     assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0})
+
+
+def test_what_is_fused_into_a_step_begins_one_after_the_other() -> None:
+    begun = starts(
+        fan(), [Step(("left",), 10, 14)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], []
+    )
+    assert begun == pytest.approx({"data": 10.0, "rows": 11.0, "left": 13.0})
+
+
+def test_a_node_begins_with_the_first_step_that_runs_it() -> None:
+    steps = [Step(("right",), 5, 7), Step(("left",), 0, 2)]
+    begun = starts(fan(), steps, {"data": 1.0, "left": 1.0, "right": 1.0}, ["data", "rows"], [])
+    assert begun["data"] == 0
+    assert begun["right"] > 5
 
 
 def test_an_unpinned_table_runs_in_each_step_that_reads_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,12 @@ def filled_catalog(root: Path, workflow: Workflow, iterations: int) -> Catalog:
     edited = {node.name for node in dag.nodes[2 * len(dag.nodes) // 3 :]}
     for number in range(iterations):
         run = uuid.uuid4().hex
-        record = catalog.start_iteration(IterationRecord(run, workflow.name, number + 1, "running", float(number)))
+        record = catalog.start_iteration(IterationRecord(
+            run, workflow.name, number + 1, "running", 1e9 + 600.0 * number,
+            message=f"try {number + 1}" if number % 3 == 0 else "",
+            parameters=json.dumps({"reg": 0.1 / (1 + number // 2), "bins": 10 + number % 7}),
+            plan=json.dumps({"status": "optimal", "policy": "rule", "run_all_seconds": 0.15 * len(dag.nodes)}),
+        ))
         nodes, results = [], []
         for node in dag.nodes:
             own = signed[node.name]
@@ -40,7 +47,9 @@ def filled_catalog(root: Path, workflow: Workflow, iterations: int) -> Catalog:
                 results.append(ResultRecord(
                     signature, signature, workflow.name, node.name, node.kind, number + 1, compute_seconds=0.1
                 ))
-        catalog.append_iteration(replace(record, status="done", seconds=1.0), nodes, results)
+        accuracy = 0.8 + 0.1 * math.tanh(number / iterations) + 0.01 * math.sin(number)
+        outputs = json.dumps({"accuracy": accuracy, "auc": min(1.0, accuracy + 0.05)})
+        catalog.append_iteration(replace(record, status="done", seconds=1.0, outputs=outputs), nodes, results)
         if number % _MAINTAINED_EVERY == 0:
             catalog.maintain()
     catalog.maintain()

@@ -45,6 +45,15 @@ class ArtifactLedger:
                   ORDER BY sequence DESC, event = 'published', attempt LIMIT 1"""
         return next(iter(self._journal.query(sql)), None)
 
+    def newest(self) -> dict[str, ArtifactRecord]:
+        """The newest record of every signature that was ever stored: the live one, or how the last one ended."""
+        rows = self._journal.query("SELECT * FROM journal ORDER BY sequence, event <> 'published'")
+        return {record.signature: record for record in rows} | _by_signature(_live(rows))
+
+    def version(self) -> int:
+        """Grows whenever something is recorded."""
+        return self._journal.version()
+
     def ended(self) -> dict[str, ArtifactRecord]:
         """The ends of all attempts that were evicted or quarantined, by attempt."""
         return {record.attempt: record for record in self._journal.query(
@@ -97,6 +106,11 @@ class ArtifactLedger:
             f"SELECT * FROM journal WHERE signature = {text_literal(signature)} AND NOT {_ENDED}"
         )
         return _by_signature(records).get(signature)
+
+
+def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    ended = {record.attempt for record in records if record.event != "published"}
+    return [record for record in records if record.attempt not in ended]
 
 
 def _by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:

@@ -82,6 +82,33 @@ class History:
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return tuple(self._nodes.query(sql))
 
+    def find(self, workflow: str, number: int) -> IterationRecord | None:
+        """The iteration of a number; of equal numbers, that of the smaller run id."""
+        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND number = {number:d}
+                  ORDER BY run, sequence"""
+        return next(iter(_heaviest(self._iterations.query(sql)).values()), None)
+
+    def spent(self, workflow: str) -> dict[str, float]:
+        """The measured seconds of all nodes of each iteration, by run."""
+        columns = self._nodes.columns(
+            f"SELECT run, sum(seconds) AS spent FROM journal WHERE workflow = {text_literal(workflow)} GROUP BY run"
+        )
+        return {run: spent or 0.0 for run, spent in zip(*columns.values(), strict=True)}
+
+    def loads(self) -> dict[str, tuple[int, str, int]]:
+        """How often each signature was loaded, and the workflow and number of the last iteration that did."""
+        columns = self._nodes.columns(
+            """SELECT signature, count(*) AS times, last_value(workflow ORDER BY sequence) AS workflow,
+                      last_value(iteration ORDER BY sequence) AS number
+               FROM journal WHERE state = 'load' GROUP BY signature"""
+        )
+        rows = zip(*columns.values(), strict=True)
+        return {signature: (times, name, number) for signature, times, name, number in rows}
+
+    def version(self) -> tuple[int, int]:
+        """Grows whenever something is recorded."""
+        return self._iterations.version(), self._nodes.version()
+
     def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
         """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
         records = self.iterations(workflow, limit)

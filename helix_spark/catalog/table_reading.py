@@ -57,6 +57,46 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
+def read_first(folder: Path, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
+    """At most `rows` first rows of a stored table, reading no more pages than those take, and the names of the columns
+    that are left out because only Spark can read them.
+
+    Raises:
+        DamagedArtifactError: as `read_arrow`.
+    """
+    import pyarrow as pa
+
+    table = check_table(folder, record)
+    try:
+        known = columns(table.schema)
+        wanted = [column for column in known if not column.unreadable]
+        parts, taken = _read_start(table.files, [column.name for column in wanted], rows)
+        arrays = [_as_declared(parts, column, taken) for column in wanted]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, _TypeMismatchError) as error:
+        raise damaged(folder, f"its first rows cannot be read: {error}") from error
+    fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
+    left_out = tuple(column.name for column in known if column.unreadable)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), left_out
+
+
+def _read_start(files: Sequence[Path], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts, taken = [], 0
+    for path in files:
+        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+            present = set(file.schema_arrow.names)
+            batches = file.iter_batches(rows - taken, columns=[name for name in names if name in present])
+            batch = next(batches, None)
+            if batch is not None:
+                parts.append(pa.Table.from_batches([batch]))
+                taken += batch.num_rows
+        if taken >= rows:
+            break
+    return parts, taken
+
+
 class _TypeMismatchError(Exception):
     """The files hold another type than the schema says."""
 

@@ -6,13 +6,14 @@ own line around the box.
 
 SIGNS = {
     "compute": "▶", "load": "↓", "prune": "○", "failed": "✕", "running": "…", "waiting": "·", "added": "+",
-    "removed": "\u2212", "changed": "≠", "same": "=",
+    "removed": "\u2212", "changed": "≠", "affected": "≈", "same": "=",
 }
 """What stands in the box before its label."""
 
 WORDS = {
     "compute": "computed", "load": "loaded", "prune": "not needed", "failed": "failed", "running": "running",
-    "waiting": "not run yet", "added": "added", "removed": "removed", "changed": "changed", "same": "the same",
+    "waiting": "not run yet", "added": "added", "removed": "removed", "changed": "changed",
+    "affected": "changed through its inputs", "same": "the same",
 }
 """The same in words, for legends and for those who listen."""
 
@@ -51,6 +52,8 @@ STYLE = """
 .hx-graph .hx-removed .hx-sign { fill: var(--hx-failed); }
 .hx-graph .hx-changed .hx-box { fill: var(--hx-changed-paper); stroke: var(--hx-changed); stroke-width: 2; }
 .hx-graph .hx-changed .hx-sign { fill: var(--hx-changed); }
+.hx-graph .hx-affected .hx-box { stroke: var(--hx-changed); stroke-dasharray: 2 2; stroke-width: 1.5; }
+.hx-graph .hx-affected .hx-sign { fill: var(--hx-changed); }
 .hx-graph a { text-decoration: none; cursor: pointer; }
 .hx-graph a:hover .hx-box { stroke: var(--hx-ink); }
 .hx-graph a:focus-visible { outline: none; }

@@ -1,0 +1,91 @@
+"""What people look at in a catalog: iterations, their nodes, what is stored, the first rows of a table. Reads only.
+
+Apart from `Catalog`, which stores and removes: what shows a catalog to a browser cannot change it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.attempts import physical_bytes, stored_attempts
+from helix_spark.catalog.history import History
+from helix_spark.catalog.layout import Layout, locate
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.results import ResultLedger
+from helix_spark.catalog.table_reading import read_first
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Overview:
+    """A catalog to look at. Every method raises CatalogError for damaged records."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._artifacts = ArtifactLedger(layout.records / "artifacts")
+        self._history = History(layout.records)
+        self._results = ResultLedger(layout.records / "results")
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str]) -> Overview:
+        """The catalog at `root`. Raises CatalogError if there is none."""
+        return cls(locate(root, create=False))
+
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
+    def version(self) -> str:
+        """Differs whenever something was recorded."""
+        return "-".join(map(str, (*self._history.version(), self._artifacts.version())))
+
+    def workflows(self) -> tuple[str, ...]:
+        return self._history.workflows()
+
+    def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
+        """All iterations of a workflow, newest first."""
+        return self._history.iterations(workflow)
+
+    def iteration(self, workflow: str, number: int) -> IterationRecord | None:
+        return self._history.find(workflow, number)
+
+    def spent(self, workflow: str) -> dict[str, float]:
+        """Measured seconds of all nodes together, by run."""
+        return self._history.spent(workflow)
+
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+        """What happened to each node, inputs first; none before the iteration has ended."""
+        return self._history.nodes_of(iteration)
+
+    def artifacts(self) -> dict[str, ArtifactRecord]:
+        """The newest record of every signature that was ever stored: live if its event is `published`."""
+        return self._artifacts.newest()
+
+    def loads(self) -> dict[str, tuple[int, str, int]]:
+        """How often each signature was loaded, and by which workflow and iteration last."""
+        return self._history.loads()
+
+    def measured(self, signatures: Collection[str]) -> dict[str, ResultRecord]:
+        """What is known of the costs of signatures."""
+        return dict(self._results.known((), (), signatures).measured)
+
+    def first_rows(self, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
+        """The first rows of a stored table, and the columns left out; see `table_reading.read_first`."""
+        if record.kind != "table":
+            raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
+        return read_first(self._layout.attempt(record.kind, record.signature, record.attempt), record, rows)
+
+    def bytes_used(self) -> int:
+        """Physical bytes of the whole catalog, as the budget counts them."""
+        live = {r.attempt: r for r in self._artifacts.newest().values() if r.event == "published"}
+        leftovers = sum(
+            physical_bytes(attempt.path) for attempt in stored_attempts(self._layout)
+            if attempt.path is not None and attempt.attempt not in live
+        )
+        return sum(record.bytes for record in live.values()) + physical_bytes(self._layout.records) + leftovers

@@ -257,6 +257,24 @@ def doctor(catalog: str, as_json: bool) -> None:
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
 
 
+@helix.command()
+@_catalog
+@click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
+@click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
+@click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
+@click.option("-n", "--limit", default=30, show_default=True, help="How many iterations are exported, newest first.")
+@told
+def ui(catalog: str, port: int, host: str, export: str | None, workflow: str, limit: int) -> None:
+    """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
+    from helix_spark.cli.pages import export_pages, show_pages
+
+    if export is not None:
+        export_pages(catalog, Path(export), workflow, limit)
+    else:
+        show_pages(catalog, host, port)
+
+
 def main(factory: Factory | None = None) -> None:
     """The `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself."""
     if factory is None:

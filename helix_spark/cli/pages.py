@@ -1,0 +1,57 @@
+"""What `helix ui` does: serve pages, or write them into a file."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from helix_spark.catalog.overview import Overview
+from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.sizes import format_size
+
+
+def show_pages(catalog: str, host: str, port: int) -> None:
+    """Serves until interrupted.
+
+    Raises:
+        SetupError: what serves pages is not installed, or the address is taken.
+        CatalogError: there is no catalog.
+    """
+    records = Overview.open(catalog)
+    try:
+        from helix_spark.ui.serving import bound, serve
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    opened = bound(host, port)
+    names = [] if host in ("127.0.0.1", "::1", "localhost") else [host, socket.gethostname(), socket.getfqdn()]
+
+    def started(address: str) -> None:
+        print(f"{records.root} at {address} (Ctrl+C ends it)", flush=True)
+
+    serve(records, opened, names, started)
+
+
+def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
+    """Writes one file.
+
+    Raises:
+        SetupError: what renders pages is not installed.
+        CatalogError: there is no catalog, or the file cannot be written.
+    """
+    records = Overview.open(catalog)
+    try:
+        from helix_spark.ui.export import exported
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    text = exported(records, workflow, limit)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CatalogError(f"{file} cannot be written: {error.strerror}") from error
+    print(f"wrote {file} ({format_size(len(text.encode()))})")
+
+
+def _missing(error: ModuleNotFoundError) -> HelixError:
+    return SetupError(
+        f"the pages need {error.name}, which is not installed", remedy="pip install 'helix-spark[ui]'"
+    )

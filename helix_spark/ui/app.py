@@ -1,0 +1,170 @@
+"""The pages over HTTP: addresses to pages, and what every answer carries. Answers GET and HEAD, and changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from importlib.resources import files
+from typing import get_args
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from helix_spark.drawing import STYLE
+from helix_spark.errors import HelixError
+from helix_spark.ui.hosts import host_allowed
+from helix_spark.ui.links import ServerLinks
+from helix_spark.ui.listing import Order
+from helix_spark.ui.pages import NotHereError, Page, Pages
+from helix_spark.ui.records import Records
+
+LOCAL = ("localhost", "testserver")
+"""Names of this machine; the second is what in-process tests call it."""
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+_ASSETS = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_LONGEST = 2_000
+"""Characters of a value in an address."""
+
+
+def make_app(records: Records, names: Collection[str] = ()) -> ASGIApp:
+    """The application.
+
+    Args:
+        names: further host names under which this server may be asked.
+    """
+    pages = Pages(records, ServerLinks())
+    views: dict[str, Callable[[Request], Page]] = {
+        "/": lambda request: _iterations(pages, request),
+        "/iteration": lambda request: pages.iteration(
+            _text(request, "workflow"), _number(request, "number"), wanted=_text(request, "nodes"),
+            whole=_text(request, "whole") == "1",
+        ),
+        "/node": lambda request: pages.node(
+            _text(request, "workflow"), _number(request, "number"), _text(request, "node")
+        ),
+        "/compare": lambda request: pages.compare(
+            _text(request, "workflow"), _number(request, "a"), _number(request, "b"),
+            whole=_text(request, "whole") == "1",
+        ),
+        "/metrics": lambda request: pages.metrics(_text(request, "workflow")),
+        "/storage": lambda request: pages.storage(_text(request, "workflow")),
+    }
+    routes = [Route(path, _shown(pages, view), methods=["GET"]) for path, view in views.items()]
+    routes.append(Route("/state", _state(pages), methods=["GET"]))
+    routes.append(Route("/assets/{name}", _asset, methods=["GET"]))
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages)})
+    return _Guard(app, {*LOCAL, *(name.lower() for name in names)})
+
+
+def _iterations(pages: Pages, request: Request) -> Page:
+    order, less = _text(request, "order"), _text(request, "less")
+    orders: dict[str, Order] = {name: name for name in get_args(Order)}
+    return pages.iterations(
+        _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
+        ascending=_text(request, "up") == "1", page=_number(request, "page", 1), metric=_text(request, "metric"),
+        less={"1": True, "0": False}.get(less),
+    )
+
+
+def _text(request: Request, name: str) -> str:
+    return request.query_params.get(name, "")[:_LONGEST]
+
+
+def _number(request: Request, name: str, default: int | None = None) -> int:
+    given = _text(request, name)
+    if not given and default is not None:
+        return default
+    if not _NUMBER.fullmatch(given):
+        raise HTTPException(400, f"{name} is to be a number, not {given!r}")
+    return int(given)
+
+
+def _shown(pages: Pages, view: Callable[[Request], Page]) -> Callable[[Request], Response]:
+    """Runs in a thread, as Starlette does with plain functions: reading records waits for the disk."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return HTMLResponse(pages.framed(view(request)))
+        except NotHereError as error:
+            return HTMLResponse(pages.failure("Not here", error), 404)
+        except HelixError as error:
+            return HTMLResponse(pages.failure("The catalog cannot be read", error), 503)
+
+    return answer
+
+
+def _state(pages: Pages) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        try:
+            return JSONResponse(pages.state(_text(request, "workflow"), _number(request, "number")))
+        except NotHereError as error:
+            return JSONResponse({"error": error.what}, 404)
+        except HelixError as error:
+            return JSONResponse({"error": error.what}, 503)
+
+    return answer
+
+
+def _refused(pages: Pages) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        what = error.detail if isinstance(error, HTTPException) else "that cannot be answered"
+        return HTMLResponse(pages.failure(f"{status}", HelixError(what)), status)
+
+    return answer
+
+
+def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        raise HTTPException(404, "there is no such file")
+    return Response(asset(name), media_type=_ASSETS[name])
+
+
+def asset(name: str) -> str:
+    """The text of an asset; the style of graphs comes first in that of pages."""
+    own = files("helix_spark.ui").joinpath("assets", name).read_text(encoding="utf-8")
+    return f"{STYLE}\n{own}" if name == "style.css" else own
+
+
+class _Guard:
+    """Refuses what names another host, and adds the headers to every answer."""
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self._app, self._names = app, frozenset(names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) == 1 and host_allowed(hosts[0], self._names):
+            await self._app(scope, receive, guarded)
+        else:
+            refusal = PlainTextResponse("this server does not answer to that host name\n", 421)
+            await refusal(scope, receive, guarded)

@@ -1,0 +1,127 @@
+"""Metrics over iterations and nodes over time as inline SVG: points that lead somewhere, texts escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, floor, log10
+
+from helix_spark.drawing.svg import shortened, text
+from helix_spark.sizes import format_seconds
+from helix_spark.ui.iteration import Bar
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 220, 64, 16, 16, 30
+_ROW, _NAMES, _TIMES = 24, 190, 620
+_MOST_POINTS = 400
+"""More than one dot to two pixels shows nothing more; the line still goes through all."""
+
+
+def trend(
+    name: str, values: Mapping[int, float], best: int | None, href: Callable[[int], str]
+) -> str:
+    """A metric over iteration numbers; each point leads to its iteration."""
+    if not values:
+        return ""
+    numbers = sorted(values)
+    low, high = min(values.values()), max(values.values())
+    ticks = _ticks(low, high)
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
+
+    def at(number: int) -> tuple[float, float]:
+        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (number - first) / (last - first)
+        y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (values[number] - low) / ((high - low) or 1)
+        return x, y
+
+    parts = [
+        f'<svg class="trend" role="group" aria-label="{text(name)} over iterations" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+    ]
+    for tick in ticks:
+        y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (tick - low) / ((high - low) or 1)
+        parts.append(
+            f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.5g}</text>'
+        )
+    for number in dict.fromkeys((numbers[0], numbers[len(numbers) // 2], numbers[-1])):
+        parts.append(
+            f'<text class="tick" x="{at(number)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number}</text>'
+        )
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, numbers))
+    parts.append(f'<polyline class="line" points="{line}"/>')
+    step = -(-len(numbers) // _MOST_POINTS)
+    for number in dict.fromkeys([*numbers[::step], numbers[-1], *([best] if best is not None else [])]):
+        parts.append(_point(number, *at(number), values[number], number == best, href(number)))
+    return "".join([*parts, "</svg>"])
+
+
+def _point(number: int, x: float, y: float, value: float, best: bool, href: str) -> str:
+    told = f"<title>iteration {number}: {value:.6g}{', the best' if best else ''}</title>"
+    if best:
+        shape = f'<path class="dot best" d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
+    else:
+        shape = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+    inside = f'{told}<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="12"/>{shape}'
+    if not href:
+        return f"<g>{inside}</g>"
+    return f'<a href="{text(href)}" aria-label="iteration {number}: {value:.6g}">{inside}</a>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers around a range.
+
+    >>> _ticks(0.81, 0.89)
+    [0.8, 0.82, 0.84, 0.86, 0.88, 0.9]
+    >>> _ticks(3, 3)
+    [3]
+    """
+    span = high - low
+    if span <= abs(high) * 1e-9:
+        return [low]
+    rough = span / 4
+    power = 10.0 ** floor(log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
+    return [round(step * n, 12) for n in range(floor(low / step), ceil(high / step) + 1)]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A small line without axes, for a table; nothing for fewer than two values."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    points = " ".join(
+        f"{2 + 116 * place / (len(values) - 1):.1f},{22 - 18 * (value - low) / ((high - low) or 1):.1f}"
+        for place, value in enumerate(values)
+    )
+    return (
+        '<svg class="spark" aria-hidden="true" viewBox="0 0 120 26" width="120" height="26">'
+        f'<polyline class="line" points="{points}"/></svg>'
+    )
+
+
+def timeline(bars: Sequence[Bar], total: float) -> str:
+    """When each node ran. Bars begin at nought where their start was not recorded."""
+    if not bars:
+        return ""
+    end = max([total, 1e-9, *((bar.start or 0.0) + bar.seconds for bar in bars)])
+    height = len(bars) * _ROW + 26
+    width = _NAMES + _TIMES + 70
+    parts = [f'<svg class="timeline" role="group" aria-label="when each node ran" viewBox="0 0 {width} {height}">']
+    for tick in _ticks(0, end):
+        if tick <= end:
+            x = _NAMES + _TIMES * tick / end
+            parts.append(
+                f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 20}"/>'
+                f'<text class="tick" x="{x:.1f}" y="{height - 4}" text-anchor="middle">{tick:g} s</text>'
+            )
+    for row, bar in enumerate(bars):
+        state = bar.view.record.state if bar.view.record.state in ("load", "compute") else "other"
+        x = _NAMES + _TIMES * (bar.start or 0.0) / end
+        length = max(2.0, _TIMES * bar.seconds / end)
+        y = row * _ROW
+        name = bar.view.record.name
+        parts.append(
+            f"<g><title>{text(name)}: {bar.view.word}, {format_seconds(bar.seconds)} s</title>"
+            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 26))}</text>'
+            f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
+            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{format_seconds(bar.seconds)} s</text></g>'
+        )
+    return "".join([*parts, "</svg>"])

@@ -1,0 +1,231 @@
+"""Two iterations side by side: only what differs unless more is asked for. What one of them lacks is a difference."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.drawing import DrawnGraph, DrawnNode
+from helix_spark.drawing.style import WORDS
+from helix_spark.signature.difference import Change, changes
+from helix_spark.signature.parts import Group
+from helix_spark.ui import metrics
+from helix_spark.ui.reading import mapping, number, parts, text_of
+
+_CONTEXT = 3
+"""Unchanged lines around a changed one."""
+
+Line = tuple[Literal["same", "added", "removed", "gap"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A named thing before and after; None where it is missing.
+
+    Attributes:
+        change: after less before, where both are numbers.
+        better: whether the change is for the better; None where that has no meaning.
+    """
+
+    name: str
+    before: str | None
+    after: str | None
+    differs: bool
+    change: float | None = None
+    better: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDifference:
+    """One node in two iterations.
+
+    Attributes:
+        state: added, removed, changed, affected (through its inputs alone) or same.
+        changes: fields of its signature that differ, inputs aside.
+        code: its lines, where the recorded text differs.
+        before, after: the records, as far as there are.
+    """
+
+    name: str
+    state: str
+    changes: tuple[Change, ...]
+    code: tuple[Line, ...]
+    before: NodeRecord | None
+    after: NodeRecord | None
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.state]
+
+    @property
+    def record(self) -> NodeRecord:
+        """Of the later one that has it."""
+        record = self.after or self.before
+        assert record is not None, "a node is in one of them at least"
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How two iterations differ.
+
+    Attributes:
+        whole: whether what is the same is in it, too.
+        nodes, parameters, outputs, versions: see `whole`.
+        same_nodes: how many are left out for being the same.
+    """
+
+    before: IterationRecord
+    after: IterationRecord
+    whole: bool
+    nodes: tuple[NodeDifference, ...]
+    same_nodes: int
+    parameters: tuple[Pair, ...]
+    outputs: tuple[Pair, ...]
+    versions: tuple[Pair, ...]
+    seconds: Pair
+    graph: DrawnGraph
+
+
+def comparison(
+    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
+    href: Callable[[NodeDifference], str], *, whole: bool = False,
+) -> Comparison:
+    """How two iterations differ.
+
+    Args:
+        href: where a node of the picture leads.
+    """
+    found = _nodes(old, new)
+    shown = tuple(node for node in found if whole or node.state != "same")
+    return Comparison(
+        before, after, whole, shown, len(found) - len(shown),
+        _pairs(mapping(before.parameters), mapping(after.parameters), whole),
+        _outputs(mapping(before.outputs), mapping(after.outputs), whole),
+        _pairs(mapping(before.versions), mapping(after.versions), whole),
+        _seconds("seconds to answer", before.seconds, after.seconds),
+        _graph(before, after, found, shown, href),
+    )
+
+
+def seconds_pair(node: NodeDifference) -> Pair:
+    """What a node took in both."""
+    before, after = (record.seconds if record else None for record in (node.before, node.after))
+    return _seconds(node.name, before, after)
+
+
+def _nodes(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[NodeDifference]:
+    """Those of the later iteration in its order, and each removed one after what it stood behind."""
+    olds, news = {node.name: node for node in old}, {node.name: node for node in new}
+    order = list(news)
+    for place, node in enumerate(old):
+        if node.name not in news:
+            behind = next((old[i].name for i in range(place - 1, -1, -1) if old[i].name in order), None)
+            order.insert(order.index(behind) + 1 if behind else 0, node.name)
+    return [_difference(name, olds.get(name), news.get(name)) for name in order]
+
+
+def _difference(name: str, old: NodeRecord | None, new: NodeRecord | None) -> NodeDifference:
+    code = code_lines(old.code if old else "", new.code if new else "")
+    if old is None or new is None:
+        return NodeDifference(name, "removed" if new is None else "added", (), code, old, new)
+    if old.declared == new.declared and old.signature == new.signature:
+        return NodeDifference(name, "same", (), code, old, new)
+    fields = tuple(c for c in changes(parts(old.parts), parts(new.parts)) if c.group is not Group.INPUT)
+    rewired = old.inputs != new.inputs
+    return NodeDifference(name, "changed" if fields or rewired else "affected", fields, code, old, new)
+
+
+def code_lines(before: str, after: str) -> tuple[Line, ...]:
+    """A unified difference, with gaps where unchanged lines are left out; none where nothing differs.
+
+    >>> code_lines("a\\nb\\n", "a\\nc\\n")
+    (('same', 'a'), ('removed', 'b'), ('added', 'c'))
+    """
+    if before == after:
+        return ()
+    lines: list[Line] = []
+    told = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=_CONTEXT))[2:]
+    for place, line in enumerate(told):
+        if line.startswith("@@"):
+            if place:
+                lines.append(("gap", ""))
+        else:
+            lines.append(({"+": "added", "-": "removed"}.get(line[0], "same"), line[1:]))  # type: ignore[arg-type]  # the three words
+    return tuple(lines)
+
+
+def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:
+    names = [*after, *(name for name in before if name not in after)]
+    pairs = [
+        Pair(
+            name, text_of(before[name]) if name in before else None, text_of(after[name]) if name in after else None,
+            (name in before) != (name in after) or text_of(before.get(name)) != text_of(after.get(name)),
+        )
+        for name in names
+    ]
+    return tuple(pair for pair in pairs if whole or pair.differs)
+
+
+def _outputs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:
+    """Metrics one by one, with the way they went; other outputs as they are."""
+    old, new = metrics.flattened(before), metrics.flattened(after)
+    numbers = [
+        _number(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])
+    ]
+    rest = _pairs(
+        {name: value for name, value in before.items() if not _is_metric(value)},
+        {name: value for name, value in after.items() if not _is_metric(value)}, whole,
+    )
+    return (*(pair for pair in numbers if whole or pair.differs), *rest)
+
+
+def _is_metric(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(_is_metric(each) for each in value.values()) and set(value) != {"table", "rows"}
+    return number(value) is not None
+
+
+def _number(name: str, before: float | None, after: float | None) -> Pair:
+    return _measured(name, before, after, "{:.6g}", metrics.less_is_better(name))
+
+
+def _seconds(name: str, before: float | None, after: float | None) -> Pair:
+    return _measured(name, before, after, "{:.2f}", True)
+
+
+def _measured(name: str, before: float | None, after: float | None, form: str, less: bool) -> Pair:
+    shown_before, shown_after = (None if value is None else form.format(value) for value in (before, after))
+    if before is None or after is None:
+        return Pair(name, shown_before, shown_after, before is not after)
+    change = after - before
+    better = None if change == 0 else (change < 0) == less
+    return Pair(name, shown_before, shown_after, change != 0, change, better)
+
+
+def _graph(
+    before: IterationRecord, after: IterationRecord, found: Sequence[NodeDifference],
+    shown: Sequence[NodeDifference], href: Callable[[NodeDifference], str],
+) -> DrawnGraph:
+    """Both graphs in one: what differs, and what it reads or is read by, so that one sees where it is."""
+    named = {node.name for node in shown}
+    edges: dict[tuple[str, str], bool] = {}
+    for node in found:
+        new = node.after.inputs if node.after else ()
+        for source in dict.fromkeys([*new, *(node.before.inputs if node.before else ())]):
+            edges[source, node.name] = source in new
+    near = {source for source, name in edges if name in named} | {name for source, name in edges if source in named}
+    drawn = tuple(
+        DrawnNode(
+            node.name, tuple(source for source, name in edges if name == node.name), kind=node.record.kind,
+            state=node.state, href=href(node),
+            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *map(str, node.changes)]),
+        )
+        for node in found if node.name in named | near
+    )
+    title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
+    return DrawnGraph(drawn, title, frozenset(edge for edge, there in edges.items() if not there))
+

@@ -1,0 +1,240 @@
+"""The page of one iteration: its graph, its nodes and what each took, when they ran, how good its plan was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
+from helix_spark.drawing.style import WORDS
+from helix_spark.signature.difference import Change, changes
+from helix_spark.signature.parts import Group, Part
+from helix_spark.sizes import format_seconds, format_size
+from helix_spark.ui.reading import mapping, parts, text_of
+from helix_spark.ui.selection import Selection, select
+
+MOST_NODES, MOST_EDGES = 600, 2_000
+"""A larger graph is drawn only when asked for: it is slow to look at, not to make."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node's record beside what is stored of its result now.
+
+    Attributes:
+        shown: what state it shows: that of the record, or failed.
+        stored: whether its result is stored now, or was and is no longer.
+        artifact: of its result, live or ended.
+    """
+
+    record: NodeRecord
+    shown: str
+    stored: Stored
+    artifact: ArtifactRecord | None
+
+    @property
+    def word(self) -> str:
+        return WORDS.get(self.shown, self.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """When a node ran: seconds since the iteration began; `start` is None where it was not recorded."""
+
+    view: NodeView
+    start: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A graph that is to be drawn, or why it is not.
+
+    Attributes:
+        graph: None where it is too large to draw unasked.
+        nodes, edges: how many it has.
+    """
+
+    graph: DrawnGraph | None
+    nodes: int
+    edges: int
+
+
+@dataclass(frozen=True, slots=True)
+class IterationView:
+    """All of one iteration.
+
+    Attributes:
+        outputs: name to text.
+        plan: facts in words, name to text.
+        spent: seconds of all nodes together.
+    """
+
+    record: IterationRecord
+    nodes: tuple[NodeView, ...]
+    picture: Picture
+    selection: Selection
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    plan: Mapping[str, str]
+    versions: Mapping[str, str]
+    bars: tuple[Bar, ...]
+    spent: float
+    saved: float | None
+    previous: int | None
+    following: int | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many nodes show which state."""
+        found: dict[str, int] = {}
+        for node in self.nodes:
+            found[node.shown] = found.get(node.shown, 0) + 1
+        return found
+
+
+def node_views(
+    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord]
+) -> tuple[NodeView, ...]:
+    """Nodes beside what is stored of them."""
+    return tuple(
+        NodeView(node, shown_state(record, node), stored_mark(artifacts.get(node.signature)),
+                 artifacts.get(node.signature))
+        for node in nodes
+    )
+
+
+def shown_state(record: IterationRecord, node: NodeRecord) -> str:
+    """Of an iteration that failed, what the plan wanted but did not come to: failed if the error names it, else not
+    run."""
+    if record.status in ("failed", "interrupted") and node.state != "prune" and node.seconds is None:
+        return "failed" if f"`{node.name}`" in record.error or f"'{node.name}'" in record.error else "waiting"
+    return node.state
+
+
+def stored_mark(artifact: ArtifactRecord | None) -> Stored:
+    if artifact is None:
+        return ""
+    return "stored" if artifact.event == "published" else "evicted"
+
+
+def picture_of(
+    title: str, views: Sequence[NodeView], names: Sequence[str], href: Callable[[str], str], *, whole: bool
+) -> Picture:
+    """The graph of the named nodes, each leading to its own page."""
+    kept = set(names)
+    chosen = [view for view in views if view.record.name in kept]
+    edges = sum(1 for view in chosen for source in view.record.inputs if source in kept)
+    if not whole and (len(chosen) > MOST_NODES or edges > MOST_EDGES):
+        return Picture(None, len(chosen), edges)
+    return Picture(DrawnGraph(tuple(_drawn(view, href) for view in chosen), title), len(chosen), edges)
+
+
+def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
+    record = view.record
+    note = f"{format_seconds(record.seconds)} s" if record.seconds is not None else ""
+    stored = {"stored": "stored", "evicted": "no longer stored", "": ""}[view.stored]
+    told = [f"{record.name} ({record.kind})", f"{view.word}{f' in {note}' if note else ''}", record.reason, stored]
+    if record.bytes and view.stored == "stored":
+        told[-1] = f"stored, {format_size(record.bytes)}"
+    return DrawnNode(
+        record.name, record.inputs, kind=record.kind, state=view.shown, stored=view.stored, note=note,
+        title="; ".join(filter(None, told)), href=href(record.name), css="hx-output" if record.output else "",
+    )
+
+
+def bars_of(views: Sequence[NodeView]) -> tuple[Bar, ...]:
+    """What ran, in the order in which it began; where that was not recorded, inputs first."""
+    ran = [Bar(view, view.record.started, view.record.seconds) for view in views if view.record.seconds is not None]
+    return tuple(sorted(ran, key=lambda bar: bar.start if bar.start is not None else float("inf")))
+
+
+def iteration_view(
+    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
+    numbers: Sequence[int], saved: float | None, href: Callable[[str], str], *, wanted: str = "", whole: bool = False,
+) -> IterationView:
+    """All of one iteration.
+
+    Args:
+        numbers: of all iterations of the workflow.
+        href: where a node leads.
+        wanted: which nodes to draw; see `selection`.
+        whole: draw it however large it is.
+    """
+    views = node_views(record, nodes, artifacts)
+    selection = select({node.name: node.inputs for node in nodes}, wanted)
+    title = f"graph of iteration {record.number} of {record.workflow}"
+    earlier = [number for number in numbers if number < record.number]
+    later = [number for number in numbers if number > record.number]
+    return IterationView(
+        record, views, picture_of(title, views, selection.names, href, whole=whole), selection,
+        {name: text_of(value) for name, value in mapping(record.outputs).items()},
+        {name: text_of(value) for name, value in mapping(record.parameters).items()},
+        plan_facts(mapping(record.plan)), {n: text_of(v) for n, v in mapping(record.versions).items() if v},
+        bars_of(views), sum(node.seconds or 0.0 for node in nodes), saved,
+        max(earlier, default=None), min(later, default=None),
+    )
+
+
+def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
+    """How good the plan was known to be, in words."""
+    def seconds(name: str) -> str:
+        value = plan.get(name)
+        return f"{format_seconds(value)} s" if isinstance(value, int | float) else ""
+
+    budget, used, gap = plan.get("budget"), plan.get("used"), plan.get("gap")
+    facts = {
+        "Status": text_of(plan.get("status", "")),
+        "Objective": seconds("objective"),
+        "Bound": seconds("bound"),
+        "Gap": f"{gap:.2%}" if isinstance(gap, int | float) else "",
+        "Solver": f"{text_of(plan['solver'])}, {seconds('solver_seconds')}" if plan.get("solver") else "",
+        "Notice": text_of(plan.get("notice", "")),
+        "Policy": text_of(plan.get("policy", "")),
+        "Scenarios weighed": text_of(plan["scenarios"]) if plan.get("scenarios") else "",
+        "Stored before": format_size(used) if isinstance(used, int | float) else "",
+        "Budget": format_size(budget) if isinstance(budget, int | float) else "no limit" if "budget" in plan else "",
+        "Expected": seconds("predicted_seconds"),
+        "Computing everything": seconds("run_all_seconds"),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+@dataclass(frozen=True, slots=True)
+class NodePage:
+    """One node of one iteration.
+
+    Attributes:
+        changes: what differs from the same node in the iteration before; None where it was not there.
+        fields: of its signature.
+        readers: names of the nodes that read it.
+    """
+
+    iteration: IterationRecord
+    view: NodeView
+    changes: tuple[Change, ...] | None
+    fields: tuple[Part, ...]
+    readers: tuple[str, ...]
+    previous: int | None
+
+
+def node_page(
+    record: IterationRecord, views: Sequence[NodeView], name: str, before: Sequence[NodeRecord], previous: int | None
+) -> NodePage | None:
+    """The page of a node; None if the iteration has no such node.
+
+    Args:
+        before: the nodes of the iteration before, whose number is `previous`.
+    """
+    view = next((view for view in views if view.record.name == name), None)
+    if view is None:
+        return None
+    fields = parts(view.record.parts)
+    old = next((node for node in before if node.name == name), None)
+    return NodePage(
+        record, view, changes(parts(old.parts), fields) if old else None,
+        tuple(part for part in fields if part.group is not Group.INPUT),
+        tuple(each.record.name for each in views if name in each.record.inputs), previous,
+    )

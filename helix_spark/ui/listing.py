@@ -1,0 +1,164 @@
+"""The page of iterations, like a commit log: rows, filter and order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.ui import metrics
+from helix_spark.ui.reading import mapping, number, text_of
+
+PAGE = 100
+"""Rows on one page."""
+
+Order = Literal["number", "seconds", "saved", "bytes", "metric"]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A parameter that is not as in the iteration before; `before` is None where it was not there."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One iteration.
+
+    Attributes:
+        changed: parameters that differ from those of the iteration before.
+        metrics: numbers among the outputs.
+        saved: seconds of computing that reuse saved, as far as the plan could tell; None if it did not end.
+        bytes: what it stored.
+    """
+
+    record: IterationRecord
+    changed: tuple[Changed, ...]
+    metrics: Mapping[str, float]
+    saved: float | None
+    bytes: int
+
+    @property
+    def number(self) -> int:
+        return self.record.number
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of iterations.
+
+    Attributes:
+        rows: of this page.
+        found, total: how many the filter found, and how many there are.
+        page, pages: from 1.
+        metric: the one by which the best is marked; empty if there is none.
+        less: whether less of it is better.
+        best, latest: numbers of iterations.
+        newest_two: the two newest numbers, for a first choice to compare.
+    """
+
+    workflow: str
+    rows: tuple[Row, ...]
+    found: int
+    total: int
+    page: int
+    pages: int
+    metric_names: tuple[str, ...]
+    metric: str
+    less: bool
+    best: int | None
+    latest: int | None
+    newest_two: tuple[int, ...]
+    query: str
+    order: Order
+    ascending: bool
+
+
+def rows_of(
+    iterations: Sequence[IterationRecord], spent: Mapping[str, float], artifacts: Iterable[ArtifactRecord]
+) -> tuple[Row, ...]:
+    """Rows, newest first as the iterations are."""
+    stored: dict[int, int] = {}
+    for artifact in artifacts:
+        stored[artifact.iteration] = stored.get(artifact.iteration, 0) + artifact.bytes
+    rows = []
+    for place, record in enumerate(iterations):
+        before = iterations[place + 1] if place + 1 < len(iterations) else None
+        rows.append(Row(
+            record, changed(before, record), metrics.metrics_of(record), saved(record, spent.get(record.run)),
+            stored.get(record.number, 0),
+        ))
+    return tuple(rows)
+
+
+def changed(before: IterationRecord | None, after: IterationRecord) -> tuple[Changed, ...]:
+    """Parameters that differ; all of them for the first iteration."""
+    old: Mapping[str, Any] = mapping(before.parameters) if before else {}
+    new = mapping(after.parameters)
+    names = [*new, *(name for name in old if name not in new)]
+    return tuple(
+        Changed(name, text_of(old[name]) if name in old else None, text_of(new[name]) if name in new else None)
+        for name in names if (name in old) != (name in new) or old.get(name) != new.get(name)
+    )
+
+
+def saved(record: IterationRecord, spent: float | None) -> float | None:
+    """Seconds of computing saved: what running all was expected to take, less what the nodes took."""
+    everything = number(mapping(record.plan).get("run_all_seconds"))
+    if record.status != "done" or everything is None:
+        return None
+    return max(0.0, everything - (spent or 0.0))
+
+
+def listing(
+    workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
+    page: int = 1, metric: str = "", less: bool | None = None,
+) -> Listing:
+    """One page of what a filter finds, in an order. Every word of the filter must occur in a row."""
+    names = metrics.names(row.record for row in rows)
+    metric = metric if metric in names else (names[0] if names else "")
+    less = metrics.less_is_better(metric) if less is None else less
+    values = {row.number: row.metrics[metric] for row in rows if metric in row.metrics}
+    words = query.lower().split()
+    found = [row for row in rows if all(word in _text(row) for word in words)]
+    found.sort(key=lambda row: row.number, reverse=True)
+    if order != "number":
+        keyed = [(row, _key(row, order, metric)) for row in found]
+        having = [(row, key) for row, key in keyed if key is not None]
+        having.sort(key=lambda pair: pair[1], reverse=not ascending)
+        found = [row for row, _ in having] + [row for row, key in keyed if key is None]
+    elif ascending:
+        found.reverse()
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(max(1, page), pages)
+    numbers = sorted((row.number for row in rows), reverse=True)
+    shown = tuple(found[(page - 1) * PAGE : page * PAGE])
+    return Listing(
+        workflow, shown, len(found), len(rows), page, pages, names, metric, less, metrics.best(values, less),
+        numbers[0] if numbers else None, tuple(numbers[:2]), query, order, ascending,
+    )
+
+
+def _text(row: Row) -> str:
+    record = row.record
+    settings = " ".join(f"{name}={text_of(value)}" for name, value in mapping(record.parameters).items())
+    changes = " ".join(f"changed:{change.name}" for change in row.changed)
+    return f"#{record.number} {record.status} {record.message} {settings} {changes} {record.error}".lower()
+
+
+def _key(row: Row, order: Order, metric: str) -> float | None:
+    match order:
+        case "seconds":
+            return row.record.seconds
+        case "saved":
+            return row.saved
+        case "bytes":
+            return row.bytes
+        case "metric":
+            return row.metrics.get(metric)
+        case "number":
+            return row.number

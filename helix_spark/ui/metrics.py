@@ -1,0 +1,61 @@
+"""Metrics: the numbers among the outputs, which way each is better, and the best iteration by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.ui.reading import mapping, number
+
+_LESS_IS_BETTER = re.compile(
+    r"(^|[^a-z])(loss|err(or)?s?|rmse|mse|mae|mape|rmsle|perplexity|deviance|regret|seconds|latency|wer|cer|fpr|fnr)($|[^a-z])"
+)
+
+
+def metrics_of(record: IterationRecord) -> dict[str, float]:
+    """The numbers among an iteration's outputs; those inside objects by a dotted name."""
+    return flattened(mapping(record.outputs))
+
+
+def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers by name.
+
+    >>> flattened({"auc": 0.9, "by": {"sex": {"f": 1}}, "predictions": {"table": "predictions", "rows": 3}, "ok": True})
+    {'auc': 0.9, 'by.sex.f': 1.0}
+    """
+    found: dict[str, float] = {}
+    for name, value in outputs.items():
+        if isinstance(value, dict):
+            if set(value) != {"table", "rows"}:
+                found |= {f"{name}.{key}": each for key, each in flattened(value).items()}
+        elif (each := number(value)) is not None:
+            found[name] = each
+    return found
+
+
+def less_is_better(name: str) -> bool:
+    """Guessed from the name; the page says which, and lets people turn it round.
+
+    >>> less_is_better("test_rmse"), less_is_better("accuracy"), less_is_better("terror")
+    (True, False, False)
+    """
+    return _LESS_IS_BETTER.search(name.lower()) is not None
+
+
+def names(records: Iterable[IterationRecord]) -> tuple[str, ...]:
+    """All metrics, in the order of the newest iteration that has them."""
+    return tuple(dict.fromkeys(name for record in records for name in metrics_of(record)))
+
+
+def best(values: Mapping[int, float], less: bool) -> int | None:
+    """The iteration with the best value; of equal ones the first.
+
+    >>> best({1: 0.8, 2: 0.9, 3: 0.9}, less=False), best({}, less=True)
+    (2, None)
+    """
+    if not values:
+        return None
+    wanted = min(values.values()) if less else max(values.values())
+    return min(iteration for iteration, value in values.items() if value == wanted)

@@ -1,0 +1,199 @@
+"""Each page: what it needs of the records, as rendered text. Knows nothing of HTTP; a server and a file both ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.errors import HelixError, nearest
+from helix_spark.sizes import format_size
+from helix_spark.ui import metrics
+from helix_spark.ui.comparison import NodeDifference, comparison
+from helix_spark.ui.iteration import iteration_view, node_page, node_views
+from helix_spark.ui.links import Links
+from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
+from helix_spark.ui.preview import Preview, preview_of
+from helix_spark.ui.records import Records
+from helix_spark.ui.rendering import Renderer
+from helix_spark.ui.storage import storage_view
+
+_TREND = 60
+"""Values in a sparkline."""
+
+
+class NotHereError(HelixError):
+    """Something the catalog does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page without its frame.
+
+    Attributes:
+        title: in words.
+        section: which of the sections it belongs to; the frame marks it.
+    """
+
+    title: str
+    section: str
+    workflow: str
+    body: Markup
+
+
+class Pages:
+    """All pages of a catalog. May be used from several threads."""
+
+    def __init__(self, records: Records, links: Links) -> None:
+        self._records, self._links, self._renderer = records, links, Renderer()
+        self._rows: dict[str, tuple[str, tuple[Row, ...]]] = {}
+
+    def framed(self, page: Page) -> str:
+        """The whole document."""
+        return self._renderer.render("page.html", page=page, workflows=self._records.workflows(), links=self._links)
+
+    def failure(self, title: str, error: HelixError) -> str:
+        """A document that says what is wrong, in the same frame."""
+        body = self._renderer.render("error.html", title=title, error=error)
+        workflows: tuple[str, ...] = ()
+        return self._renderer.render(
+            "page.html", page=Page(title, "", "", body), workflows=workflows, links=self._links
+        )
+
+    def iterations(
+        self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
+        metric: str = "", less: bool | None = None,
+    ) -> Page:
+        """What ran, like a commit log."""
+        if not workflow and not self._records.workflows():
+            return Page("Iterations", "iterations", "", self._renderer.render("empty.html"))
+        workflow = self.known(workflow)
+        view = listing(
+            workflow, self.rows(workflow), query=query, order=order, ascending=ascending, page=page, metric=metric,
+            less=less,
+        )
+        return self._page(f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
+
+    def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
+        """One iteration."""
+        workflow = self.known(workflow)
+        record = self.found(workflow, number)
+        view = iteration_view(
+            record, self._records.nodes(record), self._records.artifacts(),
+            [row.number for row in self.rows(workflow)], saved(record, self._records.spent(workflow).get(record.run)),
+            lambda name: self._links.node(workflow, number, name), wanted=wanted, whole=whole,
+        )
+        title = f"{workflow}: iteration {number}"
+        return self._page(title, "iterations", workflow, "iteration.html", view=view, wanted=wanted)
+
+    def node(self, workflow: str, number: int, name: str) -> Page:
+        """One node of an iteration, with the first rows of its table where that is stored."""
+        workflow = self.known(workflow)
+        record = self.found(workflow, number)
+        nodes = self._records.nodes(record)
+        views = node_views(record, nodes, self._records.artifacts())
+        before = max((row.number for row in self.rows(workflow) if row.number < number), default=None)
+        old = self._records.nodes(self.found(workflow, before)) if before is not None else ()
+        view = node_page(record, views, name, old, before)
+        if view is None:
+            raise NotHereError(
+                f"iteration {number} of {workflow!r} has no node {name!r}",
+                remedy=nearest(name, [node.name for node in nodes]),
+            )
+        preview = self._preview(view.view.artifact)
+        title = f"{name} in iteration {number} of {workflow}"
+        return self._page(title, "iterations", workflow, "node.html", view=view, preview=preview)
+
+    def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
+        """How two iterations differ."""
+        workflow = self.known(workflow)
+        one, other = self.found(workflow, before), self.found(workflow, after)
+
+        def href(node: NodeDifference) -> str:
+            return self._links.node(workflow, after if node.after else before, node.name)
+
+        view = comparison(one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole)
+        title = f"{workflow}: {before} to {after}"
+        numbers = [row.number for row in self.rows(workflow)]
+        return self._page(title, "iterations", workflow, "compare.html", view=view, numbers=numbers)
+
+    def metrics(self, workflow: str) -> Page:
+        """Each metric over the iterations."""
+        workflow = self.known(workflow)
+        rows = self.rows(workflow)
+        found = []
+        for name in metrics.names(row.record for row in rows):
+            values = {row.number: row.metrics[name] for row in rows if name in row.metrics}
+            less = metrics.less_is_better(name)
+            ordered = [values[number] for number in sorted(values)]
+            found.append((name, values, less, metrics.best(values, less), ordered[-_TREND:]))
+        return self._page(f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, rows=rows)
+
+    def storage(self, workflow: str) -> Page:
+        """What is stored, of all workflows."""
+        workflow = self.known(workflow)
+        artifacts = self._records.artifacts()
+        newest, last = {}, None
+        for name in self._records.workflows():
+            ended = [row.record for row in self.rows(name) if row.record.status in ("done", "failed")]
+            if ended:
+                newest[name] = self._records.nodes(ended[0])
+                last = ended[0] if last is None or ended[0].started > last.started else last
+        live = [signature for signature, record in artifacts.items() if record.event == "published"]
+        wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
+        view = storage_view(
+            artifacts, self._records.loads(), self._records.measured(wanted), newest, last, self._records.bytes_used()
+        )
+        return self._page("Storage", "storage", workflow, "storage.html", view=view)
+
+    def state(self, workflow: str, number: int) -> dict[str, Any]:
+        """How far an iteration is; differs when a page that shows it is out of date."""
+        record = self.found(self.known(workflow), number)
+        return {"status": record.status}
+
+    def rows(self, workflow: str) -> tuple[Row, ...]:
+        """All iterations of a workflow, newest first; read again when something was recorded."""
+        version = self._records.version()
+        kept = self._rows.get(workflow)
+        if kept is None or kept[0] != version:
+            artifacts = [r for r in self._records.artifacts().values() if r.workflow == workflow]
+            rows = rows_of(self._records.iterations(workflow), self._records.spent(workflow), artifacts)
+            kept = self._rows[workflow] = version, rows
+        return kept[1]
+
+    def known(self, workflow: str) -> str:
+        """The workflow of a name; the only one, or the first, where none was named. Raises NotHereError."""
+        there = self._records.workflows()
+        if workflow in there:
+            return workflow
+        if not workflow and there:
+            return there[0]
+        raise NotHereError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, there))
+
+    def found(self, workflow: str, number: int) -> IterationRecord:
+        """The iteration of a number. Raises NotHereError."""
+        record = self._records.iteration(workflow, number)
+        if record is None:
+            newest = max((row.number for row in self.rows(workflow)), default=None)
+            raise NotHereError(
+                f"{workflow!r} has no iteration {number}", exists=f"the newest is {newest}" if newest else None
+            )
+        return record
+
+    def _preview(self, artifact: ArtifactRecord | None) -> Preview | None:
+        if artifact is None or artifact.event != "published":
+            return None
+        if artifact.kind == "value":
+            return Preview(value=artifact.value or "")
+        if artifact.kind == "model":
+            return Preview(note=f"a model of {format_size(artifact.bytes)}: only Spark can read it")
+        try:
+            return preview_of(*self._records.first_rows(artifact, Preview.ROWS), artifact.rows)
+        except HelixError as error:
+            return Preview(note=str(error))
+
+    def _page(self, title: str, section: str, workflow: str, template: str, **values: Any) -> Page:
+        body = self._renderer.render(template, links=self._links, workflow=workflow, **values)
+        return Page(title, section, workflow, body)

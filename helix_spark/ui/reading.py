@@ -1,0 +1,67 @@
+"""JSON texts of records as plain data; what is damaged reads as nothing rather than ending the page."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from helix_spark.signature.difference import parts_from_json
+from helix_spark.signature.parts import Part
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """A JSON object.
+
+    >>> mapping('{"a": 1}'), mapping("[1]"), mapping("{")
+    ({'a': 1}, {}, {})
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def parts(text: str) -> tuple[Part, ...]:
+    """A signature's parts.
+
+    >>> parts("[[1]]")
+    ()
+    """
+    try:
+        return parts_from_json(text)
+    except (ValueError, TypeError):
+        return ()
+
+
+def number(value: Any) -> float | None:
+    """A value as a number, where it is one.
+
+    >>> number(1), number("1"), number(True), number(float("nan"))
+    (1.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def text_of(value: Any) -> str:
+    """A value in a line.
+
+    >>> text_of(0.123456789), text_of({"table": "t", "rows": 3}), text_of({"model": "LogisticRegressionModel"})
+    ('0.123457', 'table of 3 rows', 'LogisticRegressionModel')
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and set(value) == {"table", "rows"}:
+        rows = value["rows"]
+        return f"table of {rows:,} rows" if isinstance(rows, int) else "table"
+    if isinstance(value, dict) and set(value) == {"model"}:
+        return str(value["model"])
+    return json.dumps(value, ensure_ascii=False)

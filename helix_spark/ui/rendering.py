@@ -1,0 +1,82 @@
+"""Templates to text. Jinja2 escapes everything that is not marked as markup; only pictures drawn here are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from helix_spark.drawing import DrawnGraph, svg
+from helix_spark.drawing.style import SIGNS, WORDS
+from helix_spark.sizes import format_seconds, format_size
+from helix_spark.ui import charts
+from helix_spark.ui.comparison import seconds_pair
+
+
+class Renderer:
+    """The templates of this package."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("helix_spark.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
+        }
+        self._environment.globals |= {
+            "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
+            "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "seconds_pair": seconds_pair,
+        }
+
+    def render(self, template: str, **values: Any) -> Markup:
+        """A template's text, which is markup."""
+        return Markup(self._environment.get_template(template).render(values))
+
+
+def _drawn(graph: DrawnGraph) -> Markup:
+    return Markup(svg(graph, styled=False))
+
+
+def _markup(draw: Any) -> Any:
+    """A drawing function whose text templates take as markup."""
+    return lambda *arguments: Markup(draw(*arguments))
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Seconds with their unit; nothing where there are none.
+
+    >>> seconds_text(2.51), seconds_text(None), seconds_text(200)
+    ('2.5 s', '', '3.3 min')
+    """
+    if seconds is None:
+        return ""
+    return f"{format_seconds(seconds)} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def when(unix: float) -> str:
+    """A time for people, by this machine's clock; nothing for what is none."""
+    return _formatted(unix, "%Y-%m-%d %H:%M")
+
+
+def moment(unix: float) -> str:
+    """A time for machines."""
+    return _formatted(unix, "%Y-%m-%dT%H:%M:%S%z")
+
+
+def _formatted(unix: float, form: str) -> str:
+    try:
+        return time.strftime(form, time.localtime(unix))
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def signed(change: float | None) -> str:
+    """A difference with its sign.
+
+    >>> signed(0.0123), signed(-2.0), signed(None)
+    ('+0.0123', '-2', '')
+    """
+    return "" if change is None else f"{change:+.4g}"

@@ -1,0 +1,118 @@
+"""The page of what is stored: how much, against which budget, what is worth its bytes, and who uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.ui.reading import mapping, number
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One stored result.
+
+    Attributes:
+        again: seconds to have it again without it, out of what else is stored; None if nobody measured.
+        load: seconds to load it; None if it never was.
+        saves: what loading saves each time.
+        per_megabyte: `saves` by 10^6 bytes; infinite for a value, which takes none.
+        loaded: how often it was; `last` is the workflow and iteration that did so last.
+        current: whether the newest iteration of its workflow has it.
+    """
+
+    artifact: ArtifactRecord
+    again: float | None
+    load: float | None
+    loaded: int
+    last: tuple[str, int] | None
+    current: bool
+
+    @property
+    def saves(self) -> float | None:
+        return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
+
+    @property
+    def per_megabyte(self) -> float:
+        if self.saves is None:
+            return -1.0
+        return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageView:
+    """All that is stored.
+
+    Attributes:
+        used: physical bytes of the catalog; `results` of them are stored results.
+        budget: that of the newest iteration; None if it had none.
+        gone: results that were stored and are no longer, newest first.
+    """
+
+    used: int
+    results: int
+    budget: int | None
+    stored: tuple[Stored, ...]
+    gone: tuple[ArtifactRecord, ...]
+
+
+def storage_view(
+    artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
+    measured: Mapping[str, ResultRecord], newest: Mapping[str, Sequence[NodeRecord]],
+    last: IterationRecord | None, used: int,
+) -> StorageView:
+    """What is stored, the best by benefit per byte first.
+
+    Args:
+        measured: costs by signature, of what is stored and of the nodes in `newest`.
+        newest: the nodes of the newest ended iteration of each workflow.
+        last: the newest iteration there is.
+    """
+    live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
+    nodes = {node.signature: node for records in newest.values() for node in records}
+    by_name = {(node.workflow, node.name): node for node in nodes.values()}
+    stored = [
+        Stored(
+            record, _again(signature, nodes, by_name, live, measured), _load(measured.get(signature)),
+            loads[signature][0] if signature in loads else 0,
+            loads[signature][1:] if signature in loads else None, signature in nodes,
+        )
+        for signature, record in live.items()
+    ]
+    stored.sort(key=lambda each: (-each.per_megabyte, -each.artifact.bytes, each.artifact.signature))
+    gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
+    budget = number(mapping(last.plan).get("budget")) if last else None
+    return StorageView(
+        used, sum(record.bytes for record in live.values()), None if budget is None else int(budget), tuple(stored),
+        tuple(gone),
+    )
+
+
+def _load(measured: ResultRecord | None) -> float | None:
+    return measured.load_seconds if measured else None
+
+
+def _again(
+    signature: str, nodes: Mapping[str, NodeRecord], by_name: Mapping[tuple[str, str], NodeRecord],
+    live: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord],
+) -> float | None:
+    """Seconds to compute a result, and what it is made of down to what is stored, each once."""
+    own = measured.get(signature)
+    if own is None or own.compute_seconds is None:
+        return None
+    total, seen, waiting = own.compute_seconds, {signature}, [signature]
+    while waiting:
+        node = nodes.get(waiting.pop())
+        for name in node.inputs if node else ():
+            source = by_name.get((node.workflow, name)) if node else None
+            if source is None or source.signature in seen:
+                continue
+            seen.add(source.signature)
+            costs = measured.get(source.signature)
+            if source.signature in live:
+                total += (costs.load_seconds if costs else None) or 0.0
+            else:
+                total += (costs.compute_seconds if costs else None) or 0.0
+                waiting.append(source.signature)
+    return total

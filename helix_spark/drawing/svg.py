@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.layout import Layout, Point, layout
 from helix_spark.drawing.style import SIGNS, STYLE, WORDS
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
-_LETTER = 7.2
-"""Pixels of a letter of 13 px, on the wide side of what system fonts have."""
+_LETTER, _SMALL_LETTER = 7.2, 6.4
+"""Pixels of a letter of 13 and of 11 px, on the wide side of what system fonts have."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -29,9 +31,8 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
     (False, True)
     """
     placed = layout([(node.name, node.inputs) for node in graph.nodes])
-    letters = max([_FEWEST_LETTERS, *(len(_label(node)) for node in graph.nodes)])
-    box = int(letters * _LETTER) + _SIGN_ROOM + _DRUM_ROOM
-    width = 2 * _MARGIN + max(1, placed.layers) * (box + _GAP_ALONG) - _GAP_ALONG
+    frame = _frame(graph, placed)
+    width = frame.left[-1] + frame.width[-1] + _MARGIN if frame.left else 2 * _MARGIN
     height = 2 * _MARGIN + (placed.breadth + 1) * (_HEIGHT + _GAP_ACROSS) - _GAP_ACROSS
     parts = [
         f'<svg class="hx-graph" role="group" aria-label="{text(graph.title)}" xmlns="http://www.w3.org/2000/svg" '
@@ -39,8 +40,8 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
     ]
     if styled:
         parts.append(f"<style>{STYLE}</style>")
-    parts += _edges(graph, placed, box)
-    parts += (_node(node, placed.nodes[node.name], box) for node in graph.nodes)
+    parts += _edges(graph, placed, frame)
+    parts += (_node(node, placed.nodes[node.name], frame) for node in graph.nodes)
     return "".join([*parts, "</svg>"])
 
 
@@ -69,44 +70,69 @@ def shortened(name: str, most: int) -> str:
     return f"{name[:most - 1 - tail]}…{name[-tail:]}"
 
 
-def _corner(point: Point, box: int) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where each layer begins, and how wide its boxes are: as wide as the longest text in it."""
+
+    left: tuple[int, ...]
+    width: tuple[int, ...]
+
+
+def _frame(graph: DrawnGraph, placed: Layout) -> _Frame:
+    widths = [0] * placed.layers
+    for node in graph.nodes:
+        layer = placed.nodes[node.name][0]
+        letters = max(_FEWEST_LETTERS, len(_label(node)))
+        longest = max(letters * _LETTER, len(_small(node)) * _SMALL_LETTER - _DRUM_ROOM)
+        widths[layer] = max(widths[layer], int(longest) + _SIGN_ROOM + _DRUM_ROOM)
+    lefts = accumulate((width + _GAP_ALONG for width in widths), initial=_MARGIN)
+    return _Frame(tuple(lefts)[: placed.layers], tuple(widths))
+
+
+def _corner(point: Point, frame: _Frame) -> tuple[float, float]:
     layer, across = point
-    return _MARGIN + layer * (box + _GAP_ALONG), _MARGIN + across * (_HEIGHT + _GAP_ACROSS)
+    return frame.left[layer], _MARGIN + across * (_HEIGHT + _GAP_ACROSS)
 
 
-def _edges(graph: DrawnGraph, placed: Layout, box: int) -> list[str]:
+def _small(node: DrawnNode) -> str:
+    return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), node.note]))
+
+
+def _edges(graph: DrawnGraph, placed: Layout, frame: _Frame) -> list[str]:
     states: Mapping[str, str] = {node.name: node.state for node in graph.nodes}
     return [
         f'<g class="hx-link{" hx-fading" if edge in graph.fading else ""} hx-to-{_word(states[edge[1]])}" '
-        f'data-from="{text(edge[0])}" data-to="{text(edge[1])}">{_edge(points, box)}</g>'
+        f'data-from="{text(edge[0])}" data-to="{text(edge[1])}">{_edge(points, frame)}</g>'
         for edge, points in placed.edges.items()
     ]
 
 
-def _edge(points: tuple[Point, ...], box: int) -> str:
+def _edge(points: tuple[Point, ...], frame: _Frame) -> str:
     """A curve from box to box, level where it passes a layer, with a tip where it ends."""
-    x, y = _corner(points[0], box)
-    way = f"M{x + box:.1f} {y + _HEIGHT / 2:.1f}"
-    at = x + box
+    x, y = _corner(points[0], frame)
+    at = x + frame.width[points[0][0]]
+    way = f"M{at:.1f} {y + _HEIGHT / 2:.1f}"
     level = y + _HEIGHT / 2
     for number, point in enumerate(points[1:], 1):
-        x, y = _corner(point, box)
+        x, y = _corner(point, frame)
+        far = x + frame.width[point[0]]
         end = x - 6 if number == len(points) - 1 else x
         middle = (at + end) / 2
         y += _HEIGHT / 2
         way += f"C{middle:.1f} {level:.1f} {middle:.1f} {y:.1f} {end:.1f} {y:.1f}"
         if number < len(points) - 1:
-            way += f"H{x + box:.1f}"
-        at, level = x + box, y
+            way += f"H{far:.1f}"
+        at, level = far, y
     return f'<path class="hx-edge" d="{way}"/><path class="hx-tip" d="M{x:.1f} {y:.1f}l-7 -4v8z"/>'
 
 
-def _node(node: DrawnNode, point: Point, box: int) -> str:
-    x, y = _corner(point, box)
+def _node(node: DrawnNode, point: Point, frame: _Frame) -> str:
+    x, y = _corner(point, frame)
+    box = frame.width[point[0]]
     classes = " ".join(filter(None, ["hx-node", f"hx-{_word(node.state)}", f"hx-{node.stored}", text(node.css)]))
     told = (node.name, node.kind, WORDS.get(node.state, node.state), node.stored)
     title = node.title or ", ".join(filter(None, told))
-    small = " · ".join(filter(None, [node.kind, node.note]))
+    small = _small(node)
     middle = y + _HEIGHT / 2
     inside = [
         f"<title>{text(title)}</title>",

@@ -18,6 +18,8 @@ from helix_spark.ui.selection import Selection, select
 MOST_NODES, MOST_EDGES = 600, 2_000
 """A larger graph is drawn only when asked for: it is slow to look at, not to make."""
 
+_RANK = {state: place for place, state in enumerate(("failed", "running", "compute", "load", "waiting", "prune"))}
+
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
@@ -85,6 +87,11 @@ class IterationView:
     saved: float | None
     previous: int | None
     following: int | None
+
+    @property
+    def ranked(self) -> tuple[NodeView, ...]:
+        """What failed, ran or was loaded first, inputs first among those."""
+        return tuple(sorted(self.nodes, key=lambda view: _RANK.get(view.shown, len(_RANK))))
 
     @property
     def counts(self) -> dict[str, int]:

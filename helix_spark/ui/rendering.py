@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from helix_spark.drawing import DrawnGraph, svg
 from helix_spark.drawing.style import SIGNS, WORDS
@@ -25,6 +27,7 @@ class Renderer:
         )
         self._environment.filters |= {
             "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
+            "ticked": ticked, "dedented": textwrap.dedent,
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
@@ -71,6 +74,15 @@ def _formatted(unix: float, form: str) -> str:
         return time.strftime(form, time.localtime(unix))
     except (ValueError, OverflowError, OSError):
         return ""
+
+
+def ticked(text: str) -> Markup:
+    """A sentence whose names between backticks are shown as code.
+
+    >>> ticked("parameter `a<b` 1 -> 2")
+    Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')
+    """
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def signed(change: float | None) -> str:

@@ -17,7 +17,7 @@ class Stored:
         again: seconds to have it again without it, out of what else is stored; None if nobody measured.
         load: seconds to load it; None if it never was.
         saves: what loading saves each time.
-        per_megabyte: `saves` by 10^6 bytes; infinite for a value, which takes none.
+        per_megabyte: `saves` by 10^6 bytes; 0 for a value, which takes none.
         loaded: how often it was; `last` is the workflow and iteration that did so last.
         current: whether the newest iteration of its workflow has it.
     """
@@ -37,7 +37,7 @@ class Stored:
     def per_megabyte(self) -> float:
         if self.saves is None:
             return -1.0
-        return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else float("inf")
+        return self.saves / (self.artifact.bytes / 1e6) if self.artifact.bytes else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def storage_view(
     measured: Mapping[str, ResultRecord], newest: Mapping[str, Sequence[NodeRecord]],
     last: IterationRecord | None, used: int,
 ) -> StorageView:
-    """What is stored, the best by benefit per byte first.
+    """What is stored, the best by benefit per byte first; what takes no bytes of its own comes last.
 
     Args:
         measured: costs by signature, of what is stored and of the nodes in `newest`.
@@ -80,7 +80,7 @@ def storage_view(
         )
         for signature, record in live.items()
     ]
-    stored.sort(key=lambda each: (-each.per_megabyte, -each.artifact.bytes, each.artifact.signature))
+    stored.sort(key=lambda each: (each.artifact.bytes == 0, -each.per_megabyte, -(each.saves or 0.0)))
     gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
     budget = number(mapping(last.plan).get("budget")) if last else None
     return StorageView(

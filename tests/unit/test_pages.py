@@ -1,0 +1,252 @@
+"""The pages, asked in-process: what they say, what they refuse, and that every text of a catalog stays a text."""
+
+from __future__ import annotations
+
+import re
+import socket
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra `ui` is not installed")
+pytest.importorskip("httpx2", reason="requests in-process need httpx2")
+
+from click.testing import CliRunner
+from starlette.testclient import TestClient
+
+from benchmarks.fuzz_pages import fuzz
+from benchmarks.shown_catalogs import HOSTILE, graph_catalog, hostile_catalog
+from helix_spark.catalog.overview import Overview
+from helix_spark.cli.main import helix
+from helix_spark.ui.app import make_app
+from helix_spark.ui.export import exported
+
+W = quote(f"w {HOSTILE}", safe="")
+AUC = quote(f"auc {HOSTILE}", safe="")
+MODEL = quote(f"model+ {HOSTILE}", safe="")
+DATA = quote(f"data {HOSTILE}", safe="")
+
+PAGES = {
+    "iterations": f"/?workflow={W}", "done": f"/iteration?workflow={W}&number=2",
+    "failed": f"/iteration?workflow={W}&number=3", "running": f"/iteration?workflow={W}&number=4",
+    "value": f"/node?workflow={W}&number=2&node={AUC}", "table": f"/node?workflow={W}&number=2&node={DATA}",
+    "evicted": f"/node?workflow={W}&number=2&node={MODEL}", "compare": f"/compare?workflow={W}&a=1&b=2",
+    "same": f"/compare?workflow={W}&a=2&b=2", "metrics": f"/metrics?workflow={W}", "storage": f"/storage?workflow={W}",
+}
+ELEMENTS = {
+    "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "details", "summary", "ul", "li",
+    "main", "div", "h1", "h2", "h3", "p", "form", "input", "label", "select", "option", "button", "table", "thead",
+    "tbody", "tr", "th", "td", "abbr", "span", "b", "time", "section", "figure", "figcaption", "svg", "g", "path",
+    "rect", "text", "circle", "line", "polyline", "dl", "dt", "dd", "pre", "code", "meter", "q",
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    catalog = hostile_catalog(tmp_path_factory.mktemp("shown") / "catalog")
+    return TestClient(make_app(Overview.open(catalog.root)))
+
+
+class Reader(HTMLParser):
+    """What a browser makes of a page: elements with their attributes, and texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def read(client: TestClient, address: str, status: int = 200) -> Reader:
+    answer = client.get(address)
+    assert answer.status_code == status, answer.text
+    return Reader(answer.text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_text_of_the_catalog_stays_a_text(client: TestClient, page: str) -> None:
+    found = read(client, PAGES[page])
+    assert {tag for tag, _ in found.elements} | {"title"} <= ELEMENTS | {"style"}
+    assert [attributes["src"] for tag, attributes in found.elements if tag == "script"] == ["/assets/page.js"]
+    for tag, attributes in found.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
+        for name in ("href", "src", "action"):
+            assert (attributes.get(name) or "/").startswith(("/", "#")), (tag, attributes)
+    assert "alert(1)" in found.text
+    assert "49" not in found.text or "{{7*7}}" in found.text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(client: TestClient, page: str) -> None:
+    links = {attributes["href"] for tag, attributes in read(client, PAGES[page]).elements if tag in ("a", "link")}
+    for link in links:
+        if link and link.startswith("/"):
+            assert client.get(link).status_code == 200, link
+
+
+def test_answers_carry_what_protects_them(client: TestClient) -> None:
+    for answer in (client.get("/"), client.get("/nothing"), client.get("/assets/page.js"), client.post("/")):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.post("/").status_code == 405
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 421
+    assert client.get("/", headers={"host": "127.0.0.1:8760"}).status_code == 200
+
+
+def test_iterations_are_listed_like_a_log(client: TestClient) -> None:
+    text = read(client, PAGES["iterations"]).text
+    assert re.search(r"#4.*latest.*running.*#3.*failed.*#2.*best.*#1", text)
+    assert "reg 0.1 → 0.05" in text
+
+
+def test_a_filter_finds_words_of_a_row_and_keeps_its_state_in_the_address(client: TestClient) -> None:
+    found = read(client, f"/?workflow={W}&q=failed")
+    numbers = [text for text in found.texts if re.fullmatch(r"#\d", text)]
+    assert numbers == ["#2", "#3"]  # the best, which is named above, and what was found
+    links = [a["href"] or "" for tag, a in found.elements if tag == "a" and "order=seconds" in (a.get("href") or "")]
+    assert links
+    assert all("q=failed" in link for link in links)
+
+
+def test_an_order_by_a_metric_puts_what_has_none_last(client: TestClient) -> None:
+    found = read(client, f"/?workflow={W}&order=metric&metric=auc")
+    rows = [a["value"] for tag, a in found.elements if tag == "input" and a.get("name") == "a"]
+    assert rows == ["2", "1", "4", "3"]
+
+
+def test_an_iteration_shows_states_with_signs_and_says_what_is_stored(client: TestClient) -> None:
+    found = read(client, PAGES["done"])
+    classes = [a.get("class") or "" for tag, a in found.elements if tag == "a" and "hx-node" in (a.get("class") or "")]
+    assert [name for name in classes if "hx-load" in name and "hx-stored" in name]
+    assert [name for name in classes if "hx-compute" in name and "hx-evicted" in name]
+    assert "no longer stored" in found.text
+    assert "Gap 0.00%" in found.text
+    assert "Budget 2.0 MB" in found.text
+
+
+def test_a_failed_iteration_shows_which_node_failed_and_what_did_not_run(client: TestClient) -> None:
+    found = read(client, PAGES["failed"])
+    classes = [a.get("class") or "" for tag, a in found.elements if tag == "a" and "hx-node" in (a.get("class") or "")]
+    assert [sum(state in name for name in classes) for state in ("hx-failed", "hx-waiting", "hx-load")] == [1, 1, 1]
+    assert "at jobs/x.py:3" in found.text
+
+
+def test_a_running_iteration_is_followed(client: TestClient) -> None:
+    found = read(client, PAGES["running"])
+    (address,) = [a["data-live"] for _, a in found.elements if "data-live" in a]
+    assert client.get(address or "").json()["status"] == "running"
+
+
+def test_a_stored_table_shows_its_first_rows(client: TestClient) -> None:
+    text = read(client, PAGES["table"]).text
+    assert "The first 3 of 3 rows" in text
+    assert "null" in text
+
+
+def test_two_iterations_show_only_what_differs_unless_asked(client: TestClient) -> None:
+    text = read(client, PAGES["compare"]).text
+    assert "return 1" in text
+    assert "return 2" in text
+    assert "1 more is the same" in text
+    assert "added" in text
+    assert "0.81 0.82" in text
+    assert "better" in text
+    assert "the same" in read(client, PAGES["compare"] + "&whole=1").text
+    assert "No difference but the time it took" in read(client, PAGES["same"]).text
+
+
+def test_what_is_not_there_is_said_with_what_is(client: TestClient) -> None:
+    assert "has no iteration 99" in read(client, f"/iteration?workflow={W}&number=99", 404).text
+    assert "the catalog has no workflow 'othre'" in read(client, "/?workflow=othre", 404).text
+    assert "did you mean 'auc'" in read(client, "/node?workflow=other&number=1&node=acu", 404).text
+    assert "is to be a number" in read(client, "/compare?workflow=other&a=x&b=1", 400).text
+
+
+def test_a_new_record_shows_without_a_restart(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "one", 3)
+    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    assert "two" not in client.get("/").text
+    graph_catalog(tmp_path / "c", "two", 3)
+    assert "two" in client.get("/").text
+
+
+def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "large", 2000)
+    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    page = "/iteration?workflow=large&number=1"
+    assert "draw it anyway" in client.get(page).text
+    assert "hx-node" not in client.get(page).text
+    assert client.get(f"{page}&whole=1").text.count('class="hx-node') == 2000
+    around = client.get(f"{page}&nodes=1%2Bnode_50%2B1").text
+    assert 2 <= around.count('class="hx-node') < 50
+
+
+def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
+    from helix_spark.catalog.layout import Layout, found
+
+    found(Layout(tmp_path / "c"))
+    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    assert "Run a workflow on it" in client.get("/").text
+    assert client.get("/metrics").status_code == 404
+    assert "No iterations yet" in exported(Overview.open(tmp_path / "c"))
+
+
+def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "w", 3)
+    for file in (tmp_path / "c" / "records" / "nodes").rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    answer = TestClient(make_app(Overview.open(tmp_path / "c"))).get("/iteration?workflow=w&number=1")
+    assert answer.status_code == 503
+    assert "cannot be read" in answer.text
+
+
+def test_odd_requests_get_plain_answers(tmp_path: Path) -> None:
+    found = fuzz(tmp_path, requests=150, seed=7)
+    assert found["wrong"] == []
+    assert found["statuses"][200] > 30
+
+
+def test_the_export_is_one_file_whose_links_stay_inside(tmp_path: Path) -> None:
+    hostile_catalog(tmp_path / "c")
+    done = CliRunner().invoke(helix, ["ui", "--catalog", str(tmp_path / "c"), "--export", str(tmp_path / "all.html")])
+    assert done.exit_code == 0, done.output
+    found = Reader((tmp_path / "all.html").read_text(encoding="utf-8"))
+    assert "script" not in {tag for tag, _ in found.elements}
+    places = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(places) == len(set(places))
+    for tag, attributes in found.elements:
+        link = attributes.get("href") or attributes.get("src")
+        if link and link != "data:,":
+            assert link.startswith("#"), (tag, link)
+            assert link[1:] in places, link
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "w", 3)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(helix, ["ui", "--catalog", str(tmp_path / "c"), "--port", str(port)])
+    assert done.exit_code == 3
+    assert f"port {port}" in done.output
+
+
+def test_no_catalog_is_told(tmp_path: Path) -> None:
+    done = CliRunner().invoke(helix, ["ui", "--catalog", str(tmp_path / "nothing")])
+    assert done.exit_code == 3
+    assert "there is no catalog" in done.output

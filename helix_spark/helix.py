@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.executor import Executor
+from helix_spark.engine.following import Followed
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
@@ -60,7 +61,8 @@ class Helix:
         self.observer = observer or Silent()
         self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
         self._memory = MemoryTier()
-        self._executor = Executor(self.sessions, self.catalog, self._memory, self.observer)
+        self._followed = Followed(self.observer, self.catalog)
+        self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="helix-behind")
         self._running = Lock()
 
@@ -100,6 +102,7 @@ class Helix:
     def close(self) -> None:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
         self._behind.shutdown()
+        self._followed.close()
         self._executor.close()
         self._memory.clear()
         self.sessions.close()
@@ -129,5 +132,5 @@ class Helix:
 
     def _tools(self) -> Tools:
         return Tools(
-            self.sessions, self.catalog, self._memory, self.observer, self._executor, self._behind, self.policy
+            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._behind, self.policy
         )

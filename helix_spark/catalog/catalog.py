@@ -6,6 +6,7 @@ record's end first, then the data. Whoever stops in between leaves bytes that no
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Sequence
@@ -23,6 +24,7 @@ from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
@@ -164,6 +166,15 @@ class Catalog:
         self._results.append(results)
         reach("iteration.results")
         self._history.append(record, nodes)
+
+    def note_progress(self, progress: Progress) -> None:
+        """Let those who watch know how far a run is. Never raises: a note that cannot be written is no loss."""
+        with contextlib.suppress(OSError):
+            write_progress(found(self._layout), progress)
+
+    def forget_progress(self, workflow: str, number: int) -> None:
+        """The end of what `note_progress` began."""
+        remove_progress(self._layout, workflow, number)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""

@@ -14,6 +14,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import physical_bytes, stored_attempts
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
+from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
 from helix_spark.catalog.table_reading import read_first
@@ -62,6 +63,10 @@ class Overview:
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """What happened to each node, inputs first; none before the iteration has ended."""
         return self._history.nodes_of(iteration)
+
+    def progress(self, iteration: IterationRecord) -> Progress | None:
+        """How far a running iteration is, if it tells."""
+        return read_progress(self._layout, iteration.workflow, iteration.number)
 
     def artifacts(self) -> dict[str, ArtifactRecord]:
         """The newest record of every signature that was ever stored: live if its event is `published`."""

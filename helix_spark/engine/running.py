@@ -84,7 +84,7 @@ def _run_leased(
     session_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
-    tools.observer.planned(plan)
+    tools.observer.planned(replace(plan, iteration=record.number))
     _end_missing(prepared, tools)
     outcome = _execute(prepared, plan, tools)
     for _ in range(_REPLANS):
@@ -94,7 +94,7 @@ def _run_leased(
         _quarantine(outcome.failure, tools)
         prepared = again()
         plan = make_plan(prepared.situation, tools.policy)
-        tools.observer.planned(plan)
+        tools.observer.planned(replace(plan, iteration=record.number))
         outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)

@@ -103,11 +103,17 @@ class IterationView:
 
 
 def node_views(
-    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord]
+    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
+    states: Mapping[str, str] | None = None,
 ) -> tuple[NodeView, ...]:
-    """Nodes beside what is stored of them."""
+    """Nodes beside what is stored of them.
+
+    Args:
+        states: what a node shows, where its record does not tell.
+    """
+    known = states or {}
     return tuple(
-        NodeView(node, shown_state(record, node), stored_mark(artifacts.get(node.signature)),
+        NodeView(node, known.get(node.name) or shown_state(record, node), stored_mark(artifacts.get(node.signature)),
                  artifacts.get(node.signature))
         for node in nodes
     )
@@ -161,6 +167,7 @@ def bars_of(views: Sequence[NodeView]) -> tuple[Bar, ...]:
 def iteration_view(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     numbers: Sequence[int], saved: float | None, href: Callable[[str], str], *, wanted: str = "", whole: bool = False,
+    states: Mapping[str, str] | None = None,
 ) -> IterationView:
     """All of one iteration.
 
@@ -169,8 +176,9 @@ def iteration_view(
         href: where a node leads.
         wanted: which nodes to draw; see `selection`.
         whole: draw it however large it is.
+        states: of nodes of an iteration that runs.
     """
-    views = node_views(record, nodes, artifacts)
+    views = node_views(record, nodes, artifacts, states)
     selection = select({node.name: node.inputs for node in nodes}, wanted)
     title = f"graph of iteration {record.number} of {record.workflow}"
     earlier = [number for number in numbers if number < record.number]

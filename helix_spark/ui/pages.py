@@ -18,6 +18,7 @@ from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
+from helix_spark.ui.running import records_of, running_states, state_of
 from helix_spark.ui.storage import storage_view
 
 _TREND = 60
@@ -80,13 +81,20 @@ class Pages:
         """One iteration."""
         workflow = self.known(workflow)
         record = self.found(workflow, number)
+        progress = self._records.progress(record) if record.status == "running" else None
+        nodes = records_of(record, progress) if progress else self._records.nodes(record)
+
+        def href(name: str) -> str:
+            return "" if progress else self._links.node(workflow, number, name)
+
         view = iteration_view(
-            record, self._records.nodes(record), self._records.artifacts(),
+            record, nodes, self._records.artifacts(),
             [row.number for row in self.rows(workflow)], saved(record, self._records.spent(workflow).get(record.run)),
-            lambda name: self._links.node(workflow, number, name), wanted=wanted, whole=whole,
+            href, wanted=wanted, whole=whole,
+            states=running_states(progress) if progress else None,
         )
         title = f"{workflow}: iteration {number}"
-        return self._page(title, "iterations", workflow, "iteration.html", view=view, wanted=wanted)
+        return self._page(title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress)
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
@@ -151,7 +159,7 @@ class Pages:
     def state(self, workflow: str, number: int) -> dict[str, Any]:
         """How far an iteration is; differs when a page that shows it is out of date."""
         record = self.found(self.known(workflow), number)
-        return {"status": record.status}
+        return state_of(record, self._records.progress(record) if record.status == "running" else None)
 
     def rows(self, workflow: str) -> tuple[Row, ...]:
         """All iterations of a workflow, newest first; read again when something was recorded."""

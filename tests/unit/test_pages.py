@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from benchmarks.fuzz_pages import fuzz
 from benchmarks.shown_catalogs import HOSTILE, graph_catalog, hostile_catalog
 from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.ui.app import make_app
 from helix_spark.ui.export import exported
@@ -250,3 +251,20 @@ def test_no_catalog_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(helix, ["ui", "--catalog", str(tmp_path / "nothing")])
     assert done.exit_code == 3
     assert "there is no catalog" in done.output
+
+
+def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    client = TestClient(make_app(Overview.open(catalog.root)))
+    nodes = tuple(
+        RunningNode(f"{name} {HOSTILE}", "scanner", (), "compute", HOSTILE, 1.0, False) for name in ("a", "b", "c")
+    )
+    names = [node.name for node in nodes]
+    catalog.note_progress(Progress(
+        f"w {HOSTILE}", 4, nodes, started={names[0]: 0.0, names[1]: 0.5}, ended={names[0]: 0.4}
+    ))
+    found = read(client, PAGES["running"])
+    assert "Running: 1 now, 1 to come" in found.text
+    assert {tag for tag, _ in found.elements} <= ELEMENTS
+    state = client.get(f"/state?workflow={W}&number=4").json()
+    assert list(state["nodes"].values()) == ["waiting", "running", "compute"]

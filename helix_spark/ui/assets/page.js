@@ -43,31 +43,29 @@ function lineage(picture) {
   }
 }
 
-async function follow(place) {
-  const pause = (ms) => new Promise((then) => setTimeout(then, ms));
+const pause = (ms) => new Promise((then) => setTimeout(then, ms));
+
+// Asks how far a running iteration is, and puts the page as it is now in place of the old one whenever that changed.
+async function follow() {
   let seen = null;
-  for (;;) {
+  for (let place; (place = document.querySelector("[data-live]")); ) {
     await pause(1000);
     if (document.hidden) {
       continue;
     }
     try {
-      const state = await (await fetch(place.dataset.live)).json();
-      const now = JSON.stringify(state);
-      if (seen !== null && now !== seen) {
-        location.reload();
-        return;
+      const now = await (await fetch(place.dataset.live)).text();
+      if (now !== seen) {
+        const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+        document.querySelector("main").replaceWith(page.querySelector("main"));
+        document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+        seen = now;
       }
-      seen = now;
     } catch {
       await pause(4000); // the server was stopped; it may come back
     }
   }
 }
 
-for (const picture of document.querySelectorAll(".graph svg.hx-graph")) {
-  lineage(picture);
-}
-for (const place of document.querySelectorAll("[data-live]")) {
-  follow(place);
-}
+document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+follow();

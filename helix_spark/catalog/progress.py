@@ -1,0 +1,76 @@
+"""How far a running iteration is: one small file a run, replaced as it goes on, for those who watch it.
+
+Apart from the records: it decides nothing, nobody plans with it, and losing it loses nothing. What a killed run leaves
+behind tells where it was; the iteration's record says whether it still counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helix_spark.catalog.layout import Layout, replace_text
+from helix_spark.signature.parts import digest
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node as planned; see `NodeRecord`."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    state: str
+    reason: str
+    predicted_seconds: float
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. Times are seconds since it was planned.
+
+    Attributes:
+        started, ended: by node, of the nodes that run as steps of their own.
+        answered: when its outputs were known; None before.
+        stored: names of what was stored since.
+    """
+
+    workflow: str
+    number: int
+    nodes: tuple[RunningNode, ...]
+    started: Mapping[str, float] = field(default_factory=dict)
+    ended: Mapping[str, float] = field(default_factory=dict)
+    answered: float | None = None
+    stored: tuple[str, ...] = ()
+
+
+def write_progress(layout: Layout, progress: Progress) -> None:
+    """Replace what is known of a run. Raises OSError."""
+    path = _path(layout, progress.workflow, progress.number)
+    path.parent.mkdir(exist_ok=True)
+    replace_text(path, json.dumps(asdict(progress)))
+
+
+def remove_progress(layout: Layout, workflow: str, number: int) -> None:
+    """Forget a run; nothing happens where nothing is known."""
+    with contextlib.suppress(OSError):
+        _path(layout, workflow, number).unlink(missing_ok=True)
+
+
+def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
+    """What is known of a run; None if nothing is, or if it cannot be read."""
+    try:
+        known: dict[str, Any] = json.loads(_path(layout, workflow, number).read_text(encoding="utf-8"))
+        nodes = tuple(RunningNode(**{**node, "inputs": tuple(node["inputs"])}) for node in known.pop("nodes"))
+        return Progress(**{**known, "nodes": nodes, "stored": tuple(known["stored"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _path(layout: Layout, workflow: str, number: int) -> Path:
+    return layout.root / "running" / f"{digest(workflow)[:32]}-{number:d}.json"

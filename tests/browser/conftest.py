@@ -1,0 +1,92 @@
+"""A real Chromium, and `helix ui` as a person starts it. Without a browser these tests are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import helix_spark as hx
+from benchmarks.history import filled_catalog
+from benchmarks.shown_catalogs import graph_catalog, hostile_catalog
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of the pages are kept: HELIX_SCREENSHOTS, else among pytest's own folders."""
+    given = os.environ.get("HELIX_SCREENSHOTS")
+    folder = Path(given) if given else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no Chromium and its driver are installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    # The sandbox needs rights that containers seldom give; what is opened here is our own.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@contextmanager
+def serving(catalog: Path) -> Iterator[str]:
+    """The address of `helix ui` on a catalog, in a process of its own."""
+    command = [sys.executable, "-m", "helix_spark", "ui", "--catalog", str(catalog), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        try:
+            yield line.split(" at ")[1].split()[0].rstrip("/")
+        finally:
+            server.terminate()
+
+
+def some_workflow(folder: Path) -> hx.Workflow:
+    """A workflow of some breadth over a small file."""
+    data = folder / "people.csv"
+    data.write_text("age,city,job,income\n1,a,b,2\n")
+    wf = hx.Workflow("people")
+    rows = wf.source("rows", hx.csv(str(data), schema="age double, city string, job string, income double"))
+    columns = [wf.extractor(f"{name}_is", hx.OneHot(name), on=rows) for name in ("city", "job")]
+    columns.append(wf.extractor("age_bucket", hx.Bucketizer("age", bins=3), on=rows))
+    examples = wf.synthesizer(
+        "examples", rows, features=columns, label="income > 1", split=hx.HashSplit(test=0.2, seed=1)
+    )
+    model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, regParam=0.1)
+    wf.predict("predictions", model, examples)
+    wf.output("predictions")
+    return wf
+
+
+@pytest.fixture(scope="session")
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("catalogs")
+    filled_catalog(folder / "people", some_workflow(folder), 12)
+    graph_catalog(folder / "graph", "graph", 300)
+    hostile_catalog(folder / "hostile")
+    return {name: folder / name for name in ("people", "graph", "hostile")}
+
+
+@pytest.fixture(scope="session")
+def served(catalogs: dict[str, Path]) -> Iterator[Callable[[str], str]]:
+    """The address of a server for each catalog, by name."""
+    with serving(catalogs["people"]) as people, serving(catalogs["graph"]) as graph, \
+            serving(catalogs["hostile"]) as hostile:
+        yield {"people": people, "graph": graph, "hostile": hostile}.__getitem__

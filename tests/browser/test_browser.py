@@ -1,0 +1,168 @@
+"""The pages in a real Chromium: nothing leaves their host, nothing runs that should not, all can use them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
+from helix_spark.catalog.overview import Overview
+from helix_spark.ui.export import exported
+from tests.browser.conftest import serving
+
+W = quote(f"w {HOSTILE}", safe="")
+PAGES = {
+    "iterations": ("people", "/"),
+    "iteration": ("people", "/iteration?number=12"),
+    "node": ("people", "/node?number=12&node=model"),
+    "compare": ("people", "/compare?a=11&b=12"),
+    "metrics": ("people", "/metrics"),
+    "storage": ("people", "/storage"),
+    "graph-300": ("graph", "/iteration?number=1"),
+    "hostile-iterations": ("hostile", f"/?workflow={W}"),
+    "hostile-failed": ("hostile", f"/iteration?workflow={W}&number=3"),
+    "hostile-running": ("hostile", f"/iteration?workflow={W}&number=4"),
+    "hostile-table": ("hostile", f"/node?workflow={W}&number=2&node={quote(f'data {HOSTILE}', safe='')}"),
+    "hostile-compare": ("hostile", f"/compare?workflow={W}&a=1&b=2"),
+    "hostile-storage": ("hostile", f"/storage?workflow={W}"),
+    "missing": ("people", "/iteration?number=99"),
+}
+_SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(browser: WebDriver) -> Iterator[None]:
+    yield
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def look(browser: WebDriver, width: int, scheme: str) -> None:
+    """A window of a width, of a person who prefers light or dark."""
+    measures = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", measures)
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+
+
+def keep(browser: WebDriver, file: Path, width: int) -> None:
+    """A picture of the whole page."""
+    height = min(3000, browser.execute_script("return document.documentElement.scrollHeight"))
+    measures = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", measures)
+    browser.save_screenshot(str(file))
+
+
+def requested(browser: WebDriver) -> list[str]:
+    """Where the browser asked for something since this was asked last."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+
+
+def findings(browser: WebDriver) -> list[str]:
+    """What axe finds that is serious."""
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    browser.execute_script(axe)
+    result: dict[str, Any] = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    return [
+        f"{v['id']}: {v['help']} at {v['nodes'][0]['target']}" for v in result["violations"] if v["impact"] in _SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_stays_at_home_fits_and_can_be_used_by_all(
+    browser: WebDriver, served: Callable[[str], str], screenshots: Path, page: str
+) -> None:
+    catalog, address = PAGES[page]
+    home = served(catalog)
+    requested(browser)
+    browser.get_log("browser")
+    for width, scheme in ((1280, "light"), (390, "light"), (1280, "dark")):
+        look(browser, width, scheme)
+        browser.get(home + address)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert findings(browser) == []
+        keep(browser, screenshots / f"{page}-{width}-{scheme}.png", width)
+    assert all(url.startswith(f"{home}/") for url in requested(browser))
+    told = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [line for line in told if page != "missing" or "404" not in line] == []
+
+
+def test_pages_can_be_read_without_scripts(browser: WebDriver, served: Callable[[str], str]) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    look(browser, 1280, "light")
+    browser.get(served("people"))
+    browser.find_element(By.CSS_SELECTOR, "input[name=a][value='3']").click()
+    browser.find_element(By.CSS_SELECTOR, "input[name=b][value='9']").click()
+    browser.find_element(By.XPATH, "//button[text()='Compare A with B']").click()
+    assert browser.current_url.endswith("/compare?workflow=people&a=3&b=9")
+    assert "examples" in browser.find_element(By.TAG_NAME, "main").text
+    before = browser.find_element(By.TAG_NAME, "main").text
+    browser.refresh()
+    assert browser.find_element(By.TAG_NAME, "main").text == before
+
+
+def test_a_node_is_opened_with_the_keyboard_and_its_lineage_stands_out(
+    browser: WebDriver, served: Callable[[str], str], screenshots: Path
+) -> None:
+    look(browser, 1280, "light")
+    browser.get(served("people") + "/iteration?number=12")
+    node = browser.find_element(By.CSS_SELECTOR, "a.hx-node[data-node='city_is']")
+    browser.execute_script("arguments[0].focus()", node)
+    marked = {n.get_attribute("data-node") for n in browser.find_elements(By.CSS_SELECTOR, ".hx-node.hx-on")}
+    assert {"rows", "city_is.fit", "city_is", "examples", "model", "predictions"} == marked
+    browser.save_screenshot(str(screenshots / "lineage-1280-light.png"))
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert "node=city_is" in browser.current_url
+    assert browser.find_element(By.TAG_NAME, "h1").text == "city_is"
+
+
+def test_every_graph_has_a_table_that_says_the_same(browser: WebDriver, served: Callable[[str], str]) -> None:
+    browser.get(served("graph") + "/iteration?number=1")
+    drawn = {node.get_attribute("data-node") for node in browser.find_elements(By.CSS_SELECTOR, ".hx-node")}
+    listed = {row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody th > a")}
+    assert len(drawn) == 300
+    assert drawn == listed
+
+
+def test_a_running_iteration_shows_its_end_by_itself(browser: WebDriver, tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    running = next(r for r in catalog.iterations() if r.run == run_id(4))
+    with serving(catalog.root) as home:
+        browser.get(f"{home}/iteration?workflow={W}&number=4")
+        assert "running" in browser.find_element(By.TAG_NAME, "h1").text
+        time.sleep(1.5)
+        catalog.append_iteration(replace(running, status="done", seconds=2.0))
+        until = time.monotonic() + 15
+        while time.monotonic() < until and "running" in browser.find_element(By.TAG_NAME, "h1").text:
+            time.sleep(0.3)
+        assert browser.find_element(By.TAG_NAME, "h1").text == "Iteration 4"
+
+
+def test_the_export_opens_from_disk_and_asks_nobody(
+    browser: WebDriver, catalogs: dict[str, Path], screenshots: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.html"
+    file.write_text(exported(Overview.open(catalogs["people"]), limit=3), encoding="utf-8")
+    look(browser, 1280, "light")
+    requested(browser)
+    browser.get(file.as_uri())
+    assert browser.find_element(By.CSS_SELECTOR, "h1").text == "Iterations"
+    assert findings(browser) == []
+    next(link for link in browser.find_elements(By.LINK_TEXT, "#12") if link.is_displayed()).click()
+    shown = [heading.text for heading in browser.find_elements(By.TAG_NAME, "h1") if heading.is_displayed()]
+    assert shown == ["Iteration 12"]
+    keep(browser, screenshots / "export-1280-light.png", 1280)
+    assert all(url.startswith(("file:", "data:")) for url in requested(browser))

@@ -1,0 +1,79 @@
+"""Notes of how far a run is: those who watch see each node begin and end, and a run never fails for them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.layout import locate
+from helix_spark.catalog.progress import Progress, RunningNode, read_progress
+from helix_spark.engine.following import Followed
+from helix_spark.engine.observer import Silent
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import Certificate, State
+from helix_spark.ui.running import running_states
+
+
+def node(name: str, *inputs: str, state: State = State.COMPUTE) -> PlannedNode:
+    return PlannedNode(name, "scanner", "table", inputs, None, "", "", state, "why", 1.0, 1.0, 1.0, 1.0, 1, "")
+
+
+def plan(*nodes: PlannedNode) -> Plan:
+    return Plan("w", 3, nodes, ("b",), (), Certificate("optimal", 1, 1, 0, "x", 0), "rule", None, 0)
+
+
+def seen(root: Path) -> Progress | None:
+    return read_progress(locate(root, create=False), "w", 3)
+
+
+def test_each_step_is_noted_and_the_end_forgets_it(tmp_path: Path) -> None:
+    followed = Followed(Silent(), Catalog.open(tmp_path / "c", create=True))
+    followed.planned(plan(node("a"), node("b", "a")))
+    followed.node_started("a")
+    followed.node_finished("a", 0.1)
+    followed.node_started("b")
+    until = time.monotonic() + 5
+    while time.monotonic() < until and "b" not in (known := seen(tmp_path / "c") or Progress("", 0, ())).started:
+        time.sleep(0.05)
+    assert set(known.started) == {"a", "b"}
+    assert set(known.ended) == {"a"}
+    assert running_states(known) == {"a": "compute", "b": "running"}
+    followed.answered(1.0)
+    assert (seen(tmp_path / "c") or known).answered is not None
+    followed.close()
+    assert seen(tmp_path / "c") is None
+
+
+def test_a_note_that_cannot_be_written_fails_nothing(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "c", create=True)
+    followed = Followed(Silent(), catalog)
+    followed.planned(plan(node("a")))
+    (tmp_path / "c" / "running").rename(tmp_path / "moved")
+    (tmp_path / "c" / "running").write_text("in the way")
+    followed.answered(1.0)
+    followed.close()
+
+
+def test_a_note_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    followed = Followed(Silent(), Catalog.open(tmp_path / "c", create=True))
+    followed.planned(plan(node("a")))
+    (file,) = (tmp_path / "c" / "running").iterdir()
+    file.write_text('{"nodes": [1]}')
+    assert seen(tmp_path / "c") is None
+
+
+def test_what_is_fused_into_a_step_is_as_far_as_that_step() -> None:
+    nodes = tuple(
+        RunningNode(name, "scanner", inputs, state, "", 1.0, False)
+        for name, inputs, state in (
+            ("gone", (), "prune"), ("lazy", (), "load"), ("later", (), "compute"), ("a", ("lazy",), "compute"),
+            ("b", ("a", "later"), "compute"),
+        )
+    )
+    begun = Progress("w", 1, nodes, started={"a": 0.0})
+    assert running_states(begun) == {
+        "gone": "prune", "lazy": "running", "later": "waiting", "a": "running", "b": "waiting",
+    }
+    assert running_states(Progress("w", 1, nodes, {"a": 0.0}, {"a": 1.0}))["lazy"] == "load"
+    assert set(running_states(Progress("w", 1, nodes, answered=2.0)).values()) == {"prune", "load", "compute"}

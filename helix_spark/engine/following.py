@@ -41,6 +41,9 @@ class Followed:
     def session_starting(self) -> None:
         self._told.session_starting()
 
+    def waiting(self, name: str, holder: str) -> None:
+        self._told.waiting(name, holder)
+
     def node_started(self, name: str) -> None:
         self._note("started", name)
         self._told.node_started(name)

@@ -36,7 +36,9 @@ def fuzz(folder: Path, requests: int, seed: int) -> dict[str, Any]:
     """Sends requests in-process; returns how many answers had which status, and what was wrong with which."""
     catalog = hostile_catalog(folder / "catalog")
     (folder / "secret.txt").write_text(SECRET)
-    client = TestClient(make_app(Overview.open(catalog.root)), raise_server_exceptions=False)
+    client = TestClient(
+        make_app(Overview.open(catalog.root)), base_url="http://localhost", raise_server_exceptions=False
+    )
     (workflow,) = (name for name in catalog.workflows() if name != "other")
     known = [workflow, *(node.name for node in catalog.nodes(f"{2:032x}"))]
     chance = random.Random(seed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import physical_bytes, stored_attempts
+from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
 from helix_spark.catalog.progress import Progress, read_progress
@@ -32,6 +33,7 @@ class Overview:
         self._artifacts = ArtifactLedger(layout.records / "artifacts")
         self._history = History(layout.records)
         self._results = ResultLedger(layout.records / "results")
+        self._records_bytes = FolderBytes(layout.records)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> Overview:
@@ -93,4 +95,4 @@ class Overview:
             physical_bytes(attempt.path) for attempt in stored_attempts(self._layout)
             if attempt.path is not None and attempt.attempt not in live
         )
-        return sum(record.bytes for record in live.values()) + physical_bytes(self._layout.records) + leftovers
+        return sum(record.bytes for record in live.values()) + self._records_bytes.total() + leftovers

@@ -52,7 +52,7 @@ class Progress:
 def write_progress(layout: Layout, progress: Progress) -> None:
     """Replace what is known of a run. Raises OSError."""
     path = _path(layout, progress.workflow, progress.number)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     replace_text(path, json.dumps(asdict(progress)))
 
 
@@ -73,4 +73,4 @@ def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None
 
 
 def _path(layout: Layout, workflow: str, number: int) -> Path:
-    return layout.root / "running" / f"{digest(workflow)[:32]}-{number:d}.json"
+    return layout.records / "running" / f"{digest(workflow)[:32]}-{number:d}.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 from helix_spark.catalog.overview import Overview
@@ -23,7 +24,10 @@ def show_pages(catalog: str, host: str, port: int) -> None:
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     opened = bound(host, port)
-    names = [] if host in ("127.0.0.1", "::1", "localhost") else [host, socket.gethostname(), socket.getfqdn()]
+    names: list[str] = []
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        names = [host, socket.gethostname(), socket.getfqdn()]
+        print("whoever reaches this machine can read the catalog; nobody can change it", file=sys.stderr)
 
     def started(address: str) -> None:
         print(f"{records.root} at {address} (Ctrl+C ends it)", flush=True)

@@ -23,8 +23,7 @@ from helix_spark.ui.listing import Order
 from helix_spark.ui.pages import NotHereError, Page, Pages
 from helix_spark.ui.records import Records
 
-LOCAL = ("localhost", "testserver")
-"""Names of this machine; the second is what in-process tests call it."""
+LOCAL = "localhost"
 
 HEADERS = {
     "content-security-policy": (
@@ -72,7 +71,7 @@ def make_app(records: Records, names: Collection[str] = ()) -> ASGIApp:
     routes.append(Route("/state", _state(pages), methods=["GET"]))
     routes.append(Route("/assets/{name}", _asset, methods=["GET"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages)})
-    return _Guard(app, {*LOCAL, *(name.lower() for name in names)})
+    return _Guard(app, {LOCAL, *(name.lower() for name in names)})
 
 
 def _iterations(pages: Pages, request: Request) -> Page:

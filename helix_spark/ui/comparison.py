@@ -14,6 +14,7 @@ from helix_spark.drawing.style import WORDS
 from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group
 from helix_spark.ui import metrics
+from helix_spark.ui.iteration import MOST_EDGES, MOST_NODES
 from helix_spark.ui.reading import mapping, number, parts, text_of
 
 _CONTEXT = 3
@@ -77,6 +78,7 @@ class Comparison:
         whole: whether what is the same is in it, too.
         nodes, parameters, outputs, versions: see `whole`.
         same_nodes: how many are left out for being the same.
+        graph: None where it would be too large to read.
     """
 
     before: IterationRecord
@@ -88,7 +90,7 @@ class Comparison:
     outputs: tuple[Pair, ...]
     versions: tuple[Pair, ...]
     seconds: Pair
-    graph: DrawnGraph
+    graph: DrawnGraph | None
 
 
 def comparison(
@@ -210,7 +212,7 @@ def _measured(name: str, before: float | None, after: float | None, form: str, l
 def _graph(
     before: IterationRecord, after: IterationRecord, found: Sequence[NodeDifference],
     shown: Sequence[NodeDifference], href: Callable[[NodeDifference], str],
-) -> DrawnGraph:
+) -> DrawnGraph | None:
     """Both graphs in one: what differs, and what it reads or is read by, so that one sees where it is."""
     named = {node.name for node in shown}
     edges: dict[tuple[str, str], bool] = {}
@@ -219,13 +221,16 @@ def _graph(
         for source in dict.fromkeys([*new, *(node.before.inputs if node.before else ())]):
             edges[source, node.name] = source in new
     near = {source for source, name in edges if name in named} | {name for source, name in edges if source in named}
+    seen = named | near
+    if len(seen) > MOST_NODES or sum(source in seen and name in seen for source, name in edges) > MOST_EDGES:
+        return None
     drawn = tuple(
         DrawnNode(
             node.name, tuple(source for source, name in edges if name == node.name), kind=node.record.kind,
             state=node.state, href=href(node),
             title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *map(str, node.changes)]),
         )
-        for node in found if node.name in named | near
+        for node in found if node.name in seen
     )
     title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
     return DrawnGraph(drawn, title, frozenset(edge for edge, there in edges.items() if not there))

@@ -9,10 +9,8 @@ from typing import Any
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
-from helix_spark.signature.difference import Change, changes
-from helix_spark.signature.parts import Group, Part
 from helix_spark.sizes import format_seconds, format_size
-from helix_spark.ui.reading import mapping, parts, text_of
+from helix_spark.ui.reading import mapping, text_of
 from helix_spark.ui.selection import Selection, select
 
 MOST_NODES, MOST_EDGES = 600, 2_000
@@ -215,41 +213,3 @@ def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
         "Computing everything": seconds("run_all_seconds"),
     }
     return {name: fact for name, fact in facts.items() if fact}
-
-
-@dataclass(frozen=True, slots=True)
-class NodePage:
-    """One node of one iteration.
-
-    Attributes:
-        changes: what differs from the same node in the iteration before; None where it was not there.
-        fields: of its signature.
-        readers: names of the nodes that read it.
-    """
-
-    iteration: IterationRecord
-    view: NodeView
-    changes: tuple[Change, ...] | None
-    fields: tuple[Part, ...]
-    readers: tuple[str, ...]
-    previous: int | None
-
-
-def node_page(
-    record: IterationRecord, views: Sequence[NodeView], name: str, before: Sequence[NodeRecord], previous: int | None
-) -> NodePage | None:
-    """The page of a node; None if the iteration has no such node.
-
-    Args:
-        before: the nodes of the iteration before, whose number is `previous`.
-    """
-    view = next((view for view in views if view.record.name == name), None)
-    if view is None:
-        return None
-    fields = parts(view.record.parts)
-    old = next((node for node in before if node.name == name), None)
-    return NodePage(
-        record, view, changes(parts(old.parts), fields) if old else None,
-        tuple(part for part in fields if part.group is not Group.INPUT),
-        tuple(each.record.name for each in views if name in each.record.inputs), previous,
-    )

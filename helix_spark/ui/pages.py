@@ -13,9 +13,10 @@ from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui import metrics
 from helix_spark.ui.comparison import NodeDifference, comparison
-from helix_spark.ui.iteration import iteration_view, node_page, node_views
+from helix_spark.ui.iteration import iteration_view, node_views
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
+from helix_spark.ui.node import node_page
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer

@@ -59,6 +59,8 @@ def text_of(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     if isinstance(value, dict) and set(value) == {"table", "rows"}:
         rows = value["rows"]
         return f"table of {rows:,} rows" if isinstance(rows, int) else "table"

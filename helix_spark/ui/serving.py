@@ -43,6 +43,7 @@ def serve(
     host, port = opened.getsockname()[:2]
     config = uvicorn.Config(
         make_app(records, names), log_level="warning", access_log=False, lifespan="off", server_header=False,
+        loop="asyncio", http="h11", ws="none",  # others would be imported, and waited for
     )
     opened.listen(128)
     started(f"http://{f'[{host}]' if ':' in host else host}:{port}/")

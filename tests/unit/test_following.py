@@ -49,8 +49,8 @@ def test_a_note_that_cannot_be_written_fails_nothing(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "c", create=True)
     followed = Followed(Silent(), catalog)
     followed.planned(plan(node("a")))
-    (tmp_path / "c" / "running").rename(tmp_path / "moved")
-    (tmp_path / "c" / "running").write_text("in the way")
+    (tmp_path / "c" / "records" / "running").rename(tmp_path / "moved")
+    (tmp_path / "c" / "records" / "running").write_text("in the way")
     followed.answered(1.0)
     followed.close()
 
@@ -58,7 +58,7 @@ def test_a_note_that_cannot_be_written_fails_nothing(tmp_path: Path) -> None:
 def test_a_note_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     followed = Followed(Silent(), Catalog.open(tmp_path / "c", create=True))
     followed.planned(plan(node("a")))
-    (file,) = (tmp_path / "c" / "running").iterdir()
+    (file,) = (tmp_path / "c" / "records" / "running").iterdir()
     file.write_text('{"nodes": [1]}')
     assert seen(tmp_path / "c") is None
 

@@ -44,10 +44,14 @@ ELEMENTS = {
 }
 
 
+def asking(catalog: Path) -> TestClient:
+    return TestClient(make_app(Overview.open(catalog)), base_url="http://localhost")
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     catalog = hostile_catalog(tmp_path_factory.mktemp("shown") / "catalog")
-    return TestClient(make_app(Overview.open(catalog.root)))
+    return asking(catalog.root)
 
 
 class Reader(HTMLParser):
@@ -179,7 +183,7 @@ def test_what_is_not_there_is_said_with_what_is(client: TestClient) -> None:
 
 def test_a_new_record_shows_without_a_restart(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "one", 3)
-    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    client = asking(tmp_path / "c")
     assert "two" not in client.get("/").text
     graph_catalog(tmp_path / "c", "two", 3)
     assert "two" in client.get("/").text
@@ -187,7 +191,7 @@ def test_a_new_record_shows_without_a_restart(tmp_path: Path) -> None:
 
 def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "large", 2000)
-    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    client = asking(tmp_path / "c")
     page = "/iteration?workflow=large&number=1"
     assert "draw it anyway" in client.get(page).text
     assert "hx-node" not in client.get(page).text
@@ -200,7 +204,7 @@ def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
     from helix_spark.catalog.layout import Layout, found
 
     found(Layout(tmp_path / "c"))
-    client = TestClient(make_app(Overview.open(tmp_path / "c")))
+    client = asking(tmp_path / "c")
     assert "Run a workflow on it" in client.get("/").text
     assert client.get("/metrics").status_code == 404
     assert "No iterations yet" in exported(Overview.open(tmp_path / "c"))
@@ -210,7 +214,7 @@ def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "w", 3)
     for file in (tmp_path / "c" / "records" / "nodes").rglob("*.parquet"):
         file.write_bytes(b"no parquet")
-    answer = TestClient(make_app(Overview.open(tmp_path / "c"))).get("/iteration?workflow=w&number=1")
+    answer = asking(tmp_path / "c").get("/iteration?workflow=w&number=1")
     assert answer.status_code == 503
     assert "cannot be read" in answer.text
 
@@ -255,7 +259,7 @@ def test_no_catalog_is_told(tmp_path: Path) -> None:
 
 def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
     catalog = hostile_catalog(tmp_path / "c")
-    client = TestClient(make_app(Overview.open(catalog.root)))
+    client = asking(catalog.root)
     nodes = tuple(
         RunningNode(f"{name} {HOSTILE}", "scanner", (), "compute", HOSTILE, 1.0, False) for name in ("a", "b", "c")
     )

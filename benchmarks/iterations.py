@@ -78,6 +78,8 @@ def experiment(
                 found[system].append(measured)
                 tell(f"{version.kind}, {version.edit}: {system} answers after {measured.answer_seconds:.2f} s, "
                      f"busy {measured.busy_seconds:.2f} s")
+            for sentence in disagreements({name: [runs[-1].outputs] for name, runs in found.items()}, [version.edit]):
+                tell(f"DIFFERENT: {sentence}")
     return {
         "workload": workload, "script": script, "mode": mode, "settings": dict(known.settings),
         "kinds": [version.kind for version in made],

@@ -1,4 +1,8 @@
-"""How long the joint program takes to plan: `python -m benchmarks.planner_speed [--json]`."""
+"""How long planning takes: `python -m benchmarks.planner_speed [--json] [--save] [--history N ...]`.
+
+The joint program by size of the problem; and a whole plan of the census workflow (signing, look-up in the catalog,
+estimates, the program) by the number of iterations on record.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,20 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
+from statistics import median
 
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.storage import NodeCosts, PlanningProblem, Scenario
 
 SIZES = ((30, 30), (60, 60), (200, 60), (200, 200), (2000, 100), (2000, 2000))
 """Nodes and scenarios."""
+
+HISTORIES = (10, 100, 1_000, 10_000)
+"""Iterations on record."""
 
 
 def problem(nodes: int, scenarios: int, seed: int) -> PlanningProblem:
@@ -61,10 +71,30 @@ def measure(nodes: int, scenarios: int, seeds: range) -> dict[str, float]:
     }
 
 
+def measure_history(iterations: int) -> dict[str, float]:
+    """Seconds to plan the census workflow with so many iterations on record: the median of seven, after one."""
+    from benchmarks.history import filled_catalog
+    from helix_spark.helix import Helix
+    from jobs.census import census
+
+    with tempfile.TemporaryDirectory(prefix="helix-history-") as folder:
+        filled_catalog(Path(folder) / "catalog", census(), iterations)
+        seconds = []
+        with Helix(Path(folder) / "catalog") as helix:
+            for number in range(8):
+                workflow = census(reg=0.01 * (number + 1))
+                start = time.perf_counter()
+                helix.plan(workflow)
+                seconds.append(time.perf_counter() - start)
+    return {"iterations": iterations, "seconds": median(seconds[1:]), "first_seconds": seconds[0]}
+
+
 def main() -> int:
-    """Prints one row a size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints one row a size, and one a history."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--save", action="store_true", help="also write results/planner_speed.json")
+    parser.add_argument("--history", type=int, nargs="*", default=list(HISTORIES), help="iterations on record")
     parser.add_argument("--seeds", type=int, default=5, help="problems per size (default 5)")
     arguments = parser.parse_args()
     measure(5, 5, range(1))  # the first one imports PuLP and the solver
@@ -75,8 +105,17 @@ def main() -> int:
         if not arguments.json:
             print("{nodes:5} nodes x {scenarios:4} scenarios: {seconds:6.2f} s (slowest {slowest:.2f}), "
                   "gap {gap:.2%}".format(**row), flush=True)
+    history = []
+    for iterations in arguments.history:
+        history.append(measure_history(iterations))
+        if not arguments.json:
+            print("{iterations:6} iterations on record: {seconds:6.3f} s (the first time {first_seconds:.3f})".format(
+                **history[-1]), flush=True)
+    report = json.dumps({"rows": rows, "history": history}, indent=2)
+    if arguments.save:
+        (Path(__file__).parent / "results" / "planner_speed.json").write_text(report + "\n")
     if arguments.json:
-        print(json.dumps({"rows": rows, "history": []}, indent=2))
+        print(report)
     return 0
 
 

@@ -107,6 +107,9 @@ def show_text(record: IterationRecord, nodes: Sequence[NodeRecord]) -> str:
         expected = format_seconds(node.predicted_seconds) if node.state != "prune" else ""
         start = f"{node.state:8}{format_seconds(node.seconds):>8}{expected:>9}  {node.name:{width}}  "
         lines += textwrap.wrap(node.reason, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start]
+    lines += [
+        f"left out of `{one['synthesizer']}`: `{one['feature']}`" for one in json.loads(record.plan).get("left_out", ())
+    ]
     return "\n".join(lines)
 
 

@@ -74,6 +74,7 @@ class ResultRecord:
         lowered: digest of the canonical Catalyst plan, the output schema and the inputs' signatures; None where a plan
             does not tell (Python code inside, a model, a value).
         random: why the result may differ each time it is computed; empty if it does not.
+        influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
     """
 
     declared: str
@@ -88,6 +89,7 @@ class ResultRecord:
     rows: int | None = None
     lowered: str | None = None
     random: str = ""
+    influence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

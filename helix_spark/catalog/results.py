@@ -5,6 +5,7 @@ Which record counts, where there are several:
 - a declared signature stands for what its *newest* record says;
 - of a signature's costs and sizes, each is that of the newest record which has it;
 - a signature is random if *any* record says so: a doubt once raised stays;
+- what a fit gave its features is in the record of the fit; it is that of the newest;
 - for a lowered plan, all signatures that were ever computed with it, the *oldest* (the original) first.
 
 Newest is by `SEQUENCE`, never by a clock.
@@ -53,8 +54,11 @@ def merged(records: Sequence[ResultRecord]) -> ResultRecord:
         name: next((value for record in reversed(records) if (value := getattr(record, name)) is not None), None)
         for name in ("compute_seconds", "load_seconds", "bytes", "rows", "lowered")
     }
-    random = next((record.random for record in reversed(records) if record.random), "")
-    return dataclasses.replace(records[-1], random=random, **known)
+    said: dict[str, Any] = {
+        name: next((text for record in reversed(records) if (text := getattr(record, name))), "")
+        for name in ("random", "influence")
+    }
+    return dataclasses.replace(records[-1], **known, **said)
 
 
 def resolve(

@@ -9,6 +9,7 @@ from typing import Any
 from helix_spark.catalog.comparison import differ
 from helix_spark.catalog.shown import short
 from helix_spark.engine.iteration import Iteration
+from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds
@@ -64,7 +65,7 @@ def _reused(plan: Plan) -> list[str]:
     lines = []
     for title, state in (("loaded", State.LOAD), ("not needed", State.PRUNE)):
         lines += _listed(title, plan.in_state(state))
-    return lines + _listed("not used by any output", plan.dropped)
+    return lines + _listed("not used by any output", plan.dropped) + left_out_lines(plan)
 
 
 def _listed(title: str, names: Sequence[str]) -> list[str]:

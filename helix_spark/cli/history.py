@@ -95,6 +95,8 @@ def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord]) -> Non
         out.print(line)
     out.print()
     out.print(_nodes(nodes, wide=out.width >= WIDE))
+    for one in json.loads(record.plan).get("left_out", ()):
+        out.print(f"left out of `{one['synthesizer']}`: `{one['feature']}`")
 
 
 def _nodes(nodes: Sequence[NodeRecord], *, wide: bool) -> Any:

@@ -81,10 +81,16 @@ def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **gi
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_node
     from helix_spark.cli.schema import plan_json, to_text
+    from helix_spark.planner.influence import left_out_as, left_out_text
 
     path, function = split_target(target)
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
+        left_out = left_out_as(made, node)
+        if left_out is not None:
+            entry = plan_json(made)["left_out"][made.left_out.index(left_out)]
+            print(to_text(entry) if as_json else f"{node}\n  {left_out_text(left_out)}")
+            return
         planned = made[node]
         if as_json:
             print(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from helix_spark.cli.tables import WIDE, console, listed, state_text, table
 from helix_spark.planner.explain import node_text, totals
+from helix_spark.planner.influence import influence_lines, left_out_lines
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -33,6 +34,8 @@ def print_plan(plan: Plan) -> None:
     out.print()
     for line in listed("not used by any output, so dropped", plan.dropped):
         out.print(line)
+    for told in left_out_lines(plan):
+        out.print(told)
     for warning in plan.warnings:
         out.print(Text(f"warning: {warning}", style="yellow"))
     for total in totals(plan):
@@ -44,6 +47,7 @@ def print_node(node: PlannedNode, plan: Plan) -> None:
     out = console()
     readers = [other.name for other in plan.nodes if node.name in other.inputs]
     lines = node_text(node).splitlines() + ([f"  read by {', '.join(readers)}"] if readers else [])
+    lines += influence_lines(plan, node.name)
     for line in lines:
         # Paths and signatures stay whole, to be copied.
         parts = textwrap.wrap(

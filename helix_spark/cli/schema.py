@@ -12,8 +12,14 @@
     nodes        list: name, kind, state (load | compute | prune), reason, seconds (null if not run),
                  predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
                  compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
-                 aliases (names of equal nodes merged into this one)
+                 aliases (names of equal nodes merged into this one),
+                 influence (of a learner, and of an extractor that is a feature: what the fit on record gave each
+                 feature: learner, feature, iteration, share of all absolute weight, without_influence, and the
+                 seconds of it and of what only it needs)
     dropped      list of names that no output needs
+    left_out     list of features that synthesizers go without: feature, synthesizer, nodes (names of what is not
+                 computed for that reason), seconds (of these), found (the fits that gave it no weight: learner,
+                 iteration)
     plan         status, objective, bound, gap, solver, solver_seconds, notice, policy, scenarios,
                  predicted_seconds, run_all_seconds
     storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
@@ -29,6 +35,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from helix_spark.planner.influence import influence_json, left_out_json
 from helix_spark.planner.plan import Plan
 
 SCHEMA_VERSION = 1
@@ -64,10 +71,11 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
                 "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
                 "storage_reason": node.storage_reason, "aliases": list(node.aliases),
+                "influence": influence_json(plan, node.name),
             }
             for node in plan.nodes
         ],
-        "dropped": list(plan.dropped),
+        "dropped": list(plan.dropped), "left_out": left_out_json(plan),
         "plan": {
             "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
             "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,

@@ -36,6 +36,24 @@ class Node:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A feature that a synthesizer goes without, because fits gave it no weight.
+
+    Attributes:
+        feature, synthesizer: names.
+        declared: the feature's signature when it was found to be without influence, and still.
+        found: (learner, iteration) of each fit that gave it no weight.
+        nodes: names of what the graph does without: the feature, if nothing else reads it, and what only it needs.
+    """
+
+    feature: str
+    synthesizer: str
+    declared: str
+    found: tuple[tuple[str, int], ...]
+    nodes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Dag:
     """A frozen acyclic graph of nodes in topological order.
@@ -46,6 +64,7 @@ class Dag:
         outputs: names of the nodes that are asked for.
         dropped: names of declared nodes that no output needs.
         parameters: of the workflow, for people.
+        left_out: features that were taken out of their synthesizers, and what went with them.
     """
 
     workflow: str
@@ -53,6 +72,7 @@ class Dag:
     outputs: tuple[str, ...]
     dropped: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:

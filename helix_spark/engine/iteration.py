@@ -69,6 +69,12 @@ class Iteration:
         """A value that this run had, output or not."""
         return self._had(name, ValueResult, "value").value
 
+    @property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """By synthesizer, the features that it went without because a fit gave them no weight; see `plan.left_out`."""
+        names = dict.fromkeys(one.synthesizer for one in self.plan.left_out)
+        return {name: tuple(one.feature for one in self.plan.left_out if one.synthesizer == name) for name in names}
+
     def wait(self) -> Mapping[str, int]:
         """Waits until everything that was to be stored is; returns physical bytes by node."""
         return self._behind.result()

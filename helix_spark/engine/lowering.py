@@ -17,6 +17,7 @@ from helix_spark.engine.columns import (
 )
 from helix_spark.engine.fits import build_stage, fit_batch, fit_stage, name_of
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, nullable
+from helix_spark.engine.slots import with_sizes
 from helix_spark.engine.sources import read_source
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError, nearest
 from helix_spark.workflow.operators import (
@@ -227,8 +228,10 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     renamed = {name: f"helix_new_{name}" for name in extra}
     frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
     assembled = _assembler(names, "helix_new_features").transform(frame)
+    sized = with_sizes(assembled, "helix_new_features", names)
     chosen = [
-        F.col(f"helix_new_{name}").alias(name) if name in extra or name == "features" else F.col(name)
+        F.col("helix_new_features").alias("features", metadata=sized) if name == "features"
+        else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(name)
         for name in wanted
     ]
     examples: DataFrame = assembled.select(*chosen)

@@ -10,9 +10,12 @@ from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import LOAD, WRITE, Measurement, Throughput, calibrate, estimate
 from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.influence import Influence
+from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.engine.foresight import foresee
+from helix_spark.engine.influence import newest_fits, told_of
 from helix_spark.planner.planning import Situation, planning_problem
 from helix_spark.planner.storage import OtherArtifact
 from helix_spark.signature.data_version import pin_versions
@@ -30,7 +33,7 @@ class Prepared:
     """A workflow, signed and looked up.
 
     Attributes:
-        dag: merged; `whole` is the graph before equal nodes were merged.
+        dag: merged, without the features that are left out; `whole` is the graph before both.
         described: by name, of `whole`.
         known: declared signatures that stand for another one.
         view: the catalog as it was read.
@@ -83,21 +86,43 @@ def look_up(
     view = catalog.snapshot(whole.workflow)
     known, known_random, measured = dict(equivalent or {}), dict[str, str](), dict[str, ResultRecord]()
     asked: set[str] = set()
-    while True:
-        signed = resolve(whole, described, run=run, equivalent=known, known_random=known_random)
-        fresh = {own.declared for own in signed.values()} - asked
-        if not fresh:
-            break
-        asked |= fresh
-        wanted = {own.signature for own in signed.values()} | (set() if measured else _last_signatures(view))
-        found = catalog.results(declared=fresh, signatures=wanted)
-        measured.update(found.measured)
-        _learn(known, known_random, found.standing, measured, view)
-    dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
+
+    def sign(dag: Dag) -> dict[str, Signed]:
+        while True:
+            signed = resolve(dag, described, run=run, equivalent=known, known_random=known_random)
+            fresh = {own.declared for own in signed.values()} - asked
+            if not fresh:
+                return signed
+            asked.update(fresh)
+            wanted = {own.signature for own in signed.values()} | (set() if measured else _last_signatures(view))
+            found = catalog.results(declared=fresh, signatures=wanted)
+            measured.update(found.measured)
+            _learn(known, known_random, found.standing, measured, view)
+
+    signed = of_whole = sign(whole)
+    fits = newest_fits(whole, catalog)
+    leaving = leave_out(
+        whole, fits, {name: own.declared for name, own in signed.items()},
+        {name for name, own in signed.items() if own.random},
+    )
+    if leaving.dag is not whole:
+        signed = sign(leaving.dag)
+    dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     situation = _foreseen(
-        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds), view, measured
+        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds, fits), view, measured
+    )
+    situation = replace(
+        situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured)
     )
     return Prepared(dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}))
+
+
+def _seconds_without(dag: Dag, signed: Mapping[str, Signed], measured: Mapping[str, ResultRecord]) -> dict[str, float]:
+    """By node, what was measured of those that are left out: all of them ran before they were."""
+    records = {
+        name: measured.get(signed[name].signature) for one in dag.left_out for name in one.nodes
+    }
+    return {name: record.compute_seconds or 0.0 for name, record in records.items() if record is not None}
 
 
 def _last_signatures(view: CatalogView) -> set[str]:
@@ -130,7 +155,7 @@ def _learn(
 def _situation(
     dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
     measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, held: Collection[str],
-    budget: int | None, session_seconds: float,
+    budget: int | None, session_seconds: float, fits: Mapping[str, Influence],
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     previous = _previous_versions(signatures, measured, view, catalog)
@@ -145,6 +170,7 @@ def _situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=budget,
         overhead=view.bytes_used - view.artifact_bytes, session_seconds=session_seconds,
+        influences=told_of(dag, signatures, measured, previous, fits),
         others=tuple(
             _other(record, view) for signature, record in view.artifacts.items() if signature not in current
         ),

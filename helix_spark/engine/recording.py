@@ -16,6 +16,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, starts_by_node
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, TableResult, ValueResult
+from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
@@ -47,6 +48,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
         "policy": plan.policy, "budget": plan.budget, "used": plan.used, "scenarios": plan.scenarios,
         "predicted_seconds": plan.predicted_seconds, "run_all_seconds": plan.run_all_seconds,
+        "left_out": left_out_json(plan),
     }
 
 
@@ -97,7 +99,7 @@ def node_records(
 
 def result_records(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], sizes: Mapping[str, int], lowered: Mapping[str, str],
+    random: Mapping[str, str], sizes: Mapping[str, int], lowered: Mapping[str, str], influences: Mapping[str, str],
 ) -> list[ResultRecord]:
     """What this run learnt of results: costs, sizes, and which differ each time.
 
@@ -105,6 +107,7 @@ def result_records(
         random: by node name, what the run found beyond what was known when it was planned.
         sizes: physical bytes by node name, of what was stored.
         lowered: digests of lowered plans by node name.
+        influences: what fits gave their features, as JSON by learner's name.
     """
     records = []
     for node in prepared.dag.nodes:
@@ -122,7 +125,7 @@ def result_records(
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=took if own.state is State.LOAD and not own.held else None,
             bytes=sizes.get(node.name), rows=outcome.rows.get(node.name), random=why,
-            lowered=lowered.get(node.name),
+            lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
         ))
     return records
 

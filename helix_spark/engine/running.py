@@ -14,6 +14,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
 from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
+from helix_spark.engine.influence import fitted_influences
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import after_others
 from helix_spark.engine.loading import DamagedResultError
@@ -286,10 +287,13 @@ class _After:
         if (file := self.provenance.file_record()) is not None:
             self.tools.catalog.keep_file(file)
         nodes = recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun)
+        influences = fitted_influences(
+            self.prepared, self.plan, self.outcome.results, number, self.tools.observer.warning
+        ) if status != "interrupted" else {}
         self.tools.catalog.append_iteration(
             record, nodes,
             recording.result_records(
-                self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered
+                self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered, influences
             ),
         )
         return record, nodes

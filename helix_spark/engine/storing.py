@@ -62,7 +62,7 @@ def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecor
         return catalog.publish(written)
     except spark_errors() as error:
         _abandon(attempt, catalog)
-        raise NotStoredError(f"{origin.node!r} was not stored: {_first_line(error)}") from error
+        raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error
 
 
 def _kind(result: NodeResult) -> Any:
@@ -126,5 +126,6 @@ def spark_errors() -> tuple[type[Exception], ...]:
     return (CatalogError, OSError, PySparkException, Py4JError)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without the stack traces below it."""
     return str(error).strip().split("\n")[0][:300]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -20,6 +21,7 @@ def plan_text(plan: Plan) -> str:
         lines += _node_lines(node, name_width)
     if plan.dropped:
         lines += ["", *textwrap.wrap(f"not used by any output, so dropped: {', '.join(plan.dropped)}", _WIDTH)]
+    lines += ["", *left_out_lines(plan)] if plan.left_out else []
     lines += [f"warning: {warning}" for warning in plan.warnings]
     return "\n".join([*lines, "", *totals(plan)])
 

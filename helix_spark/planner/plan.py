@@ -55,6 +55,60 @@ class PlannedNode:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedLeftOut:
+    """A feature that a synthesizer goes without in this iteration, because fits gave it no weight.
+
+    Attributes:
+        feature, synthesizer: names.
+        found: (learner, iteration) of each fit that gave it no weight.
+        nodes: names of what is not computed for that reason.
+        seconds: what computing these took when it was last measured.
+    """
+
+    feature: str
+    synthesizer: str
+    found: tuple[tuple[str, int], ...]
+    nodes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFeature:
+    """What a fit gave one feature.
+
+    Attributes:
+        name: of the extractor, today.
+        share: of the sum of all absolute weights, 0 to 1.
+        weightless: whether all its weights are zero.
+        seconds: what computing it and what only it needs is expected to take.
+    """
+
+    name: str
+    share: float
+    weightless: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInfluence:
+    """What the fit on record of a learner, of this version or else of an earlier one, gave its features.
+
+    Attributes:
+        learner, synthesizer: names, of the learner and of its examples.
+        workflow, iteration: where it was fitted.
+        prunes: whether the author asked for features without influence to be left out.
+        features: those that are unchanged since, in order.
+    """
+
+    learner: str
+    synthesizer: str
+    workflow: str
+    iteration: int
+    prunes: bool
+    features: tuple[PlannedFeature, ...]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to happen in one iteration.
@@ -72,6 +126,8 @@ class Plan:
         warnings: in words.
         parameters: of the workflow.
         scenarios: how many possible next edits the storage decision weighed.
+        left_out: features that synthesizers go without; no node of `nodes` is theirs.
+        influences: what is known of the learners' features.
     """
 
     workflow: str
@@ -88,6 +144,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     scenarios: int = 0
+    left_out: tuple[PlannedLeftOut, ...] = ()
+    influences: tuple[PlannedInfluence, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, PlannedNode]:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.costs.model import NodeEstimate
+from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
+from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution
 from helix_spark.planner.reasons import Stored, reasons
@@ -34,6 +36,9 @@ class Situation:
         horizon: how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
         later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
+        influences: what fits of the learners gave their features, by learner.
+        left_out_seconds: what computing the nodes that are left out takes, by name.
+        notices: in words, what was asked for and is not done.
     """
 
     dag: Dag
@@ -52,6 +57,9 @@ class Situation:
     horizon: float = 2.0
     session_seconds: float = 0.0
     later_session_seconds: float = 0.0
+    influences: Mapping[str, Influence] = field(default_factory=dict)
+    left_out_seconds: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -64,7 +72,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     dag = situation.dag
     why = reasons(
         dag, decision.solution, situation.signed, situation.described, situation.stored, situation.previous,
-        situation.ended,
+        situation.ended, situation.influences,
     )
     return Plan(
         workflow=dag.workflow, iteration=situation.iteration,
@@ -75,6 +83,11 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         evict={signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)},
         run_all_seconds=sum(situation.estimates[node.name].compute.amount for node in dag.nodes),
         warnings=_warnings(situation), parameters=dag.parameters, scenarios=len(situation.scenarios),
+        left_out=planned_left_out(dag, situation.left_out_seconds),
+        influences=planned_influences(
+            dag, situation.influences, {name: own.declared for name, own in situation.signed.items()},
+            {name: costs.compute.amount for name, costs in situation.estimates.items()},
+        ),
     )
 
 
@@ -163,6 +176,6 @@ def _planned(node: Node, situation: Situation, decision: Decision, reason: str) 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
     found = [warning for node in situation.dag.nodes for warning in situation.described[node.name].warnings]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *situation.notices]))
 
 

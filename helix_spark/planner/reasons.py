@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
+from helix_spark.planner.influence import feature_reasons
 from helix_spark.planner.problem import Solution, State
 from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group, Part
@@ -32,6 +34,7 @@ class Stored(Protocol):
 def reasons(
     dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
     stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],
+    influences: Mapping[str, Influence],
 ) -> dict[str, str]:
     """One sentence a node.
 
@@ -39,9 +42,15 @@ def reasons(
         stored: live artifacts by signature.
         previous: each node's parts in the newest earlier iteration, by name.
         ended: signature -> why its artifact is gone (evicted, damaged).
+        influences: what fits of the learners gave their features, by learner.
     """
-    return {
+    found = {
         node.name: _reason(node, dag, solution, signed, described, stored, previous, ended) for node in dag.nodes
+    }
+    parts = {name: own.parts for name, own in signed.items()}
+    return found | {
+        name: text for name, text in feature_reasons(dag, parts, previous, influences).items()
+        if solution.state(name) is State.COMPUTE
     }
 
 

@@ -53,6 +53,7 @@ class Wishes:
         recompute: compute it in every run, stored or not.
         depends_on: further objects (functions, values, files) that its signature must cover.
         exclude: parameters that do not count for its signature.
+        prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
     """
 
     keep: Keep = "auto"
@@ -60,6 +61,7 @@ class Wishes:
     recompute: bool = False
     depends_on: tuple[Any, ...] = ()
     exclude: tuple[str, ...] = ()
+    prune_features: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,9 @@ class Workflow:
         ``learner(name, what, on=examples, **parameters)``, where `what` is a Spark ML estimator's class, its dotted
         path, a function that returns one, or one; fitted on the training rows where the examples are split. Or a
         function of tables that returns a fitted Spark ML model, or a plain value.
+
+        With ``prune_features=True``, features to which the newest fit of such an estimator gave no weight are left out
+        of its examples, until they are edited; the plan says which.
         """
         if len(args) < 2:
             return self._function(Kind.LEARNER, args, options)
@@ -394,22 +399,32 @@ class Workflow:
 
     def _learn(
         self, name: str, what: Any, *, on: NodeRef, rows: Rows | None = None, output: bool = False,
-        keep: Keep = "auto", **parameters: Any,
+        keep: Keep = "auto", prune_features: bool = False, **parameters: Any,
     ) -> NodeRef:
         where = _caller()
+        if prune_features and self._assembled(on) is None:
+            raise OperatorError(
+                f"learner {name!r} is to prune features, but {getattr(on, 'name', on)!r} is not made of extractors",
+                where=where, remedy="make its examples with wf.synthesizer(name, table, features=[...])",
+            )
         operator = FitStage(
             Stage(what, tuple(parameters.items())), rows=rows or ("train" if self._is_split(on) else "all")
         )
         return self._declare(
             Declaration(
-                name, Kind.LEARNER, operator, (self._name(on, where),), Result.MODEL, where, wishes=Wishes(keep=keep)
+                name, Kind.LEARNER, operator, (self._name(on, where),), Result.MODEL, where,
+                wishes=Wishes(keep=keep, prune_features=bool(prune_features)),
             ),
             output,
         )
 
     def _is_split(self, ref: NodeRef) -> bool:
+        examples = self._assembled(ref)
+        return examples is not None and examples.split is not None
+
+    def _assembled(self, ref: NodeRef) -> Assemble | None:
         declared = next((d for d in self.declarations if d.name == getattr(ref, "name", None)), None)
-        return declared is not None and isinstance(declared.operator, Assemble) and declared.operator.split is not None
+        return declared.operator if declared is not None and isinstance(declared.operator, Assemble) else None
 
     def _name(self, ref: NodeRef | str, where: Location) -> str:
         if isinstance(ref, str):

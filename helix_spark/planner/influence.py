@@ -1,0 +1,172 @@
+"""Features without influence in a plan: what is left out, what a fit gave the others, and both in words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from helix_spark.dag.influence import Influence
+from helix_spark.dag.leaving_out import features_of, only_for
+from helix_spark.dag.node import Dag
+from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence, PlannedLeftOut
+from helix_spark.signature.difference import changes
+from helix_spark.signature.parts import Group, Part
+from helix_spark.sizes import format_seconds
+from helix_spark.workflow.operators import Assemble
+
+_WIDTH = 80
+
+
+def planned_left_out(dag: Dag, seconds: Mapping[str, float]) -> tuple[PlannedLeftOut, ...]:
+    """What the graph goes without. `seconds`: to compute each node that it does without."""
+    return tuple(
+        PlannedLeftOut(
+            one.feature, one.synthesizer, one.found, one.nodes, sum(seconds.get(name, 0.0) for name in one.nodes)
+        )
+        for one in dag.left_out
+    )
+
+
+def planned_influences(
+    dag: Dag, told: Mapping[str, Influence], declared: Mapping[str, str], seconds: Mapping[str, float]
+) -> tuple[PlannedInfluence, ...]:
+    """What is known of the features that are the same as when they were fitted.
+
+    Args:
+        told: by learner.
+        declared: signatures by name.
+        seconds: to compute each node.
+    """
+    found = []
+    for learner, influence in told.items():
+        examples = dag[dag[learner].inputs[0]]
+        if not isinstance(examples.operator, Assemble):
+            continue
+        weights = {one.declared: one for one in influence.features}
+        weightless = influence.weightless()
+        features = []
+        for name in dict.fromkeys(features_of(examples, examples.operator)):
+            weight = weights.get(declared[name])
+            if weight is None:
+                continue
+            needs = only_for(dag, examples.name, name)
+            features.append(PlannedFeature(
+                name, weight.share, declared[name] in weightless, sum(seconds.get(need, 0.0) for need in needs)
+            ))
+        found.append(PlannedInfluence(
+            learner, examples.name, influence.workflow, influence.iteration, dag[learner].wishes.prune_features,
+            tuple(features),
+        ))
+    return tuple(found)
+
+
+def feature_reasons(
+    dag: Dag, parts: Mapping[str, Sequence[Part]], previous: Mapping[str, Sequence[Part]],
+    told: Mapping[str, Influence],
+) -> dict[str, str]:
+    """Why examples that lose nothing but features, and features that come back, are computed; by name.
+
+    Args:
+        parts: of each node's signature; `previous`: in the newest earlier iteration.
+        told: by learner.
+    """
+    found: dict[str, str] = {}
+    for synthesizer in dict.fromkeys(one.synthesizer for one in dag.left_out):
+        new = {one.feature for one in dag.left_out if one.synthesizer == synthesizer}
+        differs = changes(previous.get(synthesizer, ()), parts[synthesizer])
+        lost = [change.label for change in differs if change.group is Group.INPUT and change.label in new]
+        # Where the inputs are in `features` and `label` are positions, which move up as one goes.
+        other = [c for c in differs if c.label not in (*lost, "features", "label") or c.sort == "added"]
+        if lost and not other:
+            found[synthesizer] = f"{_names(lost)} left out, for want of influence"
+    absent = {name for influence in told.values() for one in influence.left_out for name in one.nodes}
+    back = [node.name for node in dag.nodes if node.name in absent and node.name not in previous]
+    return found | dict.fromkeys(back, "left out until now")
+
+
+def left_out_text(one: PlannedLeftOut) -> str:
+    """A line about a feature that is left out.
+
+    >>> print(left_out_text(PlannedLeftOut("race_is", "income", (("model", 3),), ("race_is.fit", "race_is"), 0.4)))
+    left out of `income`: `race_is`: `model` gave it no weight in iteration 3; saves 0.40 s
+    """
+    said = " and ".join(f"`{learner}` gave it no weight in iteration {iteration}" for learner, iteration in one.found)
+    saves = f"; saves {format_seconds(one.seconds)} s" if one.nodes else "; others need it still"
+    return f"left out of `{one.synthesizer}`: `{one.feature}`: {said}{saves}"
+
+
+def left_out_lines(plan: Plan) -> list[str]:
+    """What is left out, a line or two a feature."""
+    return [
+        line for one in plan.left_out for line in textwrap.wrap(left_out_text(one), _WIDTH, subsequent_indent="  ")
+    ]
+
+
+def left_out_json(plan: Plan) -> list[dict[str, Any]]:
+    """What is left out, as JSON's types."""
+    return [
+        {
+            "feature": one.feature, "synthesizer": one.synthesizer, "nodes": list(one.nodes), "seconds": one.seconds,
+            "found": [{"learner": learner, "iteration": iteration} for learner, iteration in one.found],
+        }
+        for one in plan.left_out
+    ]
+
+
+def left_out_as(plan: Plan, name: str) -> PlannedLeftOut | None:
+    """Why a node is not in the plan, if it was left out."""
+    return next((one for one in plan.left_out if name in one.nodes), None)
+
+
+def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
+    """What is known of the features of a learner, or of an extractor as a feature, as JSON's types."""
+    return [
+        {
+            "learner": one.learner, "feature": feature.name, "iteration": one.iteration, "share": feature.share,
+            "without_influence": feature.weightless, "seconds": feature.seconds,
+        }
+        for one in plan.influences for feature in one.features if name in (one.learner, feature.name)
+    ]
+
+
+def influence_lines(plan: Plan, name: str) -> list[str]:
+    """The same in words, indented as `node_text` is."""
+    lines = [f"  {left_out_text(one)}" for one in plan.left_out if name in _concerned(one)]
+    for one in plan.influences:
+        if name == one.learner:
+            lines += _learner_lines(one, _when(one, plan))
+        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.name]
+    return [part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="    ")]
+
+
+def _learner_lines(one: PlannedInfluence, when: str) -> list[str]:
+    ranked = sorted(one.features, key=lambda feature: -feature.share)
+    carrying = ", ".join(f"{f.name} {f.share:.1%}" for f in ranked if not f.weightless)
+    none = [f"{feature.name} ({format_seconds(feature.seconds)} s)" for feature in one.features if feature.weightless]
+    lines = [f"  weight by feature in {when}: {carrying}"] if carrying else []
+    if none:
+        remedy = "" if one.prunes else "; prune_features=True leaves them out"
+        lines.append(f"  without influence in {when}: {', '.join(none)}{remedy}")
+    return lines
+
+
+def _feature_text(one: PlannedInfluence, feature: PlannedFeature, when: str) -> str:
+    if not feature.weightless:
+        return f"`{one.learner}` gave it {feature.share:.1%} of the weight in {when}"
+    return (
+        f"`{one.learner}` gave it no weight in {when}; it and what only it needs take "
+        f"{format_seconds(feature.seconds)} s"
+    )
+
+
+def _when(one: PlannedInfluence, plan: Plan) -> str:
+    return f"iteration {one.iteration}" + (f" of `{one.workflow}`" if one.workflow != plan.workflow else "")
+
+
+def _concerned(one: PlannedLeftOut) -> list[str]:
+    return [one.synthesizer, one.feature, *(learner for learner, _ in one.found)]
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,157 @@
+"""Fits of Spark ML tell which features had no influence; with the option the next run goes without them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
+from pyspark.ml.clustering import KMeans
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from workflows import PEOPLE, Heard, computed, loading
+
+import helix_spark as hx
+from helix_spark.engine.iteration import Iteration
+from helix_spark.planner.influence import influence_json, left_out_lines
+
+pytestmark = pytest.mark.spark
+
+L1 = {"regParam": 0.02, "elasticNetParam": 1.0, "maxIter": 30}
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One version of a workflow with an extractor that tells nothing, `same`; each field is something to edit."""
+
+    learner: Any = LogisticRegression
+    parameters: dict[str, Any] = field(default_factory=lambda: dict(L1))
+    label: str = "age < 40"
+    prune: bool = True
+    offset: float = 0.0
+
+    def workflow(self) -> hx.Workflow:
+        wf = hx.Workflow("learning")
+        offset = self.offset
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where(data.age > 20)
+
+        @wf.extractor
+        def same(rows: DataFrame) -> Column:
+            return F.lit(1.0) + rows.rich * offset
+
+        sex = wf.extractor("sex_is", hx.OneHot("sex", drop_last=False), on=rows)
+        work = wf.extractor("work_is", hx.OneHot("work"), on=rows)
+        age = wf.extractor("age", hx.Fields("age"), on=rows)
+        examples = wf.synthesizer(
+            "examples", rows, features=[sex, same, age, work], label=self.label, split=hx.HashSplit(test=0.3)
+        )
+        model = wf.learner("model", self.learner, on=examples, prune_features=self.prune, **self.parameters)
+        wf.predict("predictions", model, examples)
+
+        @wf.reducer(output=True)
+        def predicted(predictions: pd.DataFrame) -> list[float]:
+            return sorted(predictions.prediction.tolist())
+
+        return wf
+
+
+class Runs:
+    """Runs versions one after the other, each as a process of its own would: nothing is held in memory."""
+
+    def __init__(self, folder: Path, spark: SparkSession) -> None:
+        self.folder, self.spark, self.heard = folder, spark, Heard()
+
+    def helix(self) -> hx.Helix:
+        self.heard = Heard()
+        return hx.Helix(self.folder, policy=loading("always"), spark=self.spark, observer=self.heard)
+
+    def __call__(self, **edits: Any) -> Iteration:
+        with self.helix() as helix:
+            iteration = helix.run(Learning(**edits).workflow())
+            iteration.wait()
+            return iteration
+
+    def told(self, **edits: Any) -> dict[str, bool]:
+        """By feature, whether the fit on record gave it no weight."""
+        with self.helix() as helix:
+            plan = helix.plan(Learning(**edits).workflow())
+        return {entry["feature"]: entry["without_influence"] for entry in influence_json(plan, "model")}
+
+
+@pytest.fixture
+def run(tmp_path: Path, spark: SparkSession) -> Runs:
+    return Runs(tmp_path / "catalog", spark)
+
+
+def test_a_feature_without_influence_is_left_out_until_it_is_edited(run: Runs) -> None:
+    first = run()
+    assert first.left_out == {}
+
+    second = run()
+    assert "same" in second.left_out["examples"]
+    assert "same" not in computed(second)
+    assert second["predicted"] == first["predicted"]
+    text = " ".join(left_out_lines(second.plan))
+    assert "left out of `examples`: `same`: `model` gave it no weight in iteration 1; saves" in " ".join(text.split())
+    assert second.plan["examples"].reason.endswith("left out, for want of influence")
+    with run.helix() as helix:
+        assert '"feature": "same"' in helix.catalog.iterations("learning")[0].plan
+
+    third = run()
+    assert computed(third) == set()
+    assert third.left_out == second.left_out
+
+    other = run(parameters={**L1, "regParam": 0.03})
+    assert "same" in other.left_out["examples"]
+    assert "model" in computed(other)
+
+    edited = run(offset=1.0)
+    assert "same" not in edited.left_out.get("examples", ())
+    assert "same" in computed(edited)
+    assert edited.plan["same"].reason == "left out until now"
+
+
+def test_without_the_option_nothing_changes_but_it_is_told(run: Runs) -> None:
+    run(prune=False)
+    again = run(prune=False)
+    assert again.left_out == {}
+    assert computed(again) == set()
+    assert run.told(prune=False)["same"]
+
+    # The examples are loaded now: which slots are whose was stored with them.
+    tried = run(prune=False, parameters={**L1, "regParam": 0.1})
+    assert computed(tried) == {"model", "predictions", "predicted"}
+    told = run.told(prune=False, parameters={**L1, "regParam": 0.1})
+    assert set(told) == {"sex_is", "same", "age", "work_is"}
+    assert told["same"]
+
+
+def test_a_tree_goes_without_what_it_does_not_split_by(run: Runs) -> None:
+    tree = {"learner": DecisionTreeClassifier, "parameters": {"maxDepth": 3, "seed": 1}}
+    first = run(**tree)
+    second = run(**tree)
+    assert set(second.left_out["examples"]) == {"sex_is", "same", "work_is"}
+    assert second["predicted"] == first["predicted"]
+    assert not {"sex_is.fit", "work_is.fit"} & computed(second)
+
+
+def test_weights_of_several_classes(run: Runs) -> None:
+    classes = {"label": "int(age / 20)"}
+    run(prune=False, **classes)
+    told = run.told(prune=False, **classes)
+    assert told["same"]
+    assert not told["age"]
+
+
+def test_a_model_without_weights_says_so_to_those_who_ask(run: Runs) -> None:
+    clusters = {"learner": KMeans, "parameters": {"k": 2, "seed": 1}}
+    run(**clusters)
+    assert run.heard.warnings == ["`model` is to prune features, but their weights are unknown: a KMeansModel has none"]
+    assert run(**clusters).left_out == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
@@ -52,3 +53,15 @@ def tell(tracker: Tracker | None, finished: Finished, warning: Callable[[str], N
     except Exception as error:  # noqa: BLE001 - a tracker may be anybody's, and the iteration stands without it
         number = finished.record.number
         warning(f"iteration {number} could not be tracked: {type(error).__name__}: {error}")
+
+
+def save_model(model: Any, folder: Path) -> str:
+    """Writes a fitted Spark ML model into a folder that does not exist; returns the name of the class that reads it.
+
+    A model is written as a pipeline of it: the one form that trackers load without knowing the model's own class.
+    """
+    from pyspark.ml import PipelineModel
+
+    pipeline = model if isinstance(model, PipelineModel) else PipelineModel([model])
+    pipeline.write().save(f"file://{folder}")
+    return f"{PipelineModel.__module__}.{PipelineModel.__qualname__}"

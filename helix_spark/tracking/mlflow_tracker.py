@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from helix_spark.engine.tracker import Finished
+from helix_spark.engine.tracker import Finished, save_model
 from helix_spark.errors import ParameterError
 from helix_spark.tracking.courier import Courier, Delivery, sender_command
 from helix_spark.tracking.entry import SavedModel, entry_of
@@ -50,9 +50,7 @@ class MlflowTracker:
             pyspark = json.loads(finished.record.versions)["pyspark"]
             for name, model in finished.models.items():
                 own = folder / str(len(models))
-                model.write().save(f"file://{own / 'sparkml'}")
-                kind = type(model)
-                models[name] = SavedModel(str(own), f"{kind.__module__}.{kind.__qualname__}", pyspark)
+                models[name] = SavedModel(str(own), save_model(model, own / "sparkml"), pyspark)
         entry = entry_of(finished, self._experiment, models)
         self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
 

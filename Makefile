@@ -13,7 +13,7 @@ test: $(VENV)/.dev lint types
 
 setup: $(VENV)/.dev
 
-# About half an hour on two cores; `--only WORDS` injects some of them.
+# About three quarters of an hour on two cores; `--only WORDS` injects some of them.
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults --save benchmarks/results
 

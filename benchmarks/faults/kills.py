@@ -179,7 +179,7 @@ def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"killed while {killed}; {_collected(catalog)}"
 
 
-@fault("Ctrl-C or SIGTERM at a random time", "ends within 5 s, recorded, next answer right", short=1, full=20)
+@fault("Ctrl-C or SIGTERM at a random time", "ends within 5 s, recorded as interrupted", short=1, full=20)
 def interrupted(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, slowest = folder / "catalog", random.Random(6), 0.0
     statuses: dict[str, int] = {}
@@ -205,7 +205,8 @@ def interrupted(folder: Path, count: int, tally: Tally) -> None:
         code = 130 if key % 2 else 143
         what = what or ("" if process.returncode == code else f"exit code {process.returncode}, {printed[-3:]}")
         tally.expect(not what, f"round {key}: {what}")
-    tally.note = f"{statuses}; slowest {slowest:.1f} s"
+    seen = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    tally.note = f"{seen}; slowest {slowest:.1f} s"
 
 
 @fault("two drivers at once, one catalog", "nothing lost, answers right, one computes what both need", short=1, full=20)

@@ -26,6 +26,7 @@ def as_data(
     return {
         "command": command, "rows": rows,
         "injected": sum(row["injected"] for row in rows), "right": sum(row["right"] for row in rows),
+        "not_injected": [each.name for each in faults if each.name not in tallies and each.name not in before],
     }
 
 
@@ -41,7 +42,7 @@ def markdown(data: Mapping[str, Any]) -> str:
     lines = [
         "# Faults", "", f"`{data['command']}`", "",
         "An injection is right if no wrong answer was given, nothing that was stored or recorded was lost without a",
-        "word, and nothing hung.", "",
+        "word, and nothing hung. Rows of processes end early where their time is over.", "",
         "| fault | must happen | injected | right | seconds | figures |", "|---|---|---|---|---|---|",
         *(
             f"| {row['fault']} | {row['expected']} | {row['injected']} | {row['right']} | {row['seconds']:.0f} "
@@ -51,5 +52,7 @@ def markdown(data: Mapping[str, Any]) -> str:
     ]
     for row in data["rows"]:
         lines += [f"- wrong, {row['fault']}: {text}" for text in row["wrong"]]
+    if data["not_injected"]:
+        lines += ["", f"Not injected: {'; '.join(data['not_injected'])}."]
     lines += ["", f"{data['injected']} injected, {data['right']} right"]
     return "\n".join(lines)

@@ -41,9 +41,9 @@ from helix_spark.planner.plan import Plan
 SCHEMA_VERSION = 1
 
 READING = """
-log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted), started
-          (Unix seconds), seconds, message, parameters, outputs, plan (as of `run`), versions, error, file, file_digest,
-          commit, dirty (true, false or null)
+log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
+          died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
+          `run`), versions, error, file, file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature
 diff      workflow, before, after (numbers), parameters and outputs (name -> [before, after]), added, removed (names),
@@ -51,6 +51,9 @@ diff      workflow, before, after (numbers), parameters and outputs (name -> [be
           (name -> [names, names]), code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`
+verify    sound, deep, iterations (number), results: list of workflow, iteration, node, kind, signature, bytes, verdict
+          (sound | partly checked | damaged), why
+gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 doctor    list of name, ok, found, remedy
 config    name -> value, origin
 """

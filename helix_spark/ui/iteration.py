@@ -120,7 +120,7 @@ def node_views(
 def shown_state(record: IterationRecord, node: NodeRecord) -> str:
     """Of an iteration that failed, what the plan wanted but did not come to: failed if the error names it, else not
     run."""
-    if record.status in ("failed", "interrupted") and node.state != "prune" and node.seconds is None:
+    if record.status in ("failed", "interrupted", "died") and node.state != "prune" and node.seconds is None:
         return "failed" if f"`{node.name}`" in record.error or f"'{node.name}'" in record.error else "waiting"
     return node.state
 

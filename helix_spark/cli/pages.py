@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from pathlib import Path
@@ -32,7 +33,8 @@ def show_pages(catalog: str, host: str, port: int) -> None:
     def started(address: str) -> None:
         print(f"{records.root} at {address} (Ctrl+C ends it)", flush=True)
 
-    serve(records, opened, names, started)
+    with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+        serve(records, opened, names, started)
 
 
 def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:

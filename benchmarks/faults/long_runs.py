@@ -18,6 +18,8 @@ from helix_spark.engine.session import SessionProvider
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HISTORIES_A_PROCESS = 25
+_SETTLED = 25
+"""Iterations after which a session holds what it will hold."""
 
 
 @fault("200 iterations in one session", "nothing grows that is not the records; every answer right", short=0, full=200,
@@ -25,28 +27,29 @@ _HISTORIES_A_PROCESS = 25
 def soak(folder: Path, count: int, tally: Tally) -> None:
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         spark, catalog = sessions.get(), folder / "catalog"
-        wrong, early = 0, {}
+        wrong, done, early = 0, 0, {}
         with hx.Helix(catalog, policy="rule", budget="2 MiB", spark=spark) as helix:
-            for index in range(count):
+            for done in tally.rounds(count):
+                index = done - 1
                 key, weight = 1 + index // 3, 1 + index % 3
                 iteration = helix.run(spark_job.workflow(key, weight, learn=index % 10 == 0))
                 iteration.wait()
                 wrong += dict(iteration.outputs) != spark_job.answers(key, weight, learn=index % 10 == 0)
-                if index == count // 4:
+                if done == _SETTLED:
                     early = _measured(spark, catalog)
             late = _measured(spark, catalog)
     tally.expect(not wrong, f"{wrong} wrong answers")
     for what, most in _MAY_GROW_BY.items():
         tally.expect(late[what] - early[what] <= most, f"{what} grew from {early[what]:,} to {late[what]:,}")
     changes = ", ".join(f"{what} {early[what]:,} -> {late[what]:,}" for what in _MAY_GROW_BY)
-    tally.note = f"after {count // 4} and {count} iterations: {changes}"
+    tally.note = f"after {_SETTLED} and {done} iterations: {changes}"
 
 
 _MAY_GROW_BY = {
     "persisted tables": 2, "Python threads": 4, "JVM threads": 12, "open files": 12, "JVM open files": 40,
     "temporary folders": 2, "JVM heap, MiB": 60, "Python memory, MiB": 60, "files of live records": 24,
 }
-"""What a session may hold more of after three quarters of the run: what belongs to the last runs, not to all."""
+"""What a session may hold more of after the rest of the run: what belongs to the last runs, not to all."""
 
 
 def _measured(spark: object, catalog: Path) -> dict[str, int]:

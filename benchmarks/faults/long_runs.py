@@ -39,6 +39,9 @@ def soak(folder: Path, count: int, tally: Tally) -> None:
                     early = _measured(spark, catalog)
             late = _measured(spark, catalog)
     tally.expect(not wrong, f"{wrong} wrong answers")
+    if not early:
+        tally.note = f"{done} iterations, too few to compare"
+        return
     for what, most in _MAY_GROW_BY.items():
         tally.expect(late[what] - early[what] <= most, f"{what} grew from {early[what]:,} to {late[what]:,}")
     changes = ", ".join(f"{what} {early[what]:,} -> {late[what]:,}" for what in _MAY_GROW_BY)

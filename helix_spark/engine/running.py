@@ -11,7 +11,6 @@ from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
-from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.engine import recording
 from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
 from helix_spark.engine.influence import fitted_influences
@@ -26,13 +25,13 @@ from helix_spark.engine.randomness import found_random
 from helix_spark.engine.results import ModelResult, TableResult
 from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.settling import settled
 from helix_spark.engine.storing import NotStoredError, store
 from helix_spark.engine.storing import Origin as Maker
 from helix_spark.engine.tracker import Finished, Tracker, tell
 from helix_spark.errors import CatalogError, HelixError, SourceError
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import make_plan, replan_storage
-from helix_spark.planner.problem import Certificate, Derivation, Solution, State
+from helix_spark.planner.planning import make_plan
 from helix_spark.planner.storage import Policy
 from helix_spark.signature.data_version import version_of
 from helix_spark.workflow.operators import Read
@@ -166,7 +165,8 @@ class _After:
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
         try:
-            sizes = self._store(self._settled())
+            held = self.tools.memory.held
+            sizes = self._store(settled(self.prepared, self.plan, self.outcome, self.tools.policy, held))
             self._track(*self._record("done", outputs, sizes), sizes)
             self._tidy()
         except (HelixError, OSError) as error:
@@ -196,27 +196,6 @@ class _After:
             self._track(*self._record("interrupted" if interrupted else "failed", {}, sizes, text), sizes)
         except HelixError as second:
             self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
-
-    def _settled(self) -> Plan:
-        """The plan with storage decided on what the run has measured."""
-        seconds = seconds_by_node(self.prepared.dag, self.plan, self.outcome)
-        situation = self.prepared.situation
-        estimates = {
-            name: _measured(costs, seconds.get(name)) if self.plan[name].state is State.COMPUTE else costs
-            for name, costs in situation.estimates.items() if name in self.plan.by_name
-        }
-        chosen = {
-            node.name: Derivation(
-                node.name, node.state, node.inputs if node.state is State.COMPUTE else (),
-                seconds.get(node.name, 0.0),
-            )
-            for node in self.plan.nodes if node.state is not State.PRUNE
-        }
-        spent = sum(way.seconds for way in chosen.values())
-        solution = Solution(chosen, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))
-        held = self.tools.memory.held
-        settled = replace(situation, estimates=estimates, held=held)
-        return replan_storage(self.plan, settled, self.tools.policy, solution)
 
     def _store(self, plan: Plan) -> dict[str, int]:
         for signature, why in plan.evict.items():
@@ -305,9 +284,3 @@ class _After:
         }
         finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes)
         tell(self.tools.tracker, finished, self.tools.observer.warning)
-
-
-def _measured(costs: NodeEstimate, seconds: float | None) -> NodeEstimate:
-    return costs if seconds is None else replace(costs, compute=Estimate(seconds, Origin.MEASURED))
-
-

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
+from helix_spark.engine.settling import seconds_to_have_again
 from helix_spark.engine.timing import Step, attribute, exclusive_seconds, starts
 
 
@@ -106,3 +107,9 @@ def test_parts_add_up_to_the_time_in_which_something_ran(
     )
     assert sum(seconds.values()) == pytest.approx(covered)
     assert all(value >= 0 for value in seconds.values())
+
+
+def test_what_is_stored_late_is_had_again_as_far_as_nothing_is_at_hand() -> None:
+    seconds = {"data": 1.0, "rows": 2.0, "left": 3.0, "total": 4.0}
+    assert seconds_to_have_again(fan(), seconds, {"left", "total"}) == {"data": 1.0, "rows": 3.0}
+    assert seconds_to_have_again(fan(), seconds, {"rows", "left", "total"}) == {"data": 1.0}

@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.overview import Overview
 from helix_spark.ui.export import exported
-from tests.browser.conftest import serving
+from tests.ui.conftest import serving
 
 W = quote(f"w {HOSTILE}", safe="")
 PAGES = {

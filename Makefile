@@ -3,13 +3,17 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test setup faults lint types clean
+.PHONY: run test test-long setup faults lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
 
 test: $(VENV)/.dev lint types
 	$(BIN)/python -m pytest
+
+# What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest -m long
 
 setup: $(VENV)/.dev
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("mlflow")
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 JOB = """
 from pyspark.ml.classification import LogisticRegression

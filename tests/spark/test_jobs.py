@@ -13,7 +13,7 @@ from workflows import computed, loading
 import helix_spark as hx
 from helix_spark.errors import SourceError
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 
 @pytest.fixture

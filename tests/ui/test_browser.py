@@ -21,6 +21,8 @@ from helix_spark.catalog.overview import Overview
 from helix_spark.ui.export import exported
 from tests.ui.conftest import serving
 
+pytestmark = pytest.mark.long
+
 W = quote(f"w {HOSTILE}", safe="")
 PAGES = {
     "iterations": ("people", "/"),

@@ -11,7 +11,8 @@ run: $(VENV)/.run
 test: $(VENV)/.dev lint types
 	$(BIN)/python -m pytest
 
-# What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs.
+# What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs, edits of
+# jobs against runs from scratch, ways to start Spark.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m long
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.edit_cases.verdicts import Verdict
 from benchmarks.edits import cases, run_cases
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 
 CHOSEN = (
     "comment", "renamed local", "reordered imports", "reg", "reducer", "source file rewritten, same size and time",

@@ -95,6 +95,7 @@ def test_a_setting_that_leaves_delta_out_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path, """
         import sys
@@ -117,6 +118,7 @@ def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path) -> None:
     done = run(tmp_path, """
         from pyspark.sql import SparkSession
@@ -140,6 +142,7 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
     done = run(tmp_path, """
@@ -159,6 +162,7 @@ def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
     done = run(tmp_path, """
         from helix_spark.engine.session import SessionProvider

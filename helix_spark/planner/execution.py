@@ -11,6 +11,7 @@ a minimum cut); its matrix is totally unimodular, so the linear relaxation is in
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from helix_spark.errors import PlanError
@@ -59,8 +60,24 @@ def _solution(chosen: Mapping[str, Derivation], solver: str, start: float) -> So
 def without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
     """The plan, where walking back from the outputs never meets a choice that could matter; else None.
 
-    A way that needs nothing and costs no more than any other is always among the best, so it is no choice.
+    A way that needs nothing and costs no more than any other is always among the best, so it is no choice. And a plan
+    that does without something that can be had in one way only (a session, which has to be started) is best where all
+    of it costs no more than that alone.
     """
+    chosen = _walked(problem)
+    if chosen is not None:
+        return chosen
+    ways = Counter(way.node for way in problem.derivations)
+    starts = [way for way in problem.derivations if ways[way.node] == 1 and not way.needs]
+    for start in sorted(starts, key=lambda way: -way.seconds)[:1]:
+        left = tuple(way for way in problem.derivations if way != start and start.node not in way.needs)
+        chosen = _walked(ExecutionProblem(problem.nodes, left, problem.outputs))
+        if chosen is not None and total_seconds(chosen.values()) <= start.seconds:
+            return chosen
+    return None
+
+
+def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:
     ways: dict[str, list[Derivation]] = {name: [] for name in problem.nodes}
     for derivation in problem.derivations:
         ways[derivation.node].append(derivation)

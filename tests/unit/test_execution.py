@@ -77,3 +77,31 @@ def test_an_output_that_cannot_be_had_is_an_error() -> None:
     ways = (Derivation("b", State.COMPUTE, ("a",), 1.0),)
     with pytest.raises(PlanError):
         plan_execution(ExecutionProblem(("a", "b"), ways, frozenset({"a"})))
+
+
+def test_what_costs_less_than_a_start_needs_no_solver() -> None:
+    ways = (
+        Derivation("spark", State.COMPUTE, (), 8.0), Derivation("rows", State.LOAD, (), 0.3),
+        Derivation("rows", State.COMPUTE, ("spark",), 0.1), Derivation("auc", State.COMPUTE, ("rows",), 0.2),
+    )
+    found = plan_execution(ExecutionProblem(("spark", "rows", "auc"), ways, frozenset({"auc"})))
+    assert found.certificate.solver == "none needed"
+    assert {name: way.state for name, way in found.chosen.items()} == {"rows": State.LOAD, "auc": State.COMPUTE}
+
+
+def test_a_start_that_costs_less_than_doing_without_it_is_weighed() -> None:
+    ways = (
+        Derivation("spark", State.COMPUTE, (), 0.1), Derivation("rows", State.LOAD, (), 0.3),
+        Derivation("rows", State.COMPUTE, ("spark",), 0.1), Derivation("auc", State.COMPUTE, ("rows",), 0.2),
+    )
+    found = plan_execution(ExecutionProblem(("spark", "rows", "auc"), ways, frozenset({"auc"})))
+    assert found.chosen["rows"].state is State.COMPUTE
+
+
+def test_what_can_be_had_in_another_way_is_no_start() -> None:
+    ways = (
+        Derivation("data", State.COMPUTE, (), 8.0), Derivation("data", State.LOAD, (), 0.1),
+        Derivation("rows", State.LOAD, (), 5.0), Derivation("rows", State.COMPUTE, ("data",), 0.1),
+    )
+    found = plan_execution(ExecutionProblem(("data", "rows"), ways, frozenset({"rows"})))
+    assert found.certificate.objective == pytest.approx(0.2)

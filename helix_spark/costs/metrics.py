@@ -27,14 +27,17 @@ def less_is_better(name: str) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """The value as a finite number; None if it is none.
+    """The value as a finite number; None if it is none, or one that is too large for a float.
 
-    >>> number(0.5), number(True), number("0.5"), number(float("nan"))
-    (0.5, None, None, None)
+    >>> number(1), number(True), number("1"), number(float("nan")), number(10**400)
+    (1.0, None, None, None, None)
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def merit(outputs: Mapping[str, Any], metric: str) -> float | None:

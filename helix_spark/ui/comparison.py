@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.costs.metrics import less_is_better
+from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
 from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group
 from helix_spark.ui import metrics
 from helix_spark.ui.iteration import MOST_EDGES, MOST_NODES
-from helix_spark.ui.reading import mapping, number, parts, text_of
+from helix_spark.ui.reading import mapping, parts, text_of
 
 _CONTEXT = 3
 """Unchanged lines around a changed one."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.costs.metrics import less_is_better
+from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.ui import metrics
-from helix_spark.ui.reading import mapping, number, text_of
+from helix_spark.ui.reading import mapping, text_of
 
 PAGE = 100
 """Rows on one page."""

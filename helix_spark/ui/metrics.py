@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.ui.reading import mapping, number
+from helix_spark.costs.metrics import number
+from helix_spark.ui.reading import mapping
 
 
 def metrics_of(record: IterationRecord) -> dict[str, float]:

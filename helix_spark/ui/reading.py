@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from helix_spark.signature.difference import parts_from_json
@@ -33,20 +32,6 @@ def parts(text: str) -> tuple[Part, ...]:
         return parts_from_json(text)
     except (ValueError, TypeError):
         return ()
-
-
-def number(value: Any) -> float | None:
-    """A value as a number, where it is one.
-
-    >>> number(1), number("1"), number(True), number(float("nan"))
-    (1.0, None, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def text_of(value: Any) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
-from helix_spark.ui.reading import mapping, number
+from helix_spark.costs.metrics import number
+from helix_spark.ui.reading import mapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,3 +115,8 @@ def test_iterations_whose_nodes_are_unknown_are_passed_over() -> None:
     died = replace(past(2), nodes=())
     chances = likely(foresee(current(model="x"), (), view(past(1), died), {}).scenarios)
     assert chances["`model` is edited"] > chances["`auc` is edited"]
+
+
+def test_an_output_too_large_for_a_float_is_no_metric() -> None:
+    huge = replace(past(1), record=replace(past(1).record, outputs=json.dumps({"auc": 10**400})))
+    assert foresee(current(model="x"), (), view(huge), {}).scenarios

@@ -9,8 +9,7 @@ from difflib import unified_diff
 from typing import Any, Literal, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.signature.difference import Change, changes, parts_from_json
-from helix_spark.signature.parts import Group
+from helix_spark.signature.difference import Change, own_changes, parts_from_json
 
 Sort = Literal["added", "removed", "changed", "inherited", "same"]
 """How a node differs: `changed` by itself, `inherited` only through what it reads."""
@@ -93,8 +92,7 @@ def compare(records: Records, before: IterationRecord, after: IterationRecord) -
     changed = {}
     for name, node in news.items():
         if name in olds and olds[name].signature != node.signature:
-            found = changes(parts_from_json(olds[name].parts), parts_from_json(node.parts))
-            changed[name] = tuple(change for change in found if change.group is not Group.INPUT)
+            changed[name] = own_changes(parts_from_json(olds[name].parts), parts_from_json(node.parts))
     return Comparison(
         before, after, olds, news, changed, tuple(n for n in news if n not in olds),
         tuple(n for n in olds if n not in news),

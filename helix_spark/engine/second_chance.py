@@ -14,7 +14,7 @@ from helix_spark.engine.results import NodeResult, TableResult
 from helix_spark.engine.session import Sessions
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.reasons import own_changes
+from helix_spark.signature.difference import own_changes
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def changed_functions(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
         node.name for node in prepared.dag.nodes
         if plan[node.name].state is State.COMPUTE and not plan[node.name].random and node.name in previous
         and isinstance(node.operator, Function) and is_lazy(node)
-        and own_changes(prepared.signed[node.name].parts, previous[node.name])
+        and own_changes(previous[node.name], prepared.signed[node.name].parts)
     )
 
 

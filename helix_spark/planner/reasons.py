@@ -9,7 +9,7 @@ from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
 from helix_spark.planner.influence import feature_reasons
 from helix_spark.planner.problem import Solution, State
-from helix_spark.signature.difference import Change, changes
+from helix_spark.signature.difference import changes
 from helix_spark.signature.parts import Group, Part
 from helix_spark.signature.signing import Description, Signed
 
@@ -52,11 +52,6 @@ def reasons(
         name: text for name, text in feature_reasons(dag, parts, previous, influences).items()
         if solution.state(name) is State.COMPUTE
     }
-
-
-def own_changes(parts: Sequence[Part], before: Sequence[Part]) -> tuple[Change, ...]:
-    """What changed in the node itself, its inputs aside."""
-    return tuple(change for change in changes(before, parts) if change.group is not Group.INPUT)
 
 
 def _reason(

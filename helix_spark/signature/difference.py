@@ -66,6 +66,11 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
     return tuple(found)
 
 
+def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
+    """What changed in the node itself, its inputs aside."""
+    return tuple(change for change in changes(before, after) if change.group is not Group.INPUT)
+
+
 def parts_to_json(parts: Iterable[Part]) -> str:
     """JSON text of parts, for a record."""
     return json.dumps([[part.group, part.label, part.digest, part.shown] for part in parts])

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from helix_spark.catalog.comparison import text_diff
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
-from helix_spark.signature.difference import Change, changes
-from helix_spark.signature.parts import Group
+from helix_spark.signature.difference import Change, own_changes
 from helix_spark.ui import metrics
 from helix_spark.ui.iteration import MOST_EDGES, MOST_NODES
 from helix_spark.ui.reading import mapping, parts, text_of
-
-_CONTEXT = 3
-"""Unchanged lines around a changed one."""
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 
@@ -137,7 +133,7 @@ def _difference(name: str, old: NodeRecord | None, new: NodeRecord | None) -> No
         return NodeDifference(name, "removed" if new is None else "added", (), code, old, new)
     if old.declared == new.declared and old.signature == new.signature:
         return NodeDifference(name, "same", (), code, old, new)
-    fields = tuple(c for c in changes(parts(old.parts), parts(new.parts)) if c.group is not Group.INPUT)
+    fields = own_changes(parts(old.parts), parts(new.parts))
     rewired = old.inputs != new.inputs
     return NodeDifference(name, "changed" if fields or rewired else "affected", fields, code, old, new)
 
@@ -148,11 +144,8 @@ def code_lines(before: str, after: str) -> tuple[Line, ...]:
     >>> code_lines("a\\nb\\n", "a\\nc\\n")
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
     """
-    if before == after:
-        return ()
     lines: list[Line] = []
-    told = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=_CONTEXT))[2:]
-    for place, line in enumerate(told):
+    for place, line in enumerate(text_diff(before, after, "", "")[2:]):
         if line.startswith("@@"):
             if place:
                 lines.append(("gap", ""))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from helix_spark.catalog.journal import Journal, text_literal
-from helix_spark.catalog.layout import checked_id, checked_signature
+from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.errors import CatalogError
@@ -37,7 +37,15 @@ class ArtifactLedger:
 
     def live_of(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of one signature."""
-        return self._live_of(checked_signature(signature))
+        return self.live_among([signature]).get(signature)
+
+    def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
+        """The live artifacts of some signatures, by signature, in one look."""
+        if not signatures:
+            return {}
+        return _by_signature(self._journal.query(
+            f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND NOT {_ENDED}"
+        ))
 
     def last_of(self, signature: str) -> ArtifactRecord | None:
         """The newest record of a signature, whatever its event: says why a result is no longer stored."""
@@ -70,7 +78,7 @@ class ArtifactLedger:
 
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal live
-            live = self._live_of(record.signature)
+            live = self.live_of(record.signature)
             if live is None:
                 self._check_new(record)
             return () if live else (record,)
@@ -100,12 +108,6 @@ class ArtifactLedger:
             raise CatalogError(
                 f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
             )
-
-    def _live_of(self, signature: str) -> ArtifactRecord | None:
-        records = self._journal.query(
-            f"SELECT * FROM journal WHERE signature = {text_literal(signature)} AND NOT {_ENDED}"
-        )
-        return _by_signature(records).get(signature)
 
 
 def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:

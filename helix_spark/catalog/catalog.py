@@ -117,6 +117,10 @@ class Catalog:
         """The live artifact of a signature."""
         return self._artifacts.live_of(signature)
 
+    def live_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
+        """The live artifacts of some signatures, by signature, in one look."""
+        return self._artifacts.live_among(signatures)
+
     def last_event(self, signature: str) -> ArtifactRecord | None:
         """The newest record of a signature's artifacts: tells when and why something is no longer stored."""
         return self._artifacts.last_of(signature)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def checked_signature(text: str) -> str:
     if not _SIGNATURE.fullmatch(text):
         raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
     return text
+
+
+def listed_signatures(signatures: Iterable[str]) -> str:
+    """Signatures as they stand in a query's list. Raises CatalogError for one that is not plain hex."""
+    return ", ".join(f"'{checked_signature(signature)}'" for signature in sorted(set(signatures)))
 
 
 def checked_id(text: str) -> str:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.journal import Journal, text_literal
-from helix_spark.catalog.layout import checked_signature
+from helix_spark.catalog.layout import checked_signature, listed_signatures
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.upkeep import maintain
 
@@ -111,7 +111,7 @@ class ResultLedger:
 
     def _where(self, wanted: Mapping[str, Collection[str]]) -> list[ResultRecord]:
         # Plain lists, no joins: they are pushed into the scan, which then reads other columns of the hits only.
-        tests = [f"{column} IN ({_listed(digests)})" for column, digests in wanted.items() if digests]
+        tests = [f"{column} IN ({listed_signatures(digests)})" for column, digests in wanted.items() if digests]
         if not tests:
             return []
         return self._journal.query(
@@ -134,7 +134,3 @@ class ResultLedger:
 
     def maintain(self) -> None:
         maintain(self._journal)
-
-
-def _listed(digests: Iterable[str]) -> str:
-    return ", ".join(f"'{checked_signature(digest)}'" for digest in sorted(set(digests)))

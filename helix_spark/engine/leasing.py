@@ -15,6 +15,9 @@ from helix_spark.engine.preparation import Prepared
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 
+PlanAgain = Callable[[], tuple[Prepared, Plan]]
+"""Looks the workflow up in the catalog once more, and plans."""
+
 WORTH_WAITING = 1.0
 """Seconds that having a result must be expected to take for it to be leased: what takes less is not worth a wait."""
 
@@ -41,20 +44,16 @@ def expensive(plan: Plan) -> dict[str, str]:
 
 
 def after_others(
-    prepared: Prepared, plan: Plan, again: Callable[[], tuple[Prepared, Plan]], catalog: Catalog,
-    observer: Observer,
+    prepared: Prepared, plan: Plan, again: PlanAgain, catalog: Catalog, observer: Observer,
 ) -> tuple[Prepared, Plan, tuple[str, ...]]:
     """Waits while another process computes what this plan would compute, then plans with what it stored.
-
-    Args:
-        again: looks the workflow up in the catalog once more, and plans.
 
     Returns the plan to run, and the leases it holds: to be released when their results are stored, or will not be.
     """
     for _ in range(_MOST_WAITS):
         wanted = expensive(plan)
         held, blocking = _take_all(wanted, catalog)
-        if blocking is None and not any(catalog.artifact(signature) for signature in held):
+        if blocking is None and not catalog.live_among(held):
             return prepared, plan, held
         for signature in held:
             catalog.leases.release(signature)

@@ -15,7 +15,7 @@ from helix_spark.engine import recording
 from helix_spark.engine.executor import Executor, Outcome, lasting, seconds_by_node
 from helix_spark.engine.influence import fitted_influences
 from helix_spark.engine.iteration import Iteration
-from helix_spark.engine.leasing import after_others
+from helix_spark.engine.leasing import PlanAgain, after_others
 from helix_spark.engine.loading import DamagedResultError
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
@@ -76,14 +76,14 @@ def run_prepared(
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
     try:
-        return _run_leased(prepared, plan, again, tools, message, begun, leased, provenance)
+        return _run_leased(prepared, plan, plan_again, tools, message, begun, leased, provenance)
     except BaseException:
         _release(leased, tools)
         raise
 
 
 def _run_leased(
-    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    prepared: Prepared, plan: Plan, plan_again: PlanAgain, tools: Tools, message: str, begun: float,
     leased: tuple[str, ...], provenance: Provenance,
 ) -> Iteration:
     session_before = tools.sessions.start_seconds
@@ -91,40 +91,36 @@ def _run_leased(
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
     _end_missing(prepared, tools)
-    outcome = _execute(prepared, plan, tools)
+    outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
     for _ in range(_REPLANS):
         if not isinstance(outcome.failure, DamagedResultError):
             break
         _hold(plan, outcome, tools.memory)
         _quarantine(outcome.failure, tools)
-        prepared = again()
-        plan = make_plan(prepared.situation, tools.policy)
+        prepared, plan = plan_again()
         tools.observer.planned(replace(plan, iteration=record.number))
-        outcome = _execute(prepared, plan, tools)
+        outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
     seconds = time.perf_counter() - begun
+    node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
-    after = _After(prepared, plan, outcome, record, begun, seconds, tools, random, leased, provenance)
+    after = _After(prepared, plan, outcome, record, begun, seconds, node_seconds, tools, random, leased, provenance)
     if outcome.failure is not None:
         after.fail()
         raise outcome.failure
     tools.observer.answered(seconds)
     started_in = tools.sessions.start_seconds - session_before
     outputs = recording.described_outputs(prepared.whole.outputs, plan, outcome)
-    _hold(plan, outcome, tools.memory, set(random) | prepared.dag.descendants(random))
+    _hold(plan, outcome, tools.memory, after.spoiled)
     behind = tools.behind.submit(after.finish, outputs)
     return Iteration(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
-        seconds_by_node(prepared.dag, plan, outcome), started_in, behind,
+        node_seconds, started_in, behind,
     )
 
 
 def _release(leased: Collection[str], tools: Tools) -> None:
     for name in leased:
         tools.catalog.leases.release(name)
-
-
-def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
-    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
 
 
 def _hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[str] = ()) -> None:
@@ -149,7 +145,15 @@ def _end_missing(prepared: Prepared, tools: Tools) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _After:
-    """What follows an answer, or a failure."""
+    """What follows an answer, or a failure.
+
+    Attributes:
+        begun: `time.perf_counter()` at the start of the run.
+        seconds: to its answer.
+        node_seconds: of each node that ran.
+        random: by node name, why its own result may differ each time.
+        leased: names of the leases that the run holds.
+    """
 
     prepared: Prepared
     plan: Plan
@@ -157,16 +161,22 @@ class _After:
     record: IterationRecord
     begun: float
     seconds: float
+    node_seconds: Mapping[str, float]
     tools: Tools
     random: Mapping[str, str]
     leased: tuple[str, ...]
     provenance: Provenance
 
+    @property
+    def spoiled(self) -> frozenset[str]:
+        """Names of the results that may differ each time, by themselves or by what they are made of."""
+        return frozenset(self.random) | self.prepared.dag.descendants(self.random)
+
     def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
         """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
         try:
-            held = self.tools.memory.held
-            sizes = self._store(settled(self.prepared, self.plan, self.outcome, self.tools.policy, held))
+            policy, held = self.tools.policy, self.tools.memory.held
+            sizes = self._store(settled(self.prepared, self.plan, self.outcome, self.node_seconds, policy, held))
             self._track(*self._record("done", outputs, sizes), sizes)
             self._tidy()
         except (HelixError, OSError) as error:
@@ -188,8 +198,7 @@ class _After:
         """Keeps what was computed before a failure, and records the failure."""
         error = self.outcome.failure
         interrupted = isinstance(error, KeyboardInterrupt)
-        spoiled = set(self.random) | self.prepared.dag.descendants(self.random)
-        _hold(self.plan, self.outcome, self.tools.memory, spoiled)
+        _hold(self.plan, self.outcome, self.tools.memory, self.spoiled)
         try:
             sizes = {} if interrupted else self._store(self.plan)
             text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
@@ -200,12 +209,12 @@ class _After:
     def _store(self, plan: Plan) -> dict[str, int]:
         for signature, why in plan.evict.items():
             self._evict(signature, why)
-        spoiled = set(self.random) | self.prepared.dag.descendants(self.random)
         moved = self._moved_sources()
-        spoiled |= moved | self.prepared.dag.descendants(moved)
+        spoiled = self.spoiled | moved | self.prepared.dag.descendants(moved)
+        had = lasting(self.outcome).keys() - spoiled
         sizes: dict[str, int] = {}
         for node in plan.nodes:
-            if node.keep and not node.stored and node.name in lasting(self.outcome) and node.name not in spoiled:
+            if node.keep and not node.stored and node.name in had:
                 self._store_one(node.name, plan, sizes)
         return sizes
 
@@ -255,8 +264,7 @@ class _After:
     def _record(
         self, status: Status, outputs: Mapping[str, Any], sizes: Mapping[str, int], error: str = ""
     ) -> tuple[IterationRecord, list[NodeRecord]]:
-        seconds = seconds_by_node(self.prepared.dag, self.plan, self.outcome)
-        number = self.record.number
+        seconds, number = self.node_seconds, self.record.number
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
         ) if status == "done" else {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.dag.node import Dag
-from helix_spark.engine.executor import Outcome, seconds_by_node
+from helix_spark.engine.executor import Outcome
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, TableResult, ValueResult
 from helix_spark.planner.plan import Plan
@@ -16,13 +16,16 @@ from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 from helix_spark.planner.storage import Policy
 
 
-def settled(prepared: Prepared, plan: Plan, outcome: Outcome, policy: Policy, held: Collection[str]) -> Plan:
+def settled(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], policy: Policy,
+    held: Collection[str],
+) -> Plan:
     """The plan with storage decided on what the run has measured.
 
     Args:
+        seconds: of each node that ran.
         held: signatures that the session holds in memory now.
     """
-    seconds = seconds_by_node(prepared.dag, plan, outcome)
     again = seconds_to_have_again(prepared.dag, seconds, _at_hand(outcome))
     estimates = {
         name: _measured(costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import helix_spark as hx
@@ -49,6 +49,17 @@ def start(
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         env={**os.environ, "HELIX_FAILPOINT": failpoint}, preexec_fn=limited,
     )
+
+
+def printed_until(process: subprocess.Popen[str], is_last: Callable[[str], object]) -> list[str]:
+    """What it prints up to the first line that is the last to wait for, that one included; all, if there is none."""
+    assert process.stdout is not None
+    printed: list[str] = []
+    for line in process.stdout:
+        printed.append(line.rstrip())
+        if is_last(printed[-1]):
+            break
+    return printed
 
 
 def ended(process: subprocess.Popen[str], before: Sequence[str] = ()) -> list[str]:
@@ -157,13 +168,8 @@ def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
     catalog, chosen, phases = folder / "catalog", random.Random(5), {"computing": 0, "storing": 0, "done": 0}
     for key in tally.rounds(count):
         process = start(catalog, key)
-        assert process.stdout is not None
-        printed = []
         until = "storing rows" if chosen.random() < 0.75 else "ready"
-        for line in process.stdout:
-            printed.append(line.rstrip())
-            if printed[-1] == until:
-                break
+        printed = printed_until(process, until.__eq__)
         time.sleep(chosen.uniform(0, 0.4 if until != "ready" else 1.0))
         os.killpg(process.pid, signal.SIGKILL)
         printed = ended(process, printed)
@@ -186,12 +192,7 @@ def interrupted(folder: Path, count: int, tally: Tally) -> None:
     run(catalog, workflow(0))
     for key in tally.rounds(count):
         process = start(catalog, key, "--seconds", "20", "--command")
-        assert process.stdout is not None
-        printed = []
-        for line in process.stdout:
-            printed.append(line.rstrip())
-            if printed[-1] == "rows begins":
-                break
+        printed = printed_until(process, "rows begins".__eq__)
         time.sleep(chosen.uniform(0, 0.5))
         begun = time.perf_counter()
         process.send_signal(signal.SIGINT if key % 2 else signal.SIGTERM)
@@ -288,12 +289,7 @@ def read_only(folder: Path, count: int, tally: Tally) -> None:
     folders = [path for path in catalog.rglob("*") if path.is_dir()]
     for key in tally.rounds(count):
         process = start(catalog, key, "--seconds", "1", before=prefix)
-        assert process.stdout is not None
-        printed = []
-        for line in process.stdout:
-            printed.append(line.rstrip())
-            if printed[-1] == "rows begins":
-                break
+        printed = printed_until(process, "rows begins".__eq__)
         folders = [path for path in (catalog, *catalog.rglob("*")) if path.is_dir()]
         for path in folders:
             path.chmod(0o555)

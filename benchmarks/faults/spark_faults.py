@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 from benchmarks.faults import spark_job
 from benchmarks.faults.job import Heard
-from benchmarks.faults.kills import ended
+from benchmarks.faults.kills import ended, printed_until
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
 from helix_spark.catalog.catalog import Catalog
@@ -85,12 +86,8 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
             [sys.executable, "-m", "benchmarks.faults.spark_job", str(catalog), str(key)], cwd=_ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )
-        assert process.stdout is not None
-        printed, until = [], ("rows begins", "answered", "storing")[key // 3 % 3]
-        for line in process.stdout:
-            printed.append(line.rstrip())
-            if printed[-1].startswith(until):
-                break
+        until = ("rows begins", "answered", "storing")[key // 3 % 3]
+        printed = printed_until(process, re.compile(until).match)
         time.sleep(chosen.uniform(0, 1.0))
         whom = ("driver", "Python", "JVM")[key % 3]
         jvm = _jvm_of(process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 pytest.importorskip("mlflow")
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
@@ -59,13 +59,6 @@ def environ(folder: Path) -> dict[str, str]:
         **os.environ, "PYTHONPATH": str(ROOT), "HELIX_CDS": "off", "PYSPARK_PYTHON": sys.executable,
         "HELIX_CATALOG": str(folder / "catalog"), "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

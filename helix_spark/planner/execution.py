@@ -69,12 +69,12 @@ def without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
         return chosen
     ways = Counter(way.node for way in problem.derivations)
     starts = [way for way in problem.derivations if ways[way.node] == 1 and not way.needs]
-    for start in sorted(starts, key=lambda way: -way.seconds)[:1]:
-        left = tuple(way for way in problem.derivations if way != start and start.node not in way.needs)
-        chosen = _walked(ExecutionProblem(problem.nodes, left, problem.outputs))
-        if chosen is not None and total_seconds(chosen.values()) <= start.seconds:
-            return chosen
-    return None
+    if not starts:
+        return None
+    start = max(starts, key=lambda way: way.seconds)
+    left = tuple(way for way in problem.derivations if way != start and start.node not in way.needs)
+    chosen = _walked(ExecutionProblem(problem.nodes, left, problem.outputs))
+    return chosen if chosen is not None and total_seconds(chosen.values()) <= start.seconds else None
 
 
 def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:

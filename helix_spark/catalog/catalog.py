@@ -23,7 +23,7 @@ from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import Leases
-from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, find_leftovers
+from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -312,9 +312,7 @@ class Catalog:
         return path
 
     def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
-        ids = {record.attempt for record in live}
-        leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in ids)
-        return sum(record.bytes for record in live) + self._records_bytes.total() + leftovers
+        return bytes_of_results(live, stored) + self._records_bytes.total()
 
 
 def _attempt_of(record: ArtifactRecord, path: Path | None) -> Attempt:

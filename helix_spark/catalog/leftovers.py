@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from helix_spark.catalog import attempts as folders
@@ -9,6 +10,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.layout import Layout
 from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.records import ArtifactRecord
 
 GRACE_SECONDS = 24 * 3600.0
 """An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
@@ -27,6 +29,17 @@ class Leftover:
     attempt: Attempt
     bytes: int
     why: str
+
+
+def bytes_of_results(live: Collection[ArtifactRecord], stored: Iterable[Attempt]) -> int:
+    """Physical bytes of stored results, leftovers included: live ones by their records, which is quick.
+
+    Args:
+        stored: all attempts that have a folder.
+    """
+    ids = {record.attempt for record in live}
+    leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in ids)
+    return sum(record.bytes for record in live) + leftovers
 
 
 def find_leftovers(

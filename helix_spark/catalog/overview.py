@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.attempts import physical_bytes, stored_attempts
+from helix_spark.catalog.attempts import stored_attempts
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
+from helix_spark.catalog.leftovers import bytes_of_results
 from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
@@ -90,9 +91,5 @@ class Overview:
 
     def bytes_used(self) -> int:
         """Physical bytes of the whole catalog, as the budget counts them."""
-        live = {r.attempt: r for r in self._artifacts.newest().values() if r.event == "published"}
-        leftovers = sum(
-            physical_bytes(attempt.path) for attempt in stored_attempts(self._layout)
-            if attempt.path is not None and attempt.attempt not in live
-        )
-        return sum(record.bytes for record in live.values()) + self._records_bytes.total() + leftovers
+        stored = list(stored_attempts(self._layout))
+        return bytes_of_results(self._artifacts.live().values(), stored) + self._records_bytes.total()

@@ -17,6 +17,7 @@ from helix_spark.cli.upkeep import upkeep_commands
 if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
     from helix_spark.engine.iteration import Iteration
+    from helix_spark.engine.tracker import Tracker
     from helix_spark.helix import Helix
     from helix_spark.workflow.workflow import Workflow
 
@@ -31,16 +32,9 @@ def helix() -> None:
 
 @helix.command()
 @options.target
-@options.parameters
-@options.deciding
-@options.tracking
-@options.message
-@options.quietly
-@options.json_wanted
+@options.running
 @told
-def run(
-    target: str, settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any
-) -> None:
+def run(target: str, settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
     """Run a workflow: compute what changed, reuse the rest."""
     from helix_spark.cli.loading import split_target
 
@@ -149,12 +143,7 @@ def _own_command(factory: Factory) -> click.Command:
     @click.command(
         help=f"Run {factory.__name__}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
     )
-    @options.parameters
-    @options.deciding
-    @options.tracking
-    @options.message
-    @options.quietly
-    @options.json_wanted
+    @options.running
     @told
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
         path = Path(factory.__code__.co_filename)
@@ -166,14 +155,19 @@ def _own_command(factory: Factory) -> click.Command:
 def _helix(given: Asked, *, quiet: bool) -> Helix:
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
+
+    return Helix(
+        given.catalog, budget=given.budget, policy=given.policy, observer=observer_for(quiet=quiet),
+        tracker=_tracker(given),
+    )
+
+
+def _tracker(given: Asked) -> Tracker | None:
+    if not given.mlflow:
+        return None
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
 
-    tracker = MlflowTracker(
-        given.mlflow, experiment=given.experiment, log_models=given.log_models
-    ) if given.mlflow else None
-    return Helix(
-        given.catalog, budget=given.budget, policy=given.policy, observer=observer_for(quiet=quiet), tracker=tracker
-    )
+    return MlflowTracker(given.mlflow, experiment=given.experiment, log_models=given.log_models)
 
 
 def workflow_of(

@@ -137,6 +137,9 @@ tracking = _together(
     click.option("--experiment", metavar="NAME", help="MLflow's experiment (else the workflow's name)."),
     click.option("--log-models", is_flag=True, help="Log fitted models in MLflow, too."),
 )
-quietly = click.option("-q", "--quiet", is_flag=True, help="No progress.")
-message = click.option("-m", "--message", default="", help="What this iteration is about.")
+running = _together(
+    parameters, deciding, tracking,
+    click.option("-m", "--message", default="", help="What this iteration is about."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
+)
 target = click.argument("target", metavar="FILE[:FUNCTION]")

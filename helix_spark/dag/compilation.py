@@ -10,8 +10,9 @@ import networkx as nx
 from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.errors import CycleError, MissingOutputError, OperatorError, UnknownNodeError, nearest
+from helix_spark.workflow.declaration import Declaration
 from helix_spark.workflow.operators import Assemble, Function, Kind, Result
-from helix_spark.workflow.workflow import Declaration, Workflow
+from helix_spark.workflow.workflow import Workflow
 
 
 def compile_workflow(workflow: Workflow) -> Dag:

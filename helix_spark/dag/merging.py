@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
+from helix_spark.workflow.declaration import Keep, Wishes
 from helix_spark.workflow.operators import Function, Result
-from helix_spark.workflow.workflow import Keep, Wishes
 
 _STRONGEST: tuple[Keep, ...] = ("always", "never", "auto")
 

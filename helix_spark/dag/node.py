@@ -11,8 +11,8 @@ from typing import Any
 import networkx as nx
 
 from helix_spark.errors import Location, UnknownNodeError, nearest
+from helix_spark.workflow.declaration import Wishes
 from helix_spark.workflow.operators import Kind, Operator, Result
-from helix_spark.workflow.workflow import Wishes
 
 
 @dataclass(frozen=True, slots=True)

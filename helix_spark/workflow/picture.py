@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
-from helix_spark.workflow.workflow import Declaration, Workflow
+from helix_spark.workflow.declaration import Declaration
+from helix_spark.workflow.workflow import Workflow
 
 
 def workflow_text(workflow: Workflow) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, overload
+from dataclasses import replace
+from typing import Any, overload
 
-from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError, nearest
+from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
+from helix_spark.workflow.declaration import Declaration, Keep, Wishes, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -36,52 +35,9 @@ from helix_spark.workflow.operators import (
     Select,
     Stage,
 )
+from helix_spark.workflow.place import builder, caller
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
-
-Keep = Literal["auto", "always", "never"]
-_PACKAGE = str(Path(__file__).parent.parent)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the author wants of one node beyond what it computes; none of it changes the result's identity.
-
-    Attributes:
-        keep: store its result always, never, or as the policy decides.
-        fixed: a result that may differ each time is computed once and then kept as the result.
-        recompute: compute it in every run, stored or not.
-        depends_on: further objects (functions, values, files) that its signature must cover.
-        exclude: parameters that do not count for its signature.
-        prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
-    """
-
-    keep: Keep = "auto"
-    fixed: bool = False
-    recompute: bool = False
-    depends_on: tuple[Any, ...] = ()
-    exclude: tuple[str, ...] = ()
-    prune_features: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """One node as declared; names in `inputs` are looked up when the workflow is compiled.
-
-    Attributes:
-        optional: inputs that are parameters with a default: they are read only if such a node exists.
-        base: for a column, the table it extends.
-    """
-
-    name: str
-    kind: Kind
-    operator: Operator
-    inputs: tuple[str, ...]
-    result: Result
-    where: Location | None
-    optional: frozenset[str] = frozenset()
-    base: str | None = None
-    wishes: Wishes = field(default_factory=Wishes)
 
 
 class NodeRef:
@@ -131,7 +87,7 @@ class Workflow:
         self.name = name
         self.declarations: list[Declaration] = []
         self.outputs: list[str] = []
-        self.parameters, self.where = _builder(sys._getframe(1))
+        self.parameters, self.where = builder(sys._getframe(1))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""
@@ -142,7 +98,7 @@ class Workflow:
 
     def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
         """Declares where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
-        where = _caller()
+        where = caller()
         if not isinstance(source, FileSource | DeltaSource | MemorySource | ReaderSource):
             raise OperatorError(
                 f"source {name!r} was given a {type(source).__name__}", where=where,
@@ -208,7 +164,7 @@ class Workflow:
         keep: Keep = "auto",
     ) -> NodeRef:
         """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says."""
-        where = _caller()
+        where = caller()
         operator = Predict(rows or ("test" if self._is_split(examples) else "all"))
         inputs = (self._name(model, where), self._name(examples, where))
         return self._declare(
@@ -225,7 +181,7 @@ class Workflow:
 
     def output(self, *nodes: NodeRef | str) -> None:
         """Asks for these nodes' results."""
-        where = _caller()
+        where = caller()
         for node in nodes:
             name = self._name(node, where)
             if name not in self.outputs:
@@ -260,12 +216,12 @@ class Workflow:
             return self._from_function(kind, args[0], {**options})
         if args:
             raise OperatorError(
-                f"{kind}() was given {args[0]!r}", where=_caller(), remedy=f"use it as a decorator: @wf.{kind}",
+                f"{kind}() was given {args[0]!r}", where=caller(), remedy=f"use it as a decorator: @wf.{kind}",
             )
         return lambda function: self._from_function(kind, function, {**options})
 
     def _from_function(self, kind: Kind, function: Callable[..., Any], options: dict[str, Any]) -> NodeRef:
-        where = location_of(function) or _caller()
+        where = location_of(function) or caller()
         output = options.pop("output", False)
         name = options.pop("name", getattr(function, "__name__", ""))
         if name == "<lambda>":
@@ -278,23 +234,23 @@ class Workflow:
                 name, kind, operator, tuple(parameters), result_of(returns), where,
                 optional=frozenset(parameter for parameter, (_, default) in parameters.items() if default),
                 base=next(iter(parameters), None) if returns is Form.COLUMN else None,
-                wishes=_wishes(options, where),
+                wishes=wishes_from(options, where),
             ),
             output,
         )
 
     def _select(self, name: str, fields: Fields, *, on: NodeRef, output: bool = False, **options: Any) -> NodeRef:
-        where = _caller()
+        where = caller()
         return self._declare(
             Declaration(
                 name, Kind.SCANNER, Select(fields.columns), (self._name(on, where),), Result.TABLE, where,
-                wishes=_wishes(options, where),
+                wishes=wishes_from(options, where),
             ),
             output,
         )
 
     def _ready_made(self, name: str, what: Any, *, on: NodeRef, output: bool = False, **parameters: Any) -> NodeRef:
-        where = _caller()
+        where = caller()
         base = self._name(on, where)
         if output:
             raise OperatorError(
@@ -367,7 +323,7 @@ class Workflow:
         self, name: str, table: NodeRef, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
         split: HashSplit | None = None, keep: Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
     ) -> NodeRef:
-        where = _caller()
+        where = caller()
         base = self._name(table, where)
         if not features:
             raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
@@ -392,7 +348,7 @@ class Workflow:
         operator = Assemble(positions[: len(features)], target, split, named)
         return self._declare(
             Declaration(
-                name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=_wishes(options, where)
+                name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes_from(options, where)
             ),
             output,
         )
@@ -401,7 +357,7 @@ class Workflow:
         self, name: str, what: Any, *, on: NodeRef, rows: Rows | None = None, output: bool = False,
         keep: Keep = "auto", prune_features: bool = False, **parameters: Any,
     ) -> NodeRef:
-        where = _caller()
+        where = caller()
         if prune_features and self._assembled(on) is None:
             raise OperatorError(
                 f"learner {name!r} is to prune features, but {getattr(on, 'name', on)!r} is not made of extractors",
@@ -446,41 +402,7 @@ def fixed(node: NodeRef) -> NodeRef:
     return node
 
 
-def _wishes(options: dict[str, Any], where: Location | None) -> Wishes:
-    known = {"keep", "fixed", "recompute", "depends_on", "exclude"}
-    for option in options:
-        if option not in known:
-            raise OperatorError(
-                f"there is no option {option!r}", where=where, remedy=nearest(option, known | {"output", "name"})
-            )
-    keep = options.get("keep", "auto")
-    if keep not in ("auto", "always", "never"):
-        raise OperatorError(f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where)
-    return Wishes(
-        keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
-        depends_on=tuple(options.get("depends_on", ())), exclude=tuple(options.get("exclude", ())),
-    )
-
-
 def _is_transformer(what: Any) -> bool:
     """Whether a Spark ML class (or an instance) transforms without being fitted, told without importing Spark."""
     owner = what if inspect.isclass(what) else type(what)
     return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)
-
-
-def _caller() -> Location:
-    """The place in the author's file that led here: the first frame outside this package."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-        frame = frame.f_back
-    assert frame is not None
-    return Location(frame.f_code.co_filename, frame.f_lineno)
-
-
-def _builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
-    """The plain arguments of the function that builds a workflow, and where it does."""
-    code = frame.f_code
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    plain = (bool, int, float, str, type(None))
-    values = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-    return {name: v for name, v in values.items() if isinstance(v, plain)}, Location(code.co_filename, frame.f_lineno)

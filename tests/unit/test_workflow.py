@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
 from helix_spark.errors import DuplicateNodeError, OperatorError, SignatureError
+from helix_spark.workflow.declaration import Declaration
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -32,7 +33,6 @@ from helix_spark.workflow.operators import (
     Result,
     Select,
 )
-from helix_spark.workflow.workflow import Declaration
 
 
 def declared(wf: hx.Workflow, name: str) -> Declaration:

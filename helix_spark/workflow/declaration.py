@@ -1,0 +1,69 @@
+"""One node as declared, and what its author wants of it beyond what it computes. Frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from helix_spark.errors import Location, OperatorError, nearest
+from helix_spark.workflow.operators import Kind, Operator, Result
+
+Keep = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the author wants of one node beyond what it computes; none of it changes the result's identity.
+
+    Attributes:
+        keep: store its result always, never, or as the policy decides.
+        fixed: a result that may differ each time is computed once and then kept as the result.
+        recompute: compute it in every run, stored or not.
+        depends_on: further objects (functions, values, files) that its signature must cover.
+        exclude: parameters that do not count for its signature.
+        prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
+    """
+
+    keep: Keep = "auto"
+    fixed: bool = False
+    recompute: bool = False
+    depends_on: tuple[Any, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prune_features: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One node as declared; names in `inputs` are looked up when the workflow is compiled.
+
+    Attributes:
+        optional: inputs that are parameters with a default: they are read only if such a node exists.
+        base: for a column, the table it extends.
+    """
+
+    name: str
+    kind: Kind
+    operator: Operator
+    inputs: tuple[str, ...]
+    result: Result
+    where: Location | None
+    optional: frozenset[str] = frozenset()
+    base: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+
+
+def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
+    """The wishes among the options of a declaration. Raises OperatorError for an option that there is not."""
+    known = {"keep", "fixed", "recompute", "depends_on", "exclude"}
+    for option in options:
+        if option not in known:
+            raise OperatorError(
+                f"there is no option {option!r}", where=where, remedy=nearest(option, known | {"output", "name"})
+            )
+    keep = options.get("keep", "auto")
+    if keep not in ("auto", "always", "never"):
+        raise OperatorError(f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where)
+    return Wishes(
+        keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
+        depends_on=tuple(options.get("depends_on", ())), exclude=tuple(options.get("exclude", ())),
+    )

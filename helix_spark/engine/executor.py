@@ -12,6 +12,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import authors_errors
+from helix_spark.engine.filling import Filling
 from helix_spark.engine.fits import fit_batch
 from helix_spark.engine.loading import damaged_by, load
 from helix_spark.engine.lowering import check_columns, lower
@@ -81,7 +82,7 @@ class Executor:
         if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
         outcome = Outcome(Suspicion(self._pool), pinned=pins(dag, plan, work))
-        job = _Job(self, dag, plan, artifacts, run, outcome)
+        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._observer))
         try:
             job.run(work)
             for name in table_outputs(plan, outcome):
@@ -119,7 +120,8 @@ class _Job:
     artifacts: Mapping[str, ArtifactRecord]
     run_id: str
     outcome: Outcome
-    running: dict[Future[Step], Unit] = field(default_factory=dict)
+    filling: Filling
+    running: dict[Future[list[Step]], Unit] = field(default_factory=dict)
 
     def run(self, work: Sequence[Unit]) -> None:
         waiting = list(work)
@@ -130,7 +132,7 @@ class _Job:
             done, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in done:
                 self.running.pop(future)
-                self.outcome.steps.append(future.result())
+                self.outcome.steps.extend(future.result())
 
     def drain(self, grace: float | None) -> None:
         """Waits for what is still running after a failure; its results count, its errors are the same failure's.
@@ -141,7 +143,7 @@ class _Job:
         done, _ = wait([future for future in self.running if not future.cancel()], timeout=grace)
         for future in done:
             if future.exception() is None:
-                self.outcome.steps.append(future.result())
+                self.outcome.steps.extend(future.result())
 
     def _advance(self, waiting: list[Unit]) -> list[Unit]:
         """Extends the plans of lazy units, and starts the forced ones whose needs are there. Lazy ones go first: what
@@ -169,15 +171,30 @@ class _Job:
                 node = self.dag[name]
                 check_columns(node, [self.outcome.results[source] for source in node.inputs])
 
-    def _step(self, unit: Unit) -> Step:
+    def _step(self, unit: Unit) -> list[Step]:
+        filled = self._fill(unit)
         start = time.perf_counter()
         for name in unit.names:
             self.executor._observer.node_started(name)
         self._have(unit)
         end = time.perf_counter()
+        self.filling.passed(frozenset().union(*map(self.dag.ancestors, unit.names)))
         for name in unit.names:
             self.executor._observer.node_finished(name, end - start)
-        return Step(unit.names, start, end)
+        return [*filled, Step(unit.names, start, end)]
+
+    def _fill(self, unit: Unit) -> list[Step]:
+        """Computes the pinned table that a fit is about to read again and again."""
+        node = self.dag[unit.names[0]]
+        if unit.state is not State.COMPUTE or not isinstance(node.operator, FitStage):
+            return []
+        base = node.inputs[0]
+        result = self.outcome.results[base]
+        assert isinstance(result, TableResult)
+        self._tag(Unit((base,), State.COMPUTE, True, frozenset()))
+        with authors_errors(self.dag[base]):
+            step = self.filling.fill(base, result)
+        return [] if step is None else [step]
 
     def _have(self, unit: Unit) -> None:
         self._tag(unit)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.columns import with_columns
+from helix_spark.engine.partitions import in_few_partitions
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, Stage
@@ -112,4 +113,6 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
         frame = frame.where(frame["split"] == operator.rows)
     stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
-    return ModelResult(stage.fit(frame, wired or None) if hasattr(stage, "fit") else stage)
+    if not hasattr(stage, "fit"):
+        return ModelResult(stage)
+    return ModelResult(stage.fit(in_few_partitions(frame, stage), wired or None))

@@ -1,0 +1,70 @@
+"""Pins are filled once, and not where another step has read its way through them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from helix_spark.engine.filling import Filling
+from helix_spark.engine.observer import Silent
+from helix_spark.engine.results import TableResult
+
+
+class Frame:
+    """Counts how often it is computed, and takes a moment for it."""
+
+    def __init__(self) -> None:
+        self.computed = 0
+
+    def count(self) -> int:
+        threading.Event().wait(0.02)
+        self.computed += 1
+        return 1
+
+
+def table(frame: Any) -> TableResult:
+    return TableResult(lambda: frame)
+
+
+def test_a_pin_is_filled_by_the_first_who_asks_and_the_others_wait() -> None:
+    frame, filling = Frame(), Filling({"examples"}, Silent())
+    result, steps = table(frame), []
+    threads = [threading.Thread(target=lambda: steps.append(filling.fill("examples", result))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert frame.computed == 1
+    [step] = [step for step in steps if step is not None]
+    assert step.names == ("examples",)
+    assert step.end > step.start
+
+
+def test_what_is_not_pinned_is_not_computed_apart() -> None:
+    frame = Frame()
+    assert Filling((), Silent()).fill("examples", table(frame)) is None
+    assert frame.computed == 0
+
+
+def test_a_pin_that_an_earlier_step_read_is_full() -> None:
+    frame, filling = Frame(), Filling({"rows"}, Silent())
+    filling.passed({"data", "rows"})
+    assert filling.fill("rows", table(frame)) is None
+    assert frame.computed == 0
+
+
+def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:
+    class Failing(Frame):
+        def count(self) -> int:
+            super().count()
+            if self.computed == 1:
+                raise RuntimeError("the disk is full")
+            return 1
+
+    frame, filling = Failing(), Filling({"examples"}, Silent())
+    result = table(frame)
+    with pytest.raises(RuntimeError):
+        filling.fill("examples", result)
+    assert filling.fill("examples", result) is not None

@@ -4,6 +4,8 @@
 - `plain`: the job in plain PySpark, keeping results only while it runs.
 - `cached`: the same, with results cached for the whole session, each under the latest name it was kept by.
 - `checkpoints`: the same, with results written to parquet files, whose names say what is in them.
+- `hamilton`: Apache Hamilton with its cache, over the plain job's steps; see `hamilton_peer`.
+- `dvc`: `dvc repro` over the plain job's steps; not in session mode; see `dvc_peer`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = {"helix": "joint", "rule": "rule", "rule_purge": "rule_purge", "always": "always", "never": "never"}
 PLAIN = ("plain", "cached", "checkpoints")
-SYSTEMS = (*POLICIES, *PLAIN)
+HAMILTON, DVC = "hamilton", "dvc"
+SYSTEMS = (*POLICIES, *PLAIN, HAMILTON, DVC)
 
 
 class Keeper(Protocol):
@@ -147,6 +150,13 @@ def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Meas
     engine.wait()
     busy = time.perf_counter() - begun
     return Measured(answered - begun, busy, bytes_below(catalog), dict(iteration.outputs))
+
+
+def artifact_bytes(catalog: Path, workflow: str) -> int:
+    """Physical bytes of all results that a catalog holds."""
+    from helix_spark.catalog.catalog import Catalog
+
+    return Catalog.open(catalog, create=False).snapshot(workflow).artifact_bytes
 
 
 def load(path: Path) -> Any:

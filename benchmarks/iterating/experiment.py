@@ -1,0 +1,138 @@
+"""One experiment: a script of edits on several systems, in turn, and what came out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.iterating.agreement import disagreements
+from benchmarks.iterating.measured import Measured, PeakMemory
+from benchmarks.iterating.processes import driver
+from benchmarks.iterating.session import Begin, WarmDrivers
+from benchmarks.iterating.systems import ROOT, artifact_bytes
+from benchmarks.scripts import workload_named
+from benchmarks.scripts.edit import Version, versions
+
+MODES = ("session", "process", "script")
+Tell = Callable[[str], None]
+
+
+class Driven(Protocol):
+    """A system that runs."""
+
+    def run(self, version: Version) -> Measured: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What is to be measured.
+
+    Attributes:
+        edits: how many edits at most; None for all.
+        settings: of the job, beyond those of the workload.
+        budget: what Helix may store, as a share of the bytes of one full version; None for no limit.
+    """
+
+    workload: str
+    script: int
+    mode: str
+    systems: tuple[str, ...]
+    edits: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    budget: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its files.
+
+        >>> Experiment("census", 0, "session", ("helix",), budget=0.3).name
+        'iterations-census-0-session-budget-0.3'
+        """
+        limit = "" if self.budget is None else f"-budget-{self.budget:g}"
+        return f"iterations-{self.workload}-{self.script}-{self.mode}{limit}"
+
+    def versions(self) -> tuple[Version, ...]:
+        """The texts, first the unedited ones."""
+        texts = (ROOT / "jobs" / f"{self.workload}.py", ROOT / "benchmarks" / "plain" / f"plain_{self.workload}.py")
+        known = workload_named(self.workload)
+        known = replace(known, settings={**known.settings, **self.settings})
+        made = versions(known, self.script, *(text.read_text() for text in texts))
+        return tuple(made)[: None if self.edits is None else self.edits + 1]
+
+    def run(self, drivers: WarmDrivers, tell: Tell = lambda text: None) -> dict[str, Any]:
+        """Runs the script on all systems, in turn.
+
+        Args:
+            drivers: of this workload; for session mode.
+            tell: is told how it goes.
+
+        Raises:
+            RuntimeError: a system failed.
+        """
+        made = self.versions()
+        found: dict[str, list[Measured]] = {system: [] for system in self.systems}
+        with tempfile.TemporaryDirectory(prefix="helix-iterations-") as folder, ExitStack() as stack:
+            full = self._full_bytes(drivers, Path(folder), made) if self.budget is not None else None
+            limit = None if full is None or self.budget is None else int(self.budget * full)
+            memory = {system: stack.enter_context(PeakMemory()) for system in self.systems}
+            running = {
+                system: stack.enter_context(
+                    self._driven(drivers, Begin(system, Path(folder) / system, limit, made), memory[system])
+                )
+                for system in self.systems
+            }
+            for version in made:
+                for system, driven in running.items():
+                    measured = driven.run(version)
+                    found[system].append(measured)
+                    tell(f"{version.kind}, {version.edit}: {system} answers after {measured.answer_seconds:.2f} s, "
+                         f"busy {measured.busy_seconds:.2f} s")
+                for sentence in _disagreements({name: runs[-1:] for name, runs in found.items()}, [version]):
+                    tell(f"DIFFERENT: {sentence}")
+        return {
+            "workload": self.workload, "script": self.script, "mode": self.mode, "settings": dict(made[0].settings),
+            "budget": self.budget, "budget_bytes": limit,
+            "kinds": [version.kind for version in made], "edits": [version.edit for version in made],
+            "systems": {system: _figures(runs, memory[system]) for system, runs in found.items()},
+            "disagreements": _disagreements(found, made),
+        }
+
+    def _full_bytes(self, drivers: WarmDrivers, folder: Path, made: tuple[Version, ...]) -> int:
+        """Physical bytes of all results of the first version, stored by a run that is not recorded."""
+        begin = Begin("always", folder / "measuring", None, made[:1])
+        with PeakMemory() as memory, self._driven(drivers, begin, memory) as driven:
+            driven.run(made[0])
+        if "always" not in self.systems:
+            drivers.close("always")
+        return artifact_bytes(begin.folder / "catalog", self.workload)
+
+    @contextmanager
+    def _driven(self, drivers: WarmDrivers, begin: Begin, memory: PeakMemory) -> Iterator[Driven]:
+        if self.mode == "session":
+            with drivers.script(begin) as warm:
+                memory.of(warm.pid)
+                yield warm
+            return
+        made = driver(self.mode, begin, self.workload, memory)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def _figures(runs: Sequence[Measured], memory: PeakMemory) -> dict[str, Any]:
+    return {
+        "answer_seconds": [round(one.answer_seconds, 4) for one in runs],
+        "busy_seconds": [round(one.busy_seconds, 4) for one in runs],
+        "stored_bytes": [one.stored_bytes for one in runs], "peak_rss_bytes": memory.bytes,
+        "outputs": [one.outputs for one in runs],
+    }
+
+
+def _disagreements(found: Mapping[str, Sequence[Measured]], made: Sequence[Version]) -> list[str]:
+    outputs = {system: [one.outputs for one in runs] for system, runs in found.items()}
+    return disagreements(outputs, [version.edit for version in made])

@@ -48,10 +48,13 @@ def main() -> int:
     if given.report:
         print("\n\n".join(markdown(json.loads(file.read_text())) for file in given.report))
         return 0
-    asked = Experiment(
-        given.workload, given.script, given.mode, tuple(given.system), given.edits,
-        dict(setting.split("=", 1) for setting in given.set), given.budget,
-    )
+    try:
+        asked = Experiment(
+            given.workload, given.script, given.mode, tuple(given.system), given.edits,
+            dict(setting.split("=", 1) for setting in given.set), given.budget,
+        )
+    except ValueError as error:
+        parser.error(str(error))
     with WarmDrivers(given.workload) as drivers:
         report = asked.run(drivers, lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(report, indent=1) if given.json else markdown(report))

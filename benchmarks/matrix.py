@@ -79,14 +79,17 @@ def main() -> int:
         (given.save / "iterations.md").write_text(summary(reports) + "\n")
         plot_all([report for report in reports if report["script"] == 0], given.save / "iterations.svg")
         return 0
-    well = True
-    for workload in given.workloads:
-        experiments = [
-            Experiment(workload, script, given.mode, tuple(given.systems), given.edits, budget=given.budget)
-            for script in given.scripts
-        ]
-        well &= measure(workload, experiments, given.save, verbose=given.verbose)
-    return 0 if well else 1
+    try:
+        chosen = {
+            workload: [
+                Experiment(workload, script, given.mode, tuple(given.systems), given.edits, budget=given.budget)
+                for script in given.scripts
+            ] for workload in given.workloads
+        }
+    except ValueError as error:
+        parser.error(str(error))
+    well = [measure(workload, made, given.save, verbose=given.verbose) for workload, made in chosen.items()]
+    return 0 if all(well) else 1
 
 
 if __name__ == "__main__":

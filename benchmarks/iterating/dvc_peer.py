@@ -15,8 +15,8 @@ import textwrap
 import time
 from pathlib import Path
 
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.session import Begin
 from benchmarks.iterating.spark_submit import SUBMIT, environment
 from benchmarks.iterating.steps import ANSWER, Step, steps_of
 from benchmarks.iterating.systems import write_texts

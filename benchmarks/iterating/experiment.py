@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.iterating.agreement import disagreements
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured, PeakMemory
 from benchmarks.iterating.processes import driver
-from benchmarks.iterating.session import Begin, WarmDrivers
-from benchmarks.iterating.systems import ROOT, artifact_bytes
+from benchmarks.iterating.session import WarmDrivers
+from benchmarks.iterating.systems import ONLY, ORACLE, ROOT, artifact_bytes
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version, versions
 
@@ -44,6 +45,12 @@ class Experiment:
     edits: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     budget: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a system that the mode does not have."""
+        missing = [system for system in self.systems if self.mode not in ONLY.get(system, MODES)]
+        if missing:
+            raise ValueError(f"{self.mode} mode has no {', '.join(missing)}")
 
     @property
     def name(self) -> str:
@@ -76,12 +83,11 @@ class Experiment:
         made = self.versions()
         found: dict[str, list[Measured]] = {system: [] for system in self.systems}
         with tempfile.TemporaryDirectory(prefix="helix-iterations-") as folder, ExitStack() as stack:
-            full = self._full_bytes(drivers, Path(folder), made) if self.budget is not None else None
-            limit = None if full is None or self.budget is None else int(self.budget * full)
+            records, limit = self._measured_before(drivers, Path(folder), made)
             memory = {system: stack.enter_context(PeakMemory()) for system in self.systems}
             running = {
                 system: stack.enter_context(
-                    self._driven(drivers, Begin(system, Path(folder) / system, limit, made), memory[system])
+                    self._driven(drivers, Begin(system, Path(folder) / system, limit, made, records), memory[system])
                 )
                 for system in self.systems
             }
@@ -101,14 +107,25 @@ class Experiment:
             "disagreements": _disagreements(found, made),
         }
 
-    def _full_bytes(self, drivers: WarmDrivers, folder: Path, made: tuple[Version, ...]) -> int:
-        """Physical bytes of all results of the first version, stored by a run that is not recorded."""
-        begin = Begin("always", folder / "measuring", None, made[:1])
+    def _measured_before(
+        self, drivers: WarmDrivers, folder: Path, made: tuple[Version, ...]
+    ) -> tuple[Path | None, int | None]:
+        """The catalog of a run that is not recorded and stores everything, and the bytes of the budget.
+
+        That run is of the first version where only a budget asks for it, of all where the oracle takes part.
+        """
+        wanted = made if ORACLE in self.systems else made[:1] if self.budget is not None else ()
+        if not wanted:
+            return None, None
+        begin = Begin("always", folder / "measuring", None, wanted)
+        catalog = begin.folder / "catalog"
         with PeakMemory() as memory, self._driven(drivers, begin, memory) as driven:
-            driven.run(made[0])
-        if "always" not in self.systems:
-            drivers.close("always")
-        return artifact_bytes(begin.folder / "catalog", self.workload)
+            driven.run(wanted[0])
+            limit = None if self.budget is None else int(self.budget * artifact_bytes(catalog, self.workload))
+            for version in wanted[1:]:
+                driven.run(version)
+        drivers.close("always")  # it would be warmer than the others
+        return catalog, limit
 
     @contextmanager
     def _driven(self, drivers: WarmDrivers, begin: Begin, memory: PeakMemory) -> Iterator[Driven]:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.session import Begin
 from benchmarks.iterating.spark_submit import SUBMIT, environment
 from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, settings_of, write_texts
 from benchmarks.scripts.edit import Version

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.hamilton_peer import run_hamilton
 from benchmarks.iterating.measured import Measured
-from benchmarks.iterating.systems import HAMILTON, PLAIN, POLICIES, keeper, run_ours, run_plain, write_texts
+from benchmarks.iterating.oracle import foreseen
+from benchmarks.iterating.systems import HAMILTON, ORACLE, PLAIN, POLICIES, keeper, run_ours, run_plain, write_texts
 from benchmarks.scripts.edit import Version
 
 if TYPE_CHECKING:
@@ -19,16 +20,9 @@ Run = Callable[[Version], Measured]
 
 
 @contextmanager
-def runner(
-    system: str, workload: str, folder: Path, spark: SparkSession, budget: int | None, script: Sequence[Version]
-) -> Iterator[Run]:
-    """What runs a version on a system.
-
-    Args:
-        folder: for texts and for what is stored.
-        budget: bytes that Helix may store; None for no limit.
-        script: all versions; only the oracle looks at them.
-    """
+def runner(begin: Begin, workload: str, spark: SparkSession) -> Iterator[Run]:
+    """What runs a version on the system of a script that begins."""
+    system, folder = begin.system, begin.folder
     if system in PLAIN:
         keeping = keeper(system, folder, spark)
 
@@ -43,5 +37,16 @@ def runner(
     from helix_spark.helix import Helix
 
     catalog = folder / "catalog"
-    with Helix(catalog, policy=POLICIES[system], budget=budget, spark=spark) as engine:
+    if system == ORACLE:
+        assert begin.records is not None
+        policies = iter(foreseen(workload, begin.script, folder, begin.records, begin.budget))
+        with Helix(catalog, budget=begin.budget, spark=spark) as engine:
+
+            def run_knowing(version: Version) -> Measured:
+                engine.policy = next(policies)
+                return run_ours(write_texts(workload, version, folder)[0], engine, version, catalog)
+
+            yield run_knowing
+        return
+    with Helix(catalog, policy=POLICIES[system], budget=begin.budget, spark=spark) as engine:
         yield lambda version: run_ours(write_texts(workload, version, folder)[0], engine, version, catalog)

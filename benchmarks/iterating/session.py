@@ -11,12 +11,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured
 from benchmarks.iterating.runners import runner
 from benchmarks.iterating.systems import ROOT, ForThisRun, run_plain, write_texts
@@ -24,22 +24,6 @@ from benchmarks.scripts.edit import Version
 
 SETTINGS = {"spark.driver.memory": "1536m"}
 """For everybody: eight drivers are up at the same time, and take about 2 GB each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A script begins.
-
-    Attributes:
-        folder: for its texts and for all that the system stores.
-        budget: bytes that Helix may store; None for no limit.
-        script: all versions, for the system that knows them beforehand.
-    """
-
-    system: str
-    folder: Path
-    budget: int | None
-    script: tuple[Version, ...]
 
 
 class Driver:
@@ -160,7 +144,7 @@ def _serving(connection: Connection, workload: str, home: Path, first: Version) 
         while (begin := connection.recv()) is not None:
             with (
                 _inside(begin.folder),
-                runner(begin.system, workload, begin.folder, spark, begin.budget, begin.script) as run,
+                runner(begin, workload, spark) as run,
             ):
                 yield None
                 while (version := connection.recv()) is not None:

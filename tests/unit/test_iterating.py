@@ -13,12 +13,17 @@ import pytest
 
 from benchmarks.iterating import agreement, experiment, summary
 from benchmarks.iterating.agreement import disagreements
+from benchmarks.iterating.experiment import Experiment
 from benchmarks.iterating.measured import bytes_below, resident
+from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.report import markdown, plot, plot_all
 from benchmarks.iterating.steps import steps_of
 from benchmarks.iterating.systems import ROOT, write_texts
 from benchmarks.scripts import NAMES, workload_named
 from benchmarks.scripts.edit import Version, versions
+from helix_spark.planner.oracle import Version as PlannedVersion
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 
 def report() -> dict[str, Any]:
@@ -142,3 +147,37 @@ def test_an_edit_of_the_plain_job_touches_the_steps_that_a_careful_person_would_
         for name, step in after.items():  # inputs come first
             touched |= {name} if touched & set(step.inputs) else set()
         assert touched - {"answer"} == set(edit.stale), edit.name
+
+
+def test_a_system_is_refused_in_a_mode_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match="session mode has no dvc"):
+        Experiment("census", 0, "session", ("helix", "dvc"))
+
+
+def node(name: str, signature: str, *inputs: str, seconds: float, size: int = 10) -> NodeCosts:
+    return NodeCosts(name, "scanner", signature, inputs, seconds, 0.1, 0.1, size)
+
+
+def test_the_oracle_keeps_what_a_later_version_has_and_nothing_else() -> None:
+    rows, first, second = (node("rows", "r", seconds=9.0), node("fit", "f1", "rows", seconds=5.0),
+                           node("fit", "f2", "rows", seconds=5.0))
+    planned = [PlannedVersion((rows, fit), frozenset({"fit"})) for fit in (first, second, first)]
+    one, two, three = steps(planned, None)
+    made = one.decide(PlanningProblem((rows, first), frozenset({"fit"})))
+    assert made.keep == {"r", "f1"}
+    assert made.evict == set()
+    stored = PlanningProblem(
+        (replace(rows, stored=True), second), frozenset({"fit"}), others=(OtherArtifact("f1", "w", "fit", 10, 1, 1, 1),)
+    )
+    made = two.decide(stored)
+    assert made.solution.state("rows") is State.LOAD
+    assert made.keep == set(), "nothing has the rows or the second fit any more"
+    assert made.evict == {"r"}
+    assert three.keep == set()
+
+
+def test_the_oracle_keeps_within_its_budget() -> None:
+    rows, fit = node("rows", "r", seconds=9.0, size=10), node("fit", "f", "rows", seconds=5.0, size=1)
+    later = PlannedVersion((rows, node("fit", "g", "rows", seconds=5.0)), frozenset({"fit"}))
+    assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 9)[0].keep == set()
+    assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 10)[0].keep == {"r"}

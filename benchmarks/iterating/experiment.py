@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured, PeakMemory
 from benchmarks.iterating.processes import driver
 from benchmarks.iterating.session import WarmDrivers
-from benchmarks.iterating.systems import ONLY, ORACLE, ROOT, artifact_bytes
+from benchmarks.iterating.systems import DVC, HAMILTON, ONLY, ORACLE, POLICIES, ROOT, artifact_bytes
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version, versions
 
@@ -91,18 +92,18 @@ class Experiment:
                 )
                 for system in self.systems
             }
-            for version in made:
+            for one in made:
                 for system, driven in running.items():
-                    measured = driven.run(version)
+                    measured = driven.run(one)
                     found[system].append(measured)
-                    tell(f"{version.kind}, {version.edit}: {system} answers after {measured.answer_seconds:.2f} s, "
+                    tell(f"{one.kind}, {one.edit}: {system} answers after {measured.answer_seconds:.2f} s, "
                          f"busy {measured.busy_seconds:.2f} s")
-                for sentence in _disagreements({name: runs[-1:] for name, runs in found.items()}, [version]):
+                for sentence in _disagreements({name: runs[-1:] for name, runs in found.items()}, [one]):
                     tell(f"DIFFERENT: {sentence}")
         return {
             "workload": self.workload, "script": self.script, "mode": self.mode, "settings": dict(made[0].settings),
-            "budget": self.budget, "budget_bytes": limit,
-            "kinds": [version.kind for version in made], "edits": [version.edit for version in made],
+            "budget": self.budget, "budget_bytes": limit, "versions": versions_of(self.systems),
+            "kinds": [one.kind for one in made], "edits": [one.edit for one in made],
             "systems": {system: _figures(runs, memory[system]) for system, runs in found.items()},
             "disagreements": _disagreements(found, made),
         }
@@ -122,8 +123,8 @@ class Experiment:
         with PeakMemory() as memory, self._driven(drivers, begin, memory) as driven:
             driven.run(wanted[0])
             limit = None if self.budget is None else int(self.budget * artifact_bytes(catalog, self.workload))
-            for version in wanted[1:]:
-                driven.run(version)
+            for one in wanted[1:]:
+                driven.run(one)
         drivers.close("always")  # it would be warmer than the others
         return catalog, limit
 
@@ -141,6 +142,17 @@ class Experiment:
             made.close()
 
 
+def versions_of(systems: Sequence[str]) -> dict[str, str]:
+    """Of the packages that these systems are made of.
+
+    >>> list(versions_of(["plain", "cached"]))
+    ['pyspark']
+    """
+    packages = {HAMILTON: "sf-hamilton", DVC: "dvc", **dict.fromkeys((*POLICIES, ORACLE), "helix-spark")}
+    named = ["pyspark", *(packages[system] for system in systems if system in packages)]
+    return {package: version(package) for package in dict.fromkeys(named)}
+
+
 def _figures(runs: Sequence[Measured], memory: PeakMemory) -> dict[str, Any]:
     return {
         "answer_seconds": [round(one.answer_seconds, 4) for one in runs],
@@ -151,5 +163,5 @@ def _figures(runs: Sequence[Measured], memory: PeakMemory) -> dict[str, Any]:
 
 
 def _disagreements(found: Mapping[str, Sequence[Measured]], made: Sequence[Version]) -> list[str]:
-    outputs = {system: [one.outputs for one in runs] for system, runs in found.items()}
-    return disagreements(outputs, [version.edit for version in made])
+    outputs = {system: [run.outputs for run in runs] for system, runs in found.items()}
+    return disagreements(outputs, [one.edit for one in made])

@@ -36,10 +36,12 @@ def summary(reports: Sequence[Report]) -> str:
 
 def _method(reports: Sequence[Report]) -> str:
     edits = {len(report["kinds"]) - 1 for report in reports}
+    versions = {f"{name} {one}" for report in reports for name, one in report.get("versions", {}).items()}
     return (
         f"`python -m benchmarks.matrix`, {len(reports)} experiments of {' or '.join(map(str, sorted(edits)))} edits. "
         "Seconds are cumulative, to the answer; ratios are the other system's seconds over helix's, `all` with the "
-        "first run and `edits` without it; means over scripts, and over everything, are geometric."
+        "first run and `edits` without it; means over scripts, and over everything, are geometric. "
+        f"Versions: {', '.join(sorted(versions))}."
     )
 
 

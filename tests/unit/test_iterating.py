@@ -14,6 +14,7 @@ import pytest
 from benchmarks.iterating import agreement, experiment, summary
 from benchmarks.iterating.agreement import disagreements
 from benchmarks.iterating.experiment import Experiment
+from benchmarks.iterating.hamilton_peer import answer, write_module
 from benchmarks.iterating.measured import bytes_below, resident
 from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.report import markdown, plot, plot_all
@@ -119,8 +120,8 @@ def answer(spark, keep):
 
 
 def test_a_plain_job_is_cut_into_steps_with_all_that_they_reach() -> None:
-    first, middle, last, answer = steps_of(PLAIN_TEXT)
-    assert [(one.name, one.inputs) for one in (first, middle, last, answer)] == [
+    first, middle, last, rest = steps_of(PLAIN_TEXT)
+    assert [(one.name, one.inputs) for one in (first, middle, last, rest)] == [
         ("first", ()), ("middle", ("first",)), ("last", ("middle",)), ("answer", ("last",)),
     ]
     assert "import SCHEMA" in first.body
@@ -130,7 +131,7 @@ def test_a_plain_job_is_cut_into_steps_with_all_that_they_reach() -> None:
     assert middle.body == "folder = 'there'\nreturn first_kept.more()"
     assert "REG, BINS" in last.body
     assert "TIMES" not in last.body
-    assert answer.body == "return {'a': last_kept.count()}"
+    assert rest.body == "return {'a': last_kept.count()}"
 
 
 @pytest.mark.parametrize("workload", NAMES)
@@ -181,3 +182,63 @@ def test_the_oracle_keeps_within_its_budget() -> None:
     later = PlannedVersion((rows, node("fit", "g", "rows", seconds=5.0)), frozenset({"fit"}))
     assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 9)[0].keep == set()
     assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 10)[0].keep == {"r"}
+
+
+HAMILTON_TEXT = '''
+from pathlib import Path
+REG = 1
+
+class Table:
+    def __init__(self, rows):
+        self.rows, self.write = rows, self
+
+    def parquet(self, path):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(self.rows)
+
+def ran(name):
+    with Path("ran.txt").open("a") as file:
+        file.write(name + " ")
+
+def first():
+    ran("first")
+    return Table("ab")
+
+def last(table):
+    ran("last")
+    return Table(table + str(REG))
+
+def answer(spark, keep):
+    found = keep("last", lambda: last(keep("first", lambda: first())))
+    ran("answer")
+    return {"found": found}
+'''
+FAKE_SESSION = '''class SparkSession:
+    def __init__(self):
+        self.read = self
+
+    def parquet(self, path):
+        from pathlib import Path
+        return Path(path).read_text()
+'''
+
+
+def test_hamilton_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hamilton")
+    monkeypatch.chdir(tmp_path)
+
+    def ran(text: str) -> tuple[str, object]:
+        (tmp_path / "ran.txt").write_text("")
+        (tmp_path / "plain_small.py").write_text(text)
+        module = write_module(tmp_path / "plain_small.py")
+        code = module.read_text().replace("from pyspark.sql import SparkSession", FAKE_SESSION)
+        module.write_text(code.replace("SparkSession.builder.getOrCreate()", "SparkSession()"))
+        found = answer(module)["found"]
+        return (tmp_path / "ran.txt").read_text().strip(), found
+
+    assert ran(HAMILTON_TEXT) == ("first last answer", "ab1")
+    assert ran(HAMILTON_TEXT) == ("", "ab1")
+    assert ran(HAMILTON_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
+    assert ran(HAMILTON_TEXT) == ("", "ab1")

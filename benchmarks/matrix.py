@@ -4,8 +4,9 @@
     python -m benchmarks.matrix --report
 
 Each experiment is saved as soon as it is done, and skipped when it is there, so a matrix that was interrupted goes on
-where it stopped. Experiments of one workload share warm drivers; each script begins with an empty catalog and nothing
-cached. The exit code is 1 if an experiment failed, or systems' answers differed.
+where it stopped; to measure one anew, or with other systems, remove its file. Experiments of one workload share warm
+drivers; each script begins with an empty catalog and nothing cached. The exit code is 1 if an experiment failed, or
+systems' answers differed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def measure(workload: str, experiments: Sequence[Experiment], folder: Path, *, v
         for one in experiments:
             file = folder / f"{one.name}.json"
             if file.exists():
-                print(f"{one.name}: there already", flush=True)
+                lacking = [name for name in one.systems if name not in json.loads(file.read_text())["systems"]]
+                print(f"{one.name}: there already{f', but without {lacking}' if lacking else ''}", flush=True)
                 continue
             try:
                 found = one.run(drivers, _say if verbose else lambda text: None)

@@ -71,7 +71,11 @@ class Driver:
         return self._receive()
 
     def _receive(self) -> Any:
-        received = self._connection.recv()
+        try:
+            received = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"the driver ended with exit code {self._process.exitcode}") from None
         if isinstance(received, str):
             self._process.join()
             raise RuntimeError(received)

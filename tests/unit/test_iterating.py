@@ -7,19 +7,21 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from benchmarks.iterating import agreement, experiment, summary
 from benchmarks.iterating.agreement import disagreements
-from benchmarks.iterating.experiment import Experiment
+from benchmarks.iterating.experiment import Experiment, Tell
 from benchmarks.iterating.hamilton_peer import answer, write_module
 from benchmarks.iterating.measured import bytes_below, resident
 from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.report import markdown, plot, plot_all
+from benchmarks.iterating.session import WarmDrivers
 from benchmarks.iterating.steps import steps_of
 from benchmarks.iterating.systems import ROOT, write_texts
+from benchmarks.matrix import measure
 from benchmarks.scripts import NAMES, workload_named
 from benchmarks.scripts.edit import Version, versions
 from helix_spark.planner.oracle import Version as PlannedVersion
@@ -242,3 +244,28 @@ def test_hamilton_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edi
     assert ran(HAMILTON_TEXT) == ("", "ab1")
     assert ran(HAMILTON_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
     assert ran(HAMILTON_TEXT) == ("", "ab1")
+
+
+class Counting(Experiment):
+    ran: ClassVar[list[str]] = []
+
+    def run(self, drivers: WarmDrivers, tell: Tell = lambda text: None) -> dict[str, Any]:
+        self.ran.append(self.name)
+        if self.script == 1:
+            raise RuntimeError("a system failed")
+        return report()
+
+
+def test_a_matrix_saves_what_is_done_goes_on_after_a_failure_and_runs_nothing_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [Counting("census", script, "session", ("helix", "plain", "never")) for script in (0, 1, 2)]
+    assert not measure("census", asked, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{asked[n].name}.json" for n in (0, 2)]
+    assert Counting.ran == [one.name for one in asked]
+    assert not measure("census", asked, tmp_path)
+    assert Counting.ran[3:] == [asked[1].name]
+    said = capsys.readouterr().out
+    assert "iterations-census-1-session: FAILED: a system failed" in said
+    assert "iterations-census-0-session: helix 3.0 s, plain 6.0 s" in said
+    assert "iterations-census-0-session: there already, but without ['never']" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,11 +12,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.iterating import agreement, experiment, summary
+from benchmarks.iterating import agreement, dvc_peer, experiment, summary
 from benchmarks.iterating.agreement import disagreements
+from benchmarks.iterating.beginning import Begin
+from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.experiment import Experiment, Tell
 from benchmarks.iterating.hamilton_peer import answer, write_module
-from benchmarks.iterating.measured import bytes_below, resident
+from benchmarks.iterating.measured import PeakMemory, bytes_below, resident
 from benchmarks.iterating.oracle import steps
 from benchmarks.iterating.report import markdown, plot, plot_all
 from benchmarks.iterating.session import WarmDrivers
@@ -186,7 +189,7 @@ def test_the_oracle_keeps_within_its_budget() -> None:
     assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 10)[0].keep == {"r"}
 
 
-HAMILTON_TEXT = '''
+SMALL_TEXT = '''
 from pathlib import Path
 REG = 1
 
@@ -194,9 +197,12 @@ class Table:
     def __init__(self, rows):
         self.rows, self.write = rows, self
 
+    def mode(self, how):
+        return self
+
     def parquet(self, path):
-        Path(path).parent.mkdir(exist_ok=True)
-        Path(path).write_text(self.rows)
+        Path(path).mkdir(parents=True)
+        (Path(path) / "part").write_text(self.rows)
 
 def ran(name):
     with Path("ran.txt").open("a") as file:
@@ -221,7 +227,10 @@ FAKE_SESSION = '''class SparkSession:
 
     def parquet(self, path):
         from pathlib import Path
-        return Path(path).read_text()
+        return (Path(path) / "part").read_text()
+
+    def stop(self):
+        pass
 '''
 
 
@@ -240,10 +249,10 @@ def test_hamilton_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edi
         found = answer(module)["found"]
         return (tmp_path / "ran.txt").read_text().strip(), found
 
-    assert ran(HAMILTON_TEXT) == ("first last answer", "ab1")
-    assert ran(HAMILTON_TEXT) == ("", "ab1")
-    assert ran(HAMILTON_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
-    assert ran(HAMILTON_TEXT) == ("", "ab1")
+    assert ran(SMALL_TEXT) == ("first last answer", "ab1")
+    assert ran(SMALL_TEXT) == ("", "ab1")
+    assert ran(SMALL_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
+    assert ran(SMALL_TEXT) == ("", "ab1")
 
 
 class Counting(Experiment):
@@ -269,3 +278,28 @@ def test_a_matrix_saves_what_is_done_goes_on_after_a_failure_and_runs_nothing_tw
     assert "iterations-census-1-session: FAILED: a system failed" in said
     assert "iterations-census-0-session: helix 3.0 s, plain 6.0 s" in said
     assert "iterations-census-0-session: there already, but without ['never']" in said
+
+
+def test_dvc_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dvc")
+    monkeypatch.setattr(dvc_peer, "SUBMIT", [sys.executable])
+    (tmp_path / "pyspark").mkdir()
+    (tmp_path / "pyspark" / "__init__.py").write_text("")
+    (tmp_path / "pyspark" / "sql.py").write_text(
+        FAKE_SESSION + "\nclass Builder:\n    getOrCreate = SparkSession\n\nSparkSession.builder = Builder\n"
+    )
+    monkeypatch.setattr(dvc_peer, "environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    folder = tmp_path / "dvc"
+    repro = Repro(Begin("dvc", folder, None, ()), "small", PeakMemory())
+
+    def ran(text: str) -> tuple[str, object]:
+        (folder / "ran.txt").write_text("")
+        found = repro.run(Version("", "first", "", text, {}, {})).outputs["found"]
+        return (folder / "ran.txt").read_text().strip(), found
+
+    assert ran(SMALL_TEXT) == ("first last answer", "ab1")
+    assert ran(SMALL_TEXT) == ("", "ab1")
+    assert ran(SMALL_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
+    assert ran(SMALL_TEXT) == ("", "ab1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,21 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.iterating.beginning import Begin
+from benchmarks.iterating.dvc_peer import Repro
+from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
-from benchmarks.iterating.systems import POLICIES, ROOT, settings_of, write_texts
+from benchmarks.iterating.spark_submit import SUBMIT, environment
+from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, settings_of, write_texts
 from benchmarks.scripts.edit import Version
 
-SUBMIT = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[*]", "--conf",
-          "spark.ui.enabled=false"]
 LONGEST_SECONDS = 600.0
 
 
 class Submitted:
     """A system whose every iteration is a process."""
 
-    def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
-        self.system, self.workload, self.folder, self.memory = system, workload, folder, memory
-        self.catalog = folder / "catalog"
+    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
+        self.system, self.workload, self.folder, self.memory = begin.system, workload, begin.folder, memory
+        self.catalog, self.budget, folder = begin.folder / "catalog", begin.budget, begin.folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, version: Version) -> Measured:
@@ -36,10 +37,10 @@ class Submitted:
         """
         job, plain = write_texts(self.workload, version, self.folder)
         if self.system in POLICIES:
-            sets = [word for setting in settings_of(version) for word in ("--set", setting)]
-            command = [*SUBMIT, str(job), "--catalog", str(self.catalog), "--policy", POLICIES[self.system], *sets]
+            command = [*SUBMIT, str(job), *_options(self.system, self.catalog, self.budget, version)]
         else:
             script = Path(__file__).with_name("submitted.py")
+            plain = write_module(plain) if self.system == HAMILTON else plain
             keys = json.dumps(dict(version.keys))
             command = [*SUBMIT, str(script), self.system, str(plain), str(self.folder), keys]
         begun = time.perf_counter()
@@ -48,7 +49,8 @@ class Submitted:
         if self.system in POLICIES:
             return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
         outputs = json.loads(line.removeprefix("answered "))
-        return Measured(answer_seconds, busy, bytes_below(self.folder / "checkpoints"), outputs)
+        stored = stored_bytes(self.folder) if self.system == HAMILTON else bytes_below(self.folder / "checkpoints")
+        return Measured(answer_seconds, busy, stored, outputs)
 
     def _first(self, command: list[str], begun: float) -> tuple[float, str]:
         """Runs a command to its end; when it answered, and the line that says so."""
@@ -73,10 +75,10 @@ class Submitted:
 class Watched:
     """Ours under `helix watch`: an edit is saved, and the answer comes."""
 
-    def __init__(self, system: str, workload: str, folder: Path, memory: PeakMemory) -> None:
-        self.workload, self.folder, self.catalog, self.memory = workload, folder, folder / "catalog", memory
-        self._policy, self._process, self._runs = POLICIES[system], None, 0
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
+        self.workload, self.folder, self.catalog, self.memory = workload, begin.folder, begin.folder / "catalog", memory
+        self._system, self._budget, self._process, self._runs = begin.system, begin.budget, None, 0
+        begin.folder.mkdir(parents=True, exist_ok=True)
 
     _process: subprocess.Popen[str] | None
 
@@ -106,15 +108,21 @@ class Watched:
             self._process.wait()
 
     def _start(self, job: Path, version: Version) -> subprocess.Popen[str]:
-        sets = [word for setting in settings_of(version) for word in ("--set", setting)]
-        command = [sys.executable, "-m", "helix_spark", "watch", str(job), "--catalog", str(self.catalog), "--policy",
-                   self._policy, *sets]
+        command = [sys.executable, "-m", "helix_spark", "watch", str(job),
+                   *_options(self._system, self.catalog, self._budget, version)]
         with (self.folder / "log.txt").open("w") as errors:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
             )
         self.memory.of(process.pid)
         return process
+
+
+def _options(system: str, catalog: Path, budget: int | None, version: Version) -> list[str]:
+    """As the command line takes them."""
+    limit = [] if budget is None else ["--budget", str(budget)]
+    sets = [word for setting in settings_of(version) for word in ("--set", setting)]
+    return ["--catalog", str(catalog), "--policy", POLICIES[system], *limit, *sets]
 
 
 def newest(catalog: Path) -> dict[str, Any]:
@@ -139,13 +147,9 @@ def until(look: Callable[[], dict[str, Any]], enough: Callable[[dict[str, Any]],
     return found
 
 
-def environment() -> dict[str, str]:
-    """With the project on the path of Spark's workers."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-
-
-def driver(mode: str, system: str, workload: str, folder: Path, memory: PeakMemory) -> Submitted | Watched:
+def driver(mode: str, begin: Begin, workload: str, memory: PeakMemory) -> Submitted | Watched | Repro:
     """The system as `mode` has it: "process" or "script"."""
-    kind = Watched if mode == "script" and system in POLICIES else Submitted
-    return kind(system, workload, folder, memory)
-
+    if begin.system == DVC:
+        return Repro(begin, workload, memory)
+    kind = Watched if mode == "script" and begin.system in POLICIES else Submitted
+    return kind(begin, workload, memory)

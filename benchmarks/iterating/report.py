@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,41 @@ def markdown(report: Report) -> str:
 
 def plot(report: Report, path: Path) -> None:
     """Cumulative seconds to the answers over iterations, a line a system, each iteration coloured by its kind."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    _draw(axes, report)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def plot_all(reports: Sequence[Report], path: Path) -> None:
+    """The same of several experiments, a picture each, in rows of three."""
+    pyplot = _pyplot()
+    rows = max(1, -(-len(reports) // 3))
+    figure, all_axes = pyplot.subplots(rows, 3, figsize=(15, 4.5 * rows), squeeze=False)
+    for axes, report in zip(all_axes.flat, reports, strict=False):
+        _draw(axes, report)
+    for axes in list(all_axes.flat)[len(reports) :]:
+        axes.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _pyplot() -> Any:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["svg.fonttype"] = "none"  # text as text: a tenth of the bytes
     from matplotlib import pyplot
+
+    return pyplot
+
+
+def _draw(axes: Any, report: Report) -> None:
     from matplotlib.patches import Patch
 
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
     numbers = range(len(report["kinds"]))
     for number, kind in enumerate(report["kinds"]):
         axes.axvspan(number - 0.5, number + 0.5, color=COLOURS[kind], alpha=0.15, linewidth=0)
@@ -60,9 +89,7 @@ def plot(report: Report, path: Path) -> None:
     lines, names = axes.get_legend_handles_labels()
     axes.legend([*lines, *patches], [*names, *kinds], fontsize="small", ncols=2)
     axes.set_xticks(list(numbers), report["edits"], rotation=40, ha="right", fontsize="x-small")
+    limit = "" if report.get("budget") is None else f", budget {report['budget']:g}"
     axes.set_ylabel("cumulative seconds to the answer")
-    axes.set_title(f"{report['workload']}, script {report['script']}, {report['mode']} mode", fontsize="medium")
+    axes.set_title(f"{report['workload']}, script {report['script']}, {report['mode']} mode{limit}", fontsize="medium")
     axes.set_ylim(bottom=0)
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)

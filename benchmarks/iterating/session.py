@@ -1,26 +1,25 @@
-"""Session mode: each system has one warm driver for the whole script; they take turns, one iteration each."""
+"""Session mode: each system has one warm driver; they take turns, one iteration each.
+
+A driver may serve one script after the other: each begins with a folder of its own and nothing cached.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured
-from benchmarks.iterating.systems import (
-    PLAIN,
-    POLICIES,
-    ROOT,
-    ForThisRun,
-    keeper,
-    run_ours,
-    run_plain,
-    write_texts,
-)
+from benchmarks.iterating.runners import runner
+from benchmarks.iterating.systems import ROOT, ForThisRun, run_plain, write_texts
 from benchmarks.scripts.edit import Version
 
 SETTINGS = {"spark.driver.memory": "1536m"}
@@ -28,16 +27,25 @@ SETTINGS = {"spark.driver.memory": "1536m"}
 
 
 class Driver:
-    """A system in a process of its own, started and warm: it has run the unedited plain job once, for nothing."""
+    """A process with a session, started and warm: it has run the unedited plain job once, for nothing."""
 
-    def __init__(self, system: str, workload: str, folder: Path, first: Version) -> None:
+    def __init__(self, workload: str, folder: Path, first: Version) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, system, workload, folder, first))
+        self._process = context.Process(target=_serve, args=(theirs, workload, folder, first))
         self._process.start()
         theirs.close()
         self.pid = self._process.pid or 0
         self._receive()
+
+    @property
+    def serves(self) -> bool:
+        """Whether it can serve another script: after a failure it cannot."""
+        return self._process.is_alive()
+
+    def begin(self, begin: Begin) -> None:
+        """Forgets the last script, and begins another one."""
+        self._ask(begin)
 
     def run(self, version: Version) -> Measured:
         """Runs a version.
@@ -45,9 +53,12 @@ class Driver:
         Raises:
             RuntimeError: it failed; with the error's text.
         """
-        self._connection.send(version)
-        measured: Measured = self._receive()
+        measured: Measured = self._ask(version)
         return measured
+
+    def end(self) -> None:
+        """Ends the script."""
+        self._ask(None)
 
     def close(self) -> None:
         """Ends the process."""
@@ -55,47 +66,106 @@ class Driver:
             self._connection.send(None)
         self._process.join()
 
+    def _ask(self, what: Begin | Version | None) -> Any:
+        self._connection.send(what)
+        return self._receive()
+
     def _receive(self) -> Any:
-        received = self._connection.recv()
+        try:
+            received = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"the driver ended with exit code {self._process.exitcode}") from None
         if isinstance(received, str):
+            self._process.join()
             raise RuntimeError(received)
         return received
 
 
-def _serve(connection: Connection, system: str, workload: str, folder: Path, first: Version) -> None:
+class WarmDrivers:
+    """The drivers of one workload, a system each, kept from one script to the next."""
+
+    def __init__(self, workload: str) -> None:
+        self._workload, self._drivers = workload, dict[str, Driver]()
+        self._home = tempfile.TemporaryDirectory(prefix="helix-drivers-")
+
+    @contextmanager
+    def script(self, begin: Begin) -> Iterator[Driver]:
+        """The driver of a system while a script lasts.
+
+        Raises:
+            RuntimeError: it could not be started.
+        """
+        system = begin.system
+        if system not in self._drivers:
+            self._drivers[system] = Driver(self._workload, Path(self._home.name) / system, begin.script[0])
+        driver = self._drivers[system]
+        driver.begin(begin)
+        try:
+            yield driver
+        finally:
+            if driver.serves:
+                driver.end()
+            else:
+                del self._drivers[system]
+
+    def close(self, system: str) -> None:
+        """Ends one driver, if there is one."""
+        if (driver := self._drivers.pop(system, None)) is not None:
+            driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for system in list(self._drivers):
+            self.close(system)
+        self._home.cleanup()
+
+
+def _serve(connection: Connection, workload: str, folder: Path, first: Version) -> None:
     import traceback
 
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # for Spark's workers
     try:
-        for measured in _serving(connection, system, workload, folder, first):
+        for measured in _serving(connection, workload, folder, first):
             connection.send(measured)
     except Exception:  # noqa: BLE001 - whatever it is, the one who asked is told
         connection.send(traceback.format_exc())
 
 
-def _serving(
-    connection: Connection, system: str, name: str, folder: Path, first: Version
-) -> Iterator[Measured | None]:
+def _serving(connection: Connection, workload: str, home: Path, first: Version) -> Iterator[Measured | None]:
     from helix_spark.engine.session import SessionProvider
-    from helix_spark.helix import Helix
 
-    with SessionProvider(settings=SETTINGS) as sessions:
+    with SessionProvider(settings=SETTINGS) as sessions, _inside(home):
         spark = sessions.get()
-        _, plain = write_texts(name, first, folder)
+        _, plain = write_texts(workload, first, home)
         run_plain(plain, spark, ForThisRun({}), first.keys)
         spark.catalog.clearCache()
         yield None
-        if system in PLAIN:
-            keeping = keeper(system, folder, spark)
-            while (version := connection.recv()) is not None:
-                _, plain = write_texts(name, version, folder)
-                yield run_plain(plain, spark, keeping, version.keys)
-            return
-        catalog = folder / "catalog"
-        with Helix(catalog, policy=POLICIES[system], spark=spark) as engine:
-            while (version := connection.recv()) is not None:
-                job, _ = write_texts(name, version, folder)
-                yield run_ours(job, engine, version, catalog)
+        while (begin := connection.recv()) is not None:
+            with (
+                _inside(begin.folder),
+                runner(begin, workload, spark) as run,
+            ):
+                yield None
+                while (version := connection.recv()) is not None:
+                    yield run(version)
+            spark.catalog.clearCache()
+            yield None
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """With a folder as the current one and the first on the path."""
+    before, path = Path.cwd(), list(sys.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.path[:] = path

@@ -1,9 +1,12 @@
 """The systems that are compared, each as something that runs one version of a workload after the other.
 
 - `helix`, `rule`, `rule_purge`, `always`, `never`: Helix with one policy each; `helix` is the joint program.
+- `oracle`: Helix with a policy that knows the whole script beforehand; only in session mode; see `oracle`.
 - `plain`: the job in plain PySpark, keeping results only while it runs.
 - `cached`: the same, with results cached for the whole session, each under the latest name it was kept by.
 - `checkpoints`: the same, with results written to parquet files, whose names say what is in them.
+- `hamilton`: Apache Hamilton with its cache, over the plain job's steps; see `hamilton_peer`.
+- `dvc`: `dvc repro` over the plain job's steps; not in session mode; see `dvc_peer`.
 """
 
 from __future__ import annotations
@@ -23,11 +26,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from helix_spark.helix import Helix
+    from helix_spark.workflow.workflow import Workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = {"helix": "joint", "rule": "rule", "rule_purge": "rule_purge", "always": "always", "never": "never"}
 PLAIN = ("plain", "cached", "checkpoints")
-SYSTEMS = (*POLICIES, *PLAIN)
+ORACLE, HAMILTON, DVC = "oracle", "hamilton", "dvc"
+SYSTEMS = (*POLICIES, ORACLE, *PLAIN, HAMILTON, DVC)
+ONLY = {ORACLE: ("session",), "cached": ("session",), DVC: ("process", "script")}
+"""Systems that not every mode has: a cache of a session ends with it, and the unit of DVC is a process."""
 
 
 class Keeper(Protocol):
@@ -135,18 +142,29 @@ def run_plain(path: Path, spark: SparkSession, keeping: Keeper, keys: Mapping[st
 
 def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Measured:
     """Runs the job's text as `helix watch` does, in the session that is there."""
-    from helix_spark.cli.loading import build, find_factory, load_file
-    from helix_spark.cli.watching import forget_project
-
     begun = time.perf_counter()
-    forget_project(path)
-    workflow = build(find_factory(load_file(path), path, None), path, settings_of(version))
-    iteration = engine.run(workflow)
+    iteration = engine.run(workflow_of(path, version))
     answered = time.perf_counter()
     iteration.wait()
     engine.wait()
     busy = time.perf_counter() - begun
     return Measured(answered - begun, busy, bytes_below(catalog), dict(iteration.outputs))
+
+
+def workflow_of(path: Path, version: Version) -> Workflow:
+    """The workflow that a job's text declares, as `helix watch` loads it."""
+    from helix_spark.cli.loading import build, find_factory, load_file
+    from helix_spark.cli.watching import forget_project
+
+    forget_project(path)
+    return build(find_factory(load_file(path), path, None), path, settings_of(version))
+
+
+def artifact_bytes(catalog: Path, workflow: str) -> int:
+    """Physical bytes of all results that a catalog holds."""
+    from helix_spark.catalog.catalog import Catalog
+
+    return Catalog.open(catalog, create=False).snapshot(workflow).artifact_bytes
 
 
 def load(path: Path) -> Any:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import doctest
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.iterating import agreement
+from benchmarks.iterating import agreement, dvc_peer, experiment, summary
 from benchmarks.iterating.agreement import disagreements
-from benchmarks.iterating.measured import bytes_below, resident
-from benchmarks.iterating.report import markdown, plot
-from benchmarks.iterating.systems import write_texts
-from benchmarks.scripts.edit import Version
+from benchmarks.iterating.beginning import Begin
+from benchmarks.iterating.dvc_peer import Repro
+from benchmarks.iterating.experiment import Experiment, Tell
+from benchmarks.iterating.hamilton_peer import answer, write_module
+from benchmarks.iterating.measured import PeakMemory, bytes_below, resident
+from benchmarks.iterating.oracle import steps
+from benchmarks.iterating.report import markdown, plot, plot_all
+from benchmarks.iterating.session import WarmDrivers
+from benchmarks.iterating.steps import steps_of
+from benchmarks.iterating.systems import ROOT, write_texts
+from benchmarks.matrix import measure
+from benchmarks.scripts import NAMES, workload_named
+from benchmarks.scripts.edit import Version, versions
+from helix_spark.planner.oracle import Version as PlannedVersion
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 
 def report() -> dict[str, Any]:
@@ -43,6 +57,16 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot(report(), tmp_path / "plot.svg")
     assert "cumulative seconds" in (tmp_path / "plot.svg").read_text()
+    plot_all([report(), {**report(), "budget": 0.3}], tmp_path / "all.svg")
+    assert "budget 0.3" in (tmp_path / "all.svg").read_text()
+
+
+def test_the_summary_compares_with_and_without_the_first_run_and_names_what_differs() -> None:
+    text = summary.summary([report(), {**report(), "budget": 0.3, "script": 1, "disagreements": ["stale"]}])
+    assert "## session mode\n" in text
+    assert "## session mode, budget 0.3 of one version's bytes" in text
+    assert "| census | 1 | 2.00 | 3.00 |  |  |  | 3.00 (plain, script 0) | 0 of 0 |" in text
+    assert "- census 1 session: stale" in text
 
 
 def test_a_missing_output_is_a_disagreement() -> None:
@@ -68,7 +92,7 @@ def modules() -> list[ModuleType]:
     import jobs.extraction
     import jobs.genomics
 
-    return [agreement, jobs.extraction, jobs.genomics]
+    return [agreement, experiment, summary, jobs.extraction, jobs.genomics]
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: str(module.__name__))
@@ -76,3 +100,206 @@ def test_examples_in_docstrings(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+PLAIN_TEXT = '''
+from jobs.census import SCHEMA
+REG, BINS = 0.1, 2
+TIMES = 3
+
+def rows(spark):
+    return spark.read(SCHEMA, TIMES)
+
+def fitted(table):
+    return table.fit(REG)
+
+def answer(spark, keep):
+    def assembled():
+        folder = "there"
+        first = keep("first", lambda: rows(spark, folder))
+        return first.more()
+
+    last = keep("last", lambda: fitted(keep("middle", assembled)))
+    return {"a": last.count()}
+'''
+
+
+def test_a_plain_job_is_cut_into_steps_with_all_that_they_reach() -> None:
+    first, middle, last, rest = steps_of(PLAIN_TEXT)
+    assert [(one.name, one.inputs) for one in (first, middle, last, rest)] == [
+        ("first", ()), ("middle", ("first",)), ("last", ("middle",)), ("answer", ("last",)),
+    ]
+    assert "import SCHEMA" in first.body
+    assert "TIMES = 3" in first.body
+    assert first.body.endswith("folder = 'there'\nreturn rows(spark, folder)")
+    assert "REG" not in first.body
+    assert middle.body == "folder = 'there'\nreturn first_kept.more()"
+    assert "REG, BINS" in last.body
+    assert "TIMES" not in last.body
+    assert rest.body == "return {'a': last_kept.count()}"
+
+
+@pytest.mark.parametrize("workload", NAMES)
+def test_an_edit_of_the_plain_job_touches_the_steps_that_a_careful_person_would_name(workload: str) -> None:
+    """Those that say so are checked by their text; what follows a step runs again by what it reads."""
+    known = workload_named(workload)
+    texts = [(ROOT / "jobs" / f"{workload}.py").read_text(),
+             (ROOT / "benchmarks" / "plain" / f"plain_{workload}.py").read_text()]
+    before = {step.name: step for step in steps_of(texts[1])}
+    for edit in known.pool:
+        alone = replace(known, pool=(edit,), main=(edit.name,))
+        after = {step.name: step for step in steps_of(list(versions(alone, 0, *texts))[1].plain)}
+        touched = {name for name in after if after[name].body != before[name].body}
+        for name, step in after.items():  # inputs come first
+            touched |= {name} if touched & set(step.inputs) else set()
+        assert touched - {"answer"} == set(edit.stale), edit.name
+
+
+def test_a_system_is_refused_in_a_mode_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match="session mode has no dvc"):
+        Experiment("census", 0, "session", ("helix", "dvc"))
+
+
+def node(name: str, signature: str, *inputs: str, seconds: float, size: int = 10) -> NodeCosts:
+    return NodeCosts(name, "scanner", signature, inputs, seconds, 0.1, 0.1, size)
+
+
+def test_the_oracle_keeps_what_a_later_version_has_and_nothing_else() -> None:
+    rows, first, second = (node("rows", "r", seconds=9.0), node("fit", "f1", "rows", seconds=5.0),
+                           node("fit", "f2", "rows", seconds=5.0))
+    planned = [PlannedVersion((rows, fit), frozenset({"fit"})) for fit in (first, second, first)]
+    one, two, three = steps(planned, None)
+    made = one.decide(PlanningProblem((rows, first), frozenset({"fit"})))
+    assert made.keep == {"r", "f1"}
+    assert made.evict == set()
+    stored = PlanningProblem(
+        (replace(rows, stored=True), second), frozenset({"fit"}), others=(OtherArtifact("f1", "w", "fit", 10, 1, 1, 1),)
+    )
+    made = two.decide(stored)
+    assert made.solution.state("rows") is State.LOAD
+    assert made.keep == set(), "nothing has the rows or the second fit any more"
+    assert made.evict == {"r"}
+    assert three.keep == set()
+
+
+def test_the_oracle_keeps_within_its_budget() -> None:
+    rows, fit = node("rows", "r", seconds=9.0, size=10), node("fit", "f", "rows", seconds=5.0, size=1)
+    later = PlannedVersion((rows, node("fit", "g", "rows", seconds=5.0)), frozenset({"fit"}))
+    assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 9)[0].keep == set()
+    assert steps([PlannedVersion((rows, fit), frozenset({"fit"})), later], 10)[0].keep == {"r"}
+
+
+SMALL_TEXT = '''
+from pathlib import Path
+REG = 1
+
+class Table:
+    def __init__(self, rows):
+        self.rows, self.write = rows, self
+
+    def mode(self, how):
+        return self
+
+    def parquet(self, path):
+        Path(path).mkdir(parents=True)
+        (Path(path) / "part").write_text(self.rows)
+
+def ran(name):
+    with Path("ran.txt").open("a") as file:
+        file.write(name + " ")
+
+def first():
+    ran("first")
+    return Table("ab")
+
+def last(table):
+    ran("last")
+    return Table(table + str(REG))
+
+def answer(spark, keep):
+    found = keep("last", lambda: last(keep("first", lambda: first())))
+    ran("answer")
+    return {"found": found}
+'''
+FAKE_SESSION = '''class SparkSession:
+    def __init__(self):
+        self.read = self
+
+    def parquet(self, path):
+        from pathlib import Path
+        return (Path(path) / "part").read_text()
+
+    def stop(self):
+        pass
+'''
+
+
+def test_hamilton_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hamilton")
+    monkeypatch.chdir(tmp_path)
+
+    def ran(text: str) -> tuple[str, object]:
+        (tmp_path / "ran.txt").write_text("")
+        (tmp_path / "plain_small.py").write_text(text)
+        module = write_module(tmp_path / "plain_small.py")
+        code = module.read_text().replace("from pyspark.sql import SparkSession", FAKE_SESSION)
+        module.write_text(code.replace("SparkSession.builder.getOrCreate()", "SparkSession()"))
+        found = answer(module)["found"]
+        return (tmp_path / "ran.txt").read_text().strip(), found
+
+    assert ran(SMALL_TEXT) == ("first last answer", "ab1")
+    assert ran(SMALL_TEXT) == ("", "ab1")
+    assert ran(SMALL_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
+    assert ran(SMALL_TEXT) == ("", "ab1")
+
+
+class Counting(Experiment):
+    ran: ClassVar[list[str]] = []
+
+    def run(self, drivers: WarmDrivers, tell: Tell = lambda text: None) -> dict[str, Any]:
+        self.ran.append(self.name)
+        if self.script == 1:
+            raise RuntimeError("a system failed")
+        return report()
+
+
+def test_a_matrix_saves_what_is_done_goes_on_after_a_failure_and_runs_nothing_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [Counting("census", script, "session", ("helix", "plain", "never")) for script in (0, 1, 2)]
+    assert not measure("census", asked, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{asked[n].name}.json" for n in (0, 2)]
+    assert Counting.ran == [one.name for one in asked]
+    assert not measure("census", asked, tmp_path)
+    assert Counting.ran[3:] == [asked[1].name]
+    said = capsys.readouterr().out
+    assert "iterations-census-1-session: FAILED: a system failed" in said
+    assert "iterations-census-0-session: helix 3.0 s, plain 6.0 s" in said
+    assert "iterations-census-0-session: there already, but without ['never']" in said
+
+
+def test_dvc_runs_what_an_edit_touches_and_takes_an_old_result_when_the_edit_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dvc")
+    monkeypatch.setattr(dvc_peer, "SUBMIT", [sys.executable])
+    (tmp_path / "pyspark").mkdir()
+    (tmp_path / "pyspark" / "__init__.py").write_text("")
+    (tmp_path / "pyspark" / "sql.py").write_text(
+        FAKE_SESSION + "\nclass Builder:\n    getOrCreate = SparkSession\n\nSparkSession.builder = Builder\n"
+    )
+    monkeypatch.setattr(dvc_peer, "environment", lambda: {**os.environ, "PYTHONPATH": str(tmp_path)})
+    folder = tmp_path / "dvc"
+    repro = Repro(Begin("dvc", folder, None, ()), "small", PeakMemory())
+
+    def ran(text: str) -> tuple[str, object]:
+        (folder / "ran.txt").write_text("")
+        found = repro.run(Version("", "first", "", text, {}, {})).outputs["found"]
+        return (folder / "ran.txt").read_text().strip(), found
+
+    assert ran(SMALL_TEXT) == ("first last answer", "ab1")
+    assert ran(SMALL_TEXT) == ("", "ab1")
+    assert ran(SMALL_TEXT.replace("REG = 1", "REG = 22")) == ("last answer", "ab22")
+    assert ran(SMALL_TEXT) == ("", "ab1")

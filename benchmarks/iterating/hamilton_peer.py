@@ -1,0 +1,79 @@
+"""Apache Hamilton with its cache, over the steps of a plain job.
+
+Each step is a function of a module; Hamilton's cache decides by the code of each function and the data version of what
+it reads. That version is a hash of the value, and a Spark DataFrame has none that means anything, nor can the cache
+store one. So a step writes its frame to parquet under a path of its own and returns the path, a value that Hamilton can
+hash and keep: a step that ran again has another path, so what reads it runs again too, and one whose code was there
+before has its old path back. The session is ignored, as Hamilton's documentation has it for clients. Constants and
+helpers are written inside the functions, for Hamilton does not look at functions that a function calls.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.iterating.measured import Measured, bytes_below
+from benchmarks.iterating.steps import ANSWER, Step, steps_of
+from benchmarks.iterating.systems import load
+
+_HEAD = '''import uuid
+
+from pyspark.sql import SparkSession
+
+FOLDER = {folder!r}
+
+
+def spark() -> SparkSession:
+    return SparkSession.builder.getOrCreate()
+'''
+
+
+def write_module(plain: Path) -> Path:
+    """Writes the module that a plain job's text stands for, beside it."""
+    steps = steps_of(plain.read_text())
+    texts = [_HEAD.format(folder=str(plain.parent / "hamilton_tables")), *map(_function, steps)]
+    path = plain.with_name(f"hamilton_{plain.stem}.py")
+    path.write_text("\n\n".join(texts))
+    return path
+
+
+def answer(module: Path) -> Mapping[str, Any]:
+    """Has Hamilton answer, with its cache beside the module."""
+    from hamilton import driver
+
+    made = driver.Builder().with_modules(load(module)).with_cache(
+        path=str(module.parent / "hamilton_cache"), ignore=["spark"],
+    ).build()
+    found: Mapping[str, Any] = made.execute([ANSWER])[ANSWER]
+    return found
+
+
+def run_hamilton(plain: Path) -> Measured:
+    """Runs a version's text in the session that is there."""
+    module = write_module(plain)
+    begun = time.perf_counter()
+    outputs = answer(module)
+    seconds = time.perf_counter() - begun
+    return Measured(seconds, seconds, stored_bytes(plain.parent), dict(outputs))
+
+
+def stored_bytes(folder: Path) -> int:
+    """Of its cache, and of the tables that the cache knows by their paths."""
+    return bytes_below(folder / "hamilton_cache") + bytes_below(folder / "hamilton_tables")
+
+
+def _function(step: Step) -> str:
+    parameters = "".join(f", {name}: str" for name in step.inputs)
+    reads = "".join(f"    {name}_kept = spark.read.parquet({name})\n" for name in step.inputs)
+    if step.name == ANSWER:
+        return f"def {ANSWER}(spark: SparkSession{parameters}) -> dict:\n{reads}{textwrap.indent(step.body, '    ')}\n"
+    return (
+        f"def {step.name}(spark: SparkSession{parameters}) -> str:\n{reads}"
+        f"    def made():\n{textwrap.indent(step.body, ' ' * 8)}\n\n"
+        f'    path = f"{{FOLDER}}/{step.name}-{{uuid.uuid4().hex}}"\n'
+        "    made().write.parquet(path)\n    return path\n"
+    )

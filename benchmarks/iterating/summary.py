@@ -1,0 +1,150 @@
+"""One Markdown report of many experiments: how much less a person waits, and how far Helix is from what could be.
+
+Ratios are of the other system's cumulative seconds to the answer over `helix`'s, so more than 1 says Helix is faster;
+"edits" leaves the first run out. Means are geometric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Report = dict[str, Any]
+POLICIES = frozenset({"helix", "rule", "rule_purge", "always", "never", "oracle"})
+KINDS = ("preparation", "learning", "post-processing", "back")
+
+
+def summary(reports: Sequence[Report]) -> str:
+    """All tables, a part a mode and budget.
+
+    Args:
+        reports: of experiments in which `helix` took part; others are named and left out.
+    """
+    with_ours = [report for report in reports if "helix" in report["systems"]]
+    lines = ["# Edits of real jobs, and what each system takes to answer", "", _method(reports)]
+    for mode, budget in sorted({(r["mode"], r.get("budget")) for r in with_ours}, key=str):
+        chosen = [r for r in with_ours if (r["mode"], r.get("budget")) == (mode, budget)]
+        limit = "" if budget is None else f", budget {budget:g} of one version's bytes"
+        lines += ["", f"## {mode} mode{limit}", "", *_by_workload(chosen), "", *_by_kind(chosen), "", *_scripts(chosen)]
+    left_out = [f"{r['workload']} {r['script']} {r['mode']}" for r in reports if r not in with_ours]
+    lines += ["", f"Without helix, so left out: {', '.join(left_out)}."] if left_out else []
+    wrong = [f"- {r['workload']} {r['script']} {r['mode']}: {text}" for r in reports for text in r["disagreements"]]
+    lines += ["", *(["Different answers:", "", *wrong] if wrong else ["All systems gave the same answers."])]
+    return "\n".join(lines)
+
+
+def _method(reports: Sequence[Report]) -> str:
+    edits = {len(report["kinds"]) - 1 for report in reports}
+    versions = {f"{name} {one}" for report in reports for name, one in report.get("versions", {}).items()}
+    return (
+        f"`python -m benchmarks.matrix`, {len(reports)} experiments of {' or '.join(map(str, sorted(edits)))} edits. "
+        "Seconds are cumulative, to the answer; ratios are the other system's seconds over helix's, `all` with the "
+        "first run and `edits` without it; means over scripts, and over everything, are geometric. "
+        f"Versions: {', '.join(sorted(versions))}."
+    )
+
+
+def _by_workload(reports: Sequence[Report]) -> list[str]:
+    lines = [
+        "| workload | scripts | plain / helix, all | edits | helix / oracle, edits | rule / helix, edits "
+        "| rule_purge / helix, edits | worst of any peer / helix, edits | busy above plain's from the third on |",
+        "|---" * 9 + "|",
+    ]
+    names = sorted({report["workload"] for report in reports})
+    for name in [*names, "all"]:
+        own = [report for report in reports if name in (report["workload"], "all")]
+        lines.append(f"| {name} | {len(own)} | " + " | ".join([
+            _mean(ratio(r, "plain", first=True) for r in own), _mean(ratio(r, "plain") for r in own),
+            _mean(_turned(ratio(r, "oracle")) for r in own), _mean(ratio(r, "rule") for r in own),
+            _mean(ratio(r, "rule_purge") for r in own), _worst(own), _busier(own),
+        ]) + " |")
+    return lines
+
+
+def _by_kind(reports: Sequence[Report]) -> list[str]:
+    """plain / helix by kind of edit: the mean over single iterations."""
+    names = sorted({report["workload"] for report in reports if "plain" in report["systems"]})
+    if not names:
+        return []
+    lines = ["plain / helix by kind of edit, mean over iterations:", "", "| workload | " + " | ".join(KINDS) + " |",
+             "|---" * (len(KINDS) + 1) + "|"]
+    for name in [*names, "all"]:
+        own = [r for r in reports if name in (r["workload"], "all") and "plain" in r["systems"]]
+        lines.append(f"| {name} | " + " | ".join(_mean(_single(own, kind)) for kind in KINDS) + " |")
+    return lines
+
+
+def _single(reports: Iterable[Report], kind: str) -> Iterable[float]:
+    for report in reports:
+        plain, ours = (report["systems"][name]["answer_seconds"] for name in ("plain", "helix"))
+        for number, one in enumerate(report["kinds"]):
+            if one == kind:
+                yield plain[number] / ours[number]
+
+
+def _scripts(reports: Sequence[Report]) -> list[str]:
+    """Every system's seconds, a row a script."""
+    systems = list(dict.fromkeys(name for report in reports for name in report["systems"]))
+    lines = ["Seconds to the answers, first run + edits:", "", "| workload | script | " + " | ".join(systems) + " |",
+             "|---" * (len(systems) + 2) + "|"]
+    for report in sorted(reports, key=lambda one: (one["workload"], one["script"])):
+        cells = [
+            f"{figures['answer_seconds'][0]:.1f} + {sum(figures['answer_seconds'][1:]):.1f}" if figures else ""
+            for figures in map(report["systems"].get, systems)
+        ]
+        lines.append(f"| {report['workload']} | {report['script']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def ratio(report: Report, other: str, *, first: bool = False) -> float | None:
+    """The other system's seconds over helix's; None where the other did not take part, or there is no edit.
+
+    >>> report = {"systems": {"helix": {"answer_seconds": [4.0, 1.0]}, "plain": {"answer_seconds": [4.0, 3.0]}}}
+    >>> ratio(report, "plain"), ratio(report, "plain", first=True), ratio(report, "oracle")
+    (3.0, 1.4, None)
+    """
+    if other not in report["systems"]:
+        return None
+    theirs, ours = (
+        sum(report["systems"][name]["answer_seconds"][0 if first else 1 :]) for name in (other, "helix")
+    )
+    return theirs / ours if ours else None
+
+
+def busier(report: Report) -> list[int] | None:
+    """Iterations, of those from the third on, whose busy seconds are above plain's; None without plain.
+
+    >>> busy = {"helix": {"busy_seconds": [9.0, 9.0, 2.0, 1.0]}, "plain": {"busy_seconds": [1.0, 1.0, 1.0, 1.0]}}
+    >>> busier({"systems": busy})
+    [3]
+    """
+    if "plain" not in report["systems"]:
+        return None
+    plain, ours = (report["systems"][name]["busy_seconds"] for name in ("plain", "helix"))
+    return [n for n, (theirs, own) in enumerate(zip(plain, ours, strict=True), 1) if n >= 3 and own > theirs]
+
+
+def _busier(reports: Sequence[Report]) -> str:
+    counted = [(len(found), len(r["kinds"]) - 2) for r in reports if (found := busier(r)) is not None]
+    return f"{sum(n for n, _ in counted)} of {sum(max(0, of) for _, of in counted)}" if counted else ""
+
+
+def _worst(reports: Sequence[Report]) -> str:
+    """The peer that comes nearest to Helix, or passes it, in any script."""
+    peers: list[tuple[float, str]] = [
+        (found, f"{found:.2f} ({name}, script {report['script']})")
+        for report in reports for name in report["systems"]
+        if name not in POLICIES and (found := ratio(report, name)) is not None
+    ]
+    return min(peers)[1] if peers else ""
+
+
+def _mean(ratios: Iterable[float | None]) -> str:
+    """Geometric, as text; empty where there is nothing."""
+    known = [one for one in ratios if one is not None]
+    return f"{math.exp(sum(map(math.log, known)) / len(known)):.2f}" if known else ""
+
+
+def _turned(one: float | None) -> float | None:
+    return None if one is None else 1 / one

@@ -13,7 +13,7 @@ from helix_spark.errors import ResultTypeError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 
@@ -126,11 +126,25 @@ def collect(frame: DataFrame) -> pa.Table:
 
 def nullable(frame: DataFrame) -> DataFrame:
     """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
-    what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run."""
+    what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves the
+    rows divided and ordered as the author had them."""
     relaxed = nullable_schema(frame.schema)
     if relaxed == frame.schema:
         return frame
-    return frame.union(frame.sparkSession.createDataFrame([], relaxed))
+    return frame.union(_empty(frame.sparkSession, relaxed))
+
+
+def _empty(spark: SparkSession, schema: StructType) -> DataFrame:
+    """No rows, as a relation that the optimiser knows to be empty. What `createDataFrame([], schema)` of PySpark makes
+    is an RDD to it, which stays in the plan and adds its empty partitions to those of the rows: then an author's
+    `repartition(1)` is in vain, and a learner that depends on how its rows are divided finds another model."""
+    from pyspark.sql import DataFrame
+
+    session: Any = spark._jsparkSession
+    gateway = spark.sparkContext._gateway
+    assert gateway is not None
+    rows = gateway.jvm.java.util.ArrayList()
+    return DataFrame(session.createDataFrame(rows, session.parseDataType(schema.json())), spark)
 
 
 def nullable_schema(schema: StructType) -> StructType:

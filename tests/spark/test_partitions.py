@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pyspark.ml.classification import LinearSVC, LogisticRegression, RandomForestClassifier
 from pyspark.ml.clustering import KMeans
-from pyspark.sql import SparkSession
+from pyspark.ml.feature import VectorAssembler, Word2Vec, Word2VecModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from workflows import Census, Heard
 
 import helix_spark as hx
 from helix_spark.engine.partitions import in_few_partitions
+from helix_spark.engine.results import nullable
 
 pytestmark = pytest.mark.spark
 
@@ -52,3 +56,43 @@ def test_the_examples_are_computed_in_a_step_of_their_own_before_the_fit(spark: 
         iteration = helix.run(Census().workflow())
     assert heard.started.index("examples") < heard.started.index("model")
     assert iteration.node_seconds["examples"] > 0
+
+
+def test_making_columns_nullable_leaves_rows_divided_as_they_were(spark: SparkSession) -> None:
+    vectors = VectorAssembler(inputCols=["id"], outputCol="v").transform(spark.range(50, numPartitions=2))
+    one = nullable(vectors.repartition(1).sortWithinPartitions("id"))
+    assert all(field.nullable for field in one.schema)
+    assert one.rdd.getNumPartitions() == 1
+    assert nullable(vectors).persist().rdd.getNumPartitions() == 2
+    assert [row.id for row in one.collect()] == list(range(50))
+
+
+def in_order(data: DataFrame) -> DataFrame:
+    return data.select("n", F.split("words", " ").alias("words")).repartition(1).sortWithinPartitions("n")
+
+
+def test_a_learner_that_depends_on_the_division_of_its_rows_finds_the_authors_model(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Word2Vec numbers words of equal frequency in the order in which its partitions bring them."""
+    data = pd.DataFrame({
+        "n": range(60), "words": [" ".join(f"w{(i * k) % 23}" for k in range(1, 6)) for i in range(60)],
+    })
+    wf = hx.Workflow("words")
+    wf.source("data", hx.table(data))
+
+    @wf.scanner
+    def given(data: DataFrame) -> DataFrame:
+        return in_order(data)
+
+    wf.learner("model", Word2Vec, on=given, vectorSize=3, minCount=0, seed=1, inputCol="words", outputCol="v")
+
+    @wf.reducer(output=True)
+    def vectors(model: Word2VecModel) -> dict[str, list[float]]:
+        return {row.word: list(row.vector) for row in model.getVectors().collect()}
+
+    with hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
+        found = helix.run(wf)["vectors"]
+    rows = in_order(spark.createDataFrame(data))
+    alone = Word2Vec(vectorSize=3, minCount=0, seed=1, inputCol="words", outputCol="v").fit(rows)
+    assert found == {row.word: list(row.vector) for row in alone.getVectors().collect()}

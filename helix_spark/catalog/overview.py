@@ -56,9 +56,6 @@ class Overview:
         """All iterations of a workflow, newest first."""
         return self._history.iterations(workflow)
 
-    def iteration(self, workflow: str, number: int) -> IterationRecord | None:
-        return self._history.find(workflow, number)
-
     def spent(self, workflow: str) -> dict[str, float]:
         """Measured seconds of all nodes together, by run."""
         return self._history.spent(workflow)

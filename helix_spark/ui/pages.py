@@ -13,9 +13,10 @@ from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui import metrics
 from helix_spark.ui.comparison import NodeDifference, comparison
+from helix_spark.ui.folding import BY_SIZE, Folding
 from helix_spark.ui.iteration import iteration_view, node_views
 from helix_spark.ui.kept import KeptRecords
-from helix_spark.ui.links import Links
+from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
 from helix_spark.ui.node import node_page
 from helix_spark.ui.preview import Preview, preview_of
@@ -82,7 +83,9 @@ class Pages:
         )
         return self._page(f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
-    def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
+    def iteration(
+        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
+    ) -> Page:
         """One iteration."""
         workflow = self.known(workflow)
         record = self.found(workflow, number)
@@ -92,14 +95,20 @@ class Pages:
         def href(name: str) -> str:
             return "" if progress else self._links.node(workflow, number, name)
 
+        def folded(asked: Folding) -> str:
+            return at_graph(self._links.iteration(workflow, number, nodes=wanted, whole=whole, **folding_state(asked)))
+
         view = iteration_view(
             record, nodes, self._kept.artifacts(),
             [each.number for each in self._kept.iterations(workflow)],
             saved(record, self._kept.spent(workflow).get(record.run)), href, wanted=wanted, whole=whole,
-            states=running_states(progress) if progress else None,
+            states=running_states(progress) if progress else None, folding=folding, folded=folded,
         )
         title = f"{workflow}: iteration {number}"
-        return self._page(title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress)
+        return self._page(
+            title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress,
+            fold=folded(Folding(True)), unfold=folded(Folding(False)),
+        )
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
@@ -119,7 +128,9 @@ class Pages:
         title = f"{name} in iteration {number} of {workflow}"
         return self._page(title, "iterations", workflow, "node.html", view=view, preview=preview)
 
-    def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
+    def compare(
+        self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE
+    ) -> Page:
         """How two iterations differ."""
         workflow = self.known(workflow)
         one, other = self.found(workflow, before), self.found(workflow, after)
@@ -127,10 +138,17 @@ class Pages:
         def href(node: NodeDifference) -> str:
             return self._links.node(workflow, after if node.after else before, node.name)
 
-        view = comparison(one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole)
+        def folded(asked: Folding) -> str:
+            return at_graph(self._links.compare(workflow, before, after, whole=whole, **folding_state(asked)))
+
+        view = comparison(
+            one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole, folding=folding,
+            folded=folded,
+        )
         title = f"{workflow}: {before} to {after}"
         numbers = [record.number for record in self._kept.iterations(workflow)]
-        return self._page(title, "iterations", workflow, "compare.html", view=view, numbers=numbers)
+        return self._page(title, "iterations", workflow, "compare.html", view=view, numbers=numbers,
+                          fold=folded(Folding(True)), unfold=folded(Folding(False)))
 
     def metrics(self, workflow: str) -> Page:
         """Each metric over the iterations."""

@@ -25,6 +25,11 @@ class Changed:
     before: str | None
     after: str | None
 
+    def __str__(self) -> str:
+        if self.after is None:
+            return f"{self.name} removed"
+        return f"{self.name} {self.after}" if self.before is None else f"{self.name} {self.before} → {self.after}"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -46,6 +51,12 @@ class Row:
     @property
     def number(self) -> int:
         return self.record.number
+
+    @property
+    def told(self) -> str:
+        """Its message and what changed, as further lines; empty where there is nothing to tell."""
+        message = [self.record.message] if self.record.message else []
+        return "".join(f"\n{line}" for line in (*message, *map(str, self.changed)))
 
 
 @dataclass(frozen=True, slots=True)

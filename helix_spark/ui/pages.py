@@ -160,7 +160,8 @@ class Pages:
             less = less_is_better(name)
             ordered = [values[number] for number in sorted(values)]
             found.append((name, values, less, metrics.best(values, less), ordered[-_TREND:]))
-        return self._page(f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, rows=rows)
+        told = {row.number: row.told for row in rows}
+        return self._page(f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, told=told)
 
     def storage(self, workflow: str) -> Page:
         """What is stored, of all workflows."""

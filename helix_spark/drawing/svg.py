@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
@@ -14,18 +14,19 @@ from helix_spark.drawing.style import SIGNS, STYLE, WORDS
 from helix_spark.sizes import format_seconds
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
-_LETTER, _SMALL_LETTER = 7.2, 6.4
+_LETTER, _SMALL_LETTER = 8.0, 6.8
 """Pixels of a letter of 13 and of 11 px, on the wide side of what system fonts have."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
+def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
     """The picture, from left to right.
 
     Args:
         styled: with `STYLE` inside; without where the page has it in its own sheet.
+        linked: whether boxes lead anywhere; not in a file that is carried away from its pages.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -42,7 +43,8 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
     if styled:
         parts.append(f"<style>{STYLE}</style>")
     parts += _edges(graph, placed, frame)
-    parts += (_node(node, placed.nodes[node.name], frame) for node in graph.nodes)
+    nodes = graph.nodes if linked else [replace(node, href="") for node in graph.nodes]
+    parts += (_node(node, placed.nodes[node.name], frame) for node in nodes)
     return "".join([*parts, "</svg>"])
 
 

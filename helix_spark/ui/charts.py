@@ -127,7 +127,7 @@ def timeline(bars: Sequence[Bar], total: float) -> str:
         size = f", {format_size(bar.view.record.bytes)}" if bar.view.record.bytes else ""
         parts.append(
             f"<g><title>{text(name)}: {bar.view.word}, {format_seconds(bar.seconds)} s{size}</title>"
-            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 26))}</text>'
+            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 22))}</text>'
             f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
             f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{format_seconds(bar.seconds)} s</text></g>'
         )

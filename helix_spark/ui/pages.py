@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.costs.metrics import less_is_better
+from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui import metrics
 from helix_spark.ui.comparison import NodeDifference, comparison
 from helix_spark.ui.folding import BY_SIZE, Folding
-from helix_spark.ui.iteration import iteration_view, node_views
+from helix_spark.ui.iteration import IterationView, iteration_view, node_views
 from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
@@ -88,6 +91,31 @@ class Pages:
     ) -> Page:
         """One iteration."""
         workflow = self.known(workflow)
+        view, progress = self._iteration(workflow, number, wanted, whole, folding)
+        title = f"{workflow}: iteration {number}"
+        return self._page(
+            title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress,
+            fold=self._folded(workflow, number, wanted, whole, Folding(True)),
+            unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
+            image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
+        )
+
+    def image(
+        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
+    ) -> str:
+        """The graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
+        workflow = self.known(workflow)
+        view, _ = self._iteration(workflow, number, wanted, whole, folding)
+        if view.picture.graph is None:
+            raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
+        return svg(view.picture.graph, linked=False)
+
+    def _folded(self, workflow: str, number: int, wanted: str, whole: bool, asked: Folding) -> str:
+        return at_graph(self._links.iteration(workflow, number, nodes=wanted, whole=whole, **folding_state(asked)))
+
+    def _iteration(
+        self, workflow: str, number: int, wanted: str, whole: bool, folding: Folding
+    ) -> tuple[IterationView, Progress | None]:
         record = self.found(workflow, number)
         progress = self._records.progress(record) if record.status == "running" else None
         nodes = records_of(record, progress) if progress else self._records.nodes(record)
@@ -95,20 +123,14 @@ class Pages:
         def href(name: str) -> str:
             return "" if progress else self._links.node(workflow, number, name)
 
-        def folded(asked: Folding) -> str:
-            return at_graph(self._links.iteration(workflow, number, nodes=wanted, whole=whole, **folding_state(asked)))
-
         view = iteration_view(
             record, nodes, self._kept.artifacts(),
             [each.number for each in self._kept.iterations(workflow)],
             saved(record, self._kept.spent(workflow).get(record.run)), href, wanted=wanted, whole=whole,
-            states=running_states(progress) if progress else None, folding=folding, folded=folded,
+            states=running_states(progress) if progress else None, folding=folding,
+            folded=partial(self._folded, workflow, number, wanted, whole),
         )
-        title = f"{workflow}: iteration {number}"
-        return self._page(
-            title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress,
-            fold=folded(Folding(True)), unfold=folded(Folding(False)),
-        )
+        return view, progress
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""

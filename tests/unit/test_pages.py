@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -339,6 +340,7 @@ def test_a_first_page_loads_what_it_needs_alone(tmp_path: Path) -> None:
     hostile_catalog(tmp_path / "c")
     script = f"""
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from helix_spark.catalog.overview import Overview
 from helix_spark.ui.links import ServerLinks
@@ -352,3 +354,15 @@ print(*sys.modules)
     loaded = set(done.stdout.split())
     assert loaded & {"pyarrow", "numpy", "pandas", "pulp", "pyspark", "mlflow", "rich", "networkx"} == set()
     assert not [name for name in loaded if name.startswith(("helix_spark.workflow", "helix_spark.engine"))]
+
+
+def test_a_graph_is_saved_as_a_picture_that_leads_nowhere(client: TestClient) -> None:
+    (link,) = {a["href"] or "" for _, a in read(client, PAGES["done"]).elements if "download" in a}
+    answer = client.get(link)
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.headers["content-disposition"] == 'attachment; filename="iteration-2.svg"'
+    tags = [element.tag.rpartition("}")[2] for element in ET.fromstring(answer.text).iter()]
+    assert "style" in tags
+    assert not {"a", "script", "img"} & set(tags)
+    assert client.get("/graph.svg?number=99").status_code == 404
+    assert client.get("/graph.svg?number=x").status_code == 400

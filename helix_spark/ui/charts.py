@@ -9,7 +9,7 @@ from helix_spark.drawing.svg import shortened, text
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.ui.iteration import Bar
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 220, 64, 16, 16, 30
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _ROW, _NAMES, _TIMES = 24, 190, 620
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.ui.app import make_app
+from helix_spark.ui.comparison import comparison
 from helix_spark.ui.export import exported
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.pages import Pages
@@ -342,6 +344,7 @@ def test_a_first_page_loads_what_it_needs_alone(tmp_path: Path) -> None:
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from helix_spark.catalog.overview import Overview
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.pages import Pages
@@ -366,3 +369,19 @@ def test_a_graph_is_saved_as_a_picture_that_leads_nowhere(client: TestClient) ->
     assert not {"a", "script", "img"} & set(tags)
     assert client.get("/graph.svg?number=99").status_code == 404
     assert client.get("/graph.svg?number=x").status_code == 400
+
+
+def test_what_is_the_same_on_both_sides_shares_a_box_beside_what_differs(tmp_path: Path) -> None:
+    overview = Overview.open(family_catalog(tmp_path / "c", "wide", 50).root)
+    (record,) = overview.iterations("wide")
+    old = overview.nodes(record)
+    edited = {node.name: replace(node, signature="0" * 64, declared="1" * 64) for node in old}
+    touched = ("column_7", "examples", "model", "auc")
+    new = [edited[node.name] if node.name in touched else node for node in old]
+    view = comparison(record, old, record, new, lambda node: "")
+    assert view.picture.graph is not None
+    drawn = {node.label or node.name: node.state for node in view.picture.graph.nodes}
+    assert drawn == {
+        "rows": "same", "49 extractors": "same", "column_7": "affected", "column_7.fit": "same", "examples": "affected",
+        "model": "affected", "auc": "affected",
+    }

@@ -4,7 +4,7 @@
 
 `first page` is a fresh process: from starting `helix ui` to having the whole first page. The other figures are requests
 to that server, of this machine and by HTTP; medians. Nothing of it starts a JVM. `busy` is what else the machine did
-meanwhile, as processes that wanted a core for each core there is: above 1 seconds are waiting, not work.
+meanwhile, as processes that wanted a core for each core there is: above 1, pages that have no precedence wait for it.
 """
 
 from __future__ import annotations

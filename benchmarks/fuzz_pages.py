@@ -1,6 +1,6 @@
 """Asks the pages of a hostile catalog for what nobody should ask for.
 
-    python benchmarks/fuzz_pages.py [--requests 10000] [--seed 1] [--json]
+    python benchmarks/fuzz_pages.py [--requests 10000] [--seed 1] [--json] [--save FILE]
 
 No answer may be a server's error, hold a file from outside of the catalog, or show a hostile text as markup.
 """
@@ -26,8 +26,11 @@ from helix_spark.catalog.overview import Overview
 from helix_spark.ui.app import make_app
 
 SECRET = "the-text-of-a-file-outside-7c1f"
-_PATHS = ("/", "/iteration", "/node", "/compare", "/metrics", "/storage", "/state", "/assets/style.css")
-_NAMES = ("workflow", "number", "node", "a", "b", "q", "order", "up", "metric", "less", "page", "nodes", "whole", "x")
+_PATHS = ("/", "/iteration", "/node", "/compare", "/metrics", "/storage", "/state", "/graph.svg", "/assets/style.css")
+_NAMES = (
+    "workflow", "number", "node", "a", "b", "q", "order", "up", "metric", "less", "page", "nodes", "whole", "fold",
+    "open", "x",
+)
 _METHODS = ("GET",) * 16 + ("HEAD", "POST", "PUT", "DELETE")
 _MARKUP = ("<img src=x", "<script>alert", "<b>hostile", "<svg onload")
 
@@ -106,9 +109,12 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", type=Path, help="write the JSON there, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="helix-fuzz-") as folder:
         found = fuzz(Path(folder), options.requests, options.seed)
+    if options.save:
+        options.save.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2) if options.json else found)
     sys.exit(1 if found["wrong"] else 0)
 

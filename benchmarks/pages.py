@@ -3,13 +3,15 @@
     python benchmarks/pages.py [--iterations 1000] [--runs 5] [--json] [--save FILE] [--catalog DIR]
 
 `first page` is a fresh process: from starting `helix ui` to having the whole first page. The other figures are requests
-to that server, of this machine and by HTTP; medians. Nothing of it starts a JVM.
+to that server, of this machine and by HTTP; medians. Nothing of it starts a JVM. `busy` is what else the machine did
+meanwhile, as processes that wanted a core for each core there is: above 1, pages that have no precedence wait for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -98,8 +100,10 @@ def main() -> None:
             graph_catalog(catalog, "graph", 300)
             graph_catalog(catalog, "large", 2000)
         found = measure(catalog, options.iterations, options.runs)
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     result: dict[str, Any] = {
         "iterations": options.iterations, "runs": options.runs, "wanted_seconds": WANTED_SECONDS,
+        "busy": round(busy, 1),
         "seconds": {
             name: {"median": round(median(times), 3), "worst": round(max(times), 3)} for name, times in found.items()
         },

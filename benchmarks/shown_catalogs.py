@@ -121,3 +121,33 @@ def graph_catalog(root: Path, workflow: str, nodes: int, seed: int = 0) -> Catal
     end = IterationRecord(run, workflow, record.number, "done", record.started, 1.0, outputs=json.dumps({"auc": 0.5}))
     catalog.append_iteration(end, made)
     return catalog
+
+
+def family_catalog(root: Path, workflow: str, extractors: int, computed: tuple[int, ...] = (0,)) -> Catalog:
+    """One iteration of a workflow with so many extractors, each with a fit of its own, all of them loaded but those
+    computed."""
+    catalog = Catalog.open(root, create=True)
+    run = digest(workflow)[:32]
+    record = catalog.start_iteration(IterationRecord(run, workflow, 1, "running", 1.7e9))
+    made: list[NodeRecord] = []
+
+    def add(name: str, kind: str, inputs: tuple[str, ...], state: str, output: bool = False) -> str:
+        signature = digest(workflow, name)
+        made.append(NodeRecord(
+            run, workflow, 1, name, kind, inputs, state, "never run before", signature, signature, "[]", seconds=0.5,
+            predicted_seconds=0.5, output=output,
+        ))
+        return name
+
+    rows = add("rows", "scanner", (), "load")
+    columns = []
+    for place in range(extractors):
+        state = "compute" if place in computed else "load"
+        fit = add(f"column_{place}.fit", "extractor", (rows,), state)
+        columns.append(add(f"column_{place}", "extractor", (rows, fit), state))
+    examples = add("examples", "synthesizer", (rows, *columns), "compute")
+    model = add("model", "learner", (examples,), "compute")
+    add("auc", "reducer", (model, examples), "compute", output=True)
+    end = IterationRecord(run, workflow, record.number, "done", record.started, 1.0, outputs=json.dumps({"auc": 0.5}))
+    catalog.append_iteration(end, made)
+    return catalog

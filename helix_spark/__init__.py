@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.errors import HelixError
-from helix_spark.workflow.operators import HashSplit
-from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
-from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
-from helix_spark.workflow.workflow import NodeRef, Workflow, fixed
-
 if TYPE_CHECKING:
     from helix_spark.cli.main import main
     from helix_spark.engine.iteration import Iteration
+    from helix_spark.errors import HelixError
     from helix_spark.helix import Helix
     from helix_spark.planner.plan import Plan
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
+    from helix_spark.workflow.operators import HashSplit
+    from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
+    from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
+    from helix_spark.workflow.workflow import NodeRef, Workflow, fixed
 
 __version__ = "0.1.0"
 
@@ -28,16 +27,30 @@ __all__ = [
     "OneHot", "Plan", "Workflow", "csv", "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
 ]
 
-_LATER = {
-    "Helix": "helix_spark.helix", "Iteration": "helix_spark.engine.iteration", "Plan": "helix_spark.planner.plan",
-    "main": "helix_spark.cli.main", "MlflowTracker": "helix_spark.tracking.mlflow_tracker",
+_HOMES = {
+    "helix_spark.cli.main": ("main",),
+    "helix_spark.engine.iteration": ("Iteration",),
+    "helix_spark.errors": ("HelixError",),
+    "helix_spark.helix": ("Helix",),
+    "helix_spark.planner.plan": ("Plan",),
+    "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
+    "helix_spark.workflow.operators": ("HashSplit",),
+    "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
+    "helix_spark.workflow.stages": ("Bucketizer", "Fields", "Interaction", "OneHot"),
+    "helix_spark.workflow.workflow": ("NodeRef", "Workflow", "fixed"),
 }
-"""What declaring does not need is imported when it is first asked for."""
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+"""A name is imported when it is first asked for: who looks at a catalog declares nothing, who declares runs nothing."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _HOME:
         raise AttributeError(f"module 'helix_spark' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -83,12 +83,6 @@ class History:
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return tuple(self._nodes.query(sql))
 
-    def find(self, workflow: str, number: int) -> IterationRecord | None:
-        """The iteration of a number; of equal numbers, that of the smaller run id."""
-        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND number = {number:d}
-                  ORDER BY run, sequence"""
-        return next(iter(_heaviest(self._iterations.query(sql)).values()), None)
-
     def spent(self, workflow: str) -> dict[str, float]:
         """The measured seconds of all nodes of each iteration, by run."""
         columns = self._nodes.columns(

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.attempts import stored_attempts
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
-from helix_spark.catalog.leftovers import bytes_of_results
 from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
-from helix_spark.catalog.table_reading import read_first
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -56,9 +53,6 @@ class Overview:
         """All iterations of a workflow, newest first."""
         return self._history.iterations(workflow)
 
-    def iteration(self, workflow: str, number: int) -> IterationRecord | None:
-        return self._history.find(workflow, number)
-
     def spent(self, workflow: str) -> dict[str, float]:
         """Measured seconds of all nodes together, by run."""
         return self._history.spent(workflow)
@@ -85,11 +79,16 @@ class Overview:
 
     def first_rows(self, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
         """The first rows of a stored table, and the columns left out; see `table_reading.read_first`."""
+        from helix_spark.catalog.table_reading import read_first
+
         if record.kind != "table":
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
         return read_first(self._layout.attempt(record.kind, record.signature, record.attempt), record, rows)
 
     def bytes_used(self) -> int:
         """Physical bytes of the whole catalog, as the budget counts them."""
+        from helix_spark.catalog.attempts import stored_attempts
+        from helix_spark.catalog.leftovers import bytes_of_results
+
         stored = list(stored_attempts(self._layout))
         return bytes_of_results(self._artifacts.live().values(), stored) + self._records_bytes.total()

@@ -21,9 +21,11 @@ class DrawnNode:
         state: load, compute, prune, failed, running, added, removed, changed, same, ...: decides sign and line.
         stored: the drum.
         css: further classes, separated by spaces.
-        note: a short text at the right end of the small line, such as "2.5 s".
+        seconds: at the right end of the small line; what it took, or is expected to take.
+        note: a short text behind them.
         title: what pointing at the box tells; the name, kind and state where empty.
         href: where the box leads; it is no link where empty.
+        members: names of the nodes that the box stands for, where it stands for several.
     """
 
     name: str
@@ -33,9 +35,11 @@ class DrawnNode:
     state: str = ""
     stored: Stored = ""
     css: str = ""
+    seconds: float | None = None
     note: str = ""
     title: str = ""
     href: str = ""
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from helix_spark.drawing.graph import DrawnGraph
+from helix_spark.drawing.groups import WHOLE_UNTIL, collapsed, groups_of
 from helix_spark.drawing.svg import svg, text
 
 MOST_NODES = 300
@@ -65,10 +66,18 @@ def _cell(tag: str, words: str, right: bool) -> str:
 
 
 def picture(graph: DrawnGraph) -> str:
-    """A graph, or a sentence where it is too large."""
-    if len(graph.nodes) > MOST_NODES:
+    """A graph, or a sentence where it is too large. A large one has a box for nodes that are alike, and unfolds."""
+    groups = groups_of(graph) if len(graph.nodes) > WHOLE_UNTIL else ()
+    shown = collapsed(graph, groups)
+    if len(shown.nodes) > MOST_NODES:
         return paragraph(f"{len(graph.nodes)} nodes are too many to draw here; the web page draws them.")
-    return f'<div class="hx-scroll">{svg(graph)}</div>' if graph.nodes else ""
+    if not shown.nodes:
+        return ""
+    drawn = f'<div class="hx-scroll">{svg(shown)}</div>'
+    if groups and len(graph.nodes) <= MOST_NODES:
+        whole = f'<div class="hx-scroll">{svg(graph, styled=False)}</div>'
+        drawn += folded(f"each of the {len(graph.nodes)} nodes by itself", whole)
+    return drawn
 
 
 def differences(lines: Sequence[str]) -> str:

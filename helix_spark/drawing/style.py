@@ -29,6 +29,7 @@ STYLE = """
 .hx-graph .hx-small { font-size: 11px; fill: var(--hx-faint); }
 .hx-graph .hx-sign { font-weight: 700; text-anchor: middle; }
 .hx-graph .hx-box { fill: var(--hx-paper); stroke: var(--hx-line); stroke-width: 1.25; }
+.hx-graph .hx-behind { stroke-width: 1; opacity: .6; }
 .hx-graph .hx-edge { fill: none; stroke: var(--hx-line); stroke-width: 1.25; }
 .hx-graph .hx-tip { fill: var(--hx-line); stroke: none; }
 .hx-graph .hx-fading { stroke-dasharray: 4 3; }

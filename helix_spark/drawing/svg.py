@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.layout import Layout, Point, layout
 from helix_spark.drawing.style import SIGNS, STYLE, WORDS
+from helix_spark.sizes import format_seconds
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
-_LETTER, _SMALL_LETTER = 7.2, 6.4
+_LETTER, _SMALL_LETTER = 8.0, 6.8
 """Pixels of a letter of 13 and of 11 px, on the wide side of what system fonts have."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
+def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
     """The picture, from left to right.
 
     Args:
         styled: with `STYLE` inside; without where the page has it in its own sheet.
+        linked: whether boxes lead anywhere; not in a file that is carried away from its pages.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -41,7 +43,8 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
     if styled:
         parts.append(f"<style>{STYLE}</style>")
     parts += _edges(graph, placed, frame)
-    parts += (_node(node, placed.nodes[node.name], frame) for node in graph.nodes)
+    nodes = graph.nodes if linked else [replace(node, href="") for node in graph.nodes]
+    parts += (_node(node, placed.nodes[node.name], frame) for node in nodes)
     return "".join([*parts, "</svg>"])
 
 
@@ -95,7 +98,8 @@ def _corner(point: Point, frame: _Frame) -> tuple[float, float]:
 
 
 def _small(node: DrawnNode) -> str:
-    return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), node.note]))
+    taken = "" if node.seconds is None else f"{format_seconds(node.seconds)} s"
+    return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), taken, node.note]))
 
 
 def _edges(graph: DrawnGraph, placed: Layout, frame: _Frame) -> list[str]:
@@ -129,13 +133,15 @@ def _edge(points: tuple[Point, ...], frame: _Frame) -> str:
 def _node(node: DrawnNode, point: Point, frame: _Frame) -> str:
     x, y = _corner(point, frame)
     box = frame.width[point[0]]
-    classes = " ".join(filter(None, ["hx-node", f"hx-{_word(node.state)}", f"hx-{node.stored}", text(node.css)]))
+    stored = f"hx-{node.stored}" if node.stored else ""
+    classes = " ".join(filter(None, ["hx-node", f"hx-{_word(node.state)}", stored, text(node.css)]))
     told = (node.name, node.kind, WORDS.get(node.state, node.state), node.stored)
     title = node.title or ", ".join(filter(None, told))
     small = _small(node)
     middle = y + _HEIGHT / 2
     inside = [
         f"<title>{text(title)}</title>",
+        *(_behind(x + step, y + step, box) for step in ((6, 3) if node.members else ())),
         f'<rect class="hx-box" x="{x:.1f}" y="{y:.1f}" width="{box}" height="{_HEIGHT}" rx="6"/>',
         f'<text class="hx-sign" x="{x + 13:.1f}" y="{middle + 4.5:.1f}" aria-hidden="true">'
         f'{SIGNS.get(node.state, "")}</text>',
@@ -149,6 +155,11 @@ def _node(node: DrawnNode, point: Point, frame: _Frame) -> str:
     if node.href:
         return f'<a class="{classes}" data-node="{name}" href="{text(node.href)}">{"".join(inside)}</a>'
     return f'<g class="{classes}" data-node="{name}">{"".join(inside)}</g>'
+
+
+def _behind(x: float, y: float, width: int) -> str:
+    """The edge of a further box under the first: this one stands for several."""
+    return f'<rect class="hx-box hx-behind" x="{x:.1f}" y="{y:.1f}" width="{width}" height="{_HEIGHT}" rx="6"/>'
 
 
 def _drum(x: float, y: float, evicted: bool) -> str:

@@ -21,11 +21,10 @@ def plan_graph(plan: Plan, seconds: Mapping[str, float] | None = None, stored: f
         seconds: measured, by name; without, what is expected.
         stored: names of nodes that are stored by now, beyond those that were.
     """
-    def note(node: PlannedNode) -> str:
+    def took(node: PlannedNode) -> float | None:
         if node.state is State.PRUNE:
-            return ""
-        took = node.predicted_seconds if seconds is None else seconds.get(node.name)
-        return f"{format_seconds(took)} s" if took is not None else ""
+            return None
+        return node.predicted_seconds if seconds is None else seconds.get(node.name)
 
     def drum(node: PlannedNode) -> Literal["", "stored", "evicted"]:
         if node.signature in plan.evict:
@@ -35,7 +34,7 @@ def plan_graph(plan: Plan, seconds: Mapping[str, float] | None = None, stored: f
     return DrawnGraph(
         tuple(
             DrawnNode(
-                node.name, node.inputs, kind=node.kind, state=node.state, note=note(node), stored=drum(node),
+                node.name, node.inputs, kind=node.kind, state=node.state, seconds=took(node), stored=drum(node),
                 title=f"{node.name}: {node.state}: {node.reason}",
             )
             for node in plan.nodes

@@ -6,19 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
-from helix_spark.sizes import format_seconds
+from helix_spark.sizes import format_seconds, format_size
 from helix_spark.ui.iteration import Bar
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 220, 64, 16, 16, 30
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _ROW, _NAMES, _TIMES = 24, 190, 620
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
 
 
 def trend(
-    name: str, values: Mapping[int, float], best: int | None, href: Callable[[int], str]
+    name: str, values: Mapping[int, float], best: int | None, href: Callable[[int], str], told: Mapping[int, str]
 ) -> str:
-    """A metric over iteration numbers; each point leads to its iteration."""
+    """A metric over iteration numbers; each point leads to its iteration.
+
+    Args:
+        told: what pointing at an iteration tells besides its value.
+    """
     if not values:
         return ""
     numbers = sorted(values)
@@ -41,20 +45,22 @@ def trend(
             f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.5g}</text>'
         )
-    for number in dict.fromkeys((numbers[0], numbers[len(numbers) // 2], numbers[-1])):
-        parts.append(
-            f'<text class="tick" x="{at(number)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number}</text>'
-        )
+    parts.append(f'<text class="tick" x="{_LEFT}" y="{_HEIGHT - 8}">iteration {numbers[0]}</text>')
+    for number in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])):
+        if number != numbers[0]:
+            parts.append(
+                f'<text class="tick" x="{at(number)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number}</text>'
+            )
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, numbers))
     parts.append(f'<polyline class="line" points="{line}"/>')
     step = -(-len(numbers) // _MOST_POINTS)
     for number in dict.fromkeys([*numbers[::step], numbers[-1], *([best] if best is not None else [])]):
-        parts.append(_point(number, *at(number), values[number], number == best, href(number)))
+        parts.append(_point(number, *at(number), values[number], number == best, href(number), told.get(number, "")))
     return "".join([*parts, "</svg>"])
 
 
-def _point(number: int, x: float, y: float, value: float, best: bool, href: str) -> str:
-    told = f"<title>iteration {number}: {value:.6g}{', the best' if best else ''}</title>"
+def _point(number: int, x: float, y: float, value: float, best: bool, href: str, more: str) -> str:
+    told = f"<title>iteration {number}: {value:.6g}{', the best' if best else ''}{text(more)}</title>"
     if best:
         shape = f'<path class="dot best" d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
     else:
@@ -118,9 +124,10 @@ def timeline(bars: Sequence[Bar], total: float) -> str:
         length = max(2.0, _TIMES * bar.seconds / end)
         y = row * _ROW
         name = bar.view.record.name
+        size = f", {format_size(bar.view.record.bytes)}" if bar.view.record.bytes else ""
         parts.append(
-            f"<g><title>{text(name)}: {bar.view.word}, {format_seconds(bar.seconds)} s</title>"
-            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 26))}</text>'
+            f"<g><title>{text(name)}: {bar.view.word}, {format_seconds(bar.seconds)} s{size}</title>"
+            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 22))}</text>'
             f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
             f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{format_seconds(bar.seconds)} s</text></g>'
         )

@@ -13,7 +13,7 @@ from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
 from helix_spark.signature.difference import Change, own_changes
 from helix_spark.ui import metrics
-from helix_spark.ui.iteration import MOST_EDGES, MOST_NODES
+from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import mapping, parts, text_of
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
@@ -74,7 +74,7 @@ class Comparison:
         whole: whether what is the same is in it, too.
         nodes, parameters, outputs, versions: see `whole`.
         same_nodes: how many are left out for being the same.
-        graph: None where it would be too large to read.
+        picture: of both graphs in one.
     """
 
     before: IterationRecord
@@ -86,17 +86,20 @@ class Comparison:
     outputs: tuple[Pair, ...]
     versions: tuple[Pair, ...]
     seconds: Pair
-    graph: DrawnGraph | None
+    picture: Picture
 
 
 def comparison(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
-    href: Callable[[NodeDifference], str], *, whole: bool = False,
+    href: Callable[[NodeDifference], str], *, whole: bool = False, folding: Folding = BY_SIZE,
+    folded: Callable[[Folding], str] = lambda folding: "",
 ) -> Comparison:
     """How two iterations differ.
 
     Args:
         href: where a node of the picture leads.
+        folding: which alike nodes share a box.
+        folded: the address of this page, folded otherwise.
     """
     found = _nodes(old, new)
     shown = tuple(node for node in found if whole or node.state != "same")
@@ -106,7 +109,7 @@ def comparison(
         _outputs(mapping(before.outputs), mapping(after.outputs), whole),
         _pairs(mapping(before.versions), mapping(after.versions), whole),
         _seconds("seconds to answer", before.seconds, after.seconds),
-        _graph(before, after, found, shown, href),
+        picture_of(_graph(before, after, found, shown, href), folding, folded, whole=False),
     )
 
 
@@ -119,11 +122,14 @@ def seconds_pair(node: NodeDifference) -> Pair:
 def _nodes(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[NodeDifference]:
     """Those of the later iteration in its order, and each removed one after what it stood behind."""
     olds, news = {node.name: node for node in old}, {node.name: node for node in new}
-    order = list(news)
-    for place, node in enumerate(old):
-        if node.name not in news:
-            behind = next((old[i].name for i in range(place - 1, -1, -1) if old[i].name in order), None)
-            order.insert(order.index(behind) + 1 if behind else 0, node.name)
+    removed: dict[str, list[str]] = {}
+    behind = ""
+    for node in old:
+        if node.name in news:
+            behind = node.name
+        else:
+            removed.setdefault(behind, []).append(node.name)
+    order = [*removed.get("", ()), *(name for each in news for name in (each, *removed.get(each, ())))]
     return [_difference(name, olds.get(name), news.get(name)) for name in order]
 
 
@@ -205,26 +211,24 @@ def _measured(name: str, before: float | None, after: float | None, form: str, l
 def _graph(
     before: IterationRecord, after: IterationRecord, found: Sequence[NodeDifference],
     shown: Sequence[NodeDifference], href: Callable[[NodeDifference], str],
-) -> DrawnGraph | None:
+) -> DrawnGraph:
     """Both graphs in one: what differs, and what it reads or is read by, so that one sees where it is."""
     named = {node.name for node in shown}
-    edges: dict[tuple[str, str], bool] = {}
+    inputs: dict[str, tuple[str, ...]] = {}
+    gone: set[tuple[str, str]] = set()
     for node in found:
         new = node.after.inputs if node.after else ()
-        for source in dict.fromkeys([*new, *(node.before.inputs if node.before else ())]):
-            edges[source, node.name] = source in new
-    near = {source for source, name in edges if name in named} | {name for source, name in edges if source in named}
-    seen = named | near
-    if len(seen) > MOST_NODES or sum(source in seen and name in seen for source, name in edges) > MOST_EDGES:
-        return None
+        inputs[node.name] = tuple(dict.fromkeys([*new, *(node.before.inputs if node.before else ())]))
+        gone |= {(source, node.name) for source in inputs[node.name] if source not in new}
+    seen = named | {source for name in named for source in inputs[name]}
+    seen |= {name for name, sources in inputs.items() if not named.isdisjoint(sources)}
     drawn = tuple(
         DrawnNode(
-            node.name, tuple(source for source, name in edges if name == node.name), kind=node.record.kind,
-            state=node.state, href=href(node),
+            node.name, inputs[node.name], kind=node.record.kind, state=node.state, href=href(node),
             title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *map(str, node.changes)]),
         )
         for node in found if node.name in seen
     )
     title = f"differences between iterations {before.number} and {after.number} of {after.workflow}"
-    return DrawnGraph(drawn, title, frozenset(edge for edge, there in edges.items() if not there))
+    return DrawnGraph(drawn, title, frozenset(gone))
 

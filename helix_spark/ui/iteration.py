@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,9 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
 from helix_spark.sizes import format_seconds, format_size
+from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import mapping, text_of
 from helix_spark.ui.selection import Selection, select
-
-MOST_NODES, MOST_EDGES = 600, 2_000
-"""A larger graph is drawn only when asked for: it is slow to look at, not to make."""
 
 _RANK = {state: place for place, state in enumerate(("failed", "running", "compute", "load", "waiting", "prune"))}
 
@@ -46,20 +44,6 @@ class Bar:
     view: NodeView
     start: float | None
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A graph that is to be drawn, or why it is not.
-
-    Attributes:
-        graph: None where it is too large to draw unasked.
-        nodes, edges: how many it has.
-    """
-
-    graph: DrawnGraph | None
-    nodes: int
-    edges: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,27 +115,23 @@ def stored_mark(artifact: ArtifactRecord | None) -> Stored:
     return "stored" if artifact.event == "published" else "evicted"
 
 
-def picture_of(
-    title: str, views: Sequence[NodeView], names: Sequence[str], href: Callable[[str], str], *, whole: bool
-) -> Picture:
+def graph_of(
+    title: str, views: Sequence[NodeView], names: Collection[str], href: Callable[[str], str]
+) -> DrawnGraph:
     """The graph of the named nodes, each leading to its own page."""
     kept = set(names)
-    chosen = [view for view in views if view.record.name in kept]
-    edges = sum(1 for view in chosen for source in view.record.inputs if source in kept)
-    if not whole and (len(chosen) > MOST_NODES or edges > MOST_EDGES):
-        return Picture(None, len(chosen), edges)
-    return Picture(DrawnGraph(tuple(_drawn(view, href) for view in chosen), title), len(chosen), edges)
+    return DrawnGraph(tuple(_drawn(view, href) for view in views if view.record.name in kept), title)
 
 
 def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
     record = view.record
-    note = f"{format_seconds(record.seconds)} s" if record.seconds is not None else ""
+    took = f" in {format_seconds(record.seconds)} s" if record.seconds is not None else ""
     stored = {"stored": "stored", "evicted": "no longer stored", "": ""}[view.stored]
-    told = [f"{record.name} ({record.kind})", f"{view.word}{f' in {note}' if note else ''}", record.reason, stored]
+    told = [f"{record.name} ({record.kind})", f"{view.word}{took}", record.reason, stored]
     if record.bytes and view.stored == "stored":
         told[-1] = f"stored, {format_size(record.bytes)}"
     return DrawnNode(
-        record.name, record.inputs, kind=record.kind, state=view.shown, stored=view.stored, note=note,
+        record.name, record.inputs, kind=record.kind, state=view.shown, stored=view.stored, seconds=record.seconds,
         title="; ".join(filter(None, told)), href=href(record.name), css="hx-output" if record.output else "",
     )
 
@@ -165,7 +145,8 @@ def bars_of(views: Sequence[NodeView]) -> tuple[Bar, ...]:
 def iteration_view(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     numbers: Sequence[int], saved: float | None, href: Callable[[str], str], *, wanted: str = "", whole: bool = False,
-    states: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None, folding: Folding = BY_SIZE,
+    folded: Callable[[Folding], str] = lambda folding: "",
 ) -> IterationView:
     """All of one iteration.
 
@@ -175,14 +156,17 @@ def iteration_view(
         wanted: which nodes to draw; see `selection`.
         whole: draw it however large it is.
         states: of nodes of an iteration that runs.
+        folding: which alike nodes share a box.
+        folded: the address of this page, folded otherwise.
     """
     views = node_views(record, nodes, artifacts, states)
     selection = select({node.name: node.inputs for node in nodes}, wanted)
     title = f"graph of iteration {record.number} of {record.workflow}"
+    graph = graph_of(title, views, selection.names, href)
     earlier = [number for number in numbers if number < record.number]
     later = [number for number in numbers if number > record.number]
     return IterationView(
-        record, views, picture_of(title, views, selection.names, href, whole=whole), selection,
+        record, views, picture_of(graph, folding, folded, whole=whole), selection,
         {name: text_of(value) for name, value in mapping(record.outputs).items()},
         {name: text_of(value) for name, value in mapping(record.parameters).items()},
         plan_facts(mapping(record.plan)), {n: text_of(v) for n, v in mapping(record.versions).items() if v},

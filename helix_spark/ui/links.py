@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from helix_spark.ui.folding import Folding
+
 
 class Links(Protocol):
     """The address of each page; an empty text where there is none."""
@@ -15,6 +17,7 @@ class Links(Protocol):
 
     def iterations(self, workflow: str, **state: Any) -> str: ...
     def iteration(self, workflow: str, number: int, **state: Any) -> str: ...
+    def image(self, workflow: str, number: int, **state: Any) -> str: ...
     def node(self, workflow: str, number: int, name: str) -> str: ...
     def compare(self, workflow: str, before: int, after: int, **state: Any) -> str: ...
     def metrics(self, workflow: str, **state: Any) -> str: ...
@@ -23,13 +26,25 @@ class Links(Protocol):
 
 
 def query(**state: Any) -> str:
-    """State as the query of an address; empty values are left out.
+    """State as the query of an address; empty values are left out, several of one name follow each other.
 
     >>> query(workflow="a b&c", number=3, q="")
     '?workflow=a+b%26c&number=3'
+    >>> query(open=("a", "b"))
+    '?open=a&open=b'
     """
-    kept = {name: value for name, value in state.items() if value not in ("", None, False)}
-    return f"?{urlencode({name: 1 if value is True else value for name, value in kept.items()})}" if kept else ""
+    kept = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
+    return f"?{urlencode(kept, doseq=True)}" if kept else ""
+
+
+def at_graph(address: str) -> str:
+    """An address that opens where the graph is; none where there is none."""
+    return f"{address}#graph" if address else ""
+
+
+def folding_state(asked: Folding) -> dict[str, Any]:
+    """How a graph is folded, as state of an address."""
+    return {"fold": None if asked.on is None else "01"[asked.on], "open": tuple(sorted(asked.opened))}
 
 
 class ServerLinks:
@@ -42,6 +57,9 @@ class ServerLinks:
 
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         return "/iteration" + query(workflow=workflow, number=number, **state)
+
+    def image(self, workflow: str, number: int, **state: Any) -> str:
+        return "/graph.svg" + query(workflow=workflow, number=number, **state)
 
     def node(self, workflow: str, number: int, name: str) -> str:
         return "/node" + query(workflow=workflow, number=number, node=name)
@@ -82,6 +100,9 @@ class FileLinks:
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         known = (workflow, number) in self._iterations and not state
         return f"#iteration-{self._place[workflow]}-{number}" if known else ""
+
+    def image(self, workflow: str, number: int, **state: Any) -> str:
+        return ""
 
     def node(self, workflow: str, number: int, name: str) -> str:
         return ""

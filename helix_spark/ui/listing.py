@@ -25,6 +25,11 @@ class Changed:
     before: str | None
     after: str | None
 
+    def __str__(self) -> str:
+        if self.after is None:
+            return f"{self.name} removed"
+        return f"{self.name} {self.after}" if self.before is None else f"{self.name} {self.before} → {self.after}"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -46,6 +51,12 @@ class Row:
     @property
     def number(self) -> int:
         return self.record.number
+
+    @property
+    def told(self) -> str:
+        """Its message and what changed, as further lines; empty where there is nothing to tell."""
+        message = [self.record.message] if self.record.message else []
+        return "".join(f"\n{line}" for line in (*message, *map(str, self.changed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +97,18 @@ def rows_of(
     stored: dict[int, int] = {}
     for artifact in artifacts:
         stored[artifact.iteration] = stored.get(artifact.iteration, 0) + artifact.bytes
-    rows = []
-    for place, record in enumerate(iterations):
-        before = iterations[place + 1] if place + 1 < len(iterations) else None
-        rows.append(Row(
-            record, changed(before, record), metrics.metrics_of(record), saved(record, spent.get(record.run)),
+    parameters = [mapping(record.parameters) for record in iterations]
+    return tuple(
+        Row(
+            record, changed(before, new), metrics.metrics_of(record), saved(record, spent.get(record.run)),
             stored.get(record.number, 0),
-        ))
-    return tuple(rows)
+        )
+        for record, new, before in zip(iterations, parameters, [*parameters[1:], {}], strict=False)
+    )
 
 
-def changed(before: IterationRecord | None, after: IterationRecord) -> tuple[Changed, ...]:
-    """Parameters that differ; all of them for the first iteration."""
-    old: Mapping[str, Any] = mapping(before.parameters) if before else {}
-    new = mapping(after.parameters)
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Changed, ...]:
+    """Parameters that differ; all of them for the first iteration, which has none before it."""
     names = [*new, *(name for name in old if name not in new)]
     return tuple(
         Changed(name, text_of(old[name]) if name in old else None, text_of(new[name]) if name in new else None)
@@ -120,7 +129,7 @@ def listing(
     page: int = 1, metric: str = "", less: bool | None = None,
 ) -> Listing:
     """One page of what a filter finds, in an order. Every word of the filter must occur in a row."""
-    names = metrics.names(row.record for row in rows)
+    names = metrics.names(row.metrics for row in rows)
     metric = metric if metric in names else (names[0] if names else "")
     less = less_is_better(metric) if less is None else less
     values = {row.number: row.metrics[metric] for row in rows if metric in row.metrics}

@@ -31,9 +31,9 @@ def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def names(records: Iterable[IterationRecord]) -> tuple[str, ...]:
-    """All metrics, in the order of the newest iteration that has them."""
-    return tuple(dict.fromkeys(name for record in records for name in metrics_of(record)))
+def names(iterations: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
+    """All metrics of iterations that are given newest first, in the order of the newest that has them."""
+    return tuple(dict.fromkeys(name for found in iterations for name in found))
 
 
 def best(values: Mapping[int, float], less: bool) -> int | None:

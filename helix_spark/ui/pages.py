@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.costs.metrics import less_is_better
+from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui import metrics
 from helix_spark.ui.comparison import NodeDifference, comparison
-from helix_spark.ui.iteration import iteration_view, node_views
-from helix_spark.ui.links import Links
+from helix_spark.ui.folding import BY_SIZE, Folding
+from helix_spark.ui.iteration import IterationView, iteration_view, node_views
+from helix_spark.ui.kept import KeptRecords
+from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
 from helix_spark.ui.node import node_page
 from helix_spark.ui.preview import Preview, preview_of
@@ -50,12 +55,11 @@ class Pages:
     """All pages of a catalog. May be used from several threads."""
 
     def __init__(self, records: Records, links: Links) -> None:
-        self._records, self._links, self._renderer = records, links, Renderer()
-        self._rows: dict[str, tuple[str, tuple[Row, ...]]] = {}
+        self._records, self._kept, self._links, self._renderer = records, KeptRecords(records), links, Renderer()
 
     def framed(self, page: Page) -> str:
         """The whole document."""
-        return self._renderer.render("page.html", page=page, workflows=self._records.workflows(), links=self._links)
+        return self._renderer.render("page.html", page=page, workflows=self._kept.workflows(), links=self._links)
 
     def failure(self, title: str, error: HelixError) -> str:
         """A document that says what is wrong, in the same frame."""
@@ -70,18 +74,48 @@ class Pages:
         metric: str = "", less: bool | None = None,
     ) -> Page:
         """What ran, like a commit log."""
-        if not workflow and not self._records.workflows():
+        try:
+            workflow = self.known(workflow)
+        except NotHereError:
+            if workflow or self._kept.workflows():
+                raise
             return Page("Iterations", "iterations", "", self._renderer.render("empty.html"))
-        workflow = self.known(workflow)
         view = listing(
             workflow, self.rows(workflow), query=query, order=order, ascending=ascending, page=page, metric=metric,
             less=less,
         )
         return self._page(f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
-    def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
+    def iteration(
+        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
+    ) -> Page:
         """One iteration."""
         workflow = self.known(workflow)
+        view, progress = self._iteration(workflow, number, wanted, whole, folding)
+        title = f"{workflow}: iteration {number}"
+        return self._page(
+            title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress,
+            fold=self._folded(workflow, number, wanted, whole, Folding(True)),
+            unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
+            image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
+        )
+
+    def image(
+        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
+    ) -> str:
+        """The graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
+        workflow = self.known(workflow)
+        view, _ = self._iteration(workflow, number, wanted, whole, folding)
+        if view.picture.graph is None:
+            raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
+        return svg(view.picture.graph, linked=False)
+
+    def _folded(self, workflow: str, number: int, wanted: str, whole: bool, asked: Folding) -> str:
+        return at_graph(self._links.iteration(workflow, number, nodes=wanted, whole=whole, **folding_state(asked)))
+
+    def _iteration(
+        self, workflow: str, number: int, wanted: str, whole: bool, folding: Folding
+    ) -> tuple[IterationView, Progress | None]:
         record = self.found(workflow, number)
         progress = self._records.progress(record) if record.status == "running" else None
         nodes = records_of(record, progress) if progress else self._records.nodes(record)
@@ -90,21 +124,21 @@ class Pages:
             return "" if progress else self._links.node(workflow, number, name)
 
         view = iteration_view(
-            record, nodes, self._records.artifacts(),
-            [row.number for row in self.rows(workflow)], saved(record, self._records.spent(workflow).get(record.run)),
-            href, wanted=wanted, whole=whole,
-            states=running_states(progress) if progress else None,
+            record, nodes, self._kept.artifacts(),
+            [each.number for each in self._kept.iterations(workflow)],
+            saved(record, self._kept.spent(workflow).get(record.run)), href, wanted=wanted, whole=whole,
+            states=running_states(progress) if progress else None, folding=folding,
+            folded=partial(self._folded, workflow, number, wanted, whole),
         )
-        title = f"{workflow}: iteration {number}"
-        return self._page(title, "iterations", workflow, "iteration.html", view=view, wanted=wanted, progress=progress)
+        return view, progress
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
         workflow = self.known(workflow)
         record = self.found(workflow, number)
         nodes = self._records.nodes(record)
-        views = node_views(record, nodes, self._records.artifacts())
-        before = max((row.number for row in self.rows(workflow) if row.number < number), default=None)
+        views = node_views(record, nodes, self._kept.artifacts())
+        before = max((r.number for r in self._kept.iterations(workflow) if r.number < number), default=None)
         old = self._records.nodes(self.found(workflow, before)) if before is not None else ()
         view = node_page(record, views, name, old, before)
         if view is None:
@@ -116,7 +150,9 @@ class Pages:
         title = f"{name} in iteration {number} of {workflow}"
         return self._page(title, "iterations", workflow, "node.html", view=view, preview=preview)
 
-    def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
+    def compare(
+        self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE
+    ) -> Page:
         """How two iterations differ."""
         workflow = self.known(workflow)
         one, other = self.found(workflow, before), self.found(workflow, after)
@@ -124,37 +160,45 @@ class Pages:
         def href(node: NodeDifference) -> str:
             return self._links.node(workflow, after if node.after else before, node.name)
 
-        view = comparison(one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole)
+        def folded(asked: Folding) -> str:
+            return at_graph(self._links.compare(workflow, before, after, whole=whole, **folding_state(asked)))
+
+        view = comparison(
+            one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole, folding=folding,
+            folded=folded,
+        )
         title = f"{workflow}: {before} to {after}"
-        numbers = [row.number for row in self.rows(workflow)]
-        return self._page(title, "iterations", workflow, "compare.html", view=view, numbers=numbers)
+        numbers = [record.number for record in self._kept.iterations(workflow)]
+        return self._page(title, "iterations", workflow, "compare.html", view=view, numbers=numbers,
+                          fold=folded(Folding(True)), unfold=folded(Folding(False)))
 
     def metrics(self, workflow: str) -> Page:
         """Each metric over the iterations."""
         workflow = self.known(workflow)
         rows = self.rows(workflow)
         found = []
-        for name in metrics.names(row.record for row in rows):
+        for name in metrics.names(row.metrics for row in rows):
             values = {row.number: row.metrics[name] for row in rows if name in row.metrics}
             less = less_is_better(name)
             ordered = [values[number] for number in sorted(values)]
             found.append((name, values, less, metrics.best(values, less), ordered[-_TREND:]))
-        return self._page(f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, rows=rows)
+        told = {row.number: row.told for row in rows}
+        return self._page(f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, told=told)
 
     def storage(self, workflow: str) -> Page:
         """What is stored, of all workflows."""
         workflow = self.known(workflow)
-        artifacts = self._records.artifacts()
+        artifacts = self._kept.artifacts()
         newest, last = {}, None
-        for name in self._records.workflows():
-            ended = [row.record for row in self.rows(name) if row.record.status in ("done", "failed")]
-            if ended:
-                newest[name] = self._records.nodes(ended[0])
-                last = ended[0] if last is None or ended[0].started > last.started else last
+        for name in self._kept.workflows():
+            ended = next((r for r in self._kept.iterations(name) if r.status in ("done", "failed")), None)
+            if ended is not None:
+                newest[name] = self._records.nodes(ended)
+                last = ended if last is None or ended.started > last.started else last
         live = [signature for signature, record in artifacts.items() if record.event == "published"]
         wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
         view = storage_view(
-            artifacts, self._records.loads(), self._records.measured(wanted), newest, last, self._records.bytes_used()
+            artifacts, self._kept.loads(), self._records.measured(wanted), newest, last, self._records.bytes_used()
         )
         return self._page("Storage", "storage", workflow, "storage.html", view=view)
 
@@ -164,18 +208,20 @@ class Pages:
         return state_of(record, self._records.progress(record) if record.status == "running" else None)
 
     def rows(self, workflow: str) -> tuple[Row, ...]:
-        """All iterations of a workflow, newest first; read again when something was recorded."""
-        version = self._records.version()
-        kept = self._rows.get(workflow)
-        if kept is None or kept[0] != version:
-            artifacts = [r for r in self._records.artifacts().values() if r.workflow == workflow]
-            rows = rows_of(self._records.iterations(workflow), self._records.spent(workflow), artifacts)
-            kept = self._rows[workflow] = version, rows
-        return kept[1]
+        """All iterations of a workflow, newest first."""
+
+        def read() -> tuple[Row, ...]:
+            artifacts = [record for record in self._kept.artifacts().values() if record.workflow == workflow]
+            return rows_of(self._kept.iterations(workflow), self._kept.spent(workflow), artifacts)
+
+        return self._kept.keep(read, "rows", workflow)
 
     def known(self, workflow: str) -> str:
-        """The workflow of a name; the only one, or the first, where none was named. Raises NotHereError."""
-        there = self._records.workflows()
+        """The workflow of a name; the only one, or the first, where none was named. Every page begins here, with the
+        records as they are now. Raises NotHereError.
+        """
+        self._kept.refresh()
+        there = self._kept.workflows()
         if workflow in there:
             return workflow
         if not workflow and there:
@@ -184,9 +230,9 @@ class Pages:
 
     def found(self, workflow: str, number: int) -> IterationRecord:
         """The iteration of a number. Raises NotHereError."""
-        record = self._records.iteration(workflow, number)
+        record = next((each for each in self._kept.iterations(workflow) if each.number == number), None)
         if record is None:
-            newest = max((row.number for row in self.rows(workflow)), default=None)
+            newest = max((each.number for each in self._kept.iterations(workflow)), default=None)
             raise NotHereError(
                 f"{workflow!r} has no iteration {number}", exists=f"the newest is {newest}" if newest else None
             )

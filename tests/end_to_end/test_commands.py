@@ -232,7 +232,7 @@ def watch(folder: Folder) -> Iterator[Callable[[str], str]]:
         yield wait_for
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)  # it may be starting Spark, which ends first
         out.close()
 
 

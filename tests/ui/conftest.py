@@ -14,7 +14,7 @@ import pytest
 
 import helix_spark as hx
 from benchmarks.history import filled_catalog
-from benchmarks.shown_catalogs import graph_catalog, hostile_catalog
+from benchmarks.shown_catalogs import family_catalog, graph_catalog, hostile_catalog
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -81,6 +81,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("catalogs")
     filled_catalog(folder / "people", some_workflow(folder), 12)
     graph_catalog(folder / "graph", "graph", 300)
+    family_catalog(folder / "graph", "wide", 30)
     hostile_catalog(folder / "hostile")
     return {name: folder / name for name in ("people", "graph", "hostile")}
 

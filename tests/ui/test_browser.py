@@ -31,7 +31,9 @@ PAGES = {
     "compare": ("people", "/compare?a=11&b=12"),
     "metrics": ("people", "/metrics"),
     "storage": ("people", "/storage"),
-    "graph-300": ("graph", "/iteration?number=1"),
+    "graph-300": ("graph", "/iteration?workflow=graph&number=1"),
+    "folded": ("graph", "/iteration?workflow=wide&number=1"),
+    "unfolded": ("graph", "/iteration?workflow=wide&number=1&fold=0"),
     "hostile-iterations": ("hostile", f"/?workflow={W}"),
     "hostile-failed": ("hostile", f"/iteration?workflow={W}&number=3"),
     "hostile-running": ("hostile", f"/iteration?workflow={W}&number=4"),
@@ -139,8 +141,21 @@ def test_a_node_is_opened_with_the_keyboard_and_its_lineage_stands_out(
     assert browser.find_element(By.TAG_NAME, "h1").text == "city_is"
 
 
+def test_a_box_of_alike_nodes_opens_and_closes_from_the_keyboard_without_scripts(
+    browser: WebDriver, served: Callable[[str], str]
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(served("graph") + "/iteration?workflow=wide&number=1")
+    count = len(browser.find_elements(By.CSS_SELECTOR, ".hx-node"))
+    browser.find_element(By.CSS_SELECTOR, "a.hx-node[data-node='column_1']").send_keys(Keys.ENTER)
+    assert parse_qs(urlsplit(browser.current_url).query)["open"] == ["column_1"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".hx-node")) == count - 1 + 2 * 29
+    browser.find_element(By.PARTIAL_LINK_TEXT, "Close 29 extractors").send_keys(Keys.ENTER)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".hx-node")) == count
+
+
 def test_every_graph_has_a_table_that_says_the_same(browser: WebDriver, served: Callable[[str], str]) -> None:
-    browser.get(served("graph") + "/iteration?number=1")
+    browser.get(served("graph") + "/iteration?workflow=graph&number=1&fold=0")
     drawn = {node.get_attribute("data-node") for node in browser.find_elements(By.CSS_SELECTOR, ".hx-node")}
     listed = {row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody th > a")}
     assert len(drawn) == 300
@@ -155,10 +170,12 @@ def test_a_running_iteration_shows_its_end_by_itself(browser: WebDriver, tmp_pat
         assert "running" in browser.find_element(By.TAG_NAME, "h1").text
         time.sleep(1.5)
         catalog.append_iteration(replace(running, status="done", seconds=2.0))
+        # In one step: the page is put in place of the old one at any moment.
+        heading = "return document.querySelector('h1').innerText.trim()"
         until = time.monotonic() + 15
-        while time.monotonic() < until and "running" in browser.find_element(By.TAG_NAME, "h1").text:
+        while time.monotonic() < until and "running" in browser.execute_script(heading):
             time.sleep(0.3)
-        assert browser.find_element(By.TAG_NAME, "h1").text == "Iteration 4"
+        assert browser.execute_script(heading) == "Iteration 4"
 
 
 def test_the_export_opens_from_disk_and_asks_nobody(

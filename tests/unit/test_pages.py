@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -17,12 +22,15 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz_pages import fuzz
-from benchmarks.shown_catalogs import HOSTILE, graph_catalog, hostile_catalog
+from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.ui.app import make_app
+from helix_spark.ui.comparison import comparison
 from helix_spark.ui.export import exported
+from helix_spark.ui.links import ServerLinks
+from helix_spark.ui.pages import Pages
 
 W = quote(f"w {HOSTILE}", safe="")
 AUC = quote(f"auc {HOSTILE}", safe="")
@@ -272,3 +280,108 @@ def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
     assert {tag for tag, _ in found.elements} <= ELEMENTS
     state = client.get(f"/state?workflow={W}&number=4").json()
     assert list(state["nodes"].values()) == ["waiting", "running", "compute"]
+
+
+def names_drawn(found: Reader) -> list[str]:
+    return [a.get("data-node") or "" for _, a in found.elements if "hx-node" in (a.get("class") or "")]
+
+
+def test_alike_nodes_of_a_large_graph_share_a_box_that_opens_by_its_address(tmp_path: Path) -> None:
+    client = asking(family_catalog(tmp_path / "c", "wide", 30).root)
+    found = read(client, "/iteration?workflow=wide&number=1")
+    assert names_drawn(found) == ["rows", "column_0", "column_1", "examples", "model", "auc"]
+    assert "29 extractors" in found.text
+    assert "column_0 extractor + fit" in found.text
+    box = next(a for _, a in found.elements if a.get("data-node") == "column_1")
+    opened = read(client, box["href"] or "")
+    assert len(names_drawn(opened)) == 5 + 2 * 29
+    closing = [a["href"] or "" for tag, a in opened.elements if tag == "a" and "#graph" in (a.get("href") or "")]
+    assert names_drawn(found) in [names_drawn(read(client, link)) for link in closing]
+    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1&fold=0"))) == 64
+
+
+def test_a_small_graph_is_folded_when_asked(tmp_path: Path) -> None:
+    client = asking(family_catalog(tmp_path / "c", "wide", 4).root)
+    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1"))) == 12
+    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1&fold=1"))) == 6
+
+
+def test_a_graph_that_folding_makes_readable_needs_no_guard(tmp_path: Path) -> None:
+    client = asking(family_catalog(tmp_path / "c", "wide", 1000).root)
+    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1"))) == 6
+    assert "draw it anyway" in read(client, "/iteration?workflow=wide&number=1&fold=0").text
+
+
+def test_an_export_folds_and_has_the_whole_graph_folded_away(tmp_path: Path) -> None:
+    found = Reader(exported(Overview.open(family_catalog(tmp_path / "c", "wide", 30).root)))
+    assert "Each of the 64 nodes by itself" in found.text
+    assert len(names_drawn(found)) == 6 + 64
+
+
+def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    overview = Overview.open(catalog.root)
+    asked: list[str] = []
+
+    class Counted:
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            return lambda *given: (asked.append(name), getattr(overview, name)(*given))[1]
+
+    pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that Overview has
+    first = pages.framed(pages.iterations())
+    assert sorted(asked) == ["artifacts", "iterations", "spent", "version", "workflows"]
+    asked.clear()
+    assert pages.framed(pages.iterations()) == first
+    assert asked == ["version"]
+    graph_catalog(catalog.root, "another", 3)
+    assert "another" in pages.framed(pages.iterations())
+    assert "iterations" in asked
+
+
+def test_a_first_page_loads_what_it_needs_alone(tmp_path: Path) -> None:
+    hostile_catalog(tmp_path / "c")
+    script = f"""
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from helix_spark.catalog.overview import Overview
+from helix_spark.ui.links import ServerLinks
+from helix_spark.ui.pages import Pages
+import helix_spark.cli.main, helix_spark.cli.pages, helix_spark.ui.serving
+pages = Pages(Overview.open({str(tmp_path / "c")!r}), ServerLinks())
+assert "Iterations" in pages.framed(pages.iterations())
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded & {"pyarrow", "numpy", "pandas", "pulp", "pyspark", "mlflow", "rich", "networkx"} == set()
+    assert not [name for name in loaded if name.startswith(("helix_spark.workflow", "helix_spark.engine"))]
+
+
+def test_a_graph_is_saved_as_a_picture_that_leads_nowhere(client: TestClient) -> None:
+    (link,) = {a["href"] or "" for _, a in read(client, PAGES["done"]).elements if "download" in a}
+    answer = client.get(link)
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.headers["content-disposition"] == 'attachment; filename="iteration-2.svg"'
+    tags = [element.tag.rpartition("}")[2] for element in ET.fromstring(answer.text).iter()]
+    assert "style" in tags
+    assert not {"a", "script", "img"} & set(tags)
+    assert client.get("/graph.svg?number=99").status_code == 404
+    assert client.get("/graph.svg?number=x").status_code == 400
+
+
+def test_what_is_the_same_on_both_sides_shares_a_box_beside_what_differs(tmp_path: Path) -> None:
+    overview = Overview.open(family_catalog(tmp_path / "c", "wide", 50).root)
+    (record,) = overview.iterations("wide")
+    old = overview.nodes(record)
+    edited = {node.name: replace(node, signature="0" * 64, declared="1" * 64) for node in old}
+    touched = ("column_7", "examples", "model", "auc")
+    new = [edited[node.name] if node.name in touched else node for node in old]
+    view = comparison(record, old, record, new, lambda node: "")
+    assert view.picture.graph is not None
+    drawn = {node.label or node.name: node.state for node in view.picture.graph.nodes}
+    assert drawn == {
+        "rows": "same", "49 extractors": "same", "column_7": "affected", "column_7.fit": "same", "examples": "affected",
+        "model": "affected", "auc": "affected",
+    }

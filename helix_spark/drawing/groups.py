@@ -1,0 +1,141 @@
+"""Boxes that stand for several nodes: a node with the fit that is its alone, and a fan of nodes that are alike.
+
+Only what reads the same, is read by the same, and is in the same state shares a box, so that a box hides
+names and never a difference: an extractor that alone was computed stays beside the box of those that were loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+
+WHOLE_UNTIL = 40
+"""Nodes of a graph that is drawn whole unless asked otherwise: about what fits a screen."""
+
+_FEWEST = 3
+"""Alike nodes that are worth a box of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one box stands for.
+
+    Attributes:
+        name: that of one of its members, and so of no other box.
+        label: in the box.
+        kind: the small text under the label.
+        members: in the graph's order.
+    """
+
+    name: str
+    label: str
+    kind: str
+    members: tuple[str, ...]
+
+
+def groups_of(graph: DrawnGraph) -> tuple[Group, ...]:
+    """The groups of a graph, in its order; no node is in two.
+
+    >>> data = DrawnNode("data")
+    >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
+    >>> [group.label for group in groups_of(DrawnGraph((data, *fan, DrawnNode("all", ("a", "b", "c")))))]
+    ['3 extractors']
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    readers = _readers(graph, nodes)
+    own = _own_parts(graph, nodes, readers)
+    parts = {part.name for several in own.values() for part in several}
+    apart = {end for edge in graph.fading for end in edge}
+    fans: dict[object, list[DrawnNode]] = {}
+    for node in graph.nodes:
+        if node.name not in parts:
+            members = (node, *own.get(node.name, ()))
+            alone = not apart.isdisjoint(member.name for member in members)
+            fans.setdefault(node.name if alone else _alike(members, nodes, readers), []).append(node)
+    found = []
+    for fan in fans.values():
+        if len(fan) >= _FEWEST:
+            names = tuple(each.name for node in fan for each in (*own.get(node.name, ()), node))
+            label = f"{len(fan)} {fan[0].kind or 'node'}s"
+            found.append(Group(fan[0].name, label, f"{fan[0].name} … {fan[-1].name}", names))
+        else:
+            found += [_with_parts(node, own[node.name]) for node in fan if node.name in own]
+    place = {node.name: number for number, node in enumerate(graph.nodes)}
+    return tuple(sorted(found, key=lambda group: place[group.name]))
+
+
+def collapsed(graph: DrawnGraph, groups: Sequence[Group], links: Mapping[str, str] | None = None) -> DrawnGraph:
+    """The graph with one box for each of these groups.
+
+    Args:
+        links: where a box leads, by the group's name.
+    """
+    box_of = {member: group.name for group in groups for member in group.members}
+    by_name = {group.name: group for group in groups}
+    nodes = {node.name: node for node in graph.nodes}
+    drawn = []
+    for node in graph.nodes:
+        if box_of.get(node.name, node.name) != node.name:
+            continue
+        group = by_name.get(node.name)
+        members = [nodes[name] for name in group.members] if group else [node]
+        sources = (box_of.get(source, source) for member in members for source in member.inputs)
+        inputs = tuple(dict.fromkeys(source for source in sources if source != node.name))
+        if group is None:
+            drawn.append(replace(node, inputs=inputs))
+        else:
+            drawn.append(_box(group, node, members, inputs, (links or {}).get(group.name, "")))
+    return replace(graph, nodes=tuple(drawn))
+
+
+def _box(group: Group, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...], href: str) -> DrawnNode:
+    taken = [member.seconds for member in members if member.seconds is not None]
+    return replace(
+        like, inputs=inputs, label=group.label, kind=group.kind, href=href, members=group.members,
+        seconds=sum(taken) if taken else None, title=f"{group.label}: {', '.join(group.members)}",
+    )
+
+
+def _readers(graph: DrawnGraph, nodes: Mapping[str, DrawnNode]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {name: set() for name in nodes}
+    for node in graph.nodes:
+        for source in node.inputs:
+            if source in found and source != node.name:
+                found[source].add(node.name)
+    return {name: frozenset(each) for name, each in found.items()}
+
+
+def _own_parts(
+    graph: DrawnGraph, nodes: Mapping[str, DrawnNode], readers: Mapping[str, Collection[str]]
+) -> dict[str, tuple[DrawnNode, ...]]:
+    """Nodes that are called after the only one that reads them, such as its fit: nobody else has to see them, unless
+    there is something to see at them."""
+    found: dict[str, tuple[DrawnNode, ...]] = {}
+    for part in graph.nodes:
+        owner = next(iter(readers[part.name]), "") if len(readers[part.name]) == 1 else ""
+        if not part.name.startswith(f"{owner}.") or owner not in nodes or part.css or part.note != nodes[owner].note:
+            continue
+        if part.state in (nodes[owner].state, "prune") and part.stored in (nodes[owner].stored, ""):
+            found[owner] = (*found.get(owner, ()), part)
+    return {owner: parts for owner, parts in found.items() if not any(part.name in found for part in parts)}
+
+
+def _alike(
+    members: Sequence[DrawnNode], nodes: Mapping[str, DrawnNode], readers: Mapping[str, frozenset[str]]
+) -> object:
+    """Equal for nodes, each with its parts, that one box may stand for; the node's own name where it stands alone."""
+    node, names = members[0], {member.name for member in members}
+    inputs = frozenset(
+        source for member in members for source in member.inputs if source in nodes and source not in names
+    )
+    if node.css or not inputs or not readers[node.name]:
+        return node.name
+    return inputs, readers[node.name], node.kind, node.state, node.stored, node.note
+
+
+def _with_parts(node: DrawnNode, parts: Sequence[DrawnNode]) -> Group:
+    suffixes = [part.name.removeprefix(f"{node.name}.") for part in parts]
+    kind = " + ".join([node.kind, *suffixes]) if node.kind else " + ".join(suffixes)
+    return Group(node.name, node.label or node.name, kind, (*(part.name for part in parts), node.name))

@@ -3,6 +3,9 @@
 Each work is a workflow (one of eight shapes, with costs drawn at random) and a script of 12 edits. Cumulative time is
 what its 13 iterations take, loads, computations and writes; regret is that over the time of an oracle that knows the
 script beforehand. Every policy is replayed through the same scripts, by true costs, under a hard budget.
+
+Nobody can know a script beforehand, so part of that regret is luck. How much, a second figure tells: a lower bound on
+what any policy must take in the mean that knows frequencies only (see `benchmarks.simulation.limit`).
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from benchmarks.simulation.standings import (
     BUDGETS,
     ENTRANTS,
     Outcome,
+    Standing,
     faster,
     geometric_mean,
     outcomes,
     select,
+    standings,
 )
 
 COMMAND = "python -m benchmarks.policies"
@@ -66,6 +71,44 @@ def _figures(found: Sequence[Outcome], share: float | None, name: str) -> dict[s
     }
 
 
+def limits(found: Sequence[Standing]) -> dict[str, dict[str, float]]:
+    """Per budget, how near `joint` comes to what no policy can beat that does not know the script."""
+    figures = {}
+    for share in BUDGETS:
+        own = [standing for standing in found if standing.budget == share]
+        above = [standing.expected_seconds / standing.limit_seconds for standing in own]
+        figures[budget_name(share)] = {
+            "joint_expected_over_limit_geomean": round(geometric_mean(above), 4),
+            "joint_expected_over_limit_max": round(max(above), 4),
+            "joint_over_limit_geomean": round(
+                geometric_mean(standing.seconds / standing.limit_seconds for standing in own), 4
+            ),
+        }
+    return figures
+
+
+def limits_text(report: Report) -> list[str]:
+    """What the limits say, as Markdown."""
+    names = [budget_name(share) for share in BUDGETS]
+    found, budgets = report["limits"], report["budgets"]
+    bound = [
+        budgets[name]["joint"]["regret_geomean"] / found[name]["joint_over_limit_geomean"] for name in names
+    ]
+    rows = {
+        "joint, over the bound": [found[name]["joint_expected_over_limit_geomean"] for name in names],
+        "joint, over the bound, worst work": [found[name]["joint_expected_over_limit_max"] for name in names],
+        "the bound, over the oracle": bound,
+    }
+    return [
+        "", "Of `joint`'s regret, this much is luck. The bound is what every policy must take in the mean that knows "
+        "how often each node is edited, but not which edit comes next. `joint`'s own time is taken in the mean over "
+        "the edits that might have come, too, so that the ratio of the two is about its decisions alone. A worst case "
+        "over the oracle that is not one over the bound was an unlikely edit.", "",
+        "| | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|",
+        *(f"| {label} | " + " | ".join(f"{value:.3f}" for value in values) + " |" for label, values in rows.items()),
+    ]
+
+
 def table(report: Report) -> str:
     """The summary as Markdown."""
     lines = [
@@ -90,7 +133,21 @@ def table(report: Report) -> str:
         "", f"At 0.3, joint is {ahead:.2f} times as fast as rule_purge, with the learned forecast {learned:.2f} times. "
         f"The oracle's own gap is at most {report['oracle_gap_max']:.2%}.",
     ]
+    lines += limits_text(report) if "limits" in report else []
     return "\n".join(lines)
+
+
+def _limits_added(seeds: range, jobs: int) -> Report:
+    """The saved report of the same works, with their limits taken anew."""
+    report: Report = json.loads((RESULTS / "policies.json").read_text())
+    if (report["first_seed"], report["works"]) != (seeds.start, len(seeds)):
+        raise SystemExit("results/policies.json is about other works; leave out --limits-only")
+    return report | {"limits": _limits(seeds, jobs)}
+
+
+def _limits(seeds: range, jobs: int) -> dict[str, dict[str, float]]:
+    with multiprocessing.Pool(jobs) as pool:
+        return limits([standing for part in pool.imap(standings, seeds) for standing in part])
 
 
 def main() -> int:
@@ -101,11 +158,15 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=1000, help="seed of the first (default 1000)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--save", action="store_true", help="also write results/policies.json and policies.md")
+    parser.add_argument("--limits-only", action="store_true", help="take the policies' figures from the saved report")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.works)
-    with multiprocessing.Pool(arguments.jobs) as pool:
-        found = [outcome for part in pool.imap(outcomes, seeds) for outcome in part]
-    report = summary(found)
+    if arguments.limits_only:
+        report = _limits_added(seeds, arguments.jobs)
+    else:
+        with multiprocessing.Pool(arguments.jobs) as pool:
+            found = [outcome for part in pool.imap(outcomes, seeds) for outcome in part]
+        report = summary(found) | {"limits": _limits(seeds, arguments.jobs)}
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "policies.json").write_text(json.dumps(report, indent=2) + "\n")

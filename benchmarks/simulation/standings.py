@@ -86,6 +86,7 @@ class Standing:
     Attributes:
         seconds: what it took.
         expected_seconds, limit_seconds: see `benchmarks.simulation.limit`.
+        oracle_seconds: what the oracle took.
     """
 
     seed: int
@@ -93,6 +94,7 @@ class Standing:
     seconds: float
     expected_seconds: float
     limit_seconds: float
+    oracle_seconds: float
 
 
 def standings(seed: int) -> list[Standing]:
@@ -104,7 +106,8 @@ def standings(seed: int) -> list[Standing]:
         entrant = ENTRANTS["joint"]
         course = replay(work, budget, entrant.policy, entrant.forecaster)
         expected = expected_seconds(work, course.kept)
-        found.append(Standing(seed, share, course.seconds, expected, limit(work, budget)))
+        best, _ = _oracle(work, budget)
+        found.append(Standing(seed, share, course.seconds, expected, limit(work, budget), best))
     return found
 
 

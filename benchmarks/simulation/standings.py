@@ -87,6 +87,7 @@ class Standing:
         seconds: what it took.
         expected_seconds, limit_seconds: see `benchmarks.simulation.limit`.
         oracle_seconds: what the oracle took.
+        scale: seconds of one whole version: what makes works comparable, whatever their script.
     """
 
     seed: int
@@ -95,11 +96,13 @@ class Standing:
     expected_seconds: float
     limit_seconds: float
     oracle_seconds: float
+    scale: float
 
 
 def standings(seed: int) -> list[Standing]:
     """`joint` against the limit, on the work that a seed stands for, at every budget."""
     work = draw(seed)
+    scale = sum(node.compute_seconds for node in work.nodes)
     found: list[Standing] = []
     for share in BUDGETS:
         budget = None if share is None else int(share * work.version_bytes)
@@ -107,7 +110,7 @@ def standings(seed: int) -> list[Standing]:
         course = replay(work, budget, entrant.policy, entrant.forecaster)
         expected = expected_seconds(work, course.kept)
         best, _ = _oracle(work, budget)
-        found.append(Standing(seed, share, course.seconds, expected, limit(work, budget), best))
+        found.append(Standing(seed, share, course.seconds, expected, limit(work, budget), best, scale))
     return found
 
 

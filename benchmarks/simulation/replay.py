@@ -35,11 +35,13 @@ class Course:
         seconds: of loads, computations and writes.
         planning_seconds: of the policy itself.
         bytes_written: of all results it stored.
+        kept: signatures of what was stored after each iteration.
     """
 
     seconds: float
     planning_seconds: float
     bytes_written: int
+    kept: tuple[frozenset[str], ...] = ()
 
 
 def exact(node: NodeCosts) -> NodeCosts:
@@ -70,6 +72,7 @@ def replay(
     store: dict[str, _Stored] = {}
     seconds = planning = 0.0
     written = 0
+    kept: list[frozenset[str]] = []
     for number in range(len(work.script)):
         version = work.version(number)
         problem = _problem(work, number, version, store, budget, forecaster, believed)
@@ -81,7 +84,8 @@ def replay(
         store = _store_after(version, decision, store, number)
         written += sum(store[signature].node.bytes for signature in new)
         assert budget is None or sum(stored.node.bytes for stored in store.values()) <= budget
-    return Course(seconds, planning, written)
+        kept.append(frozenset(store))
+    return Course(seconds, planning, written, tuple(kept))
 
 
 def _problem(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.simulation import forecasters
 from benchmarks.simulation.forecasters import Forecaster
+from benchmarks.simulation.limit import expected_seconds, limit
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
 from benchmarks.simulation.work import Work, draw
 from helix_spark.planner.joint import Joint
@@ -75,6 +76,41 @@ def outcomes(seed: int, names: Sequence[str] = tuple(ENTRANTS)) -> list[Outcome]
             found.append(
                 Outcome(seed, work.shape, share, name, course.seconds, course.planning_seconds, best, bound)
             )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How near one work's `joint`, with true frequencies, is to what no policy can beat without knowing the script.
+
+    Attributes:
+        seconds: what it took.
+        expected_seconds, limit_seconds: see `benchmarks.simulation.limit`.
+        oracle_seconds: what the oracle took.
+        scale: seconds of one whole version: what makes works comparable, whatever their script.
+    """
+
+    seed: int
+    budget: float | None
+    seconds: float
+    expected_seconds: float
+    limit_seconds: float
+    oracle_seconds: float
+    scale: float
+
+
+def standings(seed: int) -> list[Standing]:
+    """`joint` against the limit, on the work that a seed stands for, at every budget."""
+    work = draw(seed)
+    scale = sum(node.compute_seconds for node in work.nodes)
+    found: list[Standing] = []
+    for share in BUDGETS:
+        budget = None if share is None else int(share * work.version_bytes)
+        entrant = ENTRANTS["joint"]
+        course = replay(work, budget, entrant.policy, entrant.forecaster)
+        expected = expected_seconds(work, course.kept)
+        best, _ = _oracle(work, budget)
+        found.append(Standing(seed, share, course.seconds, expected, limit(work, budget), best, scale))
     return found
 
 

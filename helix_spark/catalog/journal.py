@@ -171,7 +171,7 @@ class Journal(Generic[Row]):
         from deltalake.exceptions import DeltaError
 
         head = self._log.head()
-        if self._table is not None:
+        if self._table is not None and not self._log.ends_at(self._table.version(), head):
             try:
                 self._table.update_incremental()
             except DeltaError:

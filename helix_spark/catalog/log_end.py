@@ -40,12 +40,22 @@ class LogEnd:
         if version > self.head():
             replace_text(self._head_file, f"{version}\n")
 
+    def ends_at(self, version: int, head: int) -> bool:
+        """Whether `version` is certainly the newest, told from files' names alone; False where they leave a doubt.
+
+        A later entry can only be missing while a still later one is there if a checkpoint took its place.
+        """
+        return (
+            head <= version and self._entry(version).exists() and not self._entry(version + 1).exists()
+            and self._checkpoint() <= version
+        )
+
     def check(self, version: int, head: int) -> None:
         """Check the log of a table read at `version`, after `head` was. Raises CatalogError if it lost something."""
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
         for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
-            entry = self._folder / "_delta_log" / f"{each:020}.json"
+            entry = self._entry(each)
             if entry.exists() and entry.stat().st_size == 0:
                 raise self.damaged(f"its log entry {entry.name} is empty")
         self._checked = version
@@ -57,6 +67,9 @@ class LogEnd:
             remedy=f"restore the folder {self._folder.parent} from a copy (all of it, or what is stored and what is "
             "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
         )
+
+    def _entry(self, version: int) -> Path:
+        return self._folder / "_delta_log" / f"{version:020}.json"
 
     def _checkpoint(self) -> int:
         try:

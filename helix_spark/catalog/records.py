@@ -68,7 +68,9 @@ class ResultRecord:
         workflow, node, kind: the node it was first computed for.
         iteration: when.
         compute_seconds: measured, given the node's inputs; None if it was not measured.
-        load_seconds: measured when it was last loaded; None if never.
+        load_seconds: measured or attributed when it was last loaded; None if never.
+        read_seconds: what reading it took when it was last read by itself, apart from what it was read for; None if it
+            never was.
         bytes: physical bytes when stored, else an estimate; None if unknown.
         rows: None if unknown.
         lowered: digest of the canonical Catalyst plan, the output schema and the inputs' signatures; None where a plan
@@ -90,6 +92,7 @@ class ResultRecord:
     lowered: str | None = None
     random: str = ""
     influence: str = ""
+    read_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     """
     known: dict[str, Any] = {
         name: next((value for record in reversed(records) if (value := getattr(record, name)) is not None), None)
-        for name in ("compute_seconds", "load_seconds", "bytes", "rows", "lowered")
+        for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
     }
     said: dict[str, Any] = {
         name: next((text for record in reversed(records) if (text := getattr(record, name))), "")

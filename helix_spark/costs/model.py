@@ -66,6 +66,8 @@ class NodeEstimate:
 
 # Measured with local Spark on two cores over results of 10 kB to 100 MB; only a catalog's first runs rest on them.
 LOAD = {"table": Throughput(0.25, 1 / 300e6), "model": Throughput(0.6, 1 / 100e6), "value": Throughput(0.0, 0.0)}
+READ = {"table": Throughput(0.02, LOAD["table"].per_byte), "model": LOAD["model"]}
+"""Of reading by itself, without Spark where that is possible: what is measured of loads, see `loads_from_reads`."""
 WRITE = {"table": Throughput(0.6, 1 / 80e6), "model": Throughput(0.5, 1 / 50e6), "value": Throughput(0.0, 0.0)}
 _FIRST_COMPUTE = {
     Kind.SOURCE: Throughput(0.2, 1 / 100e6), Kind.SCANNER: Throughput(0.2, 1 / 80e6),
@@ -133,6 +135,26 @@ def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput, weight: f
     spread = sum(w * (x - mean_x) ** 2 for x, _, w in points)
     slope = max(0.0, sum(w * (x - mean_x) * (y - mean_y) for x, y, w in points) / spread)
     return Throughput(max(0.0, mean_y - slope * mean_x), slope / 1e6)
+
+
+def loads_from_reads(samples: Mapping[str, Iterable[tuple[int, float]]]) -> dict[str, Throughput]:
+    """Load throughput by kind of artifact, from what reading some took by itself.
+
+    A table is seldom read by itself but without Spark. What its disk adds, a load with Spark has to wait for as well;
+    what Spark takes to start a job, the disk does not change. So of `LOAD` the difference to `READ` stays.
+
+    Args:
+        samples: (bytes, seconds) by kind.
+
+    >>> loads_from_reads({}) == LOAD
+    True
+    """
+    found = dict(LOAD)
+    for kind, prior in READ.items():
+        read = calibrate(samples.get(kind, ()), prior)
+        if read != prior:
+            found[kind] = Throughput(max(0.0, LOAD[kind].fixed + read.fixed - prior.fixed), read.per_byte)
+    return found
 
 
 def artifact_kind(node: Node) -> str:

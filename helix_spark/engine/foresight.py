@@ -11,7 +11,7 @@ from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.metrics import main_metric, merit
-from helix_spark.costs.model import LOAD
+from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.planner.prospects import Version, scenarios
 from helix_spark.planner.storage import NodeCosts, Scenario
 
@@ -35,7 +35,8 @@ class Foresight:
 
 
 def foresee(
-    nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord]
+    nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord],
+    loads: Mapping[str, Throughput] = LOAD,
 ) -> Foresight:
     """From the current version and the past.
 
@@ -44,6 +45,7 @@ def foresee(
         random: names of those whose signature is new in each run, edited or not.
         view: the catalog.
         measured: costs on record, by signature.
+        loads: load throughput by kind of artifact, calibrated to the catalog.
     """
     past = [iteration for iteration in view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
@@ -54,7 +56,9 @@ def foresee(
         kinds, edits(versions, kinds), best=best.record.number if best else None,
         previous=previous.record.number if previous else None,
     )
-    again = {one.record.number: _version(one, nodes, view, measured) for one in (previous, best) if one is not None}
+    again = {
+        one.record.number: _version(one, nodes, view, measured, loads) for one in (previous, best) if one is not None
+    }
     return Foresight(scenarios(found, again), horizon(len(view.past) + 1), _fresh_process(view.past))
 
 
@@ -71,7 +75,8 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
 
 
 def _version(
-    iteration: PastIteration, nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord]
+    iteration: PastIteration, nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
+    loads: Mapping[str, Throughput],
 ) -> Version:
     """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
     today = {node.name: node for node in nodes}
@@ -83,7 +88,7 @@ def _version(
         costs.append(replace(
             known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
             compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
-            load_seconds=known.load_seconds if artifact is None else LOAD[artifact.kind].seconds(artifact.bytes),
+            load_seconds=known.load_seconds if artifact is None else loads[artifact.kind].seconds(artifact.bytes),
             bytes=known.bytes if artifact is None else artifact.bytes,
         ))
     return tuple(costs), frozenset(node.name for node in iteration.nodes if node.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,23 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
     if record.kind == "value":
         return ValueResult(json.loads(record.value or "null"))
     if record.kind == "model":
-        return ModelResult(_model(record, catalog, sessions))
-    return TableResult(lambda: _frame(record, catalog, sessions), lambda: _arrow(record, catalog, sessions))
+        sessions.get()  # so that a session's start is not taken for the reading
+        start = time.perf_counter()
+        model = _model(record, catalog, sessions)
+        return ModelResult(model, time.perf_counter() - start)
+
+    def rows() -> pa.Table:
+        start = time.perf_counter()
+        with _damage(record):
+            try:
+                found = catalog.read_arrow(record)
+            except NeedsSparkError:
+                return collect(_frame(record, catalog, sessions))
+        table.read_seconds = time.perf_counter() - start
+        return found
+
+    table = TableResult(lambda: _frame(record, catalog, sessions), rows)
+    return table
 
 
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
@@ -74,14 +90,6 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
         stored = sessions.get().read.format("delta").option("versionAsOf", record.version or 0)
         frame: DataFrame = stored.load(str(catalog.path_of(record)))
         return frame
-
-
-def _arrow(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> pa.Table:
-    with _damage(record):
-        try:
-            return catalog.read_arrow(record)
-        except NeedsSparkError:
-            return collect(_frame(record, catalog, sessions))
 
 
 def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
-from helix_spark.costs.model import LOAD, WRITE, Measurement, Throughput, calibrate, estimate
+from helix_spark.costs.model import Measurement, Throughput, estimate
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
+from helix_spark.engine.calibration import calibrated_loads, calibrated_writes, sampled
 from helix_spark.engine.foresight import foresee
 from helix_spark.engine.influence import newest_fits, told_of
 from helix_spark.planner.planning import Situation, planning_problem
@@ -84,6 +85,7 @@ def look_up(
         equivalent: equivalences found in this run, beside those on record.
     """
     view = catalog.snapshot(whole.workflow)
+    read = sampled(view.artifacts.values())
     known, known_random, measured = dict(equivalent or {}), dict[str, str](), dict[str, ResultRecord]()
     asked: set[str] = set()
 
@@ -94,12 +96,14 @@ def look_up(
             if not fresh:
                 return signed
             asked.update(fresh)
-            wanted = {own.signature for own in signed.values()} | (set() if measured else _last_signatures(view))
+            wanted = {own.signature for own in signed.values()}
+            wanted |= set() if measured else _last_signatures(view) | read.keys()
             found = catalog.results(declared=fresh, signatures=wanted)
             measured.update(found.measured)
             _learn(known, known_random, found.standing, measured, view)
 
     signed = of_whole = sign(whole)
+    loads = calibrated_loads(read, measured)
     fits = newest_fits(whole, catalog)
     leaving = leave_out(
         whole, fits, {name: own.declared for name, own in signed.items()},
@@ -109,7 +113,8 @@ def look_up(
         signed = sign(leaving.dag)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     situation = _foreseen(
-        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds, fits), view, measured
+        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds, fits, loads), view,
+        measured, loads,
     )
     situation = replace(
         situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured)
@@ -130,9 +135,11 @@ def _last_signatures(view: CatalogView) -> set[str]:
     return {node.signature for node in view.nodes}
 
 
-def _foreseen(situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord]) -> Situation:
+def _foreseen(
+    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput]
+) -> Situation:
     random = {name for name, own in situation.signed.items() if own.random}
-    expected = foresee(planning_problem(situation).nodes, random, view, measured)
+    expected = foresee(planning_problem(situation).nodes, random, view, measured, loads)
     return replace(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
         later_session_seconds=START_SECONDS * expected.fresh_process,
@@ -156,6 +163,7 @@ def _situation(
     dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
     measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, held: Collection[str],
     budget: int | None, session_seconds: float, fits: Mapping[str, Influence],
+    loads: Mapping[str, Throughput],
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     previous = _previous_versions(signatures, measured, view, catalog)
@@ -163,7 +171,7 @@ def _situation(
         dag, signatures, {s: _measurement(record) for s, record in measured.items()},
         {name: _measurement(record) for name, record in previous.items()},
         {name: described[name].version.bytes for name in signatures if described[name].version is not None},  # type: ignore[union-attr]  # filtered in this very expression
-        load=LOAD, write=calibrated_writes(view.artifacts.values()),
+        load=loads, write=calibrated_writes(view.artifacts.values()),
     )
     current = set(signatures.values())
     return Situation(
@@ -172,7 +180,7 @@ def _situation(
         overhead=view.bytes_used - view.artifact_bytes, session_seconds=session_seconds,
         influences=told_of(dag, signatures, measured, previous, fits),
         others=tuple(
-            _other(record, view) for signature, record in view.artifacts.items() if signature not in current
+            _other(record, view, loads) for signature, record in view.artifacts.items() if signature not in current
         ),
     )
 
@@ -191,14 +199,6 @@ def _previous_versions(
     return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
-def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
-    """Write throughput by kind of artifact, drawn from the live artifacts' own writes."""
-    return {
-        kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind), prior)
-        for kind, prior in WRITE.items()
-    }
-
-
 def _measurement(record: ResultRecord) -> Measurement:
     return Measurement(record.compute_seconds, record.load_seconds, record.bytes)
 
@@ -207,10 +207,11 @@ def _previous_parts(nodes: Collection[NodeRecord]) -> dict[str, tuple[Part, ...]
     return {node.name: parts_from_json(node.parts) for node in nodes}
 
 
-def _other(record: ArtifactRecord, view: CatalogView) -> OtherArtifact:
+def _other(record: ArtifactRecord, view: CatalogView, loads: Mapping[str, Throughput]) -> OtherArtifact:
     age = view.next_iteration - record.iteration if record.workflow == view.workflow else 1
     return OtherArtifact(
         signature=record.signature, workflow=record.workflow, node=record.node, bytes=record.bytes,
-        load_seconds=LOAD[record.kind].seconds(record.bytes), compute_seconds=record.recompute_seconds, age=max(1, age),
+        load_seconds=loads[record.kind].seconds(record.bytes), compute_seconds=record.recompute_seconds,
+        age=max(1, age),
     )
 

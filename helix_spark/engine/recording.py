@@ -15,7 +15,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecor
 from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, starts_by_node
 from helix_spark.engine.preparation import Prepared
-from helix_spark.engine.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -124,10 +124,15 @@ def result_records(
             declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=took if own.state is State.LOAD and not own.held else None,
+            read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             bytes=sizes.get(node.name), rows=outcome.rows.get(node.name), random=why,
             lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
         ))
     return records
+
+
+def _read_seconds(result: NodeResult | None) -> float | None:
+    return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
 
 
 def _known_random(node: Node, prepared: Prepared) -> str:

@@ -23,7 +23,12 @@ class TableResult:
     Args:
         frame: makes the DataFrame.
         arrow: makes the pyarrow Table without Spark; None if that takes Spark.
+
+    Attributes:
+        read_seconds: what reading its rows from the catalog took, where they were read by themselves.
     """
+
+    read_seconds: float | None = None
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow
@@ -94,9 +99,14 @@ class ColumnResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """A fitted Spark ML model, or a transformer."""
+    """A fitted Spark ML model, or a transformer.
+
+    Attributes:
+        read_seconds: what reading it from the catalog took; None if it was not.
+    """
 
     model: Any
+    read_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,9 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 
 import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.costs.model import LOAD
+from helix_spark.engine.calibration import calibrated_loads, sampled
 from helix_spark.engine.iteration import Iteration
 from helix_spark.planner.problem import State
 
@@ -317,3 +321,49 @@ def test_a_table_in_memory_may_be_of_arrow(run: Callable[..., Iteration]) -> Non
     wf = hx.Workflow("arrow")
     wf.source("data", hx.table(pa.table({"a": pa.array([1, None], pa.int8())})), output=True)
     assert run(wf).arrow("data")["a"].to_pylist() == [1, None]
+
+
+# What reading takes is learnt
+
+
+def test_what_reading_by_itself_took_is_on_record_and_calibrates_loads(
+    run: Callable[..., Iteration], catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def workflow(digits: int) -> hx.Workflow:
+        wf = hx.Workflow("read")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner(keep="always")
+        def made(data: DataFrame) -> DataFrame:
+            return data.where(data.age > 30)
+
+        @wf.reducer(output=True)
+        def age(made: pd.DataFrame) -> float:
+            return round(float(made.age.mean()), digits)
+
+        return wf
+
+    def on_record(iteration: Iteration) -> float | None:
+        signature = iteration.plan["made"].signature
+        known = Catalog.open(catalog, create=False).results(declared=(), signatures=[signature])
+        return known.measured[signature].read_seconds
+
+    first = run(workflow(1))
+    assert on_record(first) is None
+    read = Catalog.read_arrow
+
+    def slowly(self: Catalog, record: Any) -> Any:
+        time.sleep(1.5)
+        return read(self, record)
+
+    monkeypatch.setattr(Catalog, "read_arrow", slowly)
+    again = run(workflow(2))
+    assert again.plan["made"].state is State.LOAD
+    assert (on_record(again) or 0.0) >= 1.5
+    last = run(workflow(3))
+    other = {artifact.kind: artifact for artifact in Catalog.open(catalog, create=False).live()}["table"]
+    view = Catalog.open(catalog, create=False).snapshot("read")
+    found = sampled(view.artifacts.values())
+    known = Catalog.open(catalog, create=False).results(declared=(), signatures=found.keys())
+    assert calibrated_loads(found, known.measured)["table"].seconds(other.bytes) > LOAD["table"].seconds(other.bytes)
+    assert last["age"] == pytest.approx(first["age"], abs=0.1)

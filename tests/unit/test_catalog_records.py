@@ -126,6 +126,31 @@ for i in range(30):
         )["signature"]
         assert sorted(published) == sorted(digest(str(i)) for i in (0, 10, 20))
 
+    def test_a_log_that_did_not_move_is_not_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import deltalake
+
+        asked: list[int] = []
+        monkeypatch.setattr(deltalake.DeltaTable, "update_incremental", lambda self: asked.append(self.version()))
+        one, other = of(tmp_path), of(tmp_path)
+        one.append([Seen("one")])
+        assert names(one) == names(one) == ["one"]
+        assert not asked
+        monkeypatch.undo()
+        other.append([Seen("other")])
+        assert names(one) == ["one", "other"]
+
+    def test_a_checkpoint_beyond_a_gap_in_the_log_is_noticed(self, tmp_path: Path) -> None:
+        one, other = of(tmp_path), of(tmp_path)
+        one.append([Seen("one")])
+        for index in range(2):
+            other.append([Seen(f"other {index}")])
+        deltalake_table = other._refreshed()
+        assert deltalake_table is not None
+        deltalake_table.create_checkpoint()
+        entry(tmp_path, 2).unlink()
+        (tmp_path / "seen.head").write_text("1\n")
+        assert names(one) == ["one", "other 0", "other 1"]
+
 
 class TestDamage:
     @pytest.fixture

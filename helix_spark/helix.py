@@ -70,6 +70,7 @@ class Helix:
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
+        self._recording = ThreadPoolExecutor(1, thread_name_prefix="helix-recording")
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="helix-behind")
         self._running = Lock()
 
@@ -129,6 +130,7 @@ class Helix:
 
     def close(self) -> None:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
+        self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
         if self.tracker is not None:
@@ -146,6 +148,7 @@ class Helix:
         self.close()
 
     def _prepare(self, workflow: Workflow) -> Prepared:
+        self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
         return prepare(
             workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
             budget=self.budget, run=uuid.uuid4().hex, session_seconds=self._session_seconds(),
@@ -162,6 +165,6 @@ class Helix:
 
     def _tools(self) -> Tools:
         return Tools(
-            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._behind, self.policy,
-            self.tracker,
+            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
+            self.policy, self.tracker,
         )

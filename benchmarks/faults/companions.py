@@ -43,7 +43,7 @@ def _forged() -> dict[str, str]:
 
 
 @fault("a lease that nobody holds: of the dead, of another machine, of garbage", "taken over; the answer is right",
-       short=4, full=32)
+       short=2, full=32)
 def forged_leases(folder: Path, count: int, tally: Tally) -> None:
     catalog, longest, kinds = folder / "catalog", 0.0, list(_forged().items())
     with (

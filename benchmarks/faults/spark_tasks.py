@@ -1,4 +1,4 @@
-"""Faults of Spark's tasks: what fails once or always, runs twice at once, or runs again above what differs each time."""
+"""Faults of Spark's tasks: what fails once or always, runs twice at once, or again above what differs each time."""
 
 from __future__ import annotations
 

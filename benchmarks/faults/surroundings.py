@@ -68,7 +68,7 @@ def _not_writable(root: Path) -> None:
 
 
 @fault("a folder that cannot be the catalog: a file, foreign, below a file, not to be written", "refused in a "
-       "sentence before anything is computed", short=4, full=12)
+       "sentence before anything is computed", short=2, full=12)
 def folders(folder: Path, count: int, tally: Tally) -> None:
     ways: tuple[Callable[[Path], None], ...] = (_no_folder, _foreign, _below_a_file, _not_writable)
     # The superuser may write everywhere, unless that right is taken away.
@@ -89,7 +89,7 @@ def _results_bytes(catalog: Catalog) -> int:
 
 
 @fault("a budget of nothing, of a byte, smaller from run to run, or negative", "kept after each run, or refused; "
-       "answers right", short=4, full=36)
+       "answers right", short=2, full=36)
 def budgets(folder: Path, count: int, tally: Tally) -> None:
     chosen, most = random.Random(13), 0.0
     for index in range(count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 from html.parser import HTMLParser
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz_pages import fuzz
-from benchmarks.shown_catalogs import HOSTILE, graph_catalog, hostile_catalog
+from benchmarks.shown_catalogs import HOSTILE, graph_catalog, hostile_catalog, run_id
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.cli.main import helix
@@ -272,3 +273,20 @@ def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
     assert {tag for tag, _ in found.elements} <= ELEMENTS
     state = client.get(f"/state?workflow={W}&number=4").json()
     assert list(state["nodes"].values()) == ["waiting", "running", "compute"]
+
+
+def test_an_answered_iteration_shows_that_it_still_stores_and_then_its_end(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    client = asking(catalog.root)
+    running = next(record for record in catalog.iterations() if record.run == run_id(4))
+    catalog.leases.take(running.run)
+    catalog.append_iteration(dataclasses.replace(running, status="done", seconds=2.0))
+    catalog.note_progress(Progress(running.workflow, 4, (), answered=2.0, stored=("rows",)))
+    text = read(client, PAGES["running"]).text
+    assert "Iteration 4" in text
+    assert "storing what is worth keeping (rows so far)" in text
+    address = f"/state?workflow={W}&number=4"
+    assert client.get(address).json() == {"status": "done", "nodes": {}, "answered": 2.0, "stored": ["rows"]}
+    catalog.leases.release(running.run)
+    assert "storing what" not in read(client, PAGES["running"]).text
+    assert client.get(address).json() == {"status": "done", "nodes": {}}

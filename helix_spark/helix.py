@@ -26,6 +26,7 @@ from helix_spark.engine.running import Tools, run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.tracker import Tracker
+from helix_spark.errors import ParameterError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -51,6 +52,7 @@ class Helix:
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
+        ParameterError: the budget is no size, or negative.
 
     Use it as a context manager, or call `close`: it waits until everything is stored.
     """
@@ -62,6 +64,8 @@ class Helix:
         tracker: Tracker | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
+        if self.budget is not None and self.budget < 0:
+            raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self.catalog = Catalog.open(Path(catalog), create=True)
         self.observer = observer or Silent()

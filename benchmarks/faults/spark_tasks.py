@@ -86,15 +86,19 @@ def task_fails(folder: Path, count: int, tally: Tally) -> None:
             tally.expect(not what, f"round {key}: {what}")
 
 
-def _slow_once(key: int) -> Callable[[DataFrame], DataFrame]:
-    """One task's first attempt takes twenty seconds; a copy of it takes none."""
+def _slow_once(key: int, folder: Path) -> Callable[[DataFrame], DataFrame]:
+    """One task's first attempt takes eight seconds; a copy of it takes none, and leaves a file that tells of it."""
+    beside = str(folder / f"{key}-copy-")
+
     def scanner(kept: DataFrame) -> DataFrame:
         def slow(value: int) -> int:
             from pyspark import TaskContext
 
             context = TaskContext.get()
             if context is not None and context.partitionId() == key % 6 and context.attemptNumber() == 0:
-                time.sleep(0.025)
+                time.sleep(0.01)
+            elif context is not None and context.attemptNumber() > 0:
+                Path(f"{beside}{context.taskAttemptId()}").touch()
             return value
 
         return kept.repartition(6, "a").withColumn("a", F.udf(slow, "long")("a"))
@@ -116,7 +120,7 @@ def speculation(folder: Path, count: int, tally: Tally) -> None:
         spark = sessions.get()
         for key in tally.rounds(count):
             catalog = folder / str(key)
-            outputs = spark_job.run(catalog, _workflow(_slow_once(key), "slow"), spark=spark)
+            outputs = spark_job.run(catalog, _workflow(_slow_once(key, folder), "slow"), spark=spark)
             opened = Catalog.open(catalog, create=False)
             records = [record for record in opened.live() if record.node == "rows"]
             what = "" if outputs == _RIGHT else f"answered {outputs}"
@@ -128,20 +132,8 @@ def speculation(folder: Path, count: int, tally: Tally) -> None:
                 what = what or ("" if record.rows == len(PEOPLE) else f"{record.rows} rows")
                 what = what or ("" if record.bytes == there else f"{record.bytes} bytes on record, {there} there")
             tally.expect(not (what := what or damage(catalog)), f"round {key}: {what}")
-        copies = _speculative(spark.sparkContext.uiWebUrl, spark.sparkContext.applicationId)
+            copies += len(list(folder.glob(f"{key}-copy-*")))
     tally.note = f"{copies} second copies of tasks"
-
-
-def _speculative(address: str | None, application: str) -> int | str:
-    """How many tasks Spark started a second copy of, as its own pages say."""
-    import json
-    from urllib.request import urlopen
-
-    if address is None:
-        return "an unknown number of"
-    with urlopen(f"{address}/api/v1/applications/{application}/stages?details=true") as answer:
-        stages = json.load(answer)
-    return sum(task["speculative"] for stage in stages for task in stage.get("tasks", {}).values())
 
 
 def _drawn(key: int) -> Callable[[DataFrame], DataFrame]:

@@ -194,8 +194,7 @@ class _After:
         """Stores and evicts, once the answer is recorded; returns physical bytes stored by node. Never raises."""
         try:
             ended = recorded.result()
-            policy, held = self.tools.policy, self.tools.memory.held
-            sizes = self._store(settled(self.prepared, self.plan, self.outcome, self.node_seconds, policy, held))
+            sizes = self._store(self._settled())
             self._record_sizes(sizes)
             if ended is not None:
                 self._track(*ended, sizes)
@@ -206,6 +205,15 @@ class _After:
         finally:
             _release(self.leased, self.tools)
         return sizes
+
+    def _settled(self) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room."""
+        tools, situation = self.tools, self.prepared.situation
+        if situation.budget is not None:
+            overhead = tools.catalog.bytes_used() - sum(record.bytes for record in tools.catalog.live())
+            situation = replace(situation, overhead=overhead)
+        prepared = replace(self.prepared, situation=situation)
+        return settled(prepared, self.plan, self.outcome, self.node_seconds, tools.policy, tools.memory.held)
 
     def _tidy(self) -> None:
         """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""

@@ -121,3 +121,13 @@ def test_what_cannot_be_recorded_is_stored_all_the_same(tmp_path: Path, monkeypa
     assert len(heard.warnings) == 1
     assert "could not be recorded" in heard.warnings[0]
     assert {record.node for record in Catalog.open(tmp_path / "catalog", create=False).live()} == {"rows", "total"}
+
+
+def test_what_a_run_records_takes_its_room_in_the_budget(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        helix.run(workflow(1)).wait()
+        first = helix.catalog.bytes_used(exact=True)
+    # There is room for the tables when this run is planned, and none when it has recorded its answer.
+    with hx.Helix(tmp_path / "catalog", policy="always", budget=first + 30_000) as helix:
+        helix.run(workflow(2)).wait()
+        assert sum(record.bytes for record in helix.catalog.live()) == 0

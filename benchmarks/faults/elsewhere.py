@@ -59,6 +59,11 @@ ELSEWHERE = (
         "the clock of a mounted file system cannot be moved by a test",
     ),
     Elsewhere(
+        "a slow task, of which Spark starts a second copy", "",
+        "Spark starts none on the host of the first, and all executors of the tests are on one; what a second copy may "
+        "leave behind, files of failed tasks beside a table's own, is a row",
+    ),
+    Elsewhere(
         "two machines on one catalog", "",
         "the tests have one; leases of another machine are forged, and two processes share a catalog",
     ),

@@ -1,4 +1,4 @@
-"""Faults of Spark's tasks: what fails once or always, runs twice at once, or again above what differs each time."""
+"""Faults of Spark's tasks: what fails once or always, or runs again above what differs each time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.job import PEOPLE, Heard
 from benchmarks.faults.row import Tally, fault
-from benchmarks.faults.spark_faults import CLUSTER, damage, executors
-from helix_spark.catalog.attempts import physical_bytes
+from benchmarks.faults.spark_faults import CLUSTER, executors
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.session import SessionProvider
 from helix_spark.errors import HelixError, NodeError
@@ -84,56 +83,6 @@ def task_fails(folder: Path, count: int, tally: Tally) -> None:
             kept = {record.node for record in Catalog.open(catalog, create=False).live()}
             what = what or ("" if always or "rows" in kept else f"kept {kept}")
             tally.expect(not what, f"round {key}: {what}")
-
-
-def _slow_once(key: int, folder: Path) -> Callable[[DataFrame], DataFrame]:
-    """One task's first attempt takes eight seconds; a copy of it takes none, and leaves a file that tells of it."""
-    beside = str(folder / f"{key}-copy-")
-
-    def scanner(kept: DataFrame) -> DataFrame:
-        def slow(value: int) -> int:
-            from pyspark import TaskContext
-
-            context = TaskContext.get()
-            if context is not None and context.partitionId() == key % 6 and context.attemptNumber() == 0:
-                time.sleep(0.01)
-            elif context is not None and context.attemptNumber() > 0:
-                Path(f"{beside}{context.taskAttemptId()}").touch()
-            return value
-
-        return kept.repartition(6, "a").withColumn("a", F.udf(slow, "long")("a"))
-
-    return scanner
-
-
-_SPECULATION = {
-    "spark.speculation": "true", "spark.speculation.interval": "100ms", "spark.speculation.multiplier": "1.1",
-    "spark.speculation.quantile": "0.5", "spark.speculation.minTaskRuntime": "100ms",
-}
-
-
-@fault("a slow task, of which Spark starts a second copy", "every row once; the bytes on record are those on disk",
-       short=0, full=4, spark=True)
-def speculation(folder: Path, count: int, tally: Tally) -> None:
-    copies = 0
-    with SessionProvider(settings={**CLUSTER, **_SPECULATION}) as sessions:
-        spark = sessions.get()
-        for key in tally.rounds(count):
-            catalog = folder / str(key)
-            outputs = spark_job.run(catalog, _workflow(_slow_once(key, folder), "slow"), spark=spark)
-            opened = Catalog.open(catalog, create=False)
-            records = [record for record in opened.live() if record.node == "rows"]
-            what = "" if outputs == _RIGHT else f"answered {outputs}"
-            what = what or ("" if records else "nothing was stored")
-            for record in records:
-                path = opened.path_of(record)
-                assert path is not None
-                there = physical_bytes(path)
-                what = what or ("" if record.rows == len(PEOPLE) else f"{record.rows} rows")
-                what = what or ("" if record.bytes == there else f"{record.bytes} bytes on record, {there} there")
-            tally.expect(not (what := what or damage(catalog)), f"round {key}: {what}")
-            copies += len(list(folder.glob(f"{key}-copy-*")))
-    tally.note = f"{copies} second copies of tasks"
 
 
 def _drawn(key: int) -> Callable[[DataFrame], DataFrame]:

@@ -18,7 +18,7 @@ test-long: $(VENV)/.dev
 
 setup: $(VENV)/.dev
 
-# About three quarters of an hour on two cores; `--only WORDS` injects some of them.
+# About an hour and a half on two cores; `--only WORDS` injects some of them.
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults --save benchmarks/results
 

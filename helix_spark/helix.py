@@ -26,6 +26,7 @@ from helix_spark.engine.running import Tools, run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.tracker import Tracker
+from helix_spark.errors import ParameterError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -51,6 +52,7 @@ class Helix:
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
+        ParameterError: the budget is no size, or negative.
 
     Use it as a context manager, or call `close`: it waits until everything is stored.
     """
@@ -62,6 +64,8 @@ class Helix:
         tracker: Tracker | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
+        if self.budget is not None and self.budget < 0:
+            raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self.catalog = Catalog.open(Path(catalog), create=True)
         self.observer = observer or Silent()
@@ -70,6 +74,7 @@ class Helix:
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
+        self._recording = ThreadPoolExecutor(1, thread_name_prefix="helix-recording")
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="helix-behind")
         self._running = Lock()
 
@@ -129,6 +134,7 @@ class Helix:
 
     def close(self) -> None:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
+        self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
         if self.tracker is not None:
@@ -146,6 +152,7 @@ class Helix:
         self.close()
 
     def _prepare(self, workflow: Workflow) -> Prepared:
+        self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
         return prepare(
             workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
             budget=self.budget, run=uuid.uuid4().hex, session_seconds=self._session_seconds(),
@@ -162,6 +169,6 @@ class Helix:
 
     def _tools(self) -> Tools:
         return Tools(
-            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._behind, self.policy,
-            self.tracker,
+            self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
+            self.policy, self.tracker,
         )

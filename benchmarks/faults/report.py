@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.faults.elsewhere import ELSEWHERE
 from benchmarks.faults.row import Fault, Tally
 
 _SHOWN = 3
@@ -54,5 +55,6 @@ def markdown(data: Mapping[str, Any]) -> str:
         lines += [f"- wrong, {row['fault']}: {text}" for text in row["wrong"]]
     if data["not_injected"]:
         lines += ["", f"Not injected: {'; '.join(data['not_injected'])}."]
+    lines += ["", "Faults that are no row here:", "", *(f"- {each}" for each in ELSEWHERE)]
     lines += ["", f"{data['injected']} injected, {data['right']} right"]
     return "\n".join(lines)

@@ -2,12 +2,15 @@
 
 from benchmarks.faults import (  # noqa: F401  # they add their faults
     authors,
+    companions,
     inputs,
     kills,
     long_runs,
     records,
     spark_faults,
+    spark_tasks,
     stored_tables,
+    surroundings,
 )
 from benchmarks.faults.row import FAULTS
 

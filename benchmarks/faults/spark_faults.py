@@ -100,7 +100,7 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
         while jvm and Path(f"/proc/{jvm}").exists() and time.monotonic() < until_gone:
             time.sleep(0.1)
         phases.append(f"{whom} {'gone' if not jvm or not Path(f'/proc/{jvm}').exists() else 'still there'}")
-        tally.expect(not (what := _unsound(catalog)), f"round {key}, {whom}: {what}")
+        tally.expect(not (what := damage(catalog)), f"round {key}, {whom}: {what}")
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         for key in range(1, tally.injected + 1):
             outputs = spark_job.run(catalog, spark_job.workflow(key), spark=sessions.get())
@@ -111,17 +111,17 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"{', '.join(sorted(set(phases)))}; {left} leftovers after the next runs"
 
 
-def _unsound(catalog: Path) -> str:
+def damage(catalog: Path) -> str:
     opened = Catalog.open(catalog, create=True)
     bad: list[Any] = [finding for finding in verify(opened, deep=True).findings if finding.bad]
     running = [each.number for each in opened.iterations() if each.status == "running"]
     return f"damaged: {bad[0]}" if bad else f"said to be running: {running}" if running else ""
 
 
-_CLUSTER = {"spark.master": "local-cluster[2,1,1024]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+CLUSTER = {"spark.master": "local-cluster[2,1,1024]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
 
 
-def _executors(driver: int) -> list[int]:
+def executors(driver: int) -> list[int]:
     """The JVMs of executors below a driver, the newest last."""
     parents: dict[int, int] = {}
     found = []
@@ -149,18 +149,18 @@ def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
 @fault("SIGKILL of an executor while its job runs", "the run succeeds, same answer", short=0, full=4, spark=True)
 def executor_killed(folder: Path, count: int, tally: Tally) -> None:
     killed = 0
-    with SessionProvider(settings=_CLUSTER) as sessions:
+    with SessionProvider(settings=CLUSTER) as sessions:
         spark = sessions.get()
         spark_job.run(folder / "catalog", spark_job.workflow(0, learn=False), spark=spark)
         for key in tally.rounds(count):
-            before = _executors(os.getpid())
+            before = executors(os.getpid())
             stop = threading.Timer(1.0, os.kill, (before[-1], signal.SIGKILL))
             stop.start()
             outputs = spark_job.run(folder / "catalog", spark_job.slow_workflow(key), spark=spark)
             stop.join()
             killed += not Path(f"/proc/{before[-1]}").exists()
             tally.expect(outputs == spark_job.answers(key, learn=False), f"round {key}: {outputs}")
-    what = _unsound(folder / "catalog")
+    what = damage(folder / "catalog")
     if what:
         tally.expect(False, what)
     tally.note = f"{killed} executors killed"

@@ -22,7 +22,7 @@ from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
@@ -45,10 +45,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
-
-
-SILENCE_SECONDS = 60.0
-"""A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
 
 
 class Catalog:

@@ -11,6 +11,7 @@ Whether a heartbeat goes on is told by looking twice, with the looker's own mono
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -28,16 +29,25 @@ HEARTBEAT = 2.0
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones, for a machine that is very busy."""
 
+SILENCE_SECONDS = 60.0
+"""A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
+
 _LOOKS = 0.1
 """Seconds between two looks at a lease that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as found: its name, and its holder, if the file says."""
+    """A lease as found.
+
+    Attributes:
+        holder: who has it, if the file says.
+        expected: seconds that the holder expected to have it when it took it, if it said.
+    """
 
     name: str
     holder: Holder | None
+    expected: float | None = None
 
 
 class Leases:
@@ -53,14 +63,18 @@ class Leases:
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
 
-    def take(self, name: str) -> Lease | None:
+    def take(self, name: str, expected: float | None = None) -> Lease | None:
         """Take a lease, unless another process has it: then that is returned. Raises nothing: a lease that cannot be
-        written is one that nobody sees."""
+        written is one that nobody sees.
+
+        Args:
+            expected: seconds for which it will be had, for those who wait for it.
+        """
         with self._lock:
             if name in self._held:
                 self._held[name] += 1
                 return None
-            found = self._made(name)
+            found = self._made(name, expected)
             if found is None:
                 self._held[name] = 1
                 self._beat_along()
@@ -83,9 +97,10 @@ class Leases:
     def find(self, name: str) -> Lease | None:
         """The lease of a name, dead or not; None if there is none."""
         try:
-            return Lease(name, holder_from(self._path(name).read_text(encoding="utf-8")))
+            text = self._path(name).read_text(encoding="utf-8")
         except OSError:
             return None
+        return Lease(name, holder_from(text), _expected_from(text))
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
@@ -100,25 +115,30 @@ class Leases:
         except OSError:
             return True
 
-    def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> None:
+    def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait until a lease is given back, or taken over because its holder has ended or gives no heartbeat.
 
         Args:
             until: ends the wait early.
+
+        Returns whether nobody has it any more; False if the wait ended early.
         """
         beat, since = self._beat(name), time.monotonic()
-        while beat is not None and not until():
+        while beat is not None:
+            if until():
+                return False
             found = self.find(name)
             if found is not None and found.holder is not None and found.holder.is_gone:
                 self._remove(name, beat)
-                return
+                return True
             time.sleep(_LOOKS)
             now = self._beat(name)
             if now != beat:
                 beat, since = now, time.monotonic()
             elif time.monotonic() - since > PATIENCE:
                 self._remove(name, beat)
-                return
+                return True
+        return True
 
     def names(self) -> Iterator[str]:
         """The names of all leases."""
@@ -135,11 +155,11 @@ class Leases:
     def _path(self, name: str) -> Path:
         return self._folder / name
 
-    def _made(self, name: str) -> Lease | None:
+    def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._write(name)
+                self._write(name, expected)
             except FileExistsError:
                 beat, found = self._beat(name), self.find(name)
                 if found is None or beat is None:
@@ -153,11 +173,11 @@ class Leases:
             return None
         return self.find(name)
 
-    def _write(self, name: str) -> None:
+    def _write(self, name: str, expected: float | None) -> None:
         """Puts the file in place whole, by a link that fails where the name exists."""
         unfinished = self._folder / f".{name}.{uuid.uuid4().hex}"
         try:
-            unfinished.write_text(this_process().to_json(), encoding="utf-8")
+            unfinished.write_text(_to_json(expected), encoding="utf-8")
             os.link(unfinished, self._path(name))
         finally:
             unfinished.unlink(missing_ok=True)
@@ -203,3 +223,15 @@ class Leases:
                 with contextlib.suppress(OSError):
                     if self._is_ours(name):
                         os.utime(self._path(name))
+
+
+def _to_json(expected: float | None) -> str:
+    own = json.loads(this_process().to_json())
+    return json.dumps(own if expected is None else own | {"expected": expected})
+
+
+def _expected_from(text: str) -> float | None:
+    try:
+        return float(json.loads(text)["expected"])
+    except (ValueError, KeyError, TypeError):
+        return None

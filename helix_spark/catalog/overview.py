@@ -14,6 +14,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
+from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
@@ -32,6 +33,7 @@ class Overview:
         self._history = History(layout.records)
         self._results = ResultLedger(layout.records / "results")
         self._records_bytes = FolderBytes(layout.records)
+        self._leases = Leases(layout.leases)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> Overview:
@@ -62,7 +64,9 @@ class Overview:
         return self._history.nodes_of(iteration)
 
     def progress(self, iteration: IterationRecord) -> Progress | None:
-        """How far a running iteration is, if it tells."""
+        """How far an iteration is that runs or, after its answer, still stores; None otherwise."""
+        if iteration.status != "running" and self._leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
+            return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
 
     def artifacts(self) -> dict[str, ArtifactRecord]:

@@ -6,6 +6,7 @@ result wins, a lease that is lost costs time and nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from helix_spark.catalog.catalog import Catalog
@@ -23,6 +24,12 @@ WORTH_WAITING = 1.0
 
 _MOST_WAITS = 50
 """How often a run waits before it computes whatever others do; each time, somebody else had come to an end."""
+
+FACTOR = 3.0
+LEAST = 30.0
+"""A result is waited for as long as three times what its holder, or where that did not say, this run, expects to take;
+30 seconds at least, as what takes a second in the plan may wait for a session or for the cores. A holder that lives and
+comes to no end (its code hangs, its data grew) would be waited for without limit else: its heartbeat goes on."""
 
 
 def expensive(plan: Plan) -> dict[str, str]:
@@ -48,26 +55,46 @@ def after_others(
 ) -> tuple[Prepared, Plan, tuple[str, ...]]:
     """Waits while another process computes what this plan would compute, then plans with what it stored.
 
+    Who takes too long is not waited for again: the run says so, and computes the result as well.
+
     Returns the plan to run, and the leases it holds: to be released when their results are stored, or will not be.
     """
+    late: set[str] = set()
     for _ in range(_MOST_WAITS):
-        wanted = expensive(plan)
-        held, blocking = _take_all(wanted, catalog)
+        wanted = {signature: name for signature, name in expensive(plan).items() if signature not in late}
+        held, blocking = _take_all(wanted, catalog, plan.predicted_seconds)
         if blocking is None and not catalog.live_among(held):
             return prepared, plan, held
         for signature in held:
             catalog.leases.release(signature)
-        if blocking is not None:
-            observer.waiting(wanted[blocking.name], str(blocking.holder or "another process"))
-            catalog.leases.wait(blocking.name)
+        if blocking is not None and not _waited(blocking, wanted[blocking.name], plan, catalog, observer):
+            late.add(blocking.name)
         prepared, plan = again()
+    observer.warning(f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well")
     return prepared, plan, ()
 
 
-def _take_all(wanted: dict[str, str], catalog: Catalog) -> tuple[tuple[str, ...], Lease | None]:
+def _waited(blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: Observer) -> bool:
+    """Waits for the end of a lease. Returns whether it came in time."""
+    holder = str(blocking.holder or "another process")
+    observer.waiting(name, holder)
+    expected = blocking.expected if blocking.expected is not None else plan.predicted_seconds
+    limit, begun = max(LEAST, FACTOR * expected), time.monotonic()
+    if catalog.leases.wait(blocking.name, until=lambda: time.monotonic() - begun > limit):
+        return True
+    observer.warning(
+        f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it (it expected {expected:.0f}): "
+        "it is computed here as well"
+    )
+    return False
+
+
+def _take_all(
+    wanted: dict[str, str], catalog: Catalog, expected: float
+) -> tuple[tuple[str, ...], Lease | None]:
     held: list[str] = []
     for signature in sorted(wanted):
-        found = catalog.leases.take(signature)
+        found = catalog.leases.take(signature, expected)
         if found is not None:
             return tuple(held), found
         held.append(signature)

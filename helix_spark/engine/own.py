@@ -17,7 +17,14 @@ from helix_spark.engine import gateway
 from helix_spark.engine.archive import ready_archive
 from helix_spark.engine.jars import delta_jars, spark_home
 from helix_spark.engine.java import find_java
-from helix_spark.engine.settings import check_settings, given_around, is_local, machine_memory, own_settings
+from helix_spark.engine.settings import (
+    check_settings,
+    given_around,
+    is_local,
+    is_on_this_machine,
+    machine_memory,
+    own_settings,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -163,7 +170,7 @@ def _session(settings: Mapping[str, str]) -> SparkSession:
 
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
     # Python workers on this machine are the Python that runs us, not whichever `python3` comes first on the PATH.
-    python = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)} if is_local(
+    python = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)} if is_on_this_machine(
         settings["spark.master"]
     ) else {}
     with gateway.environment(**python):

@@ -99,13 +99,12 @@ def node_records(
 
 def result_records(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], sizes: Mapping[str, int], lowered: Mapping[str, str], influences: Mapping[str, str],
+    random: Mapping[str, str], lowered: Mapping[str, str], influences: Mapping[str, str],
 ) -> list[ResultRecord]:
     """What this run learnt of results: costs, sizes, and which differ each time.
 
     Args:
         random: by node name, what the run found beyond what was known when it was planned.
-        sizes: physical bytes by node name, of what was stored.
         lowered: digests of lowered plans by node name.
         influences: what fits gave their features, as JSON by learner's name.
     """
@@ -118,14 +117,14 @@ def result_records(
         took = seconds.get(node.name)
         computed = own.state is State.COMPUTE
         why = random.get(node.name, "") or _known_random(node, prepared)
-        if took is None and node.name not in sizes and not why and not newly_equal:
+        if took is None and not why and not newly_equal:
             continue
         records.append(ResultRecord(
             declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=took if own.state is State.LOAD and not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
-            bytes=sizes.get(node.name), rows=outcome.rows.get(node.name), random=why,
+            rows=outcome.rows.get(node.name), random=why,
             lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
         ))
     return records
@@ -133,6 +132,17 @@ def result_records(
 
 def _read_seconds(result: NodeResult | None) -> float | None:
     return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
+
+
+def size_records(prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str, int]) -> list[ResultRecord]:
+    """What storing results taught of them: physical bytes, by node name."""
+    return [
+        ResultRecord(
+            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
+            node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name],
+        )
+        for node in prepared.dag.nodes if node.name in sizes
+    ]
 
 
 def _known_random(node: Node, prepared: Prepared) -> str:

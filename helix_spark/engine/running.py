@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,13 +42,19 @@ _REPLANS = 5
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a run works with."""
+    """What a run works with.
+
+    Attributes:
+        recording: records answers; the next run waits for it, to plan on them.
+        behind: stores what follows the answers; nobody waits for it.
+    """
 
     sessions: SessionProvider
     catalog: Catalog
     memory: MemoryTier
     observer: Observer
     executor: Executor
+    recording: ThreadPoolExecutor
     behind: ThreadPoolExecutor
     policy: Policy
     tracker: Tracker | None
@@ -111,7 +117,7 @@ def _run_leased(
     started_in = tools.sessions.start_seconds - session_before
     outputs = recording.described_outputs(prepared.whole.outputs, plan, outcome)
     _hold(plan, outcome, tools.memory, after.spoiled)
-    behind = tools.behind.submit(after.finish, outputs)
+    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
     return Iteration(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
         node_seconds, started_in, behind,
@@ -143,6 +149,10 @@ def _end_missing(prepared: Prepared, tools: Tools) -> None:
             tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")
 
 
+Recorded = tuple[IterationRecord, list[NodeRecord]]
+"""The rows of an iteration's end."""
+
+
 @dataclass(frozen=True, slots=True)
 class _After:
     """What follows an answer, or a failure.
@@ -172,19 +182,38 @@ class _After:
         """Names of the results that may differ each time, by themselves or by what they are made of."""
         return frozenset(self.random) | self.prepared.dag.descendants(self.random)
 
-    def finish(self, outputs: Mapping[str, Any]) -> Mapping[str, int]:
-        """Stores, evicts and records; returns physical bytes stored by node. Never raises: the answer stands."""
+    def recorded(self, outputs: Mapping[str, Any]) -> Recorded | None:
+        """Records the answer, and what it took to have it. Never raises: the answer stands. None if it could not."""
         try:
-            policy, held = self.tools.policy, self.tools.memory.held
-            sizes = self._store(settled(self.prepared, self.plan, self.outcome, self.node_seconds, policy, held))
-            self._track(*self._record("done", outputs, sizes), sizes)
-            self._tidy()
+            return self._record("done", outputs)
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error}")
+            return None
+
+    def finish(self, recorded: Future[Recorded | None]) -> Mapping[str, int]:
+        """Stores and evicts, once the answer is recorded; returns physical bytes stored by node. Never raises."""
+        try:
+            ended = recorded.result()
+            sizes = self._store(self._settled())
+            self._record_sizes(sizes)
+            if ended is not None:
+                self._track(*ended, sizes)
+            self._tidy()
+        except (HelixError, OSError) as error:
+            self.tools.observer.warning(f"what follows the answer could not be done: {error}")
             return {}
         finally:
             _release(self.leased, self.tools)
         return sizes
+
+    def _settled(self) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room."""
+        tools, situation = self.tools, self.prepared.situation
+        if situation.budget is not None:
+            overhead = tools.catalog.bytes_used() - sum(record.bytes for record in tools.catalog.live())
+            situation = replace(situation, overhead=overhead)
+        prepared = replace(self.prepared, situation=situation)
+        return settled(prepared, self.plan, self.outcome, self.node_seconds, tools.policy, tools.memory.held)
 
     def _tidy(self) -> None:
         """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""
@@ -202,7 +231,9 @@ class _After:
         try:
             sizes = {} if interrupted else self._store(self.plan)
             text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
-            self._track(*self._record("interrupted" if interrupted else "failed", {}, sizes, text), sizes)
+            recorded = self._record("interrupted" if interrupted else "failed", {}, text)
+            self._record_sizes(sizes)
+            self._track(*recorded, sizes)
         except HelixError as second:
             self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
 
@@ -212,9 +243,14 @@ class _After:
         moved = self._moved_sources()
         spoiled = self.spoiled | moved | self.prepared.dag.descendants(moved)
         had = lasting(self.outcome).keys() - spoiled
+        wanted = [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+        # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
+        there = self.tools.catalog.live_among([node.signature for node in wanted])
         sizes: dict[str, int] = {}
-        for node in plan.nodes:
-            if node.keep and not node.stored and node.name in had:
+        for node in wanted:
+            if node.signature in there:
+                sizes[node.name] = there[node.signature].bytes
+            else:
                 self._store_one(node.name, plan, sizes)
         return sizes
 
@@ -261,9 +297,7 @@ class _After:
                 )
         return moved
 
-    def _record(
-        self, status: Status, outputs: Mapping[str, Any], sizes: Mapping[str, int], error: str = ""
-    ) -> tuple[IterationRecord, list[NodeRecord]]:
+    def _record(self, status: Status, outputs: Mapping[str, Any], error: str = "") -> Recorded:
         seconds, number = self.node_seconds, self.record.number
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
@@ -280,10 +314,15 @@ class _After:
         self.tools.catalog.append_iteration(
             record, nodes,
             recording.result_records(
-                self.prepared, self.plan, self.outcome, seconds, number, self.random, sizes, lowered, influences
+                self.prepared, self.plan, self.outcome, seconds, number, self.random, lowered, influences
             ),
         )
         return record, nodes
+
+    def _record_sizes(self, sizes: Mapping[str, int]) -> None:
+        self.tools.catalog.append_results(
+            recording.size_records(self.prepared, self.plan, self.record.number, sizes)
+        )
 
     def _track(self, record: IterationRecord, nodes: list[NodeRecord], sizes: Mapping[str, int]) -> None:
         models = {

@@ -101,6 +101,15 @@ def is_local(master: str) -> bool:
     return master == "local" or master.startswith("local[")
 
 
+def is_on_this_machine(master: str) -> bool:
+    """Whether the executors run here, in whichever processes.
+
+    >>> is_on_this_machine("local[2]"), is_on_this_machine("local-cluster[2,1,1024]"), is_on_this_machine("yarn")
+    (True, True, False)
+    """
+    return is_local(master) or master.startswith("local-cluster[")
+
+
 def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Settings the user's surroundings give: spark-defaults.conf, then --conf and --master in PYSPARK_SUBMIT_ARGS."""
     folder = Path(environ.get("SPARK_CONF_DIR") or home / "conf")

@@ -117,17 +117,18 @@ class Pages:
         self, workflow: str, number: int, wanted: str, whole: bool, folding: Folding
     ) -> tuple[IterationView, Progress | None]:
         record = self.found(workflow, number)
-        progress = self._records.progress(record) if record.status == "running" else None
-        nodes = records_of(record, progress) if progress else self._records.nodes(record)
+        progress = self._records.progress(record)
+        running = progress if record.status == "running" else None
+        nodes = records_of(record, running) if running else self._records.nodes(record)
 
         def href(name: str) -> str:
-            return "" if progress else self._links.node(workflow, number, name)
+            return "" if running else self._links.node(workflow, number, name)
 
         view = iteration_view(
             record, nodes, self._kept.artifacts(),
             [each.number for each in self._kept.iterations(workflow)],
             saved(record, self._kept.spent(workflow).get(record.run)), href, wanted=wanted, whole=whole,
-            states=running_states(progress) if progress else None, folding=folding,
+            states=running_states(running) if running else None, folding=folding,
             folded=partial(self._folded, workflow, number, wanted, whole),
         )
         return view, progress
@@ -205,7 +206,7 @@ class Pages:
     def state(self, workflow: str, number: int) -> dict[str, Any]:
         """How far an iteration is; differs when a page that shows it is out of date."""
         record = self.found(self.known(workflow), number)
-        return state_of(record, self._records.progress(record) if record.status == "running" else None)
+        return state_of(record, self._records.progress(record))
 
     def rows(self, workflow: str) -> tuple[Row, ...]:
         """All iterations of a workflow, newest first."""

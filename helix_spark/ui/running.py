@@ -51,7 +51,7 @@ def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeReco
 
 def state_of(iteration: IterationRecord, progress: Progress | None) -> dict[str, Any]:
     """How far an iteration is; differs whenever a page that shows it is out of date."""
-    if iteration.status != "running" or progress is None:
+    if progress is None:
         return {"status": iteration.status, "nodes": {}}
     return {
         "status": iteration.status, "nodes": running_states(progress), "answered": progress.answered,

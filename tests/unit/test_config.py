@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import helix_spark as hx
 from helix_spark.cli.config import settings_for
 from helix_spark.cli.main import helix
 from helix_spark.errors import ParameterError
@@ -60,3 +61,9 @@ def test_the_command_shows_origins(project: Path, monkeypatch: pytest.MonkeyPatc
     assert "mlflow   http://h:5000  (environment HELIX_MLFLOW)" in done.stdout
     printed = json.loads(CliRunner().invoke(helix, ["config", "--json"]).stdout)
     assert printed["budget"] == {"value": "1 GB", "origin": f"[tool.helix_spark] in {project / 'pyproject.toml'}"}
+
+
+def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="a budget of -5 bytes") as caught:
+        hx.Helix(tmp_path, budget=-5)
+    assert "0 stores nothing" in str(caught.value)

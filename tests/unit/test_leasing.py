@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +16,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine import leasing
 from helix_spark.engine.leasing import WORTH_WAITING, expensive
@@ -24,7 +28,7 @@ HOLDS = """
 import sys
 from pathlib import Path
 from helix_spark.catalog.leases import Leases
-assert Leases(Path(sys.argv[1])).take(sys.argv[2]) is None
+assert Leases(Path(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is None
 print("taken", flush=True)
 sys.stdin.readline()
 """
@@ -68,11 +72,32 @@ def test_what_takes_long_to_have_and_is_to_be_stored_is_leased(tmp_path: Path) -
 class Told(Silent):
     def __init__(self) -> None:
         self.waited: list[tuple[str, str]] = []
+        self.warnings: list[str] = []
         self.came = threading.Event()
 
     def waiting(self, name: str, holder: str) -> None:
         self.waited.append((name, holder))
         self.came.set()
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@contextlib.contextmanager
+def holding(catalog: Path, *given: str) -> Iterator[int]:
+    """Another process that has a lease and gives heartbeats; its number."""
+    (catalog / "leases").mkdir(parents=True)
+    (catalog / "helix.json").write_text('{"layout": 1}')
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(catalog / "leases"), *given],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "taken\n"
+        yield other.pid
+    finally:
+        other.communicate("\n")
 
 
 def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
@@ -106,3 +131,41 @@ def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
     assert f"process {other.pid} on " in told.waited[0][1]
     assert dict(iteration.outputs) == {"total": 12}
     assert iteration.plan["total"].state is State.LOAD
+
+
+def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
+    monkeypatch.setattr(leasing, "LEAST", 0.4)
+    told = Told()
+    with hx.Helix(tmp_path / "catalog", policy="always", observer=told) as helix:
+        signature = helix.plan(workflow())["total"].signature
+        with holding(tmp_path / "catalog", signature, "0.2") as other:
+            begun = time.monotonic()
+            iteration = helix.run(workflow())
+            took = time.monotonic() - begun
+            iteration.wait()
+            # It still has its lease: nothing was taken from who may yet come to an end.
+            found = helix.catalog.leases.find(signature)
+            assert found is not None
+            assert found.holder is not None
+            assert found.holder.pid == other
+    assert took >= leasing.FACTOR * 0.2
+    assert [name for name, _ in told.waited] == ["total"]
+    assert iteration.plan["total"].state is State.COMPUTE
+    assert dict(iteration.outputs) == {"total": 12}
+    (warning,) = told.warnings
+    assert warning.startswith("'total' was waited for 1 seconds, and process ")
+    assert warning.endswith("still computes it (it expected 0): it is computed here as well")
+    # The first record of a result wins, so what was computed here counts.
+    assert "total" in {record.node for record in Catalog.open(tmp_path / "catalog", create=False).live()}
+
+
+def test_a_lease_says_how_long_it_is_expected_to_be_had(tmp_path: Path) -> None:
+    leases = Leases(tmp_path)
+    assert leases.take("a" * 64, 12.5) is None
+    assert leases.take("b" * 64) is None
+    assert [leases.find(name * 64).expected for name in "ab"] == [12.5, None]  # type: ignore[union-attr]
+    (tmp_path / ("c" * 64)).write_text('{"expected": "soon"}')
+    assert leases.find("c" * 64).expected is None  # type: ignore[union-attr]

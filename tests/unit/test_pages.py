@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz_pages import fuzz
-from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog
+from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog, run_id
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.cli.main import helix
@@ -385,3 +386,20 @@ def test_what_is_the_same_on_both_sides_shares_a_box_beside_what_differs(tmp_pat
         "rows": "same", "49 extractors": "same", "column_7": "affected", "column_7.fit": "same", "examples": "affected",
         "model": "affected", "auc": "affected",
     }
+
+
+def test_an_answered_iteration_shows_that_it_still_stores_and_then_its_end(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    client = asking(catalog.root)
+    running = next(record for record in catalog.iterations() if record.run == run_id(4))
+    catalog.leases.take(running.run)
+    catalog.append_iteration(dataclasses.replace(running, status="done", seconds=2.0))
+    catalog.note_progress(Progress(running.workflow, 4, (), answered=2.0, stored=("rows",)))
+    text = read(client, PAGES["running"]).text
+    assert "Iteration 4" in text
+    assert "storing what is worth keeping (rows so far)" in text
+    address = f"/state?workflow={W}&number=4"
+    assert client.get(address).json() == {"status": "done", "nodes": {}, "answered": 2.0, "stored": ["rows"]}
+    catalog.leases.release(running.run)
+    assert "storing what" not in read(client, PAGES["running"]).text
+    assert client.get(address).json() == {"status": "done", "nodes": {}}

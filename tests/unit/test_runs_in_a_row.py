@@ -1,0 +1,133 @@
+"""A run straight after another plans on its records, and does not wait for what it stores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine import running
+from helix_spark.engine.observer import Silent
+
+_LONGEST = 60.0
+
+
+def workflow(weight: int) -> hx.Workflow:
+    wf = hx.Workflow("row")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) * weight
+
+    return wf
+
+
+class Stores:
+    """Stands before `store`: holds it up until it may go on, and counts what is written."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+        self.written: list[str] = []
+        self._store = running.store
+
+    def __call__(self, result: Any, maker: Any, catalog: Catalog) -> ArtifactRecord:
+        assert self.may_go_on.wait(_LONGEST)
+        self.written.append(maker.node)
+        return self._store(result, maker, catalog)
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    held_up = Stores()
+    monkeypatch.setattr(running, "store", held_up)
+    yield held_up
+    held_up.may_go_on.set()
+
+
+def test_the_second_run_plans_on_the_first_one_and_waits_for_no_store(tmp_path: Path, stores: Stores) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        try:
+            first = helix.run(workflow(1))
+            second = helix.run(workflow(2))
+            assert not first.stored
+            assert first.plan["total"].reason == "never run before"
+            reason = second.plan["total"].reason
+            assert "weight" in reason
+            assert "1 -> 2" in reason
+            assert second.plan["rows"].held
+            assert dict(second.outputs) == {"total": 24}
+            # What the first one took is measured by now, not guessed.
+            known = helix.plan(workflow(1))
+            assert known["total"].compute_seconds == pytest.approx(first.node_seconds["total"])
+        finally:
+            stores.may_go_on.set()
+        second.wait()
+        # `rows` was wanted by both, and written once.
+        assert sorted(stores.written) == ["rows", "total", "total"]
+
+
+def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores: Stores) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        try:
+            iteration = helix.run(workflow(1))
+            helix.plan(workflow(1))  # waits for the records
+            looked = Overview.open(tmp_path / "catalog")
+            (record,) = looked.iterations("row")
+            assert record.status == "done"
+            assert {node.name for node in looked.nodes(record)} == {"data", "rows", "total"}
+            assert looked.artifacts() == {}
+            # Those who watch see that it still stores.
+            progress = looked.progress(record)
+            assert progress is not None
+            assert progress.answered is not None
+        finally:
+            stores.may_go_on.set()
+        sizes = iteration.wait()
+        assert looked.progress(record) is None
+        signature = iteration.plan["rows"].signature
+        assert looked.measured([signature])[signature].bytes == sizes["rows"] > 0
+
+
+class Warned(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_what_cannot_be_recorded_is_stored_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    heard = Warned()
+    with hx.Helix(tmp_path / "catalog", policy="always", observer=heard) as helix:
+        monkeypatch.setattr(helix.catalog, "append_iteration", full)
+        iteration = helix.run(workflow(1))
+        assert set(iteration.wait()) == {"rows", "total"}
+    assert len(heard.warnings) == 1
+    assert "could not be recorded" in heard.warnings[0]
+    assert {record.node for record in Catalog.open(tmp_path / "catalog", create=False).live()} == {"rows", "total"}
+
+
+def test_what_a_run_records_takes_its_room_in_the_budget(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        helix.run(workflow(1)).wait()
+        first = helix.catalog.bytes_used(exact=True)
+    # There is room for the tables when this run is planned, and none when it has recorded its answer.
+    with hx.Helix(tmp_path / "catalog", policy="always", budget=first + 30_000) as helix:
+        helix.run(workflow(2)).wait()
+        assert sum(record.bytes for record in helix.catalog.live()) == 0

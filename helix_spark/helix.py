@@ -22,9 +22,10 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
 from helix_spark.engine.preparation import START_SECONDS, Prepared, look_up, prepare
 from helix_spark.engine.provenance import Provenance
-from helix_spark.engine.running import Tools, run_prepared
+from helix_spark.engine.running import run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Tracker
 from helix_spark.errors import ParameterError
 from helix_spark.planner.by_name import policy_named

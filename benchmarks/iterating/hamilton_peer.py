@@ -4,8 +4,8 @@ Each step is a function of a module; Hamilton's cache decides by the code of eac
 it reads. That version is a hash of the value, and a Spark DataFrame has none that means anything, nor can the cache
 store one. So a step writes its frame to parquet under a path of its own and returns the path, a value that Hamilton can
 hash and keep: a step that ran again has another path, so what reads it runs again too, and one whose code was there
-before has its old path back. The session is ignored, as Hamilton's documentation has it for clients. Constants and
-helpers are written inside the functions, for Hamilton does not look at functions that a function calls.
+before has its old path back. A session can be neither hashed nor stored, so each function takes the one that is there.
+Constants and helpers are written inside the functions, for Hamilton does not look at functions that a function calls.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ _HEAD = '''import uuid
 from pyspark.sql import SparkSession
 
 FOLDER = {folder!r}
-
-
-def spark() -> SparkSession:
-    return SparkSession.builder.getOrCreate()
 '''
+_SESSION = "    spark = SparkSession.builder.getOrCreate()\n"
 
 
 def write_module(plain: Path) -> Path:
@@ -45,9 +42,7 @@ def answer(module: Path) -> Mapping[str, Any]:
     """Has Hamilton answer, with its cache beside the module."""
     from hamilton import driver
 
-    made = driver.Builder().with_modules(load(module)).with_cache(
-        path=str(module.parent / "hamilton_cache"), ignore=["spark"],
-    ).build()
+    made = driver.Builder().with_modules(load(module)).with_cache(path=str(module.parent / "hamilton_cache")).build()
     found: Mapping[str, Any] = made.execute([ANSWER])[ANSWER]
     return found
 
@@ -67,12 +62,12 @@ def stored_bytes(folder: Path) -> int:
 
 
 def _function(step: Step) -> str:
-    parameters = "".join(f", {name}: str" for name in step.inputs)
-    reads = "".join(f"    {name}_kept = spark.read.parquet({name})\n" for name in step.inputs)
+    parameters = ", ".join(f"{name}: str" for name in step.inputs)
+    reads = _SESSION + "".join(f"    {name}_kept = spark.read.parquet({name})\n" for name in step.inputs)
     if step.name == ANSWER:
-        return f"def {ANSWER}(spark: SparkSession{parameters}) -> dict:\n{reads}{textwrap.indent(step.body, '    ')}\n"
+        return f"def {ANSWER}({parameters}) -> dict:\n{reads}{textwrap.indent(step.body, '    ')}\n"
     return (
-        f"def {step.name}(spark: SparkSession{parameters}) -> str:\n{reads}"
+        f"def {step.name}({parameters}) -> str:\n{reads}"
         f"    def made():\n{textwrap.indent(step.body, ' ' * 8)}\n\n"
         f'    path = f"{{FOLDER}}/{step.name}-{{uuid.uuid4().hex}}"\n'
         "    made().write.parquet(path)\n    return path\n"

@@ -43,7 +43,7 @@ def examples(spark: SparkSession, rows: int, partitions: int) -> DataFrame:
 
 def measure(spark: SparkSession, rows: int, runs: int) -> dict[str, Any]:
     """Seconds an iteration, for one partition and for one a core."""
-    from helix_spark.engine.partitions import _bytes
+    from helix_spark.engine.partitions import size_of
 
     cores = spark.sparkContext.defaultParallelism
     frame = examples(spark, rows, cores)
@@ -55,7 +55,7 @@ def measure(spark: SparkSession, rows: int, runs: int) -> dict[str, Any]:
             seconds = iteration_seconds(frame.coalesce(partitions), 0.001 * (run + 1))
             if run:  # the first is for the compiler
                 found.append(seconds)
-    size = _bytes(frame)
+    size = size_of(frame)
     frame.unpersist()
     return {"rows": rows, "bytes": size, "cores": cores, "one_partition": median(one), "one_a_core": median(several)}
 

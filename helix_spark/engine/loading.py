@@ -46,10 +46,7 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
     if record.kind == "value":
         return ValueResult(json.loads(record.value or "null"))
     if record.kind == "model":
-        sessions.get()  # so that a session's start is not taken for the reading
-        start = time.perf_counter()
-        model = _model(record, catalog, sessions)
-        return ModelResult(model, time.perf_counter() - start)
+        return _model(record, catalog, sessions)
 
     def rows() -> pa.Table:
         start = time.perf_counter()
@@ -92,20 +89,25 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
         return frame
 
 
-def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Any:
+def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> ModelResult:
+    """Checked before Spark is asked for anything; the start of a session is not taken for the reading."""
     path = catalog.path_of(record)
     assert path is not None
+    start = time.perf_counter()
     _check_files(record, path)
     _check_classes(record, path)
+    checked = time.perf_counter() - start
     spark = sessions.get()
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.ml.util import DefaultParamsReader
 
+    start = time.perf_counter()
     try:
-        return DefaultParamsReader.loadParamsInstance(str(path), spark)
+        model: Any = DefaultParamsReader.loadParamsInstance(str(path), spark)
     except (PySparkException, Py4JError) as error:
         raise DamagedResultError(record, error) from error
+    return ModelResult(model, checked + time.perf_counter() - start)
 
 
 def _check_files(record: ArtifactRecord, path: Path) -> None:

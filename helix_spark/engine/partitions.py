@@ -1,8 +1,10 @@
-"""In how many partitions a learner reads its rows."""
+"""In how many partitions, and in which order, a learner reads its rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -11,7 +13,8 @@ SUMMING = frozenset({
     "AFTSurvivalRegression", "GeneralizedLinearRegression", "LinearRegression", "LinearSVC", "LogisticRegression",
 })
 """Learners of Spark ML that read their rows only to add up gradients, some dozen times. How rows are divided changes
-the last digits of these sums and nothing else; a learner that draws by partition (forests, KMeans) is left alone."""
+the last digits of these sums and nothing else; a learner that draws by partition (forests, KMeans) is left alone, and
+so is what reads its rows but once or twice."""
 
 PARTITION_BYTES = 16 * 2**20
 """Rows of fewer bytes are added up sooner by one task than divided: each of a fit's jobs takes some 10 ms a stage, and
@@ -21,11 +24,24 @@ needs a second stage to add up what several tasks found (`benchmarks/partitions.
 def in_few_partitions(frame: DataFrame, stage: Any) -> DataFrame:
     """The training rows in as many partitions as their size is worth, where the learner only sums over them.
 
-    The rows have to be persisted and filled already, else one task would compute them, too.
+    Rows of one partition are brought into an order that is theirs alone, so that the model is the same to the last
+    digit whether they were computed or loaded, and however they were divided before. The rows have to be persisted and
+    filled already, else one task would compute them, too.
     """
     if type(stage).__name__ not in SUMMING or not type(stage).__module__.startswith("pyspark.ml."):
         return frame
-    return frame.coalesce(worthwhile(_bytes(frame)))
+    partitions = worthwhile(size_of(frame))
+    fewer = frame.coalesce(partitions)
+    return in_order(fewer) if partitions == 1 else fewer
+
+
+def in_order(frame: DataFrame) -> DataFrame:
+    """The rows of each partition by a hash of what is in them."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import MapType, VariantType
+
+    hashed = [f.name for f in frame.schema.fields if not isinstance(f.dataType, MapType | VariantType)]
+    return frame.sortWithinPartitions(F.xxhash64(*(F.col(quoted(name)) for name in hashed)))
 
 
 def worthwhile(size: int) -> int:
@@ -37,6 +53,6 @@ def worthwhile(size: int) -> int:
     return max(1, -(-size // PARTITION_BYTES))
 
 
-def _bytes(frame: DataFrame) -> int:
-    """As Spark's optimiser has them: of a filled pin what it takes in memory."""
+def size_of(frame: DataFrame) -> int:
+    """Bytes as Spark's optimiser has them: of a filled pin what it takes in memory."""
     return int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))

@@ -129,7 +129,7 @@ def collect(frame: DataFrame) -> pa.Table:
         from pyspark.ml.functions import vector_to_array
 
         frame = frame.select(
-            *(vector_to_array(F.col(_quoted(c))).alias(c) if c in vectors else F.col(_quoted(c)) for c in frame.columns)
+            *(vector_to_array(F.col(quoted(c))).alias(c) if c in vectors else F.col(quoted(c)) for c in frame.columns)
         )
     return frame.toArrow()
 
@@ -176,7 +176,8 @@ def _nullable_json(schema: Any) -> Any:
     return [_nullable_json(item) for item in schema] if isinstance(schema, list) else schema
 
 
-def _quoted(column: str) -> str:
+def quoted(column: str) -> str:
+    """A column's name as Spark reads it, dots and spaces and all."""
     return "`" + column.replace("`", "``") + "`"
 
 

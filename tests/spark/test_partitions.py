@@ -96,3 +96,17 @@ def test_a_learner_that_depends_on_the_division_of_its_rows_finds_the_authors_mo
     rows = in_order(spark.createDataFrame(data))
     alone = Word2Vec(vectorSize=3, minCount=0, seed=1, inputCol="words", outputCol="v").fit(rows)
     assert found == {row.word: list(row.vector) for row in alone.getVectors().collect()}
+
+
+def test_a_model_is_the_same_to_the_last_digit_however_its_rows_were_divided(spark: SparkSession) -> None:
+    rows = spark.range(400).select(
+        F.rand(1).alias("a"), F.rand(2).alias("b.c"), F.create_map(F.lit(1), F.rand(4)).alias("m"),
+        (F.rand(3) > 0.5).cast("double").alias("label"),
+    ).localCheckpoint()
+    found = set()
+    for partitions in (1, 2, 7):
+        again = rows.repartition(partitions, "a")
+        read = in_few_partitions(again, LogisticRegression()).withColumnRenamed("b.c", "b")
+        features = VectorAssembler(inputCols=["a", "b"], outputCol="features").transform(read)
+        found.add(tuple(LogisticRegression(maxIter=5).fit(features).coefficients))
+    assert len(found) == 1

@@ -52,15 +52,13 @@ class ForThisRun:
     """Cached until the answer is there."""
 
     keys: Mapping[str, str]
-    frames: list[DataFrame] = field(default_factory=list)
 
     def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
-        self.frames.append(make().cache())
-        return self.frames[-1]
+        return make().cache()
 
     def done(self, spark: SparkSession) -> int:
-        for frame in self.frames:
-            frame.unpersist()
+        # What the job caches for itself goes, too: Spark would take it for the next run's, as if that had kept it.
+        spark.catalog.clearCache()
         return 0
 
 

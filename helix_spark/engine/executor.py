@@ -81,7 +81,8 @@ class Executor:
         work = units(dag, plan)
         if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
-        outcome = Outcome(Suspicion(self._pool), pinned=pins(dag, plan, work))
+        suspicion = Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes))
+        outcome = Outcome(suspicion, pinned=pins(dag, plan, work))
         job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._observer))
         try:
             job.run(work)
@@ -214,7 +215,8 @@ class _Job:
                     self._pin(result)
             self.outcome.results[name] = result
             if unit.state is State.COMPUTE:
-                self.outcome.suspicion.begin(self.dag[name], result)
+                of = [self.outcome.results[source] for source in self.dag[name].inputs]
+                self.outcome.suspicion.begin(self.dag[name], result, of)
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature

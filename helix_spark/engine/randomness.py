@@ -5,13 +5,13 @@ The signature room sees what the code calls; this is the second net, for what on
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -19,16 +19,6 @@ from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-_BY_ORDER = {
-    "First": "first", "Last": "last", "AnyValue": "any_value", "CollectList": "collect_list",
-    "CollectSet": "collect_set", "RowNumber": "row_number", "NTile": "ntile", "MaxBy": "max_by", "MinBy": "min_by",
-    "Sample": "sample",
-}
-"""Catalyst calls these deterministic, yet they depend on the order in which rows come, or on how they are divided."""
-
-_BY_CLOCK = {"CurrentTimestamp", "CurrentDate", "Now", "LocalTimestamp", "CurrentTime"}
-
 
 def unseeded(model: Any) -> bool:
     """Whether a fitted model's stage took its seed by default, which differs from process to process."""
@@ -40,16 +30,19 @@ class Suspicion:
 
     Args:
         pool: where it looks; it must not wait for anything that waits for an answer of ours.
+        apart: whether to look first at what a node's plan adds to those of its inputs, which have their own nodes. Not
+            where a result is fixed: what is made of it in the run that draws it has the draw in its own plan.
     """
 
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
+    def __init__(self, pool: Executor, *, apart: bool = True) -> None:
+        self._pool, self._apart = pool, apart
         self._looking: dict[str, Future[str | None]] = {}
 
-    def begin(self, node: Node, result: NodeResult) -> None:
+    def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
         """A node was lowered; its result must not be replaced by another while we look, only marked or persisted."""
         if isinstance(node.operator, Function) and is_lazy(node):
-            self._looking[node.name] = self._pool.submit(_why, node, result)
+            below = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
+            self._looking[node.name] = self._pool.submit(_why, node, result, below if self._apart else ())
 
     def of(self, node: Node, result: NodeResult) -> str | None:
         """Why a node's own result may differ each time; None if nothing says so."""
@@ -81,7 +74,7 @@ def found_random(
     return found
 
 
-def _why(node: Node, result: NodeResult) -> str | None:
+def _why(node: Node, result: NodeResult, below: Sequence[DataFrame] = ()) -> str | None:
     if isinstance(result, ModelResult):
         if unseeded(result.model):
             return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
@@ -89,23 +82,29 @@ def _why(node: Node, result: NodeResult) -> str | None:
     if not isinstance(node.operator, Function) or not is_lazy(node):
         return None
     if isinstance(result, TableResult):
-        return plan_randomness(result.frame())
+        return plan_randomness(result.frame(), below)
     if isinstance(result, ColumnResult) and not result.needs:
-        return plan_randomness(result.add(result.base.frame(), [result]))
+        return plan_randomness(result.add(result.base.frame(), [result]), below)
     return None
 
 
-def plan_randomness(frame: DataFrame) -> str | None:
-    """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so."""
+def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:
+    """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so.
+
+    Args:
+        below: DataFrames that it is made of, and that are looked at by themselves: where nothing above them gives rise
+            to suspicion, the rest of the plan, which is as long as the workflow, is not read.
+    """
     analysed = frame._jdf.queryExecution().analyzed()
+    if below and is_plain_above(analysed, [one._jdf.queryExecution().analyzed() for one in below]):
+        return None
     if not analysed.deterministic() and not all(map(_is_spark_mls, _nondeterministic(analysed))):
         return "uses an expression that Spark calls nondeterministic (rand, uuid, a nondeterministic UDF, ...)"
-    nodes = [node for node in _objects(json.loads(analysed.toJSON())) if "class" in node]
-    names = [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
-    if clock := _BY_CLOCK & set(names):
+    names = class_names(analysed)
+    if clock := BY_CLOCK & set(names):
         return f"reads the clock ({sorted(clock)[0]})"
     by_order = next(
-        (_BY_ORDER[name] for at, name in enumerate(names) if name in _BY_ORDER and not _sorted(names, at)), None
+        (BY_ORDER[name] for at, name in enumerate(names) if name in BY_ORDER and not _sorted(names, at)), None
     )
     if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
         by_order = "limit without an order"
@@ -116,9 +115,9 @@ def plan_randomness(frame: DataFrame) -> str | None:
 
 def _nondeterministic(plan: Any) -> Iterator[Any]:
     """The expressions of a Catalyst plan that are nondeterministic by themselves."""
-    for expression in _members(plan.expressions()):
+    for expression in members(plan.expressions()):
         yield from _innermost(expression)
-    for child in _members(plan.children()):
+    for child in members(plan.children()):
         if not child.deterministic():
             yield from _nondeterministic(child)
 
@@ -126,15 +125,11 @@ def _nondeterministic(plan: Any) -> Iterator[Any]:
 def _innermost(expression: Any) -> Iterator[Any]:
     if expression.deterministic():
         return
-    inner = [child for child in _members(expression.children()) if not child.deterministic()]
+    inner = [child for child in members(expression.children()) if not child.deterministic()]
     for child in inner:
         yield from _innermost(child)
     if not inner:
         yield expression
-
-
-def _members(sequence: Any) -> list[Any]:
-    return [sequence.apply(index) for index in range(sequence.size())]
 
 
 def _is_spark_mls(expression: Any) -> bool:
@@ -149,14 +144,14 @@ def _operators(plan: Any, name: str) -> Iterator[Any]:
     """The operators of this name in a Catalyst plan."""
     if plan.nodeName() == name:
         yield plan
-    for child in _members(plan.children()):
+    for child in members(plan.children()):
         yield from _operators(child, name)
 
 
 def _keeps_one_of_many(deduplicate: Any) -> bool:
     """Whether rows that differ count as duplicates. Where all columns are keys (`distinct()`) only equal rows do."""
-    keys = {key.exprId().id() for key in _members(deduplicate.keys())}
-    return any(column.exprId().id() not in keys for column in _members(deduplicate.child().output()))
+    keys = {key.exprId().id() for key in members(deduplicate.keys())}
+    return any(column.exprId().id() not in keys for column in members(deduplicate.child().output()))
 
 
 def _sorted(names: list[str], at: int) -> bool:
@@ -172,9 +167,3 @@ def _limits_are_sorted(names: list[str]) -> bool:
     return all(
         "Sort" in operators[index : index + 3] for index, name in enumerate(operators) if name == "GlobalLimit"
     )
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, dict):
-        return [value, *(found for item in value.values() for found in _objects(item))]
-    return [found for item in value for found in _objects(item)] if isinstance(value, list) else []

@@ -69,3 +69,19 @@ def test_distinct_is_no_chance_and_one_row_of_many_is(spark: SparkSession) -> No
     assert plan_randomness(frame.union(frame).dropDuplicates(["b", "a"]).where("a > 1")) is None
     assert "dropDuplicates" in str(plan_randomness(frame.dropDuplicates(["a"])))
     assert "dropDuplicates" in str(plan_randomness(frame.distinct().join(frame.dropDuplicates(["a"]), "a")))
+
+
+def test_only_what_a_node_adds_to_its_inputs_is_looked_at_first(spark: SparkSession) -> None:
+    base = spark.createDataFrame([(1, 2), (1, 3)], "a int, b int").groupBy("a").agg(F.collect_list("b").alias("all"))
+    other = spark.range(3).withColumnRenamed("id", "a")
+    plain = [base.withColumn("more", F.size("all")), base.join(other, "a").where("a > 0").groupBy("a").count()]
+    for frame in plain:
+        assert plan_randomness(frame, [base, other]) is None
+        assert "collect_list" in str(plan_randomness(frame))
+    suspicious = [
+        base.withColumn("more", F.rand()), base.limit(1), base.dropDuplicates(["a"]), base.sample(0.5),
+        base.withColumn("now", F.current_timestamp()), base.groupBy("a").agg(F.first("all")),
+        base.where(F.col("a") > base.agg(F.first("a")).scalar()),
+    ]
+    for frame in suspicious:
+        assert plan_randomness(frame, [base, other]) is not None

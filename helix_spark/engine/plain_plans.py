@@ -1,0 +1,61 @@
+"""Reads Catalyst plans for what may make rows differ each time, and tells quickly of most that nothing does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+BY_ORDER = {
+    "First": "first", "Last": "last", "AnyValue": "any_value", "CollectList": "collect_list",
+    "CollectSet": "collect_set", "RowNumber": "row_number", "NTile": "ntile", "MaxBy": "max_by", "MinBy": "min_by",
+    "Sample": "sample",
+}
+"""Catalyst calls these deterministic, yet they depend on the order in which rows come, or on how they are divided."""
+
+BY_CLOCK = {"CurrentTimestamp", "CurrentDate", "Now", "LocalTimestamp", "CurrentTime"}
+"""Expressions that read the clock."""
+
+_SUSPICIOUS = frozenset({*BY_ORDER, *BY_CLOCK, "GlobalLimit", "LocalLimit", "Deduplicate"})
+"""Operators and expressions that have a plan read as a whole."""
+
+
+def is_plain_above(plan: Any, inputs: Sequence[Any]) -> bool:
+    """Whether nothing in a plan, outside these parts of it, can make its rows differ each time.
+
+    Args:
+        plan: an analysed Catalyst plan.
+        inputs: analysed plans that are known already, told by their being the very same objects.
+    """
+    waiting = [plan]
+    while waiting:
+        operator = waiting.pop()
+        if any(operator.fastEquals(one) for one in inputs):
+            continue
+        if operator.nodeName() in _SUSPICIOUS or not all(map(_is_plain, members(operator.expressions()))):
+            return False
+        waiting += members(operator.children())
+    return True
+
+
+def _is_plain(expression: Any) -> bool:
+    """A subquery has a plan of its own, which is not followed here."""
+    names = set(class_names(expression))
+    return bool(expression.deterministic()) and not names & _SUSPICIOUS and not any("Subquery" in n for n in names)
+
+
+def class_names(tree: Any) -> list[str]:
+    """The classes of a plan or an expression, without their packages, from the top down."""
+    nodes = [node for node in _objects(json.loads(tree.toJSON())) if "class" in node]
+    return [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
+
+
+def members(sequence: Any) -> list[Any]:
+    """The elements of a Scala sequence."""
+    return [sequence.apply(index) for index in range(sequence.size())]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, dict):
+        return [value, *(found for item in value.values() for found in _objects(item))]
+    return [found for item in value for found in _objects(item)] if isinstance(value, list) else []

@@ -8,9 +8,12 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from sysconfig import get_paths
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine import gateway
@@ -83,6 +86,22 @@ def _import_path() -> dict[str, str]:
     return {"spark.executorEnv.PYTHONPATH": os.pathsep.join(dict.fromkeys([*further, *inherited]))}
 
 
+_IMPORTING = Lock()
+
+
+def import_pyspark() -> None:
+    """Imports Spark's Python side, one thread at a time.
+
+    Its modules import each other in circles. Two threads that come in at different places each hold what the other
+    waits for, and Python resolves that by giving one of them a module that is half there.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with _IMPORTING:
+        import_module("pyspark.sql")
+
+
 def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnSession:
     """Starts a session of our own.
 
@@ -94,6 +113,8 @@ def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnS
         SetupError: Java, Spark or the jars are not there or do not fit together.
     """
     begun = time.perf_counter()
+    with suppress(ImportError):  # said below, with what to do
+        import_pyspark()
     warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
     settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author)
     jars = delta_jars()

@@ -10,13 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.engine import archive
 from helix_spark.engine.borrowed import BorrowedSettings, check_usable, is_alive, results_settings_of, running_session
-from helix_spark.engine.own import OwnSession, planned_settings, start
+from helix_spark.engine.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.settings import WHILE_WE_WORK, check_settings, results_settings
 
 if TYPE_CHECKING:
@@ -84,10 +84,15 @@ class SessionProvider:
         return own.spark
 
     def warm(self) -> None:
-        """Begins the start in the background, to overlap with imports and planning. Its errors come with `get`."""
+        """Begins the start in the background, to overlap with planning and other imports. Its errors come with `get`.
+
+        Returns when Spark's Python side is imported: what the caller imports must not meet it halfway.
+        """
         with self._lock:
             if not self.started:
                 self._begun()
+        with suppress(ImportError):
+            import_pyspark()
 
     def settings_that_change_results(self) -> Mapping[str, str]:
         """The settings that change results, as they are or, before a start, as they will be. Starts nothing.

@@ -177,3 +177,23 @@ def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
     """, JAVA_HOME=str(tmp_path))
     assert done.stdout.count("there is no bin/java in it") == 2
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: Path) -> None:
+    """As `helix watch` does: it begins to start Spark, and loads the author's file, which imports from the middle."""
+    done = run(tmp_path, """
+        import sys
+        from helix_spark.engine import session
+        from helix_spark.engine.own import import_pyspark
+        sys.setswitchinterval(1e-5)
+        def started(settings):
+            import_pyspark()
+            from pyspark import SparkConf
+            raise RuntimeError("as far as this test goes")
+        session.start = started
+        session.SessionProvider().warm()
+        from pyspark.sql import Column, DataFrame, functions
+        print("whole")
+    """)
+    assert done.stdout == "whole\n", done.stderr

@@ -1,6 +1,6 @@
 """From which size on a fit is sooner done in several partitions than in one.
 
-    python benchmarks/partitions.py [--runs 7] [--json]
+    python benchmarks/partitions.py [--runs 5] [--json]
 
 Fits a logistic regression to more and more random rows, persisted, in one partition and in one a core, in turn; prints
 the median seconds of an iteration of the optimiser, and the bytes that the rows take in memory.
@@ -74,7 +74,7 @@ def main() -> None:
     from helix_spark.engine.session import SessionProvider
 
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    arguments.add_argument("--runs", type=int, default=7)
+    arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
     with SessionProvider() as sessions:

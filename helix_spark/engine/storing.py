@@ -14,15 +14,12 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
+from helix_spark.engine.partitions import can_be_hashed
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import CatalogError, HelixError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-_NOT_HASHED = ("map<", "variant", "void")
-"""`xxhash64` takes no such columns, so a table with one is stored without a content hash."""
-
 
 class NotStoredError(HelixError):
     """A result could not be stored. The run goes on; the result is computed again when it is needed."""
@@ -97,7 +94,7 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation()
     counts = [F.count(F.lit(1)).alias("rows")]
-    hashed = not any(kind in frame.schema.simpleString() for kind in _NOT_HASHED)
+    hashed = can_be_hashed(frame.schema.simpleString())
     if hashed:
         counts.append(F.expr("bit_xor(xxhash64(*))").alias("content"))
     writer = frame.observe(seen, *counts).write.format("delta").option("userMetadata", attempt.attempt)

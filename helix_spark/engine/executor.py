@@ -192,13 +192,14 @@ class _Job:
         base = node.inputs[0]
         result = self.outcome.results[base]
         assert isinstance(result, TableResult)
-        self._tag(Unit((base,), State.COMPUTE, True, frozenset()))
+        self._tag((base,))
         with authors_errors(self.dag[base]):
             step = self.filling.fill(base, result)
         return [] if step is None else [step]
 
     def _have(self, unit: Unit) -> None:
-        self._tag(unit)
+        if unit.forced:
+            self._tag(unit.names)
         if unit.state is State.LOAD:
             made = [self._load(unit.names[0])]
         else:
@@ -230,12 +231,13 @@ class _Job:
 
         result.replace_frame(lambda frame: marked(frame).persist(StorageLevel.MEMORY_AND_DISK))
 
-    def _tag(self, unit: Unit) -> None:
-        if self.executor._sessions.started and unit.forced:
+    def _tag(self, names: Sequence[str]) -> None:
+        """Names the jobs of this thread after nodes, and has them cancelled with the run."""
+        if self.executor._sessions.started:
             context = self.executor._sessions.get().sparkContext
             context.clearJobTags()
             context.addJobTag(self.run_id)
-            context.setJobDescription(f"helix: {', '.join(unit.names)}")
+            context.setJobDescription(f"helix: {', '.join(names)}")
 
 
 def _takes_spark(node: Node) -> bool:

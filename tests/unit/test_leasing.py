@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -32,21 +32,6 @@ assert Leases(Path(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is
 print("taken", flush=True)
 sys.stdin.readline()
 """
-
-
-def workflow() -> hx.Workflow:
-    wf = hx.Workflow("shared")
-    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
-
-    @wf.scanner
-    def rows(data: pd.DataFrame) -> pd.DataFrame:
-        return data * 2
-
-    @wf.reducer(output=True)
-    def total(rows: pd.DataFrame) -> int:
-        return int(rows.a.sum())
-
-    return wf
 
 
 def with_seconds(plan: Plan, seconds: dict[str, float]) -> Plan:

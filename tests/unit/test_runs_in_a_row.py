@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
+from doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -18,21 +18,6 @@ from helix_spark.engine import after_answer
 from helix_spark.engine.observer import Silent
 
 _LONGEST = 60.0
-
-
-def workflow(weight: int) -> hx.Workflow:
-    wf = hx.Workflow("row")
-    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
-
-    @wf.scanner
-    def rows(data: pd.DataFrame) -> pd.DataFrame:
-        return data * 2
-
-    @wf.reducer(output=True)
-    def total(rows: pd.DataFrame) -> int:
-        return int(rows.a.sum()) * weight
-
-    return wf
 
 
 class Stores:
@@ -85,7 +70,7 @@ def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores:
             iteration = helix.run(workflow(1))
             helix.plan(workflow(1))  # waits for the records
             looked = Overview.open(tmp_path / "catalog")
-            (record,) = looked.iterations("row")
+            (record,) = looked.iterations("shared")
             assert record.status == "done"
             assert {node.name for node in looked.nodes(record)} == {"data", "rows", "total"}
             assert looked.artifacts() == {}

@@ -16,7 +16,6 @@ from helix_spark.engine.filling import Filling
 from helix_spark.engine.fits import fit_batch
 from helix_spark.engine.loading import damaged_by, load
 from helix_spark.engine.lowering import check_columns, lower
-from helix_spark.engine.marking import marked
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.randomness import Suspicion
@@ -211,13 +210,13 @@ class _Job:
                 with authors_errors(nodes[0]):
                     made = list(fit_batch(nodes, inputs))
         for name, result in zip(unit.names, made, strict=True):
-            if name in self.outcome.pinned and isinstance(result, TableResult):
-                with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
-                    self._pin(result)
-            self.outcome.results[name] = result
             if unit.state is State.COMPUTE:
                 of = [self.outcome.results[source] for source in self.dag[name].inputs]
                 self.outcome.suspicion.begin(self.dag[name], result, of)
+            if name in self.outcome.pinned and isinstance(result, TableResult):
+                with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
+                    result.pin()
+            self.outcome.results[name] = result
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature
@@ -225,11 +224,6 @@ class _Job:
         if held is not None:
             return held
         return load(self.artifacts[signature], self.executor._catalog, self.executor._sessions)
-
-    def _pin(self, result: TableResult) -> None:
-        from pyspark import StorageLevel
-
-        result.replace_frame(lambda frame: marked(frame).persist(StorageLevel.MEMORY_AND_DISK))
 
     def _tag(self, names: Sequence[str]) -> None:
         """Names the jobs of this thread after nodes, and has them cancelled with the run."""

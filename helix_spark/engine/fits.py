@@ -109,8 +109,11 @@ def build_stage(node: Node, stage: Stage) -> Any:
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> ModelResult:
     """Fits an estimator to its table: to the rows the operator names, where examples are split."""
     frame, names = input_frame(results, [source for _, source in operator.columns])
+    base = results[0]
     if operator.rows != "all":
         frame = frame.where(frame["split"] == operator.rows)
+    elif isinstance(base, TableResult) and frame is base.frame():
+        frame = base.persisted()
     stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
     if not hasattr(stage, "fit"):

@@ -57,7 +57,7 @@ class MemoryTier:
             self._last.pop(signature, None)
             result = self._results.pop(signature, None)
             if signature in self._persisted and isinstance(result, TableResult):
-                result.frame().unpersist()
+                result.unpin()
             self._persisted.discard(signature)
 
     def next_version(self, signatures: Iterable[str]) -> None:
@@ -78,5 +78,5 @@ class MemoryTier:
 
     def _let_go_before(self, run: int) -> None:
         for _, result in [(last, result) for last, result in self._unshared if last < run]:
-            result.frame().unpersist()
+            result.unpin()
         self._unshared = [(last, result) for last, result in self._unshared if last >= run]

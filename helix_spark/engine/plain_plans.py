@@ -45,7 +45,8 @@ def _is_plain(expression: Any) -> bool:
 
 
 def class_names(tree: Any) -> list[str]:
-    """The classes of a plan or an expression, without their packages, from the top down."""
+    """The classes of a plan or an expression, without their packages, from the top down. How rows that are in memory
+    came there is not part of the plan that reads them."""
     nodes = [node for node in _objects(json.loads(tree.toJSON())) if "class" in node]
     return [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
 
@@ -57,5 +58,7 @@ def members(sequence: Any) -> list[Any]:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, dict):
+        if str(value.get("class", "")).endswith(".InMemoryRelation"):
+            return [value]
         return [value, *(found for item in value.values() for found in _objects(item))]
     return [found for item in value for found in _objects(item)] if isinstance(value, list) else []

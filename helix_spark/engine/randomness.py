@@ -39,10 +39,11 @@ class Suspicion:
         self._looking: dict[str, Future[str | None]] = {}
 
     def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
-        """A node was lowered; its result must not be replaced by another while we look, only marked or persisted."""
+        """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
         if isinstance(node.operator, Function) and is_lazy(node):
             below = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
-            self._looking[node.name] = self._pool.submit(_why, node, result, below if self._apart else ())
+            frame = result.frame() if isinstance(result, TableResult) else None
+            self._looking[node.name] = self._pool.submit(_why, node, result, frame, below if self._apart else ())
 
     def of(self, node: Node, result: NodeResult) -> str | None:
         """Why a node's own result may differ each time; None if nothing says so."""
@@ -74,7 +75,9 @@ def found_random(
     return found
 
 
-def _why(node: Node, result: NodeResult, below: Sequence[DataFrame] = ()) -> str | None:
+def _why(
+    node: Node, result: NodeResult, frame: DataFrame | None = None, below: Sequence[DataFrame] = ()
+) -> str | None:
     if isinstance(result, ModelResult):
         if unseeded(result.model):
             return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
@@ -82,7 +85,7 @@ def _why(node: Node, result: NodeResult, below: Sequence[DataFrame] = ()) -> str
     if not isinstance(node.operator, Function) or not is_lazy(node):
         return None
     if isinstance(result, TableResult):
-        return plan_randomness(result.frame(), below)
+        return plan_randomness(result.frame() if frame is None else frame, below)
     if isinstance(result, ColumnResult) and not result.needs:
         return plan_randomness(result.add(result.base.frame(), [result]), below)
     return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.pinning import over_rows, persist
 from helix_spark.errors import ResultTypeError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class TableResult:
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow
         self._frame: DataFrame | None = None
+        self._persisted: DataFrame | None = None
         self._arrow: pa.Table | None = None
         self._lock = RLock()
 
@@ -70,10 +72,23 @@ class TableResult:
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
 
-    def replace_frame(self, change: Callable[[DataFrame], DataFrame]) -> None:
-        """Puts another DataFrame of the same rows in place (a persisted one)."""
+    def pin(self) -> None:
+        """Has its rows kept in memory from when they are first computed on; `frame` stands over these rows."""
         with self._lock:
-            self._frame = change(self.frame())
+            self._persisted = persist(self.frame())
+            self._frame = over_rows(self._persisted)
+
+    def unpin(self) -> None:
+        """Lets go of its rows in memory; whoever asks for them after that has them computed again."""
+        with self._lock:
+            if self._persisted is not None:
+                self._frame, self._persisted = self._persisted.unpersist(), None
+
+    def persisted(self) -> DataFrame:
+        """The table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that persists
+        its input unless that is done already asks for that. Else the same as `frame`."""
+        with self._lock:
+            return self._persisted if self._persisted is not None else self.frame()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""Pinned tables: what stands over their rows, what Spark knows of them, and what is left when they are let go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from helix_spark.engine.plain_plans import class_names
+from helix_spark.engine.results import TableResult
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def pinned(spark: SparkSession) -> TableResult:
+    wide = spark.range(100, numPartitions=2).withColumns({f"c{n}": F.col("id") * n for n in range(3)})
+    joined = wide.join(wide.groupBy((F.col("id") % 10).alias("tens")).count(), F.col("id") % 10 == F.col("tens"))
+    result = TableResult(lambda: joined.withColumn("name", F.lit("x").alias("name", metadata={"ml_attr": {"a": 1}})))
+    result.pin()
+    return result
+
+
+def operators(frame: DataFrame) -> list[str]:
+    plan: Any = frame._jdf.queryExecution().analyzed()
+    return class_names(plan)
+
+
+def kept(spark: SparkSession) -> set[int]:
+    return set(spark.sparkContext._jsc.getPersistentRDDs())
+
+
+def test_what_is_made_of_a_pinned_table_has_a_plan_of_its_own_alone(pinned: TableResult) -> None:
+    assert "Join" in operators(pinned.persisted())
+    more = pinned.frame().withColumn("more", F.col("c1") + 1)
+    assert {"Join", "Aggregate"}.isdisjoint(operators(more))
+    assert more.where("more = 6").collect()[0]["id"] == 5
+
+
+def test_a_pinned_table_keeps_its_schema_and_the_metadata_of_its_columns(pinned: TableResult) -> None:
+    assert pinned.frame().schema.json() == pinned.persisted().schema.json()
+    assert pinned.frame().schema["name"].metadata == {"ml_attr": {"a": 1}}
+
+
+def test_a_pinned_table_can_be_joined_with_itself(pinned: TableResult) -> None:
+    one, other = pinned.frame().alias("one"), pinned.frame().alias("other")
+    assert one.join(other, F.col("one.id") == F.col("other.c1")).count() == 100
+
+
+def test_its_rows_are_computed_once_and_let_go_once(spark: SparkSession, pinned: TableResult) -> None:
+    calls = spark.sparkContext.accumulator(0)
+
+    @F.udf(returnType="long")
+    def counted(n):  # type: ignore[no-untyped-def]  # Spark would infer from hints what kind of UDF it is
+        calls.add(1)
+        return n
+
+    before = kept(spark)  # nothing of the fixture's yet: it was not computed
+    table = TableResult(lambda: pinned.frame().select(counted("id").alias("n")))
+    table.pin()
+    assert [table.frame().count(), table.frame().agg(F.sum("n")).first()[0]] == [100, 4950]  # type: ignore[index]  # an aggregate has a row
+    assert calls.value == 100
+    table.unpin()
+    assert table.frame().agg(F.sum("n")).first()[0] == 4950  # type: ignore[index]  # an aggregate has a row
+    assert calls.value == 200
+    pinned.unpin()
+    assert kept(spark) <= before
+
+
+def test_an_estimator_that_persists_its_input_finds_that_it_is_persisted(pinned: TableResult) -> None:
+    assert pinned.persisted().storageLevel.useMemory
+    unpinned = TableResult(lambda: pinned.frame().select("id"))
+    assert unpinned.persisted() is unpinned.frame()

@@ -18,6 +18,9 @@ from helix_spark.errors import CatalogError
 
 MARKER = "helix.json"
 _FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
+_NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
+"""What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
+
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -98,6 +101,11 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if "://" in os.fspath(root):
         raise CatalogError(f"the catalog {os.fspath(root)!r} is not a local folder", remedy="give a folder's path")
     layout = Layout(Path(root).absolute())
+    if unusable := _NO_TABLES.search(str(layout.root)):
+        raise CatalogError(
+            f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
+            remedy="give a folder whose path is without it",
+        )
     if layout.marker.exists():
         _check_marker(layout)
     elif layout.root.exists():

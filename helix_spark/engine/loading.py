@@ -16,6 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import NeedsSparkError
 from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
+from helix_spark.engine.table_files import frame_over_files
 from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
@@ -82,9 +83,12 @@ _UNREADABLE = re.compile(
 
 def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:
     with _damage(record):
-        catalog.check_table(record)
+        checked = catalog.check_table(record)
+        spark = sessions.get()
+        if (over_files := frame_over_files(spark, checked)) is not None:
+            return over_files
         # By version: a lost last log entry would otherwise roll the table back without a word.
-        stored = sessions.get().read.format("delta").option("versionAsOf", record.version or 0)
+        stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
         frame: DataFrame = stored.load(str(catalog.path_of(record)))
         return frame
 

@@ -109,6 +109,12 @@ class TestOpening:
         with pytest.raises(CatalogError, match="not a local folder"):
             Catalog.open("s3://bucket/catalog", create=True)
 
+    @pytest.mark.parametrize("name", ["a[1]", "a|b", "a\\b", "a^b", "100%25"])
+    def test_a_path_that_delta_cannot_read_is_refused_before_anything_is_made(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(CatalogError, match="Delta cannot read paths with"):
+            Catalog.open(tmp_path / name, create=True)
+        assert not (tmp_path / name).exists()
+
     def test_what_cannot_be_written_is_found_out_at_once_and_can_be_read(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,0 +1,69 @@
+"""Stored tables as DataFrames straight over their files.
+
+A stored table has one commit, which is checked against its record and names its files. Delta would have Spark read and
+replay the log for the same: some jobs, and in a fresh process most of a load's time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.table_check import CheckedTable
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_PLAIN = re.compile(
+    r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
+)
+_VECTORS = frozenset({"org.apache.spark.ml.linalg.VectorUDT", "org.apache.spark.ml.linalg.MatrixUDT"})
+
+_MOST_FILES = 32
+"""With more paths than this, Spark lists them by a job (`spark.sql.sources.parallelPartitionDiscovery.threshold`)."""
+
+_GLOB = re.compile(r"[\[\]{}*?\\,]")
+"""What Spark's reader takes for a pattern in a path."""
+
+
+def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
+    """The table's rows, or None where only Delta reads them: types that parquet does not tell by itself, no files or
+    many, a path that the reader would take for a pattern.
+
+    Args:
+        table: checked already: none of this is looked at again.
+    """
+    schema = json.loads(table.schema)
+    if not 0 < len(table.files) <= _MOST_FILES or not all(map(_is_told_by_parquet, _types(schema))):
+        return None
+    if any(_GLOB.search(str(file)) for file in table.files):
+        return None
+    from pyspark.sql.types import StructType
+
+    frame: DataFrame = spark.read.schema(StructType.fromJson(schema)).parquet(*map(str, table.files))
+    return frame
+
+
+def _types(schema: Any) -> Iterator[Any]:
+    """The types of a schema's leaves; of Spark ML's vectors the class."""
+    match schema:
+        case {"type": "struct", "fields": fields}:
+            for field in fields:
+                if "__COLLATIONS" in field.get("metadata", {}):
+                    yield "collated"  # which parquet knows nothing of
+                yield from _types(field["type"])
+        case {"type": "array", "elementType": element}:
+            yield from _types(element)
+        case {"type": "map", "keyType": key, "valueType": value}:
+            yield from _types(key)
+            yield from _types(value)
+        case {"type": "udt"}:
+            yield schema.get("class")
+        case _:
+            yield schema
+
+
+def _is_told_by_parquet(leaf: Any) -> bool:
+    return isinstance(leaf, str) and (leaf in _VECTORS or _PLAIN.fullmatch(leaf) is not None)

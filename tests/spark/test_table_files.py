@@ -1,0 +1,97 @@
+"""Stored tables over their files alone: what Delta would read, and Delta where that cannot be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.ml.linalg import Matrices, Vectors
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.table_check import CheckedTable
+from helix_spark.engine.results import TableResult, nullable
+from helix_spark.engine.storing import Origin, store
+from helix_spark.engine.table_files import frame_over_files
+
+pytestmark = pytest.mark.spark
+
+NESTED = "struct<a: int, list: array<struct<b: string, c: double>>, map: map<string, date>>"
+INSIDE = '{"a": 1, "list": [{"b": "x", "c": 0.5}], "map": {"k": "1500-01-01"}}'
+
+
+def table(spark: SparkSession) -> DataFrame:
+    """Every type that parquet tells by itself."""
+    numbers = spark.range(20, numPartitions=3).select(
+        "id", F.col("id").cast("byte").alias("byte"), (F.col("id") / 7).alias("double"),
+        F.col("id").cast("decimal(12,3)").alias("decimal"),
+        F.when(F.col("id") > 3, F.col("id").cast("string")).alias("text"),
+        F.timestamp_seconds(F.col("id") * -1e9).alias("moment"),
+        F.timestamp_seconds("id").cast("timestamp_ntz").alias("local"),
+        F.col("id").cast("string").cast("binary").alias("a.column`"),
+        F.from_json(F.lit(INSIDE), NESTED).alias("nested"),
+    )
+    rows = [(0, Vectors.dense(1.0, 2.0), Matrices.dense(1, 2, [3.0, 4.0])), (1, Vectors.sparse(3, {1: 5.0}), None)]
+    vectors = spark.createDataFrame(rows, ["id", "vector", "matrix"])
+    metadata = {"ml_attr": {"num_attrs": 3}}
+    return numbers.join(vectors, "id", "left").withColumn("vector", F.col("vector").alias("vector", metadata=metadata))
+
+
+def stored(frame: DataFrame, folder: Path) -> tuple[Catalog, ArtifactRecord]:
+    catalog = Catalog.open(folder, create=True)
+    made = nullable(frame)
+    return catalog, store(TableResult(lambda: made), Origin("a" * 64, "flow", "node", 1), catalog)
+
+
+def by_delta(spark: SparkSession, catalog: Catalog, record: ArtifactRecord) -> DataFrame:
+    return spark.read.format("delta").load(str(catalog.path_of(record)))
+
+
+def test_it_has_the_rows_and_the_schema_that_delta_reads(spark: SparkSession, tmp_path: Path) -> None:
+    catalog, record = stored(table(spark), tmp_path / "catalog")
+    over_files = frame_over_files(spark, catalog.check_table(record))
+    assert over_files is not None
+    delta = by_delta(spark, catalog, record)
+    assert over_files.schema.json() == delta.schema.json()
+    assert over_files.orderBy("id").collect() == delta.orderBy("id").collect()
+    assert over_files.count() == 20
+    assert over_files.rdd.getNumPartitions() == delta.rdd.getNumPartitions()
+
+
+def test_what_failed_tasks_left_beside_its_files_is_not_read(spark: SparkSession, tmp_path: Path) -> None:
+    catalog, record = stored(spark.range(5), tmp_path / "catalog")
+    file = catalog.check_table(record).files[0]
+    file.with_name("part-00009-left.parquet").write_bytes(file.read_bytes())
+    over_files = frame_over_files(spark, catalog.check_table(record))
+    assert over_files is not None
+    assert over_files.count() == 5
+
+
+@pytest.mark.parametrize("expression", ["NULL", "parse_json('1')", "INTERVAL '1' DAY", "'x' COLLATE UNICODE_CI"])
+def test_types_that_parquet_does_not_tell_are_left_to_delta(
+    spark: SparkSession, tmp_path: Path, expression: str
+) -> None:
+    schema = spark.range(1).selectExpr(f"named_struct('inner', array({expression})) AS outer").schema.json()
+    assert frame_over_files(spark, CheckedTable((tmp_path / "part-0.parquet",), schema, 1)) is None
+
+
+def test_a_table_without_files_is_left_to_delta(spark: SparkSession, tmp_path: Path) -> None:
+    catalog, record = stored(spark.range(5).where("id > 9"), tmp_path / "catalog")
+    assert frame_over_files(spark, CheckedTable((), spark.range(1).schema.json(), 0)) is None
+    assert by_delta(spark, catalog, record).count() == 0
+
+
+@pytest.mark.parametrize("name", ["a=1", "with space", "100%", "ä"])
+def test_a_folder_of_any_name_is_read_as_it_is(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    catalog, record = stored(spark.range(5), tmp_path / name)
+    over_files = frame_over_files(spark, catalog.check_table(record))
+    assert over_files is not None
+    assert over_files.columns == ["id"]
+    assert over_files.count() == 5
+
+
+def test_a_path_that_spark_takes_for_a_pattern_is_left_to_delta(spark: SparkSession, tmp_path: Path) -> None:
+    catalog, record = stored(spark.range(5), tmp_path / "a{1,2}")
+    assert frame_over_files(spark, catalog.check_table(record)) is None

@@ -157,7 +157,7 @@ def _add_to_given_jvm(jars: Sequence[Path], settings: Mapping[str, str]) -> dict
 
     SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
     `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
-    Executors get them by `spark.jars`.
+    Executors in processes of their own get them by `spark.jars`; in ours they would only be copied, and loaded twice.
     """
     from py4j.protocol import Py4JJavaError
 
@@ -169,6 +169,8 @@ def _add_to_given_jvm(jars: Sequence[Path], settings: Mapping[str, str]) -> dict
         for jar in jars:
             loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
     else:
+        return dict(settings)
+    if is_local(settings["spark.master"]):
         return dict(settings)
     return {**settings, "spark.jars": _with_jars(settings, jars)}
 

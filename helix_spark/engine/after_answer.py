@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, Status
 from helix_spark.engine import recording
 from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.influence import fitted_influences
@@ -20,10 +20,13 @@ from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.settling import settled
 from helix_spark.engine.storing import NotStoredError, store
 from helix_spark.engine.storing import Origin as Maker
+from helix_spark.engine.told_reads import by_signature
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Finished, tell
+from helix_spark.engine.unread_columns import unread_columns
 from helix_spark.errors import CatalogError, HelixError, SourceError
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.data_version import version_of
 from helix_spark.workflow.operators import Read
 
@@ -88,8 +91,9 @@ class AfterAnswer:
         """Stores and evicts, once the answer is recorded; returns physical bytes stored by node. Never raises."""
         try:
             ended = recorded.result()
-            sizes = self._store(self._settled())
+            sizes = self._store(self._settled(), narrow=True)
             self._record_sizes(sizes)
+            self._record_reads(self.prepared.reads)
             if ended is not None:
                 self._track(*ended, sizes)
             self._tidy()
@@ -131,7 +135,12 @@ class AfterAnswer:
         except HelixError as second:
             self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
 
-    def _store(self, plan: Plan) -> dict[str, int]:
+    def _store(self, plan: Plan, *, narrow: bool = False) -> dict[str, int]:
+        """Evicts, stores, and returns bytes by node.
+
+        Args:
+            narrow: whether to look for columns that nothing reads, and leave them out.
+        """
         for signature, why in plan.evict.items():
             self._evict(signature, why)
         moved = self._moved_sources()
@@ -142,19 +151,35 @@ class AfterAnswer:
         there = self.tools.catalog.live_among([node.signature for node in wanted])
         sizes: dict[str, int] = {}
         for node in wanted:
-            if node.signature in there:
-                sizes[node.name] = there[node.signature].bytes
+            before = there.get(node.signature)
+            left_out = self._left_out(node.name, before) if narrow else ()
+            if before is not None and set(before.left_out) <= set(left_out):
+                sizes[node.name] = before.bytes
             else:
-                self._store_one(node.name, plan, sizes)
+                self._store_one(node.name, plan, sizes, left_out)
         return sizes
 
-    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int]) -> None:
+    def _left_out(self, name: str, before: ArtifactRecord | None) -> tuple[str, ...]:
+        """Columns of a table that need not be stored; what was told of its readers for that is recorded first, so that
+        whoever finds the table finds that, too.
+
+        Args:
+            before: the stored result that this one is to replace.
+        """
+        told = unread_columns(name, before, self.prepared, self.plan, self.outcome.results, self.spoiled, self.tools)
+        if told.left_out:
+            self._record_reads({
+                self.plan[reader].signature: by_signature(self.prepared, reads) for reader, reads in told.reads.items()
+            })
+        return told.left_out
+
+    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int], left_out: tuple[str, ...]) -> None:
         tools, node, budget = self.tools, plan[name], plan.budget
         tools.observer.storing(name)
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
             maker = Maker(node.signature, plan.workflow, name, self.record.number, again)
-            stored = store(self.outcome.results[name], maker, tools.catalog)
+            stored = store(self.outcome.results[name], maker, tools.catalog, left_out)
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return
@@ -212,6 +237,11 @@ class AfterAnswer:
             ),
         )
         return record, nodes
+
+    def _record_reads(self, reads: PlanReads) -> None:
+        self.tools.catalog.append_results(
+            recording.read_records(self.prepared, self.plan, self.record.number, reads)
+        )
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(

@@ -6,26 +6,36 @@ What a declaration cannot rule out counts as read. Of an author's lazy function 
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from helix_spark.dag.node import Node
+from helix_spark.dag.node import Dag, Node
 from helix_spark.workflow.operators import (
+    ApplyStage,
     Assemble,
     Bucket,
     EncodeCategories,
     FitCategories,
     FitQuantiles,
+    FitStage,
     Form,
     Function,
     Interact,
     Result,
     Select,
+    Stage,
 )
 
 _STARS = re.compile(r"(?:^|[(,.])\s*\*")
 """A star that means all columns; behind anything else it multiplies."""
+
+_BY_FORMULA = frozenset({"RFormula", "SQLTransformer"})
+"""Feature stages of which a text says what they read."""
+
+_BY_DEFAULT = ("features", "label")
+"""Columns that feature stages read where their parameters do not name others."""
 
 _OPEN = re.compile(r"`|\bselect\b", re.IGNORECASE)
 """Backticks may hold a pattern of names, a query may have stars of its own."""
@@ -52,8 +62,9 @@ WHOLE = Reads(whole=True)
 BY_PLAN = Reads(by_plan=True)
 
 
-def declared_reads(reader: Node, source: str) -> Reads:
+def declared_reads(dag: Dag, name: str, source: str) -> Reads:
     """What a reader's declaration says of its reading one of its input tables."""
+    reader = dag[name]
     operator = reader.operator
     if isinstance(operator, Function):
         return _of_function(reader, operator)
@@ -66,7 +77,14 @@ def declared_reads(reader: Node, source: str) -> Reads:
             return _named([operator.column])
         case Assemble():
             return _of_examples(operator)
-    return WHOLE  # stages of Spark ML and of the author's may look at what they like, predictions keep their rows
+        case FitStage(stage=stage, rows=rows):
+            return _of_stage(stage, () if rows == "all" else ("split",))
+        case ApplyStage(stage=None):
+            fit = dag[reader.inputs[-1]].operator
+            return _of_stage(fit.stage) if isinstance(fit, FitStage) else WHOLE
+        case ApplyStage(stage=Stage() as stage):
+            return _of_stage(stage)
+    return WHOLE  # predictions keep their rows
 
 
 def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:
@@ -97,6 +115,20 @@ def _of_examples(examples: Assemble) -> Reads:
     if named.whole:
         return WHOLE
     return Reads(names=named.names, text=examples.label if isinstance(examples.label, str) else "")
+
+
+def _of_stage(stage: Stage, more: tuple[str, ...] = ()) -> Reads:
+    """Spark ML's feature stages read the columns that their parameters name. Learners, the author's own stages and
+    instances that were set up elsewhere may look at what they like."""
+    path = stage.make if isinstance(stage.make, str) else ""
+    if inspect.isclass(stage.make):
+        path = f"{stage.make.__module__}.{stage.make.__qualname__}"
+    module, _, name = path.rpartition(".")
+    if module != "pyspark.ml.feature" or name in _BY_FORMULA:
+        return WHOLE
+    given = [value for _, value in stage.parameters]
+    listed = [one for value in given if isinstance(value, list | tuple) for one in value]
+    return _named([*given, *listed, *_BY_DEFAULT, *more])
 
 
 def _named(columns: Iterable[object]) -> Reads:

@@ -52,7 +52,7 @@ def may_be_narrow(node: Node, dag: Dag, random: Collection[str]) -> bool:
             again on record.
     """
     return not whole_by_wish(node, dag) and not any(
-        name in random or declared_reads(dag[name], node.name).whole for name in dag.readers(node.name)
+        name in random or declared_reads(dag, name, node.name).whole for name in dag.readers(node.name)
     )
 
 
@@ -68,7 +68,7 @@ def narrowed(node: Node, schema: StructType, dag: Dag, plan_of: PlanOf, before: 
     unread = set(names) if before is None else set(names) & set(before)
     told: dict[str, Mapping[str, frozenset[str]]] = {}
     for name in dag.readers(node.name):
-        reads = declared_reads(dag[name], node.name)
+        reads = declared_reads(dag, name, node.name)
         if reads.by_plan:
             found = plan_of(dag[name])
             if found is None:

@@ -76,7 +76,7 @@ def _gap(
         return Gap(artifact, (), f"{without}, and asked for as a whole", closable=False)
     unknown: list[str] = []
     for name in dag.readers(node.name):
-        declared = declared_reads(dag[name], node.name)
+        declared = declared_reads(dag, name, node.name)
         if declared.by_plan:
             told = reads.get(signatures[name], {}).get(artifact.signature)
             if told is None:

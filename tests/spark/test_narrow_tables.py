@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
+from pyspark.ml.feature import CountVectorizer, FeatureHasher
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import Heard, computed, loading
@@ -281,6 +282,41 @@ def test_extractors_and_examples_say_what_they_read(
     assert sorted(map(str, again.table("examples").collect())) == sorted(map(str, whole.table("examples").collect()))
     other = run(build("length(story) > 140"))
     assert other.plan["rows"].reason == "stored without `story`, which `examples` reads"
+
+
+def test_feature_stages_fit_and_transform_a_table_that_lacks_the_rest(
+    run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path
+) -> None:
+    def build(least: float) -> hx.Workflow:
+        wf = hx.Workflow("stages")
+        wf.source("data", hx.table(DATA))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where("key >= 0")
+
+        @wf.extractor
+        def words(rows: DataFrame) -> Column:
+            return F.split("notes", " ")
+
+        counts = wf.extractor("counts", CountVectorizer, on=rows, inputCol=words, minDF=least)
+        ages = wf.extractor("ages", "pyspark.ml.feature.Imputer", on=rows, inputCol="age", strategy="median")
+        hashed = wf.extractor("hashed", FeatureHasher, on=rows, inputCols=["sex", "age"], numFeatures=16)
+        label = f"age > {30 + least}"
+        examples = wf.synthesizer(
+            "examples", rows, features=[counts, ages, hashed], label=label, split=hx.HashSplit(key=["key"])
+        )
+        wf.output(examples)
+        return wf
+
+    run(build(2.0))
+    assert in_files(catalog) == ["key", "age", "sex", "notes"]
+    again = run(build(3.0))
+    assert again.plan["rows"].state is State.LOAD
+    assert {"counts", "examples"} <= computed(again)
+    whole = run(build(3.0), tmp_path / "scratch")
+    assert sorted(map(str, again.table("examples").collect())) == sorted(map(str, whole.table("examples").collect()))
+    assert heard.warnings == []
 
 
 def by_hand(rows: DataFrame) -> DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import CountVectorizer, RFormula, SQLTransformer, VectorAssembler
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructField, StructType
@@ -31,6 +32,7 @@ from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps
 from helix_spark.signature.parts import digest
+from helix_spark.workflow.workflow import NodeRef
 
 COLUMNS = ("key", "age", "Sex", "story")
 SCHEMA = StructType([
@@ -62,7 +64,7 @@ def build(label: str = "age > 3", key: list[str] | None = None, **wishes: Any) -
 
 
 def reads_of(dag: Dag, node: str) -> dict[str, tuple[str, ...]]:
-    return {name: taken(declared_reads(dag[name], node), COLUMNS) for name in dag.readers(node)}
+    return {name: taken(declared_reads(dag, name, node), COLUMNS) for name in dag.readers(node)}
 
 
 # Declarations
@@ -117,6 +119,26 @@ def test_functions_that_collect_or_answer_read_all(form: type) -> None:
     found = reads_of(dag, "rows")
     assert found["told"] == found["counted"] == COLUMNS
     assert not may_be_narrow(dag["rows"], dag, ())
+
+
+@pytest.mark.parametrize(("stage", "parameters", "columns"), [
+    (CountVectorizer, {"inputCol": "story", "outputCol": "words"}, ("story",)),
+    ("pyspark.ml.feature.CountVectorizer", {"inputCol": "story"}, ("story",)),
+    (VectorAssembler, {"inputCols": ["age", "key"]}, ("key", "age")),
+    (RFormula, {"formula": "age ~ ."}, COLUMNS), (SQLTransformer, {"statement": "SELECT * FROM __THIS__"}, COLUMNS),
+    ("mine.Vectorizer", {"inputCol": "story"}, COLUMNS), (LogisticRegression, {"featuresCol": "age"}, COLUMNS),
+])
+def test_spark_mls_feature_stages_read_what_their_parameters_name(
+    stage: Any, parameters: Mapping[str, Any], columns: tuple[str, ...]
+) -> None:
+    wf = build()
+    rows = NodeRef(wf, "rows")
+    made = wf.extractor("made", stage, on=rows, **parameters)
+    wf.output(wf.synthesizer("more", rows, features=[made], split=hx.HashSplit(key=["key"])))
+    found = reads_of(compile_workflow(wf), "rows")
+    of_stage = {name: read for name, read in found.items() if name.startswith("made")}
+    assert len(of_stage) == (1 if stage in (VectorAssembler, SQLTransformer) else 2)
+    assert set(of_stage.values()) == {columns}
 
 
 # What is left out

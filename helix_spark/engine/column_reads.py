@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.narrow_tables import failing
@@ -55,8 +55,8 @@ class MarkedStub:
         return frozenset(name for place, name in enumerate(self._names) if self._text(place) in plan)
 
 
-def columns_read(made: DataFrame, stubs: Sequence[MarkedStub]) -> list[frozenset[str]] | None:
-    """Of each stub, the columns that a table made of them reads; None if its plan does not tell, or cannot be made."""
+def columns_read(made: DataFrame, stubs: Mapping[str, MarkedStub]) -> dict[str, frozenset[str]] | None:
+    """By name of stub, the columns that a table made of them reads; None if its plan does not tell."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -68,5 +68,6 @@ def columns_read(made: DataFrame, stubs: Sequence[MarkedStub]) -> list[frozenset
         return None  # a constant that fails when it is folded; the run itself will tell
     if _HIDING.search(text):
         return None
-    found = [stub.found_in(text) for stub in stubs]
-    return [columns for columns in found if columns is not None] if None not in found else None
+    found = {name: stub.found_in(text) for name, stub in stubs.items()}
+    told = {name: columns for name, columns in found.items() if columns is not None}
+    return told if len(told) == len(found) else None

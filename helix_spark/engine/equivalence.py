@@ -46,6 +46,7 @@ class Stubs:
     ) -> None:
         self._spark, self._dag, self._signatures, self._known = spark, dag, signatures, known
         self._schemas: dict[str, StructType | None] = {}
+        self._marked: dict[str, MarkedStub] = {}
 
     def lowered(self, node: Node, inputs: Sequence[str]) -> str | None:
         """Digest of what a node computes: its canonical plan, its schema, and its inputs' signatures.
@@ -73,20 +74,8 @@ class Stubs:
         operator = node.operator
         if not isinstance(operator, Function) or not is_lazy(node):
             return None
-        marked: list[MarkedStub] = []
-
-        def stub(schema: StructType) -> DataFrame:
-            marked.append(MarkedStub(self._spark, schema))
-            return marked[-1].frame
-
-        made = self._call(node, operator, stub)
-        found = None if made is None else columns_read(made, marked)
-        if found is None:
-            return None
-        reads: dict[str, frozenset[str]] = {}
-        for name, columns in zip(node.inputs, found, strict=True):
-            reads[name] = reads.get(name, frozenset()) | columns
-        return reads
+        made = self._call(node, operator, self._marked_stub)
+        return None if made is None else columns_read(made, {name: self._marked[name] for name in node.inputs})
 
     def schema(self, name: str) -> StructType | None:
         """The schema of a table, if it can be told without running anything."""
@@ -106,16 +95,16 @@ class Stubs:
                 return read_source(source, self._spark).schema
             case Select(columns=columns) if node.result is Result.TABLE:
                 base = self.schema(node.inputs[0])
-                return None if base is None else self._stub(base).select(*columns).schema
+                return None if base is None else self._stub(node.inputs[0], base).select(*columns).schema
             case Function() as operator if node.result is Result.TABLE and is_lazy(node):
                 made = self._call(node, operator, self._stub)
                 return None if made is None else made.schema
         return None
 
     def _call(
-        self, node: Node, operator: Function, stub: Callable[[StructType], DataFrame]
+        self, node: Node, operator: Function, stub: Callable[[str, StructType], DataFrame]
     ) -> DataFrame | None:
-        """What a function returns for stubs, made in the order of its inputs; None if it cannot be called with them."""
+        """What a function returns for stubs of its inputs; None if it cannot be called with them."""
         from pyspark.sql import Column, DataFrame
 
         arguments: dict[str, DataFrame] = {}
@@ -123,7 +112,7 @@ class Stubs:
             schema = self.schema(source) if form in (Form.SPARK, Form.ANY) else None
             if schema is None:
                 return None
-            arguments[name] = stub(schema)
+            arguments[name] = stub(source, schema)
         try:
             made = operator.call(**arguments)
             if isinstance(made, Column) and node.base is not None:
@@ -132,7 +121,12 @@ class Stubs:
             return None
         return made if isinstance(made, DataFrame) else None
 
-    def _stub(self, schema: StructType) -> DataFrame:
+    def _marked_stub(self, name: str, schema: StructType) -> DataFrame:
+        if name not in self._marked:
+            self._marked[name] = MarkedStub(self._spark, schema)
+        return self._marked[name].frame
+
+    def _stub(self, name: str, schema: StructType) -> DataFrame:
         from pyspark.sql import functions as F
 
         columns = [

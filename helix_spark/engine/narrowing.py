@@ -5,8 +5,7 @@ Decided behind the answer, right before the table is written. What cannot be pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag, Node
@@ -27,23 +26,6 @@ _NUMBER = 8
 _MEMBERS = 4
 """How many members an array, a map or a vector is taken to have; nobody has looked at the data."""
 
-PlanOf = Callable[[Node], Mapping[str, frozenset[str]] | None]
-"""What a function's plan reads, by name of input table; see `Stubs.reads`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Narrow:
-    """What to leave out of one table.
-
-    Attributes:
-        left_out: its columns, in the order of the schema.
-        reads: what plans told meanwhile, by name of reader.
-    """
-
-    left_out: tuple[str, ...] = ()
-    reads: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
-
-
 def may_be_narrow(node: Node, dag: Dag, random: Collection[str]) -> bool:
     """Whether something can be left out of a table, as far as that can be told without Spark.
 
@@ -56,27 +38,29 @@ def may_be_narrow(node: Node, dag: Dag, random: Collection[str]) -> bool:
     )
 
 
-def narrowed(node: Node, schema: StructType, dag: Dag, plan_of: PlanOf, before: Sequence[str] | None = None) -> Narrow:
-    """What to leave out of a table that may be narrow.
+def narrowed(
+    node: Node, schema: StructType, dag: Dag, told: Callable[[str], frozenset[str] | None],
+    before: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """The columns to leave out of a table that may be narrow, in the order of its schema.
 
     Args:
+        told: what the plan of a reader told that it reads of this table, by the reader's name; None if it told nothing.
         before: what the stored table lacks that this one replaces; no column that it holds is left out.
     """
     names = tuple(schema.names)
     if len({name.casefold() for name in names}) < len(names):
-        return Narrow()  # two columns of one name: which is read, only Spark knows
+        return ()  # two columns of one name: which is read, only Spark knows
     unread = set(names) if before is None else set(names) & set(before)
-    told: dict[str, Mapping[str, frozenset[str]]] = {}
     for name in dag.readers(node.name):
         reads = declared_reads(dag, name, node.name)
         if reads.by_plan:
-            found = plan_of(dag[name])
+            found = told(name)
             if found is None:
-                return Narrow()
-            told[name] = found
-            reads = Reads(names=found[node.name])
+                return ()
+            reads = Reads(names=found)
         unread.difference_update(taken(reads, names))
-    return Narrow(_worth_it(schema, tuple(name for name in names if name in unread)), told)
+    return _worth_it(schema, tuple(name for name in names if name in unread))
 
 
 def _worth_it(schema: StructType, left_out: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class Prepared:
         situation: what the planner needs.
         run: the id that the run will have.
         found: equivalences found in this run: declared signature -> signature.
-        reads: what the plans of functions told in this run of the columns they read.
+        reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
+            record.
     """
 
     dag: Dag
@@ -56,6 +57,7 @@ class Prepared:
     run: str
     found: Mapping[str, str]
     reads: PlanReads
+    told: PlanReads
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -118,10 +120,8 @@ def look_up(
     if leaving.dag is not whole:
         signed = sign(leaving.dag)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
-    unserved = gaps(
-        dag, {name: own.signature for name, own in signed.items()}, view.artifacts,
-        _reads_on_record(measured) | dict(reads or {}),
-    )
+    told = _reads_on_record(measured) | dict(reads or {})
+    unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
     situation = _situation(
         dag, signed, described, measured, offered, catalog, held, budget, session_seconds, fits, loads
@@ -131,7 +131,8 @@ def look_up(
         situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
     return Prepared(
-        dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {})
+        dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
+        told,
     )
 
 

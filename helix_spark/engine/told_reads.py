@@ -1,12 +1,15 @@
-"""Asks, before a run, which columns functions read of which that is not on record: see `column_reads`."""
+"""Asks which columns functions read of which that is not on record: see `column_reads`. Before a run, and right behind
+its answer, never while another one runs: a function may register a view, and the next run's would be of our stubs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from helix_spark.dag.reading import declared_reads
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.preparation import Prepared
-from helix_spark.engine.second_chance import stubs_before
+from helix_spark.engine.results import NodeResult
+from helix_spark.engine.second_chance import stubs_after, stubs_before
 from helix_spark.engine.session import Sessions
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -48,3 +51,23 @@ def by_signature(prepared: Prepared, reads: Mapping[str, frozenset[str]]) -> dic
         signature = prepared.signed[name].signature
         found[signature] = found.get(signature, frozenset()) | columns
     return found
+
+
+def reads_after(
+    prepared: Prepared, tables: Collection[str], results: Mapping[str, NodeResult], sessions: Sessions,
+    memory: MemoryTier,
+) -> dict[str, dict[str, frozenset[str]]]:
+    """What functions read of these tables, where that is not on record: by function's signature, then its input's."""
+    asked: dict[str, None] = {}
+    for table in tables:
+        for name in prepared.dag.readers(table):
+            known = prepared.told.get(prepared.signed[name].signature, {})
+            if declared_reads(prepared.dag, name, table).by_plan and prepared.signed[table].signature not in known:
+                asked[name] = None
+    if not asked:
+        return {}
+    stubs = stubs_after(prepared, results, sessions, memory)
+    return {
+        prepared.signed[name].signature: by_signature(prepared, reads)
+        for name in asked if (reads := stubs.reads(prepared.dag[name])) is not None
+    }

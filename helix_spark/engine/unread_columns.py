@@ -1,4 +1,4 @@
-"""Finds, behind the answer, the columns of a table that nothing reads: asks the plans, and what became of it before."""
+"""The columns, of a table that is about to be stored, that nothing reads. Its readers' plans were asked before."""
 
 from __future__ import annotations
 
@@ -6,39 +6,45 @@ from collections.abc import Collection, Mapping
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.narrowing import Narrow, may_be_narrow, narrowed
+from helix_spark.engine.narrowing import may_be_narrow, narrowed
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import NodeResult, TableResult
-from helix_spark.engine.second_chance import stubs_after
-from helix_spark.engine.storing import first_line, spark_errors
-from helix_spark.engine.tools import Tools
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.serving import PlanReads
+
+
+def candidates(prepared: Prepared, results: Mapping[str, NodeResult], varying: Collection[str]) -> tuple[str, ...]:
+    """Names of the tables that a run had as DataFrames, and that may be stored without some of their columns.
+
+    Args:
+        varying: names of the results that may differ each time.
+    """
+    return tuple(
+        node.name for node in prepared.dag.nodes
+        if isinstance(result := results.get(node.name), TableResult) and not result.collected and not result.left_out
+        and may_be_narrow(node, prepared.dag, varying)
+    )
 
 
 def unread_columns(
-    name: str, before: ArtifactRecord | None, prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult],
-    spoiled: Collection[str], tools: Tools,
-) -> Narrow:
-    """What to leave out of a result that is about to be stored. Says so where Spark could not tell; then it is nothing.
+    name: str, before: ArtifactRecord | None, prepared: Prepared, results: Mapping[str, NodeResult], reads: PlanReads,
+    catalog: Catalog,
+) -> tuple[str, ...]:
+    """What to leave out of a candidate.
 
     Args:
         before: the stored result that this one is to replace.
-        spoiled: names of the results that may differ each time.
+        reads: what is known of its readers' plans.
     """
-    node, result = prepared.dag[name], results[name]
-    if not isinstance(result, TableResult) or result.collected or (before is not None and not before.left_out):
-        return Narrow()
-    random = {one.name for one in plan.nodes if one.random}.union(spoiled)
-    if not may_be_narrow(node, prepared.dag, random) or _was_damaged(plan[name].signature, tools.catalog):
-        return Narrow()
-    try:
-        stubs = stubs_after(prepared, results, tools.sessions, tools.memory)
-        lacked = None if before is None else before.left_out
-        return narrowed(node, result.frame().schema, prepared.dag, stubs.reads, lacked)
-    except spark_errors() as error:
-        why = first_line(error)
-        tools.observer.warning(f"who reads what of {name!r} could not be told, so all of it is stored: {why}")
-        return Narrow()
+    result, own = results[name], prepared.signed[name].signature
+    assert isinstance(result, TableResult)
+    if (before is not None and not before.left_out) or _was_damaged(own, catalog):
+        return ()
+
+    def told(reader: str) -> frozenset[str] | None:
+        return reads.get(prepared.signed[reader].signature, {}).get(own)
+
+    lacked = None if before is None else before.left_out
+    return narrowed(prepared.dag[name], result.frame().schema, prepared.dag, told, lacked)
 
 
 def _was_damaged(signature: str, catalog: Catalog) -> bool:

@@ -363,9 +363,9 @@ def test_spark_tells_what_a_function_reads(spark: SparkSession, read: Read, colu
     except (PySparkException, Py4JError):  # it looks at its data
         assert columns is None
         return
-    found = columns_read(made, [stub])
+    found = columns_read(made, {"rows": stub})
     stub.frame.unpersist()
-    assert found == (None if columns is None else [frozenset(columns)])
+    assert found == (None if columns is None else {"rows": frozenset(columns)})
 
 
 def test_a_record_without_the_field_is_of_a_whole_table(catalog: Path, run: Callable[..., Iteration]) -> None:

@@ -144,15 +144,15 @@ def test_spark_mls_feature_stages_read_what_their_parameters_name(
 # What is left out
 
 
-def left_out(plan_of: Any = lambda node: {"rows": frozenset({"age"})}, **more: Any) -> tuple[str, ...]:
+def left_out(told: Any = lambda reader: frozenset({"age"}), **more: Any) -> tuple[str, ...]:
     dag = compile_workflow(build())
-    return narrowed(dag["rows"], more.pop("schema", SCHEMA), dag, plan_of, **more).left_out
+    return narrowed(dag["rows"], more.pop("schema", SCHEMA), dag, told, **more)
 
 
 def test_what_nothing_reads_is_left_out() -> None:
     assert left_out() == ("story",)
-    assert left_out(lambda node: {"rows": frozenset({"story"})}) == ()
-    assert left_out(lambda node: None) == ()
+    assert left_out(lambda reader: frozenset({"story"})) == ()
+    assert left_out(lambda reader: None) == ()
     assert left_out(before=["age"]) == ()
     assert left_out(before=["age", "story"]) == ("story",)
 
@@ -177,7 +177,7 @@ def test_one_column_stays_where_none_is_read() -> None:
 
     wf.output(number)
     dag = compile_workflow(wf)
-    assert narrowed(dag["data"], SCHEMA, dag, lambda node: {"data": frozenset()}).left_out == ("age", "Sex", "story")
+    assert narrowed(dag["data"], SCHEMA, dag, lambda reader: frozenset()) == ("age", "Sex", "story")
 
 
 @pytest.mark.parametrize("wishes", [{"keep": "always"}, {"fixed": True}, {"output": True}])

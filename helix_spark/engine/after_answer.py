@@ -179,7 +179,8 @@ class AfterAnswer:
         if not tools.sessions.started:
             return prepared.reads
         try:
-            found = reads_after(prepared, self._candidates(), self.outcome.results, tools.sessions, tools.memory)
+            tables = [name for name in self._candidates() if not self.plan[name].stored]
+            found = reads_after(prepared, tables, self.outcome.results, tools.sessions, tools.memory)
         except spark_errors() as error:
             tools.observer.warning(f"what functions read is not known; tables are stored whole: {first_line(error)}")
             return prepared.reads

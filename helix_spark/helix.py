@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -25,6 +26,7 @@ from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.running import run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
 from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.told_reads import unknown_readers, with_reads
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Tracker
 from helix_spark.errors import ParameterError
@@ -105,6 +107,9 @@ class Helix:
                     lambda equivalent: self._again(prepared, equivalent),
                 )
                 plan = make_plan(prepared.situation, self.policy)
+            if readers := unknown_readers(prepared, plan):
+                prepared = self._with_reads(prepared, readers)
+                plan = make_plan(prepared.situation, self.policy)
             return run_prepared(
                 prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun,
                 provenance,
@@ -165,7 +170,13 @@ class Helix:
     def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
         return look_up(
             prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
-            run=prepared.run, equivalent=equivalent, session_seconds=self._session_seconds(),
+            run=prepared.run, equivalent=equivalent, reads=prepared.reads, session_seconds=self._session_seconds(),
+        )
+
+    def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:
+        return with_reads(
+            prepared, readers, self.sessions, self._memory,
+            lambda reads: self._again(replace(prepared, reads=reads), prepared.found),
         )
 
     def _tools(self) -> Tools:

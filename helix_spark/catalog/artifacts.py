@@ -1,7 +1,8 @@
 """Which stored results are live: their records in, their ends in. Touches no folder of data.
 
 An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
-one live attempt: publishing is conditional on nobody having published in between, so the first record wins.
+one live attempt: publishing is conditional on nobody having published in between, so the first record wins,
+unless it lacks columns that the later one has: then its end is recorded together with the later one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from helix_spark.catalog.held_columns import holds_all_of
 from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.errors import CatalogError
+
+WIDER = "stored again with columns that it lacked"
+"""Why a table is gone that another one of its signature replaced."""
 
 _ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
 
@@ -68,8 +73,10 @@ class ArtifactLedger:
             "SELECT * FROM journal WHERE event <> 'published'"
         )}
 
-    def publish(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Append `record`, unless its signature is live already; return the record that is live then.
+    def publish(self, record: ArtifactRecord) -> tuple[ArtifactRecord, ArtifactRecord | None]:
+        """Append `record`, unless its signature is live already with all columns that `record` has.
+
+        Returns the record that is live then, and the one that it replaced.
 
         Raises CatalogError for a record that cannot be published, or whose attempt was ended before.
         """
@@ -79,12 +86,12 @@ class ArtifactLedger:
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal live
             live = self.live_of(record.signature)
-            if live is None:
-                self._check_new(record)
-            return () if live else (record,)
+            if live is not None and holds_all_of(live, record):
+                return ()
+            self._check_new(record)
+            return (record,) if live is None else (_ended(live, "evicted", WIDER), record)
 
-        self._journal.decide_and_append(decide)
-        return live or record
+        return (record, live) if self._journal.decide_and_append(decide) else (live or record, None)
 
     def end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, *, attempt: str | None = None
@@ -96,7 +103,7 @@ class ArtifactLedger:
         live = self.live_of(signature)
         if live is None or (attempt is not None and live.attempt != attempt):
             return None
-        self._journal.append([dataclasses.replace(live, event=event, why=why, at=time.time())])
+        self._journal.append([_ended(live, event, why)])
         return live
 
     def maintain(self) -> None:
@@ -108,6 +115,10 @@ class ArtifactLedger:
             raise CatalogError(
                 f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
             )
+
+
+def _ended(record: ArtifactRecord, event: Literal["evicted", "quarantined"], why: str) -> ArtifactRecord:
+    return dataclasses.replace(record, event=event, why=why, at=time.time())
 
 
 def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:

@@ -205,7 +205,7 @@ class Catalog:
         """Make a written result exist, and return the record that counts.
 
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
-        `record` is deleted.
+        `record` is deleted. Only a table that lacks columns which `record` has gives way to it, and is deleted.
 
         Raises CatalogError if the folder of `record` is not there or the record cannot be written.
         """
@@ -213,10 +213,12 @@ class Catalog:
         path = self.path_of(record)
         if path is not None and not path.is_dir():
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
-        live = self._artifacts.publish(record)
+        live, replaced = self._artifacts.publish(record)
         reach("publish.recorded")
         if live.attempt != record.attempt:
             folders.delete(self._layout, _attempt_of(record, path))
+        if replaced is not None:
+            folders.delete(self._layout, _attempt_of(replaced, self.path_of(replaced)))
         self.leases.release(record.attempt)
         return live
 

@@ -34,6 +34,7 @@ class ArtifactRecord:
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
+        left_out: columns of `schema` that are not in the files, because nothing read them; in the order of the schema.
     """
 
     signature: str
@@ -55,6 +56,7 @@ class ArtifactRecord:
     why: str = ""
     recompute_seconds: float = 0.0
     digest: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class ResultRecord:
             does not tell (Python code inside, a model, a value).
         random: why the result may differ each time it is computed; empty if it does not.
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
+        reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
+            object, input's signature to names; else empty.
     """
 
     declared: str
@@ -93,6 +97,7 @@ class ResultRecord:
     random: str = ""
     influence: str = ""
     read_seconds: float | None = None
+    reads: str = ""
 
 
 @dataclass(frozen=True, slots=True)

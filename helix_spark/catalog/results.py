@@ -5,7 +5,8 @@ Which record counts, where there are several:
 - a declared signature stands for what its *newest* record says;
 - of a signature's costs and sizes, each is that of the newest record which has it;
 - a signature is random if *any* record says so: a doubt once raised stays;
-- what a fit gave its features is in the record of the fit; it is that of the newest;
+- what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
+  function reads;
 - for a lowered plan, all signatures that were ever computed with it, the *oldest* (the original) first.
 
 Newest is by `SEQUENCE`, never by a clock.
@@ -56,7 +57,7 @@ def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     }
     said: dict[str, Any] = {
         name: next((text for record in reversed(records) if (text := getattr(record, name))), "")
-        for name in ("random", "influence")
+        for name in ("random", "influence", "reads")
     }
     return dataclasses.replace(records[-1], **known, **said)
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.file_digest import digest_of_table
+from helix_spark.catalog.held_columns import held_schema
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
@@ -37,7 +38,7 @@ class CheckedTable:
 
     Attributes:
         files: paths of its parquet files in the order of their partitions.
-        schema: Spark schema as JSON.
+        schema: Spark schema of what its files hold, as JSON.
         rows: how many the log says there are; None if it does not say.
     """
 
@@ -59,8 +60,8 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
         raise damaged(folder, f"version {record.version} is recorded; a stored table has version 0 only")
     if record.files is not None and len(adds) != record.files:
         raise damaged(folder, f"its log has {len(adds)} files, its record {record.files}")
-    schema = str(metadata["schemaString"])
-    if record.schema is not None and not _same_types(schema, record.schema):
+    schema, recorded = str(metadata["schemaString"]), _recorded_schema(folder, record)
+    if recorded is not None and not _same_types(schema, recorded):
         raise damaged(folder, "its columns are not the recorded ones")
     for named in (schema, record.schema or "{}"):
         if foreign := _foreign_classes(folder, named):
@@ -71,7 +72,14 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
-    return CheckedTable(tuple(files), record.schema or schema, rows)
+    return CheckedTable(tuple(files), recorded or schema, rows)
+
+
+def _recorded_schema(folder: Path, record: ArtifactRecord) -> str | None:
+    try:
+        return held_schema(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder, f"its recorded schema cannot be read: {error}") from error
 
 
 def written_digest(folder: Path) -> str:

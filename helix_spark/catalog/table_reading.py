@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
-from helix_spark.catalog.table_check import check_table, damaged
+from helix_spark.catalog.table_check import DamagedArtifactError, check_table, damaged
 from helix_spark.catalog.vectors import to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
+
+
+class ColumnsLeftOutError(DamagedArtifactError):
+    """A column is asked for that was not stored, as nothing read it. To who asks, the result is as good as gone."""
 
 
 def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
@@ -34,9 +38,13 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
         DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
         NeedsSparkError: a wanted column is of a type that only Spark can read.
         ColumnNotFoundError: a name that no column has.
+        ColumnsLeftOutError: a wanted column was left out when the table was stored.
     """
     import pyarrow as pa
 
+    if missing := [name for name in record.left_out if names is None or name in names]:
+        listed = ", ".join(f"`{name}`" for name in missing)
+        raise ColumnsLeftOutError(f"{listed} was not stored, as nothing read it", remedy="it is computed again")
     table = check_table(folder, record)
     try:
         known = {column.name: column for column in columns(table.schema)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.held_columns import held_schema
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, beside, check_all
 from helix_spark.catalog.spark_types import NeedsSparkError
@@ -108,6 +109,12 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Iterato
             check_all(file)
     if record.kind == "table":
         try:
-            catalog.read_arrow(record)
+            catalog.read_arrow(record, _held(record))
         except NeedsSparkError as error:
             yield f"{error.what}; its files match their checksums"
+
+
+def _held(record: ArtifactRecord) -> list[str] | None:
+    """The columns that the files hold, where that is not all of them."""
+    schema = held_schema(record) if record.left_out else None
+    return None if schema is None else [field["name"] for field in json.loads(schema)["fields"]]

@@ -18,12 +18,15 @@ from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.results import ModelResult, TableResult
 from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.settling import settled
-from helix_spark.engine.storing import NotStoredError, store
+from helix_spark.engine.storing import NotStoredError, first_line, spark_errors, store
 from helix_spark.engine.storing import Origin as Maker
+from helix_spark.engine.told_reads import reads_after
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Finished, tell
+from helix_spark.engine.unread_columns import candidates, unread_columns
 from helix_spark.errors import CatalogError, HelixError, SourceError
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.data_version import version_of
 from helix_spark.workflow.operators import Read
 
@@ -43,8 +46,14 @@ def hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[s
             memory.keep_apart(result)
 
 
-Recorded = tuple[IterationRecord, list[NodeRecord]]
-"""The rows of an iteration's end."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The rows of an iteration's end, and what the plans of functions told of the columns they read."""
+
+    iteration: IterationRecord
+    nodes: list[NodeRecord]
+    reads: PlanReads
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +97,10 @@ class AfterAnswer:
         """Stores and evicts, once the answer is recorded; returns physical bytes stored by node. Never raises."""
         try:
             ended = recorded.result()
-            sizes = self._store(self._settled())
+            sizes = self._store(self._settled(), ended.reads if ended is not None else {})
             self._record_sizes(sizes)
             if ended is not None:
-                self._track(*ended, sizes)
+                self._track(ended, sizes)
             self._tidy()
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"what follows the answer could not be done: {error}")
@@ -123,15 +132,20 @@ class AfterAnswer:
         interrupted = isinstance(error, KeyboardInterrupt)
         hold(self.plan, self.outcome, self.tools.memory, self.spoiled)
         try:
-            sizes = {} if interrupted else self._store(self.plan)
+            sizes = {} if interrupted else self._store(self.plan, {})
             text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
             recorded = self._record("interrupted" if interrupted else "failed", {}, text)
             self._record_sizes(sizes)
-            self._track(*recorded, sizes)
+            self._track(recorded, sizes)
         except HelixError as second:
             self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
 
-    def _store(self, plan: Plan) -> dict[str, int]:
+    def _store(self, plan: Plan, reads: PlanReads) -> dict[str, int]:
+        """Evicts, stores, and returns bytes by node.
+
+        Args:
+            reads: what this run was told of the columns that functions read, beside that on record.
+        """
         for signature, why in plan.evict.items():
             self._evict(signature, why)
         moved = self._moved_sources()
@@ -140,21 +154,45 @@ class AfterAnswer:
         wanted = [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.tools.catalog.live_among([node.signature for node in wanted])
+        narrow, told = self._candidates(), {**self.prepared.told, **reads}
         sizes: dict[str, int] = {}
         for node in wanted:
-            if node.signature in there:
-                sizes[node.name] = there[node.signature].bytes
+            before = there.get(node.signature)
+            left_out: tuple[str, ...] = ()
+            if node.name in narrow:
+                left_out = unread_columns(
+                    node.name, before, self.prepared, self.outcome.results, told, self.tools.catalog
+                )
+            if before is not None and set(before.left_out) <= set(left_out):
+                sizes[node.name] = before.bytes
             else:
-                self._store_one(node.name, plan, sizes)
+                self._store_one(node.name, plan, sizes, left_out)
         return sizes
 
-    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int]) -> None:
+    def _candidates(self) -> tuple[str, ...]:
+        varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
+        return candidates(self.prepared, self.outcome.results, varying)
+
+    def _told_reads(self) -> PlanReads:
+        """What functions read of the tables that could be stored with less, and what was told before the run."""
+        tools, prepared = self.tools, self.prepared
+        if not tools.sessions.started:
+            return prepared.reads
+        try:
+            tables = [name for name in self._candidates() if not self.plan[name].stored]
+            found = reads_after(prepared, tables, self.outcome.results, tools.sessions, tools.memory)
+        except spark_errors() as error:
+            tools.observer.warning(f"what functions read is not known; tables are stored whole: {first_line(error)}")
+            return prepared.reads
+        return {**prepared.reads, **found}
+
+    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int], left_out: tuple[str, ...]) -> None:
         tools, node, budget = self.tools, plan[name], plan.budget
         tools.observer.storing(name)
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
             maker = Maker(node.signature, plan.workflow, name, self.record.number, again)
-            stored = store(self.outcome.results[name], maker, tools.catalog)
+            stored = store(self.outcome.results[name], maker, tools.catalog, left_out)
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return
@@ -196,6 +234,7 @@ class AfterAnswer:
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
         ) if status == "done" else {}
+        reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
             self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
         ))
@@ -205,20 +244,20 @@ class AfterAnswer:
         influences = fitted_influences(
             self.prepared, self.plan, self.outcome.results, number, self.tools.observer.warning
         ) if status != "interrupted" else {}
-        self.tools.catalog.append_iteration(
-            record, nodes,
-            recording.result_records(
-                self.prepared, self.plan, self.outcome, seconds, number, self.random, lowered, influences
-            ),
+        results = recording.result_records(
+            self.prepared, self.plan, self.outcome, seconds, number, self.random, lowered, influences
         )
-        return record, nodes
+        told = recording.read_records(self.prepared, self.plan, number, reads)
+        self.tools.catalog.append_iteration(record, nodes, [*results, *told])
+        return Recorded(record, nodes, reads)
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(
             recording.size_records(self.prepared, self.plan, self.record.number, sizes)
         )
 
-    def _track(self, record: IterationRecord, nodes: list[NodeRecord], sizes: Mapping[str, int]) -> None:
+    def _track(self, ended: Recorded, sizes: Mapping[str, int]) -> None:
+        record, nodes = ended.iteration, ended.nodes
         models = {
             node.name: result.model for node in self.prepared.dag.nodes
             if node.kind == "learner" and isinstance(result := self.outcome.results.get(node.name), ModelResult)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.column_reads import MarkedStub, columns_read
 from helix_spark.engine.results import nullable_schema
 from helix_spark.engine.sources import read_source
 from helix_spark.signature.parts import digest
@@ -45,6 +46,7 @@ class Stubs:
     ) -> None:
         self._spark, self._dag, self._signatures, self._known = spark, dag, signatures, known
         self._schemas: dict[str, StructType | None] = {}
+        self._marked: dict[str, MarkedStub] = {}
 
     def lowered(self, node: Node, inputs: Sequence[str]) -> str | None:
         """Digest of what a node computes: its canonical plan, its schema, and its inputs' signatures.
@@ -54,7 +56,7 @@ class Stubs:
         operator = node.operator
         if not isinstance(operator, Function) or not is_lazy(node):
             return None
-        made = self._call(node, operator)
+        made = self._call(node, operator, self._stub)
         if made is None:
             return None
         canonical = made._jdf.queryExecution().analyzed().canonicalized()
@@ -63,6 +65,17 @@ class Stubs:
         if _OPAQUE.search(text) or _OPAQUE.search(described):
             return None
         return digest("lowered", node.result, text, described, made.schema.json(), *inputs)
+
+    def reads(self, node: Node) -> dict[str, frozenset[str]] | None:
+        """By input table's name, the columns that a function's plan reads of it; None where its plan does not tell.
+
+        What passes rows on reads whatever it passes on, whoever reads that.
+        """
+        operator = node.operator
+        if not isinstance(operator, Function) or not is_lazy(node):
+            return None
+        made = self._call(node, operator, self._marked_stub)
+        return None if made is None else columns_read(made, {name: self._marked[name] for name in node.inputs})
 
     def schema(self, name: str) -> StructType | None:
         """The schema of a table, if it can be told without running anything."""
@@ -82,14 +95,16 @@ class Stubs:
                 return read_source(source, self._spark).schema
             case Select(columns=columns) if node.result is Result.TABLE:
                 base = self.schema(node.inputs[0])
-                return None if base is None else self._stub(base).select(*columns).schema
+                return None if base is None else self._stub(node.inputs[0], base).select(*columns).schema
             case Function() as operator if node.result is Result.TABLE and is_lazy(node):
-                made = self._call(node, operator)
+                made = self._call(node, operator, self._stub)
                 return None if made is None else made.schema
         return None
 
-    def _call(self, node: Node, operator: Function) -> DataFrame | None:
-        from pyspark.errors import PySparkException
+    def _call(
+        self, node: Node, operator: Function, stub: Callable[[str, StructType], DataFrame]
+    ) -> DataFrame | None:
+        """What a function returns for stubs of its inputs; None if it cannot be called with them."""
         from pyspark.sql import Column, DataFrame
 
         arguments: dict[str, DataFrame] = {}
@@ -97,16 +112,21 @@ class Stubs:
             schema = self.schema(source) if form in (Form.SPARK, Form.ANY) else None
             if schema is None:
                 return None
-            arguments[name] = self._stub(schema)
+            arguments[name] = stub(source, schema)
         try:
             made = operator.call(**arguments)
             if isinstance(made, Column) and node.base is not None:
                 made = next(iter(arguments.values())).select(made.alias("column"))
-        except (PySparkException, ArithmeticError, LookupError, AttributeError, TypeError, ValueError, RuntimeError):
-            return None  # the run itself will tell what is wrong with it, if anything is
+        except Exception:  # noqa: BLE001 - the author's code may raise anything; the run itself will tell what is wrong
+            return None
         return made if isinstance(made, DataFrame) else None
 
-    def _stub(self, schema: StructType) -> DataFrame:
+    def _marked_stub(self, name: str, schema: StructType) -> DataFrame:
+        if name not in self._marked:
+            self._marked[name] = MarkedStub(self._spark, schema)
+        return self._marked[name].frame
+
+    def _stub(self, name: str, schema: StructType) -> DataFrame:
         from pyspark.sql import functions as F
 
         columns = [

@@ -7,7 +7,7 @@ result wins, a lease that is lost costs time and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import Lease
@@ -63,7 +63,7 @@ def after_others(
     for _ in range(_MOST_WAITS):
         wanted = {signature: name for signature, name in expensive(plan).items() if signature not in late}
         held, blocking = _take_all(wanted, catalog, plan.predicted_seconds)
-        if blocking is None and not catalog.live_among(held):
+        if blocking is None and not _stored_meanwhile(prepared, held, catalog):
             return prepared, plan, held
         for signature in held:
             catalog.leases.release(signature)
@@ -72,6 +72,12 @@ def after_others(
         prepared, plan = again()
     observer.warning(f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well")
     return prepared, plan, ()
+
+
+def _stored_meanwhile(prepared: Prepared, signatures: Collection[str], catalog: Catalog) -> bool:
+    """Whether one of these results is there by now; a table that lacks what this version reads does not count."""
+    known = {gap.stored.attempt for gap in prepared.situation.unserved.values()}
+    return any(record.attempt not in known for record in catalog.live_among(signatures).values())
 
 
 def _waited(blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: Observer) -> bool:

@@ -15,6 +15,7 @@ from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import NeedsSparkError
 from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.engine.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.table_files import frame_over_files
 from helix_spark.errors import HelixError
@@ -60,24 +61,30 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
         return found
 
     table = TableResult(lambda: _frame(record, catalog, sessions), rows)
+    table.left_out = record.left_out
     return table
 
 
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
-    """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names.
+    """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names, or in
+    the message of a column that was not stored.
 
     Args:
         records: of the results that this run loads.
     """
     text = str(error)
-    if not _UNREADABLE.search(text):
-        return None
+    if error.__cause__ is not None:
+        text += f"\n{error.__cause__}"  # the author is shown the first lines only
+    found = _UNREADABLE.search(text)
     hit = next((record for record in records if record.attempt in text), None)
-    return None if hit is None else DamagedResultError(hit, _UNREADABLE.search(text)[0])  # type: ignore[index]  # searched just above
+    if found is None or hit is None:
+        return None
+    return DamagedResultError(hit, "a column that was not stored is read" if found[0] == LEFT_OUT else found[0])
 
 
 _UNREADABLE = re.compile(
-    r"FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException|FileNotFoundException"
+    rf"{LEFT_OUT}|FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException"
+    "|FileNotFoundException"
 )
 
 
@@ -90,7 +97,7 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
         # By version: a lost last log entry would otherwise roll the table back without a word.
         stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
         frame: DataFrame = stored.load(str(catalog.path_of(record)))
-        return frame
+        return with_left_out(frame, record) if record.left_out else frame
 
 
 def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> ModelResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from helix_spark.engine.calibration import calibrated_loads, calibrated_writes, 
 from helix_spark.engine.foresight import foresee
 from helix_spark.engine.influence import newest_fits, told_of
 from helix_spark.planner.planning import Situation, planning_problem
+from helix_spark.planner.serving import Gap, PlanReads, gaps
 from helix_spark.planner.storage import OtherArtifact
 from helix_spark.signature.data_version import pin_versions
 from helix_spark.signature.difference import parts_from_json
@@ -41,6 +43,8 @@ class Prepared:
         situation: what the planner needs.
         run: the id that the run will have.
         found: equivalences found in this run: declared signature -> signature.
+        reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
+            record.
     """
 
     dag: Dag
@@ -52,6 +56,8 @@ class Prepared:
     situation: Situation
     run: str
     found: Mapping[str, str]
+    reads: PlanReads
+    told: PlanReads
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -77,12 +83,14 @@ def prepare(
 
 def look_up(
     whole: Dag, described: Mapping[str, Description], catalog: Catalog, *, held: Collection[str], budget: int | None,
-    run: str, equivalent: Mapping[str, str] | None = None, session_seconds: float = 0.0,
+    run: str, equivalent: Mapping[str, str] | None = None, reads: PlanReads | None = None,
+    session_seconds: float = 0.0,
 ) -> Prepared:
-    """The part of `prepare` after signing; again when the catalog changed, or equivalences were found.
+    """The part of `prepare` after signing; again when the catalog changed, or more was found out.
 
     Args:
         equivalent: equivalences found in this run, beside those on record.
+        reads: what functions read, found in this run, beside that on record.
     """
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
@@ -112,14 +120,40 @@ def look_up(
     if leaving.dag is not whole:
         signed = sign(leaving.dag)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
-    situation = _foreseen(
-        _situation(dag, signed, described, measured, view, catalog, held, budget, session_seconds, fits, loads), view,
-        measured, loads,
+    told = _reads_on_record(measured) | dict(reads or {})
+    unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
+    offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
+    situation = _situation(
+        dag, signed, described, measured, offered, catalog, held, budget, session_seconds, fits, loads
     )
+    situation = _foreseen(_with_gaps(situation, unserved, view, loads), offered, measured, loads)
     situation = replace(
-        situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured)
+        situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
-    return Prepared(dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}))
+    return Prepared(
+        dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
+        told,
+    )
+
+
+def _reads_on_record(measured: Mapping[str, ResultRecord]) -> dict[str, Mapping[str, frozenset[str]]]:
+    return {
+        signature: {source: frozenset(columns) for source, columns in json.loads(record.reads).items()}
+        for signature, record in measured.items() if record.reads
+    }
+
+
+def _with_gaps(
+    situation: Situation, unserved: Mapping[str, Gap], view: CatalogView, loads: Mapping[str, Throughput]
+) -> Situation:
+    """What lacks columns that the current version reads is one more of the other results, until it is replaced."""
+    if not unserved:
+        return situation
+    others = tuple(
+        replace(_other(view.artifacts[signature], view, loads), signature=view.artifacts[signature].attempt)
+        for signature in unserved
+    )
+    return replace(situation, unserved=unserved, others=situation.others + others)
 
 
 def _seconds_without(dag: Dag, signed: Mapping[str, Signed], measured: Mapping[str, ResultRecord]) -> dict[str, float]:

@@ -145,6 +145,20 @@ def size_records(prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str
     ]
 
 
+def read_records(
+    prepared: Prepared, plan: Plan, number: int, reads: Mapping[str, Mapping[str, frozenset[str]]]
+) -> list[ResultRecord]:
+    """What the plans of functions told of the columns they read: by the function's signature, then its input's."""
+    return [
+        ResultRecord(
+            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
+            node=node.name, kind=node.kind, iteration=number,
+            reads=json.dumps({source: sorted(columns) for source, columns in reads[plan[node.name].signature].items()}),
+        )
+        for node in prepared.dag.nodes if plan[node.name].signature in reads and not plan[node.name].random
+    ]
+
+
 def _known_random(node: Node, prepared: Prepared) -> str:
     own = prepared.described[node.name].random
     return own[0] if own else prepared.known_random.get(prepared.signed[node.name].declared, "")

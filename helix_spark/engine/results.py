@@ -27,9 +27,11 @@ class TableResult:
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
+        left_out: columns that the catalog does not hold; a job that evaluates one fails (see `narrow_tables`).
     """
 
     read_seconds: float | None = None
+    left_out: tuple[str, ...] = ()
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow

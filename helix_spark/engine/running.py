@@ -64,7 +64,7 @@ def _run_leased(
     for _ in range(_REPLANS):
         if not isinstance(outcome.failure, DamagedResultError):
             break
-        hold(plan, outcome, tools.memory)
+        hold(plan, outcome, tools.memory, _made_of(outcome.failure, prepared, plan))
         _quarantine(outcome.failure, tools)
         prepared, plan = plan_again()
         tools.observer.planned(replace(plan, iteration=record.number))
@@ -87,6 +87,12 @@ def _run_leased(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
         node_seconds, started_in, behind,
     )
+
+
+def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> frozenset[str]:
+    """Names of the nodes whose results are made of a damaged one: persisted or not, their plans may have to read it."""
+    names = [node.name for node in plan.nodes if node.signature == damage.record.signature]
+    return prepared.dag.descendants(names).union(names)
 
 
 def _quarantine(damage: DamagedResultError, tools: Tools) -> None:

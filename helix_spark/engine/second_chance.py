@@ -44,7 +44,7 @@ def second_chance(
     equivalent: dict[str, str] = {}
     for name in changed_functions(prepared, plan):
         node, own = prepared.dag[name], prepared.signed[name]
-        stubs = _stubs(prepared, sessions, _known_schemas(prepared, memory))
+        stubs = stubs_before(prepared, sessions, memory)
         lowered = stubs.lowered(node, [prepared.signed[source].signature for source in node.inputs])
         if lowered is None:
             continue
@@ -56,17 +56,29 @@ def second_chance(
     return prepared
 
 
+def stubs_before(prepared: Prepared, sessions: Sessions, memory: MemoryTier) -> Stubs:
+    """Stubs that know the schemas of what is stored and held."""
+    return _stubs(prepared, sessions, _known_schemas(prepared, memory))
+
+
+def stubs_after(
+    prepared: Prepared, results: Mapping[str, NodeResult], sessions: Sessions, memory: MemoryTier
+) -> Stubs:
+    """Stubs that know the schemas of what a run had, too."""
+    schemas = _known_schemas(prepared, memory) | {
+        prepared.signed[name].signature: result.frame().schema
+        for name, result in results.items() if isinstance(result, TableResult) and result.framed
+    }
+    return _stubs(prepared, sessions, schemas)
+
+
 def lowered_digests(
     prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult], sessions: Sessions, memory: MemoryTier
 ) -> dict[str, str]:
     """For the record: what each computed function was lowered to, by node name."""
     if not sessions.started:
         return {}
-    schemas = _known_schemas(prepared, memory) | {
-        prepared.signed[name].signature: result.frame().schema
-        for name, result in results.items() if isinstance(result, TableResult) and result.framed
-    }
-    stubs = _stubs(prepared, sessions, schemas)
+    stubs = stubs_after(prepared, results, sessions, memory)
     found: dict[str, str] = {}
     for node in prepared.dag.nodes:
         if plan[node.name].state is State.COMPUTE and node.name in results and not plan[node.name].random:

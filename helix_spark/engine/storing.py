@@ -36,8 +36,13 @@ class Origin:
     recompute_seconds: float = 0.0
 
 
-def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecord:
-    """Writes a result and publishes it. The first record of a signature wins.
+def store(
+    result: NodeResult, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = ()
+) -> ArtifactRecord:
+    """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
+
+    Args:
+        left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -47,7 +52,7 @@ def store(result: NodeResult, origin: Origin, catalog: Catalog) -> ArtifactRecor
     record = ArtifactRecord(
         signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
         workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
-        recompute_seconds=origin.recompute_seconds,
+        recompute_seconds=origin.recompute_seconds, left_out=left_out,
     )
     try:
         reach("store.begun")
@@ -94,10 +99,11 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation()
     counts = [F.count(F.lit(1)).alias("rows")]
-    hashed = can_be_hashed(frame.schema.simpleString())
+    written = frame.drop(*record.left_out)
+    hashed = can_be_hashed(written.schema.simpleString())
     if hashed:
         counts.append(F.expr("bit_xor(xxhash64(*))").alias("content"))
-    writer = frame.observe(seen, *counts).write.format("delta").option("userMetadata", attempt.attempt)
+    writer = written.observe(seen, *counts).write.format("delta").option("userMetadata", attempt.attempt)
     writer.save(str(attempt.path))
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=seen.get["rows"],

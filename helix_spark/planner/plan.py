@@ -29,6 +29,7 @@ class PlannedNode:
         output: whether the workflow asks for it.
         random: the nodes that make the result differ each time; such a result is not reused.
         aliases: equal nodes merged into this one.
+        left_out: columns that its stored table lacks, because nothing reads them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PlannedNode:
     output: bool = False
     random: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

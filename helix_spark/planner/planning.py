@@ -12,6 +12,7 @@ from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution
 from helix_spark.planner.reasons import Stored, reasons
+from helix_spark.planner.serving import Gap, columns_text
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy, Scenario
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed
@@ -26,12 +27,13 @@ class Situation:
     Attributes:
         dag, signed, described, estimates: the current version, by node name.
         iteration: its number.
-        stored: live artifacts by signature, of all workflows.
+        stored: live artifacts by signature, of all workflows; without those in `unserved`.
+        unserved: by signature, stored results that lack columns which this version reads, or may read.
         held: signatures that the session holds in memory.
         previous: each node's signature parts in the newest earlier iteration.
         ended: signature -> why its artifact is gone.
         budget: bytes, or None; `overhead` of it is taken by records and leftovers.
-        others: stored results that no node of the current version has.
+        others: stored results that no node of the current version has, and those in `unserved`, by their attempts.
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
@@ -60,6 +62,7 @@ class Situation:
     influences: Mapping[str, Influence] = field(default_factory=dict)
     left_out_seconds: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    unserved: Mapping[str, Gap] = field(default_factory=dict)
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -72,15 +75,16 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     dag = situation.dag
     why = reasons(
         dag, decision.solution, situation.signed, situation.described, situation.stored, situation.previous,
-        situation.ended, situation.influences,
+        situation.ended, situation.influences, {signature: gap.why for signature, gap in situation.unserved.items()},
     )
     return Plan(
         workflow=dag.workflow, iteration=situation.iteration,
         nodes=tuple(_planned(node, situation, decision, why[node.name]) for node in dag.nodes),
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
         budget=situation.budget,
-        used=situation.overhead + sum(artifact.bytes for artifact in situation.stored.values()),
-        evict={signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)},
+        used=situation.overhead + sum(artifact.bytes for artifact in situation.stored.values())
+        + sum(gap.stored.bytes for gap in situation.unserved.values()),
+        evict=_evictions(situation, decision),
         run_all_seconds=sum(situation.estimates[node.name].compute.amount for node in dag.nodes),
         warnings=_warnings(situation), parameters=dag.parameters, scenarios=len(situation.scenarios),
         left_out=planned_left_out(dag, situation.left_out_seconds),
@@ -107,14 +111,25 @@ def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: S
     decision = policy.decide(planning_problem(situation, done=solution))
     nodes = tuple(
         replace(
-            node, keep=node.signature in decision.keep, storage_reason=decision.reasons.get(node.signature, ""),
+            node, keep=node.signature in decision.keep,
+            storage_reason=_storage_reason(decision, node.signature, node.left_out),
             bytes=int(situation.estimates[node.name].bytes.amount),
             compute_seconds=situation.estimates[node.name].compute.amount,
         )
         for node in plan.nodes
     )
-    evict = {signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)}
-    return replace(plan, nodes=nodes, evict=evict)
+    return replace(plan, nodes=nodes, evict=_evictions(situation, decision))
+
+
+def _evictions(situation: Situation, decision: Decision) -> dict[str, str]:
+    """Signature -> why its stored result is to go. What is to be stored with more columns replaces it by itself."""
+    gone = {signature: signature for signature in decision.evict} | {
+        gap.stored.attempt: signature for signature, gap in situation.unserved.items()
+    }
+    return {
+        gone[name]: decision.reasons.get(name, "evicted") for name in sorted(decision.evict)
+        if gone[name] == name or gone[name] not in decision.keep
+    }
 
 
 def _costs(node: Node, situation: Situation) -> NodeCosts:
@@ -161,6 +176,8 @@ def _is_stored_already(read: Read) -> bool:
 
 def _planned(node: Node, situation: Situation, decision: Decision, reason: str) -> PlannedNode:
     own, costs = situation.signed[node.name], situation.estimates[node.name]
+    artifact = situation.stored.get(own.signature)
+    left_out = artifact.left_out if artifact is not None else ()
     way = decision.solution.chosen.get(node.name)
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
@@ -169,9 +186,14 @@ def _planned(node: Node, situation: Situation, decision: Decision, reason: str) 
         load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=int(costs.bytes.amount), origin=costs.compute.origin,
         held=own.signature in situation.held, stored=own.signature in situation.stored,
-        keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
-        output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases,
+        keep=own.signature in decision.keep, storage_reason=_storage_reason(decision, own.signature, left_out),
+        output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases, left_out=left_out,
     )
+
+
+def _storage_reason(decision: Decision, signature: str, left_out: tuple[str, ...]) -> str:
+    why = decision.reasons.get(signature, "")
+    return f"{why}; without {columns_text(left_out)}, which nothing reads" if left_out and why else why
 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Stored(Protocol):
     @property
     def signature(self) -> str: ...
     @property
+    def attempt(self) -> str: ...
+    @property
     def workflow(self) -> str: ...
     @property
     def node(self) -> str: ...
@@ -29,12 +31,14 @@ class Stored(Protocol):
     def iteration(self) -> int: ...
     @property
     def bytes(self) -> int: ...
+    @property
+    def left_out(self) -> tuple[str, ...]: ...
 
 
 def reasons(
     dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
     stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],
-    influences: Mapping[str, Influence],
+    influences: Mapping[str, Influence], unserved: Mapping[str, str],
 ) -> dict[str, str]:
     """One sentence a node.
 
@@ -43,9 +47,11 @@ def reasons(
         previous: each node's parts in the newest earlier iteration, by name.
         ended: signature -> why its artifact is gone (evicted, damaged).
         influences: what fits of the learners gave their features, by learner.
+        unserved: signature -> why a result that is stored without some of its columns is not loaded.
     """
     found = {
-        node.name: _reason(node, dag, solution, signed, described, stored, previous, ended) for node in dag.nodes
+        node.name: _reason(node, dag, solution, signed, described, stored, previous, ended, unserved)
+        for node in dag.nodes
     }
     parts = {name: own.parts for name, own in signed.items()}
     return found | {
@@ -57,6 +63,7 @@ def reasons(
 def _reason(
     node: Node, dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
     stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],
+    unserved: Mapping[str, str],
 ) -> str:
     state, own = solution.state(node.name), signed[node.name]
     if state is State.PRUNE:
@@ -67,6 +74,8 @@ def _reason(
         return "you asked for it to be computed in every run"
     if own.random:
         return _random(node, own, described)
+    if own.signature in unserved:
+        return unserved[own.signature]
     if node.name not in previous:
         return "never run before"
     found = changes(previous[node.name], own.parts)

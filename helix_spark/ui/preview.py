@@ -30,15 +30,24 @@ class Preview:
     note: str = ""
 
 
-def preview_of(table: pa.Table, left_out: tuple[str, ...], total: int | None) -> Preview:
-    """A table's texts; wide tables and long texts are cut, and it says so."""
+def preview_of(
+    table: pa.Table, unreadable: tuple[str, ...], total: int | None, left_out: tuple[str, ...] = ()
+) -> Preview:
+    """A table's texts; wide tables and long texts are cut, and it says so.
+
+    Args:
+        unreadable: columns that only Spark can read.
+        left_out: columns that were not stored.
+    """
     shown = table.select(list(range(min(table.num_columns, _MOST_COLUMNS))))
     columns = [[_cell(value.as_py()) for value in column] for column in shown.columns]
     notes = []
     if shown.num_columns < table.num_columns:
         notes.append(f"the first {_MOST_COLUMNS} of {table.num_columns} columns")
+    if unreadable:
+        notes.append(f"not shown, for only Spark can read them: {', '.join(unreadable)}")
     if left_out:
-        notes.append(f"not shown, for only Spark can read them: {', '.join(left_out)}")
+        notes.append(f"not stored, for nothing read them: {', '.join(left_out)}")
     rows = tuple(zip(*columns, strict=True))
     types = tuple((field.name, str(field.type).replace(" not null", "")) for field in shown.schema)
     return Preview(types, rows, total, note="; ".join(notes))

@@ -32,6 +32,8 @@ class Artifact:
     workflow: str = "w"
     iteration: int = 3
     bytes: int = 1000
+    attempt: str = "attempt"
+    left_out: tuple[str, ...] = ()
 
 
 def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:

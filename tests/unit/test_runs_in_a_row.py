@@ -28,10 +28,10 @@ class Stores:
         self.written: list[str] = []
         self._store = after_answer.store
 
-    def __call__(self, result: Any, maker: Any, catalog: Catalog) -> ArtifactRecord:
+    def __call__(self, result: Any, maker: Any, catalog: Catalog, left_out: tuple[str, ...]) -> ArtifactRecord:
         assert self.may_go_on.wait(_LONGEST)
         self.written.append(maker.node)
-        return self._store(result, maker, catalog)
+        return self._store(result, maker, catalog, left_out)
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""Which columns of a table its readers take, as far as their declarations say. No Spark: a plan rests on it.
+
+What a declaration cannot rule out counts as read. Of an author's lazy function only its lowered plan tells
+(`engine/column_reads.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.workflow.operators import (
+    ApplyStage,
+    Assemble,
+    Bucket,
+    EncodeCategories,
+    FitCategories,
+    FitQuantiles,
+    FitStage,
+    Form,
+    Function,
+    Interact,
+    Result,
+    Select,
+    Stage,
+)
+
+_STARS = re.compile(r"(?:^|[(,.])\s*\*")
+"""A star that means all columns; behind anything else it multiplies."""
+
+_BY_FORMULA = frozenset({"RFormula", "SQLTransformer"})
+"""Feature stages of which a text says what they read."""
+
+_BY_DEFAULT = ("features", "label")
+"""Columns that feature stages read where their parameters do not name others."""
+
+_OPEN = re.compile(r"`|\bselect\b", re.IGNORECASE)
+"""Backticks may hold a pattern of names, a query may have stars of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What one reader takes of one table.
+
+    Attributes:
+        names: columns that it names.
+        text: SQL over the table's columns.
+        whole: it may read any column.
+        by_plan: only the plan that its function makes tells.
+    """
+
+    names: frozenset[str] = frozenset()
+    text: str = ""
+    whole: bool = False
+    by_plan: bool = False
+
+
+WHOLE = Reads(whole=True)
+BY_PLAN = Reads(by_plan=True)
+
+
+def declared_reads(dag: Dag, name: str, source: str) -> Reads:
+    """What a reader's declaration says of its reading one of its input tables."""
+    reader = dag[name]
+    operator = reader.operator
+    if isinstance(operator, Function):
+        return _of_function(reader, operator)
+    if reader.inputs.index(source) != 0 or reader.inputs.count(source) > 1:
+        return WHOLE  # ready-made operators read columns of their first input alone
+    match operator:
+        case Select(columns=columns) | Interact(columns=columns):
+            return _named(columns)
+        case FitCategories() | EncodeCategories() | FitQuantiles() | Bucket():
+            return _named([operator.column])
+        case Assemble():
+            return _of_examples(operator)
+        case FitStage(stage=stage, rows=rows):
+            return _of_stage(stage, () if rows == "all" else ("split",))
+        case ApplyStage(stage=None):
+            fit = dag[reader.inputs[-1]].operator
+            return _of_stage(fit.stage) if isinstance(fit, FitStage) else WHOLE
+        case ApplyStage(stage=Stage() as stage):
+            return _of_stage(stage)
+    return WHOLE  # predictions keep their rows
+
+
+def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:
+    """Those of `columns` that may be read; of what only a plan tells, all.
+
+    >>> taken(Reads(names=frozenset({"Age"}), text="pay > 5 * 10"), ["age", "pay", "sex"])
+    ('age', 'pay')
+    >>> taken(Reads(text="count(*) > 1"), ["age"])
+    ('age',)
+    """
+    if reads.whole or reads.by_plan or _STARS.search(reads.text) or _OPEN.search(reads.text):
+        return tuple(columns)
+    # Spark finds columns in whatever case they are written.
+    named, text = {name.casefold() for name in reads.names}, reads.text.casefold()
+    return tuple(column for column in columns if column.casefold() in named or column.casefold() in text)
+
+
+def _of_function(reader: Node, function: Function) -> Reads:
+    lazy = reader.result in (Result.TABLE, Result.COLUMN) and function.returns in (Form.SPARK, Form.COLUMN)
+    return BY_PLAN if lazy and set(function.forms) <= {Form.SPARK, Form.ANY} else WHOLE
+
+
+def _of_examples(examples: Assemble) -> Reads:
+    if examples.split is not None and not examples.split.key:
+        return WHOLE  # rows are divided by all that is in them
+    named = _named([*(kept for kept in examples.keep if isinstance(kept, str)),
+                    *(examples.split.key if examples.split else ())])
+    if named.whole:
+        return WHOLE
+    return Reads(names=named.names, text=examples.label if isinstance(examples.label, str) else "")
+
+
+def _of_stage(stage: Stage, more: tuple[str, ...] = ()) -> Reads:
+    """Spark ML's feature stages read the columns that their parameters name. Learners, the author's own stages and
+    instances that were set up elsewhere may look at what they like."""
+    path = stage.make if isinstance(stage.make, str) else ""
+    if inspect.isclass(stage.make):
+        path = f"{stage.make.__module__}.{stage.make.__qualname__}"
+    module, _, name = path.rpartition(".")
+    if module != "pyspark.ml.feature" or name in _BY_FORMULA:
+        return WHOLE
+    given = [value for _, value in stage.parameters]
+    listed = [one for value in given if isinstance(value, list | tuple) for one in value]
+    return _named([*given, *listed, *_BY_DEFAULT, *more])
+
+
+def _named(columns: Iterable[object]) -> Reads:
+    names = frozenset(column for column in columns if isinstance(column, str))
+    if any("." in name or "`" in name for name in names):
+        return WHOLE  # a part of a column, or a quoted name: which column that is, Spark decides
+    return Reads(names=names)

@@ -1,0 +1,90 @@
+"""Whether a table that was stored without some columns has all that the current version reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.reading import Reads, declared_reads, taken
+from helix_spark.planner.reasons import Stored
+
+PlanReads = Mapping[str, Mapping[str, frozenset[str]]]
+"""What the plans of functions told: the function's signature -> its input's signature -> the columns it reads."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Why a stored table does not serve the current version.
+
+    Attributes:
+        stored: the table.
+        unknown: readers of which nobody knows yet what they read; lowering them may close the gap.
+        why: in words.
+        closable: whether nothing but `unknown` stands in the way.
+    """
+
+    stored: Stored
+    unknown: tuple[str, ...]
+    why: str
+    closable: bool
+
+
+def gaps(
+    dag: Dag, signatures: Mapping[str, str], stored: Mapping[str, Stored], reads: PlanReads
+) -> dict[str, Gap]:
+    """By signature, the stored tables that lack a column which the current version reads, or may read.
+
+    Args:
+        signatures: by node name.
+        stored: live artifacts by signature.
+    """
+    found: dict[str, Gap] = {}
+    for node in dag.nodes:
+        artifact = stored.get(signatures[node.name])
+        if artifact is None or not artifact.left_out:
+            continue
+        gap = _gap(node, artifact, dag, signatures, reads)
+        if gap is not None:
+            found[artifact.signature] = gap
+    return found
+
+
+def whole_by_wish(node: Node, dag: Dag) -> bool:
+    """Whether a table is wanted with all of its columns, whoever reads it: an output, or kept because its author says
+    so."""
+    return node.name in dag.outputs or node.wishes.fixed or node.wishes.keep == "always"
+
+
+def columns_text(columns: tuple[str, ...]) -> str:
+    """Columns in a sentence.
+
+    >>> columns_text(("a", "b", "c", "d", "e"))
+    '`a`, `b`, `c` and 2 more'
+    """
+    shown = ", ".join(f"`{column}`" for column in columns[:_SHOWN])
+    return f"{shown} and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else shown
+
+
+def _gap(
+    node: Node, artifact: Stored, dag: Dag, signatures: Mapping[str, str], reads: PlanReads
+) -> Gap | None:
+    without = f"stored without {columns_text(artifact.left_out)}"
+    if whole_by_wish(node, dag):
+        return Gap(artifact, (), f"{without}, and asked for as a whole", closable=False)
+    unknown: list[str] = []
+    for name in dag.readers(node.name):
+        declared = declared_reads(dag, name, node.name)
+        if declared.by_plan:
+            told = reads.get(signatures[name], {}).get(artifact.signature)
+            if told is None:
+                unknown.append(name)
+                continue
+            declared = Reads(names=told)
+        if missing := taken(declared, artifact.left_out):
+            return Gap(artifact, (), f"stored without {columns_text(missing)}, which `{name}` reads", closable=False)
+    if not unknown:
+        return None
+    return Gap(artifact, tuple(unknown), f"{without}; what `{unknown[0]}` reads is not known", closable=True)

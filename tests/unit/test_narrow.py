@@ -1,0 +1,291 @@
+"""Which columns a table is stored without, and which version such a table serves: declarations, planning, records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import CountVectorizer, RFormula, SQLTransformer, VectorAssembler
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import Column, DataFrame
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructField, StructType
+from test_planning import plan, situation
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.table_reading import ColumnsLeftOutError
+from helix_spark.catalog.verification import verify
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+from helix_spark.dag.reading import declared_reads, taken
+from helix_spark.engine.narrowing import may_be_narrow, narrowed, width
+from helix_spark.planner.planning import Situation
+from helix_spark.planner.problem import State
+from helix_spark.planner.serving import PlanReads, gaps
+from helix_spark.signature.parts import digest
+from helix_spark.workflow.workflow import NodeRef
+
+COLUMNS = ("key", "age", "Sex", "story")
+SCHEMA = StructType([
+    StructField("key", IntegerType()), StructField("age", DoubleType()), StructField("Sex", StringType()),
+    StructField("story", StringType()),
+])
+
+
+def build(label: str = "age > 3", key: list[str] | None = None, **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"key": [1], "age": [1.0], "Sex": ["F"], "story": [""]})))
+
+    @wf.scanner(**wishes)
+    def rows(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.extractor
+    def older(rows: DataFrame) -> Column:
+        return rows.age + 1
+
+    sex = wf.extractor("sex", hx.OneHot("Sex"), on=rows)
+    decade = wf.extractor("decade", hx.Bucketizer("age", bins=4), on=rows)
+    both = wf.extractor("both", hx.Interaction(older, decade), on=rows)
+    split = hx.HashSplit(key=["key"] if key is None else key)
+    examples = wf.synthesizer("examples", rows, features=[sex, both], label=label, split=split)
+    wf.learner("model", LogisticRegression, on=examples)
+    wf.output(examples)
+    return wf
+
+
+def reads_of(dag: Dag, node: str) -> dict[str, tuple[str, ...]]:
+    return {name: taken(declared_reads(dag, name, node), COLUMNS) for name in dag.readers(node)}
+
+
+# Declarations
+
+
+def test_ready_made_operators_say_what_they_read() -> None:
+    found = reads_of(compile_workflow(build()), "rows")
+    of_functions = found.pop("older")
+    assert of_functions == COLUMNS  # its declaration does not tell
+    assert found.pop("examples") == ("key", "age")
+    assert found.pop("both") == ()
+    assert {name: columns for name, columns in found.items() if columns == ("age",)}.keys() >= {"decade"}
+    assert {name: columns for name, columns in found.items() if columns == ("Sex",)}.keys() >= {"sex"}
+    assert set(found.values()) == {("age",), ("Sex",)}
+
+
+def test_a_learner_and_a_split_by_the_whole_row_read_all() -> None:
+    dag = compile_workflow(build(key=[]))
+    assert reads_of(dag, "rows")["examples"] == COLUMNS
+    assert not may_be_narrow(dag["rows"], dag, ())
+
+
+@pytest.mark.parametrize(("label", "columns"), [
+    ("AGE > 3 * 2", ("key", "age")), ("length(story) > 2", ("key", "story")), ("hash(*) > 0", COLUMNS),
+    ("struct(w.*) is null", COLUMNS), ("`(story|age)?+.+` = 1", COLUMNS), ("(SELECT 1) = 1", COLUMNS),
+    ("concat(sex, ' ')  = 'sTorY'", ("key", "Sex", "story")), ("1", ("key",)),
+])
+def test_a_label_reads_what_its_text_may_name(label: str, columns: tuple[str, ...]) -> None:
+    assert reads_of(compile_workflow(build(label)), "rows")["examples"] == columns
+
+
+@pytest.mark.parametrize("names", [["a.b"], ["`age`"]])
+def test_a_name_that_spark_takes_apart_reads_all(names: list[str]) -> None:
+    assert reads_of(compile_workflow(build(key=names)), "rows")["examples"] == COLUMNS
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, pa.Table])
+def test_functions_that_collect_or_answer_read_all(form: type) -> None:
+    wf = build()
+
+    def told(rows: Any) -> int:
+        return len(rows)
+
+    told.__annotations__["rows"] = form
+    wf.reducer(output=True)(told)
+
+    @wf.reducer(output=True)
+    def counted(rows: DataFrame) -> int:
+        return rows.count()
+
+    dag = compile_workflow(wf)
+    found = reads_of(dag, "rows")
+    assert found["told"] == found["counted"] == COLUMNS
+    assert not may_be_narrow(dag["rows"], dag, ())
+
+
+@pytest.mark.parametrize(("stage", "parameters", "columns"), [
+    (CountVectorizer, {"inputCol": "story", "outputCol": "words"}, ("story",)),
+    ("pyspark.ml.feature.CountVectorizer", {"inputCol": "story"}, ("story",)),
+    (VectorAssembler, {"inputCols": ["age", "key"]}, ("key", "age")),
+    (RFormula, {"formula": "age ~ ."}, COLUMNS), (SQLTransformer, {"statement": "SELECT * FROM __THIS__"}, COLUMNS),
+    ("mine.Vectorizer", {"inputCol": "story"}, COLUMNS), (LogisticRegression, {"featuresCol": "age"}, COLUMNS),
+])
+def test_spark_mls_feature_stages_read_what_their_parameters_name(
+    stage: Any, parameters: Mapping[str, Any], columns: tuple[str, ...]
+) -> None:
+    wf = build()
+    rows = NodeRef(wf, "rows")
+    made = wf.extractor("made", stage, on=rows, **parameters)
+    wf.output(wf.synthesizer("more", rows, features=[made], split=hx.HashSplit(key=["key"])))
+    found = reads_of(compile_workflow(wf), "rows")
+    of_stage = {name: read for name, read in found.items() if name.startswith("made")}
+    assert len(of_stage) == (1 if stage in (VectorAssembler, SQLTransformer) else 2)
+    assert set(of_stage.values()) == {columns}
+
+
+# What is left out
+
+
+def left_out(told: Any = lambda reader: frozenset({"age"}), **more: Any) -> tuple[str, ...]:
+    dag = compile_workflow(build())
+    return narrowed(dag["rows"], more.pop("schema", SCHEMA), dag, told, **more)
+
+
+def test_what_nothing_reads_is_left_out() -> None:
+    assert left_out() == ("story",)
+    assert left_out(lambda reader: frozenset({"story"})) == ()
+    assert left_out(lambda reader: None) == ()
+    assert left_out(before=["age"]) == ()
+    assert left_out(before=["age", "story"]) == ("story",)
+
+
+def test_two_columns_of_one_name_are_left_alone() -> None:
+    assert left_out(schema=StructType([*SCHEMA.fields, StructField("STORY", StringType())])) == ()
+
+
+def test_little_is_not_worth_it() -> None:
+    many = StructType([*SCHEMA.fields[:3], StructField("small", IntegerType())])
+    assert left_out(schema=many) == ()
+    assert [width(kind) for kind in (IntegerType(), ArrayType(IntegerType()), VectorUDT(), SCHEMA)] == [4, 16, 32, 53]
+
+
+def test_one_column_stays_where_none_is_read() -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("x.csv", schema="key int"))
+
+    @wf.scanner
+    def number(data: DataFrame) -> DataFrame:
+        return data.groupBy().count()
+
+    wf.output(number)
+    dag = compile_workflow(wf)
+    assert narrowed(dag["data"], SCHEMA, dag, lambda reader: frozenset()) == ("age", "Sex", "story")
+
+
+@pytest.mark.parametrize("wishes", [{"keep": "always"}, {"fixed": True}, {"output": True}])
+def test_what_its_author_wants_is_stored_whole(wishes: Mapping[str, Any]) -> None:
+    dag = compile_workflow(build(**wishes))
+    assert not may_be_narrow(dag["rows"], dag, ())
+    plain = compile_workflow(build())
+    assert may_be_narrow(plain["rows"], plain, ())
+    assert not may_be_narrow(plain["rows"], plain, {"older"})
+
+
+# Which version a table serves
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the planner knows of a stored result."""
+
+    signature: str
+    node: str
+    left_out: tuple[str, ...] = ()
+    attempt: str = "attempt"
+    workflow: str = "w"
+    iteration: int = 3
+    bytes: int = 1000
+
+
+def now(wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None) -> Situation:
+    """A situation in which `rows` is stored without some columns, and the plans of functions told what they read."""
+    found = situation(wf)
+    signatures = {name: own.signature for name, own in found.signed.items()}
+    artifact = Artifact(signatures["rows"], "rows", lacking)
+    known: PlanReads = {
+        signatures[name]: {signatures["rows"]: columns} for name, columns in (reads or {}).items()
+    }
+    missing = gaps(found.dag, signatures, {artifact.signature: artifact}, known)
+    stored = {} if missing else {artifact.signature: artifact}
+    return replace(found, stored=stored, unserved=missing)
+
+
+def test_a_table_with_all_that_is_read_is_loaded_and_said_to_lack_the_rest() -> None:
+    made = plan(now(build(), ("story",), {"older": frozenset({"age"})}), "always")
+    assert made["rows"].state is State.LOAD
+    assert made["rows"].left_out == ("story",)
+    assert made["rows"].storage_reason.endswith("; without `story`, which nothing reads")
+
+
+@pytest.mark.parametrize(("wf", "lacking", "reads", "why"), [
+    (build(), ("story",), {"older": frozenset({"story"})}, "stored without `story`, which `older` reads"),
+    (build(), ("story",), None, "stored without `story`; what `older` reads is not known"),
+    (build("story = ''"), ("key", "story"), {"older": frozenset({"age"})},
+     "stored without `key`, `story`, which `examples` reads"),
+    (build(output=True), ("story",), {"older": frozenset({"age"})},
+     "stored without `story`, and asked for as a whole"),
+])
+def test_a_table_that_lacks_what_is_read_is_computed_and_why(
+    wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None, why: str
+) -> None:
+    found = now(wf, lacking, reads)
+    made = plan(found, "always")
+    assert made["rows"].state is State.COMPUTE
+    assert made["rows"].reason == why
+    assert made["rows"].left_out == ()
+    assert [gap.closable for gap in found.unserved.values()] == [reads is None]
+    assert made.used == found.overhead + 1000
+
+
+# Records
+
+
+def narrow_record(catalog: Catalog, table: pa.Table, left_out: tuple[str, ...] = ()) -> ArtifactRecord:
+    attempt = catalog.begin_attempt(digest("rows"), "table")
+    stats = catalog.write_arrow(attempt, table.drop_columns(list(left_out)))
+    names = {name: {"name": name, "type": "long", "nullable": True, "metadata": {}} for name in table.column_names}
+    return ArtifactRecord(
+        attempt.signature, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=stats.bytes,
+        rows=stats.rows, files=stats.files, version=0, digest=catalog.written_digest(attempt), left_out=left_out,
+        schema=json.dumps({"type": "struct", "fields": list(names.values())}),
+    )
+
+
+TABLE = pa.table({"a": [1, 2], "b": [3, 4], "c": [5, 6]})
+
+
+def test_a_narrow_table_is_sound_and_is_never_read_as_a_whole(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    record = catalog.publish(narrow_record(catalog, TABLE, ("b",)))
+    assert catalog.artifact(record.signature) == record
+    assert verify(catalog, deep=True).sound
+    assert catalog.read_arrow(record, ["c", "a"]).to_pydict() == {"c": [5, 6], "a": [1, 2]}
+    for columns in (None, ["a", "b"]):
+        with pytest.raises(ColumnsLeftOutError, match="`b` was not stored"):
+            catalog.read_arrow(record, columns)
+    with pytest.raises(DamagedArtifactError, match="not the recorded ones"):
+        catalog.check_table(replace(record, left_out=()))
+
+
+def test_more_columns_replace_fewer_and_fewer_do_not_replace_more(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    narrow = catalog.publish(narrow_record(catalog, TABLE, ("b", "c")))
+    assert catalog.publish(narrow_record(catalog, TABLE, ("b", "c"))) == narrow
+    wider = catalog.publish(narrow_record(catalog, TABLE, ("c",)))
+    assert wider.left_out == ("c",)
+    assert catalog.live() == (wider,)
+    whole = catalog.publish(narrow_record(catalog, TABLE))
+    assert catalog.publish(narrow_record(catalog, TABLE, ("c",))) == whole
+    assert catalog.live() == (whole,)
+    folders = [path.name for path in (tmp_path / "catalog" / "tables").rglob("*") if (path / "_delta_log").is_dir()]
+    assert len(folders) == 1
+    assert whole.attempt in folders[0]
+    assert catalog.gc(dry_run=True, grace_seconds=0) == ()

@@ -92,11 +92,11 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
     with _damage(record):
         checked = catalog.check_table(record)
         spark = sessions.get()
-        if (over_files := frame_over_files(spark, checked)) is not None:
-            return over_files
-        # By version: a lost last log entry would otherwise roll the table back without a word.
-        stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
-        frame: DataFrame = stored.load(str(catalog.path_of(record)))
+        frame = frame_over_files(spark, checked, record.left_out)
+        if frame is None:
+            # By version: a lost last log entry would otherwise roll the table back without a word.
+            stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
+            frame = stored.load(str(catalog.path_of(record)))
         return with_left_out(frame, record) if record.left_out else frame
 
 

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -68,7 +67,7 @@ class Helix:
         if self.budget is not None and self.budget < 0:
             raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
-        self.catalog = Catalog.open(Path(catalog), create=True)
+        self.catalog = Catalog.open(catalog, create=True)
         self.observer = observer or Silent()
         self.tracker = tracker
         self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)

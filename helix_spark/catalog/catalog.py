@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +23,7 @@ from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, found, locate
 from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -69,7 +69,7 @@ class Catalog:
         return cls(locate(root, create=create))
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         return self._layout.root
 
     # What is known -------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Catalog:
         """The same for a damaged artifact. With `attempt`, only if that is still the live one."""
         return self._end(signature, "quarantined", why, attempt)
 
-    def path_of(self, record: ArtifactRecord) -> Path | None:
+    def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
         if record.kind == "value":
             return None
@@ -301,7 +301,7 @@ class Catalog:
             folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
         return ended
 
-    def _table_path(self, record: ArtifactRecord) -> Path:
+    def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)
         if record.kind != "table" or path is None:
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
@@ -311,5 +311,5 @@ class Catalog:
         return bytes_of_results(live, stored) + self._records_bytes.total()
 
 
-def _attempt_of(record: ArtifactRecord, path: Path | None) -> Attempt:
+def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:
     return Attempt(record.signature, record.attempt, record.kind, path)

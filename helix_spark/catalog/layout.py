@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.catalog.object_store import ObjectPath, check_conditional, object_path
+from helix_spark.catalog.places import Place, at, is_remote
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 
@@ -59,27 +60,27 @@ def is_id(text: str) -> bool:
 class Layout:
     """The paths of one catalog."""
 
-    root: Path
+    root: Place
 
     @property
-    def marker(self) -> Path:
+    def marker(self) -> Place:
         return self.root / MARKER
 
     @property
-    def records(self) -> Path:
+    def records(self) -> Place:
         return self.root / "records"
 
     @property
-    def leases(self) -> Path:
+    def leases(self) -> Place:
         return self.root / "leases"
 
-    def attempts(self, kind: ArtifactKind) -> Path:
+    def attempts(self, kind: ArtifactKind) -> Place:
         """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``."""
         if kind not in _FOLDERS:
             raise CatalogError(f"a {kind} has no folder: it lives in its record")
         return self.root / _FOLDERS[kind]
 
-    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Path:
+    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
         """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
         return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
 
@@ -92,12 +93,11 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     """The layout at `root`, after all checks that can be made without writing.
 
     Raises:
-        CatalogError: `root` is another kind of place, holds something else, is of a newer layout, does not exist
-            (and `create` is false) or could not be written (and `create` is true).
+        CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
+            newer layout, does not exist (and `create` is false) or could not be written (and `create` is true).
     """
-    if "://" in os.fspath(root):
-        raise CatalogError(f"the catalog {os.fspath(root)!r} is not a local folder", remedy="give a folder's path")
-    layout = Layout(Path(root).absolute())
+    remote = is_remote(root)
+    layout = Layout(object_path(os.fspath(root)) if remote else Path(root).absolute())
     if layout.marker.exists():
         _check_marker(layout)
     elif layout.root.exists():
@@ -118,12 +118,14 @@ def found(layout: Layout) -> Layout:
     """
     if layout.marker.exists():
         return layout
-    marker = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}
+    text = json.dumps({"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}) + "\n"
     try:
-        layout.root.mkdir(parents=True, exist_ok=True)
-        replace_text(layout.marker, json.dumps(marker) + "\n")
+        at(layout.root).make_folder()
+        at(layout.marker).replace_text(text)
     except OSError as error:
         raise CatalogError(f"the catalog {layout.root} cannot be made: {error.strerror}") from error
+    if isinstance(layout.marker, ObjectPath):
+        check_conditional(layout.marker, text)
     return layout
 
 
@@ -134,18 +136,6 @@ def _version() -> str:
         return importlib.metadata.version("helix_spark")
     except importlib.metadata.PackageNotFoundError:
         return "from a checkout"
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all: a reader sees the old text or the new. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _check_marker(layout: Layout) -> None:
@@ -169,7 +159,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be half-way through `replace_text` of the marker.
+        # Another process may be half-way through writing the marker.
         names = sorted(p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}."))
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
@@ -185,15 +175,24 @@ def _check_free(layout: Layout, *, create: bool) -> None:
 
 
 def _check_writable(layout: Layout) -> None:
-    place = layout.root
+    root = layout.root
+    if isinstance(root, Path):
+        _check_folder_writable(layout, root)
+    elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+        # A new one is checked when it is made, which is before anything runs.
+        check_conditional(layout.marker, layout.marker.read_text())
+
+
+def _check_folder_writable(layout: Layout, root: Path) -> None:
+    place = root
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise CatalogError(f"the catalog {layout.root} cannot be made: {place} is a file", remedy="name another folder")
-    places = [place, *(p for p in (layout.records, *map(layout.attempts, layout.kinds_with_folders)) if p.exists())]
-    for each in places:
+        raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
+    inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
+    for each in (place, *(path for path in inside if path.exists())):
         if not os.access(each, os.W_OK | os.X_OK):
             raise CatalogError(
-                f"the catalog {layout.root} cannot be written: no permission to write in {each}",
+                f"the catalog {root} cannot be written: no permission to write in {each}",
                 remedy="change the permission, or name another folder; plan, log and explain work without writing",
             )

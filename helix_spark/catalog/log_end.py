@@ -7,16 +7,15 @@ Therefore ``TABLE.head`` beside the table remembers the newest version that was 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from helix_spark.catalog.layout import replace_text
+from helix_spark.catalog.places import Place, at
 from helix_spark.errors import CatalogError
 
 
 class LogEnd:
     """The end of the log of the Delta table in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         self._head_file = folder.with_name(f"{folder.name}.head")
         self._checked = -1
@@ -38,7 +37,7 @@ class LogEnd:
         a false one.
         """
         if version > self.head():
-            replace_text(self._head_file, f"{version}\n")
+            at(self._head_file).replace_text(f"{version}\n")
 
     def ends_at(self, version: int, head: int) -> bool:
         """Whether `version` is certainly the newest, told from files' names alone; False where they leave a doubt.
@@ -68,7 +67,7 @@ class LogEnd:
             "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
         )
 
-    def _entry(self, version: int) -> Path:
+    def _entry(self, version: int) -> Place:
         return self._folder / "_delta_log" / f"{version:020}.json"
 
     def _checkpoint(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.file_digest import digest_of_table
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
@@ -26,7 +27,7 @@ class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
 
 
-def damaged(folder: Path, what: str) -> DamagedArtifactError:
+def damaged(folder: Place, what: str) -> DamagedArtifactError:
     """The error to raise about the table in `folder`."""
     return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
 
@@ -41,12 +42,12 @@ class CheckedTable:
         rows: how many the log says there are; None if it does not say.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     schema: str
     rows: int | None
 
 
-def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
+def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     """Check the log of the table in `folder`, and its files' sizes, against the record: version, number of files, rows,
     schema (names and types) and attempt.
 
@@ -74,19 +75,19 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     return CheckedTable(tuple(files), record.schema or schema, rows)
 
 
-def written_digest(folder: Path) -> str:
+def written_digest(folder: Place) -> str:
     """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
     return _digest(folder, [_checked_file(folder, add) for add in _commit(folder)[0]])
 
 
-def _digest(folder: Path, files: Sequence[Path]) -> str:
+def _digest(folder: Place, files: Sequence[Place]) -> str:
     try:
         return digest_of_table(files)
     except OSError as error:
         raise damaged(folder, f"a file cannot be read: {error}") from error
 
 
-def files_written(folder: Path) -> int:
+def files_written(folder: Place) -> int:
     """How many files the table in `folder` has: those its commit names, not all that lie there.
 
     Spark leaves a file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError.
@@ -94,7 +95,7 @@ def files_written(folder: Path) -> int:
     return len(_commit(folder)[0])
 
 
-def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
+def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
     """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
     log = folder / "_delta_log"
     first = log / f"{0:020}.json"
@@ -121,7 +122,7 @@ def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], s
     return found["add"], metadata, noted if isinstance(noted, str) else None
 
 
-def _checked_file(folder: Path, add: Mapping[str, Any]) -> Path:
+def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
     try:
         name, size = unquote(add["path"]), int(add["size"])
     except (KeyError, TypeError, ValueError) as error:
@@ -146,7 +147,7 @@ def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
         return None
 
 
-def _foreign_classes(folder: Path, schema: str) -> tuple[str, ...]:
+def _foreign_classes(folder: Place, schema: str) -> tuple[str, ...]:
     try:
         return foreign_classes(schema)
     except ValueError as error:
@@ -160,6 +161,6 @@ def _same_types(one: str, other: str) -> bool:
         return False
 
 
-def _partition(path: Path) -> tuple[int, str]:
+def _partition(path: Place) -> tuple[int, str]:
     part = _PART.match(path.name)
     return (int(part[1]) if part else -1, path.name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
@@ -19,12 +20,13 @@ from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
 
 
-def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
+def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
     """Read a stored table: all columns, or those of `names` in that order.
 
     Types and nullability are those of Spark's `toArrow()`, but vectors are lists of doubles. Rows are in the order of
@@ -57,7 +59,7 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def read_first(folder: Path, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
+def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
     """At most `rows` first rows of a stored table, reading no more pages than those take, and the names of the columns
     that are left out because only Spark can read them.
 
@@ -79,13 +81,12 @@ def read_first(folder: Path, record: ArtifactRecord, rows: int) -> tuple[pa.Tabl
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), left_out
 
 
-def _read_start(files: Sequence[Path], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
+def _read_start(files: Sequence[Place], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     parts, taken = [], 0
     for path in files:
-        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+        with _opened(path) as file:
             present = set(file.schema_arrow.names)
             batches = file.iter_batches(rows - taken, columns=[name for name in names if name in present])
             batch = next(batches, None)
@@ -101,7 +102,7 @@ class _TypeMismatchError(Exception):
     """The files hold another type than the schema says."""
 
 
-def _wanted(name: str, known: dict[str, Column], folder: Path) -> Column:
+def _wanted(name: str, known: dict[str, Column], folder: Place) -> Column:
     if name not in known:
         raise ColumnNotFoundError(f"the stored table {folder} has no column {name!r}", exists=nearest(name, known))
     if known[name].unreadable:
@@ -109,12 +110,20 @@ def _wanted(name: str, known: dict[str, Column], folder: Path) -> Column:
     return known[name]
 
 
-def _read_files(files: Sequence[Path], names: Sequence[str]) -> tuple[list[pa.Table], int]:
+def _opened(path: Place) -> pq.ParquetFile:
+    """A file to read, page checksums compared; of an object store in few large requests."""
     import pyarrow.parquet as pq
 
+    return pq.ParquetFile(
+        at(path).readable(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
+        pre_buffer=not isinstance(path, Path),
+    )
+
+
+def _read_files(files: Sequence[Place], names: Sequence[str]) -> tuple[list[pa.Table], int]:
     parts, rows = [], 0
     for path in files:
-        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+        with _opened(path) as file:
             check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
             rows += file.metadata.num_rows
             # Spark leaves columns of type void out of its files.

@@ -7,11 +7,11 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import NeedsSparkError
 from helix_spark.catalog.table_check import DamagedArtifactError
@@ -110,7 +110,7 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
     return ModelResult(model, checked + time.perf_counter() - start)
 
 
-def _check_files(record: ArtifactRecord, path: Path) -> None:
+def _check_files(record: ArtifactRecord, path: Place) -> None:
     try:
         digest = digest_of_model(path)
     except OSError as error:
@@ -119,14 +119,14 @@ def _check_files(record: ArtifactRecord, path: Path) -> None:
         raise DamagedResultError(record, "its files are not those that were written")
 
 
-def _check_classes(record: ArtifactRecord, path: Path) -> None:
+def _check_classes(record: ArtifactRecord, path: Place) -> None:
     """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
-    metadata = sorted(path.rglob("metadata/part-*"))
+    metadata = sorted(path.rglob("metadata/part-*"), key=str)
     if not metadata:
         raise DamagedResultError(record, "it has no metadata")
     for file in metadata:
         try:
-            named = str(json.loads(file.read_text())["class"])
+            named = str(json.loads(file.read_text(encoding="utf-8"))["class"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
         if not named.startswith(("org.apache.spark.ml.", "pyspark.ml.")):

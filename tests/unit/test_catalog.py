@@ -106,8 +106,8 @@ class TestOpening:
         for root in (tmp_path / "file", tmp_path / "file" / "below"):
             with pytest.raises(CatalogError, match="is a file"):
                 Catalog.open(root, create=True)
-        with pytest.raises(CatalogError, match="not a local folder"):
-            Catalog.open("s3://bucket/catalog", create=True)
+        with pytest.raises(CatalogError, match="neither a local folder"):
+            Catalog.open("gs://bucket/catalog", create=True)
 
     def test_what_cannot_be_written_is_found_out_at_once_and_can_be_read(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch

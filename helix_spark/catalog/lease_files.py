@@ -1,0 +1,183 @@
+"""The files that leases are, by place: made so that making fails where one exists, beaten, and removed if unchanged."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+import uuid
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from helix_spark.catalog.object_store import ObjectPath, conditional_error
+from helix_spark.catalog.places import Place
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+
+HEARTBEAT = 2.0
+"""Seconds between two heartbeats on a disk."""
+
+
+class LeaseFiles(Protocol):
+    """Small files with names, in one folder. Everything raises OSError where it cannot be done."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two heartbeats: a request each in a store that counts them."""
+
+    @property
+    def looks(self) -> float:
+        """Seconds between two looks at a lease that is waited for."""
+
+    def make(self, name: str, text: str) -> None:
+        """Make a file, whole. Raises FileExistsError where there is one."""
+
+    def read(self, name: str) -> str: ...
+
+    def beat(self, name: str) -> Hashable:
+        """What changes with each heartbeat, and with each holder."""
+
+    def beaten_at(self, name: str) -> float:
+        """When the last heartbeat was, in seconds since 1970."""
+
+    def touch(self, name: str) -> None:
+        """A heartbeat."""
+
+    def remove(self, name: str) -> None: ...
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        """Remove a file if nobody touched or made it since it had this beat."""
+
+    def names(self) -> Iterator[str]: ...
+
+
+def lease_files(folder: Place) -> LeaseFiles:
+    """The files in a folder, which need not exist."""
+    if isinstance(folder, Path):
+        return _OnDisk(folder)
+    assert isinstance(folder, ObjectPath)
+    return _InStore(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    """The heartbeat is the file's modification time."""
+
+    folder: Path
+    heartbeat: float = HEARTBEAT
+    looks: float = 0.1
+
+    def make(self, name: str, text: str) -> None:
+        """Puts the file in place whole, by a link that fails where the name exists."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / f".{name}.{uuid.uuid4().hex}"
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.link(unfinished, self.folder / name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def beat(self, name: str) -> Hashable:
+        status = (self.folder / name).stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def beaten_at(self, name: str) -> float:
+        return (self.folder / name).stat().st_mtime
+
+    def touch(self, name: str) -> None:
+        os.utime(self.folder / name)
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink()
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        aside = self.folder / f".{name}.{uuid.uuid4().hex}"
+        (self.folder / name).rename(aside)
+        status = aside.stat()
+        if (status.st_ino, status.st_mtime_ns) != beat:
+            # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, self.folder / name)
+        aside.unlink()
+
+    def names(self) -> Iterator[str]:
+        yield from sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+
+
+_GIVEN_UP = "{}"
+"""What a lease holds that somebody is about to remove: no holder. It is removed in the next moment, or is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InStore:
+    """The heartbeat is a number in the object, written on the condition that the object is still the one that was read
+    (``If-Match``); the beat is the object's tag, which differs with what it holds."""
+
+    folder: ObjectPath
+    heartbeat: float = 5.0
+    looks: float = 1.0
+
+    def make(self, name: str, text: str) -> None:
+        (self.folder / name).create_text(text)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def beat(self, name: str) -> Hashable:
+        found = self._head(name)
+        return found["e_tag"], found["last_modified"]
+
+    def beaten_at(self, name: str) -> float:
+        return self._head(name)["last_modified"].timestamp()
+
+    def touch(self, name: str) -> None:
+        tag = self._head(name)["e_tag"]
+        known = json.loads(self.read(name))
+        self._replace(name, json.dumps({**known, "beat": time.time_ns()}), tag)
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink()
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        assert isinstance(beat, tuple)
+        self._replace(name, _GIVEN_UP, beat[0])
+        self.remove(name)
+
+    def names(self) -> Iterator[str]:
+        yield from sorted(path.name for path in self.folder.iterdir())
+
+    def _head(self, name: str) -> ObjectMeta:
+        import obstore
+
+        path = self.folder / name
+        found: ObjectMeta = self._asked(path, partial(obstore.head, path.store.bucket(path.bucket), path.key))
+        return found
+
+    def _replace(self, name: str, text: str, tag: str | None) -> None:
+        import obstore
+
+        path = self.folder / name
+        self._asked(path, partial(
+            obstore.put, path.store.bucket(path.bucket), path.key, text.encode(), mode={"e_tag": tag},
+            use_multipart=False,
+        ))
+
+    def _asked(self, path: ObjectPath, ask: Any) -> Any:
+        from obstore.exceptions import BaseError, NotFoundError
+
+        try:
+            return ask()
+        except NotFoundError as error:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(path)) from error
+        except BaseError as error:
+            raise conditional_error(error, path) from error

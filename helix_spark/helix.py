@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.comparison import Comparison, compare
 from helix_spark.catalog.finding import find_iteration
+from helix_spark.catalog.places import spark_options
 from helix_spark.engine.executor import Executor
 from helix_spark.engine.following import Followed
 from helix_spark.engine.iteration import Iteration
@@ -41,7 +42,7 @@ class Helix:
     """Runs workflows against a catalog of prior results.
 
     Args:
-        catalog: its folder; made by the first run.
+        catalog: its folder, or its place in an S3 store (``s3a://BUCKET/PATH``); made by the first run.
         budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
         policy: what decides what to keep: its name, or a `Policy`.
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be
@@ -70,7 +71,9 @@ class Helix:
         self.catalog = Catalog.open(catalog, create=True)
         self.observer = observer or Silent()
         self.tracker = tracker
-        self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
+        self.sessions = SessionProvider(
+            spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
+        )
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.jars import installed_pair
-from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, results_settings
+from helix_spark.engine.s3_jars import hadoop_version
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, S3A, results_settings
 from helix_spark.errors import SetupError
 
 if TYPE_CHECKING:
@@ -86,15 +87,31 @@ def check_usable(spark: SparkSession) -> None:
     )
 
 
+def check_reaches_store(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
+    if not _has_class(spark, S3A):
+        raise SetupError(
+            "the Spark session that is running has no S3A, without which it reaches no object store",
+            exists="the catalog is in one",
+            remedy="let Helix start the session (make none before it), or start yours with\n    "
+            f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
+        )
+
+
 def _has_delta_classes(spark: SparkSession) -> bool:
-    """Spark only warns about an extension it cannot load. A session by Spark Connect cannot be asked."""
+    """Spark only warns about an extension it cannot load."""
+    return _has_class(spark, DELTA["spark.sql.extensions"])
+
+
+def _has_class(spark: SparkSession, name: str) -> bool:
+    """Whether the driver can load a class. A session by Spark Connect cannot be asked."""
     jvm = getattr(spark, "_jvm", None)
     if jvm is None:
         return True
     from py4j.protocol import Py4JJavaError
 
     try:
-        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA["spark.sql.extensions"])
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
     except Py4JJavaError:
         return False
     return True

@@ -10,8 +10,9 @@ import pytest
 from helix_spark.engine.archive import archive_key, ready_archive
 from helix_spark.engine.checks import doctor
 from helix_spark.engine.gateway import DriverJvm, driver_jvm, launch_settings
-from helix_spark.engine.jars import DeltaPair, check_pair, installed_pair, kept_jars, resolution_error
+from helix_spark.engine.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.java import Java, find_java
+from helix_spark.engine.resolving import resolution_error
 from helix_spark.engine.settings import given_around, own_settings, results_settings
 from helix_spark.errors import SetupError
 
@@ -100,10 +101,10 @@ def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
 
 def test_a_half_filled_maven_folder_is_recognised() -> None:
     output = "found io.delta#delta-storage;4.4.0 in local-m2-cache\n[NOT FOUND  ] io.delta#delta-storage;4.4.0!x.jar\n"
-    error = resolution_error(PAIR, output, "unresolved dependency: io.delta#delta-spark: not found\n")
+    error = resolution_error(delta_packages(PAIR), output, "unresolved dependency: io.delta#delta-spark: not found\n")
     assert "~/.m2" in str(error.remedy)
     assert "not found" in str(error.exists)
-    assert "~/.m2" not in str(resolution_error(PAIR, "no route to host", "no route to host").remedy)
+    assert "~/.m2" not in str(resolution_error(delta_packages(PAIR), "no route to host", "no route to host").remedy)
 
 
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:

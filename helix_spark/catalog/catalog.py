@@ -20,7 +20,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
-from helix_spark.catalog.layout import Layout, found, locate
+from helix_spark.catalog.layout import Layout, explained, found, locate
 from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.places import Place
@@ -77,7 +77,8 @@ class Catalog:
     def snapshot(self, workflow: str) -> CatalogView:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records."""
         live = self._artifacts.live()
-        stored = list(folders.stored_attempts(self._layout))
+        with explained(self._layout, "read"):
+            stored = list(folders.stored_attempts(self._layout))
         there = {attempt.attempt for attempt in stored}
         missing = tuple(r for r in live.values() if r.kind != "value" and r.attempt not in there)
         lost = {record.signature for record in missing}
@@ -265,14 +266,16 @@ class Catalog:
 
         Live artifacts count with the bytes of their records, which is quick; with `exact` everything is looked at.
         """
-        if exact:
-            return physical_bytes(self._layout.root)
-        stored = list(folders.stored_attempts(self._layout))
+        with explained(self._layout, "read"):
+            if exact:
+                return physical_bytes(self._layout.root)
+            stored = list(folders.stored_attempts(self._layout))
         return self._bytes_from_records(self._artifacts.live().values(), stored)
 
     def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """What `gc` would delete; see `leftovers.find_leftovers`."""
-        return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
+        with explained(self._layout, "read"):
+            return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
@@ -308,7 +311,8 @@ class Catalog:
         return path
 
     def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
-        return bytes_of_results(live, stored) + self._records_bytes.total()
+        with explained(self._layout, "read"):
+            return bytes_of_results(live, stored) + self._records_bytes.total()
 
 
 def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:

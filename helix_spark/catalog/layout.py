@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,19 +112,26 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     return layout
 
 
+@contextmanager
+def explained(layout: Layout, done: str) -> Iterator[None]:
+    """Raises an OSError of the block as the CatalogError that says what could not be `done`."""
+    try:
+        yield
+    except OSError as error:
+        raise CatalogError(f"the catalog {layout.root} cannot be {done}: {error.strerror or error}") from error
+
+
 def found(layout: Layout) -> Layout:
     """Make the catalog, unless it exists: its folder and its marker.
 
     Safe for several processes at once: all write the same marker, and each writes it whole.
     """
-    if layout.marker.exists():
-        return layout
     text = json.dumps({"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}) + "\n"
-    try:
+    with explained(layout, "made"):
+        if layout.marker.exists():
+            return layout
         at(layout.root).make_folder()
         at(layout.marker).replace_text(text)
-    except OSError as error:
-        raise CatalogError(f"the catalog {layout.root} cannot be made: {error.strerror}") from error
     if isinstance(layout.marker, ObjectPath):
         check_conditional(layout.marker, text)
     return layout

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import time
 import uuid
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from helix_spark.catalog.object_store import ObjectPath, conditional_error
+from helix_spark.catalog.object_store import ObjectPath
 from helix_spark.catalog.places import Place
-
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
-
 
 HEARTBEAT = 2.0
 """Seconds between two heartbeats on a disk."""
@@ -114,7 +108,7 @@ class _OnDisk:
         yield from sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
 
 
-_GIVEN_UP = "{}"
+_GIVEN_UP = b"{}"
 """What a lease holds that somebody is about to remove: no holder. It is removed in the next moment, or is silent."""
 
 
@@ -128,56 +122,30 @@ class _InStore:
     looks: float = 1.0
 
     def make(self, name: str, text: str) -> None:
-        (self.folder / name).create_text(text)
+        (self.folder / name).single.write_new(text.encode())
 
     def read(self, name: str) -> str:
         return (self.folder / name).read_text()
 
     def beat(self, name: str) -> Hashable:
-        found = self._head(name)
-        return found["e_tag"], found["last_modified"]
+        return (self.folder / name).single.status().tag
 
     def beaten_at(self, name: str) -> float:
-        return self._head(name)["last_modified"].timestamp()
+        return (self.folder / name).single.status().st_mtime
 
     def touch(self, name: str) -> None:
-        tag = self._head(name)["e_tag"]
-        known = json.loads(self.read(name))
-        self._replace(name, json.dumps({**known, "beat": time.time_ns()}), tag)
+        lease = (self.folder / name).single
+        content, tag = lease.read()
+        lease.write_over(json.dumps({**json.loads(content), "beat": time.time_ns()}).encode(), tag)
 
     def remove(self, name: str) -> None:
-        (self.folder / name).unlink()
+        (self.folder / name).single.remove()
 
     def remove_as_seen(self, name: str, beat: Hashable) -> None:
-        assert isinstance(beat, tuple)
-        self._replace(name, _GIVEN_UP, beat[0])
-        self.remove(name)
+        """By taking it over first, which only one can who saw the same: a store removes without conditions."""
+        lease = (self.folder / name).single
+        lease.write_over(_GIVEN_UP, str(beat))
+        lease.remove()
 
     def names(self) -> Iterator[str]:
         yield from sorted(path.name for path in self.folder.iterdir())
-
-    def _head(self, name: str) -> ObjectMeta:
-        import obstore
-
-        path = self.folder / name
-        found: ObjectMeta = self._asked(path, partial(obstore.head, path.store.bucket(path.bucket), path.key))
-        return found
-
-    def _replace(self, name: str, text: str, tag: str | None) -> None:
-        import obstore
-
-        path = self.folder / name
-        self._asked(path, partial(
-            obstore.put, path.store.bucket(path.bucket), path.key, text.encode(), mode={"e_tag": tag},
-            use_multipart=False,
-        ))
-
-    def _asked(self, path: ObjectPath, ask: Any) -> Any:
-        from obstore.exceptions import BaseError, NotFoundError
-
-        try:
-            return ask()
-        except NotFoundError as error:
-            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(path)) from error
-        except BaseError as error:
-            raise conditional_error(error, path) from error

@@ -45,7 +45,7 @@ class LogEnd:
         A later entry can only be missing while a still later one is there if a checkpoint took its place.
         """
         return (
-            head <= version and self._entry(version).exists() and not self._entry(version + 1).exists()
+            head <= version and self._entry(version).is_file() and not self._entry(version + 1).is_file()
             and self._checkpoint() <= version
         )
 
@@ -54,9 +54,8 @@ class LogEnd:
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
         for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
-            entry = self._entry(each)
-            if entry.exists() and entry.stat().st_size == 0:
-                raise self.damaged(f"its log entry {entry.name} is empty")
+            if self._bytes_of(each) == 0:
+                raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
     def damaged(self, what: str) -> CatalogError:
@@ -66,6 +65,12 @@ class LogEnd:
             remedy=f"restore the folder {self._folder.parent} from a copy (all of it, or what is stored and what is "
             "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
         )
+
+    def _bytes_of(self, version: int) -> int | None:
+        try:
+            return self._entry(version).stat().st_size
+        except FileNotFoundError:
+            return None
 
     def _entry(self, version: int) -> Place:
         return self._folder / "_delta_log" / f"{version:020}.json"

@@ -3,6 +3,8 @@
 An object appears whole or not at all and is seen by all at once (S3 is strongly consistent since 2020), so a file is
 replaced by writing it. There are no folders: one is there as long as an object's name goes through it. There are no
 links, and no renames.
+
+Single objects are asked for as `single_objects` does; pyarrow lists them, deletes many, and streams long ones.
 """
 
 from __future__ import annotations
@@ -17,24 +19,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from helix_spark.catalog.s3_access import TRIES, S3Access, access_from
+from helix_spark.catalog.single_objects import ObjectStatus, SingleObject, check_installed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
     from pyarrow.fs import FileInfo, S3FileSystem
 
 SCHEMES = ("s3a", "s3")
 """Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
 
 _AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectStatus:
-    """Of an object: bytes, and seconds since 1970 by the store's clock."""
-
-    st_size: int
-    st_mtime: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +40,6 @@ class ObjectStore:
     @property
     def files(self) -> S3FileSystem:
         return _files(self.access)
-
-    def bucket(self, name: str) -> S3Store:
-        """For what is written on a condition. Raises CatalogError if obstore is not installed."""
-        return _bucket(self.access, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +70,9 @@ class ObjectPath:
         return self.path.partition("/")[0]
 
     @property
-    def key(self) -> str:
-        """The name in the bucket."""
-        return self.path.partition("/")[2]
+    def single(self) -> SingleObject:
+        """The object by itself."""
+        return SingleObject(self.store.access, *self.path.split("/", 1))
 
     @property
     def parent(self) -> ObjectPath:
@@ -100,33 +90,27 @@ class ObjectPath:
         return self.seen is None and self._info().type == self._types().Directory
 
     def is_file(self) -> bool:
-        return self.seen is not None or self._info().type == self._types().File
+        try:
+            return bool(self.stat())
+        except FileNotFoundError:
+            return False
 
     def stat(self) -> ObjectStatus:
-        if self.seen is not None:
-            return self.seen
-        found = self._info()
-        if found.type != self._types().File:
-            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(self))
-        return _status(found)
+        return self.single.status() if self.seen is None else self.seen
 
     def lstat(self) -> ObjectStatus:
         return self.stat()
 
     def read_bytes(self) -> bytes:
-        with _told(), self.store.files.open_input_stream(self.path) as stream:
-            return cast(bytes, stream.read())
+        return self.single.read()[0]
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        try:
-            with _told():
-                self.store.files.delete_file(self.path)
-        except FileNotFoundError:
-            if not missing_ok:
-                raise
+        if not missing_ok:
+            self.stat()
+        self.single.remove()
 
     def iterdir(self) -> Iterator[ObjectPath]:
         yield from (self._listed(found) for found in self._listing(recursive=False))
@@ -143,23 +127,7 @@ class ObjectPath:
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str) -> None:
-        with _told(), self.store.files.open_output_stream(self.path) as stream:
-            stream.write(text.encode())
-
-    def create_text(self, text: str) -> None:
-        """Write a small object that must not be there: raises FileExistsError if it is, other OSErrors if it fails.
-
-        Decided by the store (``If-None-Match: *``), so of several who do so at once one succeeds.
-        """
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, BaseError
-
-        try:
-            obstore.put(self.store.bucket(self.bucket), self.key, text.encode(), mode="create", use_multipart=False)
-        except AlreadyExistsError as error:
-            raise FileExistsError(errno.EEXIST, "the object is there already", str(self)) from error
-        except BaseError as error:
-            raise conditional_error(error, self) from error
+        self.single.write(text.encode())
 
     def make_folder(self) -> None:
         """Nothing: an object's name makes its folders."""
@@ -260,8 +228,12 @@ def object_path(root: str) -> ObjectPath:
     if scheme not in SCHEMES or not path or ".." in path.split("/"):
         raise CatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
                            remedy="give a folder's path, or s3a://BUCKET/PATH")
+    if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):
+        raise CatalogError(f"the catalog {root!r} has {' '.join(odd)!r} in its name",
+                           exists="libraries write such letters in addresses in different ways",
+                           remedy="use letters, digits, and . _ = - only")
     found = ObjectPath(ObjectStore(access_from()), path)
-    found.store.bucket(found.bucket)
+    check_installed()
     try:
         next(iter(found.glob("*")), None)
     except OSError as error:
@@ -280,7 +252,7 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
         CatalogError: the store does not refuse, or does not let us write.
     """
     try:
-        marker.create_text(text)
+        marker.single.write_new(text.encode())
     except FileExistsError:
         return
     except OSError as error:
@@ -292,12 +264,6 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
         exists="two runs at once could lose each other's records",
         remedy="use a store that does (AWS S3 does, MinIO does), or a local folder",
     )
-
-
-def conditional_error(error: Exception, path: ObjectPath) -> OSError:
-    """obstore's error as the one that a file system would raise."""
-    text = str(error).split("\n")[0]
-    return OSError(errno.EIO, text[:300], str(path))
 
 
 def _unreachable(root: ObjectPath, error: OSError) -> CatalogError:
@@ -342,13 +308,3 @@ def _files(access: S3Access) -> S3FileSystem:
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     return S3FileSystem(**access.arrow(), retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES))
-
-
-@cache
-def _bucket(access: S3Access, name: str) -> S3Store:
-    try:
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
-                           remedy="pip install 'helix-spark[s3]'") from error
-    return S3Store(name, **access.obstore())

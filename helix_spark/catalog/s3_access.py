@@ -84,16 +84,16 @@ class S3Access:
             "retry_config": {"max_retries": TRIES, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
         }
 
-    def hadoop(self) -> dict[str, str]:
-        """Settings of Hadoop's S3A, by Hadoop's names."""
-        said = {"fs.s3a.endpoint": self.endpoint} if self.endpoint else {}
-        return {
-            **said, "fs.s3a.endpoint.region": self.region,
-            "fs.s3a.path.style.access": str(not self.virtual_hosts).lower(),
-            "fs.s3a.connection.ssl.enabled": str(not self.plain).lower(),
-            "fs.s3a.connection.establish.timeout": f"{CONNECT_SECONDS}s",
-            "fs.s3a.attempts.maximum": str(TRIES), "fs.s3a.retry.limit": str(TRIES),
+    def hadoop(self, bucket: str) -> dict[str, str]:
+        """Settings of Hadoop's S3A for one bucket, by Hadoop's names: data in other buckets may be in another store."""
+        said = {"endpoint": self.endpoint} if self.endpoint else {}
+        found = {
+            **said, "endpoint.region": self.region, "path.style.access": str(not self.virtual_hosts).lower(),
+            "connection.ssl.enabled": str(not self.plain).lower(),
+            "connection.establish.timeout": f"{CONNECT_SECONDS}s",
+            "attempts.maximum": str(TRIES), "retry.limit": str(TRIES),
         }
+        return {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in found.items()}
 
     def _rust(self) -> dict[str, str]:
         """By the names that deltalake and obstore share."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.jars import installed_pair
 from helix_spark.engine.s3_jars import hadoop_version
@@ -19,6 +19,7 @@ class BorrowedSettings:
 
     def __init__(self) -> None:
         self._before: list[tuple[SparkSession, str, str | None]] = []
+        self._hadoop_set: list[tuple[SparkSession, str]] = []
 
     def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
         """Sets the `wanted` settings."""
@@ -28,8 +29,22 @@ class BorrowedSettings:
                 self._before.append((spark, name, before))
                 spark.conf.set(name, value)
 
+    def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
+        """Sets those of Hadoop's settings that have no value. By Spark Connect they cannot be set, and are not."""
+        if getattr(spark, "_sc", None) is None:
+            return
+        settings = _hadoop(spark)
+        for name, value in wanted.items():
+            if settings.get(name) is None:
+                self._hadoop_set.append((spark, name))
+                settings.set(name, value)
+
     def give_back(self) -> None:
         """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
+        while self._hadoop_set:
+            spark, name = self._hadoop_set.pop()
+            if is_alive(spark):
+                _hadoop(spark).unset(name)
         while self._before:
             spark, name, before = self._before.pop()
             if is_alive(spark):
@@ -96,6 +111,11 @@ def check_reaches_store(spark: SparkSession) -> None:
             remedy="let Helix start the session (make none before it), or start yours with\n    "
             f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
         )
+
+
+def _hadoop(spark: SparkSession) -> Any:
+    """Hadoop's settings, as the whole context has them."""
+    return spark.sparkContext._jsc.hadoopConfiguration()
 
 
 def _has_delta_classes(spark: SparkSession) -> bool:

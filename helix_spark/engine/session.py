@@ -160,6 +160,7 @@ class SessionProvider:
             check_usable(theirs)
             if self._store:
                 check_reaches_store(theirs)
+                self._borrowed.apply_to_hadoop(theirs, self._store)
             self._borrowed.apply(theirs, WHILE_WE_WORK)
             self._usable = True
         return theirs

@@ -118,7 +118,10 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CatalogError(f"the catalog {layout.root} cannot be {done}: {error.strerror or error}") from error
+        raise CatalogError(
+            f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
+            remedy="check the store's credentials and the network" if is_remote(layout.root) else None,
+        ) from error
 
 
 def found(layout: Layout) -> Layout:

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from helix_spark.catalog.s3_access import TRIES, S3Access, access_from
-from helix_spark.catalog.single_objects import ObjectStatus, SingleObject, check_installed
+from helix_spark.catalog.single_objects import ObjectStatus, SingleObject, StoreError, check_installed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -288,9 +288,7 @@ def _told() -> Iterator[None]:
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, _said(error)) from error
     except OSError as error:
-        text = _said(error)
-        denied = "ACCESS_DENIED" in text
-        raise (PermissionError(errno.EACCES, text) if denied else OSError(errno.EIO, text)) from error
+        raise StoreError(errno.EIO, _said(error)) from error
 
 
 def _said(error: OSError) -> str:

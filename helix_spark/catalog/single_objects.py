@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
 
 
+class StoreError(OSError):
+    """The store did not do what it was asked: no answer, or a refusal. Nothing is told of what it holds."""
+
+
+def is_store_failing(error: BaseException) -> bool:
+    """Whether an error says that the store failed, and not that what it holds is damaged or gone.
+
+    pyarrow's own readers raise plain OSErrors, of which the text tells.
+    """
+    return isinstance(error, StoreError) or (
+        isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and "AWS Error" in str(error)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
     """Of an object.
@@ -106,9 +120,9 @@ class SingleObject:
         except exceptions.PreconditionError as error:
             raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", name) from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise PermissionError(errno.EACCES, f"the store refuses it: {_said(error)}", name) from error
+            raise StoreError(errno.EACCES, f"the store refuses it: {_said(error)}", name) from error
         except exceptions.BaseError as error:
-            raise OSError(errno.EIO, _said(error), name) from error
+            raise StoreError(errno.EIO, _said(error), name) from error
 
 
 def check_installed() -> None:

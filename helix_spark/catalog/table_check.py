@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from helix_spark.catalog.file_digest import digest_of_table
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
@@ -30,6 +31,15 @@ class DamagedArtifactError(CatalogError):
 def damaged(folder: Place, what: str) -> DamagedArtifactError:
     """The error to raise about the table in `folder`."""
     return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
+
+
+def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
+    """The error to raise when a read failed: damage, unless it was the store that failed. What a store that does not
+    answer holds must not be put aside for that."""
+    if is_store_failing(error):
+        return CatalogError(f"the stored result {folder} cannot be read now: {error}",
+                            remedy="run again when the object store answers; what is stored there is kept")
+    return damaged(folder, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ def _digest(folder: Place, files: Sequence[Place]) -> str:
     try:
         return digest_of_table(files)
     except OSError as error:
-        raise damaged(folder, f"a file cannot be read: {error}") from error
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
 
 
 def files_written(folder: Place) -> int:
@@ -104,7 +114,7 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
         lines = first.read_text(encoding="utf-8").splitlines()
         actions = [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
-        raise damaged(folder, f"its log cannot be read: {error}") from error
+        raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:
         raise damaged(folder, f"something else wrote to it: its log has {others[0]}")
     try:
@@ -133,7 +143,7 @@ def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
     try:
         actual = path.lstat().st_size
     except OSError as error:
-        raise damaged(folder, f"its file {name} is gone") from error
+        raise unread(folder, f"its file {name} is gone", error) from error
     if actual != size:
         raise damaged(folder, f"its file {name} has {actual} bytes, not {size}")
     return path

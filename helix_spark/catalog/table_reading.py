@@ -14,7 +14,7 @@ from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
-from helix_spark.catalog.table_check import check_table, damaged
+from helix_spark.catalog.table_check import check_table, damaged, unread
 from helix_spark.catalog.vectors import to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
@@ -50,7 +50,7 @@ def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | Non
         arrays = [_as_declared(parts, column, rows) for column in wanted]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
-        raise damaged(folder, f"a file cannot be read: {error}") from error
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
     except (ChecksumError, _TypeMismatchError) as error:
         raise damaged(folder, str(error)) from error
     if record.rows is not None and rows != record.rows:
@@ -75,7 +75,7 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Tab
         parts, taken = _read_start(table.files, [column.name for column in wanted], rows)
         arrays = [_as_declared(parts, column, taken) for column in wanted]
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, _TypeMismatchError) as error:
-        raise damaged(folder, f"its first rows cannot be read: {error}") from error
+        raise unread(folder, f"its first rows cannot be read: {error}", error) from error
     fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
     left_out = tuple(column.name for column in known if column.unreadable)
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), left_out

@@ -13,8 +13,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import NeedsSparkError
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.table_check import DamagedArtifactError, unread
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.errors import HelixError
 
@@ -114,6 +115,8 @@ def _check_files(record: ArtifactRecord, path: Place) -> None:
     try:
         digest = digest_of_model(path)
     except OSError as error:
+        if is_store_failing(error):
+            raise unread(path, "", error) from error
         raise DamagedResultError(record, error) from error
     if record.digest not in (None, digest):
         raise DamagedResultError(record, "its files are not those that were written")
@@ -128,6 +131,8 @@ def _check_classes(record: ArtifactRecord, path: Place) -> None:
         try:
             named = str(json.loads(file.read_text(encoding="utf-8"))["class"])
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if is_store_failing(error):
+                raise unread(file, "", error) from error
             raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
         if not named.startswith(("org.apache.spark.ml.", "pyspark.ml.")):
             raise DamagedResultError(record, f"it names the class {named}, which is not Spark ML's")

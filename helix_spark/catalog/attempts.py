@@ -58,8 +58,8 @@ def seconds_untouched(path: Place) -> float:
 def stored_attempts(layout: Layout) -> Iterator[Attempt]:
     """All attempts that have a folder, live or not, in no order. Other things in there are left alone."""
     for kind in layout.kinds_with_folders:
-        for signature, attempt in at(layout.attempts(kind)).second_names():
-            if is_signature(signature) and is_id(attempt):
+        for signature, attempt in at(layout.attempts(kind)).second_names(is_signature):
+            if is_id(attempt):
                 yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
 
 

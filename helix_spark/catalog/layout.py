@@ -97,18 +97,22 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
         CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
             newer layout, does not exist (and `create` is false) or could not be written (and `create` is true).
     """
-    remote = is_remote(root)
-    layout = Layout(object_path(os.fspath(root)) if remote else Path(root).absolute())
-    if layout.marker.exists():
-        _check_marker(layout)
-    elif layout.root.exists():
-        _check_free(layout, create=create)
-    elif not create:
-        raise CatalogError(
-            f"there is no catalog at {layout.root}", remedy="name the folder of an earlier run, or run a workflow first"
-        )
-    if create:
-        _check_writable(layout)
+    if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
+        raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
+                           remedy="give the address as text, not as a Path")
+    layout = Layout(object_path(os.fspath(root)) if is_remote(root) else Path(root).absolute())
+    with explained(layout, "read"):
+        if layout.marker.exists():
+            _check_marker(layout)
+        elif layout.root.exists():
+            _check_free(layout, create=create)
+        elif not create:
+            raise CatalogError(
+                f"there is no catalog at {layout.root}",
+                remedy="name the folder of an earlier run, or run a workflow first",
+            )
+        if create:
+            _check_writable(layout)
     return layout
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,8 +42,8 @@ class OnDisk:
     def last_modified(self) -> float | None:
         return max((status.st_mtime for status in _statuses(self.path)), default=None)
 
-    def second_names(self) -> Iterator[tuple[str, str]]:
-        for first in _names(self.path):
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+        for first in filter(wanted, _names(self.path)):
             for second in _names(self.path / first):
                 yield first, second
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -148,13 +148,13 @@ class ObjectPath:
             return max(times, default=None)
         return None
 
-    def second_names(self) -> Iterator[tuple[str, str]]:
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
         """By one listing of everything: a question for each folder would take longer than many pages of names."""
         pairs: dict[tuple[str, str], None] = {}
         with suppress(FileNotFoundError):
             for found in self._listing(recursive=True):
                 names = found.path[len(self.path) + 1 :].split("/")
-                if len(names) > 1:
+                if len(names) > 1 and wanted(names[0]):
                     pairs[names[0], names[1]] = None
         yield from pairs
 

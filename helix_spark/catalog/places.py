@@ -7,13 +7,17 @@ adds it here, for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
 from helix_spark.catalog.local_disk import OnDisk
 from helix_spark.catalog.object_store import ObjectPath
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Status(Protocol):
@@ -69,8 +73,8 @@ class Ground(Protocol):
     def last_modified(self) -> float | None:
         """When anything under the place was last written, in seconds since 1970; None if nothing is there."""
 
-    def second_names(self) -> Iterator[tuple[str, str]]:
-        """(folder, what is in it) for all folders in this one; none if it is not there."""
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+        """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
 
     def delete_tree(self) -> None:
         """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
@@ -112,6 +116,19 @@ def at(place: Place) -> Ground:
         return OnDisk(place)
     assert isinstance(place, ObjectPath)
     return place
+
+
+_AT_ONCE = 8
+"""Requests that wait for a store at the same time: each is mostly waiting."""
+
+
+def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What `work` gives for each item, in order: on a disk one after the other, in an object store several at once."""
+    if isinstance(here, Path):
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="helix-store") as threads:
+        yield from threads.map(work, items)
 
 
 def is_remote(root: Any) -> bool:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.file_digest import digest_of_table
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places import Place, each
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import foreign_classes, same_types
@@ -79,7 +80,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     rows = _rows(adds)
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
-    files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
+    files = sorted(_checked_files(folder, adds), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), record.schema or schema, rows)
@@ -87,12 +88,12 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
 def written_digest(folder: Place) -> str:
     """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
-    return _digest(folder, [_checked_file(folder, add) for add in _commit(folder)[0]])
+    return _digest(folder, list(_checked_files(folder, _commit(folder)[0])))
 
 
 def _digest(folder: Place, files: Sequence[Place]) -> str:
     try:
-        return digest_of_table(files)
+        return digest_of_table(folder, files)
     except OSError as error:
         raise unread(folder, f"a file cannot be read: {error}", error) from error
 
@@ -130,6 +131,10 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, f"its log is not that of a table: {error}") from error
     return found["add"], metadata, noted if isinstance(noted, str) else None
+
+
+def _checked_files(folder: Place, adds: Sequence[Mapping[str, Any]]) -> Iterator[Place]:
+    return each(folder, partial(_checked_file, folder), adds)
 
 
 def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:

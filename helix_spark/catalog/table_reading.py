@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places import Place, at, each
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
@@ -46,7 +47,7 @@ def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | Non
         raise damaged(folder, f"its schema cannot be read: {error}") from error
     wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
     try:
-        parts, rows = _read_files(table.files, [column.name for column in wanted])
+        parts, rows = _read_files(folder, table.files, [column.name for column in wanted])
         arrays = [_as_declared(parts, column, rows) for column in wanted]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
@@ -120,16 +121,20 @@ def _opened(path: Place) -> pq.ParquetFile:
     )
 
 
-def _read_files(files: Sequence[Place], names: Sequence[str]) -> tuple[list[pa.Table], int]:
+def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> tuple[list[pa.Table], int]:
     parts, rows = [], 0
-    for path in files:
-        with _opened(path) as file:
-            check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
-            rows += file.metadata.num_rows
-            # Spark leaves columns of type void out of its files.
-            present = set(file.schema_arrow.names)
-            parts.append(file.read([name for name in names if name in present]))
+    for part, counted in each(folder, partial(_read_file, names), files):
+        parts.append(part)
+        rows += counted
     return parts, rows
+
+
+def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
+    with _opened(path) as file:
+        check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
+        # Spark leaves columns of type void out of its files.
+        present = set(file.schema_arrow.names)
+        return file.read([name for name in names if name in present]), file.metadata.num_rows
 
 
 def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.ChunkedArray:

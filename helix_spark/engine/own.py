@@ -130,7 +130,7 @@ def start(
     warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
     settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store)
     jars = delta_jars()
-    further = s3_jars() if store and not brings_s3a(settings) else ()
+    further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
     launched = not _jvm_is_given()
     if not launched:
         settings = _add_to_given_jvm("io.delta.sql.DeltaSparkSessionExtension", jars, settings)

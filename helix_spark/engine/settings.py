@@ -87,14 +87,19 @@ def for_spark(hadoop: Mapping[str, str]) -> dict[str, str]:
     return {f"spark.hadoop.{name}": value for name, value in hadoop.items()}
 
 
-def brings_s3a(settings: Mapping[str, str]) -> bool:
-    """Whether the settings name Hadoop's S3A themselves, so that another copy would be in the way.
+def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
+    """Whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the way.
 
-    >>> brings_s3a({"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}), brings_s3a({})
+    Args:
+        home: Spark's folder.
+
+    >>> none = Path("nowhere")
+    >>> brings_s3a({"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}, none), brings_s3a({}, none)
     (True, False)
     """
     names = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
-    return any("hadoop-aws" in settings.get(name, "") for name in names)
+    named = any("hadoop-aws" in settings.get(name, "") for name in names)
+    return named or any((home / "jars").glob("hadoop-aws-*.jar"))
 
 
 def driver_memory(memory_bytes: int) -> str:

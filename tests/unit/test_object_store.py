@@ -248,8 +248,9 @@ class TestFailing:
         ("s3a://no-such-bucket/x", "no bucket 'no-such-bucket'"), ("gs://bucket/x", "neither a local folder"),
         ("s3a://", "neither a local folder"), ("s3a://bucket/../x", "neither a local folder"),
         ("s3a://bucket/a b", "in its name"), ("s3a://bucket/a%20b", "in its name"),
+        (Path("s3a://bucket/a"), "made a path"),
     ])
-    def test_wrong_addresses_are_said(self, bucket: str, address: str, text: str) -> None:
+    def test_wrong_addresses_are_said(self, bucket: str, address: str | Path, text: str) -> None:
         with pytest.raises(CatalogError, match=text):
             Catalog.open(address, create=True)
 

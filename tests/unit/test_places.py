@@ -38,7 +38,7 @@ def test_nothing_is_there_before_it_is_written(place: Place) -> None:
     assert not place.exists()
     assert not place.is_dir()
     assert not place.is_file()
-    assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names())) == (0, None, [])
+    assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names(bool))) == (0, None, [])
     assert list(place.glob("*")) == list(place.rglob("*")) == []
     at(place).delete_tree()
     for ask in (place.stat, place.lstat, place.read_bytes, place.unlink, lambda: at(place).open_binary()):
@@ -71,7 +71,8 @@ def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
     assert {path.name for path in place.rglob("*") if path.is_file()} == {"1", "2", ".3", "er", "top"}
     assert [str(path)[len(str(place)) :] for path in place.rglob("deep/e*")] == ["/b/z/deep/er"]
     assert at(place).total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
-    assert sorted(pair for pair in at(place).second_names()) == [("a", "x"), ("a", "y"), ("b", "z")]
+    assert sorted(pair for pair in at(place).second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
+    assert [*at(place).second_names("b".__eq__)] == [("b", "z")]
     assert abs((at(place).last_modified() or 0) - time.time()) < 60
     digest = digest_of_model(place)
     at(place / "a" / "x").delete_tree()

@@ -360,3 +360,21 @@ def test_access_is_told_to_each_library_in_its_words() -> None:
     assert (aws.virtual_hosts, aws.plain) == (True, False)
     assert aws.hadoop("b")["fs.s3a.bucket.b.path.style.access"] == "false"
     assert dataclasses.replace(aws, endpoint="https://x").where == "https://x"
+
+
+def test_a_catalog_in_a_folder_loads_nothing_of_it(tmp_path: Path) -> None:
+    script = """
+import sys
+import pyarrow as pa
+from helix_spark.catalog.catalog import Catalog
+catalog = Catalog.open(sys.argv[1], create=True)
+attempt = catalog.begin_attempt("0" * 64, "table")
+catalog.write_arrow(attempt, pa.table({"a": [1]}))
+catalog.snapshot("w")
+print(*{"obstore", "boto3"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "catalog")], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.stdout.strip() == ""

@@ -66,11 +66,13 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
     """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names.
 
+    None where it was the object store that failed: what it holds must not be put aside for that.
+
     Args:
         records: of the results that this run loads.
     """
     text = str(error)
-    if not _UNREADABLE.search(text):
+    if not _UNREADABLE.search(text) or _STORE_FAILED.search(text):
         return None
     hit = next((record for record in records if record.attempt in text), None)
     return None if hit is None else DamagedResultError(hit, _UNREADABLE.search(text)[0])  # type: ignore[index]  # searched just above
@@ -79,6 +81,12 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
 _UNREADABLE = re.compile(
     r"FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException|FileNotFoundException"
 )
+
+
+_STORE_FAILED = re.compile(
+    r"AWS\w+Exception|SdkClientException|AccessDeniedException: s3a|hadoop\.net\.ConnectTimeoutException"
+)
+"""How S3A says that the store refused or did not answer. What is gone is a FileNotFoundException, as on a disk."""
 
 
 def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:

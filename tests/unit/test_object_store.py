@@ -28,6 +28,7 @@ from helix_spark.catalog.s3_access import access_from
 from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
+from helix_spark.engine.loading import damaged_by
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
@@ -360,6 +361,15 @@ def test_access_is_told_to_each_library_in_its_words() -> None:
     assert (aws.virtual_hosts, aws.plain) == (True, False)
     assert aws.hadoop("b")["fs.s3a.bucket.b.path.style.access"] == "false"
     assert dataclasses.replace(aws, endpoint="https://x").where == "https://x"
+
+
+def test_spark_failing_to_reach_the_store_puts_nothing_aside(catalog: Catalog) -> None:
+    record = stored(catalog)
+    at_path = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {catalog.path_of(record)}/part-0"
+    gone = RuntimeError(f"{at_path} Caused by: java.io.FileNotFoundException: No such file or directory")
+    assert damaged_by(gone, [record]) is not None
+    silent = RuntimeError(f"{at_path} Caused by: org.apache.hadoop.fs.s3a.AWSClientIOException: open s3a://b/part-0")
+    assert damaged_by(silent, [record]) is None
 
 
 def test_a_catalog_in_a_folder_loads_nothing_of_it(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.comparison import Comparison, compare
 from helix_spark.catalog.finding import find_iteration
+from helix_spark.catalog.places import spark_options
 from helix_spark.engine.executor import Executor
 from helix_spark.engine.following import Followed
 from helix_spark.engine.iteration import Iteration
@@ -44,7 +44,7 @@ class Helix:
     """Runs workflows against a catalog of prior results.
 
     Args:
-        catalog: its folder; made by the first run.
+        catalog: its folder, or its place in an S3 store (``s3a://BUCKET/PATH``); made by the first run.
         budget: how much may be stored in all: bytes, or text such as "2 GiB"; None for no limit.
         policy: what decides what to keep: its name, or a `Policy`.
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be
@@ -70,10 +70,12 @@ class Helix:
         if self.budget is not None and self.budget < 0:
             raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
-        self.catalog = Catalog.open(Path(catalog), create=True)
+        self.catalog = Catalog.open(catalog, create=True)
         self.observer = observer or Silent()
         self.tracker = tracker
-        self.sessions = SessionProvider(spark, settings or {}, self.observer.session_starting)
+        self.sessions = SessionProvider(
+            spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
+        )
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)

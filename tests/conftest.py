@@ -1,8 +1,80 @@
-"""What all tests share: property tests have no deadline, for a machine that many share takes its time."""
+"""What all tests share: property tests have no deadline, for a machine that many share takes its time; an S3 store."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("helix", deadline=None)
 settings.load_profile("helix")
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """The address of an S3 store of this machine. A process of its own: libraries wait for it without Python's lock."""
+    pytest.importorskip("moto.server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def s3_client(address: str) -> Any:
+    """Amazon's own client: what it lists is there, whatever the libraries under test believe."""
+    import boto3
+
+    return boto3.client(
+        "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret"
+    )
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new, empty bucket; the AWS_ variables lead to its store."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": object_store, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    made = f"bucket-{next(_NUMBERS)}"
+    s3_client(object_store).create_bucket(Bucket=made)
+    return made
+
+
+@pytest.fixture
+def objects(object_store: str, bucket: str) -> Callable[[], dict[str, int]]:
+    """Lists what is in the bucket: bytes by name."""
+    client = s3_client(object_store)
+
+    def listed() -> dict[str, int]:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+
+    return listed

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
 from helix_spark.catalog.held_columns import holds_all_of
 from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.errors import CatalogError
@@ -33,7 +33,7 @@ class ArtifactLedger:
         folder: of the Delta table.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._journal = Journal(folder, ArtifactRecord, pruned_by=("workflow", "iteration"))
 
     def live(self) -> dict[str, ArtifactRecord]:

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -21,9 +20,10 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
-from helix_spark.catalog.layout import Layout, found, locate
+from helix_spark.catalog.layout import Layout, explained, found, locate
 from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -69,7 +69,7 @@ class Catalog:
         return cls(locate(root, create=create))
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         return self._layout.root
 
     # What is known -------------------------------------------------------------------------------------------------
@@ -77,7 +77,8 @@ class Catalog:
     def snapshot(self, workflow: str) -> CatalogView:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records."""
         live = self._artifacts.live()
-        stored = list(folders.stored_attempts(self._layout))
+        with explained(self._layout, "read"):
+            stored = list(folders.stored_attempts(self._layout))
         there = {attempt.attempt for attempt in stored}
         missing = tuple(r for r in live.values() if r.kind != "value" and r.attempt not in there)
         lost = {record.signature for record in missing}
@@ -234,7 +235,7 @@ class Catalog:
         """The same for a damaged artifact. With `attempt`, only if that is still the live one."""
         return self._end(signature, "quarantined", why, attempt)
 
-    def path_of(self, record: ArtifactRecord) -> Path | None:
+    def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
         if record.kind == "value":
             return None
@@ -267,14 +268,16 @@ class Catalog:
 
         Live artifacts count with the bytes of their records, which is quick; with `exact` everything is looked at.
         """
-        if exact:
-            return physical_bytes(self._layout.root)
-        stored = list(folders.stored_attempts(self._layout))
+        with explained(self._layout, "read"):
+            if exact:
+                return physical_bytes(self._layout.root)
+            stored = list(folders.stored_attempts(self._layout))
         return self._bytes_from_records(self._artifacts.live().values(), stored)
 
     def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """What `gc` would delete; see `leftovers.find_leftovers`."""
-        return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
+        with explained(self._layout, "read"):
+            return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
@@ -303,15 +306,16 @@ class Catalog:
             folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
         return ended
 
-    def _table_path(self, record: ArtifactRecord) -> Path:
+    def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)
         if record.kind != "table" or path is None:
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
         return path
 
     def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
-        return bytes_of_results(live, stored) + self._records_bytes.total()
+        with explained(self._layout, "read"):
+            return bytes_of_results(live, stored) + self._records_bytes.total()
 
 
-def _attempt_of(record: ArtifactRecord, path: Path | None) -> Attempt:
+def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:
     return Attempt(record.signature, record.attempt, record.kind, path)

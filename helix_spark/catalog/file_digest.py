@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
+
+from helix_spark.catalog.places import Place, at, each
 
 _AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
 
 
-def digest_of_table(files: Iterable[Path]) -> str:
-    """Of parquet files: their names, sizes and footers. Raises OSError."""
-    return _digest((path.name, *_size_and_footer(path)) for path in files)
+def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
+    """Of parquet files in a folder: their names, sizes and footers. Raises OSError."""
+    return _digest(each(folder, lambda path: (path.name, *_size_and_footer(path)), files))
 
 
-def digest_of_model(folder: Path) -> str:
+def digest_of_model(folder: Place) -> str:
     """Of a folder: the names and bytes of all files in it, but those whose names begin with a dot. Raises OSError."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return _digest((str(path.relative_to(folder)), path.stat().st_size, path.read_bytes()) for path in files)
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    beginning = len(str(folder)) + 1
+    return _digest(each(
+        folder, lambda path: (str(path)[beginning:], path.stat().st_size, path.read_bytes()), files
+    ))
 
 
 def _digest(entries: Iterable[tuple[str, int, bytes]]) -> str:
@@ -33,8 +37,8 @@ def _digest(entries: Iterable[tuple[str, int, bytes]]) -> str:
     return whole.hexdigest()
 
 
-def _size_and_footer(path: Path) -> tuple[int, bytes]:
-    with path.open("rb") as file:
+def _size_and_footer(path: Place) -> tuple[int, bytes]:
+    with at(path).open_binary() as file:
         size = file.seek(0, 2)
         file.seek(max(size - _AFTER_FOOTER, 0))
         length = int.from_bytes(file.read(4), "little") + _AFTER_FOOTER

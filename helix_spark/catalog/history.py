@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id, checked_signature
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.upkeep import maintain
 from helix_spark.catalog.view import PastIteration, PastNode
@@ -25,7 +25,7 @@ class History:
         records: the folder of all journals.
     """
 
-    def __init__(self, records: Path) -> None:
+    def __init__(self, records: Place) -> None:
         self._iterations = Journal(records / "iterations", IterationRecord, pruned_by=("workflow", "number"))
         self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"))
         self._files = Journal(records / "files", FileRecord, pruned_by=("digest",))

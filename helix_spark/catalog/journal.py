@@ -7,16 +7,15 @@ processes none loses a row. Reading sees whole commits.
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.log_end import LogEnd
+from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.catalog.sealing import SealedFiles
 from helix_spark.catalog.side_checksums import ChecksumError
@@ -52,7 +51,7 @@ class Journal(Generic[Row]):
             skips files.
     """
 
-    def __init__(self, folder: Path, row_type: type[Row], *, pruned_by: Sequence[str]) -> None:
+    def __init__(self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str]) -> None:
         self.folder, self.row_type = folder, row_type
         self._pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
@@ -190,7 +189,7 @@ class Journal(Generic[Row]):
         if head < 0 and not (self.folder / "_delta_log").exists():
             return None
         try:
-            return DeltaTable(str(self.folder))
+            return DeltaTable(at(self.folder).table_uri, storage_options=at(self.folder).table_options)
         except TableNotFoundError as error:
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
@@ -201,7 +200,7 @@ class Journal(Generic[Row]):
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        at(self.folder).make_folder()
         settings = {
             "delta.logRetentionDuration": GRACE,
             "delta.deletedFileRetentionDuration": GRACE,
@@ -210,7 +209,8 @@ class Journal(Generic[Row]):
         for attempt in range(ATTEMPTS):
             try:
                 self._table = DeltaTable.create(
-                    str(self.folder), table_schema(self.row_type), mode="ignore", configuration=settings
+                    at(self.folder).table_uri, table_schema(self.row_type), mode="ignore", configuration=settings,
+                    storage_options=at(self.folder).table_options,
                 )
             except CommitFailedError:
                 _pause(attempt)
@@ -237,7 +237,7 @@ class Journal(Generic[Row]):
         except (DeltaError, OSError) as error:
             self._table = None
             what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
-            raise CatalogError(what, exists=_free_space(self.folder)) from error
+            raise CatalogError(what, exists=at(self.folder).room() or None) from error
 
 
 def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
@@ -265,12 +265,6 @@ def _cause(error: Exception) -> str:
     """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     return first_line.rsplit(" error: ", 1)[-1]
-
-
-def _free_space(folder: Path) -> str:
-    while not folder.exists():
-        folder = folder.parent
-    return f"free on that disk: {shutil.disk_usage(folder).free:,} bytes"
 
 
 def text_literal(value: str) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.catalog.object_store import ObjectPath, check_conditional, object_path
+from helix_spark.catalog.places import Place, at, is_remote
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 
@@ -62,27 +64,27 @@ def is_id(text: str) -> bool:
 class Layout:
     """The paths of one catalog."""
 
-    root: Path
+    root: Place
 
     @property
-    def marker(self) -> Path:
+    def marker(self) -> Place:
         return self.root / MARKER
 
     @property
-    def records(self) -> Path:
+    def records(self) -> Place:
         return self.root / "records"
 
     @property
-    def leases(self) -> Path:
+    def leases(self) -> Place:
         return self.root / "leases"
 
-    def attempts(self, kind: ArtifactKind) -> Path:
+    def attempts(self, kind: ArtifactKind) -> Place:
         """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``."""
         if kind not in _FOLDERS:
             raise CatalogError(f"a {kind} has no folder: it lives in its record")
         return self.root / _FOLDERS[kind]
 
-    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Path:
+    def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
         """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
         return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
 
@@ -95,28 +97,43 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     """The layout at `root`, after all checks that can be made without writing.
 
     Raises:
-        CatalogError: `root` is another kind of place, holds something else, is of a newer layout, does not exist
-            (and `create` is false) or could not be written (and `create` is true).
+        CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
+            newer layout, does not exist (and `create` is false) or could not be written (and `create` is true).
     """
-    if "://" in os.fspath(root):
-        raise CatalogError(f"the catalog {os.fspath(root)!r} is not a local folder", remedy="give a folder's path")
-    layout = Layout(Path(root).absolute())
-    if unusable := _NO_TABLES.search(str(layout.root)):
+    if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
+        raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
+                           remedy="give the address as text, not as a Path")
+    layout = Layout(object_path(os.fspath(root)) if is_remote(root) else Path(root).absolute())
+    if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
         raise CatalogError(
             f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
             remedy="give a folder whose path is without it",
         )
-    if layout.marker.exists():
-        _check_marker(layout)
-    elif layout.root.exists():
-        _check_free(layout, create=create)
-    elif not create:
-        raise CatalogError(
-            f"there is no catalog at {layout.root}", remedy="name the folder of an earlier run, or run a workflow first"
-        )
-    if create:
-        _check_writable(layout)
+    with explained(layout, "read"):
+        if layout.marker.exists():
+            _check_marker(layout)
+        elif layout.root.exists():
+            _check_free(layout, create=create)
+        elif not create:
+            raise CatalogError(
+                f"there is no catalog at {layout.root}",
+                remedy="name the folder of an earlier run, or run a workflow first",
+            )
+        if create:
+            _check_writable(layout)
     return layout
+
+
+@contextmanager
+def explained(layout: Layout, done: str) -> Iterator[None]:
+    """Raises an OSError of the block as the CatalogError that says what could not be `done`."""
+    try:
+        yield
+    except OSError as error:
+        raise CatalogError(
+            f"the catalog {layout.root} cannot be {done}: {error.strerror or error}",
+            remedy="check the store's credentials and the network" if is_remote(layout.root) else None,
+        ) from error
 
 
 def found(layout: Layout) -> Layout:
@@ -124,14 +141,14 @@ def found(layout: Layout) -> Layout:
 
     Safe for several processes at once: all write the same marker, and each writes it whole.
     """
-    if layout.marker.exists():
-        return layout
-    marker = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}
-    try:
-        layout.root.mkdir(parents=True, exist_ok=True)
-        replace_text(layout.marker, json.dumps(marker) + "\n")
-    except OSError as error:
-        raise CatalogError(f"the catalog {layout.root} cannot be made: {error.strerror}") from error
+    text = json.dumps({"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}) + "\n"
+    with explained(layout, "made"):
+        if layout.marker.exists():
+            return layout
+        at(layout.root).make_folder()
+        at(layout.marker).replace_text(text)
+    if isinstance(layout.marker, ObjectPath):
+        check_conditional(layout.marker, text)
     return layout
 
 
@@ -142,18 +159,6 @@ def _version() -> str:
         return importlib.metadata.version("helix_spark")
     except importlib.metadata.PackageNotFoundError:
         return "from a checkout"
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all: a reader sees the old text or the new. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _check_marker(layout: Layout) -> None:
@@ -177,7 +182,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be half-way through `replace_text` of the marker.
+        # Another process may be half-way through writing the marker.
         names = sorted(p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}."))
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
@@ -193,15 +198,24 @@ def _check_free(layout: Layout, *, create: bool) -> None:
 
 
 def _check_writable(layout: Layout) -> None:
-    place = layout.root
+    root = layout.root
+    if isinstance(root, Path):
+        _check_folder_writable(layout, root)
+    elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+        # A new one is checked when it is made, which is before anything runs.
+        check_conditional(layout.marker, layout.marker.read_text())
+
+
+def _check_folder_writable(layout: Layout, root: Path) -> None:
+    place = root
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise CatalogError(f"the catalog {layout.root} cannot be made: {place} is a file", remedy="name another folder")
-    places = [place, *(p for p in (layout.records, *map(layout.attempts, layout.kinds_with_folders)) if p.exists())]
-    for each in places:
+        raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
+    inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
+    for each in (place, *(path for path in inside if path.exists())):
         if not os.access(each, os.W_OK | os.X_OK):
             raise CatalogError(
-                f"the catalog {layout.root} cannot be written: no permission to write in {each}",
+                f"the catalog {root} cannot be written: no permission to write in {each}",
                 remedy="change the permission, or name another folder; plan, log and explain work without writing",
             )

@@ -1,7 +1,7 @@
 """Who is at work on what: a result that is being computed, a folder that is being written, an iteration that runs.
 
-A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, whose modification time is
-the holder's heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
+A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, which changes with the
+holder's heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
 because nothing rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
 may be lost, doubled or taken over wrongly, and the worst of it is work done twice.
 
@@ -12,28 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.holders import Holder, holder_from, this_process
-
-HEARTBEAT = 2.0
-"""Seconds between two heartbeats."""
+from helix_spark.catalog.lease_files import lease_files
+from helix_spark.catalog.places import Place
 
 PATIENCE = 20.0
-"""Seconds without a heartbeat after which a lease is taken over: ten missed ones, for a machine that is very busy."""
+"""Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
+busy; four in an object store."""
 
 SILENCE_SECONDS = 60.0
 """A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
-
-_LOOKS = 0.1
-"""Seconds between two looks at a lease that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +51,8 @@ class Leases:
         folder: of the files; made by the first lease.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Place) -> None:
+        self._files = lease_files(folder)
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
@@ -92,13 +86,13 @@ class Leases:
             del self._held[name]
             with contextlib.suppress(OSError):
                 if self._is_ours(name):
-                    self._path(name).unlink()
+                    self._files.remove(name)
 
     def find(self, name: str) -> Lease | None:
         """The lease of a name, dead or not; None if there is none."""
         try:
-            text = self._path(name).read_text(encoding="utf-8")
-        except OSError:
+            text = self._files.read(name)
+        except (OSError, UnicodeDecodeError):
             return None
         return Lease(name, holder_from(text), _expected_from(text))
 
@@ -111,7 +105,7 @@ class Leases:
         if found.holder is not None and found.holder.is_here:
             return False
         try:
-            return time.time() - self._path(name).stat().st_mtime > untouched
+            return time.time() - self._files.beaten_at(name) > untouched
         except OSError:
             return True
 
@@ -131,7 +125,7 @@ class Leases:
             if found is not None and found.holder is not None and found.holder.is_gone:
                 self._remove(name, beat)
                 return True
-            time.sleep(_LOOKS)
+            time.sleep(self._files.looks)
             now = self._beat(name)
             if now != beat:
                 beat, since = now, time.monotonic()
@@ -143,23 +137,19 @@ class Leases:
     def names(self) -> Iterator[str]:
         """The names of all leases."""
         with contextlib.suppress(OSError):
-            yield from sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+            yield from self._files.names()
 
     def clear_dead(self, *, untouched: float) -> None:
         """Remove the leases of processes that have ended."""
         for name in self.names():
             if self.is_dead(name, untouched=untouched):
                 with contextlib.suppress(OSError):
-                    self._path(name).unlink()
-
-    def _path(self, name: str) -> Path:
-        return self._folder / name
+                    self._files.remove(name)
 
     def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._write(name, expected)
+                self._files.make(name, _to_json(expected))
             except FileExistsError:
                 beat, found = self._beat(name), self.find(name)
                 if found is None or beat is None:
@@ -173,38 +163,21 @@ class Leases:
             return None
         return self.find(name)
 
-    def _write(self, name: str, expected: float | None) -> None:
-        """Puts the file in place whole, by a link that fails where the name exists."""
-        unfinished = self._folder / f".{name}.{uuid.uuid4().hex}"
-        try:
-            unfinished.write_text(_to_json(expected), encoding="utf-8")
-            os.link(unfinished, self._path(name))
-        finally:
-            unfinished.unlink(missing_ok=True)
-
     def _is_ours(self, name: str) -> bool:
         found = self.find(name)
         return found is not None and found.holder == this_process()
 
-    def _beat(self, name: str) -> tuple[int, int] | None:
+    def _beat(self, name: str) -> Hashable | None:
         """What changes with each heartbeat, and with each holder; None if there is no lease."""
         try:
-            status = self._path(name).stat()
+            return self._files.beat(name)
         except OSError:
             return None
-        return status.st_ino, status.st_mtime_ns
 
-    def _remove(self, name: str, beat: tuple[int, int]) -> None:
+    def _remove(self, name: str, beat: Hashable) -> None:
         """Removes a lease, if it is still as it was seen."""
-        aside = self._folder / f".{name}.{uuid.uuid4().hex}"
         with contextlib.suppress(OSError):
-            self._path(name).rename(aside)
-            status = aside.stat()
-            if (status.st_ino, status.st_mtime_ns) != beat:
-                # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
-                with contextlib.suppress(FileExistsError):
-                    os.link(aside, self._path(name))
-            aside.unlink()
+            self._files.remove_as_seen(name, beat)
 
     def _beat_along(self) -> None:
         if self._beating is None or not self._beating.is_alive():
@@ -213,7 +186,7 @@ class Leases:
 
     def _beat_on(self) -> None:
         while True:
-            time.sleep(HEARTBEAT)
+            time.sleep(self._files.heartbeat)
             with self._lock:
                 if not self._held:
                     self._beating = None
@@ -222,7 +195,7 @@ class Leases:
             for name in names:
                 with contextlib.suppress(OSError):
                     if self._is_ours(name):
-                        os.utime(self._path(name))
+                        self._files.touch(name)
 
 
 def _to_json(expected: float | None) -> str:

@@ -7,16 +7,15 @@ Therefore ``TABLE.head`` beside the table remembers the newest version that was 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from helix_spark.catalog.layout import replace_text
+from helix_spark.catalog.places import Place, at
 from helix_spark.errors import CatalogError
 
 
 class LogEnd:
     """The end of the log of the Delta table in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         self._head_file = folder.with_name(f"{folder.name}.head")
         self._checked = -1
@@ -38,7 +37,7 @@ class LogEnd:
         a false one.
         """
         if version > self.head():
-            replace_text(self._head_file, f"{version}\n")
+            at(self._head_file).replace_text(f"{version}\n")
 
     def ends_at(self, version: int, head: int) -> bool:
         """Whether `version` is certainly the newest, told from files' names alone; False where they leave a doubt.
@@ -46,7 +45,7 @@ class LogEnd:
         A later entry can only be missing while a still later one is there if a checkpoint took its place.
         """
         return (
-            head <= version and self._entry(version).exists() and not self._entry(version + 1).exists()
+            head <= version and self._entry(version).is_file() and not self._entry(version + 1).is_file()
             and self._checkpoint() <= version
         )
 
@@ -55,9 +54,8 @@ class LogEnd:
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
         for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
-            entry = self._entry(each)
-            if entry.exists() and entry.stat().st_size == 0:
-                raise self.damaged(f"its log entry {entry.name} is empty")
+            if self._bytes_of(each) == 0:
+                raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
     def damaged(self, what: str) -> CatalogError:
@@ -68,7 +66,13 @@ class LogEnd:
             "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
         )
 
-    def _entry(self, version: int) -> Path:
+    def _bytes_of(self, version: int) -> int | None:
+        try:
+            return self._entry(version).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def _entry(self, version: int) -> Place:
         return self._folder / "_delta_log" / f"{version:020}.json"
 
     def _checkpoint(self) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
@@ -15,6 +14,7 @@ from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
 from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
@@ -41,7 +41,7 @@ class Overview:
         return cls(locate(root, create=False))
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Place:
         return self._layout.root
 
     def version(self) -> str:

@@ -10,10 +10,10 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.layout import Layout, replace_text
+from helix_spark.catalog.layout import Layout
+from helix_spark.catalog.places import Place, at
 from helix_spark.signature.parts import digest
 
 
@@ -52,8 +52,8 @@ class Progress:
 def write_progress(layout: Layout, progress: Progress) -> None:
     """Replace what is known of a run. Raises OSError."""
     path = _path(layout, progress.workflow, progress.number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(path, json.dumps(asdict(progress)))
+    at(path.parent).make_folder()
+    at(path).replace_text(json.dumps(asdict(progress)))
 
 
 def remove_progress(layout: Layout, workflow: str, number: int) -> None:
@@ -72,5 +72,5 @@ def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None
         return None
 
 
-def _path(layout: Layout, workflow: str, number: int) -> Path:
+def _path(layout: Layout, workflow: str, number: int) -> Place:
     return layout.records / "running" / f"{digest(workflow)[:32]}-{number:d}.json"

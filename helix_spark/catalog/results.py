@@ -17,12 +17,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_signature, listed_signatures
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.upkeep import maintain
 
@@ -89,7 +89,7 @@ class ResultLedger:
         folder: of the Delta table.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"))
 
     def append(self, records: Sequence[ResultRecord]) -> None:

@@ -3,6 +3,8 @@
 The files' pages have none, and of 200 flips in them 6 gave other records without a word. Each file gets a checksum file
 beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads the records. A file whose
 writer died before it wrote one is read unchecked, as is a copy made without dot files.
+
+In an object store nothing is sealed: the store keeps checksums of its own and compares them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.side_checksums import check_all, write_checksums
 
 if TYPE_CHECKING:
@@ -26,12 +29,15 @@ _PIECE = 64 * 1024
 class SealedFiles:
     """The data files of the Delta table in `folder`. Each is checked once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
+        self._needed = not at(folder).guards_bits
         self._checked: set[str] = set()
 
     def seal(self, table: DeltaTable) -> None:
         """Write checksums for the files that the table's newest commit added, if that can be done."""
+        if not self._needed:
+            return
         # What is committed is committed: a disk that is full now must not make it look as if it were not.
         with contextlib.suppress(OSError):
             for name in self._added(table.version()):
@@ -43,7 +49,7 @@ class SealedFiles:
 
         Raises ChecksumError for a file that does not match, FileNotFoundError for one that is gone.
         """
-        for uri in table.file_uris():
+        for uri in table.file_uris() if self._needed else ():
             name = Path(uri).name
             if name not in self._checked:
                 check_all(self._folder / name)
@@ -57,7 +63,7 @@ class SealedFiles:
                 yield unquote(added["path"])
 
 
-def remove_stale_seals(folder: Path) -> None:
+def remove_stale_seals(folder: Place) -> None:
     """Remove the checksums of files that are gone."""
     for seal in folder.glob(".*.crc"):
         if not (folder / seal.name[1:].removesuffix(".crc")).exists():

@@ -2,7 +2,8 @@
 
 Parquet has checksums for its pages and none for its footer, where a flipped bit can turn a column's type or skip a
 page: of 1,500 such flips 2 gave other values without a word. Spark writes these files on local disks and checks them
-when it reads; so do we, and we write them too, for Spark to check.
+when it reads; so do we, and we write them too, for Spark to check. Object stores guard their files themselves: there
+they are neither written nor looked for.
 
 Format (org.apache.hadoop.fs.ChecksumFileSystem): ``crc\\0``, the bytes per checksum, then a CRC-32 for each such piece
 of the file, all big-endian.
@@ -16,6 +17,8 @@ import threading
 import zlib
 from pathlib import Path
 
+from helix_spark.catalog.places import Place
+
 _MAGIC = b"crc\0"
 _PIECE = 512
 _HEADER = len(_MAGIC) + 4
@@ -25,8 +28,10 @@ class ChecksumError(Exception):
     """A file does not match its checksums."""
 
 
-def write_checksums(file: Path, piece: int = _PIECE) -> None:
+def write_checksums(file: Place, piece: int = _PIECE) -> None:
     """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all. Raises OSError."""
+    if not isinstance(file, Path):
+        return
     data = file.read_bytes()
     sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
     unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
@@ -34,16 +39,18 @@ def write_checksums(file: Path, piece: int = _PIECE) -> None:
     unfinished.replace(beside(file))
 
 
-def check_all(file: Path) -> bool:
+def check_all(file: Place) -> bool:
     """Check all of `file`, as `check_end` does its last bytes."""
-    return check_end(file, file.stat().st_size)
+    return isinstance(file, Path) and check_end(file, file.stat().st_size)
 
 
-def check_end(file: Path, size: int) -> bool:
+def check_end(file: Place, size: int) -> bool:
     """Check the last `size` bytes of `file`; False if it has no checksum file, as copies made without dot files.
 
     Raises ChecksumError if they do not match, OSError if the file cannot be read.
     """
+    if not isinstance(file, Path):
+        return False
     try:
         sums = beside(file).read_bytes()
     except FileNotFoundError:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.file_digest import digest_of_table
 from helix_spark.catalog.held_columns import held_schema
+from helix_spark.catalog.places import Place, each
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
@@ -27,9 +30,18 @@ class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
 
 
-def damaged(folder: Path, what: str) -> DamagedArtifactError:
+def damaged(folder: Place, what: str) -> DamagedArtifactError:
     """The error to raise about the table in `folder`."""
     return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
+
+
+def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
+    """The error to raise when a read failed: damage, unless it was the store that failed. What a store that does not
+    answer holds must not be put aside for that."""
+    if is_store_failing(error):
+        return CatalogError(f"the stored result {folder} cannot be read now: {error}",
+                            remedy="run again when the object store answers; what is stored there is kept")
+    return damaged(folder, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +54,12 @@ class CheckedTable:
         rows: how many the log says there are; None if it does not say.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     schema: str
     rows: int | None
 
 
-def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
+def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     """Check the log of the table in `folder`, and its files' sizes, against the record: version, number of files, rows,
     schema (names and types) and attempt.
 
@@ -69,32 +81,32 @@ def check_table(folder: Path, record: ArtifactRecord) -> CheckedTable:
     rows = _rows(adds)
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
-    files = sorted((_checked_file(folder, add) for add in adds), key=_partition)
+    files = sorted(_checked_files(folder, adds), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), recorded or schema, rows)
 
 
-def _recorded_schema(folder: Path, record: ArtifactRecord) -> str | None:
+def _recorded_schema(folder: Place, record: ArtifactRecord) -> str | None:
     try:
         return held_schema(record)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(folder, f"its recorded schema cannot be read: {error}") from error
 
 
-def written_digest(folder: Path) -> str:
+def written_digest(folder: Place) -> str:
     """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
-    return _digest(folder, [_checked_file(folder, add) for add in _commit(folder)[0]])
+    return _digest(folder, list(_checked_files(folder, _commit(folder)[0])))
 
 
-def _digest(folder: Path, files: Sequence[Path]) -> str:
+def _digest(folder: Place, files: Sequence[Place]) -> str:
     try:
-        return digest_of_table(files)
+        return digest_of_table(folder, files)
     except OSError as error:
-        raise damaged(folder, f"a file cannot be read: {error}") from error
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
 
 
-def files_written(folder: Path) -> int:
+def files_written(folder: Place) -> int:
     """How many files the table in `folder` has: those its commit names, not all that lie there.
 
     Spark leaves a file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError.
@@ -102,7 +114,7 @@ def files_written(folder: Path) -> int:
     return len(_commit(folder)[0])
 
 
-def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
+def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
     """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
     log = folder / "_delta_log"
     first = log / f"{0:020}.json"
@@ -111,7 +123,7 @@ def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], s
         lines = first.read_text(encoding="utf-8").splitlines()
         actions = [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
-        raise damaged(folder, f"its log cannot be read: {error}") from error
+        raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:
         raise damaged(folder, f"something else wrote to it: its log has {others[0]}")
     try:
@@ -129,7 +141,11 @@ def _commit(folder: Path) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], s
     return found["add"], metadata, noted if isinstance(noted, str) else None
 
 
-def _checked_file(folder: Path, add: Mapping[str, Any]) -> Path:
+def _checked_files(folder: Place, adds: Sequence[Mapping[str, Any]]) -> Iterator[Place]:
+    return each(folder, partial(_checked_file, folder), adds)
+
+
+def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
     try:
         name, size = unquote(add["path"]), int(add["size"])
     except (KeyError, TypeError, ValueError) as error:
@@ -140,7 +156,7 @@ def _checked_file(folder: Path, add: Mapping[str, Any]) -> Path:
     try:
         actual = path.lstat().st_size
     except OSError as error:
-        raise damaged(folder, f"its file {name} is gone") from error
+        raise unread(folder, f"its file {name} is gone", error) from error
     if actual != size:
         raise damaged(folder, f"its file {name} has {actual} bytes, not {size}")
     return path
@@ -154,7 +170,7 @@ def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
         return None
 
 
-def _foreign_classes(folder: Path, schema: str) -> tuple[str, ...]:
+def _foreign_classes(folder: Place, schema: str) -> tuple[str, ...]:
     try:
         return foreign_classes(schema)
     except ValueError as error:
@@ -168,6 +184,6 @@ def _same_types(one: str, other: str) -> bool:
         return False
 
 
-def _partition(path: Path) -> tuple[int, str]:
+def _partition(path: Place) -> tuple[int, str]:
     part = _PART.match(path.name)
     return (int(part[1]) if part else -1, path.name)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.places import Place, at, each
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
-from helix_spark.catalog.table_check import DamagedArtifactError, check_table, damaged
+from helix_spark.catalog.table_check import DamagedArtifactError, check_table, damaged, unread
 from helix_spark.catalog.vectors import to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
@@ -28,7 +31,7 @@ class ColumnsLeftOutError(DamagedArtifactError):
     """A column is asked for that was not stored, as nothing read it. To who asks, the result is as good as gone."""
 
 
-def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
+def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
     """Read a stored table: all columns, or those of `names` in that order.
 
     Types and nullability are those of Spark's `toArrow()`, but vectors are lists of doubles. Rows are in the order of
@@ -52,11 +55,11 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
         raise damaged(folder, f"its schema cannot be read: {error}") from error
     wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
     try:
-        parts, rows = _read_files(table.files, [column.name for column in wanted])
+        parts, rows = _read_files(folder, table.files, [column.name for column in wanted])
         arrays = [_as_declared(parts, column, rows) for column in wanted]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
-        raise damaged(folder, f"a file cannot be read: {error}") from error
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
     except (ChecksumError, _TypeMismatchError) as error:
         raise damaged(folder, str(error)) from error
     if record.rows is not None and rows != record.rows:
@@ -65,7 +68,7 @@ def read_arrow(folder: Path, record: ArtifactRecord, names: Sequence[str] | None
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def read_first(folder: Path, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
+def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
     """At most `rows` first rows of a stored table, reading no more pages than those take, and the names of the columns
     that are left out because only Spark can read them.
 
@@ -81,19 +84,18 @@ def read_first(folder: Path, record: ArtifactRecord, rows: int) -> tuple[pa.Tabl
         parts, taken = _read_start(table.files, [column.name for column in wanted], rows)
         arrays = [_as_declared(parts, column, taken) for column in wanted]
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, _TypeMismatchError) as error:
-        raise damaged(folder, f"its first rows cannot be read: {error}") from error
+        raise unread(folder, f"its first rows cannot be read: {error}", error) from error
     fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
     left_out = tuple(column.name for column in known if column.unreadable)
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), left_out
 
 
-def _read_start(files: Sequence[Path], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
+def _read_start(files: Sequence[Place], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     parts, taken = [], 0
     for path in files:
-        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
+        with _opened(path) as file:
             present = set(file.schema_arrow.names)
             batches = file.iter_batches(rows - taken, columns=[name for name in names if name in present])
             batch = next(batches, None)
@@ -109,7 +111,7 @@ class _TypeMismatchError(Exception):
     """The files hold another type than the schema says."""
 
 
-def _wanted(name: str, known: dict[str, Column], folder: Path) -> Column:
+def _wanted(name: str, known: dict[str, Column], folder: Place) -> Column:
     if name not in known:
         raise ColumnNotFoundError(f"the stored table {folder} has no column {name!r}", exists=nearest(name, known))
     if known[name].unreadable:
@@ -117,18 +119,30 @@ def _wanted(name: str, known: dict[str, Column], folder: Path) -> Column:
     return known[name]
 
 
-def _read_files(files: Sequence[Path], names: Sequence[str]) -> tuple[list[pa.Table], int]:
+def _opened(path: Place) -> pq.ParquetFile:
+    """A file to read, page checksums compared; of an object store in few large requests."""
     import pyarrow.parquet as pq
 
+    return pq.ParquetFile(
+        at(path).readable(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
+        pre_buffer=not isinstance(path, Path),
+    )
+
+
+def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> tuple[list[pa.Table], int]:
     parts, rows = [], 0
-    for path in files:
-        with pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us") as file:
-            check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
-            rows += file.metadata.num_rows
-            # Spark leaves columns of type void out of its files.
-            present = set(file.schema_arrow.names)
-            parts.append(file.read([name for name in names if name in present]))
+    for part, counted in each(folder, partial(_read_file, names), files):
+        parts.append(part)
+        rows += counted
     return parts, rows
+
+
+def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
+    with _opened(path) as file:
+        check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
+        # Spark leaves columns of type void out of its files.
+        present = set(file.schema_arrow.names)
+        return file.read([name for name in names if name in present]), file.metadata.num_rows
 
 
 def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.ChunkedArray:

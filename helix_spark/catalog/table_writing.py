@@ -6,11 +6,11 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
 
@@ -37,7 +37,7 @@ class TableStats:
     write_seconds: float
 
 
-def write_arrow(folder: Path, table: pa.Table, *, attempt: str) -> TableStats:
+def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
     """Write a table as a Delta table of one commit and one file into `folder`, which must not exist.
 
     What is read back equals `storable(table)`. The commit names the attempt, so that another table in its place is
@@ -57,16 +57,17 @@ def write_arrow(folder: Path, table: pa.Table, *, attempt: str) -> TableStats:
     try:
         # deltalake's own Schema says what Delta makes of the types, in the JSON that Spark uses too.
         schema = Schema.from_arrow(table.schema)
-        folder.mkdir(parents=True)
+        at(folder).make_new_folder()
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        with at(file).writable() as written:
+            pq.write_table(table, written, compression="zstd", write_page_checksum=True)
         write_checksums(file)
         reach("store.file_written")
         add = AddAction(
             file.name, file.stat().st_size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": len(table)})
         )
         create_table_with_add_actions(
-            str(folder), schema, [add], mode="error",
+            at(folder).table_uri, schema, [add], mode="error", storage_options=at(folder).table_options,
             commit_properties=CommitProperties(custom_metadata={"userMetadata": attempt}),
         )
     except (OSError, DeltaError) as error:

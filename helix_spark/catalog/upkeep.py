@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.places import at
 from helix_spark.catalog.rows import Row
 from helix_spark.catalog.sealing import remove_stale_seals
 from helix_spark.errors import CatalogError
@@ -47,7 +48,9 @@ def maintain(journal: Journal[Row]) -> Upkept:
         return Upkept(0, 0)
     try:
         # A table object of our own: the journal's must not wait for a compaction.
-        table = DeltaTable(str(journal.folder))
+        table = DeltaTable(
+            at(journal.folder).table_uri, storage_options=at(journal.folder).table_options
+        )
         merged = _merge(table)
         if not merged:
             return Upkept(0, 0)

@@ -11,7 +11,7 @@ from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.held_columns import held_schema
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.side_checksums import ChecksumError, beside, check_all
+from helix_spark.catalog.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.spark_types import NeedsSparkError
 from helix_spark.errors import CatalogError
 
@@ -105,7 +105,7 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Iterato
     if not deep:
         return
     for file in path.rglob("*"):
-        if file.is_file() and not file.name.startswith(".") and beside(file).exists():
+        if file.is_file() and not file.name.startswith("."):
             check_all(file)
     if record.kind == "table":
         try:

@@ -83,7 +83,7 @@ def _project_settings(file: Path) -> dict[str, str]:
         if not isinstance(value, str) and (name != "budget" or isinstance(value, bool) or not isinstance(value, int)):
             raise ParameterError(f"the setting {name!r} is some text, not {_shown(value)}", where=where)
         found[name] = str(value)
-    if "catalog" in found:
+    if "://" not in found.get("catalog", "://"):
         # A project's catalog is the project's, wherever a command is given.
         found["catalog"] = str(file.parent / found["catalog"])
     return found

@@ -121,7 +121,9 @@ def _together(*options: Decorator) -> Decorator:
 
 
 place = click.option(
-    "--catalog", metavar="DIR", help="The folder of prior results (else HELIX_CATALOG, the project's, ./catalog).",
+    "--catalog", metavar="DIR",
+    help="The folder of prior results, or s3a://BUCKET/PATH (else HELIX_CATALOG, the project's, ./catalog).",
+
 )
 json_wanted = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py."

@@ -55,7 +55,7 @@ def doctor(as_json: bool, **given: Any) -> None:
     from helix_spark.cli.schema import to_text
     from helix_spark.engine.checks import doctor as examine
 
-    checks = examine(Path(asked(Path.cwd(), **given).catalog))
+    checks = examine(asked(Path.cwd(), **given).catalog)
     if as_json:
         print(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.jars import installed_pair
-from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, results_settings
+from helix_spark.engine.s3_jars import hadoop_version
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, S3A, results_settings
 from helix_spark.errors import SetupError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class BorrowedSettings:
 
     def __init__(self) -> None:
         self._before: list[tuple[SparkSession, str, str | None]] = []
+        self._hadoop_set: list[tuple[SparkSession, str]] = []
 
     def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
         """Sets the `wanted` settings."""
@@ -27,8 +29,22 @@ class BorrowedSettings:
                 self._before.append((spark, name, before))
                 spark.conf.set(name, value)
 
+    def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
+        """Sets those of Hadoop's settings that have no value. By Spark Connect they cannot be set, and are not."""
+        if getattr(spark, "_sc", None) is None:
+            return
+        settings = _hadoop(spark)
+        for name, value in wanted.items():
+            if settings.get(name) is None:
+                self._hadoop_set.append((spark, name))
+                settings.set(name, value)
+
     def give_back(self) -> None:
         """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
+        while self._hadoop_set:
+            spark, name = self._hadoop_set.pop()
+            if is_alive(spark):
+                _hadoop(spark).unset(name)
         while self._before:
             spark, name, before = self._before.pop()
             if is_alive(spark):
@@ -86,15 +102,36 @@ def check_usable(spark: SparkSession) -> None:
     )
 
 
+def check_reaches_store(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
+    if not _has_class(spark, S3A):
+        raise SetupError(
+            "the Spark session that is running has no S3A, without which it reaches no object store",
+            exists="the catalog is in one",
+            remedy="let Helix start the session (make none before it), or start yours with\n    "
+            f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
+        )
+
+
+def _hadoop(spark: SparkSession) -> Any:
+    """Hadoop's settings, as the whole context has them."""
+    return spark.sparkContext._jsc.hadoopConfiguration()
+
+
 def _has_delta_classes(spark: SparkSession) -> bool:
-    """Spark only warns about an extension it cannot load. A session by Spark Connect cannot be asked."""
+    """Spark only warns about an extension it cannot load."""
+    return _has_class(spark, DELTA["spark.sql.extensions"])
+
+
+def _has_class(spark: SparkSession, name: str) -> bool:
+    """Whether the driver can load a class. A session by Spark Connect cannot be asked."""
     jvm = getattr(spark, "_jvm", None)
     if jvm is None:
         return True
     from py4j.protocol import Py4JJavaError
 
     try:
-        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(DELTA["spark.sql.extensions"])
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
     except Py4JJavaError:
         return False
     return True

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from helix_spark.catalog.places import is_remote
+from helix_spark.catalog.s3_access import access_from
 from helix_spark.engine.archive import archive_path, is_off
 from helix_spark.engine.gateway import driver_jvm
 from helix_spark.engine.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.java import find_java
+from helix_spark.engine.s3_jars import kept_s3_jars
 from helix_spark.engine.settings import GIB, driver_memory, machine_memory
-from helix_spark.errors import SetupError
+from helix_spark.errors import CatalogError, SetupError
 
 PYTHON = (3, 11)
 LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 4 * GIB
@@ -40,11 +43,11 @@ class Check:
     remedy: str = ""
 
 
-def doctor(catalog: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
+def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Looks at everything a run needs, in the order in which it needs it.
 
     Args:
-        catalog: the catalog's folder, which need not exist yet.
+        catalog: the catalog's folder, or its place in an object store; it need not exist yet.
     """
     looks: list[tuple[str, Callable[[], Check]]] = [
         ("python", _python),
@@ -57,15 +60,19 @@ def doctor(catalog: Path | None = None, environ: Mapping[str, str] = os.environ)
         ("cache folder", lambda: _folder("cache folder", cache_folder(environ), "set HELIX_CACHE to another folder")),
         ("settings", partial(_settings, environ)),
     ]
-    if catalog is not None:
-        looks.append(("catalog", lambda: _folder("catalog", catalog, "give --catalog a folder you may write to")))
+    if catalog is not None and is_remote(catalog):
+        looks.append(("store's jars", partial(_store_jars, environ)))
+        looks.append(("catalog", lambda: _stored_catalog(str(catalog))))
+    elif catalog is not None:
+        folder = Path(catalog)
+        looks.append(("catalog", lambda: _folder("catalog", folder, "give --catalog a folder you may write to")))
     return [_told(name, look) for name, look in looks]
 
 
 def _told(name: str, look: Callable[[], Check]) -> Check:
     try:
         check = look()
-    except SetupError as error:
+    except (SetupError, CatalogError) as error:
         found = f"{error.what} ({error.exists})" if error.exists else error.what
         return Check(name, False, found, error.remedy or "")
     return replace(check, remedy="") if check.ok else check
@@ -145,6 +152,27 @@ def _folder(name: str, folder: Path, remedy: str) -> Check:
     free = shutil.disk_usage(there).free
     found = f"{folder.absolute()}, {free / GIB:.1f} GiB free" + ("" if folder.exists() else ", not made yet")
     return Check(name, free >= LITTLE_DISK, found, "free some space: results and Spark's spill files go there")
+
+
+def _store_jars(environ: Mapping[str, str]) -> Check:
+    jars = kept_s3_jars(environ)
+    if not jars:
+        return Check("store's jars", True, "not there yet; the first session gets them (14 MB, once)")
+    broken = [jar.name for jar in jars if not _is_zip(jar)]
+    return Check(
+        "store's jars", not broken,
+        f"{len(jars)} in {jars[0].parent}" + (f", broken: {', '.join(broken)}" if broken else ""),
+        f"delete {jars[0].parent}; the next session gets them anew",
+    )
+
+
+def _stored_catalog(address: str) -> Check:
+    """Whether the store answers, and lets us in; of one that has no catalog yet, not whether it can be written."""
+    from helix_spark.catalog.catalog import Catalog
+
+    catalog = Catalog.open(address, create=True)
+    access = access_from()
+    return Check("catalog", True, f"{catalog.root} at {access.where}")
 
 
 def _settings(environ: Mapping[str, str]) -> Check:

@@ -1,17 +1,12 @@
 """The jars that Delta needs, as paths: resolved once for a pair of pyspark and delta-spark, then kept.
 
-Naming packages at each start (`spark.jars.packages`) costs seconds, needs the network, and puts 25 older copies of
-Spark's own libraries on the class path. Only Delta's and Unity Catalog's jars are missing from Spark, so only those are
-resolved, by Spark's own resolver, in a short JVM of its own.
+Only Delta's and Unity Catalog's jars are missing from Spark, so only those are resolved (see `resolving`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -19,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from helix_spark.engine.resolving import Packages, resolve
 from helix_spark.errors import SetupError
 
 SCALA = "2.13"
@@ -182,66 +178,13 @@ def _kept_folder(pair: DeltaPair, environ: Mapping[str, str]) -> Path:
 
 
 def _resolve(pair: DeltaPair, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Resolves into a folder of its own and renames it, so that processes that do so at once do not disturb each other.
-
-    Spark's resolver looks into ~/.m2 first, and one with poms but no jars makes it fail. So a failure is followed by a
-    second attempt that sees an empty home folder.
-    """
-    kept = _kept_folder(pair, environ)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
-        ivy, fresh = Path(scratch) / "ivy", Path(scratch) / "jars"
-        first = _submit(pair, ivy, environ)
-        if first.returncode != 0:
-            shutil.rmtree(ivy, ignore_errors=True)  # it remembers where the first attempt found what it found
-            options = f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
-            second = _submit(pair, ivy, {**environ, "SPARK_SUBMIT_OPTS": options})
-            if second.returncode != 0:
-                raise resolution_error(pair, first.stdout, second.stdout)
-        fresh.mkdir()
-        for pattern in WANTED:
-            for jar in (ivy / "jars").glob(pattern):
-                jar.rename(fresh / jar.name)
-        try:
-            fresh.rename(kept)
-        except OSError:
-            # Another process was quicker, or an incomplete folder is in the way; only the first of these is fine.
-            if kept_jars(pair, environ) is None:
-                shutil.rmtree(kept)
-                fresh.rename(kept)
-    jars = kept_jars(pair, environ)
-    if jars is None:
-        raise SetupError(f"Spark's resolver found no jar of {pair.coordinates}", exists=f"looked in {kept}")
-    return jars
-
-
-def _submit(pair: DeltaPair, ivy: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Has SparkSubmit resolve the packages and then, as the class it runs, print its own version: no session starts."""
-    submit = spark_home(environ) / "bin" / ("spark-submit.cmd" if os.name == "nt" else "spark-submit")
-    return subprocess.run(
-        [
-            str(submit), "--master", "local", "--conf", f"spark.jars.ivy={ivy}",
-            "--packages", pair.coordinates, "--exclude-packages", IN_SPARK,
-            "--class", "org.apache.spark.deploy.SparkSubmit", "spark-internal", "--version",
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=dict(environ),
+    resolve(
+        delta_packages(pair), _kept_folder(pair, environ), lambda: kept_jars(pair, environ) is not None,
+        spark_home(environ), environ,
     )
+    return kept_jars(pair, environ) or ()
 
 
-def resolution_error(pair: DeltaPair, output: str, clean_output: str) -> SetupError:
-    """The error for two failed attempts.
-
-    Args:
-        output: what the resolver printed.
-        clean_output: what it printed with an empty home folder in place of the user's.
-    """
-    hints = ["check the network and the proxy (JVM options go into SPARK_SUBMIT_OPTS)"]
-    if "local-m2-cache" in output and ("download failed" in output or "NOT FOUND" in output):
-        hints.insert(0, "~/.m2/repository has descriptions without jars: delete io/delta and io/unitycatalog in it")
-    hints.append(f"or copy the jars of {pair.coordinates} into a folder and set HELIX_JARS to it")
-    told = [line.strip() for line in clean_output.splitlines() if re.search(r"Exception|WARN|FAILED|not found", line)]
-    return SetupError(
-        f"the jars of {pair.coordinates} could not be resolved",
-        exists="; ".join(told[-3:]) or clean_output.strip()[-300:] or None,
-        remedy="; ".join(hints),
-    )
+def delta_packages(pair: DeltaPair) -> Packages:
+    """What to resolve for a pair."""
+    return Packages(pair.coordinates, IN_SPARK, WANTED, "io/delta and io/unitycatalog")

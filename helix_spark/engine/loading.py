@@ -7,14 +7,15 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import NeedsSparkError
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.table_check import DamagedArtifactError, unread
 from helix_spark.engine.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.table_files import frame_over_files
@@ -69,6 +70,8 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
     """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names, or in
     the message of a column that was not stored.
 
+    None where it was the object store that failed: what it holds must not be put aside for that.
+
     Args:
         records: of the results that this run loads.
     """
@@ -77,7 +80,7 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
         text += f"\n{error.__cause__}"  # the author is shown the first lines only
     found = _UNREADABLE.search(text)
     hit = next((record for record in records if record.attempt in text), None)
-    if found is None or hit is None:
+    if found is None or hit is None or _STORE_FAILED.search(text):
         return None
     return DamagedResultError(hit, "a column that was not stored is read" if found[0] == LEFT_OUT else found[0])
 
@@ -88,11 +91,17 @@ _UNREADABLE = re.compile(
 )
 
 
+_STORE_FAILED = re.compile(
+    r"AWS\w+Exception|SdkClientException|AccessDeniedException: s3a|hadoop\.net\.ConnectTimeoutException"
+)
+"""How S3A says that the store refused or did not answer. What is gone is a FileNotFoundException, as on a disk."""
+
+
 def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:
     with _damage(record):
         checked = catalog.check_table(record)
         spark = sessions.get()
-        frame = frame_over_files(spark, checked, record.left_out)
+        frame = frame_over_files(spark, checked)
         if frame is None:
             # By version: a lost last log entry would otherwise roll the table back without a word.
             stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
@@ -121,24 +130,28 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
     return ModelResult(model, checked + time.perf_counter() - start)
 
 
-def _check_files(record: ArtifactRecord, path: Path) -> None:
+def _check_files(record: ArtifactRecord, path: Place) -> None:
     try:
         digest = digest_of_model(path)
     except OSError as error:
+        if is_store_failing(error):
+            raise unread(path, "", error) from error
         raise DamagedResultError(record, error) from error
     if record.digest not in (None, digest):
         raise DamagedResultError(record, "its files are not those that were written")
 
 
-def _check_classes(record: ArtifactRecord, path: Path) -> None:
+def _check_classes(record: ArtifactRecord, path: Place) -> None:
     """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
-    metadata = sorted(path.rglob("metadata/part-*"))
+    metadata = sorted(path.rglob("metadata/part-*"), key=str)
     if not metadata:
         raise DamagedResultError(record, "it has no metadata")
     for file in metadata:
         try:
-            named = str(json.loads(file.read_text())["class"])
+            named = str(json.loads(file.read_text(encoding="utf-8"))["class"])
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if is_store_failing(error):
+                raise unread(file, "", error) from error
             raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
         if not named.startswith(("org.apache.spark.ml.", "pyspark.ml.")):
             raise DamagedResultError(record, f"it names the class {named}, which is not Spark ML's")

@@ -14,14 +14,19 @@ from pathlib import Path
 from shutil import rmtree
 from sysconfig import get_paths
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine import gateway
 from helix_spark.engine.archive import ready_archive
 from helix_spark.engine.jars import delta_jars, spark_home
 from helix_spark.engine.java import find_java
+from helix_spark.engine.s3_jars import s3_jars
 from helix_spark.engine.settings import (
+    S3A,
+    brings_s3a,
     check_settings,
+    for_spark,
     given_around,
     is_local,
     is_on_this_machine,
@@ -31,6 +36,9 @@ from helix_spark.engine.settings import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+_NO_STORE: Mapping[str, str] = MappingProxyType({})
 
 
 class OwnSession:
@@ -52,17 +60,18 @@ class OwnSession:
         self._discard()
 
 
-def planned_settings(author: Mapping[str, str]) -> dict[str, str]:
+def planned_settings(author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE) -> dict[str, str]:
     """All settings a session of our own would start with. Starts nothing; under spark-submit it asks the given JVM.
 
     Args:
         author: what the author gave; it takes precedence.
+        store: see `start`.
 
     Raises:
         SetupError: Spark is not installed, or a setting leaves Delta out.
     """
     around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
-    settings = own_settings(os.cpu_count() or 1, machine_memory()) | around | dict(author)
+    settings = own_settings(os.cpu_count() or 1, machine_memory()) | for_spark(store) | around | dict(author)
     if is_local(settings["spark.master"]):
         settings = _LOCAL | _import_path() | settings
     check_settings(settings)
@@ -102,12 +111,15 @@ def import_pyspark() -> None:
         import_module("pyspark.sql")
 
 
-def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnSession:
+def start(
+    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE
+) -> OwnSession:
     """Starts a session of our own.
 
     Args:
         author: settings of the author's.
         record_classes: where the JVM, when it ends, shall write an archive of its classes.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
 
     Raises:
         SetupError: Java, Spark or the jars are not there or do not fit together.
@@ -116,11 +128,14 @@ def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnS
     with suppress(ImportError):  # said below, with what to do
         import_pyspark()
     warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
-    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author)
+    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store)
     jars = delta_jars()
+    further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
     launched = not _jvm_is_given()
     if not launched:
-        settings = _add_to_given_jvm(jars, settings)
+        settings = _add_to_given_jvm("io.delta.sql.DeltaSparkSessionExtension", jars, settings)
+        if further:
+            settings = _add_to_given_jvm(S3A, further, settings)
     else:
         java = find_java()
         jvm = gateway.driver_jvm(jars)
@@ -128,6 +143,9 @@ def start(author: Mapping[str, str], record_classes: Path | None = None) -> OwnS
         settings = gateway.launch_settings(jvm, settings, archive, record_classes)
         if not is_local(settings["spark.master"]):
             settings["spark.jars"] = _with_jars(settings, jars)
+        if further:
+            # Not on the class path proper: an archive made without them would not fit any more.
+            settings["spark.jars"] = _with_jars(settings, further)
         _launch(settings)
     return OwnSession(_session(settings), time.perf_counter() - begun, launched, warehouse)
 
@@ -152,8 +170,8 @@ def _settings_of_given_jvm() -> dict[str, str]:
     return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
 
 
-def _add_to_given_jvm(jars: Sequence[Path], settings: Mapping[str, str]) -> dict[str, str]:
-    """Makes Delta available in a JVM that started without it, so that a bare `spark-submit job.py` works.
+def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str, str]) -> dict[str, str]:
+    """Makes jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
 
     SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
     `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
@@ -164,7 +182,7 @@ def _add_to_given_jvm(jars: Sequence[Path], settings: Mapping[str, str]) -> dict
     jvm = _given_jvm()
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     try:
-        loader.loadClass("io.delta.sql.DeltaSparkSessionExtension")
+        loader.loadClass(found_by)
     except Py4JJavaError:
         for jar in jars:
             loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())

@@ -15,7 +15,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.engine import archive
-from helix_spark.engine.borrowed import BorrowedSettings, check_usable, is_alive, results_settings_of, running_session
+from helix_spark.engine.borrowed import (
+    BorrowedSettings,
+    check_reaches_store,
+    check_usable,
+    is_alive,
+    results_settings_of,
+    running_session,
+)
 from helix_spark.engine.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.settings import WHILE_WE_WORK, check_settings, results_settings
 
@@ -41,6 +48,7 @@ class SessionProvider:
         spark: the user's session. Else the active one is taken, else one is started at the first `get`.
         settings: Spark settings of the author's, for a session of our own.
         on_start: called when a start of our own begins.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
 
     Attributes:
         start_seconds: how long the start of our own took; 0.0 where none was needed.
@@ -51,11 +59,11 @@ class SessionProvider:
 
     def __init__(
         self, spark: SparkSession | None = None, settings: Mapping[str, str] = MappingProxyType({}),
-        on_start: Callable[[], None] = lambda: None,
+        on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         check_settings(settings)
         self.start_seconds = 0.0
-        self._settings, self._on_start = dict(settings), on_start
+        self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
         self._lock = threading.RLock()
         self._theirs, self._borrowed = spark, BorrowedSettings()
         self._usable = False
@@ -102,7 +110,9 @@ class SessionProvider:
         """
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()
-            return results_settings_of(spark) if spark else results_settings(planned_settings(self._settings))
+            if spark:
+                return results_settings_of(spark)
+            return results_settings(planned_settings(self._settings, self._store))
 
     @contextmanager
     def with_settings(self, wanted: Mapping[str, str]) -> Iterator[SparkSession]:
@@ -148,6 +158,9 @@ class SessionProvider:
     def _prepared(self, theirs: SparkSession) -> SparkSession:
         if not self._usable or not is_alive(theirs):
             check_usable(theirs)
+            if self._store:
+                check_reaches_store(theirs)
+                self._borrowed.apply_to_hadoop(theirs, self._store)
             self._borrowed.apply(theirs, WHILE_WE_WORK)
             self._usable = True
         return theirs
@@ -160,13 +173,13 @@ class SessionProvider:
             self._on_start()
             # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
             threading.Thread(
-                target=_fulfil, args=(starting, self._settings), name="helix-session-start", daemon=True
+                target=_fulfil, args=(starting, self._settings, self._store), name="helix-session-start", daemon=True
             ).start()
         return starting
 
 
-def _fulfil(promise: Future[OwnSession], settings: Mapping[str, str]) -> None:
+def _fulfil(promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str]) -> None:
     try:
-        promise.set_result(start(settings))
+        promise.set_result(start(settings, store=store))
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
         promise.set_exception(error)

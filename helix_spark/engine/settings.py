@@ -17,6 +17,9 @@ from helix_spark.errors import SetupError
 
 GIB = 2**30
 
+S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
+"""The class by which Spark reaches an S3 store."""
+
 DELTA = MappingProxyType({
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -73,6 +76,30 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+
+
+def for_spark(hadoop: Mapping[str, str]) -> dict[str, str]:
+    """Hadoop's settings as Spark takes them at its start.
+
+    >>> for_spark({"fs.s3a.endpoint.region": "eu-west-1"})
+    {'spark.hadoop.fs.s3a.endpoint.region': 'eu-west-1'}
+    """
+    return {f"spark.hadoop.{name}": value for name, value in hadoop.items()}
+
+
+def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
+    """Whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the way.
+
+    Args:
+        home: Spark's folder.
+
+    >>> none = Path("nowhere")
+    >>> brings_s3a({"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}, none), brings_s3a({}, none)
+    (True, False)
+    """
+    names = ("spark.jars", "spark.jars.packages", "spark.driver.extraClassPath")
+    named = any("hadoop-aws" in settings.get(name, "") for name in names)
+    return named or any((home / "jars").glob("hadoop-aws-*.jar"))
 
 
 def driver_memory(memory_bytes: int) -> str:

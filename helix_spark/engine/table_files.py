@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.table_check import CheckedTable
@@ -28,18 +28,14 @@ _GLOB = re.compile(r"[\[\]{}*?\\,]")
 """What Spark's reader takes for a pattern in a path."""
 
 
-def frame_over_files(
-    spark: SparkSession, table: CheckedTable, left_out: Collection[str] = ()
-) -> DataFrame | None:
+def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
     """The table's rows, or None where only Delta reads them: types that parquet does not tell by itself, no files or
     many, a path that the reader would take for a pattern.
 
     Args:
         table: checked already: none of this is looked at again.
-        left_out: columns of its schema that are not in its files.
     """
     schema = json.loads(table.schema)
-    schema["fields"] = [field for field in schema["fields"] if field["name"] not in left_out]
     if not 0 < len(table.files) <= _MOST_FILES or not all(map(_is_told_by_parquet, _types(schema))):
         return None
     if any(_GLOB.search(str(file)) for file in table.files):

@@ -10,8 +10,11 @@ import pytest
 from helix_spark.engine.archive import archive_key, ready_archive
 from helix_spark.engine.checks import doctor
 from helix_spark.engine.gateway import DriverJvm, driver_jvm, launch_settings
-from helix_spark.engine.jars import DeltaPair, check_pair, installed_pair, kept_jars, resolution_error
+from helix_spark.engine.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.java import Java, find_java
+from helix_spark.engine.resolving import resolution_error
+from helix_spark.engine.s3_jars import hadoop_version, kept_s3_jars
+from helix_spark.engine.s3_jars import packages as s3_packages
 from helix_spark.engine.settings import given_around, own_settings, results_settings
 from helix_spark.errors import SetupError
 
@@ -100,10 +103,30 @@ def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
 
 def test_a_half_filled_maven_folder_is_recognised() -> None:
     output = "found io.delta#delta-storage;4.4.0 in local-m2-cache\n[NOT FOUND  ] io.delta#delta-storage;4.4.0!x.jar\n"
-    error = resolution_error(PAIR, output, "unresolved dependency: io.delta#delta-spark: not found\n")
+    error = resolution_error(delta_packages(PAIR), output, "unresolved dependency: io.delta#delta-spark: not found\n")
     assert "~/.m2" in str(error.remedy)
     assert "not found" in str(error.exists)
-    assert "~/.m2" not in str(resolution_error(PAIR, "no route to host", "no route to host").remedy)
+    assert "~/.m2" not in str(resolution_error(delta_packages(PAIR), "no route to host", "no route to host").remedy)
+
+
+def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
+    wanted = s3_packages({})
+    assert f"org.apache.hadoop:hadoop-aws:{hadoop_version({})}" in wanted.coordinates
+    assert "software.amazon.awssdk:bundle" in wanted.excluded
+    names = [
+        f"hadoop-aws-{hadoop_version({})}.jar",
+        *(f"software.amazon.awssdk_{part}-2.jar" for part in ("s3", "s3-transfer-manager", "sts", "netty-nio-client")),
+    ]
+    environ = {"HELIX_JARS": str(jars_folder(tmp_path / "some", *names[:-1])), "HELIX_CACHE": str(tmp_path)}
+    assert kept_s3_jars(environ) == ()
+    environ["HELIX_JARS"] = str(jars_folder(tmp_path / "all", *names, "delta-spark.jar"))
+    assert sorted(jar.name for jar in kept_s3_jars(environ)) == sorted(names)
+    home = tmp_path / "spark"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "spark-submit").write_text("")
+    jars_folder(home / "jars", "hadoop-client-api-9.9.9.jar")
+    with pytest.raises(SetupError, match=r"Hadoop 9\.9\.9"):
+        s3_packages({"SPARK_HOME": str(home)})
 
 
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:

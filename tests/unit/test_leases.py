@@ -17,6 +17,7 @@ import pytest
 from helix_spark.catalog import leases as leases_module
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.holders import holder_from, this_process
+from helix_spark.catalog.lease_files import HEARTBEAT
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.signature.parts import digest
@@ -102,10 +103,10 @@ def test_the_frozen_are_taken_over(folder: Path, holding: Start, monkeypatch: py
 
 
 def test_a_heartbeat_keeps_it(folder: Path, holding: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases_module, "PATIENCE", 3 * leases_module.HEARTBEAT)
+    monkeypatch.setattr(leases_module, "PATIENCE", 3 * HEARTBEAT)
     holding(NAME)
     leases, begun = Leases(folder), time.monotonic()
-    leases.wait(NAME, until=lambda: time.monotonic() - begun > 4 * leases_module.HEARTBEAT)
+    leases.wait(NAME, until=lambda: time.monotonic() - begun > 4 * HEARTBEAT)
     assert leases.take(NAME) is not None
 
 

@@ -1,0 +1,151 @@
+"""The files that leases are, by place: made so that making fails where one exists, beaten, and removed if unchanged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from helix_spark.catalog.object_store import ObjectPath
+from helix_spark.catalog.places import Place
+
+HEARTBEAT = 2.0
+"""Seconds between two heartbeats on a disk."""
+
+
+class LeaseFiles(Protocol):
+    """Small files with names, in one folder. Everything raises OSError where it cannot be done."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two heartbeats: a request each in a store that counts them."""
+
+    @property
+    def looks(self) -> float:
+        """Seconds between two looks at a lease that is waited for."""
+
+    def make(self, name: str, text: str) -> None:
+        """Make a file, whole. Raises FileExistsError where there is one."""
+
+    def read(self, name: str) -> str: ...
+
+    def beat(self, name: str) -> Hashable:
+        """What changes with each heartbeat, and with each holder."""
+
+    def beaten_at(self, name: str) -> float:
+        """When the last heartbeat was, in seconds since 1970."""
+
+    def touch(self, name: str) -> None:
+        """A heartbeat."""
+
+    def remove(self, name: str) -> None: ...
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        """Remove a file if nobody touched or made it since it had this beat."""
+
+    def names(self) -> Iterator[str]: ...
+
+
+def lease_files(folder: Place) -> LeaseFiles:
+    """The files in a folder, which need not exist."""
+    if isinstance(folder, Path):
+        return _OnDisk(folder)
+    assert isinstance(folder, ObjectPath)
+    return _InStore(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    """The heartbeat is the file's modification time."""
+
+    folder: Path
+    heartbeat: float = HEARTBEAT
+    looks: float = 0.1
+
+    def make(self, name: str, text: str) -> None:
+        """Puts the file in place whole, by a link that fails where the name exists."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / f".{name}.{uuid.uuid4().hex}"
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.link(unfinished, self.folder / name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def beat(self, name: str) -> Hashable:
+        status = (self.folder / name).stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def beaten_at(self, name: str) -> float:
+        return (self.folder / name).stat().st_mtime
+
+    def touch(self, name: str) -> None:
+        os.utime(self.folder / name)
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink()
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        aside = self.folder / f".{name}.{uuid.uuid4().hex}"
+        (self.folder / name).rename(aside)
+        status = aside.stat()
+        if (status.st_ino, status.st_mtime_ns) != beat:
+            # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, self.folder / name)
+        aside.unlink()
+
+    def names(self) -> Iterator[str]:
+        yield from sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+
+
+_GIVEN_UP = b"{}"
+"""What a lease holds that somebody is about to remove: no holder. It is removed in the next moment, or is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InStore:
+    """The heartbeat is a number in the object, written on the condition that the object is still the one that was read
+    (``If-Match``); the beat is the object's tag, which differs with what it holds."""
+
+    folder: ObjectPath
+    heartbeat: float = 5.0
+    looks: float = 1.0
+
+    def make(self, name: str, text: str) -> None:
+        (self.folder / name).single.write_new(text.encode())
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def beat(self, name: str) -> Hashable:
+        return (self.folder / name).single.status().tag
+
+    def beaten_at(self, name: str) -> float:
+        return (self.folder / name).single.status().st_mtime
+
+    def touch(self, name: str) -> None:
+        lease = (self.folder / name).single
+        content, tag = lease.read()
+        lease.write_over(json.dumps({**json.loads(content), "beat": time.time_ns()}).encode(), tag)
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).single.remove()
+
+    def remove_as_seen(self, name: str, beat: Hashable) -> None:
+        """By taking it over first, which only one can who saw the same: a store removes without conditions."""
+        lease = (self.folder / name).single
+        lease.write_over(_GIVEN_UP, str(beat))
+        lease.remove()
+
+    def names(self) -> Iterator[str]:
+        yield from sorted(path.name for path in self.folder.iterdir())

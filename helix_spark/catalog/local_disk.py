@@ -1,0 +1,118 @@
+"""A place on a local disk, or on whatever is mounted as one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """What can be done at a path; see `places.Ground`."""
+
+    path: Path
+
+    def replace_text(self, text: str) -> None:
+        """By a file beside it that is renamed."""
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(self.path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def make_folder(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def make_new_folder(self) -> None:
+        self.path.mkdir(parents=True)
+
+    def total_bytes(self) -> int:
+        return sum(status.st_size for status in _statuses(self.path) if not stat.S_ISDIR(status.st_mode))
+
+    def last_modified(self) -> float | None:
+        return max((status.st_mtime for status in _statuses(self.path)), default=None)
+
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+        for first in filter(wanted, _names(self.path)):
+            for second in _names(self.path / first):
+                yield first, second
+
+    def delete_tree(self) -> None:
+        if self.path.is_symlink():
+            self.path.unlink()
+        elif self.path.exists():
+            shutil.rmtree(self.path, onerror=_unless_gone)
+        # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+
+    def leads_out_of(self, root: Path) -> str:
+        found = self.path.resolve()
+        return "" if found.is_relative_to(root.resolve()) else str(found)
+
+    def open_binary(self) -> BinaryIO:
+        return self.path.open("rb")
+
+    def readable(self) -> Path:
+        return self.path
+
+    @contextlib.contextmanager
+    def writable(self) -> Iterator[Path]:
+        yield self.path
+
+    @property
+    def table_uri(self) -> str:
+        return str(self.path)
+
+    @property
+    def table_options(self) -> None:
+        return None
+
+    @property
+    def guards_bits(self) -> bool:
+        return False
+
+    def room(self) -> str:
+        folder = self.path
+        while not folder.exists():
+            folder = folder.parent
+        return f"free on that disk: {shutil.disk_usage(folder).free:,} bytes"
+
+
+def _unless_gone(_function: object, _path: str, raised: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _statuses(path: Path) -> Iterator[os.stat_result]:
+    """`path` itself and everything under it, links not followed."""
+    try:
+        yield path.lstat()
+        entries = list(os.scandir(path)) if path.is_dir() and not path.is_symlink() else []
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _statuses(Path(entry.path))
+            continue
+        try:
+            yield entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue

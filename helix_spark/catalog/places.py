@@ -1,0 +1,141 @@
+"""What a catalog needs of the place it lies in: a local disk or an object store.
+
+A file or folder of a catalog is a `Place`: a `pathlib.Path` on a local disk, an `ObjectPath` in an object store. What
+paths cannot do by themselves is done by what `at` gives for a place. Whoever needs more than this of a catalog's files
+adds it here, for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, Self, TypeVar
+
+from helix_spark.catalog.local_disk import OnDisk
+from helix_spark.catalog.object_store import ObjectPath
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Status(Protocol):
+    """Of a file: bytes, and when it was last written, in seconds since 1970 by the clock of the place."""
+
+    @property
+    def st_size(self) -> int: ...
+    @property
+    def st_mtime(self) -> float: ...
+
+
+class Place(Protocol):
+    """A file or folder, there or not: as much of `pathlib.Path` as a catalog uses, with the same errors (OSError).
+
+    In an object store a folder is there as long as something is in it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def parent(self) -> Self: ...
+    def __truediv__(self, key: str, /) -> Self: ...
+    def with_name(self, name: str, /) -> Self: ...
+    def exists(self) -> bool: ...
+    def is_dir(self) -> bool: ...
+    def is_file(self) -> bool: ...
+    def stat(self) -> Status: ...
+    def lstat(self) -> Status: ...
+    def read_text(self, encoding: str) -> str: ...
+    def read_bytes(self) -> bytes: ...
+    def unlink(self, missing_ok: bool = ...) -> None: ...
+    def iterdir(self) -> Iterator[Self]: ...
+    def glob(self, pattern: str, /) -> Iterator[Self]: ...
+    def rglob(self, pattern: str, /) -> Iterator[Self]: ...
+
+
+class Ground(Protocol):
+    """What can be done at a place, beyond what its path does. Everything raises OSError where it cannot be done."""
+
+    def replace_text(self, text: str) -> None:
+        """Write a small file whole or not at all: a reader sees the old text or the new."""
+
+    def make_folder(self) -> None:
+        """Make a folder and those above it, unless they are there."""
+
+    def make_new_folder(self) -> None:
+        """The same, but raise FileExistsError if something is there."""
+
+    def total_bytes(self) -> int:
+        """Bytes of all files under the place as they lie there; 0 if there is none. A symbolic link counts as itself;
+        files that vanish meanwhile count as nothing."""
+
+    def last_modified(self) -> float | None:
+        """When anything under the place was last written, in seconds since 1970; None if nothing is there."""
+
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+        """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
+
+    def delete_tree(self) -> None:
+        """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
+
+        The folder above goes too, where it can be told to be empty.
+        """
+
+    def leads_out_of(self, root: Any, /) -> str:
+        """Where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
+
+    def open_binary(self) -> BinaryIO:
+        """A file to read and to seek in."""
+
+    def readable(self) -> Any:
+        """A file as pyarrow reads it quickest."""
+
+    def writable(self) -> AbstractContextManager[Any]:
+        """A new file as pyarrow writes it; it is there when the context ends."""
+
+    @property
+    def table_uri(self) -> str:
+        """A folder as deltalake names it."""
+
+    @property
+    def table_options(self) -> dict[str, str] | None:
+        """What deltalake must know of the store."""
+
+    @property
+    def guards_bits(self) -> bool:
+        """Whether the store itself has and checks checksums of what lies in it."""
+
+    def room(self) -> str:
+        """How much room is left, in words for an error; empty where that is not known."""
+
+
+def at(place: Place) -> Ground:
+    """What can be done at a place."""
+    if isinstance(place, Path):
+        return OnDisk(place)
+    assert isinstance(place, ObjectPath)
+    return place
+
+
+_AT_ONCE = 8
+"""Requests that wait for a store at the same time: each is mostly waiting."""
+
+
+def each(here: Place, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What `work` gives for each item, in order: on a disk one after the other, in an object store several at once."""
+    if isinstance(here, Path):
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="helix-store") as threads:
+        yield from threads.map(work, items)
+
+
+def is_remote(root: Any) -> bool:
+    """Whether a catalog's root, as the user names it, is in an object store."""
+    return isinstance(root, ObjectPath) or "://" in str(root)
+
+
+def spark_options(place: Place) -> Mapping[str, str]:
+    """What Spark must know of the store, as Hadoop's settings, secrets left out: see `S3Access.hadoop`."""
+    return place.store.access.hadoop(place.bucket) if isinstance(place, ObjectPath) else {}

@@ -1,0 +1,147 @@
+"""One object of an S3 store at a time: read, written, and written on a condition, each by one request.
+
+A condition is decided by the store: ``If-None-Match: *`` for an object that must not be there, ``If-Match`` for one
+that must still be what it was. Errors are those that a file system would raise.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.s3_access import S3Access
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+_STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
+
+
+class StoreError(OSError):
+    """The store did not do what it was asked: no answer, or a refusal. Nothing is told of what it holds."""
+
+
+def is_store_failing(error: BaseException) -> bool:
+    """Whether an error says that the store failed, and not that what it holds is damaged or gone.
+
+    pyarrow's own readers raise plain OSErrors, of which the text tells.
+    """
+    return isinstance(error, StoreError) or (
+        isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and "AWS Error" in str(error)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """Of an object.
+
+    Attributes:
+        st_size: bytes.
+        st_mtime: when it was written, in seconds since 1970 by the store's clock.
+        tag: differs with what it holds; empty if that was not asked for.
+    """
+
+    st_size: int
+    st_mtime: float
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleObject:
+    """An object, there or not."""
+
+    access: S3Access
+    bucket: str
+    key: str
+
+    def status(self) -> ObjectStatus:
+        import obstore
+
+        with self._told():
+            found = obstore.head(_store(self.access, self.bucket), self.key)
+        return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
+
+    def read(self) -> tuple[bytes, str]:
+        """What it holds, and its tag."""
+        import obstore
+
+        with self._told():
+            found = obstore.get(_store(self.access, self.bucket), self.key)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def write(self, content: bytes) -> None:
+        """Replace it, or make it."""
+        import obstore
+
+        with self._told():
+            obstore.put(_store(self.access, self.bucket), self.key, content, use_multipart=False)
+
+    def write_new(self, content: bytes) -> None:
+        """Make it: raises FileExistsError if it is there. Of several who do so at once one succeeds."""
+        import obstore
+
+        with self._told():
+            obstore.put(_store(self.access, self.bucket), self.key, content, mode="create", use_multipart=False)
+
+    def write_over(self, content: bytes, tag: str) -> None:
+        """Replace it if it still has this tag: raises BlockingIOError if it has another."""
+        import obstore
+
+        with self._told():
+            obstore.put(
+                _store(self.access, self.bucket), self.key, content, mode={"e_tag": tag},
+                use_multipart=False,
+            )
+
+    def remove(self) -> None:
+        """Remove it; nothing happens if it is not there."""
+        import obstore
+
+        with self._told():
+            obstore.delete(_store(self.access, self.bucket), self.key)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        from obstore import exceptions
+
+        name = f"s3a://{self.bucket}/{self.key}"
+        try:
+            yield
+        except (exceptions.NotFoundError, FileNotFoundError) as error:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", name) from error
+        except exceptions.AlreadyExistsError as error:
+            raise FileExistsError(errno.EEXIST, "the object is there already", name) from error
+        except exceptions.PreconditionError as error:
+            raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", name) from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise StoreError(errno.EACCES, f"the store refuses it: {_said(error)}", name) from error
+        except exceptions.BaseError as error:
+            raise StoreError(errno.EIO, _said(error), name) from error
+
+
+def check_installed() -> None:
+    """Raises CatalogError if the library is not there."""
+    try:
+        import obstore  # noqa: F401  # only whether it can be had
+    except ImportError as error:
+        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
+                           remedy="pip install 'helix-spark[s3]'") from error
+
+
+def _said(error: Exception) -> str:
+    text = str(error)
+    found = _STATUS.search(text)
+    return " ".join(filter(None, found.groups())) if found else text.split("\n")[0][:300]
+
+
+@cache
+def _store(access: S3Access, bucket: str) -> S3Store:
+    from obstore.store import S3Store
+
+    return S3Store(bucket, **access.obstore())

@@ -1,0 +1,390 @@
+"""A catalog in an S3 store, without a JVM: what is stored, reused, shared and lost, and how failing stores are told."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.object_store import object_path
+from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.places import at
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.s3_access import access_from
+from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.verification import verify
+from helix_spark.cli.main import helix
+from helix_spark.engine.loading import damaged_by
+from helix_spark.errors import CatalogError
+from helix_spark.signature.parts import digest
+
+Objects = Callable[[], dict[str, int]]
+TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
+JOB = """
+import time
+import pandas as pd
+import helix_spark as hx
+
+def prices(factor: float = 1.0) -> hx.Workflow:
+    wf = hx.Workflow("prices")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0, 3.0]})))
+
+    @wf.scanner
+    def scaled(data: pd.DataFrame) -> pd.DataFrame:
+        time.sleep(0.5)
+        return data * 2
+
+    @wf.reducer(output=True)
+    def total(scaled: pd.DataFrame) -> float:
+        return float(scaled.a.sum()) * factor
+
+    return wf
+"""
+
+
+@pytest.fixture
+def catalog(bucket: str) -> Catalog:
+    return Catalog.open(f"s3a://{bucket}/catalog", create=True)
+
+
+def stored(catalog: Catalog, name: str = "node", table: pa.Table = TABLE) -> ArtifactRecord:
+    attempt = catalog.begin_attempt(digest(name), "table")
+    stats = catalog.write_arrow(attempt, table)
+    return catalog.publish(ArtifactRecord(
+        signature=attempt.signature, attempt=attempt.attempt, kind="table", event="published", workflow="w", node=name,
+        iteration=1, at=time.time(), recompute_seconds=1.0, bytes=stats.bytes, rows=stats.rows, files=stats.files,
+        version=stats.version, schema=stats.schema, digest=catalog.written_digest(attempt),
+    ))
+
+
+def running(number: int) -> IterationRecord:
+    return IterationRecord(
+        run=f"{number:032x}", workflow="w", number=0, status="running", started=time.time(), message="", seconds=0.0,
+        writer="w",
+    )
+
+
+class TestStoring:
+    def test_a_table_comes_back_and_everything_is_in_the_bucket(self, catalog: Catalog, objects: Objects) -> None:
+        record = stored(catalog)
+        again = Catalog.open(str(catalog.root).replace("s3a://", "s3://"), create=False)
+        assert again.read_arrow(record).equals(TABLE)
+        assert again.read_arrow(record, ["b"]).column_names == ["b"]
+        assert Overview.open(str(catalog.root)).first_rows(record, 2)[0].num_rows == 2
+        assert again.snapshot("w").artifacts == {record.signature: record}
+        assert again.snapshot("w").bytes_used == again.bytes_used(exact=True) - objects()["catalog/helix.json"]
+        inside = sum(size for name, size in objects().items() if record.attempt in name)
+        assert inside == record.bytes
+        assert verify(again, deep=True).sound
+
+    def test_the_first_record_of_a_signature_wins(self, catalog: Catalog, objects: Objects) -> None:
+        first, second = stored(catalog), stored(catalog)
+        assert second == first
+        assert len({name.split("/")[3] for name, size in objects().items() if "/tables/" in name and size}) == 1
+
+    def test_no_row_of_two_writers_is_lost(self, catalog: Catalog) -> None:
+        def start(number: int) -> int:
+            return Catalog.open(str(catalog.root), create=True).start_iteration(running(number)).number
+
+        with ThreadPoolExecutor(4) as threads:
+            assert sorted(threads.map(start, range(1, 9))) == list(range(1, 9))
+
+    def test_what_changed_behind_the_records_is_damaged(self, catalog: Catalog) -> None:
+        record = stored(catalog)
+        folder = catalog.path_of(record)
+        assert folder is not None
+        file = next(iter(folder.glob("*.parquet")))
+        content = bytearray(file.read_bytes())
+        content[20] ^= 1
+        at(file).replace_text("short")
+        with pytest.raises(DamagedArtifactError, match="bytes, not"):
+            catalog.read_arrow(record)
+        file.single.write(bytes(content))  # type: ignore[attr-defined]
+        with pytest.raises(DamagedArtifactError):
+            catalog.read_arrow(record)
+        file.unlink()
+        with pytest.raises(DamagedArtifactError, match="is gone"):
+            catalog.check_table(record)
+        assert not verify(catalog, deep=False).sound
+
+    def test_the_records_lost_end_is_noticed(self, catalog: Catalog) -> None:
+        for name in "abc":
+            stored(catalog, name)
+        records = catalog.root / "records" / "artifacts" / "_delta_log"
+        (records / f"{3:020}.json").unlink()
+        with pytest.raises(CatalogError, match="log ends at version"):
+            Catalog.open(str(catalog.root), create=False).live()
+
+    def test_what_is_evicted_or_left_is_deleted(self, catalog: Catalog, objects: Objects) -> None:
+        record = stored(catalog)
+        catalog.evict(record.signature, "room is needed")
+        half = catalog.begin_attempt(digest("half"), "table")
+        catalog.write_arrow(half, TABLE)
+        assert catalog.orphans(0.0) == ()
+        catalog.leases.release(half.attempt)
+        (left,) = catalog.gc(dry_run=True, grace_seconds=0.0)
+        assert left.bytes > 0
+        assert catalog.gc(dry_run=False, grace_seconds=0.0) == (left,)
+        assert not any(size for name, size in objects().items() if "/tables/" in name)
+        assert catalog.orphans(0.0) == ()
+
+    def test_a_folder_that_is_gone_is_missing(self, catalog: Catalog) -> None:
+        record = stored(catalog)
+        folder = catalog.path_of(record)
+        assert folder is not None
+        at(folder).delete_tree()
+        assert catalog.snapshot("w").missing == (record,)
+
+    def test_upkeep_keeps_all_records(self, catalog: Catalog) -> None:
+        for number in range(1, 9):
+            catalog.start_iteration(running(number))
+        catalog.maintain()
+        assert [each.number for each in Catalog.open(str(catalog.root), create=False).iterations("w")] == [
+            *range(8, 0, -1)
+        ]
+
+
+class TestRunning:
+    @pytest.fixture
+    def job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        monkeypatch.chdir(tmp_path)
+        for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
+            monkeypatch.delenv(f"HELIX_{name}", raising=False)
+        paths = list(sys.path)
+        (tmp_path / "prices_job.py").write_text(JOB)
+        yield tmp_path / "prices_job.py"
+        sys.path[:] = paths
+        sys.modules.pop("prices_job", None)
+
+    def helix(self, *arguments: str) -> Any:
+        done = CliRunner().invoke(helix, [*arguments, "--json"])
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def test_later_runs_load_what_the_first_stored(self, job: Path, bucket: str, objects: Objects) -> None:
+        place = ("--catalog", f"s3a://{bucket}/catalog", "--policy", "always")
+        first, second = (self.helix("run", str(job), *place) for _ in range(2))
+        assert {node["name"]: node["state"] for node in first["nodes"]} == dict.fromkeys(
+            ("data", "scaled", "total"), "compute"
+        )
+        assert {node["name"]: node["state"] for node in second["nodes"]} == {
+            "data": "prune", "scaled": "prune", "total": "load"
+        }
+        assert second["outputs"] == first["outputs"] == {"total": 12.0}
+        kinds = {name.split("/")[1] for name, size in objects().items() if size}
+        assert {"helix.json", "records", "tables"} <= kinds
+        assert [path.name for path in job.parent.iterdir() if path.name not in ("prices_job.py", "__pycache__")] == []
+
+    def test_reading_commands_read_it(self, job: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HELIX_CATALOG", f"s3a://{bucket}/catalog")
+        self.helix("run", str(job), "--policy", "always")
+        assert [each["iteration"] for each in self.helix("log")] == [1]
+        assert self.helix("verify", "--deep")["sound"]
+        assert self.helix("gc", "--grace", "0")["leftovers"] == []
+        (found,) = (check for check in json.loads(CliRunner().invoke(helix, ["doctor", "--json"]).stdout)
+                    if check["name"] == "catalog")
+        assert found["ok"]
+        assert f"s3a://{bucket}/catalog" in found["found"]
+        done = CliRunner().invoke(helix, ["ui", "--export", "pages.html"])
+        assert done.exit_code == 0, done.stderr
+
+    def test_a_project_may_name_it(self, job: Path, bucket: str) -> None:
+        (job.parent / "pyproject.toml").write_text(f'[tool.helix_spark]\ncatalog = "s3://{bucket}/of-project"\n')
+        self.helix("run", str(job))
+        assert Catalog.open(f"s3a://{bucket}/of-project", create=False).workflows() == ("prices",)
+
+    @pytest.mark.slow
+    def test_a_writer_that_was_killed_leaves_what_gc_finds(self, job: Path, bucket: str, objects: Objects) -> None:
+        place = ("--catalog", f"s3a://{bucket}/catalog", "--policy", "always")
+        killed = subprocess.run(
+            [sys.executable, "-m", "helix_spark", "run", str(job), *place], check=False, capture_output=True,
+            env={**os.environ, "HELIX_FAILPOINT": "store.written:kill",
+                 "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert any("/tables/" in name for name in objects())
+        (left,) = self.helix("gc", *place[:2])["leftovers"]
+        assert "has ended" in left["why"]
+        assert self.helix("gc", *place[:2])["leftovers"] == []
+        again = self.helix("run", str(job), *place)
+        assert {node["state"] for node in again["nodes"]} == {"compute"}
+        assert self.helix("verify", "--deep", *place[:2])["sound"]
+
+
+class TestFailing:
+    @pytest.mark.parametrize(("variables", "text"), [
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY is not set"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set"),
+        ({"AWS_ALLOW_HTTP": ""}, "not encrypted"), ({"AWS_ENDPOINT_URL": "localhost:9000"}, "is no address"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+        ({"AWS_ENDPOINT_URL": "http://nowhere.invalid"}, "cannot be reached"),
+    ])
+    def test_wrong_settings_are_said_soon(
+        self, bucket: str, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], text: str
+    ) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        begun = time.monotonic()
+        with pytest.raises(CatalogError, match=text) as caught:
+            Catalog.open(f"s3a://{bucket}/catalog", create=True)
+        assert time.monotonic() - begun < 30
+        assert caught.value.remedy
+        assert "secret" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "").lower()
+
+    @pytest.mark.parametrize(("address", "text"), [
+        ("s3a://no-such-bucket/x", "no bucket 'no-such-bucket'"), ("gs://bucket/x", "neither a local folder"),
+        ("s3a://", "neither a local folder"), ("s3a://bucket/../x", "neither a local folder"),
+        ("s3a://bucket/a b", "in its name"), ("s3a://bucket/a%20b", "in its name"),
+        (Path("s3a://bucket/a"), "made a path"),
+    ])
+    def test_wrong_addresses_are_said(self, bucket: str, address: str | Path, text: str) -> None:
+        with pytest.raises(CatalogError, match=text):
+            Catalog.open(address, create=True)
+
+    def test_reading_needs_a_catalog_and_writing_a_free_place(self, bucket: str) -> None:
+        with pytest.raises(CatalogError, match="no catalog"):
+            Catalog.open(f"s3a://{bucket}/none", create=False)
+        at(object_path(f"s3a://{bucket}/else/file")).replace_text("not ours")
+        with pytest.raises(CatalogError, match="not a catalog"):
+            Catalog.open(f"s3a://{bucket}/else", create=True)
+
+    def test_a_store_that_overwrites_what_must_not_be_there_is_refused(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stored(catalog)
+        with front(access_from().endpoint, ignoring="if-none-match") as address:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+            with pytest.raises(CatalogError, match="does not honour If-None-Match"):
+                Catalog.open(str(catalog.root), create=True)
+            assert len(Catalog.open(str(catalog.root), create=False).live()) == 1
+
+    def test_a_new_catalog_in_such_a_store_is_refused_before_anything_is_recorded(
+        self, bucket: str, objects: Objects, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with front(access_from().endpoint, ignoring="if-none-match") as address:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+            with pytest.raises(CatalogError, match="does not honour If-None-Match"):
+                Catalog.open(f"s3a://{bucket}/new", create=True).start_iteration(running(1))
+        assert set(objects()) == {"new/helix.json"}
+
+    def test_a_store_that_stops_answering_is_a_catalog_error(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stored(catalog)
+        with front(access_from().endpoint) as address:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+            known = Catalog.open(str(catalog.root), create=True)
+            (record,) = known.live()
+        with pytest.raises(CatalogError, match="cannot be read now") as caught:
+            known.read_arrow(record)
+        assert not isinstance(caught.value, DamagedArtifactError)
+        begun = time.monotonic()
+        for ask in (lambda: known.snapshot("w"), lambda: known.start_iteration(running(1))):
+            with pytest.raises(CatalogError):
+                ask()
+        assert time.monotonic() - begun < 60
+
+
+FRONT = """
+import http.client, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def passed_on(self):
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        connection = http.client.HTTPConnection(sys.argv[1].removeprefix("http://"))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != sys.argv[2]}
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
+                self.send_header(name, value)
+        length = answer.getheader("content-length") if self.command == "HEAD" else None
+        self.send_header("content-length", length or str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = passed_on
+
+    def log_message(self, *arguments):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@contextlib.contextmanager
+def front(store: str, ignoring: str = "") -> Iterator[str]:
+    """The address of a server before the store that passes requests on, without a header that it does not know.
+
+    A process of its own: libraries wait for answers without giving way to other threads.
+    """
+    with subprocess.Popen([sys.executable, "-c", FRONT, store, ignoring], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
+
+
+def test_access_is_told_to_each_library_in_its_words() -> None:
+    access = access_from({
+        "AWS_ENDPOINT_URL": "http://store:9000", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_SESSION_TOKEN": "token",
+    })
+    assert access.hadoop("b")["fs.s3a.bucket.b.endpoint"] == "http://store:9000"
+    assert access.hadoop("b")["fs.s3a.bucket.b.connection.ssl.enabled"] == "false"
+    assert "hidden" not in f"{access.hadoop('b')} {access}"
+    assert access.delta()["aws_conditional_put"] == access.obstore()["config"]["aws_conditional_put"] == "etag"
+    assert access.delta()["aws_secret_access_key"] == access.arrow()["secret_key"] == "hidden"
+    aws = access_from({})
+    assert (aws.virtual_hosts, aws.plain) == (True, False)
+    assert aws.hadoop("b")["fs.s3a.bucket.b.path.style.access"] == "false"
+    assert dataclasses.replace(aws, endpoint="https://x").where == "https://x"
+
+
+def test_spark_failing_to_reach_the_store_puts_nothing_aside(catalog: Catalog) -> None:
+    record = stored(catalog)
+    at_path = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {catalog.path_of(record)}/part-0"
+    gone = RuntimeError(f"{at_path} Caused by: java.io.FileNotFoundException: No such file or directory")
+    assert damaged_by(gone, [record]) is not None
+    silent = RuntimeError(f"{at_path} Caused by: org.apache.hadoop.fs.s3a.AWSClientIOException: open s3a://b/part-0")
+    assert damaged_by(silent, [record]) is None
+
+
+def test_a_catalog_in_a_folder_loads_nothing_of_it(tmp_path: Path) -> None:
+    script = """
+import sys
+import pyarrow as pa
+from helix_spark.catalog.catalog import Catalog
+catalog = Catalog.open(sys.argv[1], create=True)
+attempt = catalog.begin_attempt("0" * 64, "table")
+catalog.write_arrow(attempt, pa.table({"a": [1]}))
+catalog.snapshot("w")
+print(*{"obstore", "boto3"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "catalog")], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.stdout.strip() == ""

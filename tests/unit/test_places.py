@@ -1,0 +1,194 @@
+"""What a catalog asks of the place it lies in, asked of a local disk and of an S3 store."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helix_spark.catalog import leases as leases_module
+from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.holders import this_process
+from helix_spark.catalog.lease_files import lease_files
+from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.object_store import object_path
+from helix_spark.catalog.places import Place, at, is_remote, spark_options
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A place where nothing is yet."""
+    if request.param == "disk":
+        return tmp_path / "place"
+    return object_path(f"s3a://{request.getfixturevalue('bucket')}/some/place")
+
+
+def written(place: Place, text: str = "text") -> Place:
+    at(place.parent).make_folder()
+    at(place).replace_text(text)
+    return place
+
+
+def test_nothing_is_there_before_it_is_written(place: Place) -> None:
+    assert not place.exists()
+    assert not place.is_dir()
+    assert not place.is_file()
+    assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names(bool))) == (0, None, [])
+    assert list(place.glob("*")) == list(place.rglob("*")) == []
+    at(place).delete_tree()
+    for ask in (place.stat, place.lstat, place.read_bytes, place.unlink, lambda: at(place).open_binary()):
+        with pytest.raises(FileNotFoundError):
+            ask()
+    with pytest.raises(FileNotFoundError):
+        list(place.iterdir())
+
+
+def test_a_small_file_is_replaced_whole(place: Place) -> None:
+    file = place / "file"
+    for text in ("one", "zwölf", ""):
+        written(file, text)
+        assert (file.read_text(encoding="utf-8"), file.read_bytes()) == (text, text.encode())
+        assert file.stat().st_size == file.lstat().st_size == len(text.encode())
+        assert abs(file.stat().st_mtime - time.time()) < 60
+    assert (file.exists(), file.is_file(), file.is_dir(), place.is_dir()) == (True, True, False, True)
+    assert (file.name, file.parent, file.with_name("other")) == ("file", place, place / "other")
+    file.unlink()
+    file.unlink(missing_ok=True)
+    assert not file.exists()
+
+
+def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
+    for name in ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top"):
+        written(place / name, name)
+    written(place.with_name("place-beside"), "not ours")
+    assert {path.name for path in place.iterdir()} == {"a", "b", "top"}
+    assert {path.name for path in place.glob("t*")} == {"top"}
+    assert {path.name for path in place.rglob("*") if path.is_file()} == {"1", "2", ".3", "er", "top"}
+    assert [str(path)[len(str(place)) :] for path in place.rglob("deep/e*")] == ["/b/z/deep/er"]
+    assert at(place).total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
+    assert sorted(pair for pair in at(place).second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
+    assert [*at(place).second_names("b".__eq__)] == [("b", "z")]
+    assert abs((at(place).last_modified() or 0) - time.time()) < 60
+    digest = digest_of_model(place)
+    at(place / "a" / "x").delete_tree()
+    assert not (place / "a" / "x").exists()
+    assert (place / "a" / "y").exists()
+    assert digest_of_model(place) != digest
+    at(place).delete_tree()
+    assert not place.exists()
+    assert place.with_name("place-beside").exists()
+
+
+def test_the_same_files_have_the_same_digest_everywhere(tmp_path: Path, bucket: str) -> None:
+    remote = object_path(f"s3://{bucket}/model")
+    for name in ("metadata/part-00000", "data/part-0.parquet", "data/_SUCCESS", ".hidden"):
+        written(tmp_path / name, name)
+        written(remote / name, name)
+    assert digest_of_model(tmp_path) == digest_of_model(remote)
+
+
+def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> None:
+    at(place).make_new_folder()
+    file = place / "bytes"
+    with at(file).writable() as where:
+        if isinstance(where, Path):
+            where.write_bytes(bytes(range(256)))
+        else:
+            where.write(bytes(range(256)))
+    with at(file).open_binary() as opened:
+        assert opened.seek(0, 2) == 256
+        opened.seek(250)
+        assert (opened.read(2), opened.read()) == (bytes([250, 251]), bytes([252, 253, 254, 255]))
+    with pytest.raises(FileExistsError):
+        at(place).make_new_folder()
+
+
+def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
+    remote = object_path(f"s3://{bucket}//a/b/")
+    assert (str(remote), at(remote).table_uri) == (f"s3a://{bucket}/a/b", f"s3://{bucket}/a/b")
+    assert is_remote("s3a://x")
+    assert is_remote(remote)
+    assert not is_remote(tmp_path)
+    assert spark_options(tmp_path) == {}
+    assert at(tmp_path).table_options is None
+    assert spark_options(remote)[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
+    assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options(remote).items())
+    assert "secret" not in repr(remote)
+
+
+def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:
+    files = lease_files(place)
+
+    def make(number: int) -> int:
+        try:
+            files.make("lease", f'{{"number": {number}}}')
+        except FileExistsError:
+            return -1
+        return number
+
+    with ThreadPoolExecutor(8) as threads:
+        made = [number for number in threads.map(make, range(8)) if number >= 0]
+    assert len(made) == 1
+    assert files.read("lease") == f'{{"number": {made[0]}}}'
+
+
+def test_a_lease_is_removed_only_as_it_was_seen(place: Place) -> None:
+    files = lease_files(place)
+    files.make("lease", "{}")
+    seen = files.beat("lease")
+    assert files.beat("lease") == seen
+    time.sleep(0.05)
+    files.touch("lease")
+    assert files.beat("lease") != seen
+    with contextlib.suppress(OSError):
+        files.remove_as_seen("lease", seen)
+    assert list(files.names()) == ["lease"]
+    files.remove_as_seen("lease", files.beat("lease"))
+    with pytest.raises(FileNotFoundError):
+        files.read("lease")
+
+
+def test_a_lease_is_taken_beaten_and_given_back(place: Place) -> None:
+    leases, others = Leases(place), Leases(place)
+    assert leases.take("lease", expected=5.0) is None
+    found = others.find("lease")
+    assert found is not None
+    assert (found.holder, found.expected) == (this_process(), 5.0)
+    assert not others.is_dead("lease", untouched=0.0)
+    leases.release("lease")
+    assert others.find("lease") is None
+    assert others.is_dead("lease", untouched=1e9)
+
+
+def test_a_lease_of_the_dead_is_taken_over(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.5)
+    files, leases = lease_files(place), Leases(place)
+    files.make("silent", '{"host": "far", "machine": "far away", "pid": 1, "started": ""}')
+    assert leases.take("silent") is not None
+    assert leases.wait("silent")
+    assert leases.take("silent") is None
+    leases.release("silent")
+
+
+def test_a_heartbeat_goes_on_and_never_steals(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(place)
+    files: Any = lease_files(place)
+    assert leases.take("lease") is None
+    seen = files.beat("lease")
+    deadline = time.monotonic() + 3 * files.heartbeat
+    while files.beat("lease") == seen and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert files.beat("lease") != seen
+    leases.release("lease")
+
+
+def test_all_that_is_written_is_in_the_bucket(bucket: str, objects: Callable[[], dict[str, int]]) -> None:
+    place = object_path(f"s3a://{bucket}/a")
+    at(place / "b").replace_text("12345")
+    lease_files(place / "leases").make("name", "{}")
+    assert objects() == {"a/b": 5, "a/leases/name": 2}

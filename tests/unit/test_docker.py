@@ -25,6 +25,12 @@ def test_all_parts_are_there_and_share_one_volume(services: dict[str, Any]) -> N
     assert "HELIX_CATALOG=/shared/" in DOCKERFILE
 
 
+def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} <= set(service["environment"]), name
+        assert all(service["environment"][variable] is None for variable in service["environment"] if "AWS" in variable)
+
+
 def test_what_stays_up_says_whether_it_is_well(services: dict[str, Any]) -> None:
     lasting = {name: service for name, service in services.items() if "profiles" not in service}
     assert set(services) - set(lasting) == {"submit"}
@@ -51,6 +57,7 @@ def test_the_image_has_its_jars_and_no_root(services: dict[str, Any]) -> None:
     lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
     user = lines.index("USER helix")
     assert any("delta_jars()" in line for line in lines[user:])
+    assert any("s3_jars()" in line for line in lines[user:])
     assert not any(line.startswith("USER") for line in lines[user + 1 :])
     copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert all((ROOT / name).exists() for names in copied for name in names.split())

@@ -168,8 +168,13 @@ def _pick(measured: float | None, previous: float | None, first: float) -> Estim
     return Estimate(first, Origin.KIND) if previous is None else Estimate(float(previous), Origin.PREVIOUS)
 
 
+def in_python_workers(node: Node) -> bool:
+    """Whether a node's function sends rows to Python workers, as far as its own code tells."""
+    return isinstance(node.operator, Function) and bool(_names(node.operator.call) & _PYTHON_WORKERS)
+
+
 def _first_compute(node: Node) -> Throughput:
-    if isinstance(node.operator, Function) and _names(node.operator.call) & _PYTHON_WORKERS:
+    if in_python_workers(node):
         return _IN_PYTHON
     is_fit = node.kind is Kind.EXTRACTOR and node.result in (Result.MODEL, Result.VALUE)
     return _FIT if is_fit else _FIRST_COMPUTE[node.kind]

@@ -21,7 +21,7 @@ from helix_spark.engine.observer import Observer
 from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.timing import Step, attribute, starts
-from helix_spark.engine.units import Unit, pins, units
+from helix_spark.engine.units import Unit, of_unknown_cost, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -184,17 +184,22 @@ class _Job:
         return [*filled, Step(unit.names, start, end)]
 
     def _fill(self, unit: Unit) -> list[Step]:
-        """Computes the pinned table that a fit is about to read again and again."""
+        """Computes the pinned table that a fit is about to read again and again, and those whose cost is unknown."""
         node = self.dag[unit.names[0]]
-        if unit.state is not State.COMPUTE or not isinstance(node.operator, FitStage):
+        if unit.state is not State.COMPUTE:
             return []
-        base = node.inputs[0]
-        result = self.outcome.results[base]
+        above = self.dag.ancestors(node.name)
+        wanted = [name for name in of_unknown_cost(self.dag, self.plan) if name in above]
+        if isinstance(node.operator, FitStage):
+            wanted.append(node.inputs[0])
+        return [step for name in dict.fromkeys(wanted) if (step := self._filled(name)) is not None]
+
+    def _filled(self, name: str) -> Step | None:
+        result = self.outcome.results[name]
         assert isinstance(result, TableResult)
-        self._tag((base,))
-        with authors_errors(self.dag[base]):
-            step = self.filling.fill(base, result)
-        return [] if step is None else [step]
+        self._tag((name,))
+        with authors_errors(self.dag[name]):
+            return self.filling.fill(name, result)
 
     def _have(self, unit: Unit) -> None:
         if unit.forced:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from helix_spark.costs.model import Origin, in_python_workers
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
 from helix_spark.engine.fits import BATCHED
@@ -52,20 +53,37 @@ def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
 
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
-    """Tables to persist: those that jobs of this run scan more than once, its writes and outputs included.
+    """Tables to persist: those that jobs of this run scan more than once, its writes and outputs included, and those of
+    which nobody knows what they cost.
 
     A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
     """
     unit_of = {name: unit for unit in work for name in unit.names}
     scans: dict[str, int] = {}
     pinned: set[str] = set()
+    least = dict.fromkeys(of_unknown_cost(dag, plan), 1)
     for node in reversed(dag.nodes):
         if node.name not in unit_of:
             continue
         scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
-        if node.result is Result.TABLE and scans[node.name] > 1 and _is_spark(node, plan):
+        if node.result is Result.TABLE and scans[node.name] >= least.get(node.name, 2) and _is_spark(node, plan):
             pinned.add(node.name)
     return frozenset(pinned)
+
+
+def of_unknown_cost(dag: Dag, plan: Plan) -> tuple[str, ...]:
+    """Tables that Python workers are to make for the first time, in the graph's order.
+
+    What a row takes there is anybody's guess: a parser of text takes a thousand times what a sum does. A plan that
+    guessed low would have the rows pass through, and once it is known that they took most of the run, they are gone. So
+    such a table is filled in a step of its own: its seconds are measured, and its rows are at hand when it is decided
+    what to keep.
+    """
+    return tuple(
+        node.name for node in dag.nodes
+        if node.result is Result.TABLE and (own := plan[node.name]).state is State.COMPUTE
+        and own.origin == Origin.KIND and not own.random and is_lazy(node) and in_python_workers(node)
+    )
 
 
 def _scans(

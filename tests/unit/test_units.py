@@ -8,9 +8,10 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
+from helix_spark.costs.model import Origin
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.units import Unit, pins, units
+from helix_spark.engine.units import Unit, of_unknown_cost, pins, units
 from helix_spark.planner.problem import State
 
 
@@ -23,6 +24,9 @@ class Planned:
     keep: bool = False
     stored: bool = False
     held: bool = False
+    left_out: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    origin: Origin = Origin.MEASURED
 
 
 @dataclass
@@ -32,10 +36,15 @@ class FakePlan:
     dag: Dag
     states: dict[str, State] = field(default_factory=dict)
     keep: frozenset[str] = frozenset()
+    guessed: frozenset[str] = frozenset()
+    random: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Planned:
-        state = self.states.get(name, State.COMPUTE)
-        return Planned(state, name in self.dag.outputs, name in self.keep)
+        return Planned(
+            self.states.get(name, State.COMPUTE), name in self.dag.outputs, name in self.keep,
+            random=(name,) if name in self.random else (),
+            origin=Origin.KIND if name in self.guessed else Origin.MEASURED,
+        )
 
 
 def made(dag: Dag, states: dict[str, State] | None = None, keep: set[str] | None = None) -> tuple[
@@ -152,3 +161,44 @@ def test_rows_collected_by_several_functions_are_fetched_once() -> None:
         return 2
 
     assert made(compile_workflow(wf))[1] == frozenset()
+
+
+def parsing() -> Dag:
+    wf = hx.Workflow("w")
+    wf.source("texts", hx.text("a.txt"))
+
+    @wf.scanner
+    def cleaned(texts: DataFrame) -> DataFrame:
+        return texts.where("value <> ''")
+
+    @wf.scanner
+    def parsed(cleaned: DataFrame) -> DataFrame:
+        return cleaned.mapInPandas(lambda batches: batches, "value string")
+
+    @wf.synthesizer
+    def pairs(parsed: DataFrame) -> DataFrame:
+        return parsed.crossJoin(parsed)
+
+    @wf.reducer(output=True)
+    def count(pairs: DataFrame) -> int:
+        return pairs.count()
+
+    return compile_workflow(wf)
+
+
+def test_a_table_that_python_workers_make_for_the_first_time_is_pinned() -> None:
+    dag = parsing()
+    everything = frozenset(node.name for node in dag.nodes)
+    plan = FakePlan(dag, guessed=everything)
+    assert of_unknown_cost(dag, plan) == ("parsed",)  # type: ignore[arg-type]  # stands for a plan
+    assert pins(dag, plan, units(dag, plan)) == {"parsed"}  # type: ignore[arg-type]  # stands for a plan
+
+
+def test_once_its_cost_is_known_or_if_its_rows_serve_nobody_it_passes_through() -> None:
+    dag = parsing()
+    known = FakePlan(dag)
+    assert pins(dag, known, units(dag, known)) == frozenset()  # type: ignore[arg-type]  # stands for a plan
+    varying = FakePlan(dag, guessed=frozenset({"parsed"}), random=frozenset({"parsed"}))
+    assert of_unknown_cost(dag, varying) == ()  # type: ignore[arg-type]  # stands for a plan
+    loaded = FakePlan(dag, {"parsed": State.LOAD}, guessed=frozenset({"parsed"}))
+    assert of_unknown_cost(dag, loaded) == ()  # type: ignore[arg-type]  # stands for a plan

@@ -315,6 +315,35 @@ def test_fixed_keeps_the_first_result_as_the_result(catalog: Catalog) -> None:
     assert again["total"] == first["total"]
 
 
+def test_a_table_that_python_workers_made_is_there_for_the_first_edit(tmp_path: Path, spark: SparkSession) -> None:
+    def build(least: int) -> hx.Workflow:
+        wf = hx.Workflow("parse")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def parsed(data: DataFrame) -> DataFrame:
+            return data.mapInPandas(lambda batches: batches, data.schema)
+
+        @wf.synthesizer
+        def chosen(parsed: DataFrame) -> DataFrame:
+            return parsed.where(parsed.age > least)
+
+        @wf.reducer(output=True)
+        def count(chosen: DataFrame) -> int:
+            return chosen.count()
+
+        return wf
+
+    with hx.Helix(tmp_path / "catalog", policy=loading("never"), spark=spark) as helix:
+        first = helix.run(build(30))
+        assert not first.plan["parsed"].keep
+        assert first.node_seconds["parsed"] > 0
+        first.wait()
+        edited = helix.run(build(50))
+        assert edited.plan["parsed"].state is State.LOAD
+        assert edited["count"] == int((PEOPLE.age > 50).sum())
+
+
 # The session
 
 

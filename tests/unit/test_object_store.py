@@ -162,6 +162,8 @@ class TestRunning:
     @pytest.fixture
     def job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(tmp_path)
+        # As in a process of its own: other tests may have left a session in this one.
+        monkeypatch.setattr("helix_spark.engine.session.running_session", lambda: None)
         for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
             monkeypatch.delenv(f"HELIX_{name}", raising=False)
         paths = list(sys.path)

@@ -87,6 +87,18 @@ def declared_reads(dag: Dag, name: str, source: str) -> Reads:
     return WHOLE  # predictions keep their rows
 
 
+def known_reads(dag: Dag, name: str, source: str, told: frozenset[str] | None) -> Reads | None:
+    """What a reader takes of one of its input tables, by its declaration or else by its plan; None if neither tells.
+
+    Args:
+        told: the columns that its plan was found to read; None if it told nothing.
+    """
+    declared = declared_reads(dag, name, source)
+    if not declared.by_plan:
+        return declared
+    return None if told is None else Reads(names=told)
+
+
 def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:
     """Those of `columns` that may be read; of what only a plan tells, all.
 

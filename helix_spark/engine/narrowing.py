@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import Reads, declared_reads, taken
+from helix_spark.dag.reading import declared_reads, known_reads, taken
 from helix_spark.planner.serving import whole_by_wish
 
 if TYPE_CHECKING:
@@ -53,12 +53,9 @@ def narrowed(
         return ()  # two columns of one name: which is read, only Spark knows
     unread = set(names) if before is None else set(names) & set(before)
     for name in dag.readers(node.name):
-        reads = declared_reads(dag, name, node.name)
-        if reads.by_plan:
-            found = told(name)
-            if found is None:
-                return ()
-            reads = Reads(names=found)
+        reads = known_reads(dag, name, node.name, told(name))
+        if reads is None:
+            return ()
         unread.difference_update(taken(reads, names))
     return _worth_it(schema, tuple(name for name in names if name in unread))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import Reads, declared_reads, taken
+from helix_spark.dag.reading import known_reads, taken
 from helix_spark.planner.reasons import Stored
 
 PlanReads = Mapping[str, Mapping[str, frozenset[str]]]
@@ -76,14 +76,10 @@ def _gap(
         return Gap(artifact, (), f"{without}, and asked for as a whole", closable=False)
     unknown: list[str] = []
     for name in dag.readers(node.name):
-        declared = declared_reads(dag, name, node.name)
-        if declared.by_plan:
-            told = reads.get(signatures[name], {}).get(artifact.signature)
-            if told is None:
-                unknown.append(name)
-                continue
-            declared = Reads(names=told)
-        if missing := taken(declared, artifact.left_out):
+        known = known_reads(dag, name, node.name, reads.get(signatures[name], {}).get(artifact.signature))
+        if known is None:
+            unknown.append(name)
+        elif missing := taken(known, artifact.left_out):
             return Gap(artifact, (), f"stored without {columns_text(missing)}, which `{name}` reads", closable=False)
     if not unknown:
         return None

@@ -55,7 +55,6 @@ class Recorded:
     reads: PlanReads
 
 
-
 @dataclass(frozen=True, slots=True)
 class AfterAnswer:
     """What follows an answer, or a failure.

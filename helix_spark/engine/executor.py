@@ -81,8 +81,9 @@ class Executor:
         if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
         suspicion = Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes))
-        outcome = Outcome(suspicion, pinned=pins(dag, plan, work))
-        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._observer))
+        unknown = of_unknown_cost(dag, plan)
+        outcome = Outcome(suspicion, pinned=pins(dag, plan, work, unknown))
+        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._observer), unknown)
         try:
             job.run(work)
             for name in table_outputs(plan, outcome):
@@ -121,6 +122,7 @@ class _Job:
     run_id: str
     outcome: Outcome
     filling: Filling
+    unknown: Sequence[str]
     running: dict[Future[list[Step]], Unit] = field(default_factory=dict)
 
     def run(self, work: Sequence[Unit]) -> None:
@@ -188,8 +190,8 @@ class _Job:
         node = self.dag[unit.names[0]]
         if unit.state is not State.COMPUTE:
             return []
-        above = self.dag.ancestors(node.name)
-        wanted = [name for name in of_unknown_cost(self.dag, self.plan) if name in above]
+        above = self.dag.ancestors(node.name) if self.unknown else frozenset()
+        wanted = [name for name in self.unknown if name in above]
         if isinstance(node.operator, FitStage):
             wanted.append(node.inputs[0])
         return [step for name in dict.fromkeys(wanted) if (step := self._filled(name)) is not None]

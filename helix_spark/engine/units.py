@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from helix_spark.costs.model import Origin, in_python_workers
@@ -52,21 +52,24 @@ def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
     return tuple(sorted(single + together, key=lambda unit: position[unit.names[0]]))
 
 
-def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
+def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:
     """Tables to persist: those that jobs of this run scan more than once, its writes and outputs included, and those of
     which nobody knows what they cost.
 
     A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
+
+    Args:
+        unknown: see `of_unknown_cost`.
     """
     unit_of = {name: unit for unit in work for name in unit.names}
     scans: dict[str, int] = {}
     pinned: set[str] = set()
-    least = dict.fromkeys(of_unknown_cost(dag, plan), 1)
     for node in reversed(dag.nodes):
         if node.name not in unit_of:
             continue
         scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
-        if node.result is Result.TABLE and scans[node.name] >= least.get(node.name, 2) and _is_spark(node, plan):
+        least = 1 if node.name in unknown else 2
+        if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
             pinned.add(node.name)
     return frozenset(pinned)
 

@@ -190,14 +190,16 @@ def test_a_table_that_python_workers_make_for_the_first_time_is_pinned() -> None
     dag = parsing()
     everything = frozenset(node.name for node in dag.nodes)
     plan = FakePlan(dag, guessed=everything)
-    assert of_unknown_cost(dag, plan) == ("parsed",)  # type: ignore[arg-type]  # stands for a plan
-    assert pins(dag, plan, units(dag, plan)) == {"parsed"}  # type: ignore[arg-type]  # stands for a plan
+    unknown = of_unknown_cost(dag, plan)  # type: ignore[arg-type]  # stands for a plan
+    assert unknown == ("parsed",)
+    assert pins(dag, plan, units(dag, plan), unknown) == {"parsed"}  # type: ignore[arg-type]  # stands for a plan
 
 
 def test_once_its_cost_is_known_or_if_its_rows_serve_nobody_it_passes_through() -> None:
     dag = parsing()
     known = FakePlan(dag)
-    assert pins(dag, known, units(dag, known)) == frozenset()  # type: ignore[arg-type]  # stands for a plan
+    unknown = of_unknown_cost(dag, known)  # type: ignore[arg-type]  # stands for a plan
+    assert pins(dag, known, units(dag, known), unknown) == frozenset()  # type: ignore[arg-type]  # stands for a plan
     varying = FakePlan(dag, guessed=frozenset({"parsed"}), random=frozenset({"parsed"}))
     assert of_unknown_cost(dag, varying) == ()  # type: ignore[arg-type]  # stands for a plan
     loaded = FakePlan(dag, {"parsed": State.LOAD}, guessed=frozenset({"parsed"}))

@@ -1,6 +1,7 @@
 """Many experiments of `benchmarks/iterations.py`, one after the other, and one report of all of them.
 
     python -m benchmarks.matrix --mode session --scripts 0 1 2 --workloads census flights --systems helix plain
+    python -m benchmarks.matrix --workloads flights --set times=10 --edits 3
     python -m benchmarks.matrix --report
 
 Each experiment is saved as soon as it is done, and skipped when it is there, so a matrix that was interrupted goes on
@@ -66,6 +67,7 @@ def main() -> int:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["helix", "plain"])
     parser.add_argument("--mode", choices=MODES, default="session")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="see benchmarks/iterations.py")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the job: how much data")
     parser.add_argument("--edits", type=int, help="only the first so many edits")
     parser.add_argument("--save", type=Path, default=RESULTS, metavar="DIR", help="where results are, and go")
     parser.add_argument("--report", action="store_true", help="measure nothing: DIR/iterations.md and .svg of all")
@@ -79,12 +81,14 @@ def main() -> int:
             return 2
         reports = [json.loads(file.read_text()) for file in files]
         (given.save / "iterations.md").write_text(summary(reports) + "\n")
-        plot_all([report for report in reports if report["script"] == 0], given.save / "iterations.svg")
+        thought_out = [report for report in reports if report["script"] == 0 and not report.get("other_settings")]
+        plot_all(thought_out, given.save / "iterations.svg")
         return 0
     try:
+        settings = dict(setting.split("=", 1) for setting in given.set)
         chosen = {
             workload: [
-                Experiment(workload, script, given.mode, tuple(given.systems), given.edits, budget=given.budget)
+                Experiment(workload, script, given.mode, tuple(given.systems), given.edits, settings, given.budget)
                 for script in given.scripts
             ] for workload in given.workloads
         }

@@ -3,6 +3,7 @@
     helix run jobs/census.py
     helix run jobs/census.py --set reg=0.01
     helix watch jobs/census.py
+    helix run jobs/census.py --set times=100
     spark-submit jobs/census.py --set bins=20
 
 Edit a line and run it again: only what the edit touches is computed.
@@ -33,8 +34,12 @@ SCHEMA = (
 CATEGORIES = ("education", "occupation", "marital_status", "workclass", "relationship", "race", "sex", "native_country")
 
 
-def census(path: str = "", reg: float = 0.1, bins: int = 10) -> hx.Workflow:
-    """The workflow. `path`: the data, if not the public one; `reg`: regularisation; `bins`: age buckets."""
+def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> hx.Workflow:
+    """The workflow.
+
+    `path`: the data, if not the public one; `reg`: regularisation; `bins`: age buckets; `times`: how often the rows are
+    repeated, to see what becomes of it all with more of them.
+    """
     wf = hx.Workflow("census")
     wf.source("data", hx.csv(
         path or adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True,
@@ -43,7 +48,8 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10) -> hx.Workflow:
 
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
-        return data.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+        trimmed = data.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+        return trimmed if times == 1 else trimmed.withColumn("copy", F.explode(F.sequence(F.lit(1), F.lit(times))))
 
     @wf.extractor
     def capital(rows: DataFrame) -> Column:

@@ -39,7 +39,8 @@ def start(
         before: a command that runs it.
         largest: bytes that a file may have; writing more fails, as on a full disk.
     """
-    def limited() -> None:
+    def prepared() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts with & ignores it, and so would its children
         if largest is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
@@ -47,7 +48,7 @@ def start(
     return subprocess.Popen(
         command, cwd=_ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "HELIX_FAILPOINT": failpoint}, preexec_fn=limited,
+        env={**os.environ, "HELIX_FAILPOINT": failpoint}, preexec_fn=prepared,
     )
 
 

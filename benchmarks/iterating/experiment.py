@@ -59,9 +59,12 @@ class Experiment:
 
         >>> Experiment("census", 0, "session", ("helix",), budget=0.3).name
         'iterations-census-0-session-budget-0.3'
+        >>> Experiment("flights", 0, "session", ("helix",), settings={"times": "10"}).name
+        'iterations-flights-0-session-times-10'
         """
         limit = "" if self.budget is None else f"-budget-{self.budget:g}"
-        return f"iterations-{self.workload}-{self.script}-{self.mode}{limit}"
+        others = "".join(f"-{setting}-{value}" for setting, value in sorted(self.settings.items()))
+        return f"iterations-{self.workload}-{self.script}-{self.mode}{limit}{others}"
 
     def versions(self) -> tuple[Version, ...]:
         """The texts, first the unedited ones."""
@@ -102,6 +105,7 @@ class Experiment:
                     tell(f"DIFFERENT: {sentence}")
         return {
             "workload": self.workload, "script": self.script, "mode": self.mode, "settings": dict(made[0].settings),
+            "other_settings": dict(sorted(self.settings.items())),
             "budget": self.budget, "budget_bytes": limit, "versions": versions_of(self.systems),
             "kinds": [one.kind for one in made], "edits": [one.edit for one in made],
             "systems": {system: _figures(runs, memory[system]) for system, runs in found.items()},

@@ -7,7 +7,7 @@ Ratios are of the other system's cumulative seconds to the answer over `helix`'s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 Report = dict[str, Any]
@@ -16,22 +16,31 @@ KINDS = ("preparation", "learning", "post-processing", "back")
 
 
 def summary(reports: Sequence[Report]) -> str:
-    """All tables, a part a mode and budget.
+    """All tables, a part a mode, budget and amount of data.
 
     Args:
         reports: of experiments in which `helix` took part; others are named and left out.
     """
     with_ours = [report for report in reports if "helix" in report["systems"]]
     lines = ["# Edits of real jobs, and what each system takes to answer", "", _method(reports)]
-    for mode, budget in sorted({(r["mode"], r.get("budget")) for r in with_ours}, key=str):
-        chosen = [r for r in with_ours if (r["mode"], r.get("budget")) == (mode, budget)]
-        limit = "" if budget is None else f", budget {budget:g} of one version's bytes"
-        lines += ["", f"## {mode} mode{limit}", "", *_by_workload(chosen), "", *_by_kind(chosen), "", *_scripts(chosen)]
+    for part in sorted(set(map(_part, with_ours))):
+        chosen = [report for report in with_ours if _part(report) == part]
+        lines += ["", f"## {part}", "", *_by_workload(chosen), "", *_by_kind(chosen), "",
+                  "Seconds to the answers, first run + edits:", "", *_scripts(chosen, _seconds), "",
+                  "Most memory of a driver at any time, GB:", "", *_scripts(chosen, _memory)]
     left_out = [f"{r['workload']} {r['script']} {r['mode']}" for r in reports if r not in with_ours]
     lines += ["", f"Without helix, so left out: {', '.join(left_out)}."] if left_out else []
     wrong = [f"- {r['workload']} {r['script']} {r['mode']}: {text}" for r in reports for text in r["disagreements"]]
     lines += ["", *(["Different answers:", "", *wrong] if wrong else ["All systems gave the same answers."])]
     return "\n".join(lines)
+
+
+def _part(report: Report) -> str:
+    """What an experiment has in common with those that it is compared with."""
+    settings = "".join(f", {setting}={value}" for setting, value in report.get("other_settings", {}).items())
+    budget = report.get("budget")
+    limit = "" if budget is None else f", budget {budget:g} of one version's bytes"
+    return f"{report['mode']} mode{settings}{limit}"
 
 
 def _method(reports: Sequence[Report]) -> str:
@@ -83,18 +92,22 @@ def _single(reports: Iterable[Report], kind: str) -> Iterable[float]:
                 yield plain[number] / ours[number]
 
 
-def _scripts(reports: Sequence[Report]) -> list[str]:
-    """Every system's seconds, a row a script."""
+def _scripts(reports: Sequence[Report], cell: Callable[[dict[str, Any]], str]) -> list[str]:
+    """A row a script, a column a system."""
     systems = list(dict.fromkeys(name for report in reports for name in report["systems"]))
-    lines = ["Seconds to the answers, first run + edits:", "", "| workload | script | " + " | ".join(systems) + " |",
-             "|---" * (len(systems) + 2) + "|"]
+    lines = ["| workload | script | " + " | ".join(systems) + " |", "|---" * (len(systems) + 2) + "|"]
     for report in sorted(reports, key=lambda one: (one["workload"], one["script"])):
-        cells = [
-            f"{figures['answer_seconds'][0]:.1f} + {sum(figures['answer_seconds'][1:]):.1f}" if figures else ""
-            for figures in map(report["systems"].get, systems)
-        ]
+        cells = [cell(figures) if figures else "" for figures in map(report["systems"].get, systems)]
         lines.append(f"| {report['workload']} | {report['script']} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _seconds(figures: dict[str, Any]) -> str:
+    return f"{figures['answer_seconds'][0]:.1f} + {sum(figures['answer_seconds'][1:]):.1f}"
+
+
+def _memory(figures: dict[str, Any]) -> str:
+    return f"{figures['peak_rss_bytes'] / 1e9:.2f}"
 
 
 def ratio(report: Report, other: str, *, first: bool = False) -> float | None:

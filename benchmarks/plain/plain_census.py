@@ -15,6 +15,7 @@ from jobs.datasets import adult
 
 REG = 0.1
 BINS = 10
+TIMES = 1
 NUMBERS = ("age", "hours_per_week")
 CATEGORIES = ("education", "occupation", "marital_status", "workclass", "relationship", "race", "sex", "native_country")
 
@@ -23,7 +24,8 @@ def census_rows(spark: SparkSession) -> DataFrame:
     raw = spark.read.csv(
         adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True, ignoreTrailingWhiteSpace=True
     )
-    return raw.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+    trimmed = raw.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+    return trimmed if TIMES == 1 else trimmed.withColumn("copy", F.explode(F.sequence(F.lit(1), F.lit(TIMES))))
 
 
 def examples(rows: DataFrame) -> DataFrame:

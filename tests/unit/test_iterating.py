@@ -67,6 +67,10 @@ def test_the_summary_compares_with_and_without_the_first_run_and_names_what_diff
     assert "## session mode, budget 0.3 of one version's bytes" in text
     assert "| census | 1 | 2.00 | 3.00 |  |  |  | 3.00 (plain, script 0) | 0 of 0 |" in text
     assert "- census 1 session: stale" in text
+    larger = summary.summary([report(), {**report(), "other_settings": {"times": "10"}}])
+    assert "## session mode, times=10\n" in larger, "never in one mean with what has other data"
+    assert "| census | 0 | 2.0 + 1.0 | 3.0 + 3.0 |" in larger
+    assert "| census | 0 | 1.00 | 1.00 |" in larger, "memory"
 
 
 def test_a_missing_output_is_a_disagreement() -> None:

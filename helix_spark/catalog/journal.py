@@ -22,7 +22,7 @@ from helix_spark.catalog.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, WriterProperties
 
 ATTEMPTS = 30
 """Tries of one append under contention. With four writers none needed more than a handful."""
@@ -59,6 +59,20 @@ class Journal(Generic[Row]):
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
 
+    def written_as(self) -> WriterProperties:
+        """How its files are written: with statistics of those columns alone that skip files.
+
+        A footer has a column's smallest and largest value whole, twice each; of rows with long texts, one or two a
+        file, that was half of all bytes of records.
+        """
+        from deltalake import ColumnProperties, WriterProperties
+
+        with_statistics = {name: ColumnProperties(statistics_enabled="CHUNK") for name in self._pruned_by}
+        return WriterProperties(
+            compression="ZSTD", default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+            column_properties=with_statistics,
+        )
+
     def version(self) -> int:
         """The newest version there is; -1 before the first append. Raises CatalogError for a damaged log."""
         with self._lock:
@@ -76,7 +90,7 @@ class Journal(Generic[Row]):
             OutrunError: somebody committed after `seen`; nothing was appended.
             CatalogError: the table is damaged or cannot be written.
         """
-        from deltalake import CommitProperties, PostCommitHookProperties, WriterProperties, write_deltalake
+        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
         with self._lock, self._explained("written"):
@@ -91,7 +105,7 @@ class Journal(Generic[Row]):
                         to_table(rows, self.row_type, table.version() + 1),
                         mode="append",
                         schema_mode="merge" if self._has_other_columns(table) else None,
-                        writer_properties=WriterProperties(compression="ZSTD"),
+                        writer_properties=self.written_as(),
                         # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
                         commit_properties=CommitProperties(max_commit_retries=0),
                         # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.

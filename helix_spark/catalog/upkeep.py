@@ -18,7 +18,7 @@ from helix_spark.catalog.sealing import remove_stale_seals
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, WriterProperties
 
 FILES_PER_TIER = 5
 """Files a tier may have before it is merged: at most twice as many small files in a table, half of it on average."""
@@ -51,7 +51,7 @@ def maintain(journal: Journal[Row]) -> Upkept:
         table = DeltaTable(
             at(journal.folder).table_uri, storage_options=at(journal.folder).table_options
         )
-        merged = _merge(table)
+        merged = _merge(table, journal.written_as())
         if not merged:
             return Upkept(0, 0)
         reach("upkeep.merged")
@@ -69,8 +69,8 @@ def maintain(journal: Journal[Row]) -> Upkept:
     return Upkept(merged, deleted)
 
 
-def _merge(table: DeltaTable) -> int:
-    from deltalake import PostCommitHookProperties, WriterProperties
+def _merge(table: DeltaTable, written_as: WriterProperties) -> int:
+    from deltalake import PostCommitHookProperties
 
     sizes = table.get_add_actions().column("size_bytes").to_pylist()
     small = sum(size <= TIERS[0] // 2 for size in sizes)
@@ -81,7 +81,7 @@ def _merge(table: DeltaTable) -> int:
     metrics = table.optimize.compact(
         target_size=limit,
         max_concurrent_tasks=1,
-        writer_properties=WriterProperties(compression="ZSTD"),
+        writer_properties=written_as,
         post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
     )
     return int(metrics["numFilesRemoved"])

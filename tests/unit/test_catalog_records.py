@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from helix_spark.catalog import journal as journal_module
 from helix_spark.catalog import upkeep
@@ -58,6 +59,17 @@ class TestRows:
         rows = [Seen("it's \"é\" \\ \n", -(2**63), float("inf"), ("a", ""), True), Seen(""), Seen("b", inputs=("x",))]
         of(tmp_path).append(rows)
         assert of(tmp_path).query("SELECT * FROM journal ORDER BY place") == rows
+
+    def test_a_file_keeps_the_least_and_largest_only_of_columns_that_skip_files(self, tmp_path: Path) -> None:
+        journal = of(tmp_path)
+        for number in range(2 * upkeep.FILES_PER_TIER):
+            journal.append([Seen("a long text" * 1_000, number)])
+        maintain(journal)
+        for file in (tmp_path / "seen").glob("*.parquet"):
+            group = parquet.ParquetFile(file).metadata.row_group(0)
+            columns = [group.column(place) for place in range(group.num_columns)]
+            assert {one.path_in_schema for one in columns if one.is_stats_set} == {"sequence", "number"}
+        assert '\\"maxValues\\":{' in entry(tmp_path, 1).read_text()
 
     def test_text_that_is_no_text_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(CatalogError, match="not Unicode"):

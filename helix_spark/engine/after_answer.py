@@ -25,6 +25,7 @@ from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Finished, tell
 from helix_spark.engine.unread_columns import candidates, unread_columns
 from helix_spark.errors import CatalogError, HelixError, SourceError
+from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.data_version import version_of
@@ -44,6 +45,10 @@ def hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[s
             memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
         elif name in outcome.pinned and isinstance(result, TableResult):
             memory.keep_apart(result)
+
+
+OVERFLOW_ROUNDS = 3
+"""An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +106,13 @@ class AfterAnswer:
             if ended is not None:
                 self._track(ended, sizes)
             self._tidy()
+            gone = self._evict_overflow()
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"what follows the answer could not be done: {error}")
             return {}
         finally:
             release(self.leased, self.tools)
-        return sizes
+        return {name: size for name, size in sizes.items() if self.plan[name].signature not in gone}
 
     def _settled(self) -> Plan:
         """The plan with storage decided on what is known by now; what the run itself has recorded takes its room."""
@@ -124,6 +130,21 @@ class AfterAnswer:
             self.tools.catalog.gc(dry_run=False)
         except CatalogError as error:
             self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
+
+    def _evict_overflow(self) -> set[str]:
+        """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
+        catalog, budget = self.tools.catalog, self.plan.budget
+        gone = set[str]()
+        for _ in range(OVERFLOW_ROUNDS if budget is not None else 0):
+            held = [
+                Held(one.signature, one.bytes, one.recompute_seconds)
+                for one in catalog.live() if one.signature not in gone
+            ]
+            chosen = overflow(held, catalog.bytes_used() - (budget or 0))
+            for signature in chosen:
+                self._evict(signature, "records of the run took the room that the budget had left for it")
+            gone.update(chosen)
+        return gone
 
     def fail(self) -> None:
         """Keeps what was computed before a failure, and records the failure."""

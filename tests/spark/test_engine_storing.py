@@ -166,6 +166,25 @@ def test_with_no_budget_tables_are_not_stored_and_the_answer_is_the_same(
     assert "made" in computed(again)
 
 
+def test_what_is_recorded_behind_an_answer_takes_no_more_than_the_budget_has(
+    run: Callable[..., Iteration], catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(table_of(vectors))
+    stored = Catalog.open(catalog, create=False)
+    budget = stored.bytes_used(exact=True) + 200_000  # all that the next run records has room
+
+    def merged(catalog_of_run: Catalog) -> None:
+        (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
+
+    monkeypatch.setattr(Catalog, "maintain", merged)
+    made = run(table_of(vectors), budget=budget)
+    last = stored.last_event(made.plan["made"].signature)
+    assert "made" not in computed(made)
+    assert last is not None
+    assert "records of the run" in last.why
+    assert physical_bytes(catalog) == 0
+
+
 # What cannot be stored
 
 

@@ -1,0 +1,31 @@
+"""What is evicted from a catalog that holds more than its budget: enough, and no more than needed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helix_spark.planner.overflow import Held, overflow
+
+SIZES = st.lists(st.tuples(st.integers(0, 1_000), st.floats(0, 100)), max_size=8)
+
+
+@given(SIZES, st.integers(-10, 3_000))
+def test_enough_goes_and_nothing_in_vain(sizes: list[tuple[int, float]], excess: int) -> None:
+    held = [Held(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
+    size_of = {one.signature: one.bytes for one in held}
+    gone = overflow(held, excess)
+    freed = sum(size_of[signature] for signature in gone)
+    assert len(set(gone)) == len(gone)
+    assert freed >= min(excess, sum(size_of.values()))
+    assert all(size_of[signature] for signature in gone)
+    assert not gone or freed - size_of[gone[-1]] < excess, "the last one was needed"
+
+
+@given(SIZES, st.integers(1, 1_000))
+def test_where_one_is_enough_the_quickest_to_have_again_goes(sizes: list[tuple[int, float]], excess: int) -> None:
+    held = [Held(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
+    enough = [one for one in held if one.bytes >= excess]
+    if enough:
+        (gone,) = overflow(held, excess)
+        assert held[int(gone)].recompute_seconds == min(one.recompute_seconds for one in enough)

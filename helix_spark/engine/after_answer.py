@@ -135,12 +135,17 @@ class AfterAnswer:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
         catalog, budget = self.tools.catalog, self.plan.budget
         gone = set[str]()
-        for _ in range(OVERFLOW_ROUNDS if budget is not None else 0):
-            held = [
-                Held(one.signature, one.bytes, one.recompute_seconds)
+        if budget is None:
+            return gone
+        insisted = {self.plan[node.name].signature for node in self.prepared.dag.nodes if node.wishes.insisted}
+        for _ in range(OVERFLOW_ROUNDS):
+            excess = catalog.bytes_used() - budget
+            if excess <= 0:
+                break
+            chosen = overflow([
+                Held(one.signature, one.bytes, one.recompute_seconds, one.signature in insisted)
                 for one in catalog.live() if one.signature not in gone
-            ]
-            chosen = overflow(held, catalog.bytes_used() - (budget or 0))
+            ], excess)
             for signature in chosen:
                 self._evict(signature, "records of the run took the room that the budget had left for it")
             gone.update(chosen)

@@ -140,7 +140,7 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
-        keep="always" if node.wishes.fixed else node.wishes.keep, recompute=node.wishes.recompute,
+        keep="always" if node.wishes.insisted else node.wishes.keep, recompute=node.wishes.recompute,
         compute_needs_spark=_computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
         fixed=node.wishes.fixed,
     )

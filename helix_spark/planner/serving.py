@@ -55,7 +55,7 @@ def gaps(
 def whole_by_wish(node: Node, dag: Dag) -> bool:
     """Whether a table is wanted with all of its columns, whoever reads it: an output, or kept because its author says
     so."""
-    return node.name in dag.outputs or node.wishes.fixed or node.wishes.keep == "always"
+    return node.name in dag.outputs or node.wishes.insisted
 
 
 def columns_text(columns: tuple[str, ...]) -> str:

@@ -31,6 +31,11 @@ class Wishes:
     exclude: tuple[str, ...] = ()
     prune_features: bool = False
 
+    @property
+    def insisted(self) -> bool:
+        """Whether its author insists that the result is kept; a fixed one could not be had again."""
+        return self.fixed or self.keep == "always"
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:

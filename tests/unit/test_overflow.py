@@ -29,3 +29,9 @@ def test_where_one_is_enough_the_quickest_to_have_again_goes(sizes: list[tuple[i
     if enough:
         (gone,) = overflow(held, excess)
         assert held[int(gone)].recompute_seconds == min(one.recompute_seconds for one in enough)
+
+
+def test_what_its_author_insists_on_goes_last() -> None:
+    insisted, free = Held("insisted", 900, 0.1, insisted=True), [Held("a", 300, 60.0), Held("b", 300, 30.0)]
+    assert overflow([insisted, *free], 500) == ("b", "a")
+    assert overflow([insisted, *free], 700) == ("b", "a", "insisted")

@@ -45,6 +45,7 @@ class Prepared:
         found: equivalences found in this run: declared signature -> signature.
         reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
             record.
+        lowered: signatures of which it is on record what they were lowered to.
     """
 
     dag: Dag
@@ -58,6 +59,7 @@ class Prepared:
     found: Mapping[str, str]
     reads: PlanReads
     told: PlanReads
+    lowered: frozenset[str]
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -132,7 +134,7 @@ def look_up(
     )
     return Prepared(
         dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
-        told,
+        told, frozenset(signature for signature, record in measured.items() if record.lowered is not None),
     )
 
 

@@ -75,12 +75,14 @@ def stubs_after(
 def lowered_digests(
     prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult], sessions: Sessions, memory: MemoryTier
 ) -> dict[str, str]:
-    """For the record: what each computed function was lowered to, by node name."""
+    """For the record: what each computed function was lowered to, by node name, where that is not on record."""
     if not sessions.started:
         return {}
     stubs = stubs_after(prepared, results, sessions, memory)
     found: dict[str, str] = {}
     for node in prepared.dag.nodes:
+        if prepared.signed[node.name].signature in prepared.lowered:
+            continue
         if plan[node.name].state is State.COMPUTE and node.name in results and not plan[node.name].random:
             lowered = stubs.lowered(node, [prepared.signed[source].signature for source in node.inputs])
             if lowered is not None:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.attempts import Attempt, physical_bytes
@@ -14,12 +15,14 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
+from helix_spark.catalog.table_commits import commit_files
 from helix_spark.engine.partitions import can_be_hashed
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.table_files import as_files, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, DataFrameWriter
 
 class NotStoredError(HelixError):
     """A result could not be stored. The run goes on; the result is computed again when it is needed."""
@@ -103,13 +106,21 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     hashed = can_be_hashed(written.schema.simpleString())
     if hashed:
         counts.append(F.expr("bit_xor(xxhash64(*))").alias("content"))
-    writer = written.observe(seen, *counts).write.format("delta").option("userMetadata", attempt.attempt)
-    writer.save(str(attempt.path))
+    _save(written.observe(seen, *counts).write, written.schema.json(), attempt)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=seen.get["rows"],
         content=seen.get["content"] if hashed else None, version=0,
         files=files_written(attempt.path), schema=frame.schema.json(),
     )
+
+
+def _save(writer: DataFrameWriter, schema: str, attempt: Attempt) -> None:
+    """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing."""
+    if isinstance(attempt.path, Path) and can_be_files(schema):
+        as_files(writer).save(str(attempt.path))
+        commit_files(attempt.path, schema, attempt=attempt.attempt)
+    else:
+        writer.format("delta").option("userMetadata", attempt.attempt).save(str(attempt.path))
 
 
 def _abandon(attempt: Attempt, catalog: Catalog) -> None:

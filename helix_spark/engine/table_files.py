@@ -1,7 +1,8 @@
-"""Stored tables as DataFrames straight over their files.
+"""Stored tables straight as their files, read and written, with no help of Delta's.
 
 A stored table has one commit, which is checked against its record and names its files. Delta would have Spark read and
-replay the log for the same: some jobs, and in a fresh process most of a load's time.
+replay the log for the same: some jobs, and in a fresh process most of a load's time. To write 337,000 rows took Delta
+0.97 s, of which Spark's parquet writer needs 0.58; and 2.8 s the first time in a session.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.table_check import CheckedTable
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 _PLAIN = re.compile(
     r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
@@ -44,6 +45,47 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
 
     frame: DataFrame = spark.read.schema(StructType.fromJson(schema)).parquet(*map(str, table.files))
     return frame
+
+
+_NO_NAMES = re.compile(r"[ ,;{}()\n\t=]|^$")
+"""Names that take Delta's column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
+
+
+def can_be_files(schema: str) -> bool:
+    """Whether a table may be written as files that are committed afterwards: of types and names that parquet tells and
+    that take no feature of Delta's. Else Delta writes it, or says why it cannot be.
+
+    Args:
+        schema: Spark's, as JSON.
+    """
+    whole = json.loads(schema)
+    top = [field["name"].lower() for field in whole["fields"]]
+    types = list(_types(whole))
+    return (
+        len(set(top)) == len(top) > 0 and not any(map(_NO_NAMES.search, _names(whole)))
+        # Delta notes in its protocol that a table has times without a zone.
+        and all(map(_is_told_by_parquet, types)) and "timestamp_ntz" not in types
+    )
+
+
+def as_files(writer: DataFrameWriter) -> DataFrameWriter:
+    """Has a frame written as parquet files: those of tasks that came to their end, and nothing else in the folder."""
+    return writer.format("parquet").options(**{
+        "mapreduce.fileoutputcommitter.algorithm.version": "1",
+        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    })
+
+
+def _names(schema: Any) -> Iterator[str]:
+    """The names of a schema's fields, at any depth."""
+    match schema:
+        case {"fields": fields}:
+            for field in fields:
+                yield field["name"]
+                yield from _names(field["type"])
+        case {"type": "array" | "map"}:
+            for part in ("elementType", "keyType", "valueType"):
+                yield from _names(schema.get(part))
 
 
 def _types(schema: Any) -> Iterator[Any]:

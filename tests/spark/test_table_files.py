@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.ml.linalg import Matrices, Vectors
 from pyspark.sql import DataFrame, SparkSession
@@ -13,8 +16,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.table_check import CheckedTable
 from helix_spark.engine.results import TableResult, nullable
-from helix_spark.engine.storing import Origin, store
-from helix_spark.engine.table_files import frame_over_files
+from helix_spark.engine.storing import NotStoredError, Origin, store
+from helix_spark.engine.table_files import can_be_files, frame_over_files
 
 pytestmark = pytest.mark.spark
 
@@ -43,6 +46,18 @@ def stored(frame: DataFrame, folder: Path) -> tuple[Catalog, ArtifactRecord]:
     catalog = Catalog.open(folder, create=True)
     made = nullable(frame)
     return catalog, store(TableResult(lambda: made), Origin("a" * 64, "flow", "node", 1), catalog)
+
+
+def log_of(catalog: Catalog, record: ArtifactRecord) -> dict[str, Any]:
+    """The actions of a table's commit, the last of each kind."""
+    folder = catalog.path_of(record)
+    assert folder is not None
+    lines = (folder / "_delta_log" / f"{0:020}.json").read_text(encoding="utf-8").splitlines()
+    return {kind: action for line in lines for kind, action in json.loads(line).items()}
+
+
+def is_ours(catalog: Catalog, record: ArtifactRecord) -> bool:
+    return bool(log_of(catalog, record)["commitInfo"]["engineInfo"] == "helix_spark")
 
 
 def by_delta(spark: SparkSession, catalog: Catalog, record: ArtifactRecord) -> DataFrame:
@@ -95,3 +110,85 @@ def test_a_folder_of_any_name_is_read_as_it_is(spark: SparkSession, tmp_path: Pa
 def test_a_path_that_spark_takes_for_a_pattern_is_left_to_delta(spark: SparkSession, tmp_path: Path) -> None:
     catalog, record = stored(spark.range(5), tmp_path / "a{1,2}")
     assert frame_over_files(spark, catalog.check_table(record)) is None
+
+
+PLAIN_TYPES = ("id", "byte", "double", "decimal", "text", "moment", "a.column`", "nested", "vector", "matrix")
+
+
+def plain_table(spark: SparkSession) -> DataFrame:
+    """Every type that can be written as files, with parts that are declared never to be null."""
+    whole = table(spark)
+    return whole.select(
+        *(whole[f"`{name.replace('`', '``')}`"] for name in PLAIN_TYPES),
+        F.sequence(F.lit(1), F.col("id").cast("int") + 1).alias("never_null_inside"),
+        F.struct(F.lit(1).alias("one")).alias("struct_of_one"),
+    )
+
+
+def test_files_and_a_commit_of_ours_are_the_table_that_delta_would_have_written(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = nullable(plain_table(spark)).cache()
+    catalog, record = stored(frame, tmp_path / "catalog")
+    frame.write.format("delta").save(str(tmp_path / "delta"))
+    assert is_ours(catalog, record)
+    ours, theirs = by_delta(spark, catalog, record), spark.read.format("delta").load(str(tmp_path / "delta"))
+    assert ours.schema.json() == theirs.schema.json()
+    assert ours.orderBy("id").collect() == theirs.orderBy("id").collect() == frame.orderBy("id").collect()
+    folder = catalog.path_of(record)
+    assert isinstance(folder, Path)
+    kinds = [
+        {column.path: (column.physical_type, str(column.logical_type)) for column in pq.ParquetFile(file).schema}
+        for file in (sorted(folder.glob("part-*"))[0], sorted((tmp_path / "delta").glob("part-*"))[0])
+    ]
+    assert kinds[0] == kinds[1]
+    frame.unpersist()
+
+
+def test_what_never_is_null_is_read_without_a_jvm_as_spark_would_hand_it_over(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = nullable(plain_table(spark).drop("matrix", "vector", "nested").orderBy("id"))
+    catalog, record = stored(frame, tmp_path / "catalog")
+    assert is_ours(catalog, record)
+    assert catalog.read_arrow(record).sort_by("id").equals(frame.toArrow().sort_by("id"))
+
+
+def test_rows_of_many_partitions_some_of_them_empty_are_counted_file_by_file(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    catalog, record = stored(spark.range(0, 90, numPartitions=9).where("id < 40"), tmp_path / "catalog")
+    assert is_ours(catalog, record)
+    assert (record.rows, catalog.check_table(record).rows) == (40, 40)
+    assert by_delta(spark, catalog, record).count() == 40
+    folder = catalog.path_of(record)
+    assert folder is not None
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "part-"))) == ["_delta_log"]
+
+
+@pytest.mark.parametrize("column", [
+    "timestamp_ntz'2020-01-01 00:00:00' AS local", "array(timestamp_ntz'2020-01-01 00:00:00') AS local",
+    "parse_json('1') AS json",
+])
+def test_types_that_take_a_feature_of_delta_are_written_by_delta(
+    spark: SparkSession, tmp_path: Path, column: str
+) -> None:
+    catalog, record = stored(spark.range(3).selectExpr("id", column), tmp_path / "catalog")
+    assert not is_ours(catalog, record)
+    assert by_delta(spark, catalog, record).count() == 3
+
+
+@pytest.mark.parametrize("name", ["two words", "a=b", "semi;colon", "tab\tulator"])
+def test_a_name_that_delta_refuses_is_refused(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotStoredError):
+        stored(spark.range(3).withColumnRenamed("id", name), tmp_path / "catalog")
+
+
+@pytest.mark.parametrize(("schema", "can"), [
+    ("id long, nested struct<a: array<struct<b: map<string,double>>>>", True),
+    ("nested struct<a: array<struct<`b c`: int>>>", False),
+    ("id long, ID long", False),
+    ("id long, day interval day", False),
+])
+def test_which_tables_can_be_files(spark: SparkSession, schema: str, can: bool) -> None:
+    assert can_be_files(spark.createDataFrame([], schema).schema.json()) is can

@@ -81,7 +81,7 @@ def _run_leased(
     tools.observer.answered(seconds)
     started_in = tools.sessions.start_seconds - session_before
     outputs = recording.described_outputs(prepared.whole.outputs, plan, outcome)
-    hold(plan, outcome, tools.memory, after.spoiled)
+    hold(plan, outcome, tools.memory, after.retention.spoiled)
     behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
     return Iteration(
         record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,

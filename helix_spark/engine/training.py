@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.own import start
+from helix_spark.engine.table_files import as_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,8 @@ def _store(table: DataFrame, path: str) -> None:
 
     plain = table.select("age", "first", "label", "test")
     watched = plain.observe(Observation("written"), F.count("*"), F.bit_xor(F.xxhash64(*plain.columns)))
-    watched.write.format("delta").save(path)
+    as_files(watched.write).save(f"{path}_of_files")
+    plain.write.format("delta").save(path)
     loaded = table.sparkSession.read.format("delta").load(path)
     loaded.withColumn("place", F.row_number().over(Window.partitionBy("first").orderBy("age"))).toArrow()
     loaded.select("first").distinct().join(plain, "first").count()

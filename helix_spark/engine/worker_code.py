@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from helix_spark.signature.origin import package_of_file
+from helix_spark.signature.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""
@@ -24,5 +24,5 @@ def send_project_code() -> None:
         # An entry under another name than the module's own is an alias of it.
         if not isinstance(file, str) or name.partition(".")[0] in _NEVER or getattr(module, "__name__", "") != name:
             continue
-        if package_of_file(file, None) is None:
+        if is_project_file(file):
             register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # a copy of cloudpickle's, untyped

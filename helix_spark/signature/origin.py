@@ -49,6 +49,28 @@ def package_of_file(filename: str, module: str | None) -> Package | None:
     return _package_of_path(filename)
 
 
+@cache
+def is_project_file(filename: str) -> bool:
+    """Whether `package_of_file` finds no package for a file that is there, without asking which one it is: to find that
+    out for the thousand modules of a process takes most of a second.
+
+    >>> import json
+    >>> is_project_file(json.__file__)
+    False
+    """
+    path = Path(filename)
+    return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
+
+
+@cache
+def _is_project_folder(name: str) -> bool:
+    folder = Path(name).resolve()
+    return not (
+        folder.is_relative_to(_HERE) or _site_folder(folder / "file") is not None
+        or any(folder.is_relative_to(known) for known in _STDLIB)
+    )
+
+
 def package_of_module(name: str | None) -> Package | None:
     """The package a module belongs to, whether it is imported or not; None for project code.
 

@@ -22,6 +22,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
 from helix_spark.engine.calibration import calibrated_loads, sampled
 from helix_spark.engine.iteration import Iteration
+from helix_spark.errors import NodeError
 from helix_spark.planner.problem import State
 
 pytestmark = pytest.mark.spark
@@ -182,6 +183,34 @@ def test_what_is_recorded_behind_an_answer_takes_no_more_than_the_budget_has(
     assert "made" not in computed(made)
     assert last is not None
     assert "records of the run" in last.why
+    assert physical_bytes(catalog) == 0
+
+
+def test_a_run_that_fails_ends_within_the_budget_too(
+    run: Callable[..., Iteration], catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing() -> hx.Workflow:
+        wf = table_of(vectors)
+
+        @wf.reducer(output=True)
+        def broken(made: pd.DataFrame) -> float:
+            raise ValueError(f"{len(made)} rows are too many")
+
+        return wf
+
+    run(table_of(vectors))
+    stored = Catalog.open(catalog, create=False)
+    assert physical_bytes(catalog) > 0
+    budget = stored.bytes_used(exact=True) + 200_000
+    records = Catalog.append_iteration
+
+    def larger(catalog_of_run: Catalog, *of_run: Any) -> None:
+        records(catalog_of_run, *of_run)
+        (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
+
+    monkeypatch.setattr(Catalog, "append_iteration", larger)
+    with pytest.raises(NodeError, match="too many"):
+        run(failing(), budget=budget)
     assert physical_bytes(catalog) == 0
 
 

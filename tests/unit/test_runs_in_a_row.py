@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine import after_answer
+from helix_spark.engine import retention
 from helix_spark.engine.observer import Silent
 
 _LONGEST = 60.0
@@ -26,7 +26,7 @@ class Stores:
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
         self.written: list[str] = []
-        self._store = after_answer.store
+        self._store = retention.store
 
     def __call__(self, result: Any, maker: Any, catalog: Catalog, left_out: tuple[str, ...]) -> ArtifactRecord:
         assert self.may_go_on.wait(_LONGEST)
@@ -37,7 +37,7 @@ class Stores:
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     held_up = Stores()
-    monkeypatch.setattr(after_answer, "store", held_up)
+    monkeypatch.setattr(retention, "store", held_up)
     yield held_up
     held_up.may_go_on.set()
 

@@ -1,0 +1,155 @@
+"""What of a run is kept: stored, in place of what is evicted, and within the budget once all is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from helix_spark.engine.executor import Outcome, lasting
+from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.settling import settled
+from helix_spark.engine.storing import NotStoredError, Origin, store
+from helix_spark.engine.tools import Tools
+from helix_spark.engine.unread_columns import candidates, unread_columns
+from helix_spark.errors import CatalogError, SourceError
+from helix_spark.planner.overflow import Held, overflow
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.serving import PlanReads
+from helix_spark.signature.data_version import version_of
+from helix_spark.workflow.operators import Read
+
+OVERFLOW_ROUNDS = 3
+"""An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What a run keeps in the catalog.
+
+    Attributes:
+        iteration: its number.
+        node_seconds: of each node that ran.
+        random: names of the nodes of which the run found that their own result may differ each time.
+        leased: names of the leases that the run holds.
+    """
+
+    prepared: Prepared
+    plan: Plan
+    outcome: Outcome
+    iteration: int
+    node_seconds: Mapping[str, float]
+    random: Collection[str]
+    leased: tuple[str, ...]
+    tools: Tools
+
+    @cached_property
+    def spoiled(self) -> frozenset[str]:
+        """Names of the results that may differ each time, by themselves or by what they are made of."""
+        return frozenset(self.random) | self.prepared.dag.descendants(self.random)
+
+    def narrowable(self) -> tuple[str, ...]:
+        """Names of the tables that may be stored without some of their columns."""
+        varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
+        return candidates(self.prepared, self.outcome.results, varying)
+
+    def settled(self) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room."""
+        tools, situation = self.tools, self.prepared.situation
+        if situation.budget is not None:
+            overhead = tools.catalog.bytes_used() - sum(record.bytes for record in tools.catalog.live())
+            situation = replace(situation, overhead=overhead)
+        prepared = replace(self.prepared, situation=situation)
+        return settled(prepared, self.plan, self.outcome, self.node_seconds, tools.policy, tools.memory.held)
+
+    def store(self, plan: Plan, reads: PlanReads) -> dict[str, int]:
+        """Evicts, stores, and returns bytes by node.
+
+        Args:
+            reads: what this run was told of the columns that functions read, beside that on record.
+        """
+        for signature, why in plan.evict.items():
+            self._evict(signature, why)
+        moved = self._moved_sources()
+        spoiled = self.spoiled | moved | self.prepared.dag.descendants(moved)
+        had = lasting(self.outcome).keys() - spoiled
+        wanted = [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+        # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
+        there = self.tools.catalog.live_among([node.signature for node in wanted])
+        narrow, told = self.narrowable(), {**self.prepared.told, **reads}
+        sizes: dict[str, int] = {}
+        for node in wanted:
+            before = there.get(node.signature)
+            left_out: tuple[str, ...] = ()
+            if node.name in narrow:
+                left_out = unread_columns(
+                    node.name, before, self.prepared, self.outcome.results, told, self.tools.catalog
+                )
+            if before is not None and set(before.left_out) <= set(left_out):
+                sizes[node.name] = before.bytes
+            else:
+                self._store_one(node.name, plan, sizes, left_out)
+        return sizes
+
+    def evict_overflow(self) -> set[str]:
+        """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
+        catalog, budget = self.tools.catalog, self.plan.budget
+        gone = set[str]()
+        if budget is None:
+            return gone
+        insisted = {self.plan[node.name].signature for node in self.prepared.dag.nodes if node.wishes.insisted}
+        for _ in range(OVERFLOW_ROUNDS):
+            excess = catalog.bytes_used() - budget
+            if excess <= 0:
+                break
+            chosen = overflow([
+                Held(one.signature, one.bytes, one.recompute_seconds, one.signature in insisted)
+                for one in catalog.live() if one.signature not in gone
+            ], excess)
+            for signature in chosen:
+                self._evict(signature, "records of the run took the room that the budget had left for it")
+            gone.update(chosen)
+        return gone
+
+    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int], left_out: tuple[str, ...]) -> None:
+        tools, node, budget = self.tools, plan[name], plan.budget
+        tools.observer.storing(name)
+        try:
+            again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
+            maker = Origin(node.signature, plan.workflow, name, self.iteration, again)
+            stored = store(self.outcome.results[name], maker, tools.catalog, left_out)
+        except NotStoredError as error:
+            tools.observer.warning(error.what)
+            return
+        finally:
+            if node.signature in self.leased:
+                tools.catalog.leases.release(node.signature)
+        if budget is not None and tools.catalog.bytes_used() > budget:
+            self._evict(node.signature, "it turned out larger than what the budget had left")
+            return
+        sizes[name] = stored.bytes
+        tools.observer.stored(name, stored.bytes)
+
+    def _evict(self, signature: str, why: str) -> None:
+        try:
+            self.tools.catalog.evict(signature, why)
+        except CatalogError as error:
+            self.tools.observer.warning(error.what)
+
+    def _moved_sources(self) -> set[str]:
+        """Sources whose data changed while the iteration ran: nothing made of them may be kept."""
+        moved = set()
+        for node in self.prepared.dag.nodes:
+            before = self.prepared.described[node.name].version
+            if before is None or not isinstance(node.operator, Read) or node.name not in self.outcome.results:
+                continue
+            try:
+                same = version_of(node.operator.source).digest == before.digest
+            except SourceError:
+                same = False
+            if not same:
+                moved.add(node.name)
+                self.tools.observer.warning(
+                    f"source `{node.name}` changed while the iteration ran: nothing made of it is stored"
+                )
+        return moved

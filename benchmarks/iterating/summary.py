@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 Report = dict[str, Any]
@@ -57,8 +58,9 @@ def _method(reports: Sequence[Report]) -> str:
 def _by_workload(reports: Sequence[Report]) -> list[str]:
     lines = [
         "| workload | scripts | plain / helix, all | edits | helix / oracle, edits | rule / helix, edits "
-        "| rule_purge / helix, edits | worst of any peer / helix, edits | busy above plain's from the third on |",
-        "|---" * 9 + "|",
+        "| rule_purge / helix, edits | worst of any peer / helix, edits | busy above plain's from the third on "
+        "| in total |",
+        "|---" * 10 + "|",
     ]
     names = sorted({report["workload"] for report in reports})
     for name in [*names, "all"]:
@@ -67,6 +69,7 @@ def _by_workload(reports: Sequence[Report]) -> list[str]:
             _mean(ratio(r, "plain", first=True) for r in own), _mean(ratio(r, "plain") for r in own),
             _mean(_turned(ratio(r, "oracle")) for r in own), _mean(ratio(r, "rule") for r in own),
             _mean(ratio(r, "rule_purge") for r in own), _worst(own), _busier(own),
+            _busier(own, in_total=True),
         ]) + " |")
     return lines
 
@@ -125,22 +128,28 @@ def ratio(report: Report, other: str, *, first: bool = False) -> float | None:
     return theirs / ours if ours else None
 
 
-def busier(report: Report) -> list[int] | None:
+def busier(report: Report, *, in_total: bool = False) -> list[int] | None:
     """Iterations, of those from the third on, whose busy seconds are above plain's; None without plain.
 
-    >>> busy = {"helix": {"busy_seconds": [9.0, 9.0, 2.0, 1.0]}, "plain": {"busy_seconds": [1.0, 1.0, 1.0, 1.0]}}
-    >>> busier({"systems": busy})
-    [3]
+    Args:
+        in_total: compare what was busy since the first iteration, that included.
+
+    >>> busy = {"helix": {"busy_seconds": [9.0, 9.0, 2.0, 1.0]}, "plain": {"busy_seconds": [8.0, 8.0, 1.0, 2.0]}}
+    >>> busier({"systems": busy}), busier({"systems": busy}, in_total=True)
+    ([3], [3, 4])
     """
     if "plain" not in report["systems"]:
         return None
     plain, ours = (report["systems"][name]["busy_seconds"] for name in ("plain", "helix"))
+    if in_total:
+        plain, ours = list(accumulate(plain)), list(accumulate(ours))
     return [n for n, (theirs, own) in enumerate(zip(plain, ours, strict=True), 1) if n >= 3 and own > theirs]
 
 
-def _busier(reports: Sequence[Report]) -> str:
-    counted = [(len(found), len(r["kinds"]) - 2) for r in reports if (found := busier(r)) is not None]
-    return f"{sum(n for n, _ in counted)} of {sum(max(0, of) for _, of in counted)}" if counted else ""
+def _busier(reports: Sequence[Report], *, in_total: bool = False) -> str:
+    found = [(busier(report, in_total=in_total), len(report["kinds"]) - 2) for report in reports]
+    counted = [(len(above), max(0, of)) for above, of in found if above is not None]
+    return f"{sum(n for n, _ in counted)} of {sum(of for _, of in counted)}" if counted else ""
 
 
 def _worst(reports: Sequence[Report]) -> str:

@@ -59,7 +59,7 @@ class AfterAnswer:
     Attributes:
         begun: `time.perf_counter()` at the start of the run.
         seconds: to its answer.
-        node_seconds: of each node that ran.
+        node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
         random: by node name, why its own result may differ each time.
         leased: names of the leases that the run holds.
     """
@@ -71,6 +71,7 @@ class AfterAnswer:
     begun: float
     seconds: float
     node_seconds: Mapping[str, float]
+    warm_seconds: Mapping[str, float]
     tools: Tools
     random: Mapping[str, str]
     leased: tuple[str, ...]
@@ -80,7 +81,7 @@ class AfterAnswer:
     def retention(self) -> Retention:
         """What the run keeps."""
         return Retention(
-            self.prepared, self.plan, self.outcome, self.record.number, self.node_seconds, self.random, self.leased,
+            self.prepared, self.plan, self.outcome, self.record.number, self.warm_seconds, self.random, self.leased,
             self.tools,
         )
 
@@ -148,7 +149,7 @@ class AfterAnswer:
         return {**prepared.reads, **found}
 
     def _record(self, status: Status, outputs: Mapping[str, Any], error: str = "") -> Recorded:
-        seconds, number = self.node_seconds, self.record.number
+        number = self.record.number
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
         ) if status == "done" else {}
@@ -158,12 +159,14 @@ class AfterAnswer:
         ))
         if (file := self.provenance.file_record()) is not None:
             self.tools.catalog.keep_file(file)
-        nodes = recording.node_records(self.prepared, self.plan, self.outcome, seconds, number, self.begun)
+        nodes = recording.node_records(
+            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun
+        )
         influences = fitted_influences(
             self.prepared, self.plan, self.outcome.results, number, self.tools.observer.warning
         ) if status != "interrupted" else {}
         results = recording.result_records(
-            self.prepared, self.plan, self.outcome, seconds, number, self.random, lowered, influences
+            self.prepared, self.plan, self.outcome, self.warm_seconds, number, self.random, lowered, influences
         )
         told = recording.read_records(self.prepared, self.plan, number, reads)
         self.tools.catalog.append_iteration(record, nodes, [*results, *told])

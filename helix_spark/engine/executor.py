@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
-from helix_spark.engine.timing import Step, attribute, starts
+from helix_spark.engine.step_clock import StepClock
+from helix_spark.engine.timing import Step, attribute, starts, warm_seconds
 from helix_spark.engine.units import Unit, of_unknown_cost, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
@@ -63,7 +63,8 @@ class Executor:
     """Runs plans against one session, one catalog and one memory tier."""
 
     def __init__(self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer) -> None:
-        self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
+        self._sessions, self._catalog, self._memory = sessions, catalog, memory
+        self._clock = StepClock(sessions, observer)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
 
     def close(self) -> None:
@@ -83,7 +84,7 @@ class Executor:
         suspicion = Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes))
         unknown = of_unknown_cost(dag, plan)
         outcome = Outcome(suspicion, pinned=pins(dag, plan, work, unknown))
-        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._observer), unknown)
+        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._clock), unknown)
         try:
             job.run(work)
             for name in table_outputs(plan, outcome):
@@ -100,11 +101,10 @@ class Executor:
 
     def count(self, name: str, result: TableResult, outcome: Outcome) -> None:
         """Computes an output table, and counts its rows."""
-        start = time.perf_counter()
-        self._observer.node_started(name)
-        outcome.rows[name] = result.frame().count()
-        outcome.steps.append(Step((name,), start, time.perf_counter()))
-        self._observer.node_finished(name, time.perf_counter() - start)
+        def counted() -> None:
+            outcome.rows[name] = result.frame().count()
+
+        outcome.steps.append(self._clock.step((name,), counted))
 
     def _cancel(self, run: str) -> None:
         if self._sessions.started:
@@ -175,15 +175,9 @@ class _Job:
 
     def _step(self, unit: Unit) -> list[Step]:
         filled = self._fill(unit)
-        start = time.perf_counter()
-        for name in unit.names:
-            self.executor._observer.node_started(name)
-        self._have(unit)
-        end = time.perf_counter()
+        step = self.executor._clock.step(unit.names, lambda: self._have(unit))
         self.filling.passed(frozenset().union(*map(self.dag.ancestors, unit.names)))
-        for name in unit.names:
-            self.executor._observer.node_finished(name, end - start)
-        return [*filled, Step(unit.names, start, end)]
+        return [*filled, step]
 
     def _fill(self, unit: Unit) -> list[Step]:
         """Computes the pinned table that a fit is about to read again and again, and those whose cost is unknown."""
@@ -261,6 +255,12 @@ def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
 def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
     """What each node that ran took, measured or attributed."""
     return attribute(dag, outcome.steps, *_fusing(plan, outcome))
+
+
+def warm_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """What each node that ran would have taken in a JVM that has run for a while: what plans reckon with."""
+    loaded = {node.name for node in plan.nodes if node.state is State.LOAD}
+    return warm_seconds(dag, outcome.steps, *_fusing(plan, outcome), loaded)
 
 
 def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:

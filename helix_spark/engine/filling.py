@@ -6,12 +6,11 @@ shared out by guesses, and the fit may read it in fewer partitions than it is co
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from threading import Lock
 
-from helix_spark.engine.observer import Observer
 from helix_spark.engine.results import TableResult
+from helix_spark.engine.step_clock import StepClock
 from helix_spark.engine.timing import Step
 
 
@@ -22,8 +21,8 @@ class Filling:
         pinned: names of the tables that are persisted in this run, and are empty at first.
     """
 
-    def __init__(self, pinned: Collection[str], observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, pinned: Collection[str], clock: StepClock) -> None:
+        self._clock = clock
         self._locks = {name: Lock() for name in pinned}
         self._full: set[str] = set()
 
@@ -38,10 +37,6 @@ class Filling:
         with self._locks[name]:
             if name in self._full:
                 return None
-            start = time.perf_counter()
-            self._observer.node_started(name)
-            table.frame().count()
+            step = self._clock.step((name,), lambda: table.frame().count())
             self._full.add(name)
-            step = Step((name,), start, time.perf_counter())
-            self._observer.node_finished(name, step.end - step.start)
             return step

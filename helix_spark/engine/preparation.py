@@ -178,7 +178,7 @@ def _foreseen(
     expected = foresee(planning_problem(situation).nodes, random, view, measured, loads)
     return replace(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
-        later_session_seconds=START_SECONDS * expected.fresh_process,
+        later_session_seconds=START_SECONDS * expected.fresh_process, fresh_process=expected.fresh_process,
     )
 
 

@@ -104,6 +104,7 @@ def result_records(
     """What this run learnt of results: costs, sizes, and which differ each time.
 
     Args:
+        seconds: of each node that ran, without what a young JVM takes longer.
         random: by node name, what the run found beyond what was known when it was planned.
         lowered: digests of lowered plans by node name.
         influences: what fits gave their features, as JSON by learner's name.

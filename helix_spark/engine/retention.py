@@ -29,7 +29,7 @@ class Retention:
 
     Attributes:
         iteration: its number.
-        node_seconds: of each node that ran.
+        warm_seconds: of each node that ran, without what a young JVM takes longer.
         random: names of the nodes of which the run found that their own result may differ each time.
         leased: names of the leases that the run holds.
     """
@@ -38,7 +38,7 @@ class Retention:
     plan: Plan
     outcome: Outcome
     iteration: int
-    node_seconds: Mapping[str, float]
+    warm_seconds: Mapping[str, float]
     random: Collection[str]
     leased: tuple[str, ...]
     tools: Tools
@@ -60,7 +60,7 @@ class Retention:
             overhead = tools.catalog.bytes_used() - sum(record.bytes for record in tools.catalog.live())
             situation = replace(situation, overhead=overhead)
         prepared = replace(self.prepared, situation=situation)
-        return settled(prepared, self.plan, self.outcome, self.node_seconds, tools.policy, tools.memory.held)
+        return settled(prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held)
 
     def store(self, plan: Plan, reads: PlanReads) -> dict[str, int]:
         """Evicts, stores, and returns bytes by node.

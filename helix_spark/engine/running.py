@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from helix_spark.engine import recording
 from helix_spark.engine.after_answer import AfterAnswer, hold, release
-from helix_spark.engine.executor import lasting, seconds_by_node
+from helix_spark.engine.executor import lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import PlanAgain, after_others
 from helix_spark.engine.loading import DamagedResultError
@@ -71,9 +71,10 @@ def _run_leased(
         outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
     seconds = time.perf_counter() - begun
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
+    warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
     after = AfterAnswer(
-        prepared, plan, outcome, record, begun, seconds, node_seconds, tools, random, leased, provenance
+        prepared, plan, outcome, record, begun, seconds, node_seconds, warm_seconds, tools, random, leased, provenance
     )
     if outcome.failure is not None:
         after.fail()

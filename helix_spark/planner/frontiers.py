@@ -5,14 +5,16 @@ computed in any case; beyond them lie results that are as they were. A result is
 earlier iteration's or another workflow's scenario asks for results like any other.
 
 Where the next iteration may have to start Spark, the session is one more result: nobody can keep it, and whatever is
-computed with Spark is made from it. So what keeps Spark from starting at all is worth what that takes.
+computed with Spark is made from it. So what keeps Spark from starting at all is worth what that takes. And what Spark
+does there takes longer at first than the costs on record say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from helix_spark.costs.model import with_warm_up
 from helix_spark.planner.storage import SESSION, NodeCosts, PlanningProblem
 
 
@@ -69,6 +71,7 @@ def frontiers(problem: PlanningProblem) -> Frontiers:
     >>> what.scenarios, what.hazard["m"]
     ((Frontier(probability=1.0, seconds=9.0, required=frozenset({'r'})),), 1.0)
     """
+    problem = _in_next_process(problem)
     current = _Version(problem.nodes, problem.outputs)
     hazard = [0.0] * len(problem.nodes)
     found = []
@@ -156,6 +159,23 @@ def _members(bits: int) -> Iterator[int]:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
         bits ^= lowest
+
+
+def _in_next_process(problem: PlanningProblem) -> PlanningProblem:
+    """The problem with what its results are expected to take in the next iteration."""
+    fresh = problem.fresh_process
+    if fresh <= 0:
+        return problem
+
+    def later(node: NodeCosts) -> NodeCosts:
+        seconds = with_warm_up(node.compute_seconds, fresh) if node.compute_needs_spark else node.compute_seconds
+        return replace(node, compute_seconds=seconds, load_seconds=with_warm_up(node.load_seconds, fresh))
+
+    scenarios = tuple(
+        replace(scenario, version=tuple(map(later, scenario.version))) if scenario.version else scenario
+        for scenario in problem.scenarios
+    )
+    return replace(problem, nodes=tuple(map(later, problem.nodes)), scenarios=scenarios)
 
 
 def _results(problem: PlanningProblem) -> Results:

@@ -38,6 +38,7 @@ class Situation:
         horizon: how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
         later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
+        fresh_process: probability that the next iteration runs in a process of its own.
         influences: what fits of the learners gave their features, by learner.
         left_out_seconds: what computing the nodes that are left out takes, by name.
         notices: in words, what was asked for and is not done.
@@ -59,6 +60,7 @@ class Situation:
     horizon: float = 2.0
     session_seconds: float = 0.0
     later_session_seconds: float = 0.0
+    fresh_process: float = 0.0
     influences: Mapping[str, Influence] = field(default_factory=dict)
     left_out_seconds: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
@@ -102,7 +104,7 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
         others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
         session_seconds=situation.session_seconds, later_session_seconds=situation.later_session_seconds, done=done,
-        workflow=situation.dag.workflow,
+        workflow=situation.dag.workflow, fresh_process=situation.fresh_process,
     )
 
 

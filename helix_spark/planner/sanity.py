@@ -38,6 +38,7 @@ def sane(problem: PlanningProblem) -> Sane:
     others = tuple(_other(other, replaced) for other in problem.others)
     scenarios = tuple(_scenario(scenario, replaced) for scenario in problem.scenarios)
     horizon, session, later = problem.horizon, problem.session_seconds, problem.later_session_seconds
+    fresh = problem.fresh_process
     if not math.isfinite(horizon) or horizon < 0:
         replaced.append(f"the horizon ({horizon})")
         horizon = 1.0
@@ -47,11 +48,14 @@ def sane(problem: PlanningProblem) -> Sane:
     if _absurd(later):
         replaced.append(f"the seconds that starting Spark will take ({later})")
         later = 0.0
+    if not (math.isfinite(fresh) and 0 <= fresh <= 1):
+        replaced.append(f"the probability of a new process ({fresh})")
+        fresh = 0.0
     if not replaced:
         return Sane(problem)
     cleaned = replace(
         problem, nodes=nodes, others=others, scenarios=scenarios, horizon=horizon, session_seconds=session,
-        later_session_seconds=later,
+        later_session_seconds=later, fresh_process=fresh,
     )
     return Sane(cleaned, tuple(replaced))
 

@@ -99,6 +99,7 @@ class PlanningProblem:
         horizon: H, how many further iterations to plan for.
         session_seconds: what starting Spark takes; 0 where a session runs.
         later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
+        fresh_process: probability that the next iteration runs in a process of its own.
         done: the states, when the iteration has run and only storage is left to decide.
         workflow: its name, to tell its own older results from those of other workflows.
     """
@@ -114,6 +115,7 @@ class PlanningProblem:
     workflow: str = ""
     session_seconds: float = 0.0
     later_session_seconds: float = 0.0
+    fresh_process: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

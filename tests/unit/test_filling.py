@@ -10,6 +10,10 @@ import pytest
 from helix_spark.engine.filling import Filling
 from helix_spark.engine.observer import Silent
 from helix_spark.engine.results import TableResult
+from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.step_clock import StepClock
+
+CLOCK = StepClock(SessionProvider(), Silent())
 
 
 class Frame:
@@ -29,7 +33,7 @@ def table(frame: Any) -> TableResult:
 
 
 def test_a_pin_is_filled_by_the_first_who_asks_and_the_others_wait() -> None:
-    frame, filling = Frame(), Filling({"examples"}, Silent())
+    frame, filling = Frame(), Filling({"examples"}, CLOCK)
     result, steps = table(frame), []
     threads = [threading.Thread(target=lambda: steps.append(filling.fill("examples", result))) for _ in range(3)]
     for thread in threads:
@@ -44,12 +48,12 @@ def test_a_pin_is_filled_by_the_first_who_asks_and_the_others_wait() -> None:
 
 def test_what_is_not_pinned_is_not_computed_apart() -> None:
     frame = Frame()
-    assert Filling((), Silent()).fill("examples", table(frame)) is None
+    assert Filling((), CLOCK).fill("examples", table(frame)) is None
     assert frame.computed == 0
 
 
 def test_a_pin_that_an_earlier_step_read_is_full() -> None:
-    frame, filling = Frame(), Filling({"rows"}, Silent())
+    frame, filling = Frame(), Filling({"rows"}, CLOCK)
     filling.passed({"data", "rows"})
     assert filling.fill("rows", table(frame)) is None
     assert frame.computed == 0
@@ -63,7 +67,7 @@ def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:
                 raise RuntimeError("the disk is full")
             return 1
 
-    frame, filling = Failing(), Filling({"examples"}, Silent())
+    frame, filling = Failing(), Filling({"examples"}, CLOCK)
     result = table(frame)
     with pytest.raises(RuntimeError):
         filling.fill("examples", result)

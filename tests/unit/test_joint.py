@@ -55,12 +55,17 @@ def random_problem(seed: int) -> PlanningProblem:
     budget = rng.choice([None, 0, rng.randint(1, 30), rng.randint(30, 120)])
     return PlanningProblem(
         nodes, outputs, budget, 0, others + foreign, tuple(scenarios), rng.uniform(1, 9), None, "w",
-        later_session_seconds=rng.choice([0.0, rng.uniform(0, 9)]),
+        later_session_seconds=rng.choice([0.0, rng.uniform(0, 9)]), fresh_process=rng.choice([0.0, rng.random()]),
     )
 
 
+def slow(seconds: float, fresh: float) -> float:
+    """What work takes in a process that may be a new one."""
+    return seconds + fresh * 6.0 * (1.0 - math.exp(-seconds / 3.0))
+
+
 def cheapest(
-    nodes: tuple[NodeCosts, ...], outputs: frozenset[str], loadable: set[str], session_seconds: float
+    nodes: tuple[NodeCosts, ...], outputs: frozenset[str], loadable: set[str], session_seconds: float, fresh: float
 ) -> float:
     """Over all sets of computed nodes; the names in `loadable` may be loaded."""
     best = math.inf
@@ -70,7 +75,8 @@ def cheapest(
         loaded = needed - picked
         if loaded <= loadable:
             seconds = sum(
-                node.compute_seconds if node.name in picked else node.load_seconds
+                slow(node.load_seconds, fresh) if node.name not in picked
+                else slow(node.compute_seconds, fresh) if node.compute_needs_spark else node.compute_seconds
                 for node in nodes if node.name in picked | loaded
             )
             if any(node.compute_needs_spark for node in nodes if node.name in picked):
@@ -90,7 +96,9 @@ def next_seconds(problem: PlanningProblem, kept: frozenset[str]) -> float:
         loadable = {node.name for node in nodes
                     if node.signature in kept and node.name not in lost and not node.recompute}
         outputs = scenario.outputs if scenario.version else problem.outputs
-        total += scenario.probability * cheapest(nodes, outputs, loadable, problem.later_session_seconds)
+        total += scenario.probability * cheapest(
+            nodes, outputs, loadable, problem.later_session_seconds, problem.fresh_process
+        )
     return total
 
 

@@ -13,7 +13,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.settling import seconds_to_have_again
-from helix_spark.engine.timing import Step, attribute, exclusive_seconds, starts
+from helix_spark.engine.timing import Step, attribute, exclusive_seconds, starts, warm_seconds
 
 
 def fan() -> Dag:
@@ -113,3 +113,17 @@ def test_what_is_stored_late_is_had_again_as_far_as_nothing_is_at_hand() -> None
     seconds = {"data": 1.0, "rows": 2.0, "left": 3.0, "total": 4.0}
     assert seconds_to_have_again(fan(), seconds, {"left", "total"}) == {"data": 1.0, "rows": 3.0}
     assert seconds_to_have_again(fan(), seconds, {"rows", "left", "total"}) == {"data": 1.0}
+
+
+def test_what_a_young_jvm_takes_longer_is_no_cost_of_the_node_that_comes_first() -> None:
+    weights, lazy = {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"]
+    steps = [Step(("left",), 0, 4, compiling=2.4), Step(("right",), 4, 6, compiling=0.4)]
+    seconds = attribute(fan(), steps, weights, lazy, ["data", "rows"])
+    assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0, "right": 2.0})
+    warm = warm_seconds(fan(), steps, weights, lazy, ["data", "rows"], {"data"})
+    assert warm == pytest.approx({"data": 0.4, "rows": 1.4, "left": 0.7, "right": 2.0})
+
+
+def test_a_step_that_does_nothing_but_compile_still_costs_something() -> None:
+    assert Step(("left",), 0, 2, compiling=40.0).warm_share == 0.25
+    assert Step(("left",), 3, 3, compiling=0.0).warm_share == 1.0

@@ -1,0 +1,82 @@
+"""Steps are timed, told, and know how much of them the JVM spent compiling."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from helix_spark.engine.observer import Silent
+from helix_spark.engine.step_clock import StepClock
+
+
+class Compiler:
+    """Of a JVM: has compiled for a second more each time it is asked."""
+
+    def __init__(self, *, counts: bool = True) -> None:
+        self.milliseconds, self._counts = 0, counts
+
+    def isCompilationTimeMonitoringSupported(self) -> bool:  # noqa: N802 - Java's name
+        return self._counts
+
+    def getTotalCompilationTime(self) -> int:  # noqa: N802 - Java's name
+        self.milliseconds += 1000
+        return self.milliseconds
+
+
+class Sessions:
+    """A session over a JVM with this compiler."""
+
+    def __init__(self, compiler: Compiler | None, *, started: bool = True) -> None:
+        factory = SimpleNamespace(getCompilationMXBean=lambda: compiler)
+        management = SimpleNamespace(ManagementFactory=factory)
+        jvm = SimpleNamespace(java=SimpleNamespace(lang=SimpleNamespace(management=management)))
+        self._spark, self.started = SimpleNamespace(sparkContext=SimpleNamespace(_jvm=jvm)), started
+
+    def get(self) -> Any:
+        assert self.started, "nothing may start Spark only to look at the clock"
+        return self._spark
+
+
+class Told(Silent):
+    """Remembers what began and what ended."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def node_started(self, name: str) -> None:
+        self.events.append(f"{name} began")
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        self.events.append(f"{name} ended")
+
+
+def test_a_step_is_told_and_timed() -> None:
+    told = Told()
+    clock = StepClock(cast("Any", Sessions(Compiler())), told)
+    step = clock.step(("a", "b"), lambda: told.events.append("work"))
+    assert told.events == ["a began", "b began", "work", "a ended", "b ended"]
+    assert step.names == ("a", "b")
+    assert step.end >= step.start
+    assert step.compiling == 1.0
+
+
+def test_what_fails_has_no_step_and_does_not_end() -> None:
+    told = Told()
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        StepClock(cast("Any", Sessions(Compiler())), told).step(("a",), fails)
+    assert told.events == ["a began"]
+
+
+@pytest.mark.parametrize(
+    "sessions", [Sessions(None), Sessions(Compiler(counts=False)), Sessions(Compiler(), started=False)],
+    ids=["a JVM that interprets", "a JVM that does not count", "no JVM"],
+)
+def test_where_nothing_is_compiled_a_step_is_taken_as_it_is(sessions: Sessions) -> None:
+    step = StepClock(cast("Any", sessions), Silent()).step(("a",), lambda: None)
+    assert (step.compiling, step.warm_share) == (0.0, 1.0)

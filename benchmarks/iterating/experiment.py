@@ -36,7 +36,8 @@ class Experiment:
     Attributes:
         edits: how many edits at most; None for all.
         settings: of the job, beyond those of the workload.
-        budget: what Helix may store, as a share of the bytes of one full version; None for no limit.
+        budget: what Helix may store, as a share of the bytes of one full version; None for no limit. Records come on
+            top of it where each iteration is a process, and count where one session is told once.
     """
 
     workload: str

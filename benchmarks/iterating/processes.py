@@ -15,10 +15,12 @@ from benchmarks.iterating.dvc_peer import Repro
 from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
 from benchmarks.iterating.spark_submit import SUBMIT, environment
-from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, settings_of, write_texts
+from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, records_bytes, settings_of, write_texts
 from benchmarks.scripts.edit import Version
 
 LONGEST_SECONDS = 600.0
+FIRST_RECORDS = 300_000
+"""Bytes of records that a first run is expected to write."""
 
 
 class Submitted:
@@ -27,6 +29,7 @@ class Submitted:
     def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
         self.system, self.workload, self.folder, self.memory = begin.system, workload, begin.folder, memory
         self.catalog, self.budget, folder = begin.folder / "catalog", begin.budget, begin.folder
+        self._records, self._written = 0, FIRST_RECORDS
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, version: Version) -> Measured:
@@ -37,7 +40,7 @@ class Submitted:
         """
         job, plain = write_texts(self.workload, version, self.folder)
         if self.system in POLICIES:
-            command = [*SUBMIT, str(job), *_options(self.system, self.catalog, self.budget, version)]
+            command = [*SUBMIT, str(job), *_options(self.system, self.catalog, self.allowed(), version)]
         else:
             script = Path(__file__).with_name("submitted.py")
             plain = write_module(plain) if self.system == HAMILTON else plain
@@ -51,6 +54,15 @@ class Submitted:
         outputs = json.loads(line.removeprefix("answered "))
         stored = stored_bytes(self.folder) if self.system == HAMILTON else bytes_below(self.folder / "checkpoints")
         return Measured(answer_seconds, busy, stored, outputs)
+
+    def allowed(self) -> int | None:
+        """The budget of results, and room for records: those that are there, and what the last run wrote of them."""
+        if self.budget is None:
+            return None
+        if (self.catalog / "helix.json").exists():
+            records = records_bytes(self.catalog, self.workload)
+            self._records, self._written = records, records - self._records
+        return self.budget + self._records + max(0, self._written)
 
     def _first(self, command: list[str], begun: float) -> tuple[float, str]:
         """Runs a command to its end; when it answered, and the line that says so."""

@@ -165,6 +165,14 @@ def artifact_bytes(catalog: Path, workflow: str) -> int:
     return Catalog.open(catalog, create=False).snapshot(workflow).artifact_bytes
 
 
+def records_bytes(catalog: Path, workflow: str) -> int:
+    """Physical bytes of everything else that a catalog holds."""
+    from helix_spark.catalog.catalog import Catalog
+
+    view = Catalog.open(catalog, create=False).snapshot(workflow)
+    return view.bytes_used - view.artifact_bytes
+
+
 def load(path: Path) -> Any:
     """Runs a file as a module of its name."""
     import importlib.util

@@ -83,13 +83,6 @@ class History:
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return tuple(self._nodes.query(sql))
 
-    def spent(self, workflow: str) -> dict[str, float]:
-        """The measured seconds of all nodes of each iteration, by run."""
-        columns = self._nodes.columns(
-            f"SELECT run, sum(seconds) AS spent FROM journal WHERE workflow = {text_literal(workflow)} GROUP BY run"
-        )
-        return {run: spent or 0.0 for run, spent in zip(*columns.values(), strict=True)}
-
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """How often each signature was loaded, and the workflow and number of the last iteration that did."""
         columns = self._nodes.columns(

@@ -55,10 +55,6 @@ class Overview:
         """All iterations of a workflow, newest first."""
         return self._history.iterations(workflow)
 
-    def spent(self, workflow: str) -> dict[str, float]:
-        """Measured seconds of all nodes together, by run."""
-        return self._history.spent(workflow)
-
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """What happened to each node, inputs first; none before the iteration has ended."""
         return self._history.nodes_of(iteration)

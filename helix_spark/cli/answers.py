@@ -76,8 +76,7 @@ def _listed(title: str, names: Sequence[str]) -> list[str]:
 
 def _summary(iteration: Iteration) -> str:
     plan = iteration.plan
-    spent = sum(iteration.node_seconds.values())
-    saved = plan.run_all_seconds - spent
+    saved = plan.saved_seconds
     parts = [f"{format_seconds(iteration.seconds)} s to answer"]
     if iteration.session_seconds:
         parts[0] += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import Asked, asked, exit_code, told
+from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.upkeep import upkeep_commands
 
@@ -193,7 +193,8 @@ def _run(
 ) -> None:
     from helix_spark.cli.schema import run_json, to_text
 
-    with _helix(given, quiet=quiet or as_json) as engine:
+    # An error is told before the engine is left, which waits until what was computed before it is stored.
+    with _helix(given, quiet=quiet or as_json) as engine, errors_told():
         workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -37,17 +38,24 @@ def exit_code(error: HelixError) -> int:
     return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
 
 
-def told(command: Callable[..., None]) -> Callable[..., None]:
+@contextmanager
+def errors_told() -> Iterator[None]:
     """Prints a HelixError to stderr and ends with its exit code."""
+    try:
+        yield
+    except HelixError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(exit_code(error))
+
+
+def told(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that tells its errors, and ends quietly when it is interrupted."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            with interruptible():
+            with interruptible(), errors_told():
                 command(*args, **kwargs)
-        except HelixError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(exit_code(error))
         except KeyboardInterrupt as error:
             print("interrupted; what was stored before is kept", file=sys.stderr)
             leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)

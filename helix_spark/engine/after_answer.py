@@ -85,31 +85,52 @@ class AfterAnswer:
             self.tools,
         )
 
+    def outputs(self) -> dict[str, Any]:
+        """As they are recorded, by the author's names; none after a failure."""
+        if self.outcome.failure is not None:
+            return {}
+        return recording.described_outputs(self.prepared.whole.outputs, self.plan, self.outcome)
+
     def recorded(self, outputs: Mapping[str, Any]) -> Recorded | None:
-        """Records the answer, and what it took to have it. Never raises: the answer stands. None if it could not."""
+        """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
+        not be recorded."""
         try:
-            return self._record("done", outputs)
+            return self._record(outputs)
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error}")
             return None
 
     def finish(self, recorded: Future[Recorded | None]) -> Mapping[str, int]:
-        """Stores and evicts, once the answer is recorded; returns physical bytes stored by node. Never raises."""
-        kept = self.retention
+        """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. Never raises."""
         try:
             ended = recorded.result()
-            sizes = kept.store(kept.settled(), ended.reads if ended is not None else {})
+            sizes = self._stored(ended)
             self._record_sizes(sizes)
             if ended is not None:
                 self._track(ended, sizes)
+            if self._interrupted:
+                return sizes
             self._tidy()
-            gone = kept.evict_overflow()
+            gone = self.retention.evict_overflow()
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"what follows the answer could not be done: {error}")
             return {}
         finally:
             release(self.leased, self.tools)
         return {name: size for name, size in sizes.items() if self.plan[name].signature not in gone}
+
+    @property
+    def _interrupted(self) -> bool:
+        """By a person, who wants an end to it."""
+        return isinstance(self.outcome.failure, KeyboardInterrupt)
+
+    def _stored(self, ended: Recorded | None) -> dict[str, int]:
+        """Physical bytes by node. After a failure what was computed before it is stored as it was planned to be."""
+        if self._interrupted:
+            return {}
+        if self.outcome.failure is not None:
+            return self.retention.store(self.plan, {})
+        return self.retention.store(self.retention.settled(), ended.reads if ended is not None else {})
 
     def _tidy(self) -> None:
         """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""
@@ -118,22 +139,6 @@ class AfterAnswer:
             self.tools.catalog.gc(dry_run=False)
         except CatalogError as error:
             self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
-
-    def fail(self) -> None:
-        """Keeps what was computed before a failure, and records the failure."""
-        error = self.outcome.failure
-        interrupted = isinstance(error, KeyboardInterrupt)
-        hold(self.plan, self.outcome, self.tools.memory, self.retention.spoiled)
-        try:
-            sizes = {} if interrupted else self.retention.store(self.plan, {})
-            text = str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
-            recorded = self._record("interrupted" if interrupted else "failed", {}, text)
-            self._record_sizes(sizes)
-            self._track(recorded, sizes)
-            if not interrupted:
-                self.retention.evict_overflow()
-        except HelixError as second:
-            self.tools.observer.warning(f"the iteration could not be recorded: {second.what}")
 
     def _told_reads(self) -> PlanReads:
         """What functions read of the tables that could be stored with less, and what was told before the run."""
@@ -148,7 +153,8 @@ class AfterAnswer:
             return prepared.reads
         return {**prepared.reads, **found}
 
-    def _record(self, status: Status, outputs: Mapping[str, Any], error: str = "") -> Recorded:
+    def _record(self, outputs: Mapping[str, Any]) -> Recorded:
+        status, error = self._ending()
         number = self.record.number
         lowered = lowered_digests(
             self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
@@ -171,6 +177,14 @@ class AfterAnswer:
         told = recording.read_records(self.prepared, self.plan, number, reads)
         self.tools.catalog.append_iteration(record, nodes, [*results, *told])
         return Recorded(record, nodes, reads)
+
+    def _ending(self) -> tuple[Status, str]:
+        """How the run ended, and why if not well."""
+        failure = self.outcome.failure
+        if failure is None:
+            return "done", ""
+        text = str(failure) if isinstance(failure, HelixError) else f"{type(failure).__name__}: {failure}"
+        return ("interrupted" if self._interrupted else "failed"), text
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(

@@ -44,7 +44,7 @@ def iteration_html(iteration: Iteration) -> str:
 def summary(iteration: Iteration) -> str:
     """How much ran, and how long it took, in a sentence."""
     counts = {state: len(iteration.plan.in_state(state)) for state in State}
-    saved = iteration.plan.run_all_seconds - sum(iteration.node_seconds.values())
+    saved = iteration.plan.saved_seconds
     text = (
         f"{counts[State.COMPUTE]} computed, {counts[State.LOAD]} loaded, {counts[State.PRUNE]} not needed; "
         f"{format_seconds(iteration.seconds)} s to answer"

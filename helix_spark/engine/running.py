@@ -27,7 +27,7 @@ def run_prepared(
     prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
     provenance: Provenance,
 ) -> Iteration:
-    """Runs a plan and returns at its answer; the rest follows in the background.
+    """Runs a plan and returns at its answer, or raises its failure; the rest follows either in the background.
 
     Args:
         again: looks the workflow up once more, when a stored result turned out to be damaged.
@@ -41,21 +41,34 @@ def run_prepared(
         found = again()
         return found, make_plan(found.situation, tools.policy)
 
+    session_before = tools.sessions.start_seconds
     prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
     try:
-        return _run_leased(prepared, plan, plan_again, tools, message, begun, leased, provenance)
+        after = _executed(prepared, plan, plan_again, tools, message, begun, leased, provenance)
+        outputs = after.outputs()
+        hold(after.plan, after.outcome, tools.memory, after.retention.spoiled)
     except BaseException:
         release(leased, tools)
         raise
+    if after.outcome.failure is None:
+        tools.observer.answered(after.seconds)
+    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
+    if after.outcome.failure is not None:
+        raise after.outcome.failure
+    return Iteration(
+        after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
+        lasting(after.outcome), outputs, after.seconds, after.node_seconds,
+        tools.sessions.start_seconds - session_before, behind,
+    )
 
 
-def _run_leased(
+def _executed(
     prepared: Prepared, plan: Plan, plan_again: PlanAgain, tools: Tools, message: str, begun: float,
     leased: tuple[str, ...], provenance: Provenance,
-) -> Iteration:
-    session_before = tools.sessions.start_seconds
+) -> AfterAnswer:
+    """The run up to its answer, or its failure."""
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
@@ -73,20 +86,8 @@ def _run_leased(
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
-    after = AfterAnswer(
+    return AfterAnswer(
         prepared, plan, outcome, record, begun, seconds, node_seconds, warm_seconds, tools, random, leased, provenance
-    )
-    if outcome.failure is not None:
-        after.fail()
-        raise outcome.failure
-    tools.observer.answered(seconds)
-    started_in = tools.sessions.start_seconds - session_before
-    outputs = recording.described_outputs(prepared.whole.outputs, plan, outcome)
-    hold(plan, outcome, tools.memory, after.retention.spoiled)
-    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
-    return Iteration(
-        record.number, replace(plan, iteration=record.number), prepared.dag, lasting(outcome), outputs, seconds,
-        node_seconds, started_in, behind,
     )
 
 

@@ -13,11 +13,13 @@ from itertools import pairwise
 from helix_spark.dag.node import Dag
 
 _COMPILES_WHILE_WARM = 0.2
-_SECONDS_PER_COMPILING = 0.75
+_SECONDS_PER_COMPILING = 0.5
 _SLOWEST = 4.0
 """What a JVM's first work takes longer, told by the time that its compiler takes meanwhile. Of the forced steps of
 three jobs (one-hot fits, joins, logistic regressions, word2vec; two cores) the first runs took 1.4 to 5.7 times as long
-as the fourth ones; reckoned so, 0.9 to 3 times. Work that does nothing new compiles up to a fifth of its time."""
+as the fourth ones. Reckoned so, the very first step is still two to four times as long and what follows 0.8 to 1.2
+times, in a JVM of our own as in spark-submit's, whose compiler is busy all the time but has a core of its own. Work
+that does nothing new compiles up to a fifth of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,21 @@ class Step:
         """The part of its seconds that it would take where the JVM has done the like before.
 
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).warm_share, Step(("a",), 0.0, 10.0, compiling=8.0).warm_share
-        (1.0, 0.55)
+        (1.0, 0.7)
         """
         seconds = self.end - self.start
-        new = max(0.0, self.compiling - _COMPILES_WHILE_WARM * seconds)
-        return self._without(_SECONDS_PER_COMPILING * new)
+        return self._without(_SECONDS_PER_COMPILING * max(0.0, self.compiling - _COMPILES_WHILE_WARM * seconds))
 
     @property
-    def reading_share(self) -> float:
+    def reading_share(self) -> float | None:
         """The same of a load. It does little but read, so that all of the compiling was for what it does not do again.
+        None where next to nothing is left: then its size tells more.
 
         >>> Step(("a",), 0.0, 10.0, compiling=2.0).reading_share
         0.8
         """
-        return self._without(self.compiling)
+        share = self._without(self.compiling)
+        return share if share > 1 / _SLOWEST else None
 
     def _without(self, lost: float) -> float:
         seconds = self.end - self.start
@@ -88,7 +91,7 @@ def warm_seconds(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str],
     loaded: Collection[str],
 ) -> dict[str, float]:
-    """Seconds per node without what a young JVM takes longer.
+    """Seconds per node without what a young JVM takes longer; of loads only where they can be told from that.
 
     Whatever comes first in a process is slow, be it loaded or computed: costs that held that against it would make each
     plan prefer what the one before did not do.
@@ -101,7 +104,8 @@ def warm_seconds(
     for step, parts in shares(dag, steps, weights, lazy, pinned):
         for name, part in parts.items():
             share = step.reading_share if name in loaded else step.warm_share
-            seconds[name] = seconds.get(name, 0.0) + part * share
+            if share is not None:
+                seconds[name] = seconds.get(name, 0.0) + part * share
     return seconds
 
 

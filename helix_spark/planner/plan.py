@@ -168,6 +168,11 @@ class Plan:
         """What the chosen states are expected to take in all."""
         return sum(node.predicted_seconds for node in self.nodes)
 
+    @property
+    def saved_seconds(self) -> float:
+        """What reuse is expected to save of computing everything."""
+        return max(0.0, self.run_all_seconds - self.predicted_seconds)
+
     def __str__(self) -> str:
         from helix_spark.planner.explain import plan_text
 

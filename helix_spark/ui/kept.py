@@ -43,9 +43,6 @@ class KeptRecords:
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
         return self.keep(lambda: self._records.iterations(workflow), "iterations", workflow)
 
-    def spent(self, workflow: str) -> dict[str, float]:
-        return self.keep(lambda: self._records.spent(workflow), "spent", workflow)
-
     def artifacts(self) -> dict[str, ArtifactRecord]:
         return self.keep(self._records.artifacts, "artifacts")
 

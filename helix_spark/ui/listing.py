@@ -90,9 +90,7 @@ class Listing:
     ascending: bool
 
 
-def rows_of(
-    iterations: Sequence[IterationRecord], spent: Mapping[str, float], artifacts: Iterable[ArtifactRecord]
-) -> tuple[Row, ...]:
+def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
     """Rows, newest first as the iterations are."""
     stored: dict[int, int] = {}
     for artifact in artifacts:
@@ -100,7 +98,7 @@ def rows_of(
     parameters = [mapping(record.parameters) for record in iterations]
     return tuple(
         Row(
-            record, changed(before, new), metrics.metrics_of(record), saved(record, spent.get(record.run)),
+            record, changed(before, new), metrics.metrics_of(record), saved(record),
             stored.get(record.number, 0),
         )
         for record, new, before in zip(iterations, parameters, [*parameters[1:], {}], strict=False)
@@ -116,12 +114,13 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Changed, ..
     )
 
 
-def saved(record: IterationRecord, spent: float | None) -> float | None:
-    """Seconds of computing saved: what running all was expected to take, less what the nodes took."""
-    everything = number(mapping(record.plan).get("run_all_seconds"))
+def saved(record: IterationRecord) -> float | None:
+    """Seconds of computing saved: what running all was expected to take, less what the plan was."""
+    plan = mapping(record.plan)
+    everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
     if record.status != "done" or everything is None:
         return None
-    return max(0.0, everything - (spent or 0.0))
+    return max(0.0, everything - (planned or 0.0))
 
 
 def listing(

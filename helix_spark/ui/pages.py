@@ -127,7 +127,7 @@ class Pages:
         view = iteration_view(
             record, nodes, self._kept.artifacts(),
             [each.number for each in self._kept.iterations(workflow)],
-            saved(record, self._kept.spent(workflow).get(record.run)), href, wanted=wanted, whole=whole,
+            saved(record), href, wanted=wanted, whole=whole,
             states=running_states(running) if running else None, folding=folding,
             folded=partial(self._folded, workflow, number, wanted, whole),
         )
@@ -213,7 +213,7 @@ class Pages:
 
         def read() -> tuple[Row, ...]:
             artifacts = [record for record in self._kept.artifacts().values() if record.workflow == workflow]
-            return rows_of(self._kept.iterations(workflow), self._kept.spent(workflow), artifacts)
+            return rows_of(self._kept.iterations(workflow), artifacts)
 
         return self._kept.keep(read, "rows", workflow)
 

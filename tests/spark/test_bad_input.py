@@ -14,6 +14,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import helix_spark as hx
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine import retention
 from helix_spark.errors import (
     CatalogError,
     ColumnNotFoundError,
@@ -363,30 +365,52 @@ def test_an_error_inside_sparks_python_workers_names_the_node_and_the_authors_li
     assert "py4j" not in text
 
 
+def divided(divisor: int) -> hx.Workflow:
+    """A table that can be had, and a total of it that cannot where the divisor is 0."""
+    wf = with_table()
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data.assign(a=data.a * 2)
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) // divisor
+
+    return wf
+
+
 def test_what_was_computed_before_a_failure_is_kept(spark: SparkSession, catalog: Path) -> None:
-    def build(divisor: int) -> hx.Workflow:
-        wf = with_table()
-
-        @wf.scanner
-        def rows(data: pd.DataFrame) -> pd.DataFrame:
-            return data.assign(a=data.a * 2)
-
-        @wf.reducer(output=True)
-        def total(rows: pd.DataFrame) -> int:
-            return int(rows.a.sum()) // divisor
-
-        return wf
-
     with pytest.raises(NodeError) as caught:
-        run(spark, catalog, build(0))
+        run(spark, catalog, divided(0))
     assert caught.value.node == "total"
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     with hx.Helix(catalog, spark=spark) as helix:
         assert helix.catalog.iterations("w")[0].status == "failed"
         assert "ZeroDivisionError" in helix.catalog.iterations("w")[0].error
-        iteration = helix.run(build(1))
+        iteration = helix.run(divided(1))
     assert iteration.plan["rows"].stored
     assert iteration["total"] == 12
+
+
+def test_a_failure_is_told_before_what_was_computed_is_stored(
+    spark: SparkSession, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, store = threading.Event(), retention.store
+
+    def held_up(*arguments: Any) -> ArtifactRecord:
+        assert told.wait(60)
+        return store(*arguments)
+
+    monkeypatch.setattr(retention, "store", held_up)
+    with hx.Helix(catalog, spark=spark) as helix:
+        with pytest.raises(NodeError):
+            helix.run(divided(0))
+        assert not helix.catalog.live()
+        told.set()
+        helix.wait()
+        assert [record.node for record in helix.catalog.live()] == ["rows"]
+        assert not list((catalog / "leases").iterdir())
 
 
 def test_an_output_table_that_fails_is_told_as_its_nodes_failure(spark: SparkSession, catalog: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.iterating import agreement, dvc_peer, experiment, summary
+from benchmarks.iterating import agreement, dvc_peer, experiment, processes, summary
 from benchmarks.iterating.agreement import disagreements
 from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.dvc_peer import Repro
@@ -20,6 +20,7 @@ from benchmarks.iterating.experiment import Experiment, Tell
 from benchmarks.iterating.hamilton_peer import answer, write_module
 from benchmarks.iterating.measured import PeakMemory, bytes_below, resident
 from benchmarks.iterating.oracle import steps
+from benchmarks.iterating.processes import FIRST_RECORDS, Submitted
 from benchmarks.iterating.report import markdown, plot, plot_all
 from benchmarks.iterating.session import WarmDrivers
 from benchmarks.iterating.steps import steps_of
@@ -184,6 +185,17 @@ def test_the_oracle_keeps_what_a_later_version_has_and_nothing_else() -> None:
     assert made.keep == set(), "nothing has the rows or the second fit any more"
     assert made.evict == {"r"}
     assert three.keep == set()
+
+
+def test_in_processes_records_come_on_top_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = Submitted(Begin("helix", tmp_path, 1000, ()), "census", PeakMemory())
+    assert submitted.allowed() == 1000 + FIRST_RECORDS
+    (tmp_path / "catalog").mkdir()
+    (tmp_path / "catalog" / "helix.json").touch()
+    records = iter([700, 950, 900])
+    monkeypatch.setattr(processes, "records_bytes", lambda catalog, workflow: next(records))
+    assert [submitted.allowed() for _ in range(3)] == [1000 + 700 + 700, 1000 + 950 + 250, 1000 + 900]
+    assert Submitted(Begin("helix", tmp_path, None, ()), "census", PeakMemory()).allowed() is None
 
 
 def test_the_oracle_keeps_within_its_budget() -> None:

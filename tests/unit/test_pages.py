@@ -330,7 +330,7 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
 
     pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that Overview has
     first = pages.framed(pages.iterations())
-    assert sorted(asked) == ["artifacts", "iterations", "spent", "version", "workflows"]
+    assert sorted(asked) == ["artifacts", "iterations", "version", "workflows"]
     asked.clear()
     assert pages.framed(pages.iterations()) == first
     assert asked == ["version"]

@@ -403,7 +403,7 @@ def test_a_failure_is_told_before_what_was_computed_is_stored(
         return store(*arguments)
 
     monkeypatch.setattr(retention, "store", held_up)
-    with hx.Helix(catalog, spark=spark) as helix:
+    with hx.Helix(catalog, spark=spark, policy="always") as helix:
         with pytest.raises(NodeError):
             helix.run(divided(0))
         assert not helix.catalog.live()

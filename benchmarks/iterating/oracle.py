@@ -79,7 +79,7 @@ def foreseen(
     planned = [_planned(name, version, folder, catalog) for version in script]
     view = catalog.snapshot(name)
     # What is not results counts too, and is about as large at the end of any run of the script.
-    return steps(planned, None if budget is None else max(0, budget - (view.bytes_used - view.artifact_bytes)))
+    return steps(planned, None if budget is None else max(0, budget - view.other_bytes))
 
 
 def steps(planned: Sequence[PlannedVersion], budget: int | None) -> list[Foreseen]:

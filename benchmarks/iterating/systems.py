@@ -169,8 +169,7 @@ def records_bytes(catalog: Path, workflow: str) -> int:
     """Physical bytes of everything else that a catalog holds."""
     from helix_spark.catalog.catalog import Catalog
 
-    view = Catalog.open(catalog, create=False).snapshot(workflow)
-    return view.bytes_used - view.artifact_bytes
+    return Catalog.open(catalog, create=False).snapshot(workflow).other_bytes
 
 
 def load(path: Path) -> Any:

@@ -56,3 +56,8 @@ class CatalogView:
     def artifact_bytes(self) -> int:
         """Physical bytes of the live artifacts."""
         return sum(record.bytes for record in self.artifacts.values())
+
+    @property
+    def other_bytes(self) -> int:
+        """Physical bytes of everything else: records, leftovers."""
+        return self.bytes_used - self.artifact_bytes

@@ -213,7 +213,7 @@ def _situation(
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=budget,
-        overhead=view.bytes_used - view.artifact_bytes, session_seconds=session_seconds,
+        overhead=view.other_bytes, session_seconds=session_seconds,
         influences=told_of(dag, signatures, measured, previous, fits),
         others=tuple(
             _other(record, view, loads) for signature, record in view.artifacts.items() if signature not in current

@@ -52,4 +52,3 @@ def _compiler_of(spark: SparkSession) -> Any:
     jvm = spark.sparkContext._jvm
     compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean() if jvm is not None else None
     return compiler if compiler is not None and compiler.isCompilationTimeMonitoringSupported() else None
-

@@ -80,11 +80,7 @@ def attribute(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
 ) -> dict[str, float]:
     """Seconds per node. Arguments as for `shares`."""
-    seconds: dict[str, float] = {}
-    for _, parts in shares(dag, steps, weights, lazy, pinned):
-        for name, part in parts.items():
-            seconds[name] = seconds.get(name, 0.0) + part
-    return seconds
+    return _added(parts for _, parts in shares(dag, steps, weights, lazy, pinned))
 
 
 def warm_seconds(
@@ -100,12 +96,18 @@ def warm_seconds(
         dag, steps, weights, lazy, pinned: as for `shares`.
         loaded: names of the nodes that were loaded.
     """
+    def warm(step: Step, parts: Mapping[str, float]) -> dict[str, float]:
+        of_each = {name: step.reading_share if name in loaded else step.warm_share for name in parts}
+        return {name: parts[name] * share for name, share in of_each.items() if share is not None}
+
+    return _added(warm(step, parts) for step, parts in shares(dag, steps, weights, lazy, pinned))
+
+
+def _added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     seconds: dict[str, float] = {}
-    for step, parts in shares(dag, steps, weights, lazy, pinned):
-        for name, part in parts.items():
-            share = step.reading_share if name in loaded else step.warm_share
-            if share is not None:
-                seconds[name] = seconds.get(name, 0.0) + part * share
+    for of_step in parts:
+        for name, part in of_step.items():
+            seconds[name] = seconds.get(name, 0.0) + part
     return seconds
 
 

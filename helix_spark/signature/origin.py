@@ -64,10 +64,14 @@ def is_project_file(filename: str) -> bool:
 
 @cache
 def _is_project_folder(name: str) -> bool:
-    folder = Path(name).resolve()
+    return _is_project(Path(name).resolve() / "file")
+
+
+def _is_project(path: Path) -> bool:
+    """Whether a resolved file is neither ours, nor installed, nor Python's."""
     return not (
-        folder.is_relative_to(_HERE) or _site_folder(folder / "file") is not None
-        or any(folder.is_relative_to(known) for known in _STDLIB)
+        path.is_relative_to(_HERE) or _site_folder(path) is not None
+        or any(path.is_relative_to(folder) for folder in _STDLIB)
     )
 
 
@@ -112,13 +116,12 @@ def _package_of_missing(top: str) -> Package | None:
 @cache
 def _package_of_path(filename: str) -> Package | None:
     path = Path(filename).resolve()
+    if _is_project(path):
+        return None
     if path.is_relative_to(_HERE):
         return Package("helix_spark", str(FORMAT))
     site = _site_folder(path)
-    if site is not None:
-        top = path.relative_to(site).parts[0]
-        return _distribution(site, top.partition(".")[0])
-    return PYTHON if any(path.is_relative_to(folder) for folder in _STDLIB) else None
+    return PYTHON if site is None else _distribution(site, path.relative_to(site).parts[0].partition(".")[0])
 
 
 def _site_folder(path: Path) -> Path | None:

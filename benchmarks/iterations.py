@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.iterating.experiment import MODES, Experiment
 from benchmarks.iterating.report import markdown, plot
-from benchmarks.iterating.session import WarmDrivers
+from benchmarks.iterating.session import HEAP, WarmDrivers
 from benchmarks.iterating.systems import SYSTEMS
 from benchmarks.scripts import NAMES
 from benchmarks.scripts.edit import DRAWN
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--script", type=int, choices=(0, *DRAWN), default=0, help="0 is thought out, others are drawn")
     parser.add_argument("--mode", choices=MODES, default="session")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the job: how much data")
+    parser.add_argument("--heap", default=HEAP, help="of each driver in session mode, as Spark writes it")
     parser.add_argument("--edits", type=int, help="only the first so many edits")
     parser.add_argument("--budget", type=float, metavar="SHARE",
                         help="what Helix may store: a share of the bytes of one full version")
@@ -51,11 +52,11 @@ def main() -> int:
     try:
         asked = Experiment(
             given.workload, given.script, given.mode, tuple(given.system), given.edits,
-            dict(setting.split("=", 1) for setting in given.set), given.budget,
+            dict(setting.split("=", 1) for setting in given.set), given.budget, given.heap,
         )
     except ValueError as error:
         parser.error(str(error))
-    with WarmDrivers(given.workload) as drivers:
+    with WarmDrivers(given.workload, given.heap) as drivers:
         report = asked.run(drivers, lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(report, indent=1) if given.json else markdown(report))
     if given.save is not None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.matrix --mode session --scripts 0 1 2 --workloads census flights --systems helix plain
     python -m benchmarks.matrix --workloads flights --set times=10 --edits 3
+    python -m benchmarks.matrix --workloads flights --set times=100 --edits 2 --heap 4g
     python -m benchmarks.matrix --report
 
 Each experiment is saved as soon as it is done, and skipped when it is there, so a matrix that was interrupted goes on
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.iterating.experiment import MODES, Experiment
 from benchmarks.iterating.report import plot_all
-from benchmarks.iterating.session import WarmDrivers
+from benchmarks.iterating.session import HEAP, WarmDrivers
 from benchmarks.iterating.summary import summary
 from benchmarks.iterating.systems import SYSTEMS
 from benchmarks.scripts import NAMES
@@ -30,9 +31,9 @@ RESULTS = Path("benchmarks/results")
 
 
 def measure(workload: str, experiments: Sequence[Experiment], folder: Path, *, verbose: bool = False) -> bool:
-    """Runs experiments of one workload that are not saved yet, a line each; whether all went well."""
+    """Runs experiments of one workload and one heap that are not saved yet, a line each; whether all went well."""
     well = True
-    with WarmDrivers(workload) as drivers:
+    with WarmDrivers(workload, experiments[0].heap) as drivers:
         for one in experiments:
             file = folder / f"{one.name}.json"
             if file.exists():
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=MODES, default="session")
     parser.add_argument("--budget", type=float, metavar="SHARE", help="see benchmarks/iterations.py")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the job: how much data")
+    parser.add_argument("--heap", default=HEAP, help="of each driver in session mode, as Spark writes it")
     parser.add_argument("--edits", type=int, help="only the first so many edits")
     parser.add_argument("--save", type=Path, default=RESULTS, metavar="DIR", help="where results are, and go")
     parser.add_argument("--report", action="store_true", help="measure nothing: DIR/iterations.md and .svg of all")
@@ -88,8 +90,9 @@ def main() -> int:
         settings = dict(setting.split("=", 1) for setting in given.set)
         chosen = {
             workload: [
-                Experiment(workload, script, given.mode, tuple(given.systems), given.edits, settings, given.budget)
-                for script in given.scripts
+                Experiment(
+                    workload, script, given.mode, tuple(given.systems), given.edits, settings, given.budget, given.heap
+                ) for script in given.scripts
             ] for workload in given.workloads
         }
     except ValueError as error:

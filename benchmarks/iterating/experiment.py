@@ -14,7 +14,7 @@ from benchmarks.iterating.agreement import disagreements
 from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured, PeakMemory
 from benchmarks.iterating.processes import driver
-from benchmarks.iterating.session import WarmDrivers
+from benchmarks.iterating.session import HEAP, WarmDrivers
 from benchmarks.iterating.systems import DVC, HAMILTON, ONLY, ORACLE, POLICIES, ROOT, artifact_bytes
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version, versions
@@ -38,6 +38,7 @@ class Experiment:
         settings: of the job, beyond those of the workload.
         budget: what Helix may store, as a share of the bytes of one full version; None for no limit. Records come on
             top of it where each iteration is a process, and count where one session is told once.
+        heap: of each system's driver in session mode, as Spark writes it.
     """
 
     workload: str
@@ -47,12 +48,15 @@ class Experiment:
     edits: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     budget: float | None = None
+    heap: str = HEAP
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a system that the mode does not have."""
+        """Raises ValueError for a system or a heap that the mode does not have."""
         missing = [system for system in self.systems if self.mode not in ONLY.get(system, MODES)]
         if missing:
             raise ValueError(f"{self.mode} mode has no {', '.join(missing)}")
+        if self.heap != HEAP and self.mode != "session":
+            raise ValueError(f"{self.mode} mode starts drivers as their users do, with no heap of its own")
 
     @property
     def name(self) -> str:
@@ -65,7 +69,8 @@ class Experiment:
         """
         limit = "" if self.budget is None else f"-budget-{self.budget:g}"
         others = "".join(f"-{setting}-{value}" for setting, value in sorted(self.settings.items()))
-        return f"iterations-{self.workload}-{self.script}-{self.mode}{limit}{others}"
+        heap = "" if self.heap == HEAP else f"-heap-{self.heap}"
+        return f"iterations-{self.workload}-{self.script}-{self.mode}{limit}{others}{heap}"
 
     def versions(self) -> tuple[Version, ...]:
         """The texts, first the unedited ones."""
@@ -107,6 +112,7 @@ class Experiment:
         return {
             "workload": self.workload, "script": self.script, "mode": self.mode, "settings": dict(made[0].settings),
             "other_settings": dict(sorted(self.settings.items())),
+            "heap": self.heap if self.mode == "session" else None,
             "budget": self.budget, "budget_bytes": limit, "versions": versions_of(self.systems),
             "kinds": [one.kind for one in made], "edits": [one.edit for one in made],
             "systems": {system: _figures(runs, memory[system]) for system, runs in found.items()},

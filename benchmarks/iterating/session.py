@@ -22,17 +22,17 @@ from benchmarks.iterating.runners import runner
 from benchmarks.iterating.systems import ROOT, ForThisRun, run_plain, write_texts
 from benchmarks.scripts.edit import Version
 
-SETTINGS = {"spark.driver.memory": "1536m"}
-"""For everybody: eight drivers are up at the same time, and take about 2 GB each."""
+HEAP = "1536m"
+"""Of each driver: eight of them are up at the same time, and take about 2 GB each."""
 
 
 class Driver:
     """A process with a session, started and warm: it has run the unedited plain job once, for nothing."""
 
-    def __init__(self, workload: str, folder: Path, first: Version) -> None:
+    def __init__(self, workload: str, folder: Path, first: Version, heap: str) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, workload, folder, first))
+        self._process = context.Process(target=_serve, args=(theirs, workload, folder, first, heap))
         self._process.start()
         theirs.close()
         self.pid = self._process.pid or 0
@@ -83,10 +83,14 @@ class Driver:
 
 
 class WarmDrivers:
-    """The drivers of one workload, a system each, kept from one script to the next."""
+    """The drivers of one workload, a system each, kept from one script to the next.
 
-    def __init__(self, workload: str) -> None:
-        self._workload, self._drivers = workload, dict[str, Driver]()
+    Args:
+        heap: of each driver's JVM, as Spark writes it.
+    """
+
+    def __init__(self, workload: str, heap: str = HEAP) -> None:
+        self._workload, self._heap, self._drivers = workload, heap, dict[str, Driver]()
         self._home = tempfile.TemporaryDirectory(prefix="helix-drivers-")
 
     @contextmanager
@@ -98,7 +102,8 @@ class WarmDrivers:
         """
         system = begin.system
         if system not in self._drivers:
-            self._drivers[system] = Driver(self._workload, Path(self._home.name) / system, begin.script[0])
+            home = Path(self._home.name) / system
+            self._drivers[system] = Driver(self._workload, home, begin.script[0], self._heap)
         driver = self._drivers[system]
         driver.begin(begin)
         try:
@@ -125,21 +130,23 @@ class WarmDrivers:
         self._home.cleanup()
 
 
-def _serve(connection: Connection, workload: str, folder: Path, first: Version) -> None:
+def _serve(connection: Connection, workload: str, folder: Path, first: Version, heap: str) -> None:
     import traceback
 
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # for Spark's workers
     try:
-        for measured in _serving(connection, workload, folder, first):
+        for measured in _serving(connection, workload, folder, first, heap):
             connection.send(measured)
     except Exception:  # noqa: BLE001 - whatever it is, the one who asked is told
         connection.send(traceback.format_exc())
 
 
-def _serving(connection: Connection, workload: str, home: Path, first: Version) -> Iterator[Measured | None]:
+def _serving(
+    connection: Connection, workload: str, home: Path, first: Version, heap: str
+) -> Iterator[Measured | None]:
     from helix_spark.engine.session import SessionProvider
 
-    with SessionProvider(settings=SETTINGS) as sessions, _inside(home):
+    with SessionProvider(settings={"spark.driver.memory": heap}) as sessions, _inside(home):
         spark = sessions.get()
         _, plain = write_texts(workload, first, home)
         run_plain(plain, spark, ForThisRun({}), first.keys)

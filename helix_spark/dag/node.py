@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -105,3 +105,14 @@ class Dag:
     def ancestors(self, name: str) -> frozenset[str]:
         """Everything that a node is made from, without itself."""
         return frozenset(nx.ancestors(self.graph, name))
+
+    def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
+        """The nodes of `within` that nodes are made from by way of nodes of `within` alone, themselves left out."""
+        found: set[str] = set()
+        waiting = [source for name in names for source in self[name].inputs]
+        while waiting:
+            name = waiting.pop()
+            if name in within and name not in found:
+                found.add(name)
+                waiting.extend(self[name].inputs)
+        return frozenset(found)

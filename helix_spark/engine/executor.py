@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.step_clock import StepClock
 from helix_spark.engine.timing import Step, attribute, starts, warm_seconds
-from helix_spark.engine.units import Unit, of_unknown_cost, pins, units
+from helix_spark.engine.units import Unit, collects, of_unknown_cost, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -82,9 +82,9 @@ class Executor:
         if any(plan[node.name].state is State.COMPUTE and _takes_spark(node) for node in dag.nodes):
             send_project_code()
         suspicion = Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes))
-        unknown = of_unknown_cost(dag, plan)
-        outcome = Outcome(suspicion, pinned=pins(dag, plan, work, unknown))
-        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._clock), unknown)
+        outcome = Outcome(suspicion, pinned=pins(dag, plan, work, of_unknown_cost(dag, plan)))
+        lazy = frozenset(name for unit in work if not unit.forced for name in unit.names)
+        job = _Job(self, dag, plan, artifacts, run, outcome, Filling(outcome.pinned, self._clock), lazy)
         try:
             job.run(work)
             for name in table_outputs(plan, outcome):
@@ -122,7 +122,7 @@ class _Job:
     run_id: str
     outcome: Outcome
     filling: Filling
-    unknown: Sequence[str]
+    lazy: frozenset[str]
     running: dict[Future[list[Step]], Unit] = field(default_factory=dict)
 
     def run(self, work: Sequence[Unit]) -> None:
@@ -174,28 +174,30 @@ class _Job:
                 check_columns(node, [self.outcome.results[source] for source in node.inputs])
 
     def _step(self, unit: Unit) -> list[Step]:
-        filled = self._fill(unit)
-        step = self.executor._clock.step(unit.names, lambda: self._have(unit))
-        self.filling.passed(frozenset().union(*map(self.dag.ancestors, unit.names)))
-        return [*filled, step]
+        filled = self._fill(unit) if unit.state is State.COMPUTE else []
+        return [*filled, self.executor._clock.step(unit.names, lambda: self._have(unit))]
 
     def _fill(self, unit: Unit) -> list[Step]:
-        """Computes the pinned table that a fit is about to read again and again, and those whose cost is unknown."""
-        node = self.dag[unit.names[0]]
-        if unit.state is not State.COMPUTE:
-            return []
-        above = self.dag.ancestors(node.name) if self.unknown else frozenset()
-        wanted = [name for name in self.unknown if name in above]
-        if isinstance(node.operator, FitStage):
-            wanted.append(node.inputs[0])
-        return [step for name in dict.fromkeys(wanted) if (step := self._filled(name)) is not None]
+        """Computes the tables that are kept for several readers, of which this unit is one; inputs first."""
+        reached = self.dag.upstream_within(unit.names, self.lazy)
+        collected = {
+            source for name in unit.names for source in self.dag[name].inputs
+            if source in reached and collects(self.dag[name], source)
+        }
+        steps = []
+        for name in (node.name for node in self.dag.nodes if node.name in reached):
+            if name in self.outcome.pinned and name not in collected:
+                steps.append(self._filled(name, self.filling.fill))
+            elif name in collected:
+                steps.append(self._filled(name, self.filling.collect))
+        return [step for step in steps if step is not None]
 
-    def _filled(self, name: str) -> Step | None:
+    def _filled(self, name: str, fill: Callable[[str, TableResult], Step | None]) -> Step | None:
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
         self._tag((name,))
         with authors_errors(self.dag[name]):
-            return self.filling.fill(name, result)
+            return fill(name, result)
 
     def _have(self, unit: Unit) -> None:
         if unit.forced:

@@ -1,11 +1,14 @@
-"""Filling pins: a persisted table that a fit reads is computed in a step of its own, before the fit.
+"""Filling: tables whose rows are kept are computed in steps of their own, before what reads them.
 
-Spark would compute it inside the fit's first job. Apart, the table's seconds and the fit's are both measured instead of
-shared out by guesses, and the fit may read it in fewer partitions than it is computed in (`partitions.py`).
+Spark would compute a pinned table inside the first job that reads it, and a collected one when it is first looked at.
+Several readers that start at the same time would wait for it together, and each take that for its own work. Apart, the
+table's seconds and its readers' are measured instead of shared out by guesses, and a fit may read a pinned table in
+fewer partitions than it is computed in (`partitions.py`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from threading import Lock
 
@@ -15,7 +18,7 @@ from helix_spark.engine.timing import Step
 
 
 class Filling:
-    """The pins of one run. Several fits may ask for one at the same time: the first fills it, the others wait.
+    """The kept tables of one run. Several units may ask for one at the same time: the first fills it, the others wait.
 
     Args:
         pinned: names of the tables that are persisted in this run, and are empty at first.
@@ -23,20 +26,23 @@ class Filling:
 
     def __init__(self, pinned: Collection[str], clock: StepClock) -> None:
         self._clock = clock
-        self._locks = {name: Lock() for name in pinned}
-        self._full: set[str] = set()
-
-    def passed(self, names: Collection[str]) -> None:
-        """Notes that a step has read its way through these nodes: what of them is pinned is full now."""
-        self._full.update(names)
+        self._empty = set(pinned)
+        self._locks: dict[str, Lock] = defaultdict(Lock)
 
     def fill(self, name: str, table: TableResult) -> Step | None:
         """Computes a pinned table; None where there is nothing to fill."""
-        if name not in self._locks:
-            return None
         with self._locks[name]:
-            if name in self._full:
+            if name not in self._empty:
                 return None
             step = self._clock.step((name,), lambda: table.frame().count())
-            self._full.add(name)
+            self._empty.remove(name)
+            return step
+
+    def collect(self, name: str, table: TableResult) -> Step | None:
+        """Fetches a table's rows into this process, by way of its pin where it has one; None where they are here."""
+        with self._locks[name]:
+            if table.collected:
+                return None
+            step = self._clock.step((name,), table.arrow)
+            self._empty.discard(name)
             return step

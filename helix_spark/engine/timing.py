@@ -140,19 +140,8 @@ def shares(
     done: set[str] = set()
     ordered = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
     for step, share in ordered:
-        fused = _fused(dag, step.names, waiting, done)
+        fused = dag.upstream_within(step.names, waiting - done)
         done |= fused & kept
         nodes = sorted(fused | set(step.names))
         total = sum(max(weights.get(name, 0.0), 1e-3) for name in nodes)
         yield step, {name: share * max(weights.get(name, 0.0), 1e-3) / total for name in nodes}
-
-
-def _fused(dag: Dag, names: Iterable[str], lazy: set[str], done: set[str]) -> set[str]:
-    found: set[str] = set()
-    waiting = [source for name in names for source in dag[name].inputs]
-    while waiting:
-        name = waiting.pop()
-        if name in lazy and name not in done and name not in found:
-            found.add(name)
-            waiting.extend(dag[name].inputs)
-    return found

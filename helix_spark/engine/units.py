@@ -102,7 +102,7 @@ def _scans(
             continue
         seen.add(unit.names)
         reader = dag[name]
-        if _collects(reader, node.name):
+        if collects(reader, node.name):
             collected = True  # its rows are fetched once, however many functions look at them
         elif unit.forced:
             # An iterative learner reads its examples again and again.
@@ -112,7 +112,8 @@ def _scans(
     return count + int(collected and own.state is State.COMPUTE)
 
 
-def _collects(reader: Node, source: str) -> bool:
+def collects(reader: Node, source: str) -> bool:
+    """Whether a node looks at an input's rows in this process alone."""
     operator = reader.operator
     if not isinstance(operator, Function):
         return False

@@ -287,6 +287,12 @@ def test_any_acyclic_workflow_is_ordered_and_sliced(reads: list[list[int]]) -> N
     assert set(dag.dropped) == {f"n{index}" for index in edges if index not in needed}
     first = dag.nodes[0].name
     assert dag.descendants([first]) == {name for name in position if first in ancestors(dag, name)}
+    last, within = dag.nodes[-1].name, {name for name in position if int(name[1:]) % 3}
+    assert dag.upstream_within([last], position) == ancestors(dag, last)
+    assert dag.upstream_within([last], within) == {
+        name for name in within & ancestors(dag, last)
+        if any(reader == last or reader in dag.upstream_within([last], within) for reader in dag.readers(name))
+    }
 
 
 def test_no_such_node_in_a_graph() -> None:

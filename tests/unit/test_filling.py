@@ -1,4 +1,4 @@
-"""Pins are filled once, and not where another step has read its way through them."""
+"""What several units read is computed once, in a step of its own."""
 
 from __future__ import annotations
 
@@ -52,11 +52,19 @@ def test_what_is_not_pinned_is_not_computed_apart() -> None:
     assert frame.computed == 0
 
 
-def test_a_pin_that_an_earlier_step_read_is_full() -> None:
-    frame, filling = Frame(), Filling({"rows"}, CLOCK)
-    filling.passed({"data", "rows"})
-    assert filling.fill("rows", table(frame)) is None
-    assert frame.computed == 0
+def test_what_is_collected_is_fetched_once_and_its_pin_is_full_then() -> None:
+    frame, filling = Frame(), Filling({"predictions"}, CLOCK)
+
+    def arrow() -> Any:
+        frame.count()
+        return object()
+
+    result = TableResult(lambda: frame, arrow)  # type: ignore[arg-type, return-value]  # stands for a DataFrame
+    first, second = filling.collect("predictions", result), filling.collect("predictions", result)
+    assert first is not None
+    assert (first.names, second) == (("predictions",), None)
+    assert filling.fill("predictions", result) is None
+    assert frame.computed == 1
 
 
 def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:

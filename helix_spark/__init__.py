@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from helix_spark.planner.plan import Plan
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.operators import HashSplit
+    from helix_spark.workflow.refs import NodeRef
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
     from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
-    from helix_spark.workflow.workflow import NodeRef, Workflow, fixed
+    from helix_spark.workflow.workflow import Workflow, fixed
 
 __version__ = "0.1.0"
 
@@ -35,9 +36,10 @@ _HOMES = {
     "helix_spark.planner.plan": ("Plan",),
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
     "helix_spark.workflow.operators": ("HashSplit",),
+    "helix_spark.workflow.refs": ("NodeRef",),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
     "helix_spark.workflow.stages": ("Bucketizer", "Fields", "Interaction", "OneHot"),
-    "helix_spark.workflow.workflow": ("NodeRef", "Workflow", "fixed"),
+    "helix_spark.workflow.workflow": ("Workflow", "fixed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 """A name is imported when it is first asked for: who looks at a catalog declares nothing, who declares runs nothing."""

@@ -11,7 +11,7 @@ from helix_spark.errors import OperatorError
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from helix_spark.workflow.workflow import NodeRef
+    from helix_spark.workflow.refs import NodeRef
 
     Column: TypeAlias = str | NodeRef
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
+from helix_spark.errors import DuplicateNodeError, Location, OperatorError
+from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import Declaration, Keep, Wishes, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.operators import (
-    ApplyStage,
     Assemble,
-    Bucket,
-    ColumnSource,
-    EncodeCategories,
-    FitCategories,
-    FitQuantiles,
     FitStage,
     Form,
     Function,
     HashSplit,
-    Input,
-    Interact,
-    Kept,
     Kind,
-    Operator,
     Predict,
     Read,
     Result,
@@ -36,32 +26,9 @@ from helix_spark.workflow.operators import (
     Stage,
 )
 from helix_spark.workflow.place import builder, caller
+from helix_spark.workflow.refs import NodeRef, name_in
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
-from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
-
-
-class NodeRef:
-    """A node of a workflow, to be given to other declarations. Calling it calls the function it was made from."""
-
-    __slots__ = ("__wrapped__", "name", "workflow")
-
-    def __init__(self, workflow: Workflow, name: str, function: Callable[..., Any] | None = None) -> None:
-        self.workflow, self.name = workflow, name
-        self.__wrapped__ = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.__wrapped__ is None:
-            raise OperatorError(f"node {self.name!r} was not made from a function, so it cannot be called")
-        return self.__wrapped__(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"<node {self.name} of workflow {self.workflow.name}>"
-
-    def __helix_signature__(self) -> object:
-        raise SignatureError(
-            f"a function uses the node {self.name!r} from outside",
-            remedy=f"give the function a parameter named {self.name!r} to read the node's result",
-        )
+from helix_spark.workflow.stages import Fields
 
 
 class Workflow:
@@ -166,7 +133,7 @@ class Workflow:
         """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says."""
         where = caller()
         operator = Predict(rows or ("test" if self._is_split(examples) else "all"))
-        inputs = (self._name(model, where), self._name(examples, where))
+        inputs = (name_in(self, model, where), name_in(self, examples, where))
         return self._declare(
             Declaration(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=Wishes(keep=keep)), output
         )
@@ -183,7 +150,7 @@ class Workflow:
         """Asks for these nodes' results."""
         where = caller()
         for node in nodes:
-            name = self._name(node, where)
+            name = name_in(self, node, where)
             if name not in self.outputs:
                 self.outputs.append(name)
 
@@ -243,7 +210,7 @@ class Workflow:
         where = caller()
         return self._declare(
             Declaration(
-                name, Kind.SCANNER, Select(fields.columns), (self._name(on, where),), Result.TABLE, where,
+                name, Kind.SCANNER, Select(fields.columns), (name_in(self, on, where),), Result.TABLE, where,
                 wishes=wishes_from(options, where),
             ),
             output,
@@ -251,107 +218,23 @@ class Workflow:
 
     def _ready_made(self, name: str, what: Any, *, on: NodeRef, output: bool = False, **parameters: Any) -> NodeRef:
         where = caller()
-        base = self._name(on, where)
+        base = name_in(self, on, where)
         if output:
             raise OperatorError(
                 f"extractor {name!r} makes a column, which cannot be an output by itself", where=where,
                 remedy="ask for the table that holds it, or return a DataFrame from a function",
             )
-        if isinstance(what, Fields | OneHot | Bucketizer | Interaction):
-            if parameters:
-                raise OperatorError(
-                    f"{type(what).__name__} was given {', '.join(parameters)} outside its parentheses", where=where,
-                    remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
-                )
-            return self._built_in(name, what, base, where)
-        columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
-        plain = tuple((key, value) for key, value in parameters.items() if key not in columns)
-        inputs, sources = self._columns(base, tuple(columns.values()), where)
-        wired = tuple(zip(columns, sources, strict=True))
-        stage = Stage(what, plain)
-        if _is_transformer(what):
-            return self._column(name, ApplyStage(stage, wired), inputs, base, where)
-        fit = self._fit(name, FitStage(stage, wired), inputs, Result.MODEL, where)
-        return self._column(name, ApplyStage(None, wired), (*inputs, fit), base, where)
-
-    def _built_in(
-        self, name: str, what: Fields | OneHot | Bucketizer | Interaction, base: str, where: Location
-    ) -> NodeRef:
-        if isinstance(what, Fields):
-            return self._column(name, Select(what.columns), (base,), base, where)
-        if isinstance(what, Interaction):
-            inputs, sources = self._columns(base, what.columns, where)
-            return self._column(name, Interact(sources), inputs, base, where)
-        inputs, (column,) = self._columns(base, (what.column,), where)
-        if isinstance(what, OneHot):
-            fit = self._fit(name, FitCategories(column), inputs, Result.VALUE, where)
-            return self._column(name, EncodeCategories(column, what.drop_last), (*inputs, fit), base, where)
-        if what.bins is None:
-            splits = tuple(what.splits or ())
-            return self._column(name, Bucket(column, splits, what.one_hot), inputs, base, where)
-        learn = FitQuantiles(column, what.bins, what.relative_error)
-        fit = self._fit(name, learn, inputs, Result.VALUE, where)
-        return self._column(name, Bucket(column, None, what.one_hot), (*inputs, fit), base, where)
-
-    def _columns(
-        self, base: str, columns: Iterable[str | NodeRef], where: Location
-    ) -> tuple[tuple[str, ...], tuple[ColumnSource, ...]]:
-        """The inputs that these columns need, the base table first, and how the operator names the columns."""
-        inputs, sources = [base], list[ColumnSource]()
-        for column in columns:
-            if isinstance(column, str):
-                sources.append(column)
-            else:
-                name = self._name(column, where)
-                if name not in inputs:
-                    inputs.append(name)
-                sources.append(Input(inputs.index(name)))
-        return tuple(inputs), tuple(sources)
-
-    def _fit(self, name: str, operator: Operator, inputs: tuple[str, ...], result: Result, where: Location) -> str:
-        self._declare(Declaration(f"{name}.fit", Kind.EXTRACTOR, operator, inputs, result, where), output=False)
-        return f"{name}.fit"
-
-    def _column(
-        self, name: str, operator: Operator, inputs: tuple[str, ...], base: str, where: Location
-    ) -> NodeRef:
-        return self._declare(
-            Declaration(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=base), output=False
-        )
+        made = ready_made.extractor(name, what, base, parameters, self._naming(where), where)
+        return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
         self, name: str, table: NodeRef, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
         split: HashSplit | None = None, keep: Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
     ) -> NodeRef:
         where = caller()
-        base = self._name(table, where)
-        if not features:
-            raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
-        kept = [column for column in keep if isinstance(column, NodeRef)]
-        taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
-        if taken is not None:
-            raise OperatorError(
-                f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
-                remedy="give the extractor another name",
-            )
-        wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
-        if not all(isinstance(feature, NodeRef) for feature in wanted):
-            raise OperatorError(
-                f"a feature of {name!r} is not an extractor", where=where,
-                remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
-            )
-        inputs, sources = self._columns(base, wanted, where)
-        positions = tuple(source for source in sources if isinstance(source, Input))
-        target = positions[len(features)] if isinstance(label, NodeRef) else label
-        places = dict(zip((column.name for column in kept), positions[len(positions) - len(kept) :], strict=True))
-        named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
-        operator = Assemble(positions[: len(features)], target, split, named)
-        return self._declare(
-            Declaration(
-                name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes_from(options, where)
-            ),
-            output,
-        )
+        base, wishes = name_in(self, table, where), wishes_from(options, where)
+        made = ready_made.examples(name, base, features, label, split, keep, wishes, self._naming(where), where)
+        return self._declare(made, output)
 
     def _learn(
         self, name: str, what: Any, *, on: NodeRef, rows: Rows | None = None, output: bool = False,
@@ -368,7 +251,7 @@ class Workflow:
         )
         return self._declare(
             Declaration(
-                name, Kind.LEARNER, operator, (self._name(on, where),), Result.MODEL, where,
+                name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
                 wishes=Wishes(keep=keep, prune_features=bool(prune_features)),
             ),
             output,
@@ -382,27 +265,11 @@ class Workflow:
         declared = next((d for d in self.declarations if d.name == getattr(ref, "name", None)), None)
         return declared.operator if declared is not None and isinstance(declared.operator, Assemble) else None
 
-    def _name(self, ref: NodeRef | str, where: Location) -> str:
-        if isinstance(ref, str):
-            return ref
-        if not isinstance(ref, NodeRef):
-            raise OperatorError(
-                f"expected a node, got {ref!r}", where=where, remedy="give what a declaration returned"
-            )
-        if ref.workflow is not self:
-            raise OperatorError(
-                f"{ref!r} belongs to another workflow", where=where, remedy="declare the node in this workflow too"
-            )
-        return ref.name
+    def _naming(self, where: Location) -> ready_made.Naming:
+        return lambda ref: name_in(self, ref, where)
 
 
 def fixed(node: NodeRef) -> NodeRef:
     """Says that a result which may differ each time is to be computed once and kept as *the* result."""
     node.workflow.fix(node)
     return node
-
-
-def _is_transformer(what: Any) -> bool:
-    """Whether a Spark ML class (or an instance) transforms without being fitted, told without importing Spark."""
-    owner = what if inspect.isclass(what) else type(what)
-    return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)

@@ -32,7 +32,7 @@ from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps
 from helix_spark.signature.parts import digest
-from helix_spark.workflow.workflow import NodeRef
+from helix_spark.workflow.refs import NodeRef
 
 COLUMNS = ("key", "age", "Sex", "story")
 SCHEMA = StructType([

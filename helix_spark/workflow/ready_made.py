@@ -1,0 +1,144 @@
+"""Ready-made nodes: what the author names, as operators and their inputs. What an extractor learns is a node of its
+own, `NAME.fit`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from helix_spark.errors import Location, OperatorError
+from helix_spark.workflow.declaration import Declaration, Wishes
+from helix_spark.workflow.operators import (
+    ApplyStage,
+    Assemble,
+    Bucket,
+    ColumnSource,
+    EncodeCategories,
+    FitCategories,
+    FitQuantiles,
+    FitStage,
+    HashSplit,
+    Input,
+    Interact,
+    Kept,
+    Kind,
+    Operator,
+    Result,
+    Select,
+    Stage,
+)
+from helix_spark.workflow.refs import NodeRef
+from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
+
+Naming = Callable[[NodeRef | str], str]
+"""The name of a node of the workflow at hand; refuses others."""
+
+
+def extractor(
+    name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
+) -> tuple[Declaration, ...]:
+    """A ready-made extractor of the table `base`: its fit, where it has one, and its column.
+
+    Raises:
+        OperatorError: parameters where there are none.
+    """
+    if isinstance(what, Fields | OneHot | Bucketizer | Interaction):
+        if parameters:
+            raise OperatorError(
+                f"{type(what).__name__} was given {', '.join(parameters)} outside its parentheses", where=where,
+                remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
+            )
+        return _built_in(name, what, base, naming, where)
+    columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
+    plain = tuple((key, value) for key, value in parameters.items() if key not in columns)
+    inputs, sources = _inputs(base, tuple(columns.values()), naming)
+    wired = tuple(zip(columns, sources, strict=True))
+    stage = Stage(what, plain)
+    if _is_transformer(what):
+        return (_column(name, ApplyStage(stage, wired), inputs, where),)
+    return _fitted(name, FitStage(stage, wired), ApplyStage(None, wired), inputs, Result.MODEL, where)
+
+
+def _built_in(
+    name: str, what: Fields | OneHot | Bucketizer | Interaction, base: str, naming: Naming, where: Location
+) -> tuple[Declaration, ...]:
+    if isinstance(what, Fields):
+        return (_column(name, Select(what.columns), (base,), where),)
+    if isinstance(what, Interaction):
+        inputs, sources = _inputs(base, what.columns, naming)
+        return (_column(name, Interact(sources), inputs, where),)
+    inputs, (column,) = _inputs(base, (what.column,), naming)
+    if isinstance(what, OneHot):
+        encode = EncodeCategories(column, what.drop_last)
+        return _fitted(name, FitCategories(column), encode, inputs, Result.VALUE, where)
+    if what.bins is None:
+        return (_column(name, Bucket(column, tuple(what.splits or ()), what.one_hot), inputs, where),)
+    learn = FitQuantiles(column, what.bins, what.relative_error)
+    return _fitted(name, learn, Bucket(column, None, what.one_hot), inputs, Result.VALUE, where)
+
+
+def _fitted(
+    name: str, fit: Operator, apply: Operator, inputs: tuple[str, ...], result: Result, where: Location
+) -> tuple[Declaration, ...]:
+    learned = Declaration(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where)
+    return learned, _column(name, apply, (*inputs, learned.name), where)
+
+
+def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Declaration:
+    return Declaration(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=inputs[0])
+
+
+def _inputs(
+    base: str, columns: Iterable[str | NodeRef], naming: Naming
+) -> tuple[tuple[str, ...], tuple[ColumnSource, ...]]:
+    """The inputs that these columns need, the base table first, and how the operator names the columns."""
+    inputs, sources = [base], list[ColumnSource]()
+    for column in columns:
+        if isinstance(column, str):
+            sources.append(column)
+        else:
+            name = naming(column)
+            if name not in inputs:
+                inputs.append(name)
+            sources.append(Input(inputs.index(name)))
+    return tuple(inputs), tuple(sources)
+
+
+def examples(
+    name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: HashSplit | None,
+    keep: Sequence[str | NodeRef], wishes: Wishes, naming: Naming, where: Location,
+) -> Declaration:
+    """Examples that are assembled from extractors of the table `base`.
+
+    Raises:
+        OperatorError: no features, one that is no extractor, or a kept column of a name that examples have already.
+    """
+    if not features:
+        raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
+    kept = [column for column in keep if isinstance(column, NodeRef)]
+    taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
+    if taken is not None:
+        raise OperatorError(
+            f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
+            remedy="give the extractor another name",
+        )
+    wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
+    if not all(isinstance(feature, NodeRef) for feature in wanted):
+        raise OperatorError(
+            f"a feature of {name!r} is not an extractor", where=where,
+            remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
+        )
+    inputs, sources = _inputs(base, wanted, naming)
+    positions = tuple(source for source in sources if isinstance(source, Input))
+    target = positions[len(features)] if isinstance(label, NodeRef) else label
+    places = dict(zip((column.name for column in kept), positions[len(positions) - len(kept) :], strict=True))
+    named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
+    operator = Assemble(positions[: len(features)], target, split, named)
+    return Declaration(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
+
+
+def _is_transformer(what: Any) -> bool:
+    """Whether a Spark ML class (or an instance) transforms without being fitted, told without importing Spark."""
+    owner = what if inspect.isclass(what) else type(what)
+    return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)

@@ -114,7 +114,9 @@ class NodeRecord:
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
         code: the source text of the author's function, for people; empty if there is none.
         seconds: measured or attributed; None if it was not run. `predicted_seconds` stands beside it.
-        bytes, rows: of the result, where known.
+        bytes: of the result as stored, of this version or else of the newest earlier one whose size was measured; None
+            if none was.
+        rows: of the result, where known.
         stored: whether a stored result exists after the iteration.
         output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run, or by a version that did not record it.

@@ -17,7 +17,7 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.results import ModelResult, TableResult
-from helix_spark.engine.retention import Retention
+from helix_spark.engine.retention import Kept, Retention
 from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.storing import first_line, spark_errors
 from helix_spark.engine.told_reads import reads_after
@@ -104,8 +104,9 @@ class AfterAnswer:
         """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. Never raises."""
         try:
             ended = recorded.result()
-            sizes = self._stored(ended)
-            self._record_sizes(sizes)
+            kept = self._kept(ended)
+            self._record_sizes(kept.sizes)
+            sizes = kept.stored
             if ended is not None:
                 self._track(ended, sizes)
             if self._interrupted:
@@ -124,13 +125,13 @@ class AfterAnswer:
         """By a person, who wants an end to it."""
         return isinstance(self.outcome.failure, KeyboardInterrupt)
 
-    def _stored(self, ended: Recorded | None) -> dict[str, int]:
-        """Physical bytes by node. After a failure what was computed before it is stored as it was planned to be."""
+    def _kept(self, ended: Recorded | None) -> Kept:
+        """After a failure what was computed before it is stored as it was planned to be."""
         if self._interrupted:
-            return {}
+            return Kept()
         if self.outcome.failure is not None:
             return self.retention.store(self.plan, {})
-        return self.retention.store(self.retention.settled(), ended.reads if ended is not None else {})
+        return self.retention.keep(ended.reads if ended is not None else {})
 
     def _tidy(self) -> None:
         """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""

@@ -203,9 +203,13 @@ def _situation(
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     previous = _previous_versions(signatures, measured, view, catalog)
+    sizes = _previous_sizes(measured, view)
     estimates = estimate(
         dag, signatures, {s: _measurement(record) for s, record in measured.items()},
-        {name: _measurement(record) for name, record in previous.items()},
+        {
+            name: replace(own := _measurement(previous.get(name)), bytes=sizes.get(name, own.bytes))
+            for name in previous.keys() | sizes.keys()
+        },
         {name: described[name].version.bytes for name in signatures if described[name].version is not None},  # type: ignore[union-attr]  # filtered in this very expression
         load=loads, write=calibrated_writes(view.artifacts.values()),
     )
@@ -235,8 +239,19 @@ def _previous_versions(
     return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
-def _measurement(record: ResultRecord) -> Measurement:
-    return Measurement(record.compute_seconds, record.load_seconds, record.bytes)
+def _previous_sizes(measured: Mapping[str, ResultRecord], view: CatalogView) -> dict[str, int]:
+    """By name, bytes of the newest version whose size was measured: of the iteration before, or what that one knew."""
+    sizes = {}
+    for node in view.nodes:
+        record = measured.get(node.signature)
+        size = record.bytes if record is not None and record.bytes is not None else node.bytes
+        if size is not None:
+            sizes[node.name] = size
+    return sizes
+
+
+def _measurement(record: ResultRecord | None) -> Measurement:
+    return Measurement() if record is None else Measurement(record.compute_seconds, record.load_seconds, record.bytes)
 
 
 def _previous_parts(nodes: Collection[NodeRecord]) -> dict[str, tuple[Part, ...]]:

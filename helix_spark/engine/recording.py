@@ -89,7 +89,8 @@ def node_records(
             inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
             declared=plan[node.name].declared, signature=plan[node.name].signature,
             parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
-            predicted_seconds=plan[node.name].predicted_seconds, bytes=plan[node.name].bytes,
+            predicted_seconds=plan[node.name].predicted_seconds,
+            bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,
             rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
             started=started[node.name] - begun if node.name in started else None,
         )

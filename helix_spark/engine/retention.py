@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.settling import settled
@@ -15,12 +16,31 @@ from helix_spark.engine.unread_columns import candidates, unread_columns
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import Situation
 from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.data_version import version_of
 from helix_spark.workflow.operators import Read
 
 OVERFLOW_ROUNDS = 3
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
+
+
+DECISIONS = 3
+"""How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
+measured, mostly after one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Physical bytes by node: of what was stored, and of what turned out to be larger than the room that was left."""
+
+    stored: Mapping[str, int] = field(default_factory=dict)
+    too_large: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All that was learnt of sizes."""
+        return {**self.too_large, **self.stored}
 
 
 @dataclass(frozen=True)
@@ -53,21 +73,42 @@ class Retention:
         varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
         return candidates(self.prepared, self.outcome.results, varying)
 
-    def settled(self) -> Plan:
-        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room."""
-        tools, situation = self.tools, self.prepared.situation
-        if situation.budget is not None:
-            overhead = tools.catalog.bytes_used() - sum(record.bytes for record in tools.catalog.live())
-            situation = replace(situation, overhead=overhead)
-        prepared = replace(self.prepared, situation=situation)
-        return settled(prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held)
-
-    def store(self, plan: Plan, reads: PlanReads) -> dict[str, int]:
-        """Evicts, stores, and returns bytes by node.
+    def keep(self, reads: PlanReads) -> Kept:
+        """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
+        room to others, so that it is decided once more.
 
         Args:
             reads: what this run was told of the columns that functions read, beside that on record.
         """
+        kept = Kept()
+        for _ in range(DECISIONS):
+            plan = self._settled(kept)
+            more = self.store(plan, reads)
+            before = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in plan.evict}
+            kept = Kept({**before, **more.stored}, {**kept.too_large, **more.too_large})
+            if not more.too_large:
+                break
+        return kept
+
+    def _settled(self, kept: Kept) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room.
+
+        Args:
+            kept: what this run has stored already.
+        """
+        tools, situation = self.tools, self.prepared.situation
+        if situation.budget is not None:
+            live = tools.catalog.live()
+            situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))
+            if kept.sizes:
+                situation = _as_stored_now(situation, live)
+        prepared = replace(self.prepared, situation=situation)
+        return settled(
+            prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held, kept.sizes
+        )
+
+    def store(self, plan: Plan, reads: PlanReads) -> Kept:
+        """Evicts and stores what a plan says. Argument as for `keep`."""
         for signature, why in plan.evict.items():
             self._evict(signature, why)
         moved = self._moved_sources()
@@ -77,7 +118,8 @@ class Retention:
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.tools.catalog.live_among([node.signature for node in wanted])
         narrow, told = self.narrowable(), {**self.prepared.told, **reads}
-        sizes: dict[str, int] = {}
+        stored: dict[str, int] = {}
+        too_large: dict[str, int] = {}
         for node in wanted:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
@@ -86,10 +128,11 @@ class Retention:
                     node.name, before, self.prepared, self.outcome.results, told, self.tools.catalog
                 )
             if before is not None and set(before.left_out) <= set(left_out):
-                sizes[node.name] = before.bytes
-            else:
-                self._store_one(node.name, plan, sizes, left_out)
-        return sizes
+                stored[node.name] = before.bytes
+            elif (record := self._store_one(node.name, plan, left_out)) is not None:
+                fits = self._fits(record)
+                (stored if fits else too_large)[node.name] = record.bytes
+        return Kept(stored, too_large)
 
     def evict_overflow(self) -> set[str]:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
@@ -111,24 +154,28 @@ class Retention:
             gone.update(chosen)
         return gone
 
-    def _store_one(self, name: str, plan: Plan, sizes: dict[str, int], left_out: tuple[str, ...]) -> None:
-        tools, node, budget = self.tools, plan[name], plan.budget
+    def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
+        tools, node = self.tools, plan[name]
         tools.observer.storing(name)
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
             maker = Origin(node.signature, plan.workflow, name, self.iteration, again)
-            stored = store(self.outcome.results[name], maker, tools.catalog, left_out)
+            return store(self.outcome.results[name], maker, tools.catalog, left_out)
         except NotStoredError as error:
             tools.observer.warning(error.what)
-            return
+            return None
         finally:
             if node.signature in self.leased:
                 tools.catalog.leases.release(node.signature)
-        if budget is not None and tools.catalog.bytes_used() > budget:
-            self._evict(node.signature, "it turned out larger than what the budget had left")
-            return
-        sizes[name] = stored.bytes
-        tools.observer.stored(name, stored.bytes)
+
+    def _fits(self, record: ArtifactRecord) -> bool:
+        """Whether there is room for what was just stored; else it goes."""
+        budget = self.plan.budget
+        if budget is not None and self.tools.catalog.bytes_used() > budget:
+            self._evict(record.signature, "it turned out larger than what the budget had left")
+            return False
+        self.tools.observer.stored(record.node, record.bytes)
+        return True
 
     def _evict(self, signature: str, why: str) -> None:
         try:
@@ -153,3 +200,13 @@ class Retention:
                     f"source `{node.name}` changed while the iteration ran: nothing made of it is stored"
                 )
         return moved
+
+
+def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord]) -> Situation:
+    """The situation after some results were stored, and others evicted. One that lacked columns may be whole by now."""
+    lacking = {gap.stored.attempt for gap in situation.unserved.values()}
+    there = {record.attempt if record.attempt in lacking else record.signature for record in live}
+    return replace(
+        situation, stored={record.signature: record for record in live if record.attempt not in lacking},
+        others=tuple(other for other in situation.others if other.signature in there),
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 from helix_spark.engine import recording
 from helix_spark.engine.after_answer import AfterAnswer, hold, release
@@ -12,6 +14,7 @@ from helix_spark.engine.executor import lasting, seconds_by_node, warm_seconds_b
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import PlanAgain, after_others
 from helix_spark.engine.loading import DamagedResultError
+from helix_spark.engine.observer import Observer
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.randomness import found_random
@@ -55,6 +58,7 @@ def run_prepared(
     if after.outcome.failure is None:
         tools.observer.answered(after.seconds)
     behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
+    behind.add_done_callback(partial(_tell_defect, tools.observer))
     if after.outcome.failure is not None:
         raise after.outcome.failure
     return Iteration(
@@ -89,6 +93,15 @@ def _executed(
     return AfterAnswer(
         prepared, plan, outcome, record, begun, seconds, node_seconds, warm_seconds, tools, random, leased, provenance
     )
+
+
+def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
+    """Says what nobody foresaw to fail behind an answer: who does not wait for the end would never hear of it."""
+    if not behind.cancelled() and (error := behind.exception()) is not None:
+        observer.warning(
+            f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "
+            "stored before is kept"
+        )
 
 
 def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> frozenset[str]:

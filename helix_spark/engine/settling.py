@@ -18,17 +18,21 @@ from helix_spark.planner.storage import Policy
 
 def settled(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], policy: Policy,
-    held: Collection[str],
+    held: Collection[str], sizes: Mapping[str, int],
 ) -> Plan:
     """The plan with storage decided on what the run has measured.
 
     Args:
         seconds: of each node that ran.
         held: signatures that the session holds in memory now.
+        sizes: bytes of results that were stored already, or were too large to be.
     """
     again = seconds_to_have_again(prepared.dag, seconds, _at_hand(outcome))
     estimates = {
-        name: _measured(costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0))
+        name: _measured(
+            costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0),
+            sizes.get(name),
+        )
         for name, costs in prepared.situation.estimates.items() if name in plan.by_name
     }
     chosen = {
@@ -65,6 +69,9 @@ def _at_hand(outcome: Outcome) -> frozenset[str]:
     )
 
 
-def _measured(costs: NodeEstimate, seconds: float | None, again: float) -> NodeEstimate:
-    compute = costs.compute if seconds is None else Estimate(seconds, Origin.MEASURED)
-    return replace(costs, compute=compute, write=replace(costs.write, amount=costs.write.amount + again))
+def _measured(costs: NodeEstimate, seconds: float | None, again: float, size: int | None) -> NodeEstimate:
+    return replace(
+        costs, write=replace(costs.write, amount=costs.write.amount + again),
+        compute=costs.compute if seconds is None else Estimate(seconds, Origin.MEASURED),
+        bytes=costs.bytes if size is None else Estimate(size, Origin.MEASURED),
+    )

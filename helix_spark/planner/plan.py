@@ -20,7 +20,8 @@ class PlannedNode:
         declared, signature: see `signature.signing.Signed`.
         state, reason: load, compute or prune, and why, in words.
         predicted_seconds: what the chosen state is expected to take; 0 for a pruned node.
-        compute_seconds, load_seconds, write_seconds, bytes: estimates.
+        compute_seconds, load_seconds, write_seconds, bytes: estimates; `bytes_known` where the size of this version, or
+            else of an earlier one, was measured.
         origin: where `compute_seconds` comes from, in words.
         held: whether the session holds the result in memory.
         stored: whether a live artifact exists before the run.
@@ -55,6 +56,7 @@ class PlannedNode:
     random: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    bytes_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helix_spark.costs.model import NodeEstimate
+from helix_spark.costs.model import NodeEstimate, Origin
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
 from helix_spark.planner.influence import planned_influences, planned_left_out
@@ -190,6 +190,7 @@ def _planned(node: Node, situation: Situation, decision: Decision, reason: str) 
         held=own.signature in situation.held, stored=own.signature in situation.stored,
         keep=own.signature in decision.keep, storage_reason=_storage_reason(decision, own.signature, left_out),
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases, left_out=left_out,
+        bytes_known=costs.bytes.origin is not Origin.KIND,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from workflows import Heard
 
 import helix_spark as hx
 from helix_spark.catalog.records import ArtifactRecord
@@ -411,6 +412,22 @@ def test_a_failure_is_told_before_what_was_computed_is_stored(
         helix.wait()
         assert [record.node for record in helix.catalog.live()] == ["rows"]
         assert not list((catalog / "leases").iterdir())
+
+
+def test_a_defect_behind_a_failure_is_told(
+    spark: SparkSession, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*arguments: Any) -> ArtifactRecord:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(retention, "store", defect)
+    heard = Heard()
+    with hx.Helix(catalog, spark=spark, policy="always", observer=heard) as helix:
+        with pytest.raises(NodeError):
+            helix.run(divided(0))
+        helix.wait()
+    assert any("by a defect of Helix: ZeroDivisionError: a defect" in text for text in heard.warnings)
+    assert not list((catalog / "leases").iterdir())
 
 
 def test_an_output_table_that_fails_is_told_as_its_nodes_failure(spark: SparkSession, catalog: Path) -> None:

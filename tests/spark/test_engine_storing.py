@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from helix_spark.costs.model import LOAD
 from helix_spark.engine.calibration import calibrated_loads, sampled
 from helix_spark.engine.iteration import Iteration
 from helix_spark.errors import NodeError
+from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State
+from helix_spark.planner.storage import Decision, PlanningProblem
 
 pytestmark = pytest.mark.spark
 
@@ -212,6 +215,60 @@ def test_a_run_that_fails_ends_within_the_budget_too(
     with pytest.raises(NodeError, match="too many"):
         run(failing(), budget=budget)
     assert physical_bytes(catalog) == 0
+
+
+class Either:
+    """Keeps `large` where it is said to fit, else `small`."""
+
+    name = "either"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        nodes = {node.name: node for node in problem.nodes}
+        fits = nodes["large"].bytes <= (problem.budget or 0) - problem.overhead
+        kept = nodes["large" if fits else "small"].signature
+        stored = {node.signature for node in problem.nodes if node.stored}
+        decision = policy_named("never").decide(problem)
+        return replace(decision, keep=frozenset({kept}), evict=frozenset(stored - {kept}))
+
+
+class Stores(Heard):
+    """Remembers what was being stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stores: list[str] = []
+
+    def storing(self, name: str) -> None:
+        self.stores.append(name)
+
+
+def test_what_is_too_large_leaves_its_room_and_is_not_written_again(catalog: Path, spark: SparkSession) -> None:
+    def version(edit: int) -> hx.Workflow:
+        wf = hx.Workflow("sizes")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def large(data: DataFrame) -> DataFrame:
+            rows = data.sparkSession.range(300_000, numPartitions=2)
+            return rows.selectExpr("sha2(cast(id as string), 256) AS text", f"id + {edit} AS number")
+
+        @wf.scanner(output=True)
+        def small(large: DataFrame) -> DataFrame:
+            return large.where("number < 100")
+
+        return wf
+
+    stores, sizes = [], []
+    for edit in range(3):
+        heard = Stores()
+        with hx.Helix(catalog, policy=Either(), spark=spark, observer=heard, budget="6 MB") as helix:
+            iteration = helix.run(version(edit))
+            assert iteration.wait().keys() == {"small"}
+            assert {record.node for record in helix.catalog.live()} >= {"small"}
+            sizes.append((iteration.plan["large"].bytes_known, iteration.plan["large"].bytes > 6_000_000))
+        stores.append(heard.stores)
+    assert stores == [["large", "small"], ["small"], ["small"]]
+    assert sizes == [(False, False), (True, True), (True, True)]
 
 
 # What cannot be stored

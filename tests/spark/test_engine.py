@@ -352,7 +352,7 @@ def waited_for(people: pd.DataFrame) -> hx.Workflow:
     @wf.scanner
     def costly(data: DataFrame) -> DataFrame:
         rows = data.repartition(2, "age")  # rows of a literal would be computed while the plan is optimised
-        return rows.selectExpr("*", "aggregate(sequence(1, 150000), 0D, (sum, x) -> sum + x * age) AS total")
+        return rows.selectExpr("*", "aggregate(sequence(1, 60000), 0D, (sum, x) -> sum + x * age) AS total")
 
     work = wf.extractor("work_is", hx.OneHot("work"), on=costly)
     total = wf.extractor("total_bucket", hx.Bucketizer("total", bins=2), on=costly)
@@ -360,7 +360,7 @@ def waited_for(people: pd.DataFrame) -> hx.Workflow:
 
     @wf.scanner
     def looked_at(examples: DataFrame) -> DataFrame:
-        return examples.selectExpr("label", "aggregate(sequence(1, 150000), 0D, (sum, x) -> sum + x * label) AS more")
+        return examples.selectExpr("label", "aggregate(sequence(1, 60000), 0D, (sum, x) -> sum + x * label) AS more")
 
     @wf.reducer(output=True)
     def rows(looked_at: pd.DataFrame) -> int:

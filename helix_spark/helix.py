@@ -21,7 +21,7 @@ from helix_spark.engine.following import Followed
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer, Silent
-from helix_spark.engine.preparation import START_SECONDS, Prepared, look_up, prepare
+from helix_spark.engine.preparation import Prepared, Surroundings, look_up, prepare
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.running import run_prepared
 from helix_spark.engine.second_chance import changed_functions, second_chance
@@ -52,6 +52,8 @@ class Helix:
         settings: Spark settings for a session of Helix's own.
         observer: is told what happens.
         tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
+        one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
+            start Spark anew; None if nobody can say. The first plans rest on it, later ones on what is on record.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -64,7 +66,7 @@ class Helix:
         self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
-        tracker: Tracker | None = None,
+        tracker: Tracker | None = None, one_run: bool | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
@@ -76,6 +78,7 @@ class Helix:
         self.sessions = SessionProvider(
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
+        self._one_run = one_run
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
@@ -161,18 +164,18 @@ class Helix:
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
-        return prepare(
-            workflow, self.catalog, settings=self.sessions.settings_that_change_results(), held=self._memory.held,
-            budget=self.budget, run=uuid.uuid4().hex, session_seconds=self._session_seconds(),
-        )
+        return prepare(workflow, self.catalog, self._around(), uuid.uuid4().hex)
 
-    def _session_seconds(self) -> float:
-        return 0.0 if self.sessions.started else START_SECONDS
+    def _around(self) -> Surroundings:
+        return Surroundings(
+            self.sessions.settings_that_change_results(), self._memory.held, self.budget, self.sessions.started,
+            self._one_run,
+        )
 
     def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
         return look_up(
-            prepared.whole, prepared.described, self.catalog, held=self._memory.held, budget=self.budget,
-            run=prepared.run, equivalent=equivalent, reads=prepared.reads, session_seconds=self._session_seconds(),
+            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, equivalent=equivalent,
+            reads=prepared.reads,
         )
 
     def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.iterating.systems import workflow_of, write_texts
 from benchmarks.scripts.edit import Version
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.preparation import prepare
+from helix_spark.engine.preparation import Surroundings, prepare
 from helix_spark.engine.session import SessionProvider
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.oracle import Foresight, foresee
@@ -95,7 +95,7 @@ def _planned(name: str, version: Version, folder: Path, catalog: Catalog) -> Pla
     """A version as the records know it, with nothing at hand. Starts no session."""
     prepared = prepare(
         workflow_of(write_texts(name, version, folder)[0], version), catalog,
-        settings=SessionProvider().settings_that_change_results(), held=frozenset(), budget=None, run="foreseen",
+        Surroundings(SessionProvider().settings_that_change_results(), session_runs=True), "foreseen",
     )
     problem = planning_problem(prepared.situation)
     return PlannedVersion(tuple(replace(node, stored=False) for node in problem.nodes), problem.outputs)

@@ -48,6 +48,11 @@ def this_process() -> Holder:
     return Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()))
 
 
+def writer() -> str:
+    """The process that asks, as the records of iterations name it: JSON object of host and pid."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+
+
 def holder_from(text: str) -> Holder | None:
     """A holder from its JSON; None if the text is none (half-written, or of a version that wrote less)."""
     try:

@@ -165,6 +165,7 @@ class IterationRecord:
             not say. Its text is the `FileRecord` of `file_digest`.
         commit: of the file's git repository, 40 or 64 hex characters; empty where there is none.
         dirty: whether the repository differed from its commit, or did not have the file; None if that is not known.
+        start_seconds: what starting Spark took in it; None where that was not needed, or an older writer did not say.
     """
 
     run: str
@@ -184,6 +185,7 @@ class IterationRecord:
     file_digest: str = ""
     commit: str = ""
     dirty: bool | None = None
+    start_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

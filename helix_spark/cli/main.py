@@ -104,7 +104,7 @@ def watch(target: str, settings: Sequence[str], **given: Any) -> None:
     from helix_spark.cli.watching import watch_file
 
     path, function = split_target(target)
-    with _helix(asked(path, **given), quiet=False) as engine:
+    with _helix(asked(path, **given), quiet=False, one_run=False) as engine:
         watch_file(path, function, settings, engine)
 
 
@@ -152,13 +152,13 @@ def _own_command(factory: Factory) -> click.Command:
     return command
 
 
-def _helix(given: Asked, *, quiet: bool) -> Helix:
+def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
 
     return Helix(
         given.catalog, budget=given.budget, policy=given.policy, observer=observer_for(quiet=quiet),
-        tracker=_tracker(given),
+        tracker=_tracker(given), one_run=one_run,
     )
 
 

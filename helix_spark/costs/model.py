@@ -70,10 +70,11 @@ LOAD = {"table": Throughput(0.25, 1 / 300e6), "model": Throughput(0.6, 1 / 100e6
 READ = {"table": Throughput(0.02, LOAD["table"].per_byte), "model": LOAD["model"]}
 """Of reading by itself, without Spark where that is possible: what is measured of loads, see `loads_from_reads`."""
 WRITE = {"table": Throughput(0.25, 1 / 15e6), "model": Throughput(0.5, 1 / 50e6), "value": Throughput(0.0, 0.0)}
-_WARM_UP_AT_MOST, _WARM_UP_OVER = 6.0, 3.0
-"""Seconds that work takes longer in a process of its own, and over how much of it that is spread. Whole first runs of
-2.5, 5.8 and 20 s (census, flights, genomics; two cores) took 4, 7 and 9 s longer, about 8 (1 - exp(-s / 3)). A run's
-nodes share that, and each is reckoned by itself, so it is reckoned lower."""
+_WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
+"""Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
+any first work takes longer there (`costs.starting`). Whole first runs of 2.5, 5.8 and 20 s (census, flights, genomics;
+two cores) took 4, 7 and 9 s longer, 3 s of which are the first work's; of nodes in a row each takes half as long
+again, and long ones no more than some seconds longer."""
 _FIRST_COMPUTE = {
     Kind.SOURCE: Throughput(0.2, 1 / 100e6), Kind.SCANNER: Throughput(0.2, 1 / 80e6),
     Kind.EXTRACTOR: Throughput(0.02, 1 / 500e6), Kind.SYNTHESIZER: Throughput(0.3, 1 / 40e6),
@@ -146,13 +147,13 @@ def with_warm_up(seconds: float, probability: float) -> float:
     """What work is expected to take in a process that is a new one with a probability.
 
     Costs on record are those of a process that has done the like before. In a new one Spark's code is loaded and
-    compiled meanwhile, whatever the work is: little of it takes three times as long, much of it some seconds longer.
+    compiled meanwhile, whatever the work is: little of it takes half as long again, much of it some seconds longer.
 
     Args:
         seconds: in a process that has run for a while.
 
     >>> with_warm_up(0.3, 0.0), round(with_warm_up(0.3, 1.0), 2), round(with_warm_up(60.0, 1.0), 1)
-    (0.3, 0.87, 66.0)
+    (0.3, 0.45, 63.0)
     """
     return seconds + probability * _WARM_UP_AT_MOST * (1.0 - math.exp(-seconds / _WARM_UP_OVER))
 

@@ -59,6 +59,7 @@ class AfterAnswer:
     Attributes:
         begun: `time.perf_counter()` at the start of the run.
         seconds: to its answer.
+        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
         random: by node name, why its own result may differ each time.
         leased: names of the leases that the run holds.
@@ -70,6 +71,7 @@ class AfterAnswer:
     record: IterationRecord
     begun: float
     seconds: float
+    start_seconds: float
     node_seconds: Mapping[str, float]
     warm_seconds: Mapping[str, float]
     tools: Tools
@@ -81,8 +83,8 @@ class AfterAnswer:
     def retention(self) -> Retention:
         """What the run keeps."""
         return Retention(
-            self.prepared, self.plan, self.outcome, self.record.number, self.warm_seconds, self.random, self.leased,
-            self.tools,
+            self.prepared, self.plan, self.outcome, self.record.number, self.start_seconds, self.warm_seconds,
+            self.random, self.leased, self.tools,
         )
 
     def outputs(self) -> dict[str, Any]:
@@ -162,7 +164,8 @@ class AfterAnswer:
         ) if status == "done" else {}
         reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
-            self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error
+            self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error,
+            start_seconds=self.start_seconds or None,
         ))
         if (file := self.provenance.file_record()) is not None:
             self.tools.catalog.keep_file(file)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.metrics import main_metric, merit
 from helix_spark.costs.model import LOAD, Throughput
+from helix_spark.costs.starting import fresh_process, start_price
 from helix_spark.planner.prospects import Version, scenarios
 from helix_spark.planner.storage import NodeCosts, Scenario
-
-_FRESH_PRIOR = 0.5
-"""Probability that the next iteration runs in a process of its own when nothing is known; worth one iteration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +24,18 @@ class Foresight:
         scenarios: possible next iterations.
         horizon: how many iterations to plan for.
         fresh_process: probability that the next iteration has to start a session of its own.
+        start_price: seconds that an iteration takes longer if it has to.
     """
 
     scenarios: tuple[Scenario, ...]
     horizon: float
     fresh_process: float
+    start_price: float
 
 
 def foresee(
     nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput] = LOAD,
+    loads: Mapping[str, Throughput] = LOAD, *, writer: str = "", one_run: bool | None = None,
 ) -> Foresight:
     """From the current version and the past.
 
@@ -46,6 +45,8 @@ def foresee(
         view: the catalog.
         measured: costs on record, by signature.
         loads: load throughput by kind of artifact, calibrated to the catalog.
+        writer: the process that asks.
+        one_run: whether it is for one run alone; None if nobody can say.
     """
     past = [iteration for iteration in view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
@@ -59,7 +60,12 @@ def foresee(
     again = {
         one.record.number: _version(one, nodes, view, measured, loads) for one in (previous, best) if one is not None
     }
-    return Foresight(scenarios(found, again), horizon(len(view.past) + 1), _fresh_process(view.past))
+    records = [one.record for one in view.past]
+    return Foresight(
+        scenarios(found, again), horizon(len(records) + 1),
+        fresh_process([*(record.writer for record in records), writer], one_run),
+        start_price([record.start_seconds for record in records if record.start_seconds]),
+    )
 
 
 def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
@@ -98,10 +104,3 @@ def _gone(node: PastNode) -> NodeCosts:
     return NodeCosts(
         node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
     )
-
-
-def _fresh_process(past: Sequence[PastIteration]) -> float:
-    """The share of iterations that ran in another process than the one before."""
-    writers = [one.record.writer for one in past]
-    fresh = sum(before != after for before, after in pairwise(writers))
-    return (_FRESH_PRIOR + fresh) / (1 + max(0, len(writers) - 1))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.holders import writer
 from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import Measurement, Throughput, estimate
@@ -27,8 +28,24 @@ from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed, describe, resolve
 from helix_spark.workflow.workflow import Workflow
 
-START_SECONDS = 8.0
-"""What a plan takes a start of Spark to cost: about what it takes on a small machine; only its magnitude counts."""
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plan finds around it.
+
+    Attributes:
+        settings: those of Spark that change results.
+        held: signatures that the session holds in memory.
+        budget: bytes that may be stored in all; None for no limit.
+        session_runs: whether Spark is started.
+        one_run: whether this process is for one run alone; None if nobody can say.
+    """
+
+    settings: Mapping[str, str]
+    held: Collection[str] = frozenset()
+    budget: int | None = None
+    session_runs: bool = False
+    one_run: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +84,19 @@ class Prepared:
         return self.situation.signed
 
 
-def prepare(
-    workflow: Workflow, catalog: Catalog, *, settings: Mapping[str, str], held: Collection[str], budget: int | None,
-    run: str, session_seconds: float = 0.0,
-) -> Prepared:
+def prepare(workflow: Workflow, catalog: Catalog, around: Surroundings, run: str) -> Prepared:
     """Compiles, signs, looks up and estimates.
 
     Raises:
         WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
     """
     whole = pin_versions(compile_workflow(workflow))
-    described = describe(whole, settings)
-    return look_up(
-        whole, described, catalog, held=held, budget=budget, run=run, session_seconds=session_seconds
-    )
+    return look_up(whole, describe(whole, around.settings), catalog, around, run)
 
 
 def look_up(
-    whole: Dag, described: Mapping[str, Description], catalog: Catalog, *, held: Collection[str], budget: int | None,
-    run: str, equivalent: Mapping[str, str] | None = None, reads: PlanReads | None = None,
-    session_seconds: float = 0.0,
+    whole: Dag, described: Mapping[str, Description], catalog: Catalog, around: Surroundings, run: str, *,
+    equivalent: Mapping[str, str] | None = None, reads: PlanReads | None = None,
 ) -> Prepared:
     """The part of `prepare` after signing; again when the catalog changed, or more was found out.
 
@@ -125,10 +135,8 @@ def look_up(
     told = _reads_on_record(measured) | dict(reads or {})
     unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
-    situation = _situation(
-        dag, signed, described, measured, offered, catalog, held, budget, session_seconds, fits, loads
-    )
-    situation = _foreseen(_with_gaps(situation, unserved, view, loads), offered, measured, loads)
+    situation = _situation(dag, signed, described, measured, offered, catalog, around, fits, loads)
+    situation = _foreseen(_with_gaps(situation, unserved, view, loads), offered, measured, loads, around.one_run)
     situation = replace(
         situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
@@ -172,13 +180,16 @@ def _last_signatures(view: CatalogView) -> set[str]:
 
 
 def _foreseen(
-    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput]
+    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput],
+    one_run: bool | None,
 ) -> Situation:
     random = {name for name, own in situation.signed.items() if own.random}
-    expected = foresee(planning_problem(situation).nodes, random, view, measured, loads)
+    expected = foresee(
+        planning_problem(situation).nodes, random, view, measured, loads, writer=writer(), one_run=one_run
+    )
     return replace(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
-        later_session_seconds=START_SECONDS * expected.fresh_process, fresh_process=expected.fresh_process,
+        start_price=expected.start_price, fresh_process=expected.fresh_process,
     )
 
 
@@ -197,9 +208,8 @@ def _learn(
 
 def _situation(
     dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
-    measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, held: Collection[str],
-    budget: int | None, session_seconds: float, fits: Mapping[str, Influence],
-    loads: Mapping[str, Throughput],
+    measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, around: Surroundings,
+    fits: Mapping[str, Influence], loads: Mapping[str, Throughput],
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     previous = _previous_versions(signatures, measured, view, catalog)
@@ -216,8 +226,8 @@ def _situation(
     current = set(signatures.values())
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
-        stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=budget,
-        overhead=view.other_bytes, session_seconds=session_seconds,
+        stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
+        overhead=view.other_bytes, session_runs=around.session_runs,
         influences=told_of(dag, signatures, measured, previous, fits),
         others=tuple(
             _other(record, view, loads) for signature, record in view.artifacts.items() if signature not in current

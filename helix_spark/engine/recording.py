@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import platform
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from helix_spark.catalog.holders import writer
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, starts_by_node
@@ -36,7 +35,7 @@ def begun(plan: Plan, run: str, message: str) -> IterationRecord:
             "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
             "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
         }),
-        writer=json.dumps({"host": socket.gethostname(), "pid": os.getpid()}),
+        writer=writer(),
     )
 
 

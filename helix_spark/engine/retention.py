@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.costs.starting import start_price
 from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.settling import settled
@@ -49,6 +50,7 @@ class Retention:
 
     Attributes:
         iteration: its number.
+        start_seconds: what starting Spark took in the run; 0 if it ran already, or was not needed.
         warm_seconds: of each node that ran, without what a young JVM takes longer.
         random: names of the nodes of which the run found that their own result may differ each time.
         leased: names of the leases that the run holds.
@@ -58,6 +60,7 @@ class Retention:
     plan: Plan
     outcome: Outcome
     iteration: int
+    start_seconds: float
     warm_seconds: Mapping[str, float]
     random: Collection[str]
     leased: tuple[str, ...]
@@ -97,6 +100,8 @@ class Retention:
             kept: what this run has stored already.
         """
         tools, situation = self.tools, self.prepared.situation
+        if self.start_seconds:
+            situation = replace(situation, start_price=start_price([self.start_seconds]))
         if situation.budget is not None:
             live = tools.catalog.live()
             situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))

@@ -44,7 +44,6 @@ def run_prepared(
         found = again()
         return found, make_plan(found.situation, tools.policy)
 
-    session_before = tools.sessions.start_seconds
     prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
@@ -64,7 +63,7 @@ def run_prepared(
     return Iteration(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
-        tools.sessions.start_seconds - session_before, behind,
+        after.start_seconds, behind,
     )
 
 
@@ -73,6 +72,7 @@ def _executed(
     leased: tuple[str, ...], provenance: Provenance,
 ) -> AfterAnswer:
     """The run up to its answer, or its failure."""
+    started_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
@@ -91,7 +91,8 @@ def _executed(
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
     return AfterAnswer(
-        prepared, plan, outcome, record, begun, seconds, node_seconds, warm_seconds, tools, random, leased, provenance
+        prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds - started_before, node_seconds,
+        warm_seconds, tools, random, leased, provenance,
     )
 
 

@@ -36,8 +36,8 @@ class Situation:
         others: stored results that no node of the current version has, and those in `unserved`, by their attempts.
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
-        session_seconds: what starting Spark takes; 0 where a session runs.
-        later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
+        session_runs: whether Spark is started.
+        start_price: seconds that an iteration takes longer if it has to start Spark.
         fresh_process: probability that the next iteration runs in a process of its own.
         influences: what fits of the learners gave their features, by learner.
         left_out_seconds: what computing the nodes that are left out takes, by name.
@@ -58,8 +58,8 @@ class Situation:
     others: tuple[OtherArtifact, ...] = ()
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 2.0
-    session_seconds: float = 0.0
-    later_session_seconds: float = 0.0
+    session_runs: bool = True
+    start_price: float = 0.0
     fresh_process: float = 0.0
     influences: Mapping[str, Influence] = field(default_factory=dict)
     left_out_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -103,7 +103,8 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
         nodes=tuple(_costs(node, situation) for node in situation.dag.nodes),
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
         others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
-        session_seconds=situation.session_seconds, later_session_seconds=situation.later_session_seconds, done=done,
+        session_seconds=0.0 if situation.session_runs else situation.start_price,
+        later_session_seconds=situation.start_price * situation.fresh_process, done=done,
         workflow=situation.dag.workflow, fresh_process=situation.fresh_process,
     )
 

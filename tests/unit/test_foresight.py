@@ -106,9 +106,32 @@ def test_the_current_version_is_nothing_to_go_back_to() -> None:
 
 
 def test_processes_of_their_own_are_expected_again() -> None:
-    same = foresee(current(), (), view(*(past(number) for number in range(1, 11))), {})
-    fresh = foresee(current(), (), view(*(past(number, pid=number) for number in range(1, 11))), {})
+    same = foresee(current(), (), view(*(past(number) for number in range(1, 11))), {}, writer='{"pid": 1}')
+    fresh = foresee(
+        current(), (), view(*(past(number, pid=number) for number in range(1, 11))), {}, writer='{"pid": 11}'
+    )
     assert same.fresh_process < 0.1 < 0.9 < fresh.fresh_process
+
+
+def test_that_this_process_is_another_one_than_the_last_counts() -> None:
+    same, fresh = (foresee(current(), (), view(past(1)), {}, writer=writer) for writer in ('{"pid": 1}', '{"pid": 2}'))
+    assert (same.fresh_process, fresh.fresh_process) == (0.25, 0.75)
+
+
+@pytest.mark.parametrize(("one_run", "expected"), [(True, 0.9), (False, 0.1), (None, 0.5)])
+def test_what_the_process_is_for_tells_how_the_next_iteration_begins(one_run: bool | None, expected: float) -> None:
+    assert foresee(current(), (), view(), {}, one_run=one_run).fresh_process == expected
+
+
+def test_the_latest_starts_of_spark_tell_what_the_next_one_costs() -> None:
+    def started(number: int, seconds: float | None) -> PastIteration:
+        return replace(past(number), record=replace(past(number).record, start_seconds=seconds))
+
+    unknown = foresee(current(), (), view(started(1, None)), {}).start_price
+    slow = [started(number, 60.0) for number in range(1, 4)]
+    quick = [started(number, 1.0) for number in range(4, 9)]
+    assert foresee(current(), (), view(*slow, *quick, started(9, None)), {}).start_price < unknown
+    assert foresee(current(), (), view(*slow), {}).start_price > 60
 
 
 def test_iterations_whose_nodes_are_unknown_are_passed_over() -> None:

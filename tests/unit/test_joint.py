@@ -61,7 +61,7 @@ def random_problem(seed: int) -> PlanningProblem:
 
 def slow(seconds: float, fresh: float) -> float:
     """What work takes in a process that may be a new one."""
-    return seconds + fresh * 6.0 * (1.0 - math.exp(-seconds / 3.0))
+    return seconds + fresh * 3.0 * (1.0 - math.exp(-seconds / 6.0))
 
 
 def cheapest(

@@ -33,15 +33,33 @@ measured, mostly after one more."""
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Physical bytes by node: of what was stored, and of what turned out to be larger than the room that was left."""
+    """Physical bytes by node, of what a run wrote.
+
+    Attributes:
+        stored: of what is there.
+        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
+    """
 
     stored: Mapping[str, int] = field(default_factory=dict)
-    too_large: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:
         """All that was learnt of sizes."""
-        return {**self.too_large, **self.stored}
+        return {**self.gone, **self.stored}
+
+    def then(self, more: Kept, evicted: Collection[str]) -> Kept:
+        """After more was written.
+
+        Args:
+            evicted: names of what was stored and is not any more.
+
+        >>> Kept({"a": 1, "b": 2}).then(Kept({"c": 3}, {"d": 4}), ["b"])
+        Kept(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
+        """
+        stays = {name: size for name, size in self.stored.items() if name not in evicted}
+        gone = {name: size for name, size in self.sizes.items() if name not in stays}
+        return Kept({**stays, **more.stored}, {**gone, **more.gone})
 
 
 @dataclass(frozen=True)
@@ -87,9 +105,8 @@ class Retention:
         for _ in range(DECISIONS):
             plan = self._settled(kept)
             more = self.store(plan, reads)
-            before = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in plan.evict}
-            kept = Kept({**before, **more.stored}, {**kept.too_large, **more.too_large})
-            if not more.too_large:
+            kept = kept.then(more, [name for name in kept.stored if self.plan[name].signature in plan.evict])
+            if not more.gone:
                 break
         return kept
 
@@ -124,7 +141,7 @@ class Retention:
         there = self.tools.catalog.live_among([node.signature for node in wanted])
         narrow, told = self.narrowable(), {**self.prepared.told, **reads}
         stored: dict[str, int] = {}
-        too_large: dict[str, int] = {}
+        gone: dict[str, int] = {}
         for node in wanted:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
@@ -136,8 +153,8 @@ class Retention:
                 stored[node.name] = before.bytes
             elif (record := self._store_one(node.name, plan, left_out)) is not None:
                 fits = self._fits(record)
-                (stored if fits else too_large)[node.name] = record.bytes
-        return Kept(stored, too_large)
+                (stored if fits else gone)[node.name] = record.bytes
+        return Kept(stored, gone)
 
     def evict_overflow(self) -> set[str]:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""

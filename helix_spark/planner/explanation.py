@@ -13,6 +13,8 @@ from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProble
 
 _UNLIKELY = 0.005
 """Below half a percent a probability reads as 0 %."""
+_SOME = 0.01
+"""Share of the whole budget that a result takes at least before anything had to make room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,18 @@ def _again(view: Outlook, signature: str, keep: frozenset[str]) -> float:
 
 
 def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[str]) -> str:
-    """The name of the kept result that saves most per byte: what the budget is better spent on."""
-    def saved_per_byte(node: NodeCosts) -> float:
-        saved = _again(view, node.signature, keep) - node.load_seconds
-        return uses.loaded.get(node.signature, 0.0) * saved / max(1, node.bytes)
+    """The name of the kept result that the budget is better spent on: of those that take some of it, the one that saves
+    most. (By the byte a value of a few would win, for which nothing had to make room.)"""
+    def saved(node: NodeCosts) -> float:
+        again = _again(view, node.signature, keep)
+        return uses.loaded.get(node.signature, 0.0) * (again - node.load_seconds)
 
-    kept = [node for node in problem.nodes if node.signature in keep and uses.loaded.get(node.signature)]
-    return max(kept, key=saved_per_byte).name if kept else ""
+    some = _SOME * (capacity(problem) or 0)
+    kept = [
+        node for node in problem.nodes
+        if node.signature in keep and uses.loaded.get(node.signature) and node.bytes > some
+    ]
+    return max(kept, key=saved).name if kept else ""
 
 
 def _kept(

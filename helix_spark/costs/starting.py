@@ -14,8 +14,8 @@ REMEMBERED_STARTS = 5
 
 _FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
 """What the first work of a new session takes longer, whatever it is, as a share of the session's start: both load
-classes and compile. Iterations in processes of their own took 3 s (census, flights, genomics; starts of 2.5 s) and 8 s
-(flights, where a start took 6.5 s) longer than the start and `costs.model.with_warm_up` explain. A start
+classes and compile. Iterations in processes of their own took about 3 s (census, flights, genomics; starts of about
+2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start and `costs.model.with_warm_up` explain. A start
 that waits for a cluster says nothing of that, so it is bounded (seconds)."""
 
 _ONE_RUN = {True: 0.9, False: 0.1, None: 0.5}

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from helix_spark.catalog.catalog import Catalog
+
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 JOB = """
@@ -143,6 +145,10 @@ def test_no_jvm_starts_for_a_plan_an_unchanged_run_or_an_edited_metric(
     assert [node["name"] for node in edited["nodes"] if node["state"] == "compute"] == ["accuracy"]
     assert edited["outputs"]["accuracy"] == round(again["outputs"]["accuracy"], 2)
     assert no_java() == []
+    starts = [one.start_seconds for one in Catalog.open(folder.path / "catalog", create=False).iterations("people", 9)]
+    assert starts[:2] == [None, None]
+    assert starts[2] is not None
+    assert starts[2] > 0, "the first iteration did start Spark, and later plans know what that took"
 
 
 def test_the_stub_would_have_been_called(folder: Folder, no_java: Callable[[], list[str]], tmp_path: Path) -> None:

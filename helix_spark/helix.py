@@ -164,13 +164,11 @@ class Helix:
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
-        return prepare(workflow, self.catalog, self._around(), uuid.uuid4().hex)
+        settings = self.sessions.settings_that_change_results()
+        return prepare(workflow, self.catalog, settings, self._around(), uuid.uuid4().hex)
 
     def _around(self) -> Surroundings:
-        return Surroundings(
-            self.sessions.settings_that_change_results(), self._memory.held, self.budget, self.sessions.started,
-            self._one_run,
-        )
+        return Surroundings(self._memory.held, self.budget, self.sessions.started, self._one_run)
 
     def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
         return look_up(

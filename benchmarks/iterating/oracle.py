@@ -95,7 +95,7 @@ def _planned(name: str, version: Version, folder: Path, catalog: Catalog) -> Pla
     """A version as the records know it, with nothing at hand. Starts no session."""
     prepared = prepare(
         workflow_of(write_texts(name, version, folder)[0], version), catalog,
-        Surroundings(SessionProvider().settings_that_change_results(), session_runs=True), "foreseen",
+        SessionProvider().settings_that_change_results(), Surroundings(session_runs=True), "foreseen",
     )
     problem = planning_problem(prepared.situation)
     return PlannedVersion(tuple(replace(node, stored=False) for node in problem.nodes), problem.outputs)

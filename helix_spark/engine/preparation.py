@@ -34,14 +34,12 @@ class Surroundings:
     """What a plan finds around it.
 
     Attributes:
-        settings: those of Spark that change results.
         held: signatures that the session holds in memory.
         budget: bytes that may be stored in all; None for no limit.
         session_runs: whether Spark is started.
         one_run: whether this process is for one run alone; None if nobody can say.
     """
 
-    settings: Mapping[str, str]
     held: Collection[str] = frozenset()
     budget: int | None = None
     session_runs: bool = False
@@ -84,14 +82,19 @@ class Prepared:
         return self.situation.signed
 
 
-def prepare(workflow: Workflow, catalog: Catalog, around: Surroundings, run: str) -> Prepared:
+def prepare(
+    workflow: Workflow, catalog: Catalog, settings: Mapping[str, str], around: Surroundings, run: str
+) -> Prepared:
     """Compiles, signs, looks up and estimates.
+
+    Args:
+        settings: those of Spark that change results.
 
     Raises:
         WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
     """
     whole = pin_versions(compile_workflow(workflow))
-    return look_up(whole, describe(whole, around.settings), catalog, around, run)
+    return look_up(whole, describe(whole, settings), catalog, around, run)
 
 
 def look_up(

@@ -97,7 +97,7 @@ def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[
     most. (By the byte a value of a few would win, for which nothing had to make room.)"""
     def saved(node: NodeCosts) -> float:
         again = _again(view, node.signature, keep)
-        return uses.loaded.get(node.signature, 0.0) * (again - node.load_seconds)
+        return uses.loaded[node.signature] * (again - node.load_seconds)
 
     some = _SOME * (capacity(problem) or 0)
     kept = [

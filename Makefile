@@ -9,7 +9,7 @@ run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
 
 test: $(VENV)/.dev lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 # What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs, edits of
 # jobs against runs from scratch, ways to start Spark.

@@ -19,6 +19,20 @@ settings.load_profile("helix")
 _NUMBERS = count()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In two processes a module's tests stay together, and so do all that share the one session of Spark."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/spark" if nodeid.startswith("tests/spark/") else nodeid.split("::")[0]
+
+    # Modules in their order, not by their number of tests: the few that run commands come first, and take longest.
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
+
+
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
     """The address of an S3 store of this machine. A process of its own: libraries wait for it without Python's lock."""

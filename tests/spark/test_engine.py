@@ -73,7 +73,7 @@ FEATURES = {"examples", "model", "predictions", "accuracy", "weights"}
         ({"drop_last": False}, {"sex_is", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
         ({"offset": 1.0}, {"older", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
     ],
-    ids=str,
+    ids=["digits", "reg", "bins", "drop_last", "offset"],
 )
 def test_an_edit_computes_what_it_touched_and_refits_nothing_else(
     after_first: Path, spark: SparkSession, from_scratch: Callable[[hx.Workflow], dict[str, Any]],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from types import CodeType, FunctionType, ModuleType
 
-from helix_spark.signature.edges import Described, Edge, Named, Reference
+from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
 from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.names import Names
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.patches import hung_on_classes
 from helix_spark.signature.randomness import random_uses
 from helix_spark.signature.scopes import Imported
 from helix_spark.signature.source import bytecode_form, form_of, global_names
 
 _EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
+_HOLDS_MODULES = "sys.modules"
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
 
 
@@ -43,14 +46,21 @@ def describe_function(reference: Reference, home: str) -> Described:
     dynamic, found = _dynamic_routes(called, edges, names)
     known = [(_without_nothing(call, edges), name) for call, name in called]
     used = [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
+    looked_up = [(name, line) for name, line in used if name.startswith(_HOLDS_MODULES)]
     return Described(
         Group.CODE,
         label,
         encode("function", text),
-        (*edges, *dynamic, *names.held()),
-        warnings=(*warnings, *found),
+        (*edges, *dynamic, *_hung(function, label), *names.held()),
+        warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in looked_up)),
         random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, known)),
     )
+
+
+def _hung(function: FunctionType, label: str) -> Iterator[Edge]:
+    for name, value in hung_on_classes(function.__code__):
+        yield Named(f"method {name}")
+        yield edge_to(value, name, role="method", owner=label)
 
 
 def label_of(function: FunctionType, home: str, fallback: str) -> str:
@@ -104,9 +114,12 @@ def _dynamic_routes(
             what = "imports a module by a name"
         else:
             continue
-        place = names.place(call.line)
-        warnings.append(f"`{names.label}` {what} ({place}): what it reaches cannot be followed; use depends_on=")
+        warnings.append(_unfollowed(names, what, call.line))
     return found, warnings
+
+
+def _unfollowed(names: Names, what: str, line: int) -> str:
+    return f"`{names.label}` {what} ({names.place(line)}): what it reaches cannot be followed; use depends_on="
 
 
 def _named_module(call: Call) -> str | None:

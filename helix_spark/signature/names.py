@@ -17,6 +17,7 @@ from helix_spark.signature.edges import Edge, Named, Reference, edge_to, package
 from helix_spark.signature.forms import Free
 from helix_spark.signature.holders import closure_of, defaults_of
 from helix_spark.signature.origin import package_of_module
+from helix_spark.signature.patches import put_into_module
 from helix_spark.signature.scopes import Imported
 from helix_spark.signature.source import form_of
 
@@ -94,6 +95,8 @@ class Names:
                 start = self._found(submodule, submodule.__name__, "module", submodule.__name__)
             else:
                 return self._missing(module, ".".join((attribute, *rest)))
+        if isinstance(start.value, ModuleType) and (put := put_into_module(start.value, rest)) is not None:
+            return self._put(start.value.__name__, rest, *put)
         text = "".join(f".{attribute}" for attribute in rest)
         edge = edge_to(
             start.value, start.label, role=start.role, name=start.name, owner=self.label, text=text,
@@ -103,6 +106,11 @@ class Names:
             form = form_of(edge.value.__code__, top=False)
             return replace(edge, text=form.annotations) if form is not None else edge
         return edge
+
+    def _put(self, module: str, path: tuple[str, ...], value: object, length: int) -> Edge:
+        """What the project holds under a library's name."""
+        label, text = ".".join((module, *path[:length])), "".join(f".{attribute}" for attribute in path[length:])
+        return edge_to(value, label, role="global", owner=self.label, text=text)
 
     def _missing(self, module: ModuleType, text: str) -> Edge:
         """An attribute that a module does not have: its `__getattr__` may make it."""
@@ -117,7 +125,8 @@ class Names:
         name = self._absolute(imported)
         package = package_of_module(name)
         if package is not None:
-            return package_edge(package, ".".join((str(name), *path)))
+            put = put_into_module(sys.modules[name], path) if name in sys.modules else None
+            return self._put(str(name), path, *put) if put else package_edge(package, ".".join((str(name), *path)))
         module = _module(name) if name else None
         if module is None:
             return Named(".".join(("unbound module", "." * imported.level + imported.module, *path)))

@@ -51,9 +51,10 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
     if isinstance(value, pd.DataFrame):
         columns = [encoder(value.iloc[:, position]) for position in range(value.shape[1])]
-        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns
+        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_attrs(encoder, value)
     if isinstance(value, pd.Series):
-        return "pandas.Series", encoder(value.name), encoder(value.index), encoder(value.array)
+        own = encoder(value.name), encoder(value.index), encoder(value.array)
+        return "pandas.Series", *own, *_attrs(encoder, value)
     if isinstance(value, pd.RangeIndex):
         return "pandas.RangeIndex", encoder(value.name), f"{value.start} {value.stop} {value.step}"
     if isinstance(value, pd.MultiIndex):
@@ -68,6 +69,11 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     if isinstance(value, ExtensionDtype):
         return "pandas.dtype", str(value)
     return _pandas_scalar(encoder, value)
+
+
+def _attrs(encoder: Encoder, value: Any) -> list[bytes]:
+    """What the author noted on a frame or series, if anything."""
+    return [encoder(value.attrs)] if value.attrs else []
 
 
 def _pandas_scalar(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:

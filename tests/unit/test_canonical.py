@@ -118,6 +118,11 @@ class Named(dict[str, int]):
 
 Pair = namedtuple("Pair", "a b")
 
+def noted(frame: pd.DataFrame | pd.Series, **notes: int) -> pd.DataFrame | pd.Series:
+    frame.attrs.update(notes)
+    return frame
+
+
 DIFFERENT: list[list[object]] = [
     [True, 1, 1.0, 1 + 0j, "1", b"1", bytearray(b"1"), Decimal(1), Fraction(1), None, ..., NotImplemented],
     [0.0, -0.0, math.nan, math.inf, -math.inf],
@@ -163,6 +168,8 @@ DIFFERENT: list[list[object]] = [
         pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}),
     ],
     [pd.Series([1]), pd.Series([1], name="x"), pd.Series([1, None]), pd.Index([1])],
+    [pd.Series([1]), noted(pd.Series([1]), k=1), noted(pd.Series([1]), k=2)],
+    [pd.DataFrame({"a": [1]}), noted(pd.DataFrame({"a": [1]}), k=1), noted(pd.DataFrame({"a": [1]}), k=2)],
     [pd.Series(["a", "b"], dtype="category"), pd.Series(["b", "a"], dtype="category")],
     [pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021"), pd.NaT, pd.NA, pd.Timedelta(1)],
     [pa.table({"a": [1, 2]}), pa.table({"a": [1, 3]}), pa.table({"b": [1, 2]}), pa.table({"a": [1.0, 2.0]})],

@@ -3,19 +3,17 @@
 from __future__ import annotations
 import __future__
 
-import importlib
-import importlib.util
 import itertools
 import linecache
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 from types import ModuleType
 
 import pytest
 from edit_matrix import DIFFERENT, SAME
+from project import Project
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature import origin
@@ -23,51 +21,6 @@ from helix_spark.signature.code import CodeTrace, trace
 from helix_spark.signature.parts import Group
 
 _counter = itertools.count()
-
-
-class Project:
-    """A folder of modules that are written, edited and loaded again, as an author does it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.names: set[str] = set()
-
-    def write(self, **modules: str) -> Project:
-        for name, text in modules.items():
-            path = self.folder / f"{name}.py"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(dedent(text))
-            self.names.add(name.partition("/")[0])
-        return self
-
-    def without(self, name: str) -> Project:
-        (self.folder / f"{name}.py").unlink()
-        return self
-
-    def load(self, name: str = "job") -> ModuleType:
-        self.forget()
-        importlib.invalidate_caches()
-        return importlib.import_module(name)
-
-    def forget(self) -> None:
-        for name in [one for one in sys.modules if one.partition(".")[0] in self.names]:
-            del sys.modules[name]
-
-    def trace(self, attribute: str = "f") -> CodeTrace:
-        return trace(getattr(self.load(), attribute), node="n")
-
-    def digest(self, **modules: str) -> str:
-        return self.write(**modules).trace().digest
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    # No bytecode files: they are valid by size and whole seconds, and two edits here are closer than that.
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    made = Project(tmp_path)
-    yield made
-    made.forget()
 
 
 @pytest.mark.parametrize("edit", SAME)
@@ -489,6 +442,7 @@ def test_declared_dependencies_count(tmp_path: Path, project: Project) -> None:
         ("import importlib\ndef f(x): return importlib.import_module(x)", "`f` imports a module by a name (job.py:2)"),
         ("import helpers\ndef f(x): return getattr(helpers, x)", "`f` calls getattr (job.py:2)"),
         ("class A:\n  def g(): return 1\ndef f(x): return getattr(A, x)", "`f` calls getattr (job.py:3)"),
+        ("import sys\ndef f(x): return sys.modules[x].g()", "`f` reads sys.modules (job.py:2)"),
     ],
 )
 def test_routes_that_cannot_be_followed_are_told(

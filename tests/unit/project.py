@@ -1,0 +1,46 @@
+"""A project of an author, whose modules are written, edited and loaded again."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+from helix_spark.signature.code import CodeTrace, trace
+
+
+class Project:
+    """A folder of modules that are written, edited and loaded again, as an author does it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: set[str] = set()
+
+    def write(self, **modules: str) -> Project:
+        for name, text in modules.items():
+            path = self.folder / f"{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(dedent(text))
+            self.names.add(name.partition("/")[0])
+        return self
+
+    def without(self, name: str) -> Project:
+        (self.folder / f"{name}.py").unlink()
+        return self
+
+    def load(self, name: str = "job") -> ModuleType:
+        self.forget()
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    def forget(self) -> None:
+        for name in [one for one in sys.modules if one.partition(".")[0] in self.names]:
+            del sys.modules[name]
+
+    def trace(self, attribute: str = "f") -> CodeTrace:
+        return trace(getattr(self.load(), attribute), node="n")
+
+    def digest(self, **modules: str) -> str:
+        return self.write(**modules).trace().digest

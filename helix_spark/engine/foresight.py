@@ -11,7 +11,7 @@ from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.metrics import main_metric, merit
 from helix_spark.costs.model import LOAD, Throughput
-from helix_spark.costs.starting import fresh_process, start_price
+from helix_spark.costs.starting import fresh_process
 from helix_spark.planner.prospects import Version, scenarios
 from helix_spark.planner.storage import NodeCosts, Scenario
 
@@ -24,13 +24,13 @@ class Foresight:
         scenarios: possible next iterations.
         horizon: how many iterations to plan for.
         fresh_process: probability that the next iteration has to start a session of its own.
-        start_price: seconds that an iteration takes longer if it has to.
+        starts: seconds that the starts on record took, oldest first.
     """
 
     scenarios: tuple[Scenario, ...]
     horizon: float
     fresh_process: float
-    start_price: float
+    starts: tuple[float, ...]
 
 
 def foresee(
@@ -64,7 +64,7 @@ def foresee(
     return Foresight(
         scenarios(found, again), horizon(len(records) + 1),
         fresh_process([*(record.writer for record in records), writer], one_run),
-        start_price([record.start_seconds for record in records if record.start_seconds]),
+        tuple(record.start_seconds for record in records if record.start_seconds),
     )
 
 

@@ -192,7 +192,7 @@ def _foreseen(
     )
     return replace(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
-        start_price=expected.start_price, fresh_process=expected.fresh_process,
+        starts=expected.starts, fresh_process=expected.fresh_process,
     )
 
 

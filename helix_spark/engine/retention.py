@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.starting import start_price
 from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.settling import settled
@@ -118,7 +117,7 @@ class Retention:
         """
         tools, situation = self.tools, self.prepared.situation
         if self.start_seconds:
-            situation = replace(situation, start_price=start_price([self.start_seconds]))
+            situation = replace(situation, starts=(*situation.starts, self.start_seconds))
         if situation.budget is not None:
             live = tools.catalog.live()
             situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))

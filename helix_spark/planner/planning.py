@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.costs.model import NodeEstimate, Origin
+from helix_spark.costs.starting import start_price
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
 from helix_spark.planner.influence import planned_influences, planned_left_out
@@ -37,7 +38,7 @@ class Situation:
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
         session_runs: whether Spark is started.
-        start_price: seconds that an iteration takes longer if it has to start Spark.
+        starts: seconds that starts of Spark took, oldest first.
         fresh_process: probability that the next iteration runs in a process of its own.
         influences: what fits of the learners gave their features, by learner.
         left_out_seconds: what computing the nodes that are left out takes, by name.
@@ -59,12 +60,17 @@ class Situation:
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 2.0
     session_runs: bool = True
-    start_price: float = 0.0
+    starts: tuple[float, ...] = ()
     fresh_process: float = 0.0
     influences: Mapping[str, Influence] = field(default_factory=dict)
     left_out_seconds: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     unserved: Mapping[str, Gap] = field(default_factory=dict)
+
+    @property
+    def start_price(self) -> float:
+        """Seconds that an iteration is expected to take longer if it has to start Spark."""
+        return start_price(self.starts)
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:

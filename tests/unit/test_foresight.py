@@ -10,6 +10,7 @@ import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
+from helix_spark.costs.starting import start_price
 from helix_spark.engine.foresight import foresee
 from helix_spark.planner.storage import NodeCosts
 
@@ -127,11 +128,13 @@ def test_the_latest_starts_of_spark_tell_what_the_next_one_costs() -> None:
     def started(number: int, seconds: float | None) -> PastIteration:
         return replace(past(number), record=replace(past(number).record, start_seconds=seconds))
 
-    unknown = foresee(current(), (), view(started(1, None)), {}).start_price
+    def price(*iterations: PastIteration) -> float:
+        return start_price(foresee(current(), (), view(*iterations), {}).starts)
+
     slow = [started(number, 60.0) for number in range(1, 4)]
     quick = [started(number, 1.0) for number in range(4, 9)]
-    assert foresee(current(), (), view(*slow, *quick, started(9, None)), {}).start_price < unknown
-    assert foresee(current(), (), view(*slow), {}).start_price > 60
+    assert price(*slow, *quick, started(9, None)) < price(started(1, None))
+    assert price(*slow) > 60
 
 
 def test_iterations_whose_nodes_are_unknown_are_passed_over() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 BY_ORDER = {
@@ -27,15 +27,20 @@ def is_plain_above(plan: Any, inputs: Sequence[Any]) -> bool:
         plan: an analysed Catalyst plan.
         inputs: analysed plans that are known already, told by their being the very same objects.
     """
+    return all(
+        operator.nodeName() not in _SUSPICIOUS and all(map(_is_plain, members(operator.expressions())))
+        for operator in operators_above(plan, inputs)
+    )
+
+
+def operators_above(plan: Any, inputs: Sequence[Any]) -> Iterator[Any]:
+    """The operators of a plan outside these parts of it. Arguments as for `is_plain_above`."""
     waiting = [plan]
     while waiting:
         operator = waiting.pop()
-        if any(operator.fastEquals(one) for one in inputs):
-            continue
-        if operator.nodeName() in _SUSPICIOUS or not all(map(_is_plain, members(operator.expressions()))):
-            return False
-        waiting += members(operator.children())
-    return True
+        if not any(operator.fastEquals(one) for one in inputs):
+            yield operator
+            waiting += members(operator.children())
 
 
 def _is_plain(expression: Any) -> bool:
@@ -47,7 +52,7 @@ def _is_plain(expression: Any) -> bool:
 def class_names(tree: Any) -> list[str]:
     """The classes of a plan or an expression, without their packages, from the top down. How rows that are in memory
     came there is not part of the plan that reads them."""
-    nodes = [node for node in _objects(json.loads(tree.toJSON())) if "class" in node]
+    nodes = [node for node in objects(json.loads(tree.toJSON())) if "class" in node]
     return [str(node["class"]).rsplit(".", 1)[-1] for node in nodes]
 
 
@@ -56,9 +61,10 @@ def members(sequence: Any) -> list[Any]:
     return [sequence.apply(index) for index in range(sequence.size())]
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in what a plan or an expression tells as JSON, from the top down."""
     if isinstance(value, dict):
         if str(value.get("class", "")).endswith(".InMemoryRelation"):
             return [value]
-        return [value, *(found for item in value.values() for found in _objects(item))]
-    return [found for item in value for found in _objects(item)] if isinstance(value, list) else []
+        return [value, *(found for item in value.values() for found in objects(item))]
+    return [found for item in value for found in objects(item)] if isinstance(value, list) else []

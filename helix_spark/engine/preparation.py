@@ -138,7 +138,8 @@ def look_up(
     told = _reads_on_record(measured) | dict(reads or {})
     unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
-    situation = _situation(dag, signed, described, measured, offered, catalog, around, fits, loads)
+    explained = _with_chance_found(described, signed, known_random)
+    situation = _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads)
     situation = _foreseen(_with_gaps(situation, unserved, view, loads), offered, measured, loads, around.one_run)
     situation = replace(
         situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
@@ -175,6 +176,17 @@ def _seconds_without(dag: Dag, signed: Mapping[str, Signed], measured: Mapping[s
         name: measured.get(signed[name].signature) for one in dag.left_out for name in one.nodes
     }
     return {name: record.compute_seconds or 0.0 for name, record in records.items() if record is not None}
+
+
+def _with_chance_found(
+    described: Mapping[str, Description], signed: Mapping[str, Signed], known_random: Mapping[str, str]
+) -> dict[str, Description]:
+    """The nodes, with why their results may differ each time where only an earlier run could tell."""
+    return {
+        name: replace(own, random=(why,)) if not own.random and name in signed
+        and (why := known_random.get(signed[name].declared)) else own
+        for name, own in described.items()
+    }
 
 
 def _last_signatures(view: CatalogView) -> set[str]:

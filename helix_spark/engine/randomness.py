@@ -5,16 +5,21 @@ The signature room sees what the code calls; this is the second net, for what on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
 from helix_spark.engine.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult
+from helix_spark.engine.undeclared import Undeclared, undeclared
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.patches import mentioned
+from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
@@ -36,36 +41,58 @@ class Suspicion:
 
     def __init__(self, pool: Executor, *, apart: bool = True) -> None:
         self._pool, self._apart = pool, apart
-        self._looking: dict[str, Future[str | None]] = {}
+        self._looking: dict[str, Future[tuple[str | None, Undeclared]]] = {}
 
     def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
         """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
         if isinstance(node.operator, Function) and is_lazy(node):
-            below = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
+            given = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
             frame = result.frame() if isinstance(result, TableResult) else None
-            self._looking[node.name] = self._pool.submit(_why, node, result, frame, below if self._apart else ())
+            self._looking[node.name] = self._pool.submit(self._look, node, result, frame, given)
 
-    def of(self, node: Node, result: NodeResult) -> str | None:
-        """Why a node's own result may differ each time; None if nothing says so."""
+    def of(self, node: Node, result: NodeResult, reached: Callable[[], Collection[str]] = frozenset) -> str | None:
+        """Why a node's own result may differ each time, or from what its signature covers; None if nothing says so.
+
+        Args:
+            reached: names of the functions that the signatures of the node and of what it is made of cover.
+        """
         looking = self._looking.get(node.name)
-        return looking.result() if looking is not None else _why(node, result)
+        if looking is None:
+            return _unseeded_stage(result)
+        why, found = looking.result()
+        return why if found == Undeclared() else found.why(reached())
+
+    def _look(
+        self, node: Node, result: NodeResult, frame: DataFrame | None, given: Sequence[DataFrame]
+    ) -> tuple[str | None, Undeclared]:
+        if frame is None and isinstance(result, ColumnResult) and not result.needs:
+            frame = result.add(result.base.frame(), [result])
+        if frame is None:
+            return None, Undeclared()
+        why = plan_randomness(frame, given if self._apart else ())
+        answers_for_it = why is not None or node.wishes.depends_on
+        return why, Undeclared() if answers_for_it else undeclared(frame, given)
 
 
 def found_random(
-    dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion
+    dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion,
+    described: Mapping[str, Description],
 ) -> dict[str, str]:
     """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out.
 
     A result that the author fixed is not among them. What is made of it in the run that draws it has the draw in its
     own plan, so that nothing can be told of it yet: its reason is empty.
     """
+    def reached(name: str) -> set[str]:
+        return {called for one in {name, *dag.ancestors(name)} for called in _covered(dag[one], described[one])}
+
     found: dict[str, str] = {}
     drawn: set[str] = set()
     for node in dag.nodes:
         result = results.get(node.name)
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
             continue
-        why = suspicion.of(node, result)
+        why = suspicion.of(node, result, partial(reached, node.name))
         if why is None or node.name in dag.descendants(found):
             continue
         if node.wishes.fixed:
@@ -75,19 +102,17 @@ def found_random(
     return found
 
 
-def _why(
-    node: Node, result: NodeResult, frame: DataFrame | None = None, below: Sequence[DataFrame] = ()
-) -> str | None:
-    if isinstance(result, ModelResult):
-        if unseeded(result.model):
-            return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
-        return None
-    if not isinstance(node.operator, Function) or not is_lazy(node):
-        return None
-    if isinstance(result, TableResult):
-        return plan_randomness(result.frame() if frame is None else frame, below)
-    if isinstance(result, ColumnResult) and not result.needs:
-        return plan_randomness(result.add(result.base.frame(), [result]), below)
+def _covered(node: Node, described: Description) -> Iterator[str]:
+    """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
+    yield from (part.label for part in described.parts)
+    if isinstance(node.operator, Function) and type(node.operator.call) is FunctionType:
+        names = set(mentioned(node.operator.call.__code__))
+        yield from names if "register" in names else ()
+
+
+def _unseeded_stage(result: NodeResult) -> str | None:
+    if isinstance(result, ModelResult) and unseeded(result.model):
+        return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
     return None
 
 

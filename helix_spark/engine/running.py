@@ -89,7 +89,7 @@ def _executed(
     seconds = time.perf_counter() - begun
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
-    random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion)
+    random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
     return AfterAnswer(
         prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds - started_before, node_seconds,
         warm_seconds, tools, random, leased, provenance,

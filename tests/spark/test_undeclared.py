@@ -1,0 +1,171 @@
+"""What a function reads or calls that no signature covers: its result is never reused, and the plan says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.functions import udtf
+from workflows import PEOPLE, computed, loading
+
+import helix_spark as hx
+
+pytestmark = pytest.mark.spark
+
+
+def workflow(rows: Callable[[DataFrame], DataFrame], **wishes: Any) -> hx.Workflow:
+    """People, a table `rows` that a function makes of them, and the sum of its column `n`."""
+    wf = hx.Workflow("people")
+    wf.source("data", hx.table(PEOPLE))
+    wf.scanner(name="rows", **wishes)(rows)
+
+    @wf.reducer(output=True)
+    def total(rows: DataFrame) -> float:
+        return float(rows.agg(F.sum("n")).collect()[0][0])
+
+    return wf
+
+
+@pytest.fixture
+def again(tmp_path: Path, spark: SparkSession) -> Callable[[hx.Workflow], tuple[float, set[str], str]]:
+    """Runs a workflow: its answer, what was computed for it, and why `rows` was."""
+    def run(wf: hx.Workflow) -> tuple[float, set[str], str]:
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+            iteration = helix.run(wf)
+            iteration.wait()
+            return iteration["total"], computed(iteration), iteration.plan["rows"].reason
+
+    return run
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    """A file beside the workflow, of which `workflow` knows nothing."""
+    path = tmp_path / "prices.csv"
+    pd.DataFrame({"sex": ["F", "M"], "n": [1, 2]}).to_csv(path, index=False)
+    return path
+
+
+def priced(path: Path) -> Callable[[DataFrame], DataFrame]:
+    def rows(data: DataFrame) -> DataFrame:
+        return data.join(data.sparkSession.read.csv(str(path), header=True, inferSchema=True), "sex")
+
+    return rows
+
+
+def test_a_file_that_a_function_reads_by_itself_is_read_in_every_run(again: Any, prices: Path) -> None:
+    first, _, _ = again(workflow(priced(prices)))
+    pd.DataFrame({"sex": ["F", "M"], "n": [10, 20]}).to_csv(prices, index=False)
+    second, ran, why = again(workflow(priced(prices)))
+    assert second == 10 * first
+    assert "rows" in ran
+    assert f"`rows` reads file:{prices} by itself (make it a source" in why
+
+
+def test_a_file_that_is_declared_counts_by_its_content(again: Any, prices: Path) -> None:
+    first, _, _ = again(workflow(priced(prices), depends_on=[prices]))
+    assert again(workflow(priced(prices), depends_on=[prices]))[:2] == (first, set())
+    pd.DataFrame({"sex": ["F", "M"], "n": [10, 20]}).to_csv(prices, index=False)
+    assert again(workflow(priced(prices), depends_on=[prices]))[0] == 10 * first
+
+
+def test_a_view_of_something_else_is_told(again: Any, prices: Path, spark: SparkSession) -> None:
+    spark.read.csv(str(prices), header=True, inferSchema=True).createOrReplaceTempView("prices")
+
+    def rows(data: DataFrame) -> DataFrame:
+        return data.join(data.sparkSession.table("prices"), "sex")
+
+    again(workflow(rows))
+    _, ran, why = again(workflow(rows))
+    assert "rows" in ran
+    assert str(prices) in why
+
+
+def registered(spark: SparkSession, factor: int) -> None:
+    def clean(age: float) -> float:
+        return age * factor
+
+    spark.udf.register("clean", clean, "double")
+
+
+def by_name(data: DataFrame) -> DataFrame:
+    return data.selectExpr("clean(age) AS n")
+
+
+def test_a_function_that_is_called_by_the_name_it_was_registered_under_is_called_in_every_run(
+    again: Any, spark: SparkSession
+) -> None:
+    registered(spark, 1)
+    first, _, _ = again(workflow(by_name))
+    registered(spark, 3)
+    second, ran, why = again(workflow(by_name))
+    assert second == 3 * first
+    assert "rows" in ran
+    assert "`rows` calls clean, registered with the session (name its function in depends_on=)" in why
+
+
+def test_so_is_a_table_function(again: Any, spark: SparkSession) -> None:
+    class Spread:
+        def eval(self, age: float) -> Any:
+            yield (age,)
+
+    spark.udtf.register("spread", udtf(Spread, returnType="n double").asDeterministic())
+
+    def rows(data: DataFrame) -> DataFrame:
+        data.createOrReplaceTempView("people")
+        return data.sparkSession.sql("SELECT s.n FROM people, LATERAL spread(age) s")
+
+    again(workflow(rows))
+    _, ran, why = again(workflow(rows))
+    assert "rows" in ran
+    assert "calls spread" in why
+
+
+def joined_with_itself(data: DataFrame) -> DataFrame:
+    older = data.where("age > 50").select(F.col("sex"), F.col("age").alias("n")).distinct()
+    return data.join(older, "sex").join(data.groupBy("work").count(), "work")
+
+
+def in_sql(data: DataFrame) -> DataFrame:
+    data.createOrReplaceTempView("people")
+    return data.sparkSession.sql("SELECT upper(sex) AS sex, age AS n FROM people UNION ALL SELECT 'x', 1.0")
+
+
+def of_its_own(data: DataFrame) -> DataFrame:
+    return data.crossJoin(data.sparkSession.range(2).withColumnRenamed("id", "n"))
+
+
+def doubled(data: DataFrame) -> DataFrame:
+    def clean(age: pd.Series) -> pd.Series:
+        return age * 2
+
+    data.sparkSession.udf.register("clean", F.pandas_udf(clean, "double"))
+    return data.selectExpr("clean(age) AS n")
+
+
+@pytest.mark.parametrize("rows", [joined_with_itself, in_sql, of_its_own, doubled])
+def test_what_the_code_and_the_inputs_say_is_reused(again: Any, rows: Callable[[DataFrame], DataFrame]) -> None:
+    first, _, _ = again(workflow(rows))
+    assert again(workflow(rows))[:2] == (first, set())
+
+
+def test_a_source_that_is_read_again_from_files_is_no_stranger(again: Any, prices: Path) -> None:
+    """Joined with itself, a table of files has other columns' numbers on one side."""
+    wf = hx.Workflow("prices")
+    wf.source("data", hx.csv(str(prices), schema="sex string, n long"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.alias("a").join(data.alias("b"), "sex").selectExpr("a.n + b.n AS n")
+
+    @wf.reducer(output=True)
+    def total(rows: DataFrame) -> float:
+        return float(rows.agg(F.sum("n")).collect()[0][0])
+
+    first, _, _ = again(wf)
+    assert (first, set()) == again(wf)[:2]

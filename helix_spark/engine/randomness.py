@@ -20,7 +20,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.patches import mentioned
 from helix_spark.signature.signing import Description
-from helix_spark.workflow.operators import Function
+from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,7 +45,7 @@ class Suspicion:
 
     def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
         """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
-        if isinstance(node.operator, Function) and is_lazy(node):
+        if _is_the_authors(node):
             given = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
             frame = result.frame() if isinstance(result, TableResult) else None
             self._looking[node.name] = self._pool.submit(self._look, node, result, frame, given)
@@ -100,6 +100,16 @@ def found_random(
         else:
             found[node.name] = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
     return found
+
+
+def _is_the_authors(node: Node) -> bool:
+    """Whether it computes what the author wrote, and its plan tells: a lazy function, a label with calls in its SQL."""
+    match node.operator:
+        case Function():
+            return is_lazy(node)
+        case Assemble(label=str(label)):
+            return "(" in label
+    return False
 
 
 def _covered(node: Node, described: Description) -> Iterator[str]:

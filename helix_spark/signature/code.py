@@ -28,11 +28,13 @@ class CodeTrace:
         parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
         warnings: routes that could not be followed, in sentences.
         random: why the result may be another one each time, in sentences; empty if nothing says so.
+        outside: what is read that is no code, in sentences; what was read is not covered.
     """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -70,7 +72,7 @@ def trace(
     label = name or _name(value) or node
     more = [_declared(extra, node, where) for extra in depends_on]
     reached = reach([_root(value, label), *more], node=node, where=where, home=home_of(value))
-    return CodeTrace(reached.parts, reached.warnings, reached.random)
+    return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
 
 
 def _name(value: object) -> str:

@@ -66,7 +66,7 @@ class Described:
         group, label, shown: as in `Part`.
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
-        warnings, random: see `CodeTrace`.
+        warnings, random, outside: see `CodeTrace`.
     """
 
     group: Group
@@ -76,6 +76,7 @@ class Described:
     shown: str | None = None
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 def edge_to(

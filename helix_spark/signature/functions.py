@@ -10,6 +10,7 @@ from types import CodeType, FunctionType, ModuleType
 from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
 from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.names import Names
+from helix_spark.signature.outside import outside_uses
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.patches import hung_on_classes
 from helix_spark.signature.randomness import random_uses
@@ -54,6 +55,7 @@ def describe_function(reference: Reference, home: str) -> Described:
         (*edges, *dynamic, *_hung(function, label), *names.held()),
         warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in looked_up)),
         random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, known)),
+        outside=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in outside_uses(used, known)),
     )
 
 

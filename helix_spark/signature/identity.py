@@ -141,10 +141,14 @@ def _global_generator(owner: object, method: str) -> tuple[Package, str] | None:
     return None
 
 
+_CYTHON = "_cython_"
+"""The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
+
+
 def _kept_identity(value: object) -> tuple[Package, str] | None:
     """An object that a library itself keeps under a name: a compiled function, `os.environ`."""
     home = type(value).__module__
-    if package_of_module(home) is None:
+    if package_of_module(home) is None and not home.startswith(_CYTHON):
         return None
     if callable(value):
         name = own_attribute(value, "__qualname__") or own_attribute(value, "__name__")

@@ -60,10 +60,20 @@ def random_uses(
             yield f"calls {called} without a seed", call.line
         elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
             yield f"calls .{call.method}(){_PARTITIONS}", call.line
-        elif call.method in _SQL or (called or "").endswith(".functions.expr"):
-            for argument in call.arguments:
-                if found := _SQL_RANDOM.search(argument.constant or ""):
-                    yield f"uses {found[0].rstrip('(')} in SQL", call.line
+        elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
+            for argument in (*call.arguments, *(value for _, value in call.keywords)):
+                if use := random_sql(argument.constant or ""):
+                    yield use, call.line
+
+
+def random_sql(text: str) -> str | None:
+    """What is random in SQL text, as a phrase.
+
+    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = 1")
+    ('uses CURRENT_DATE in SQL', None)
+    """
+    found = _SQL_RANDOM.search(text)
+    return f"uses {found[0].rstrip(' (')} in SQL" if found else None
 
 
 def _seeded(call: Call) -> bool:

@@ -27,6 +27,7 @@ class Reached:
     parts: tuple[Part, ...]
     warnings: tuple[str, ...]
     random: tuple[str, ...]
+    outside: tuple[str, ...]
 
 
 def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str) -> Reached:
@@ -47,6 +48,7 @@ def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str
     parts: list[Part] = []
     warnings: dict[str, None] = {}
     random: dict[str, None] = {}
+    outside: dict[str, None] = {}
     while walk.queue:
         reference = walk.queue.popleft()
         described = _described(reference, node, where, home)
@@ -54,11 +56,12 @@ def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
         warnings |= dict.fromkeys(described.warnings)
         random |= dict.fromkeys(described.random)
+        outside |= dict.fromkeys(described.outside)
     first = roots[0]
     if isinstance(first, Reference) and first.top and walk.came_back:
         # Something calls the function that the node runs, perhaps by keyword: its parameters' names count after all.
         return reach([replace(first, top=False), *roots[1:]], node=node, where=where, home=home)
-    return Reached(tuple(parts), tuple(warnings), tuple(random))
+    return Reached(tuple(parts), tuple(warnings), tuple(random), tuple(outside))
 
 
 def _asked_for(root: Edge) -> Reference:

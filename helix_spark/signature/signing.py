@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part
-from helix_spark.signature.code import trace
+from helix_spark.signature.code import CodeTrace, trace
 from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.parts import Group, Part, digest, signature_of
+from helix_spark.signature.randomness import random_sql
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
@@ -126,7 +127,7 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
     kept = tuple(part for part in traced.parts if part.label not in node.wishes.exclude)
-    return Description((*parts, shape, *kept), traced.warnings, traced.random)
+    return Description((*parts, shape, *kept), traced.warnings, (*traced.random, *_undeclared(node, traced)))
 
 
 def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Description:
@@ -155,12 +156,22 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
         if isinstance(value, Stage):
             traced = trace(value.make, node=node.name, where=node.where)
             parts += traced.parts + tuple(_parameter(node, name, given) for name, given in value.parameters)
-            random += traced.random + _unseeded(node, value)
+            random += traced.random + _unseeded(node, value) + _undeclared(node, traced)
             warnings += traced.warnings
+            texts = [given for name, given in value.parameters if name == "statement"]  # SQLTransformer's
         else:
             parts += (_parameter(node, entry.name, value),)
+            texts = [value] if entry.name == "label" else []
+        random += [f"`{node.name}` {use}" for text in texts if isinstance(text, str) and (use := random_sql(text))]
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
     return Description(kept, tuple(warnings), tuple(random))
+
+
+def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:
+    """What the code reads by itself, unless the author declares what else counts."""
+    if node.wishes.depends_on:
+        return ()
+    return tuple(f"{one}: what that reads is not covered (name it in depends_on=)" for one in traced.outside)
 
 
 def _parameter(node: Node, label: str, value: object) -> Part:

@@ -109,6 +109,27 @@ def test_a_function_that_is_called_by_the_name_it_was_registered_under_is_called
     assert "`rows` calls clean, registered with the session (name its function in depends_on=)" in why
 
 
+def test_so_is_one_that_a_label_calls(again: Any, spark: SparkSession) -> None:
+    def labelled() -> hx.Workflow:
+        wf = hx.Workflow("people")
+        data = wf.source("data", hx.table(PEOPLE))
+        age = wf.extractor("age_of", hx.Fields("age"), on=data)
+        wf.synthesizer("rows", data, features=[age], label="clean(age)")
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> float:
+            return float(rows.agg(F.sum("label")).collect()[0][0])
+
+        return wf
+
+    registered(spark, 1)
+    first, _, _ = again(labelled())
+    registered(spark, 3)
+    second, _, why = again(labelled())
+    assert second == 3 * first
+    assert "`rows` calls clean" in why
+
+
 def test_so_is_a_table_function(again: Any, spark: SparkSession) -> None:
     class Spread:
         def eval(self, age: float) -> Any:

@@ -503,6 +503,42 @@ def test_randomness_is_seen(project: Project, text: str, words: str) -> None:
     assert "job.py:" in sentence
 
 
+OUTSIDE = [
+    ("def f(x):\n  with open('words.txt') as words: return words.read()", "`f` uses open (job.py:2)"),
+    ("import pandas as pd\ndef f(x): return pd.read_csv('a.csv')", "`f` uses pandas.read_csv (job.py:2)"),
+    ("from pandas import read_parquet\ndef f(x): return read_parquet('a')", "read_parquet (job.py:2)"),
+    ("import numpy as np\ndef f(x): return np.load('a.npy')", "uses numpy.load"),
+    ("import pyarrow.parquet as pq\ndef f(x): return pq.read_table('a')", "uses pyarrow.parquet.read_table"),
+    ("from pathlib import Path\nP = Path('a.txt')\ndef f(x): return P.read_text()", "calls .read_text()"),
+    ("import os\ndef f(x): return os.path.exists('a')", "uses os.path.exists"),
+    ("from pyarrow.csv import read_csv\ndef f(x): return read_csv('a')", "uses pyarrow._csv.read_csv"),
+    ("from os.path import exists\ndef f(x): return exists('a')", "exists"),
+    ("import gzip\ndef g(): return gzip.open('a')\ndef f(x): return g()", "`g` uses gzip.open (job.py:2)"),
+    ("import urllib.request as u\ndef f(x): return u.urlopen('http://a')", "uses urllib.request.urlopen"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), OUTSIDE)
+def test_what_is_read_from_outside_is_seen(
+    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.chdir(project.folder)
+    (sentence,) = project.write(job=text).trace().outside
+    assert words in sentence
+
+
+def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project) -> None:
+    text = """
+        import io, json
+        import pandas as pd
+        class Box:
+            def open(self): return self
+            def load(self): return 1
+        def f(x): return Box().open().load(), json.loads(x), pd.DataFrame(x), io.StringIO(x).read(), x.read()
+    """
+    assert project.write(job=text).trace().outside == ()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.clustering import KMeans
+from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -211,6 +212,51 @@ def test_a_stage_whose_seed_is_left_to_chance_is_blamed() -> None:
     assert sign(clustered(k=2, seed=1))["clusters"].random == ()
     dag = compile_workflow(clustered(k=2))
     assert describe(dag, SETTINGS)["clusters"].random == ("KMeans of `clusters` has no seed (give it seed=...)",)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [("age > 30", ()), ("rand () > 0.5", ("`examples` uses rand in SQL",)),
+     ("born < current_date", ("`examples` uses current_date in SQL",))],
+)
+def test_the_sql_of_a_label_may_be_chance(label: str, expected: tuple[str, ...]) -> None:
+    wf = hx.Workflow("labelled")
+    data = wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
+    age = wf.extractor("age_of", hx.Fields("age"), on=data)
+    wf.output(wf.synthesizer("examples", data, features=[age], label=label))
+    assert describe(compile_workflow(wf), SETTINGS)["examples"].random == expected
+
+
+def test_what_a_function_reads_by_itself_is_not_reused_unless_it_is_declared(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("one two")
+
+    def workflow(**wishes: Any) -> hx.Workflow:
+        wf = hx.Workflow("words")
+        wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
+
+        @wf.reducer(output=True, **wishes)
+        def count(data: pd.DataFrame) -> int:
+            return len(words.read_text().split()) * len(data)
+
+        return wf
+
+    (why,) = describe(compile_workflow(workflow()), SETTINGS)["count"].random
+    assert "`count` calls .read_text() (" in why
+    assert "what that reads is not covered (name it in depends_on=)" in why
+    before = sign(workflow(depends_on=[words]))["count"]
+    assert before.random == ()
+    words.write_text("one two three")
+    assert sign(workflow(depends_on=[words]))["count"].signature != before.signature
+
+
+def test_so_may_be_that_of_a_transformer() -> None:
+    wf = hx.Workflow("transformed")
+    data = wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
+    statement = "SELECT *, rand() AS noise FROM __THIS__"
+    noise = wf.extractor("noise", SQLTransformer, on=data, statement=statement)
+    wf.output(wf.synthesizer("examples", data, features=[noise]))
+    assert describe(compile_workflow(wf), SETTINGS)["noise"].random == ("`noise` uses rand in SQL",)
 
 
 def test_a_result_that_a_run_found_to_differ_is_treated_so_from_then_on() -> None:

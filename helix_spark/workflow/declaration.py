@@ -19,7 +19,8 @@ class Wishes:
         keep: store its result always, never, or as the policy decides.
         fixed: a result that may differ each time is computed once and then kept as the result.
         recompute: compute it in every run, stored or not.
-        depends_on: further objects (functions, values, files) that its signature must cover.
+        depends_on: further objects (functions, values, files) that its signature must cover. With any, they are taken
+            for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
         prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
     """

@@ -151,6 +151,8 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
 def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     random: list[str] = []
     warnings: list[str] = []
+    if node.wishes.depends_on:
+        parts += trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on).parts
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if isinstance(value, Stage):

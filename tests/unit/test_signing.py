@@ -250,6 +250,21 @@ def test_what_a_function_reads_by_itself_is_not_reused_unless_it_is_declared(tmp
     assert sign(workflow(depends_on=[words]))["count"].signature != before.signature
 
 
+def test_what_a_ready_made_node_depends_on_counts(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+
+    def examples(text: str, **wishes: Any) -> Signed:
+        words.write_text(text)
+        wf = hx.Workflow("labelled")
+        data = wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
+        age = wf.extractor("age_of", hx.Fields("age"), on=data)
+        wf.output(wf.synthesizer("examples", data, features=[age], label="clean(age)", **wishes))
+        return sign(wf)["examples"]
+
+    assert examples("one", depends_on=[words]).signature != examples("two", depends_on=[words]).signature
+    assert examples("one").signature == examples("two").signature
+
+
 def test_so_may_be_that_of_a_transformer() -> None:
     wf = hx.Workflow("transformed")
     data = wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))

@@ -54,8 +54,8 @@ def describe_function(reference: Reference, home: str) -> Described:
         encode("function", text),
         (*edges, *dynamic, *_hung(function, label), *names.held()),
         warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in looked_up)),
-        random=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in random_uses(used, known)),
-        outside=tuple(f"`{label}` {use} ({names.place(line)})" for use, line in outside_uses(used, known)),
+        random=tuple(_told(names, use, line) for use, line in random_uses(used, known)),
+        outside=tuple(_told(names, use, line) for use, line in outside_uses(used, known)),
     )
 
 
@@ -121,7 +121,12 @@ def _dynamic_routes(
 
 
 def _unfollowed(names: Names, what: str, line: int) -> str:
-    return f"`{names.label}` {what} ({names.place(line)}): what it reaches cannot be followed; use depends_on="
+    return f"{_told(names, what, line)}: what it reaches cannot be followed; use depends_on="
+
+
+def _told(names: Names, what: str, line: int) -> str:
+    """What a function does at a line, as a sentence."""
+    return f"`{names.label}` {what} ({names.place(line)})"
 
 
 def _named_module(call: Call) -> str | None:

@@ -14,7 +14,9 @@ from helix_spark.signature.identity import DESCRIPTORS
 from helix_spark.signature.origin import PYTHON, Package, package_of_file, package_of_module
 from helix_spark.signature.parts import Group, encode
 
-_FIELD_TABLES = ("__pydantic_fields__", "__attrs_attrs__", "__struct_fields__", "__struct_defaults__")
+_FIELD_TABLES = (
+    "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__struct_fields__", "__struct_defaults__",
+)
 """Where pydantic, attrs and msgspec keep the fields of a class."""
 
 _INTERNALS = frozenset(
@@ -40,7 +42,7 @@ def describe_class(reference: Reference, home: str) -> Described:
     """A class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
 
     Its name, docstring, module and annotations do not count, nor do the methods a decorator generated from its fields;
-    annotations do where a base or metaclass outside the standard library may read them.
+    annotations do of fields, and where a base or metaclass outside the standard library may read them.
     """
     kind = reference.value
     assert isinstance(kind, type)
@@ -97,20 +99,26 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
-        yield Named(f"field {field.name} {options}")
+        yield Named(f"field {field.name} {options} {_type_text(field.type)}")
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
-                variable = (id(kind), field.name)
+                # Of the default, that is, unless the class was given another value since.
+                variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
     if issubclass(kind, tuple) and "_fields" in vars(kind):
         for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
-            yield Named(f"field {name}")
+            yield Named(f"field {name} {_type_text(vars(kind).get('__annotations__', {}).get(name))}")
             defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
             if name in defaults:
                 yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
+
+
+def _type_text(hint: object) -> str:
+    """A field's type in words: whoever makes a schema of the fields reads it."""
+    return hint if isinstance(hint, str) else hint.__qualname__ if isinstance(hint, type) else str(hint)
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:
@@ -127,8 +135,8 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
     function = _function_of(member)
     if function is not None:
         return _is_made_from_fields(kind, function)
-    if name in {field.name for field in _dataclass_fields(kind)}:  # a field's default is a class attribute as well
-        return True
+    if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
+        return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or (name.startswith("_") and name.endswith("_"))
     if issubclass(kind, tuple) and name in ("_fields", "_field_defaults", *vars(kind).get("_fields", ())):

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.edges import Edge, Reference, edge_to, home_of
+from helix_spark.signature.edges import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.identity import is_udf
 from helix_spark.signature.leaves import shown
-from helix_spark.signature.origin import package_of_file
+from helix_spark.signature.origin import package_of_file, package_of_module
 from helix_spark.signature.parts import Part, digest, encode
 from helix_spark.signature.reach import reach
 
@@ -75,6 +76,27 @@ def trace(
     return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
 
 
+def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
+    """Everything that what a dotted path names depends on: of a library its version, of the project its code.
+
+    Raises:
+        SignatureError: the project has nothing of that name.
+    """
+    module, _, name = path.rpartition(".")
+    package = package_of_module(module)
+    if package is not None:
+        reached = reach([package_edge(package, path)], node=node, where=where, home="")
+        return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SignatureError(
+            f"node {node!r}: there is no {path!r}: {error}", where=where,
+            remedy="give the class itself, or its full path",
+        ) from error
+    return trace(found, node=node, where=where)
+
+
 def _name(value: object) -> str:
     name = str(getattr(value, "__qualname__", "")).rpartition("<locals>.")[2]
     return "" if name == "<lambda>" else name
@@ -92,8 +114,20 @@ def _declared(value: object, node: str, where: Location | None) -> Edge:
     """A further root, from `depends_on`."""
     if isinstance(value, Path):
         return Reference(_content(value, node, where), str(value), "file", value.name)
+    if isinstance(value, str) and _is_file(value):
+        raise SignatureError(
+            f"node {node!r}: depends_on names the file {value!r} as text, which would count by its name alone",
+            where=where, remedy=f"write Path({value!r}), which counts by what is in the file",
+        )
     label = value.__name__ if isinstance(value, ModuleType) else _name(value) or shown(value)
     return edge_to(value, label, role="depends_on")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # no path at all
+        return False
 
 
 def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, str], ...]:

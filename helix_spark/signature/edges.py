@@ -67,6 +67,7 @@ class Described:
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, outside: see `CodeTrace`.
+        reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them.
     """
 
     group: Group
@@ -77,6 +78,7 @@ class Described:
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
 
 
 def edge_to(

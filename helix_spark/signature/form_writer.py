@@ -33,6 +33,10 @@ def constant_text(value: object) -> str:
     return f"{type(value).__name__} {text};"
 
 
+def _attribute(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
 @dataclass(slots=True)
 class FormWriter:
     """Writes the form of one function as text, and notes its slots and calls on the way."""
@@ -170,16 +174,22 @@ class FormWriter:
         self.visit(node.args, scope)
         self.visit(node.keywords, scope)
         self.out.append(")")
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         self.calls.append(
             Call(
                 slot,
-                method,
+                _attribute(node.func),
+                _attribute(node.func.value) if isinstance(node.func, ast.Attribute) else "",
+                self.maker(node.func, scope),
                 node.lineno,
                 tuple(self.argument(argument, scope) for argument in node.args),
                 tuple((keyword.arg or "", self.argument(keyword.value, scope)) for keyword in node.keywords),
             )
         )
+
+    def maker(self, callee: ast.expr, scope: Scope) -> int | None:
+        if isinstance(callee, ast.Attribute) and isinstance(callee.value, ast.Call):
+            return self.chain(callee.value.func, scope)
+        return None
 
     def argument(self, node: ast.expr, scope: Scope) -> Argument:
         if isinstance(node, ast.Constant):

@@ -33,6 +33,8 @@ class Call:
     Attributes:
         slot: the slot called, or None.
         method: the last attribute of the callee, empty if there is none.
+        owner: the attribute before that one, ``read`` in ``rows.sparkSession.read.csv(...)``; empty if there is none.
+        maker: the slot of what was called to get what the method is called of, as `Path` in ``Path("a").open()``.
         line: in the file.
         arguments: the positional ones.
         keywords: names and values; ``**`` has the name "".
@@ -40,6 +42,8 @@ class Call:
 
     slot: int | None
     method: str
+    owner: str
+    maker: int | None
     line: int
     arguments: tuple[Argument, ...]
     keywords: tuple[tuple[str, Argument], ...]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
@@ -16,8 +18,11 @@ from helix_spark.signature.patches import hung_on_classes
 from helix_spark.signature.randomness import random_uses
 from helix_spark.signature.scopes import Imported
 from helix_spark.signature.source import bytecode_form, form_of, global_names
+from helix_spark.signature.text_names import names_in_texts
 
 _EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
+_OWN_NAMES = frozenset({"__name__", "__qualname__", "__doc__"})
+_NAMING = frozenset({"agg", "aggregate"})
 _HOLDS_MODULES = "sys.modules"
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
 
@@ -47,16 +52,60 @@ def describe_function(reference: Reference, home: str) -> Described:
     dynamic, found = _dynamic_routes(called, edges, names)
     known = [(_without_nothing(call, edges), name) for call, name in called]
     used = [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
-    looked_up = [(name, line) for name, line in used if name.startswith(_HOLDS_MODULES)]
+    looked_up_names = names_in_texts((call, name, _text_of(call, edges)) for call, name in called)
+    for looked_up, line in looked_up_names:
+        if looked_up is None:
+            found.append(_unfollowed(names, "has names looked up in a text that is made at run time", line))
+        else:
+            dynamic.append(names.resolve(Free(looked_up)))
+    from_modules = [(name, line) for name, line in used if name.startswith(_HOLDS_MODULES)]
     return Described(
         Group.CODE,
         label,
         encode("function", text),
         (*edges, *dynamic, *_hung(function, label), *names.held()),
-        warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in looked_up)),
+        warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in from_modules)),
         random=tuple(_told(names, use, line) for use, line in random_uses(used, known)),
-        outside=tuple(_told(names, use, line) for use, line in outside_uses(used, known)),
+        outside=tuple(
+            _told(names, use, line) for use, line in outside_uses(used, known, partial(_of_path, edges=edges))
+        ),
+        reads=frozenset(_own_names_read(form, edges)),
     )
+
+
+def _text_of(call: Call, edges: Sequence[Edge]) -> str | None:
+    """A call's first argument, if it is a text that is known before the call."""
+    if not call.arguments:
+        return None
+    first = call.arguments[0]
+    if first.constant is not None:
+        value = ast.literal_eval(first.constant)
+    else:
+        edge = edges[first.slot] if first.slot is not None else None
+        value = edge.value if isinstance(edge, Reference) and not edge.text else None
+    return value if isinstance(value, str) else None
+
+
+def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
+    """Whether a method is called of a path, as far as what it is called of is known."""
+    if call.slot is not None:
+        edge = edges[call.slot]
+        return isinstance(edge, Reference) and isinstance(edge.value, PurePath)
+    if call.maker is None:
+        return None
+    return (_dotted(edges[call.maker]) or "").startswith("pathlib.")
+
+
+def _own_names_read(form: FunctionForm, edges: Sequence[Edge]) -> Iterator[str]:
+    """What code reads of how functions and classes are called: by name, or because pandas names the columns of an
+    aggregation after the functions that make them."""
+    read = {attribute for free in form.free for attribute in free.attributes}
+    yield from (name for name in _OWN_NAMES if name in read or f"str '{name}';" in form.text)
+    passed = [edges[slot] for slot in form.passed]
+    if any(call.method in _NAMING for call in form.calls) and any(
+        isinstance(edge, Reference) and isinstance(edge.value, FunctionType) for edge in passed
+    ):
+        yield "__name__"
 
 
 def _hung(function: FunctionType, label: str) -> Iterator[Edge]:

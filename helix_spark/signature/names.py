@@ -87,6 +87,8 @@ class Names:
         """Follows attributes as long as they are names in modules of the project."""
         rest = attributes
         while rest and isinstance(start.value, ModuleType) and package_of_module(start.value.__name__) is None:
+            if rest[0] == "__dict__":
+                break  # the module as a whole
             module, attribute, rest = start.value, rest[0], rest[1:]
             submodule = None if attribute in vars(module) else _module(f"{module.__name__}.{attribute}")
             if attribute in vars(module):

@@ -13,6 +13,7 @@ from helix_spark.signature.annotations import tabular_annotations
 from helix_spark.signature.form_writer import FormWriter
 from helix_spark.signature.forms import FunctionForm
 from helix_spark.signature.scopes import FunctionNode, function_scope
+from helix_spark.signature.text_names import TEXT_METHODS
 
 READS_LOCAL_NAMES = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
@@ -47,4 +48,18 @@ def function_form(node: FunctionNode, *, top: bool = False) -> FunctionForm:
 
 
 def _sees_local_names(node: FunctionNode) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES for inner in ast.walk(node))
+    return any(
+        (isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES)
+        or (isinstance(inner, ast.Call) and _looks_names_up(inner))
+        for inner in ast.walk(node)
+    )
+
+
+def _looks_names_up(call: ast.Call) -> bool:
+    """Whether a call may be of those that look up a local which a text mentions."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    of = call.func.value.id if isinstance(call.func.value, ast.Name) else ""
+    mentions_none = bool(texts) and all(isinstance(text, str) and "@" not in text for text in texts)
+    return of in ("duckdb", "numexpr", "ne") or (call.func.attr in TEXT_METHODS and not mentions_none)

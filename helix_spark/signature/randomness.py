@@ -22,6 +22,7 @@ _RANDOM = re.compile(
     r"|time\.(time|time_ns|perf_counter|perf_counter_ns|monotonic|monotonic_ns|process_time|localtime|gmtime|ctime)$"
     r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.Timestamp\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|uuid4)$|os\.(urandom|getpid|getrandom)$|secrets\.\w+$"
+    r"|torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$|tensorflow\.random\.(?!set_seed$)\w+$"
 )
 _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
@@ -34,6 +35,14 @@ _SQL_RANDOM = re.compile(
     re.IGNORECASE,
 )
 _SAMPLERS = frozenset({"sample", "randomSplit"})
+_BY_RANDOM_STATE = re.compile(
+    r"sklearn\.(\w+\.)*(\w*(RandomForest|ExtraTrees?|GradientBoosting|Bagging|AdaBoost|DecisionTree|MLP|SGD|Perceptron"
+    r"|PassiveAggressive)\w*|IsolationForest|\w*KMeans|SpectralClustering|GaussianMixture|BayesianGaussianMixture|TSNE"
+    r"|TruncatedSVD|NMF|FastICA|LatentDirichletAllocation|RBFSampler|Nystroem|Random\w+|Gaussian\w*RandomProjection"
+    r"|train_test_split|(Stratified|Group)?ShuffleSplit|resample|shuffle|permutation_importance)$"
+    r"|sklearn\.datasets\.(\w+\.)*make_\w+$"
+)
+"""What draws by itself unless it is given ``random_state``."""
 
 
 def random_uses(
@@ -58,6 +67,12 @@ def random_uses(
     for call, called in calls:
         if called is not None and _SEEDABLE.match(called) and not _seeded(call):
             yield f"calls {called} without a seed", call.line
+        elif called is not None and _BY_RANDOM_STATE.match(called) and not _has_state(call):
+            yield f"calls {called} without random_state", call.line
+        elif called == "builtins.hash":
+            yield "calls hash, which for text differs from process to process", call.line
+        elif call.method == "rvs" and not _has_state(call):
+            yield "calls .rvs() without random_state", call.line
         elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
             yield f"calls .{call.method}(){_PARTITIONS}", call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
@@ -79,6 +94,11 @@ def random_sql(text: str) -> str | None:
 def _seeded(call: Call) -> bool:
     first = call.arguments[0] if call.arguments else _given(call, "seed") or _given(call, "x")
     return first is not None and first.constant != "None"
+
+
+def _has_state(call: Call) -> bool:
+    state = _given(call, "random_state") or _given(call, "")  # what ** brings is not known
+    return state is not None and state.constant != "None"
 
 
 def _given(call: Call, keyword: str) -> Argument | None:

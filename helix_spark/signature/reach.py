@@ -16,7 +16,7 @@ from helix_spark.signature.description import describe
 from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference
 from helix_spark.signature.leaves import is_immutable
 from helix_spark.signature.origin import Package
-from helix_spark.signature.parts import Part, digest
+from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.signature.unidentified import UnidentifiedError
 
 
@@ -49,14 +49,21 @@ def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str
     warnings: dict[str, None] = {}
     random: dict[str, None] = {}
     outside: dict[str, None] = {}
+    named: list[object] = []
+    read = frozenset[str]()
     while walk.queue:
         reference = walk.queue.popleft()
         described = _described(reference, node, where, home)
         tokens = [walk.token(edge) for edge in described.edges]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
+        named += [reference.value] if isinstance(reference.value, types.FunctionType | type) else []
+        read |= described.reads
         warnings |= dict.fromkeys(described.warnings)
         random |= dict.fromkeys(described.random)
         outside |= dict.fromkeys(described.outside)
+    if read:
+        names = [str(getattr(one, attribute, "")) for one in named for attribute in sorted(read)]
+        parts.append(Part(Group.CODE, "names of functions", digest(*sorted(read), *names)))
     first = roots[0]
     if isinstance(first, Reference) and first.top and walk.came_back:
         # Something calls the function that the node runs, perhaps by keyword: its parameters' names count after all.

@@ -6,12 +6,13 @@ graph, and is repeated when some are found to stand for earlier, equivalent ones
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part
-from helix_spark.signature.code import CodeTrace, trace
+from helix_spark.signature.code import CodeTrace, trace, trace_path
 from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.parts import Group, Part, digest, signature_of
@@ -95,7 +96,7 @@ def resolve(
         if differs and not node.wishes.fixed:
             blamed = (*blamed, node.name)
         if differs and not (node.wishes.fixed and declared in equivalent):
-            signature = digest(declared, run)
+            signature = digest(declared, run, node.name)  # two draws, even if declared alike, are two
         else:
             signature = equivalent.get(declared, declared)
         signed[node.name] = Signed(declared, signature, parts, blamed)
@@ -123,11 +124,17 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
 
 
 def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
-    forms = digest("forms", *operator.forms, operator.returns)
+    forms = digest("forms", *operator.forms, operator.returns, *_positions(operator))
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
     kept = tuple(part for part in traced.parts if part.label not in node.wishes.exclude)
     return Description((*parts, shape, *kept), traced.warnings, (*traced.random, *_undeclared(node, traced)))
+
+
+def _positions(operator: Function) -> Iterator[str]:
+    """Which of a function's parameters its inputs go to: what has a default may be left out."""
+    known = list(inspect.signature(operator.call).parameters)
+    yield from (str(known.index(name)) if name in known else name for name in operator.arguments)
 
 
 def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Description:
@@ -156,7 +163,8 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if isinstance(value, Stage):
-            traced = trace(value.make, node=node.name, where=node.where)
+            tracing = trace_path if isinstance(value.make, str) else trace
+            traced = tracing(value.make, node=node.name, where=node.where)
             parts += traced.parts + tuple(_parameter(node, name, given) for name, given in value.parameters)
             random += traced.random + _unseeded(node, value) + _undeclared(node, traced)
             warnings += traced.warnings

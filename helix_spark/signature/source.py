@@ -54,6 +54,17 @@ def form_of(code: CodeType, *, top: bool) -> FunctionForm | None:
     return file.forms[key]
 
 
+def text_of(code: CodeType) -> str:
+    """The source of the function a code object belongs to, decorators included, as it was when it was signed; empty if
+    it is not to be had."""
+    found = _find(code)
+    if found is None:
+        return ""
+    file, node = found
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+    return "".join(file.lines[first - 1 : node.end_lineno])
+
+
 def bytecode_form(code: CodeType, doc: str | None) -> bytes:
     """The form of code without source: instructions, constants and names, without positions and docstring.
 

@@ -23,7 +23,8 @@ def describe_udf(reference: Reference) -> Described:
     udf = given.__dict__["_unwrapped"] if isinstance(given, FunctionType) else given
     # `returnType` asks the JVM to parse a type given as text; what was given is as good.
     returned = canonical(udf._returnType)
-    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic))
+    # Spark names the column after the function, where nobody gives it another name.
+    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic), str(udf._name))
     label = reference.label
     edges: tuple[Edge, ...] = (
         edge_to(udf.func, label, role="function", name=label),

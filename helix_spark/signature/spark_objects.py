@@ -55,7 +55,9 @@ def fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     if "DataType" in classes:
         return "spark.type", value.json()
     if "Param" in classes:
-        return "spark.param", value.name, encoder(value.typeConverter, ".typeConverter")
+        # Of which stage: its identifier ends in random letters.
+        sort = str(value.parent).rpartition("_")[0]
+        return "spark.param", sort, value.name, encoder(value.typeConverter, ".typeConverter")
     if "Params" in classes:
         return _stage(encoder, value)
     return None

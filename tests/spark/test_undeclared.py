@@ -53,7 +53,8 @@ def prices(tmp_path: Path) -> Path:
 
 def priced(path: Path) -> Callable[[DataFrame], DataFrame]:
     def rows(data: DataFrame) -> DataFrame:
-        return data.join(data.sparkSession.read.csv(str(path), header=True, inferSchema=True), "sex")
+        reader = data.sparkSession.read  # what the code alone does not show
+        return data.join(reader.csv(str(path), header=True, inferSchema=True), "sex")
 
     return rows
 
@@ -67,6 +68,31 @@ def test_a_file_that_a_function_reads_by_itself_is_read_in_every_run(again: Any,
     assert f"`rows` reads file:{prices} by itself (make it a source" in why
 
 
+def test_a_file_that_is_read_for_a_value_is_read_in_every_run(again: Any, prices: Path) -> None:
+    """No plan tells of it: only the code does."""
+    def scaled() -> hx.Workflow:
+        wf = hx.Workflow("people")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            highest = data.sparkSession.read.csv(str(prices), header=True).agg(F.max(F.col("n").cast("int"))).first()
+            return data.select((F.col("age") * (highest[0] if highest else 0)).alias("n"))
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> float:
+            return float(rows.agg(F.sum("n")).collect()[0][0])
+
+        return wf
+
+    first, _, _ = again(scaled())
+    pd.DataFrame({"sex": ["F", "M"], "n": [10, 20]}).to_csv(prices, index=False)
+    second, ran, why = again(scaled())
+    assert second == 10 * first
+    assert "rows" in ran
+    assert "`rows` calls .read.csv() (" in why
+
+
 def test_a_file_that_is_declared_counts_by_its_content(again: Any, prices: Path) -> None:
     first, _, _ = again(workflow(priced(prices), depends_on=[prices]))
     assert again(workflow(priced(prices), depends_on=[prices]))[:2] == (first, set())
@@ -78,7 +104,8 @@ def test_a_view_of_something_else_is_told(again: Any, prices: Path, spark: Spark
     spark.read.csv(str(prices), header=True, inferSchema=True).createOrReplaceTempView("prices")
 
     def rows(data: DataFrame) -> DataFrame:
-        return data.join(data.sparkSession.table("prices"), "sex")
+        find = data.sparkSession.table  # as above
+        return data.join(find("prices"), "sex")
 
     again(workflow(rows))
     _, ran, why = again(workflow(rows))

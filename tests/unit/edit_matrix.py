@@ -228,6 +228,33 @@ def f(x): log.info(x)
 import logging
 log = logging.getLogger('b')
 def f(x): log.info(x)
+
+=== local beside a query that mentions none
+def f(rows):
+    a = rows.query("age > 3")
+    return a
+--- becomes
+def f(rows):
+    kept = rows.query("age > 3")
+    return kept
+
+=== name of a function where nobody reads it
+def acc(x): return x
+METRICS = [acc]
+def f(x): return [m(x) for m in METRICS]
+--- becomes
+def accuracy(x): return x
+METRICS = [accuracy]
+def f(x): return [m(x) for m in METRICS]
+
+=== name of a function beside an aggregation of Spark
+from pyspark.sql import functions as F
+def g(x): return x
+def f(rows): return g(rows.agg(F.sum("n")))
+--- becomes
+from pyspark.sql import functions as F
+def h(x): return x
+def f(rows): return h(rows.agg(F.sum("n")))
 """
 )
 """The signature stays."""
@@ -1010,6 +1037,111 @@ def f(x): return A
 class A:
   __slots__ = ('b',)
 def f(x): return A
+
+=== global that a query mentions
+LIMIT = 10
+def f(rows): return len(rows.query("age > @LIMIT"))
+--- becomes
+LIMIT = 20
+def f(rows): return len(rows.query("age > @LIMIT"))
+
+=== global that a query in a global mentions
+LIMIT, QUERY = 10, "age > @LIMIT"
+def f(rows): return len(rows.query(QUERY))
+--- becomes
+LIMIT, QUERY = 20, "age > @LIMIT"
+def f(rows): return len(rows.query(QUERY))
+
+=== locals that a query mentions
+def f(rows):
+    lo, hi = 1, 5
+    return rows.query("age > @lo"), hi
+--- becomes
+def f(rows):
+    hi, lo = 1, 5
+    return rows.query("age > @lo"), hi
+
+=== name of a function that is read
+def acc(x): return x
+METRICS = [acc]
+def f(x): return {m.__name__: m(x) for m in METRICS}
+--- becomes
+def accuracy(x): return x
+METRICS = [accuracy]
+def f(x): return {m.__name__: m(x) for m in METRICS}
+
+=== name of a function that is read outright
+def acc(x): return x
+def f(x): return acc.__name__
+--- becomes
+def accuracy(x): return x
+def f(x): return accuracy.__name__
+
+=== docstring that is read
+def g(x):
+    "one"
+def f(x): return g.__doc__
+--- becomes
+def g(x):
+    "two"
+def f(x): return g.__doc__
+
+=== function that names a column of an aggregation
+def p90(x): return x.quantile(0.9)
+def f(rows): return rows.groupby("a").agg([p90])
+--- becomes
+def q90(x): return x.quantile(0.9)
+def f(rows): return rows.groupby("a").agg([q90])
+
+=== type of a field
+from dataclasses import dataclass
+@dataclass
+class Row:
+  age: int
+def f(x): return Row
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Row:
+  age: float
+def f(x): return Row
+
+=== type of a field of a named tuple
+from typing import NamedTuple
+class Row(NamedTuple):
+  age: int
+def f(x): return Row
+--- becomes
+from typing import NamedTuple
+class Row(NamedTuple):
+  age: float
+def f(x): return Row
+
+=== attribute that a dataclass is given later
+from dataclasses import dataclass
+@dataclass
+class Config:
+  alpha: float = 0.1
+Config.alpha = 0.2
+def f(x): return Config.alpha
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Config:
+  alpha: float = 0.1
+Config.alpha = 0.3
+def f(x): return Config.alpha
+
+=== name of a udf, after which Spark names the column
+from pyspark.sql.functions import udf
+def clean(x): return x
+U = udf(clean)
+def f(rows): return rows.select(U("x"))
+--- becomes
+from pyspark.sql.functions import udf
+def cleaned(x): return x
+U = udf(cleaned)
+def f(rows): return rows.select(U("x"))
 """
 )
 """The signature changes, and changes back when the edit is taken back."""

@@ -17,7 +17,7 @@ from project import Project
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature import origin
-from helix_spark.signature.code import CodeTrace, trace
+from helix_spark.signature.code import CodeTrace, trace, trace_path
 from helix_spark.signature.parts import Group
 
 _counter = itertools.count()
@@ -493,6 +493,10 @@ RANDOM = [
     ("def f(x): return x.where('day < CURRENT_DATE')", "`f` uses CURRENT_DATE in SQL"),
     ("import random\ndef g(): return random.random()\ndef f(x): return g()", "`g` calls random.random"),
     ("import random\ndef f(x): return sorted(x, key=lambda _: random.random())", "`f` calls random.random"),
+    ("def f(x): return hash(x)", "`f` calls hash"),
+    ("from sklearn.model_selection import train_test_split as t\ndef f(x): return t(x)", "without random_state"),
+    ("from sklearn.ensemble import RandomForestClassifier as R\ndef f(x): return R(random_state=None)", "random_state"),
+    ("from scipy import stats\ndef f(x): return stats.norm.rvs(size=3)", "without random_state"),
 ]
 
 
@@ -514,6 +518,21 @@ OUTSIDE = [
     ("from pyarrow.csv import read_csv\ndef f(x): return read_csv('a')", "uses pyarrow._csv.read_csv"),
     ("from os.path import exists\ndef f(x): return exists('a')", "exists"),
     ("import gzip\ndef g(): return gzip.open('a')\ndef f(x): return g()", "`g` uses gzip.open (job.py:2)"),
+    ("from pathlib import Path\ndef f(x):\n  with Path('a').open() as s: return s.read()", "calls .open() (job.py:3)"),
+    ("from pathlib import Path\nP = Path('a')\ndef f(x): return P.open().read()", "calls .open()"),
+    ("def f(x, path):\n  return path.open().read()", "calls .open()"),
+    ("from pathlib import Path\nP = Path('a')\ndef f(x): return P.exists()", "calls .exists()"),
+    ("from pathlib import Path\ndef f(x): return list(Path('a').glob('*'))", "calls .glob()"),
+    ("from pathlib import Path\ndef f(x): return list((Path('a') / x).rglob('*'))", "calls .rglob()"),
+    ("import spacy\ndef f(x): return spacy.load('./model')(x)", "uses spacy.load of './model'"),
+    ("def f(x): return x.sparkSession.read.csv('a.csv').count()", "`f` calls .read.csv() (job.py:1)"),
+    ("def f(x):\n  s = x.sparkSession\n  return s.read.option('a', 1).csv('a').count()", ".read.option() (job.py:3)"),
+    ("def f(x): return x.sparkSession.table('prices').count()", "`f` calls .table()"),
+    ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM prices').first()[0]", "names a table in .sql()"),
+    ("def f(x): return x.sparkSession.sparkContext.textFile('a').count()", "calls .textFile()"),
+    ("import pyspark.pandas as ps\ndef f(x): return ps.read_csv('a')", "uses pyspark.pandas.read_csv"),
+    ("from pyspark.ml import PipelineModel as M\ndef f(x): return M.load('a').transform(x)", "PipelineModel.load"),
+    ("from delta import DeltaTable\ndef f(x): return DeltaTable.forPath(x.sparkSession, 'a')", "DeltaTable.forPath"),
     ("import urllib.request as u\ndef f(x): return u.urlopen('http://a')", "uses urllib.request.urlopen"),
 ]
 
@@ -534,7 +553,15 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         class Box:
             def open(self): return self
             def load(self): return 1
-        def f(x): return Box().open().load(), json.loads(x), pd.DataFrame(x), io.StringIO(x).read(), x.read()
+            def exists(self): return self
+        def table(x): return x
+        BOX = Box()
+        def f(x): return k(x), g(x), h(x), Box().open().load(), json.loads(x), pd.DataFrame(x), x.exists()
+        def k(x): return io.StringIO(x).read(), x.read(), BOX.open(), BOX.exists()
+        def g(x):
+            x.createOrReplaceTempView("x")
+            return x.sparkSession.sql("SELECT max(n) FROM x").first()[0] + table(x).read().decode()
+        def h(x): return x.sparkSession.sql("SELECT max(n) FROM {x}", x=x).toPandas().table()
     """
     assert project.write(job=text).trace().outside == ()
 
@@ -543,6 +570,10 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
     "text",
     [
         "import random\ndef f(x): return random.Random(7).random()",
+        "from sklearn.model_selection import train_test_split\ndef f(x): return train_test_split(x, random_state=1)",
+        "from sklearn.pipeline import make_pipeline\ndef f(x): return make_pipeline(x)",
+        "from sklearn.cluster import KMeans\ndef f(x, **options): return KMeans(**options)",
+        "from sklearn.linear_model import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
         "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
         "import numpy as np\nSEED = 7\ndef f(x): return np.random.default_rng(SEED)",
         "def f(x): return x.sample(3, random_state=1)",
@@ -623,3 +654,40 @@ def test_threads_may_sign_at_the_same_time(project: Project) -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+def test_a_query_that_is_made_at_run_time_is_told(project: Project) -> None:
+    text = "def f(rows, words):\n  return rows.query(f'age > {words}')"
+    (warning,) = project.write(job=text).trace().warnings
+    assert "names looked up in a text that is made at run time" in warning
+    assert "job.py:2" in warning
+    assert project.write(job="def f(rows):\n  return rows.query('age > 3')").trace().warnings == ()
+
+
+def test_a_module_read_by_its_dict_counts_as_a_whole(project: Project) -> None:
+    project.write(job="import config\ndef f(x): return {k: v for k, v in config.__dict__.items() if k.isupper()}")
+    assert project.digest(config="A = 1\nB = 2") != project.digest(config="A = 1\nB = 3")
+
+
+def test_text_that_names_a_file_is_refused_where_its_content_is_meant(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    (project.folder / "words.txt").write_text("a")
+    function = project.write(job="def f(x): return x").load().f
+    with pytest.raises(SignatureError, match=r"names the file 'words\.txt' as text") as caught:
+        trace(function, node="n", depends_on=["words.txt"])
+    assert "Path('words.txt')" in str(caught.value.remedy)
+    assert trace(function, node="n", depends_on=["2026-11-25"]).digest != trace(function, node="n").digest
+
+
+def test_what_a_dotted_path_names_counts_by_its_code_or_its_version(project: Project) -> None:
+    project.write(job="class Own:\n  def fit(self): return 1")
+    project.load()
+    before = trace_path("job.Own", node="n").digest
+    project.write(job="class Own:\n  def fit(self): return 2").load()
+    assert trace_path("job.Own", node="n").digest != before
+    (named, version) = trace_path("pyspark.ml.clustering.KMeans", node="n").parts
+    assert (named.label, version.label) == ("KMeans", "pyspark")
+    with pytest.raises(SignatureError, match=r"there is no 'job\.Other'"):
+        trace_path("job.Other", node="n")

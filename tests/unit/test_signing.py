@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import SQLTransformer
+from pyspark.ml.param import Param, Params
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -20,9 +22,11 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
 from helix_spark.signature.data_version import version_of
+from helix_spark.signature.encoder import canonical
 from helix_spark.signature.signing import Signed, describe, resolve
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
+NOBODY = pd.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,48 @@ def test_fixed_blames_no_one_and_is_the_stored_result_once_there_is_one() -> Non
     assert first["column"].signature != first["column"].declared
     later = sign(wf, run="other", equivalent={first["column"].declared: first["column"].signature})
     assert later["examples"].signature == first["examples"].signature
+
+
+def test_two_draws_that_are_declared_alike_are_two() -> None:
+    wf = hx.Workflow("drawn")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    def draw(data: DataFrame) -> DataFrame:
+        return data.sample(0.5)
+
+    for name in ("one", "two"):
+        wf.output(wf.scanner(name=name)(draw))
+    signed = sign(wf, run="run")
+    assert signed["one"].declared == signed["two"].declared
+    assert signed["one"].signature != signed["two"].signature
+
+
+def test_which_of_its_parameters_an_input_goes_to_counts() -> None:
+    def report(name: str, *, rewritten: bool = False) -> Signed:
+        wf = hx.Workflow("w")
+        wf.source(name, hx.table(pd.DataFrame({"a": [1.0]})))
+
+        def report(train: pd.DataFrame = NOBODY, test: pd.DataFrame = NOBODY) -> int:
+            return len(train) - len(test)
+
+        def the_same(learned: pd.DataFrame = NOBODY, tested: pd.DataFrame = NOBODY) -> int:
+            return len(learned) - len(tested)
+
+        wf.reducer(name="report", output=True)(the_same if rewritten else report)
+        return sign(wf)["report"]
+
+    assert report("train").signature != report("test").signature
+    assert report("learned", rewritten=True).signature == report("train").signature
+
+
+def test_of_which_stage_a_parameter_is_counts() -> None:
+    def signature(sort: str, letters: str) -> bytes:
+        param = Param(Params._dummy(), "k", "how many")
+        param.parent = f"{sort}_{letters}"
+        return canonical([{param: 2}], lambda inner, _: b"code" if isfunction(inner) else None)
+
+    assert signature("PCA", "1a2b") == signature("PCA", "3c4d")
+    assert signature("PCA", "1a2b") != signature("KMeans", "1a2b")
 
 
 def clustered(**parameters: Any) -> hx.Workflow:

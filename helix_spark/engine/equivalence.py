@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _OPAQUE = re.compile(r"Python|ScalaUDF|ScalaAggregator|InPandas|InArrow|\.objects\.|ExternalRDD|LogicalRDD")
 """Parts of a plan that hold code of their own: such a plan is only as equal as that code."""
 
+_ROWS = re.compile(r"\b(?!OneRow)\w*Relation(V\d)?\b")
+"""Parts of a plan that stand for rows, of this process or of files: which, the plan does not say. The stub is none."""
+
 _SESSION_BOUND = re.compile(r'"jvmId":"[^"]*"')
 """Expression ids name the JVM that made them; their numbers are canonical."""
 
@@ -52,10 +55,11 @@ class Stubs:
     def lowered(self, node: Node, inputs: Sequence[str]) -> str | None:
         """Digest of what a node computes: its canonical plan, its schema, and its inputs' signatures.
 
-        None where a plan does not tell: Python code inside, data looked at, inputs of unknown schema.
+        None where a plan does not tell: Python code inside, data looked at, rows from elsewhere, inputs of unknown
+        schema, things that the author says count besides.
         """
         operator = node.operator
-        if not isinstance(operator, Function) or not is_lazy(node):
+        if not isinstance(operator, Function) or not is_lazy(node) or node.wishes.depends_on:
             return None
         made = self._call(node, operator, self._stub)
         if made is None:
@@ -63,7 +67,7 @@ class Stubs:
         canonical = made._jdf.queryExecution().analyzed().canonicalized()
         text = canonical.treeString(True, False, _INFINITE, False, False)
         described = _SESSION_BOUND.sub("", canonical.toJSON())
-        if _OPAQUE.search(text) or _OPAQUE.search(described):
+        if any(opaque.search(told) for opaque in (_OPAQUE, _ROWS) for told in (text, described)):
             return None
         return digest("lowered", node.result, text, described, made.schema.json(), *inputs)
 

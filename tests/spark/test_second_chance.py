@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -80,3 +81,83 @@ def test_a_function_that_is_computed_again_is_not_lowered_again(
     assert third.plan["older"].signature == first.plan["older"].signature, "what it was lowered to is still known"
     assert "older" in asked, "its code is new, so its plan is looked at"
     assert third["total"] == second["total"]
+
+
+def priced(people: Path, scanner: Callable[[DataFrame], DataFrame], **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("ages")
+    wf.source("data", hx.csv(str(people), schema="age double"))
+    wf.scanner(name="priced", **wishes)(scanner)
+
+    @wf.reducer(output=True)
+    def total(priced: pd.DataFrame) -> float:
+        return float(priced.price.sum())
+
+    return wf
+
+
+def by_table(price: float) -> Callable[[DataFrame], DataFrame]:
+    def scanner(data: DataFrame) -> DataFrame:
+        return data.crossJoin(data.sparkSession.createDataFrame(pd.DataFrame({"price": [price]})))
+
+    return scanner
+
+
+def by_values(price: float) -> Callable[[DataFrame], DataFrame]:
+    def scanner(data: DataFrame) -> DataFrame:
+        return data.crossJoin(data.sparkSession.sql(f"SELECT * FROM VALUES ({price}D), ({price}D) AS t(price)"))
+
+    return scanner
+
+
+def by_subquery(price: float) -> Callable[[DataFrame], DataFrame]:
+    def scanner(data: DataFrame) -> DataFrame:
+        return data.selectExpr("age", f"(SELECT max(p) FROM VALUES ({price}D) AS t(p)) AS price")
+
+    return scanner
+
+
+@pytest.mark.parametrize("made", [by_table, by_values, by_subquery])
+def test_rows_that_a_function_makes_of_its_own_are_no_secret_of_its_code(
+    spark: SparkSession, tmp_path: Path, made: Callable[[float], Callable[[DataFrame], DataFrame]]
+) -> None:
+    """A plan says that there are such rows, not which."""
+    people = tmp_path / "people.csv"
+    people.write_text("20\n30\n")
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        cheap = helix.run(priced(people, made(1.0)))
+        cheap.wait()
+        dear = helix.run(priced(people, made(5.0)))
+        assert "priced" in computed(dear)
+        assert dear["total"] == 5 * cheap["total"]
+
+
+def test_what_the_author_says_counts_besides_is_not_overruled(spark: SparkSession, tmp_path: Path) -> None:
+    people, prices = tmp_path / "people.csv", tmp_path / "prices.csv"
+    people.write_text("20\n30\n")
+
+    def scanner(data: DataFrame) -> DataFrame:
+        return data.crossJoin(data.sparkSession.read.csv(str(prices), schema="price double"))
+
+    totals = []
+    for price in (1.0, 5.0):
+        prices.write_text(f"{price}\n")
+        with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+            iteration = helix.run(priced(people, scanner, depends_on=[prices]))
+            iteration.wait()
+            assert "priced" in computed(iteration)
+            totals.append(iteration["total"])
+    assert totals[1] == 5 * totals[0]
+
+
+@pytest.mark.parametrize("day", ["2026-11-25", "2026-11-26"])
+def test_nor_is_a_mere_word_of_his(spark: SparkSession, tmp_path: Path, day: str) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n30\n")
+
+    def scanner(data: DataFrame) -> DataFrame:
+        return data.selectExpr("age", "age AS price")
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        helix.run(priced(people, scanner, depends_on=["2026-11-25"])).wait()
+        again = helix.run(priced(people, scanner, depends_on=[day]))
+        assert ("priced" in computed(again)) == (day == "2026-11-26")

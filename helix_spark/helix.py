@@ -78,7 +78,7 @@ class Helix:
         self.sessions = SessionProvider(
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
-        self._one_run = one_run
+        self._one_run, self._writable = one_run, False
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
@@ -102,6 +102,9 @@ class Helix:
             NodeError: the author's code or a Spark job failed; what was computed before is kept.
         """
         with self._running:
+            if not self._writable:
+                self.catalog.check_writable()
+                self._writable = True
             begun = time.perf_counter()
             provenance = Provenance.of(workflow.where)
             prepared = self._prepare(workflow)
@@ -151,6 +154,7 @@ class Helix:
         if self.tracker is not None:
             self.tracker.close()
         self._executor.close()
+        self.sessions.let_go_of_ended()
         self._memory.clear()
         self.sessions.close()
 
@@ -164,6 +168,9 @@ class Helix:
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
+        if self.sessions.let_go_of_ended():
+            self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
+            self._memory.clear()
         settings = self.sessions.settings_that_change_results()
         return prepare(workflow, self.catalog, settings, self._around(), uuid.uuid4().hex)
 

@@ -19,7 +19,7 @@ from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.results import ModelResult, TableResult
 from helix_spark.engine.retention import Kept, Retention
 from helix_spark.engine.second_chance import lowered_digests
-from helix_spark.engine.storing import first_line, spark_errors
+from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.engine.told_reads import reads_after
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Finished, tell
@@ -96,6 +96,8 @@ class AfterAnswer:
     def recorded(self, outputs: Mapping[str, Any]) -> Recorded | None:
         """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
         not be recorded."""
+        for name in self.retention.of_moved_sources:
+            self.tools.memory.drop(self.plan[name].signature)
         try:
             return self._record(outputs)
         except (HelixError, OSError) as error:

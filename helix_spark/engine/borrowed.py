@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.gateway import exit_status
 from helix_spark.engine.jars import installed_pair
 from helix_spark.engine.s3_jars import hadoop_version
 from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, LEGACY, S3A, results_settings
@@ -82,15 +83,20 @@ def running_session() -> SparkSession | None:
 
 
 def is_alive(spark: SparkSession) -> bool:
-    """Whether the session was not stopped."""
+    """Whether the session was not stopped, and its JVM has not ended."""
     context = getattr(spark, "_sc", None)  # a session by Spark Connect has none
-    return not getattr(spark, "is_stopped", False) if context is None else context._jsc is not None
+    if context is None:
+        return not getattr(spark, "is_stopped", False)
+    return context._jsc is not None and exit_status() is None
 
 
 def check_usable(spark: SparkSession) -> None:
     """Raises SetupError if the user's session was stopped, or was started without Delta."""
     if not is_alive(spark):
-        raise SetupError("the Spark session was stopped", remedy="give a running one, or none to have one started")
+        raise SetupError(
+            "the Spark session was stopped, or its JVM has ended",
+            remedy="give a running one, or none to have one started",
+        )
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
     if not missing and _has_delta_classes(spark):
         return

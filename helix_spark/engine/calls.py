@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
+from helix_spark.engine.gateway import exit_status
 from helix_spark.engine.results import (
     ColumnResult,
     ModelResult,
@@ -31,18 +32,21 @@ if TYPE_CHECKING:
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_PATIENCE = 1.0
+"""Seconds."""
+
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
 def argument(result: NodeResult, form: Form) -> Any:
-    """A result in the form a function asks for."""
+    """A result in the form a function asks for, and its own: whatever it does to it, others see nothing of it."""
     match result:
         case TableResult():
             return {Form.PANDAS: result.pandas, Form.ARROW: result.arrow}.get(form, result.frame)()
         case ModelResult():
-            return result.model
+            return result.copy()
         case ValueResult():
-            return result.value
+            return result.copy()
         case ColumnResult():
             raise AssertionError("columns are handed over by the extractor that adds them")
 
@@ -139,9 +143,19 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
     lines = _authors_lines(error)
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
+    exists = f"your lines, innermost first:\n{shown}" if shown else None
+    # The end of the JVM breaks connections first, and is known a moment later.
+    broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
+    if (status := exit_status(_PATIENCE if broken else 0.0)) is not None:
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+        return NodeError(
+            node.name, f"{node.kind} {node.name!r} failed: the JVM of Spark's driver {how}", where=where, exists=exists,
+            remedy="run it again: a new one is started. One that is killed time and again takes more memory than the "
+            "machine has; set spark.driver.memory",
+        )
     return NodeError(
         node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
-        where=where, exists=f"your lines, innermost first:\n{shown}" if shown else None,
+        where=where, exists=exists,
     )
 
 

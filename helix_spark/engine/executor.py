@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.spark_errors import spark_errors
 from helix_spark.engine.step_clock import StepClock
 from helix_spark.engine.timing import Step, attribute, starts, warm_seconds
 from helix_spark.engine.units import Unit, collects, of_unknown_cost, pins, units
@@ -97,6 +99,8 @@ class Executor:
             job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None)
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             outcome.failure = damaged_by(error, loaded) or error
+            if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
+                outcome.results.clear()
         return outcome
 
     def count(self, name: str, result: TableResult, outcome: Outcome) -> None:
@@ -108,7 +112,8 @@ class Executor:
 
     def _cancel(self, run: str) -> None:
         if self._sessions.started:
-            self._sessions.get().sparkContext.cancelJobsWithTag(run)
+            with suppress(*spark_errors()):  # a JVM whose end is the failure has no jobs left
+                self._sessions.get().sparkContext.cancelJobsWithTag(run)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Starts the driver's JVM: the flags that make it quick, and what it may print.
+"""Starts the driver's JVM: the flags that make it quick, and what it may print; and tells whether it has ended.
 
 The figures are seconds of processor time that the JVM used until the census job's first answer in a fresh process, on
 two cores with an archive (`benchmarks/plain_census.py` is the job); without any of the flags 41.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.engine.jars import spark_home
 from helix_spark.errors import SetupError
@@ -140,6 +142,35 @@ def launch(conf: SparkConf) -> Any:
         ) from error
     finally:
         os.close(writable)
+
+
+def exit_status(patience: float = 0.0) -> int | None:
+    """How a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
+
+    Args:
+        patience: seconds to wait for an end that shows already in a broken connection.
+    """
+    context = sys.modules.get("pyspark.core.context")
+    process = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
+    if process is None:
+        return None
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience)
+    return cast("int | None", process.returncode)
+
+
+def forget_ended() -> None:
+    """Has pyspark forget a JVM that has ended, so that another one can be started. Does nothing while it runs."""
+    if exit_status() is None:
+        return
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession, SQLContext
+
+    if (context := SparkContext._active_spark_context) is not None:
+        context._jsc = None  # there is nobody to be asked to stop
+        context.stop()
+    SparkSession._instantiatedSession = SparkSession._activeSession = SQLContext._instantiatedContext = None
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from helix_spark.dag.leaving_out import asking, features_of, target
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.slots import sizes_of
-from helix_spark.engine.storing import first_line, spark_errors
+from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Assemble, FitStage, Kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag
@@ -45,7 +46,7 @@ class Iteration:
         """
         if name not in self.outputs:
             raise UnknownNodeError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
-        return self.outputs[name]
+        return deepcopy(self.outputs[name])
 
     def table(self, name: str) -> DataFrame:
         """A table that this run had, as a Spark DataFrame."""
@@ -63,11 +64,13 @@ class Iteration:
 
     def model(self, name: str) -> Any:
         """A fitted Spark ML model that this run had."""
-        return self._had(name, ModelResult, "model").model
+        model: ModelResult = self._had(name, ModelResult, "model")
+        return model.copy()
 
     def value(self, name: str) -> Any:
         """A value that this run had, output or not."""
-        return self._had(name, ValueResult, "value").value
+        value: ValueResult = self._had(name, ValueResult, "value")
+        return value.copy()
 
     @property
     def left_out(self) -> Mapping[str, tuple[str, ...]]:

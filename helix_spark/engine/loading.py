@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.model_classes import foreign_class
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.single_objects import is_store_failing
@@ -143,18 +144,14 @@ def _check_files(record: ArtifactRecord, path: Place) -> None:
 
 def _check_classes(record: ArtifactRecord, path: Place) -> None:
     """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
-    metadata = sorted(path.rglob("metadata/part-*"), key=str)
-    if not metadata:
-        raise DamagedResultError(record, "it has no metadata")
-    for file in metadata:
-        try:
-            named = str(json.loads(file.read_text(encoding="utf-8"))["class"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if is_store_failing(error):
-                raise unread(file, "", error) from error
-            raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
-        if not named.startswith(("org.apache.spark.ml.", "pyspark.ml.")):
-            raise DamagedResultError(record, f"it names the class {named}, which is not Spark ML's")
+    try:
+        foreign = foreign_class(path)
+    except (OSError, ValueError) as error:
+        if is_store_failing(error):
+            raise unread(path, "", error) from error
+        raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
+    if foreign is not None:
+        raise DamagedResultError(record, f"it names the class {foreign}, which is not Spark ML's")
 
 
 @contextmanager

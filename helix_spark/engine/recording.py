@@ -7,6 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.holders import writer
@@ -20,6 +21,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.environment import package_version
+from helix_spark.signature.source import text_of
 from helix_spark.workflow.operators import Function
 
 _SHOWN_CODE = 20_000
@@ -63,8 +65,8 @@ def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dic
 def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
     canonical = plan[name].name
     match outcome.results[canonical]:
-        case ValueResult(value=value):
-            return value
+        case ValueResult() as value:
+            return value.copy()
         case TableResult() as table:
             rows = len(table.arrow()) if table.collected else outcome.rows.get(canonical)
             return {"table": name, "rows": rows}
@@ -166,10 +168,9 @@ def _known_random(node: Node, prepared: Prepared) -> str:
 
 
 def _code(node: Node) -> str:
+    """Its author's text. As it was signed: the file may have been saved since, and say something else."""
     if not isinstance(node.operator, Function):
         return ""
-    try:
-        return inspect.getsource(inspect.unwrap(node.operator.call))[:_SHOWN_CODE]
-    except (OSError, TypeError):
-        return ""
+    function = inspect.unwrap(node.operator.call)
+    return text_of(function.__code__)[:_SHOWN_CODE] if isinstance(function, FunctionType) else ""
 

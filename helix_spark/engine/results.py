@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.pinning import over_rows, persist
+from helix_spark.engine.spark_errors import spark_errors
 from helix_spark.errors import ResultTypeError
 
 if TYPE_CHECKING:
@@ -39,11 +42,6 @@ class TableResult:
         self._persisted: DataFrame | None = None
         self._arrow: pa.Table | None = None
         self._lock = RLock()
-
-    @property
-    def needs_spark(self) -> bool:
-        """Whether its rows cannot be had in this process without Spark."""
-        return self._arrow is None and self._make_arrow is None
 
     @property
     def collected(self) -> bool:
@@ -83,8 +81,10 @@ class TableResult:
     def unpin(self) -> None:
         """Lets go of its rows in memory; whoever asks for them after that has them computed again."""
         with self._lock:
-            if self._persisted is not None:
-                self._frame, self._persisted = self._persisted.unpersist(), None
+            if (persisted := self._persisted) is not None:
+                self._persisted = None
+                with suppress(*spark_errors()):  # a JVM that has ended holds nothing any more
+                    self._frame = persisted.unpersist()
 
     def persisted(self) -> DataFrame:
         """The table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that persists
@@ -125,12 +125,20 @@ class ModelResult:
     model: Any
     read_seconds: float | None = None
 
+    def copy(self) -> Any:
+        """The model for somebody who may set its parameters."""
+        return self.model.copy()
+
 
 @dataclass(frozen=True, slots=True)
 class ValueResult:
     """A plain value, in the form in which it is stored."""
 
     value: Any
+
+    def copy(self) -> Any:
+        """The value for somebody who may change it."""
+        return deepcopy(self.value)
 
 
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.results import TableResult
 from helix_spark.engine.settling import settled
 from helix_spark.engine.storing import NotStoredError, Origin, store
 from helix_spark.engine.tools import Tools
@@ -88,6 +90,19 @@ class Retention:
         """Names of the results that may differ each time, by themselves or by what they are made of."""
         return frozenset(self.random) | self.prepared.dag.descendants(self.random)
 
+    @cached_property
+    def of_moved_sources(self) -> frozenset[str]:
+        """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
+        knows which data they are of."""
+        had = self.outcome.results
+        moved = [node for node in self.prepared.dag.nodes if node.name in had and self._has_moved(node)]
+        for node in moved:
+            self.tools.observer.warning(
+                f"source `{node.name}` changed while the iteration ran: nothing made of it is kept"
+            )
+        names = frozenset(node.name for node in moved)
+        return names | self.prepared.dag.descendants(names)
+
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""
         varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
@@ -132,8 +147,7 @@ class Retention:
         """Evicts and stores what a plan says. Argument as for `keep`."""
         for signature, why in plan.evict.items():
             self._evict(signature, why)
-        moved = self._moved_sources()
-        spoiled = self.spoiled | moved | self.prepared.dag.descendants(moved)
+        spoiled = self.spoiled | self.of_moved_sources
         had = lasting(self.outcome).keys() - spoiled
         wanted = [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
@@ -181,7 +195,9 @@ class Retention:
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
             maker = Origin(node.signature, plan.workflow, name, self.iteration, again)
-            return store(self.outcome.results[name], maker, tools.catalog, left_out)
+            return store(
+                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self._check_unmoved(name)
+            )
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return None
@@ -204,23 +220,28 @@ class Retention:
         except CatalogError as error:
             self.tools.observer.warning(error.what)
 
-    def _moved_sources(self) -> set[str]:
-        """Sources whose data changed while the iteration ran: nothing made of them may be kept."""
-        moved = set()
-        for node in self.prepared.dag.nodes:
-            before = self.prepared.described[node.name].version
-            if before is None or not isinstance(node.operator, Read) or node.name not in self.outcome.results:
-                continue
-            try:
-                same = version_of(node.operator.source).digest == before.digest
-            except SourceError:
-                same = False
-            if not same:
-                moved.add(node.name)
-                self.tools.observer.warning(
-                    f"source `{node.name}` changed while the iteration ran: nothing made of it is stored"
-                )
-        return moved
+    def _check_unmoved(self, name: str) -> None:
+        """A table that was not in memory was read from its files once more while it was written.
+
+        Raises:
+            NotStoredError: they have changed since.
+        """
+        result = self.outcome.results[name]
+        if not isinstance(result, TableResult) or result.collected:
+            return
+        for source in {name, *self.prepared.dag.ancestors(name)}:
+            if self._has_moved(self.prepared.dag[source]):
+                raise NotStoredError(f"{name!r} was not stored: source `{source}` changed while it was written")
+
+    def _has_moved(self, node: Node) -> bool:
+        """Whether a node is a source whose data is not what was signed any more."""
+        before = self.prepared.described[node.name].version
+        if before is None or not isinstance(node.operator, Read):
+            return False
+        try:
+            return version_of(node.operator.source).digest != before.digest
+        except (SourceError, OSError):
+            return True
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord]) -> Situation:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from helix_spark.engine import archive
+from helix_spark.engine import archive, gateway
 from helix_spark.engine.borrowed import (
     BorrowedSettings,
     check_reaches_store,
@@ -36,6 +36,10 @@ class Sessions(Protocol):
     @property
     def started(self) -> bool:
         """Whether a session is there, so that using it costs no start."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
 
     def get(self) -> SparkSession:
         """The session; started now if need be."""
@@ -65,6 +69,7 @@ class SessionProvider:
         self.start_seconds = 0.0
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
         self._lock = threading.RLock()
+        self._given = spark is not None
         self._theirs, self._borrowed = spark, BorrowedSettings()
         self._usable = False
         self._starting: Future[OwnSession] | None = None
@@ -90,6 +95,25 @@ class SessionProvider:
         own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
         self.start_seconds = own.start_seconds
         return own.spark
+
+    @property
+    def ended(self) -> bool:
+        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
+        with self._lock:
+            session = self._own.spark if self._own else self._theirs
+            return session is not None and not is_alive(session)
+
+    def let_go_of_ended(self) -> bool:
+        """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
+        given stays: `get` says that it has ended."""
+        with self._lock:
+            if not self.ended:
+                return False
+            gateway.forget_ended()
+            self._starting = None
+            if not self._given:
+                self._theirs, self._usable = None, False
+            return True
 
     def warm(self) -> None:
         """Begins the start in the background, to overlap with planning and other imports. Its errors come with `get`.

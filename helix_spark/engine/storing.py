@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.model_classes import foreign_class
+from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
 from helix_spark.catalog.table_commits import commit_files
 from helix_spark.engine.partitions import can_be_hashed
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.engine.table_files import as_files, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 
@@ -40,12 +43,14 @@ class Origin:
 
 
 def store(
-    result: NodeResult, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = ()
+    result: NodeResult, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> ArtifactRecord:
     """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
 
     Args:
         left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
+        check: called when all is written and nothing published; raises NotStoredError to have it not published.
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -64,7 +69,11 @@ def store(
             written, digest=catalog.written_digest(attempt), write_seconds=time.perf_counter() - begun
         )
         reach("store.written")
+        check()
         return catalog.publish(written)
+    except NotStoredError:
+        _abandon(attempt, catalog)
+        raise
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error
@@ -79,8 +88,8 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
         case ValueResult(value=value):
             return replace(record, value=json.dumps(value))
         case ModelResult(model=model):
-            model.write().save(str(attempt.path))
             assert attempt.path is not None
+            _save_model(model, attempt.path)
             return replace(record, bytes=physical_bytes(attempt.path))
         case TableResult() if result.collected and not result.framed:
             stats = catalog.write_arrow(attempt, result.arrow())
@@ -91,6 +100,16 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
         case TableResult():
             return _write_frame(result.frame(), attempt, record)
     raise AssertionError("columns are not stored")
+
+
+def _save_model(model: Any, path: Place) -> None:
+    try:
+        model.write().save(str(path))
+        foreign = foreign_class(path)
+    except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
+        raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
+    if foreign is not None:
+        raise CatalogError(f"it is of the class {foreign}; none but Spark ML's own is loaded from a catalog")
 
 
 def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
@@ -128,18 +147,3 @@ def _abandon(attempt: Attempt, catalog: Catalog) -> None:
         catalog.abandon(attempt)
     except CatalogError:
         return  # the disk that refused the write may refuse this too; `gc` finds what is left
-
-
-def spark_errors() -> tuple[type[Exception], ...]:
-    """What writing may raise: the catalog's errors, the file system's, and Spark's where Spark is there at all."""
-    if "pyspark" not in sys.modules:
-        return (CatalogError, OSError)
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    return (CatalogError, OSError, PySparkException, Py4JError)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without the stack traces below it."""
-    return str(error).strip().split("\n")[0][:300]

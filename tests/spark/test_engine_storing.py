@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.ml import Estimator, Model
 from pyspark.ml.feature import StandardScaler, VectorAssembler
+from pyspark.ml.util import DefaultParamsWritable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import PEOPLE, Heard, computed, loading, physical_bytes
@@ -21,6 +23,7 @@ from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
+from helix_spark.engine import storing
 from helix_spark.engine.calibration import calibrated_loads, sampled
 from helix_spark.engine.iteration import Iteration
 from helix_spark.errors import NodeError
@@ -401,6 +404,102 @@ def test_nothing_is_stored_of_a_source_that_changed_while_it_ran(spark: SparkSes
         again = helix.run(build())
         assert {"rows", "total"} <= computed(again)
         assert again["total"] == 30
+
+
+def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that nobody keeps in memory is read from its files once more."""
+    file = tmp_path / "numbers.csv"
+
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("moving")
+        wf.source("data", hx.csv(file, schema="a int"))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.selectExpr("a * 2 AS a")
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> int:
+            return int(rows.groupBy().sum("a").collect()[0][0])
+
+        return wf
+
+    def edited(point: str) -> None:
+        if point == "store.begun":
+            file.write_text("10\n20\n")
+
+    file.write_text("1\n2\n")
+    editor, options = Heard(), {"policy": "always", "spark": spark}
+    with monkeypatch.context() as patched:
+        patched.setattr(storing, "reach", edited)
+        with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
+            assert "rows" not in helix.run(build()).wait()
+    assert any("'rows' was not stored: source `data` changed while it was written" in text for text in editor.warnings)
+    with hx.Helix(tmp_path / "moving", **options) as helix:
+        file.write_text("1\n2\n")
+        again = helix.run(build())
+        assert not again.plan["rows"].stored
+        assert again["total"] == 6
+
+
+class Constant(Model, DefaultParamsWritable):
+    """A model of somebody's own, which its class can write."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return dataset.selectExpr("*", "1.0 AS prediction")
+
+
+class Unwritable(Model):
+    """One that cannot be written."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return dataset.selectExpr("*", "1.0 AS prediction")
+
+
+class ConstantEstimator(Estimator):
+    """Fits nothing."""
+
+    def __init__(self, writable: bool) -> None:
+        super().__init__()
+        self.writable = writable
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        return Constant() if self.writable else Unwritable()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_model_of_somebodys_own_is_not_stored_and_all_else_is(
+    spark: SparkSession, tmp_path: Path, writable: bool
+) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("own")
+        data = wf.source("data", hx.table(PEOPLE))
+        age = wf.extractor("age_of", hx.Fields("age"), on=data)
+        examples = wf.synthesizer("examples", data, features=[age], label="rich")
+        model = wf.learner("model", ConstantEstimator, on=examples, writable=writable)
+        wf.predict("predictions", model, examples)
+
+        @wf.reducer(output=True)
+        def total(predictions: pd.DataFrame) -> float:
+            return float(predictions.prediction.sum())
+
+        return wf
+
+    heard = Heard()
+    with hx.Helix(tmp_path / "own", policy="always", spark=spark, observer=heard) as helix:
+        first = helix.run(build())
+        stored = first.wait()
+        assert first["total"] == len(PEOPLE)
+        assert {"examples", "predictions", "total"} <= stored.keys()
+        assert "model" not in stored
+    (told,) = [text for text in heard.warnings if "'model' was not stored" in text]
+    assert ("none but Spark ML's own is loaded" in told) == writable
+    assert ("its Unwritable cannot be written" in told) == (not writable)
+    assert not any("defect" in text for text in heard.warnings)
+    with hx.Helix(tmp_path / "own", policy="never", spark=spark, observer=heard) as helix:
+        assert helix.run(build())["total"] == len(PEOPLE)
 
 
 def test_new_data_is_seen(run: Callable[..., Iteration], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from helix_spark.engine.borrowed import results_settings_of
 from helix_spark.engine.jars import spark_home
 from helix_spark.engine.session import SessionProvider
-from helix_spark.engine.settings import DELTA, WHILE_WE_WORK
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
 pytestmark = pytest.mark.spark
@@ -51,6 +51,12 @@ def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spar
         assert changed["spark.sql.ansi.enabled"] == "false"
         assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
     assert sessions.settings_that_change_results() == before
+
+
+def test_settings_that_change_results_start_as_sparks_own_defaults(spark: SparkSession) -> None:
+    conf = spark._jvm.org.apache.spark.sql.internal.SQLConf()
+    defaults = {name: conf.getConfString(name) for name in CHANGES_RESULTS if name != "spark.sql.session.timeZone"}
+    assert defaults.items() <= CHANGES_RESULTS.items()
 
 
 def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession) -> None:
@@ -197,3 +203,64 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
         print("whole")
     """)
     assert done.stdout == "whole\n", done.stderr
+
+
+KILLED = """
+    import os, signal
+    import pandas as pd
+    import helix_spark as hx
+    from pyspark import SparkContext
+    from pyspark.sql import DataFrame
+
+    def job(kills: bool, more: int = 0) -> hx.Workflow:
+        wf = hx.Workflow("job")
+        wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.selectExpr("a * 2 AS a")
+
+        @wf.reducer
+        def known(rows: DataFrame) -> int:
+            return rows.count()
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame, known: int) -> int:
+            if kills:
+                os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+            return int(rows.groupBy().sum("a").first()[0]) + more
+
+        return wf
+
+    helix = hx.Helix("catalog", policy="always")
+    print("first", helix.run(job(False))["total"])
+    helix.wait()
+    first = SparkContext._gateway.proc.pid
+    try:
+        helix.run(job(True))
+    except hx.HelixError as error:
+        print(type(error).__name__, error)
+    helix.wait()
+    print("status", helix.catalog.iterations()[0].status)
+    print("again", helix.run(job(False, 1))["total"])
+    print("another", SparkContext._gateway.proc.pid != first)
+    helix.wait()
+    helix.sessions.get().stop()
+    print("stopped", helix.run(job(False, 2))["total"])
+    helix.wait()
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+    SparkContext._gateway.proc.wait()
+    helix.close()
+    print("closed")
+"""
+
+
+def test_a_driver_that_is_killed_is_told_and_the_next_run_starts_another(tmp_path: Path) -> None:
+    done = run(tmp_path, KILLED)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "first 12"
+    assert "NodeError" in said[1]
+    assert "reducer 'total' failed: the JVM of Spark's driver was killed by signal 9" in done.stdout
+    assert "run it again" in done.stdout
+    assert said[-5:] == ["status failed", "again 13", "another True", "stopped 14", "closed"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from doubled import workflow
 
@@ -28,10 +29,10 @@ class Stores:
         self.written: list[str] = []
         self._store = retention.store
 
-    def __call__(self, result: Any, maker: Any, catalog: Catalog, left_out: tuple[str, ...]) -> ArtifactRecord:
+    def __call__(self, result: Any, maker: Any, *given: Any) -> ArtifactRecord:
         assert self.may_go_on.wait(_LONGEST)
         self.written.append(maker.node)
-        return self._store(result, maker, catalog, left_out)
+        return self._store(result, maker, *given)
 
 
 @pytest.fixture
@@ -62,6 +63,84 @@ def test_the_second_run_plans_on_the_first_one_and_waits_for_no_store(tmp_path: 
         second.wait()
         # `rows` was wanted by both, and written once.
         assert sorted(stores.written) == ["rows", "total", "total"]
+
+
+def counted(pops: bool) -> hx.Workflow:
+    wf = hx.Workflow("counted")
+    wf.source("data", hx.table(pd.DataFrame({"word": ["the", "the", "spark"]})))
+
+    @wf.reducer
+    def counts(data: pd.DataFrame) -> dict[str, int]:
+        return {str(word): int(count) for word, count in data.word.value_counts().items()}
+
+    if pops:
+
+        @wf.reducer(output=True)
+        def total(counts: dict[str, int]) -> int:
+            counts.pop("the")
+            return sum(counts.values())
+    else:
+
+        @wf.reducer(name="total", output=True)
+        def total_of_all(counts: dict[str, int]) -> int:
+            return sum(counts.values())
+
+    wf.output("counts")
+    return wf
+
+
+def test_what_a_reader_does_to_a_value_is_its_own_affair(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        first = helix.run(counted(pops=True))
+        assert first["total"] == 1
+        first["counts"].clear()
+        first.value("counts").clear()
+        first.wait()
+        second = helix.run(counted(pops=False))
+        assert second.plan["counts"].held
+        assert second["total"] == 3
+        assert second["counts"] == {"the": 2, "spark": 1}
+    with hx.Helix(tmp_path / "catalog", policy="never") as helix:
+        again = helix.run(counted(pops=False))
+        assert again.plan["counts"].reason == "stored by iteration 1"
+        assert again["counts"] == {"the": 2, "spark": 1}
+
+
+def test_what_was_made_while_its_source_changed_is_not_held_either(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+
+    def moving(edits: bool) -> hx.Workflow:
+        wf = hx.Workflow("moving")
+        wf.source("data", hx.csv(str(file), schema="a int"))
+
+        @wf.scanner
+        def rows(data: pd.DataFrame) -> pd.DataFrame:
+            return data * 2
+
+        @wf.reducer(output=True)
+        def total(rows: pd.DataFrame) -> int:
+            return int(rows.a.sum()) + (0 if edits else 100)
+
+        return wf
+
+    class Editor(Silent):
+        """Has the file hold something else while a run reads it."""
+
+        edits = True
+
+        def node_started(self, name: str) -> None:
+            if name == "rows" and self.edits:
+                file.write_text("10\n20\n")
+
+    file.write_text("1\n2\n")
+    editor = Editor()
+    with hx.Helix(tmp_path / "catalog", policy="always", observer=editor) as helix:
+        helix.run(moving(edits=True))
+        editor.edits = False
+        file.write_text("1\n2\n")
+        again = helix.run(moving(edits=False))
+        assert again["total"] == 106
+        assert not again.plan["rows"].held
 
 
 def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores: Stores) -> None:

@@ -1,0 +1,23 @@
+"""What Spark and the file system raise, and what such an error says."""
+
+from __future__ import annotations
+
+import sys
+
+from helix_spark.errors import CatalogError
+
+
+def spark_errors() -> tuple[type[Exception], ...]:
+    """What reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's where it is
+    there at all; also where its JVM has ended."""
+    if "pyspark" not in sys.modules:
+        return (CatalogError, OSError)
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return (CatalogError, OSError, PySparkException, Py4JError)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the stack traces below it."""
+    return str(error).strip().split("\n")[0][:300]

@@ -31,6 +31,7 @@ def hostile_catalog(root: Path) -> Catalog:
     for number, status in enumerate(("done", "done", "failed"), 1):
         _iteration(catalog, workflow, number, status, names if number > 1 else names[:2])  # type: ignore[arg-type]  # the words are states
     _store(catalog, workflow, names)
+    catalog.leases.take(run_id(4))
     catalog.start_iteration(IterationRecord(
         run_id(4), workflow, 4, "running", 1.7e9, message=HOSTILE, parameters=json.dumps({HOSTILE: HOSTILE})
     ))

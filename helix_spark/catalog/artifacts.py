@@ -73,6 +73,15 @@ class ArtifactLedger:
             "SELECT * FROM journal WHERE event <> 'published'"
         )}
 
+    def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
+        """How the last attempts of some signatures ended, by signature; none of those that never did."""
+        if not signatures:
+            return {}
+        return {record.signature: record for record in self._journal.query(
+            f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND event <> 'published' "
+            "ORDER BY sequence"
+        )}
+
     def publish(self, record: ArtifactRecord) -> tuple[ArtifactRecord, ArtifactRecord | None]:
         """Append `record`, unless its signature is live already with all columns that `record` has.
 

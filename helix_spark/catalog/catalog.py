@@ -7,7 +7,6 @@ record's end first, then the data. Whoever stops in between leaves bytes that no
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Collection, Sequence
 from types import MappingProxyType
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
-from helix_spark.catalog.layout import Layout, explained, found, locate
+from helix_spark.catalog.layout import Layout, check_writable, explained, found, locate
 from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.places import Place
@@ -63,10 +63,13 @@ class Catalog:
         """The catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
 
         Raises:
-            CatalogError: `root` holds something else, is of a newer layout, does not exist (without `create`) or
-                could not be written (with `create`).
+            CatalogError: `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
         return cls(locate(root, create=create))
+
+    def check_writable(self) -> None:
+        """Raises CatalogError if it cannot be written, or be made."""
+        check_writable(self._layout)
 
     @property
     def root(self) -> Place:
@@ -118,21 +121,20 @@ class Catalog:
         """The live artifacts of some signatures, by signature, in one look."""
         return self._artifacts.live_among(signatures)
 
+    def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
+        """When and why results of some signatures ceased to be stored, by signature."""
+        return self._artifacts.ends_among(signatures)
+
     def last_event(self, signature: str) -> ArtifactRecord | None:
         """The newest record of a signature's artifacts: tells when and why something is no longer stored."""
         return self._artifacts.last_of(signature)
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations of one workflow or of all, newest first. Running ones whose process is gone have died."""
-        found = self._history.iterations(workflow, limit)
-        dead = {record.run for record in found if record.status == "running" and self._is_abandoned(record.run)}
-        if not dead:
-            return found
-        # Those that came to their end after the records were read have given their lease back, too.
-        return tuple(
-            dataclasses.replace(record, status="died") if record.run in dead and record.status == "running" else record
-            for record in self._history.iterations(workflow, limit)
-        )
+        def read() -> tuple[IterationRecord, ...]:
+            return self._history.iterations(workflow, limit)
+
+        return concluded(read(), self.leases, read)
 
     def nodes(self, run: str) -> tuple[NodeRecord, ...]:
         """What happened to each node of an iteration, in the order given to `append_iteration`."""

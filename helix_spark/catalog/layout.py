@@ -98,7 +98,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
 
     Raises:
         CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
-            newer layout, does not exist (and `create` is false) or could not be written (and `create` is true).
+            newer layout, or does not exist (and `create` is false).
     """
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
@@ -119,8 +119,6 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
                 f"there is no catalog at {layout.root}",
                 remedy="name the folder of an earlier run, or run a workflow first",
             )
-        if create:
-            _check_writable(layout)
     return layout
 
 
@@ -197,13 +195,19 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 
-def _check_writable(layout: Layout) -> None:
+def check_writable(layout: Layout) -> None:
+    """Check that a catalog can be written, or be made.
+
+    Raises:
+        CatalogError: it cannot.
+    """
     root = layout.root
-    if isinstance(root, Path):
-        _check_folder_writable(layout, root)
-    elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
-        # A new one is checked when it is made, which is before anything runs.
-        check_conditional(layout.marker, layout.marker.read_text())
+    with explained(layout, "read"):
+        if isinstance(root, Path):
+            _check_folder_writable(layout, root)
+        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+            # A new one is checked when it is made, which is before anything runs.
+            check_conditional(layout.marker, layout.marker.read_text())
 
 
 def _check_folder_writable(layout: Layout, root: Path) -> None:

@@ -6,10 +6,11 @@ Apart from `Catalog`, which stores and removes: what shows a catalog to a browse
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, locate
@@ -52,16 +53,22 @@ class Overview:
         return self._history.workflows()
 
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
-        """All iterations of a workflow, newest first."""
-        return self._history.iterations(workflow)
+        """All iterations of a workflow, newest first. Running ones whose process is gone have died."""
+        return self.concluded(workflow, self._history.iterations(workflow))
+
+    def concluded(self, workflow: str, found: Sequence[IterationRecord]) -> tuple[IterationRecord, ...]:
+        """Iterations of a workflow that were read some time ago: some of those that ran may have died since."""
+        return concluded(found, self._leases, lambda: self._history.iterations(workflow))
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """What happened to each node, inputs first; none before the iteration has ended."""
         return self._history.nodes_of(iteration)
 
     def progress(self, iteration: IterationRecord) -> Progress | None:
-        """How far an iteration is that runs or, after its answer, still stores; None otherwise."""
-        if iteration.status != "running" and self._leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
+        """How far an iteration is that runs or, after its answer, still stores; how far one came that died. None
+        otherwise."""
+        ended = iteration.status not in ("running", "died")
+        if ended and self._leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
             return None
         return read_progress(self._layout, iteration.workflow, iteration.number)
 

@@ -72,7 +72,7 @@ def _setting(
 def _project_settings(file: Path) -> dict[str, str]:
     try:
         table = tomllib.loads(file.read_text()).get("tool", {}).get(TABLE, {})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ParameterError(f"{file} cannot be read: {error}", remedy="mend it, or say the settings as arguments") \
             from error
     found = {}

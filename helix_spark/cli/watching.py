@@ -25,22 +25,26 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
     from helix_spark.cli.main import run_and_tell, workflow_of
 
     engine.sessions.warm()
+    known: frozenset[Path] = frozenset()
     while True:
         started = time.perf_counter()
-        before = _stamps(_project_files(path))
+        before = _stamps(known | _project_files(path))
         forget_project(path)
         if sys.stdout.isatty():
             print("\033[2J\033[H", end="")
+        broken: set[Path] = set()
         try:
             run_and_tell(engine, workflow_of(path, function, settings, engine), "", print_answer=True)
         except HelixError as error:
             print(f"error: {error}", flush=True)
+            # A module that could not be imported is not among the loaded ones, and has to be watched all the more.
+            broken = {*known, *([Path(error.where.file).absolute()] if error.where is not None else [])}
         seconds = time.perf_counter() - started
         print(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", flush=True)
-        files = _project_files(path)
+        known = _project_files(path) | broken
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        before = _stamps(files) | before
-        while _stamps(files) == before:
+        before = {file: before.get(file, stamp) for file, stamp in _stamps(known).items()}
+        while _stamps(known) == before:
             time.sleep(POLL_SECONDS)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
 from helix_spark.dag.slicing import slice_to_outputs
-from helix_spark.workflow.operators import Assemble, FitStage, Input, Kind, Predict
+from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,16 @@ def _needs_whole(dag: Dag, node: Node, learners: Collection[str]) -> str:
 def _shrunk(node: Node, operator: Assemble, without: Collection[str]) -> Node:
     features = [name for name in features_of(node, operator) if name not in without]
     label = node.inputs[operator.label.index] if isinstance(operator.label, Input) else None
-    inputs = tuple(dict.fromkeys([node.inputs[0], *features, *([label] if label is not None else [])]))
+    kept = [node.inputs[one.column.index] for one in operator.keep if isinstance(one, Kept)]
+    inputs = tuple(dict.fromkeys([node.inputs[0], *features, *([label] if label is not None else []), *kept]))
+    names = iter(kept)
     shrunk = replace(
         operator, features=tuple(Input(inputs.index(name)) for name in features),
         label=operator.label if label is None else Input(inputs.index(label)),
+        keep=tuple(
+            replace(one, column=Input(inputs.index(next(names)))) if isinstance(one, Kept) else one
+            for one in operator.keep
+        ),
     )
     return replace(node, operator=shrunk, inputs=inputs)
 

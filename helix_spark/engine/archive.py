@@ -78,7 +78,7 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
     if jars is None:
         return False
     path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)
-    if path.exists() or _tried_lately(path) or shutil.disk_usage(cache_folder(environ)).free < SPARE_BYTES:
+    if path.exists() or _tried_lately(path) or _free_bytes(cache_folder(environ)) < SPARE_BYTES:
         return False
     subprocess.Popen(
         [sys.executable, "-m", "helix_spark.engine.archive", "--quiet"],
@@ -86,6 +86,12 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
         start_new_session=True, env=dict(environ),
     )
     return True
+
+
+def _free_bytes(folder: Path) -> int:
+    """On the disk where a folder is or, if it was not made yet, will be."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 def build(environ: Mapping[str, str] = os.environ) -> Path | None:

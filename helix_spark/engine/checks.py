@@ -103,8 +103,14 @@ def _jars(environ: Mapping[str, str]) -> Check:
     broken = [jar.name for jar in jars if not _is_zip(jar)]
     return Check(
         "jars", not broken, f"{len(jars)} in {jars[0].parent}" + (f", broken: {', '.join(broken)}" if broken else ""),
-        f"delete {jars[0].parent}; the next session gets them anew",
+        _other_jars(jars[0].parent, environ),
     )
+
+
+def _other_jars(folder: Path, environ: Mapping[str, str]) -> str:
+    if environ.get("HELIX_JARS"):
+        return f"put whole ones into {folder}, or unset HELIX_JARS to have them resolved"
+    return f"delete {folder}; the next session gets them anew"
 
 
 def _is_zip(path: Path) -> bool:
@@ -162,7 +168,7 @@ def _store_jars(environ: Mapping[str, str]) -> Check:
     return Check(
         "store's jars", not broken,
         f"{len(jars)} in {jars[0].parent}" + (f", broken: {', '.join(broken)}" if broken else ""),
-        f"delete {jars[0].parent}; the next session gets them anew",
+        _other_jars(jars[0].parent, environ),
     )
 
 
@@ -171,12 +177,16 @@ def _stored_catalog(address: str) -> Check:
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(address, create=True)
+    catalog.check_writable()
     access = access_from()
     return Check("catalog", True, f"{catalog.root} at {access.where}")
 
 
 def _settings(environ: Mapping[str, str]) -> Check:
-    known = {"HELIX_CACHE", "HELIX_CATALOG", "HELIX_CDS", "HELIX_DATA", "HELIX_JARS"}
+    known = {
+        "HELIX_BUDGET", "HELIX_CACHE", "HELIX_CATALOG", "HELIX_CDS", "HELIX_DATA", "HELIX_JARS", "HELIX_MLFLOW",
+        "HELIX_POLICY",
+    }
     mine = {name: value for name, value in sorted(environ.items()) if name.startswith("HELIX_")}
     unknown = [name for name in mine if name not in known]
     found = ", ".join(f"{name}={value}" for name, value in mine.items()) or "no HELIX_ variable is set"

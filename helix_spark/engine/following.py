@@ -64,7 +64,8 @@ class Followed:
 
     def stored(self, name: str, size: int) -> None:
         with self._lock:
-            if self._progress is not None:
+            # What follows the answer before this one may still be storing.
+            if self._progress is not None and self._progress.answered is not None:
                 self._progress = replace(self._progress, stored=(*self._progress.stored, name))
                 self._write(now=False)
         self._told.stored(name, size)

@@ -63,10 +63,15 @@ def after_others(
     for _ in range(_MOST_WAITS):
         wanted = {signature: name for signature, name in expensive(plan).items() if signature not in late}
         held, blocking = _take_all(wanted, catalog, plan.predicted_seconds)
-        if blocking is None and not _stored_meanwhile(prepared, held, catalog):
+        mine = False
+        try:
+            mine = blocking is None and not _stored_meanwhile(prepared, held, catalog)
+        finally:
+            if not mine:
+                for signature in held:
+                    catalog.leases.release(signature)
+        if mine:
             return prepared, plan, held
-        for signature in held:
-            catalog.leases.release(signature)
         if blocking is not None and not _waited(blocking, wanted[blocking.name], plan, catalog, observer):
             late.add(blocking.name)
         prepared, plan = again()

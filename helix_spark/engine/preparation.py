@@ -239,11 +239,13 @@ def _situation(
         load=loads, write=calibrated_writes(view.artifacts.values()),
     )
     current = set(signatures.values())
+    ended = catalog.ends_among((current & _last_signatures(view)) - view.artifacts.keys() - frozenset(around.held))
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
         overhead=view.other_bytes, session_runs=around.session_runs,
         influences=told_of(dag, signatures, measured, previous, fits),
+        ended={signature: f"{record.event}: {record.why}" for signature, record in ended.items()},
         others=tuple(
             _other(record, view, loads) for signature, record in view.artifacts.items() if signature not in current
         ),

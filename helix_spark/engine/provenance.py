@@ -77,7 +77,10 @@ class Provenance:
         commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
         if not commit or commit == "(initial)":
             return "", None
-        return commit, any(not line.startswith("#") for line in lines) or not _is_tracked(path)
+        try:
+            return commit, any(not line.startswith("#") for line in lines) or not _is_tracked(path)
+        except subprocess.TimeoutExpired:
+            return commit, None
 
 
 def _text(raw: bytes) -> str | None:
@@ -106,6 +109,7 @@ def _is_tracked(path: Path) -> bool:
     done = subprocess.run(
         ["git", "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environ(), check=False,
+        timeout=GIT_SECONDS,
     )
     return done.returncode == 0
 

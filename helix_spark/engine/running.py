@@ -112,8 +112,9 @@ def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> froz
 
 
 def _quarantine(damage: DamagedResultError, tools: Tools) -> None:
-    tools.observer.warning(f"{damage.what}; it is computed again")
-    tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+    ended = tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+    if ended is not None:  # else it was evicted since this run planned, and its files are gone for that reason
+        tools.observer.warning(f"{damage.what}; it is computed again")
 
 
 def _end_missing(prepared: Prepared, tools: Tools) -> None:

@@ -163,7 +163,10 @@ class Courier:
         line = process.stdout.readline()
         if not line:
             return self._ended()
-        answer: Mapping[str, Any] = json.loads(line)
+        try:
+            answer: Mapping[str, Any] = json.loads(line)
+        except ValueError:  # half a line: it was killed while it wrote
+            return self._ended()
         return answer
 
     def _ended(self) -> Mapping[str, Any]:

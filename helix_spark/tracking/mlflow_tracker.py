@@ -48,9 +48,13 @@ class MlflowTracker:
         if self._log_models and finished.models:
             folder = Path(tempfile.mkdtemp(prefix="helix-mlflow-"))
             pyspark = json.loads(finished.record.versions)["pyspark"]
-            for name, model in finished.models.items():
-                own = folder / str(len(models))
-                models[name] = SavedModel(str(own), save_model(model, own / "sparkml"), pyspark)
+            try:
+                for name, model in finished.models.items():
+                    own = folder / str(len(models))
+                    models[name] = SavedModel(str(own), save_model(model, own / "sparkml"), pyspark)
+            except BaseException:
+                _remove(folder)
+                raise
         entry = entry_of(finished, self._experiment, models)
         self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
 

@@ -41,7 +41,8 @@ class KeptRecords:
         return self.keep(self._records.workflows, "workflows")
 
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
-        return self.keep(lambda: self._records.iterations(workflow), "iterations", workflow)
+        found = self.keep(lambda: self._records.iterations(workflow), "iterations", workflow)
+        return self._records.concluded(workflow, found)
 
     def artifacts(self) -> dict[str, ArtifactRecord]:
         return self.keep(self._records.artifacts, "artifacts")

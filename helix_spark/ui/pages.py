@@ -119,10 +119,11 @@ class Pages:
         record = self.found(workflow, number)
         progress = self._records.progress(record)
         running = progress if record.status == "running" else None
-        nodes = records_of(record, running) if running else self._records.nodes(record)
+        noted = progress if record.status in ("running", "died") else None
+        nodes = records_of(record, noted) if noted else self._records.nodes(record)
 
         def href(name: str) -> str:
-            return "" if running else self._links.node(workflow, number, name)
+            return "" if noted else self._links.node(workflow, number, name)
 
         view = iteration_view(
             record, nodes, self._kept.artifacts(),
@@ -131,7 +132,7 @@ class Pages:
             states=running_states(running) if running else None, folding=folding,
             folded=partial(self._folded, workflow, number, wanted, whole),
         )
-        return view, progress
+        return view, progress if record.status != "died" else None
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
@@ -210,12 +211,14 @@ class Pages:
 
     def rows(self, workflow: str) -> tuple[Row, ...]:
         """All iterations of a workflow, newest first."""
+        iterations = self._kept.iterations(workflow)
 
         def read() -> tuple[Row, ...]:
             artifacts = [record for record in self._kept.artifacts().values() if record.workflow == workflow]
-            return rows_of(self._kept.iterations(workflow), artifacts)
+            return rows_of(iterations, artifacts)
 
-        return self._kept.keep(read, "rows", workflow)
+        # That an iteration died is no record, which would make them be read anew.
+        return self._kept.keep(read, "rows", workflow, *(one.run for one in iterations if one.status == "died"))
 
     def known(self, workflow: str) -> str:
         """The workflow of a name; the only one, or the first, where none was named. Every page begins here, with the

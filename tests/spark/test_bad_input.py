@@ -206,8 +206,12 @@ def test_a_catalog_of_a_newer_version(catalog: Path) -> None:
 def test_a_catalog_that_cannot_be_written(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog.mkdir()
     monkeypatch.setattr("os.access", lambda *args, **kwargs: False)  # whoever tests as root may write everywhere
-    with pytest.raises(CatalogError) as caught:
-        hx.Helix(catalog)
+    wf = with_table()
+    with hx.Helix(catalog) as helix:
+        assert helix.plan(wf).nodes  # writes nothing
+        with pytest.raises(CatalogError) as caught:
+            helix.run(wf)
+    assert not list(catalog.iterdir())
     assert "no permission to write" in str(caught.value)
     assert "name another folder" in str(caught.value)
 

@@ -105,7 +105,7 @@ class TestOpening:
         (tmp_path / "file").write_text("")
         for root in (tmp_path / "file", tmp_path / "file" / "below"):
             with pytest.raises(CatalogError, match="is a file"):
-                Catalog.open(root, create=True)
+                Catalog.open(root, create=True).check_writable()
         with pytest.raises(CatalogError, match="neither a local folder"):
             Catalog.open("gs://bucket/catalog", create=True)
 
@@ -115,15 +115,15 @@ class TestOpening:
             Catalog.open(tmp_path / name, create=True)
         assert not (tmp_path / name).exists()
 
-    def test_what_cannot_be_written_is_found_out_at_once_and_can_be_read(
+    def test_what_cannot_be_written_is_found_out_and_can_be_read(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         catalog.append_iteration(iteration(1))
         monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
         with pytest.raises(CatalogError, match="cannot be written"):
-            Catalog.open(catalog.root, create=True)
+            catalog.check_writable()
         with pytest.raises(CatalogError, match="cannot be written"):
-            Catalog.open(catalog.root.parent / "other", create=True)
+            Catalog.open(catalog.root.parent / "other", create=True).check_writable()
         assert Catalog.open(catalog.root, create=False).snapshot("census").next_iteration == 2
 
 

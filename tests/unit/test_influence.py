@@ -31,7 +31,7 @@ from helix_spark.planner.explain import plan_text
 from helix_spark.planner.influence import influence_json, influence_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation
-from helix_spark.workflow.operators import Assemble, Input
+from helix_spark.workflow.operators import Assemble, Input, Kept
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"
 
@@ -200,6 +200,24 @@ def test_a_feature_without_influence_is_left_out_with_what_only_it_needs() -> No
         "sex_is", "examples", (("model", 3),), ("sex_is.fit", "sex_is"),
     )
     assert left.dag.dropped == ("target",)
+
+
+def test_columns_that_are_kept_stay_what_they_are() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0], "b": [1.0], "c": [1.0], "w": [1.0], "rich": [1]})))
+    a, b, c, weight = (wf.extractor(f"of_{name}", hx.Fields(name), on=data) for name in ("a", "b", "c", "w"))
+    examples = wf.synthesizer("examples", data, features=[a, b, c], label="rich = 1", keep=[b, weight])
+    wf.learner("model", LEARNER, on=examples, prune_features=True, output=True)
+    declared = {name: f"signature of {name}" for name in ("data", "of_a", "of_b", "of_c", "of_w", "examples", "model")}
+    weights = tuple(FeatureWeight(name, declared[name], float(name == "of_c"), name != "of_c")
+                    for name in ("of_a", "of_b", "of_c"))
+    dag = compile_workflow(wf)
+    told = Influence("w", "model", 1, "rich = 1", weights)
+    left = leave_out(dag, {"model": told}, declared).dag["examples"]
+    assert isinstance(left.operator, Assemble)
+    assert features_of(left, left.operator) == ("of_c",)
+    kept = {one.name: left.inputs[one.column.index] for one in left.operator.keep if isinstance(one, Kept)}
+    assert kept == {"of_b": "of_b", "of_w": "of_w"}
 
 
 def test_an_edited_extractor_comes_back_and_a_renamed_one_does_not() -> None:

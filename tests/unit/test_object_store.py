@@ -271,7 +271,7 @@ class TestFailing:
         with front(access_from().endpoint, ignoring="if-none-match") as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             with pytest.raises(CatalogError, match="does not honour If-None-Match"):
-                Catalog.open(str(catalog.root), create=True)
+                Catalog.open(str(catalog.root), create=True).check_writable()
             assert len(Catalog.open(str(catalog.root), create=False).live()) == 1
 
     def test_a_new_catalog_in_such_a_store_is_refused_before_anything_is_recorded(

@@ -283,6 +283,22 @@ def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
     assert list(state["nodes"].values()) == ["waiting", "running", "compute"]
 
 
+def test_an_iteration_whose_process_is_gone_has_died_and_shows_how_far_it_came(tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    client = asking(catalog.root)
+    nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in ("a", "b"))
+    catalog.note_progress(Progress(f"w {HOSTILE}", 4, nodes, started={"a": 0.0, "b": 0.5}, ended={"a": 0.4}))
+    assert "died" not in read(client, f"/?workflow={W}").text
+    catalog.leases.release(run_id(4))
+    assert "died" in read(client, f"/?workflow={W}").text
+    found = read(client, PAGES["running"])
+    assert "died" in found.text
+    assert not [a for _, a in found.elements if "data-live" in a]
+    assert {(a["data-node"], a["data-state"]) for _, a in found.elements if "data-state" in a and "data-node" in a} == {
+        ("a", "compute"), ("b", "waiting"),
+    }
+
+
 def names_drawn(found: Reader) -> list[str]:
     return [a.get("data-node") or "" for _, a in found.elements if "hx-node" in (a.get("class") or "")]
 
@@ -330,10 +346,11 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
 
     pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that Overview has
     first = pages.framed(pages.iterations())
-    assert sorted(asked) == ["artifacts", "iterations", "version", "workflows"]
+    assert sorted(set(asked)) == ["artifacts", "concluded", "iterations", "version", "workflows"]
+    assert asked.count("iterations") == 1
     asked.clear()
     assert pages.framed(pages.iterations()) == first
-    assert asked == ["version"]
+    assert set(asked) == {"version", "concluded"}
     graph_catalog(catalog.root, "another", 3)
     assert "another" in pages.framed(pages.iterations())
     assert "iterations" in asked
@@ -392,7 +409,6 @@ def test_an_answered_iteration_shows_that_it_still_stores_and_then_its_end(tmp_p
     catalog = hostile_catalog(tmp_path / "c")
     client = asking(catalog.root)
     running = next(record for record in catalog.iterations() if record.run == run_id(4))
-    catalog.leases.take(running.run)
     catalog.append_iteration(dataclasses.replace(running, status="done", seconds=2.0))
     catalog.note_progress(Progress(running.workflow, 4, (), answered=2.0, stored=("rows",)))
     text = read(client, PAGES["running"]).text

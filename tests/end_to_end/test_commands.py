@@ -251,3 +251,22 @@ def test_watch_answers_at_each_save_and_outlives_a_syntax_error(folder: Folder, 
     folder.edit("return len(predictions", "return 2 * len(predictions)")
     answer = watch("people, iteration 4")
     assert re.search(r"tested +\d+ +\(was \d+\)", answer)
+
+
+def test_watch_notices_that_a_helper_which_could_not_be_imported_is_mended(
+    folder: Folder, watch: Callable[[str], str]
+) -> None:
+    helper = folder.path / "counting.py"
+    helper.write_text("def counted(rows):\n    return len(rows)\n")
+    watch("people, iteration 2")
+    folder.edit("import helix_spark as hx\n", "import helix_spark as hx\nfrom counting import counted\n")
+    watch("people, iteration 3")
+    folder.edit("return len(predictions)", "return counted(predictions)")
+    first = re.search(r"tested +(\d+)", watch("people, iteration 4"))
+    helper.write_text("def counted(rows):\n    return 3 * len(rows\n")
+    assert "counting.py:2" in watch("SyntaxError")
+    helper.write_text("def counted(rows):\n    return 3 * len(rows)\n")
+    again = re.search(r"tested +(\d+)", watch("people, iteration 5"))
+    assert first is not None
+    assert again is not None
+    assert int(again[1]) == 3 * int(first[1])

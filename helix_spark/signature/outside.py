@@ -44,6 +44,7 @@ _BY_NAME_OR_PATH = re.compile(
     r"spacy\.(\w+\.)*load$|sentence_transformers\.(\w+\.)*SentenceTransformer$|.*\.from_pretrained$"
 )
 _PATH = re.compile(r"""['"][./~]""")
+_WRITES = re.compile(r"""['"][wax][bt]?['"]$""")
 _VIEWS = re.compile(r"create(OrReplace)?(Global)?TempView$|registerTempTable$")
 _NAMES_A_TABLE = re.compile(r"\b(from|join)\s+[\w`]", re.IGNORECASE)
 
@@ -75,6 +76,8 @@ def outside_uses(
 def _through_methods(calls: Sequence[Call], of_path: Callable[[Call], bool | None]) -> Iterator[tuple[str, int]]:
     makes_views = any(_VIEWS.match(call.method) for call in calls)
     for call in calls:
+        if call.method == "open" and _only_writes(call):
+            continue
         if call.method in _READING or (call.method in _OF_PATHS and of_path(call)):
             yield f"calls .{call.method}()", call.line
         elif call.slot is not None:  # of a module or a class; a session is never one that a function finds outside
@@ -85,6 +88,12 @@ def _through_methods(calls: Sequence[Call], of_path: Callable[[Call], bool | Non
             yield f"calls .{call.method}()", call.line
         elif call.method == "sql" and not makes_views and _NAMES_A_TABLE.search(_first(call)):
             yield "names a table in .sql()", call.line
+
+
+def _only_writes(call: Call) -> bool:
+    """Whether a path is opened to be written alone: the mode says so."""
+    given = [call.arguments[0]] if call.arguments else [value for name, value in call.keywords if name == "mode"]
+    return any(mode.constant is not None and _WRITES.match(mode.constant) for mode in given)
 
 
 def _first(call: Call) -> str:

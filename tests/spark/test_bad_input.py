@@ -206,7 +206,7 @@ def test_a_catalog_of_a_newer_version(catalog: Path) -> None:
 def test_a_catalog_that_cannot_be_written(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog.mkdir()
     monkeypatch.setattr("os.access", lambda *args, **kwargs: False)  # whoever tests as root may write everywhere
-    wf = with_table()
+    wf = divided(1)
     with hx.Helix(catalog) as helix:
         assert helix.plan(wf).nodes  # writes nothing
         with pytest.raises(CatalogError) as caught:

@@ -521,6 +521,7 @@ OUTSIDE = [
     ("from pathlib import Path\ndef f(x):\n  with Path('a').open() as s: return s.read()", "calls .open() (job.py:3)"),
     ("from pathlib import Path\nP = Path('a')\ndef f(x): return P.open().read()", "calls .open()"),
     ("def f(x, path):\n  return path.open().read()", "calls .open()"),
+    ("def f(x, path):\n  return path.open('r+').read()", "calls .open()"),
     ("from pathlib import Path\nP = Path('a')\ndef f(x): return P.exists()", "calls .exists()"),
     ("from pathlib import Path\ndef f(x): return list(Path('a').glob('*'))", "calls .glob()"),
     ("from pathlib import Path\ndef f(x): return list((Path('a') / x).rglob('*'))", "calls .rglob()"),
@@ -557,7 +558,7 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         def table(x): return x
         BOX = Box()
         def f(x): return k(x), g(x), h(x), Box().open().load(), json.loads(x), pd.DataFrame(x), x.exists()
-        def k(x): return io.StringIO(x).read(), x.read(), BOX.open(), BOX.exists()
+        def k(x): return io.StringIO(x).read(), x.read(), BOX.open(), BOX.exists(), x.open("a"), x.open(mode="wb")
         def g(x):
             x.createOrReplaceTempView("x")
             return x.sparkSession.sql("SELECT max(n) FROM x").first()[0] + table(x).read().decode()

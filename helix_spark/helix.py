@@ -29,7 +29,7 @@ from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.told_reads import unknown_readers, with_reads
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Tracker
-from helix_spark.errors import ParameterError
+from helix_spark.errors import HelixError, ParameterError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -78,7 +78,7 @@ class Helix:
         self.sessions = SessionProvider(
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
-        self._one_run, self._writable = one_run, False
+        self._one_run, self._writable, self._closed = one_run, False, False
         self._memory = MemoryTier()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
@@ -92,6 +92,7 @@ class Helix:
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
         """
+        self._check_open()
         return make_plan(self._prepare(workflow).situation, self.policy)
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
@@ -102,6 +103,7 @@ class Helix:
             NodeError: the author's code or a Spark job failed; what was computed before is kept.
         """
         with self._running:
+            self._check_open()
             if not self._writable:
                 self.catalog.check_writable()
                 self._writable = True
@@ -144,10 +146,12 @@ class Helix:
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""
+        self._check_open()
         self._behind.submit(lambda: None).result()
 
     def close(self) -> None:
         """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
+        self._closed = True
         self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
@@ -165,6 +169,10 @@ class Helix:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise HelixError(f"the Helix of {self.catalog.root} was closed", remedy="make another one")
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on

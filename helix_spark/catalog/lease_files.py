@@ -51,6 +51,9 @@ class LeaseFiles(Protocol):
 
     def names(self) -> Iterator[str]: ...
 
+    def clear_aside(self, untouched: float) -> None:
+        """Remove what those left behind who died while they made or removed a file, so many seconds ago at least."""
+
 
 def lease_files(folder: Place) -> LeaseFiles:
     """The files in a folder, which need not exist."""
@@ -107,6 +110,11 @@ class _OnDisk:
     def names(self) -> Iterator[str]:
         yield from sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
 
+    def clear_aside(self, untouched: float) -> None:
+        for path in self.folder.glob(".*"):
+            if time.time() - path.stat().st_mtime > untouched:
+                path.unlink(missing_ok=True)
+
 
 _GIVEN_UP = b"{}"
 """What a lease holds that somebody is about to remove: no holder. It is removed in the next moment, or is silent."""
@@ -149,3 +157,6 @@ class _InStore:
 
     def names(self) -> Iterator[str]:
         yield from sorted(path.name for path in self.folder.iterdir())
+
+    def clear_aside(self, untouched: float) -> None:
+        """A store makes and removes objects whole."""

@@ -140,7 +140,9 @@ class Leases:
             yield from self._files.names()
 
     def clear_dead(self, *, untouched: float) -> None:
-        """Remove the leases of processes that have ended."""
+        """Remove the leases of processes that have ended, and what those left behind that died while they took one."""
+        with contextlib.suppress(OSError):
+            self._files.clear_aside(untouched)
         for name in self.names():
             if self.is_dead(name, untouched=untouched):
                 with contextlib.suppress(OSError):

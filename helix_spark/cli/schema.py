@@ -25,6 +25,8 @@
     storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
     warnings     list of text
 
+`explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out.
+
 Seconds are seconds, bytes are physical bytes. NaN and the infinities are printed as "NaN", "Infinity", "-Infinity".
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -86,10 +86,6 @@ class Iteration:
     def stored(self) -> bool:
         """Whether storing has ended."""
         return self._behind.done()
-
-    def when_stored(self, then: Callable[[], None]) -> None:
-        """Calls back when storing has ended."""
-        self._behind.add_done_callback(lambda _: then())
 
     def __repr__(self) -> str:
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {self.seconds:.1f} s>"

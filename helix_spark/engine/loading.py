@@ -20,7 +20,7 @@ from helix_spark.catalog.table_check import DamagedArtifactError, unread
 from helix_spark.engine.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.table_files import frame_over_files
-from helix_spark.errors import HelixError
+from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.session import Sessions
 
 
-class DamagedResultError(HelixError):
+class DamagedResultError(CatalogError):
     """A stored result cannot be had; the engine quarantines it and plans anew.
 
     Attributes:

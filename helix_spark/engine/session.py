@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
@@ -137,16 +137,6 @@ class SessionProvider:
             if spark:
                 return results_settings_of(spark)
             return results_settings(planned_settings(self._settings, self._store))
-
-    @contextmanager
-    def with_settings(self, wanted: Mapping[str, str]) -> Iterator[SparkSession]:
-        """The session with some of its settings changed for a while; afterwards they are as before."""
-        spark, borrowed = self.get(), BorrowedSettings()
-        try:
-            borrowed.apply(spark, wanted)
-            yield spark
-        finally:
-            borrowed.give_back()
 
     def close(self) -> None:
         """Stops a session of our own; gives the user's its settings back and leaves it running."""

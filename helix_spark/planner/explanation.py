@@ -63,20 +63,6 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def bytes_text(size: int) -> str:
-    """Bytes as people say them.
-
-    >>> [bytes_text(value) for value in (12, 14_200_000, 3_400_000_000)]
-    ['12 B', '14 MB', '3.4 GB']
-    """
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"
-
-
 def _uses(view: Outlook, ahead: Sequence[Recall]) -> _Uses:
     loaded = dict(view.certain_loads)
     computed: dict[str, float] = {}
@@ -112,7 +98,7 @@ def _kept(
 ) -> str:
     again = _again(view, node.signature, keep)
     chance = uses.loaded.get(node.signature, 0.0)
-    price = bytes_text(node.bytes)
+    price = format_size(node.bytes)
     price = f"takes {price}" if node.stored else f"costs {seconds_text(node.write_seconds)} and {price}"
     if candidate.insisted:
         return f"kept: you asked for it; {price}"
@@ -134,7 +120,7 @@ def _not_kept(
     if node.keep == "never":
         return "you asked not to keep it"
     if room is not None and node.bytes > room:
-        return f"its {bytes_text(node.bytes)} are more than the whole budget"
+        return f"its {format_size(node.bytes)} are more than the whole budget"
     if not node.stored and node.signature not in had:
         return "this iteration did not need it"
     if not view.results[node.signature].loadable:
@@ -149,7 +135,7 @@ def _not_kept(
         return "the budget is better spent on " + (f"`{best}`" if best else "other results")
     return (
         f"{seconds_text(again)} to recompute and {chance:.0%} likely to be needed again, "
-        f"not worth {seconds_text(node.write_seconds)} to write and {bytes_text(node.bytes)}"
+        f"not worth {seconds_text(node.write_seconds)} to write and {format_size(node.bytes)}"
     )
 
 
@@ -164,9 +150,9 @@ def _other(
     whose = f"`{other.node}` of {other.workflow}"
     if other.signature not in keep:
         if candidate is None:
-            return f"evicted: its {bytes_text(other.bytes)} are more than the whole budget"
+            return f"evicted: its {format_size(other.bytes)} are more than the whole budget"
         return f"evicted: the budget is better spent on {f'`{best}`' if best else 'newer results'} than on {whose}"
     chance = uses.loaded.get(other.signature, 0.0)
     if chance >= _UNLIKELY:
-        return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {bytes_text(other.bytes)}"
-    return f"kept: there is room for {whose}, last used {other.age} iterations ago; takes {bytes_text(other.bytes)}"
+        return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {format_size(other.bytes)}"
+    return f"kept: there is room for {whose}, last used {other.age} iterations ago; takes {format_size(other.bytes)}"

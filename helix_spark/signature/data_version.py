@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +74,8 @@ def pin_versions(dag: Dag) -> Dag:
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
     """(name, path) of each data file, in order of name. A name is relative to what the author named: moving a folder
-    does not change its data.
+    does not change its data. Where ``basePath`` is given, it is relative to that: Spark makes columns of the folders
+    below it.
 
     Raises:
         SourceError: nothing is there, or a path is not on this machine's file system.
@@ -90,7 +92,10 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
         raise SourceError(
             f"{', '.join(source.paths)}: there is no data in it", where=where, remedy="check the path and the files"
         )
-    return tuple(found)
+    base = next((str(value) for name, value in source.options if name.lower() == "basepath"), None)
+    if base is None:
+        return tuple(found)
+    return tuple((os.path.relpath(path, base.removeprefix("file://")), path) for _, path in found)
 
 
 def _expand(path: Path, where: Location | None) -> Iterator[tuple[str, Path]]:

@@ -74,16 +74,18 @@ def describe_function(reference: Reference, home: str) -> Described:
 
 
 def _text_of(call: Call, edges: Sequence[Edge]) -> str | None:
-    """A call's first argument, if it is a text that is known before the call."""
-    if not call.arguments:
-        return None
-    first = call.arguments[0]
+    """A call's first argument, if it is a text that is known before the call; empty if it is known to be none."""
+    first = call.arguments[0] if call.arguments else next((value for _, value in call.keywords), None)
+    if first is None:
+        return ""
     if first.constant is not None:
         value = ast.literal_eval(first.constant)
     else:
         edge = edges[first.slot] if first.slot is not None else None
-        value = edge.value if isinstance(edge, Reference) and not edge.text else None
-    return value if isinstance(value, str) else None
+        if not isinstance(edge, Reference) or edge.text:
+            return None
+        value = edge.value
+    return value if isinstance(value, str) else ""
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:

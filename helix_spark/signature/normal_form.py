@@ -59,7 +59,8 @@ def _looks_names_up(call: ast.Call) -> bool:
     """Whether a call may be of those that look up a local which a text mentions."""
     if not isinstance(call.func, ast.Attribute):
         return False
-    texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    texts = [argument.value for argument in given if isinstance(argument, ast.Constant)]
     of = call.func.value.id if isinstance(call.func.value, ast.Name) else ""
-    mentions_none = bool(texts) and all(isinstance(text, str) and "@" not in text for text in texts)
+    mentions_none = len(texts) == len(given) and not any(isinstance(text, str) and "@" in text for text in texts)
     return of in ("duckdb", "numexpr", "ne") or (call.func.attr in TEXT_METHODS and not mentions_none)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from helix_spark.engine.spark_errors import first_line
 from helix_spark.engine.tracker import Finished, save_model
 from helix_spark.errors import ParameterError
 from helix_spark.tracking.courier import Courier, Delivery, sender_command
@@ -52,9 +53,10 @@ class MlflowTracker:
                 for name, model in finished.models.items():
                     own = folder / str(len(models))
                     models[name] = SavedModel(str(own), save_model(model, own / "sparkml"), pyspark)
-            except BaseException:
+            except Exception as error:  # noqa: BLE001 - a model's own writer may raise anything; the run is noted
                 _remove(folder)
-                raise
+                folder, models = None, {}
+                warning(f"the models of iteration {finished.record.number} are not logged: {first_line(error)}")
         entry = entry_of(finished, self._experiment, models)
         self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from helix_spark.engine.borrowed import results_settings_of
+from helix_spark.engine.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.jars import spark_home
 from helix_spark.engine.session import SessionProvider
 from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, WHILE_WE_WORK
@@ -46,10 +46,14 @@ def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spar
 
 def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spark: SparkSession) -> None:
     before = sessions.settings_that_change_results()
-    with sessions.with_settings({"spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true"}):
+    borrowed = BorrowedSettings()
+    borrowed.apply(spark, {"spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true"})
+    try:
         changed = sessions.settings_that_change_results()
         assert changed["spark.sql.ansi.enabled"] == "false"
         assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
+    finally:
+        borrowed.give_back()
     assert sessions.settings_that_change_results() == before
 
 

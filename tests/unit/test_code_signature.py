@@ -662,7 +662,7 @@ def test_a_query_that_is_made_at_run_time_is_told(project: Project) -> None:
     (warning,) = project.write(job=text).trace().warnings
     assert "names looked up in a text that is made at run time" in warning
     assert "job.py:2" in warning
-    assert project.write(job="def f(rows):\n  return rows.query('age > 3')").trace().warnings == ()
+    assert project.write(job="def f(rows):\n  return rows.query('age > 3'), rows.eval()").trace().warnings == ()
 
 
 def test_a_module_read_by_its_dict_counts_as_a_whole(project: Project) -> None:

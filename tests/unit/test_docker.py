@@ -31,6 +31,17 @@ def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None
         assert all(service["environment"][variable] is None for variable in service["environment"] if "AWS" in variable)
 
 
+def test_the_variables_that_the_readme_names_are_passed_on(services: dict[str, Any]) -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `AWS_")]
+    named = set(re.findall(r"`(AWS_\w+)", " ".join(rows)))
+    assert len(named) > 6
+    assert named == {name for name in services["submit"]["environment"] if name.startswith("AWS_")}
+
+
+def test_a_submitted_job_tells_mlflow(services: dict[str, Any]) -> None:
+    assert services["submit"]["environment"]["HELIX_MLFLOW"] == "http://mlflow:5000"
+
+
 def test_what_stays_up_says_whether_it_is_well(services: dict[str, Any]) -> None:
     lasting = {name: service for name, service in services.items() if "profiles" not in service}
     assert set(services) - set(lasting) == {"submit"}

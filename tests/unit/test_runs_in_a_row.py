@@ -17,6 +17,7 @@ from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine import retention
 from helix_spark.engine.observer import Silent
+from helix_spark.errors import HelixError
 
 _LONGEST = 60.0
 
@@ -63,6 +64,14 @@ def test_the_second_run_plans_on_the_first_one_and_waits_for_no_store(tmp_path: 
         second.wait()
         # `rows` was wanted by both, and written once.
         assert sorted(stores.written) == ["rows", "total", "total"]
+
+
+def test_what_was_closed_says_so(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog") as helix:
+        helix.run(workflow(1))
+    for asked in (lambda: helix.run(workflow(1)), lambda: helix.plan(workflow(1)), helix.wait):
+        with pytest.raises(HelixError, match="was closed"):
+            asked()
 
 
 def counted(pops: bool) -> hx.Workflow:

@@ -362,6 +362,19 @@ def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> N
     assert version_of(hx.csv(str(folder / "*.csv"))).digest != before
 
 
+def test_folders_below_the_base_path_count_for_spark_makes_columns_of_them(tmp_path: Path) -> None:
+    def version(root: Path) -> str:
+        return version_of(hx.csv(str(root / "year=*"), schema="a int", basePath=str(root))).digest
+
+    (tmp_path / "data" / "year=2020").mkdir(parents=True)
+    (tmp_path / "data" / "year=2020" / "part.csv").write_text("1\n")
+    first = version(tmp_path / "data")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert version(tmp_path / "moved") == first
+    (tmp_path / "moved" / "year=2020").rename(tmp_path / "moved" / "year=2021")
+    assert version(tmp_path / "moved") != first
+
+
 def test_data_out_of_reach_has_the_version_that_its_author_says() -> None:
     with pytest.raises(SourceError, match="cannot be told") as caught:
         version_of(hx.csv("s3a://bucket/a.csv"))

@@ -101,6 +101,7 @@ class Helix:
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
             NodeError: the author's code or a Spark job failed; what was computed before is kept.
+            SetupError: Spark could not be started, or its JVM ended; what was stored before is kept.
         """
         with self._running:
             self._check_open()

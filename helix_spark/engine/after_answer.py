@@ -96,9 +96,9 @@ class AfterAnswer:
     def recorded(self, outputs: Mapping[str, Any]) -> Recorded | None:
         """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
         not be recorded."""
-        for name in self.retention.of_moved_sources:
-            self.tools.memory.drop(self.plan[name].signature)
         try:
+            for name in self.retention.of_moved_sources:
+                self.tools.memory.drop(self.plan[name].signature)
             return self._record(outputs)
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"the iteration could not be recorded: {error}")
@@ -158,12 +158,19 @@ class AfterAnswer:
             return prepared.reads
         return {**prepared.reads, **found}
 
+    def _lowered(self) -> dict[str, str]:
+        """What each computed function was lowered to; where that cannot be told, another wording will be computed."""
+        tools = self.tools
+        try:
+            return lowered_digests(self.prepared, self.plan, self.outcome.results, tools.sessions, tools.memory)
+        except spark_errors() as error:
+            tools.observer.warning(f"what functions were lowered to is not known: {first_line(error)}")
+            return {}
+
     def _record(self, outputs: Mapping[str, Any]) -> Recorded:
         status, error = self._ending()
         number = self.record.number
-        lowered = lowered_digests(
-            self.prepared, self.plan, self.outcome.results, self.tools.sessions, self.tools.memory
-        ) if status == "done" else {}
+        lowered = self._lowered() if status == "done" else {}
         reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
             self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error,

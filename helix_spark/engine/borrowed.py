@@ -90,13 +90,18 @@ def is_alive(spark: SparkSession) -> bool:
     return context._jsc is not None and exit_status() is None
 
 
-def check_usable(spark: SparkSession) -> None:
-    """Raises SetupError if the user's session was stopped, or was started without Delta."""
+def check_alive(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session was stopped, or its JVM has ended."""
     if not is_alive(spark):
         raise SetupError(
             "the Spark session was stopped, or its JVM has ended",
             remedy="give a running one, or none to have one started",
         )
+
+
+def check_usable(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session has ended, or was started without Delta."""
+    check_alive(spark)
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
     if not missing and _has_delta_classes(spark):
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.gateway import exit_status
+from helix_spark.engine.gateway import AFTER_ITS_END, how_ended
 from helix_spark.engine.results import (
     ColumnResult,
     ModelResult,
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-_PATIENCE = 1.0
-"""Seconds."""
-
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
@@ -144,14 +141,10 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
     exists = f"your lines, innermost first:\n{shown}" if shown else None
-    # The end of the JVM breaks connections first, and is known a moment later.
-    broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
-    if (status := exit_status(_PATIENCE if broken else 0.0)) is not None:
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+    if (how := how_ended(error)) is not None:
         return NodeError(
             node.name, f"{node.kind} {node.name!r} failed: the JVM of Spark's driver {how}", where=where, exists=exists,
-            remedy="run it again: a new one is started. One that is killed time and again takes more memory than the "
-            "machine has; set spark.driver.memory",
+            remedy=AFTER_ITS_END,
         )
     return NodeError(
         node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",

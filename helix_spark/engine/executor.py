@@ -14,6 +14,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import authors_errors
 from helix_spark.engine.filling import Filling
 from helix_spark.engine.fits import fit_batch
+from helix_spark.engine.gateway import end_of_jvm
 from helix_spark.engine.loading import damaged_by, load
 from helix_spark.engine.lowering import check_columns, lower
 from helix_spark.engine.memory import MemoryTier
@@ -25,6 +26,7 @@ from helix_spark.engine.step_clock import StepClock
 from helix_spark.engine.timing import Step, attribute, starts, warm_seconds
 from helix_spark.engine.units import Unit, collects, of_unknown_cost, pins, units
 from helix_spark.engine.worker_code import send_project_code
+from helix_spark.errors import SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read
@@ -98,7 +100,7 @@ class Executor:
             self._cancel(run)
             job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None)
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
-            outcome.failure = damaged_by(error, loaded) or error
+            outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or error
             if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
                 outcome.results.clear()
         return outcome
@@ -112,7 +114,7 @@ class Executor:
 
     def _cancel(self, run: str) -> None:
         if self._sessions.started:
-            with suppress(*spark_errors()):  # a JVM whose end is the failure has no jobs left
+            with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
                 self._sessions.get().sparkContext.cancelJobsWithTag(run)
 
 

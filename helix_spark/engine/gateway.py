@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.engine.jars import spark_home
-from helix_spark.errors import SetupError
+from helix_spark.errors import HelixError, SetupError
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -44,6 +44,14 @@ OPTIMISE_LATER = (
 half of all time on it. Sixteen times the default thresholds keep it for loops that last, which still reach it within
 moments: five warm runs then took no more time than with the defaults. Without C2 (-XX:TieredStopAtLevel=1) it is 27,
 but warm and long runs take up to twice as long for ever after."""
+
+AFTER_ITS_END = (
+    "run it again: a new one is started. One that is killed time and again takes more memory than the machine has; set "
+    "spark.driver.memory"
+)
+
+_PATIENCE = 1.0
+"""Seconds."""
 
 _COLLECTORS = re.compile(r"-XX:\+Use\w+GC\b")
 
@@ -157,6 +165,25 @@ def exit_status(patience: float = 0.0) -> int | None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(patience)
     return cast("int | None", process.returncode)
+
+
+def how_ended(error: BaseException) -> str | None:
+    """How the JVM ended, in words, if that is what an error is about; None if it runs."""
+    # Its end breaks connections first, and is known a moment later.
+    broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
+    status = exit_status(_PATIENCE if broken else 0.0)
+    if status is None:
+        return None
+    return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+
+def end_of_jvm(error: BaseException) -> SetupError | None:
+    """An error that is none of the author's code, as what it is about if that is the end of the JVM."""
+    if isinstance(error, HelixError | KeyboardInterrupt) or (how := how_ended(error)) is None:
+        return None
+    found = SetupError(f"the JVM of Spark's driver {how}", remedy=AFTER_ITS_END)
+    found.__cause__ = error
+    return found
 
 
 def forget_ended() -> None:

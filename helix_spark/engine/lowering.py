@@ -115,7 +115,8 @@ def _named_columns(operator: object) -> list[str]:
 def _arrow(data: Any) -> Any:
     import pyarrow as pa
 
-    return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+    # A copy: Arrow may share a DataFrame's memory, which its owner goes on to change.
+    return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
 
 
 def _table(frame: DataFrame) -> TableResult:
@@ -147,9 +148,9 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
                     case ColumnResult():
                         arguments[name] = frame[result.column]
                     case ModelResult():
-                        arguments[name] = result.model
+                        arguments[name] = result.copy()
                     case ValueResult():
-                        arguments[name] = result.value
+                        arguments[name] = result.copy()
             made = operator.call(**arguments)
         if not isinstance(made, Column):
             raise ResultTypeError(

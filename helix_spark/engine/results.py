@@ -49,6 +49,12 @@ class TableResult:
         return self._arrow is not None
 
     @property
+    def at_hand(self) -> bool:
+        """Whether it is written from rows in this process, and not as a DataFrame, for which Spark may read its inputs
+        once more."""
+        return self._arrow is not None and self._frame is None
+
+    @property
     def framed(self) -> bool:
         """Whether its DataFrame was made already."""
         return self._frame is not None
@@ -126,8 +132,8 @@ class ModelResult:
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """The model for somebody who may set its parameters."""
-        return self.model.copy()
+        """The model for somebody who may set its parameters; what is no model of Spark ML may have no copies."""
+        return self.model.copy() if hasattr(self.model, "copy") else self.model
 
 
 @dataclass(frozen=True, slots=True)

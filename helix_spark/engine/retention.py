@@ -227,7 +227,7 @@ class Retention:
             NotStoredError: they have changed since.
         """
         result = self.outcome.results[name]
-        if not isinstance(result, TableResult) or result.collected:
+        if not isinstance(result, TableResult) or result.at_hand:
             return
         for source in {name, *self.prepared.dag.ancestors(name)}:
             if self._has_moved(self.prepared.dag[source]):

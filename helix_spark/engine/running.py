@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -56,7 +57,7 @@ def run_prepared(
         raise
     if after.outcome.failure is None:
         tools.observer.answered(after.seconds)
-    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, outputs))
+    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))
     behind.add_done_callback(partial(_tell_defect, tools.observer))
     if after.outcome.failure is not None:
         raise after.outcome.failure

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from helix_spark.engine import archive, gateway
 from helix_spark.engine.borrowed import (
     BorrowedSettings,
+    check_alive,
     check_reaches_store,
     check_usable,
     is_alive,
@@ -105,14 +106,12 @@ class SessionProvider:
 
     def let_go_of_ended(self) -> bool:
         """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
-        given stays: `get` says that it has ended."""
+        given is not replaced: whatever needs it says that it has ended."""
         with self._lock:
-            if not self.ended:
+            if self._given or not self.ended:
                 return False
             gateway.forget_ended()
-            self._starting = None
-            if not self._given:
-                self._theirs, self._usable = None, False
+            self._starting, self._theirs, self._usable = None, None, False
             return True
 
     def warm(self) -> None:
@@ -130,11 +129,12 @@ class SessionProvider:
         """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
 
         Raises:
-            SetupError: Spark is not installed.
+            SetupError: Spark is not installed, or the user's session has ended.
         """
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()
             if spark:
+                check_alive(spark)
                 return results_settings_of(spark)
             return results_settings(planned_settings(self._settings, self._store))
 

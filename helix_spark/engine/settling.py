@@ -65,7 +65,7 @@ def _at_hand(outcome: Outcome) -> frozenset[str]:
     return frozenset(
         name for name, result in outcome.results.items()
         if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)
-        or (isinstance(result, TableResult) and result.collected)
+        or (isinstance(result, TableResult) and result.at_hand)
     )
 
 

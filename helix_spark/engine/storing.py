@@ -91,7 +91,7 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
             assert attempt.path is not None
             _save_model(model, attempt.path)
             return replace(record, bytes=physical_bytes(attempt.path))
-        case TableResult() if result.collected and not result.framed:
+        case TableResult() if result.at_hand:
             stats = catalog.write_arrow(attempt, result.arrow())
             return replace(
                 record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,

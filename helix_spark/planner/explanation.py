@@ -10,6 +10,7 @@ from helix_spark.planner.demands import Outlook
 from helix_spark.planner.problem import Solution
 from helix_spark.planner.recall import Recall, recall
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+from helix_spark.sizes import format_size
 
 _UNLIKELY = 0.005
 """Below half a percent a probability reads as 0 %."""

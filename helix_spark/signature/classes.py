@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import types
+import typing
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -99,7 +100,8 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
-        yield Named(f"field {field.name} {options} {_type_text(field.type)}")
+        yield Named(f"field {field.name} {options}")
+        yield edge_to(_hint(kind, field.name), f"{label}.{field.name}", role="annotation", owner=label)
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
                 # Of the default, that is, unless the class was given another value since.
@@ -107,7 +109,8 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
     if issubclass(kind, tuple) and "_fields" in vars(kind):
         for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
-            yield Named(f"field {name} {_type_text(vars(kind).get('__annotations__', {}).get(name))}")
+            yield Named(f"field {name}")
+            yield edge_to(_hint(kind, name), f"{label}.{name}", role="annotation", owner=label)
             defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
             if name in defaults:
                 yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
@@ -116,9 +119,12 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
 
 
-def _type_text(hint: object) -> str:
-    """A field's type in words: whoever makes a schema of the fields reads it."""
-    return hint if isinstance(hint, str) else hint.__qualname__ if isinstance(hint, type) else str(hint)
+def _hint(kind: type, name: str) -> object:
+    """A field's type, for whoever makes a schema of the fields; as text where that names nothing yet."""
+    try:
+        return typing.get_type_hints(kind, include_extras=True).get(name)
+    except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
+        return vars(kind).get("__annotations__", {}).get(name)
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:

@@ -89,7 +89,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
         return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # what a module raises while it is imported can be anything
         raise SignatureError(
             f"node {node!r}: there is no {path!r}: {error}", where=where,
             remedy="give the class itself, or its full path",
@@ -125,7 +125,7 @@ def _declared(value: object, node: str, where: Location | None) -> Edge:
 
 def _is_file(text: str) -> bool:
     try:
-        return Path(text).exists()
+        return Path(text).is_file()
     except (OSError, ValueError):  # no path at all
         return False
 

@@ -39,9 +39,15 @@ def _attribute(node: ast.expr) -> str:
 
 @dataclass(slots=True)
 class FormWriter:
-    """Writes the form of one function as text, and notes its slots and calls on the way."""
+    """Writes the form of one function as text, and notes its slots and calls on the way.
+
+    Attributes:
+        keep_names: whether the names of locals count.
+        shows_names: whether those of inner functions do.
+    """
 
     keep_names: bool
+    shows_names: bool = False
     out: list[str] = field(default_factory=list)
     slots: dict[Free, int] = field(default_factory=dict)
     lines: list[int] = field(default_factory=list)
@@ -194,6 +200,11 @@ class FormWriter:
     def argument(self, node: ast.expr, scope: Scope) -> Argument:
         if isinstance(node, ast.Constant):
             return Argument(constant=repr(node.value))
+        match node:
+            case ast.Call():
+                return Argument(made="call")
+            case ast.JoinedStr() | ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr()):
+                return Argument(made="text")
         return Argument(slot=self.chain(node, scope))
 
     def visit_AnnAssign(self, node: ast.AnnAssign, scope: Scope) -> None:  # noqa: N802 (named after the node class)
@@ -254,6 +265,8 @@ class FormWriter:
         if not isinstance(node, ast.Lambda):
             self.visit(node.decorator_list, scope)
             self.name(node.name, scope, node.lineno)
+            if node.decorator_list or self.shows_names:  # Spark names columns after functions, to name one
+                self.out.append(f"Named {node.name!r};")
             # Whoever gets the function may read its annotations; a decorator certainly may.
             if node.decorator_list:
                 self.out.append(f"Annotations {annotations_of(node)!r};")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from helix_spark.signature.scopes import Imported
 
@@ -19,11 +20,15 @@ class Free:
 class Argument:
     """What is passed at one place of a call: a constant, a slot, or something else (both None).
 
-    `constant` is the source of the constant, as Python would print it.
+    Attributes:
+        constant: the source of the constant, as Python would print it.
+        slot: the slot.
+        made: "call" for what a call returns, "text" for a text that is put together.
     """
 
     constant: str | None = None
     slot: int | None = None
+    made: Literal["", "call", "text"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from helix_spark.signature.text_names import names_in_texts
 
 _EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
 _OWN_NAMES = frozenset({"__name__", "__qualname__", "__doc__"})
-_NAMING = frozenset({"agg", "aggregate"})
+_NAMING = frozenset({"agg", "aggregate", "pivot_table"})
 _HOLDS_MODULES = "sys.modules"
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
 
@@ -36,56 +36,93 @@ def describe_function(reference: Reference, home: str) -> Described:
     """
     function = reference.value
     assert isinstance(function, FunctionType)
-    label = label_of(function, home, reference.label)
-    names = Names(function, label, home)
-    form = form_of(function.__code__, top=reference.top)
-    warnings: list[str] = []
-    if form is None:
-        form = _form_without_source(function.__code__)
-        text = bytecode_form(function.__code__, function.__doc__)
-        place = names.place(function.__code__.co_firstlineno)
-        warnings.append(f"`{label}` ({place}) has no source that matches it; it is known by its bytecode")
-    else:
-        text = form.text.encode("utf-8", "surrogatepass")
+    names = Names(function, label_of(function, home, reference.label), home)
+    form, warnings = _form_of(reference, names)
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
     called = [(call, _dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
     dynamic, found = _dynamic_routes(called, edges, names)
-    known = [(_without_nothing(call, edges), name) for call, name in called]
-    used = [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
-    looked_up_names = names_in_texts((call, name, _text_of(call, edges)) for call, name in called)
-    for looked_up, line in looked_up_names:
-        if looked_up is None:
-            found.append(_unfollowed(names, "has names looked up in a text that is made at run time", line))
-        else:
-            dynamic.append(names.resolve(Free(looked_up)))
-    from_modules = [(name, line) for name, line in used if name.startswith(_HOLDS_MODULES)]
+    looked_up, unknown = _looked_up(function, called, edges)
+    if form.text and (looked_up or unknown):  # what looks names up sees those of locals as well
+        form = form_of(function.__code__, top=reference.top, keep_names=True) or form
+    text = form.text.encode("utf-8", "surrogatepass") or bytecode_form(function.__code__, function.__doc__)
+    bound = _locals(function.__code__)
+    mentioned = [names.resolve(Free(name)) for name in looked_up if name not in bound]
+    random, outside = _reasons(function, form, edges, called, names)
+    used = _used(form, edges)
     return Described(
         Group.CODE,
-        label,
+        names.label,
         encode("function", text),
-        (*edges, *dynamic, *_hung(function, label), *names.held()),
-        warnings=(*warnings, *found, *(_unfollowed(names, f"reads {name}", line) for name, line in from_modules)),
-        random=tuple(_told(names, use, line) for use, line in random_uses(used, known)),
-        outside=tuple(
-            _told(names, use, line) for use, line in outside_uses(used, known, partial(_of_path, edges=edges))
+        (*edges, *dynamic, *mentioned, *_hung(function, names.label), *names.held()),
+        warnings=(
+            *warnings, *found,
+            *(_unfollowed(names, "has names looked up in a text that is made at run time", line) for line in unknown),
+            *(_unfollowed(names, f"reads {name}", line) for name, line in used if name.startswith(_HOLDS_MODULES)),
         ),
-        reads=frozenset(_own_names_read(form, edges)),
+        random=random,
+        outside=outside,
+        reads=frozenset(_own_names_read(form)),
     )
 
 
+def _form_of(reference: Reference, names: Names) -> tuple[FunctionForm, tuple[str, ...]]:
+    """The form, without text where there is no source, and what has to be said about it."""
+    code = names.function.__code__
+    form = form_of(code, top=reference.top)
+    if form is not None:
+        return form, ()
+    free = [Free(name) for name in dict.fromkeys([*code.co_freevars, *global_names(code)])]
+    place = names.place(code.co_firstlineno)
+    return FunctionForm("", tuple(free), (code.co_firstlineno,) * len(free), frozenset(), (), ""), (
+        f"`{names.label}` ({place}) has no source that matches it; it is known by its bytecode",
+    )
+
+
+def _used(form: FunctionForm, edges: Sequence[Edge]) -> list[tuple[str, int]]:
+    """Full names of what a function refers to outside the project, each with a line."""
+    return [(name, line) for edge, line in zip(edges, form.lines, strict=True) if (name := _dotted(edge)) is not None]
+
+
+def _reasons(
+    function: FunctionType, form: FunctionForm, edges: Sequence[Edge], called: Sequence[tuple[Call, str | None]],
+    names: Names,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why the function may answer otherwise each time: by chance, and because of what it reads."""
+    known, used = [(_without_nothing(call, edges), name) for call, name in called], _used(form, edges)
+    # A class that gives its objects a hash orders sets by it, and no more.
+    chance = () if function.__name__ == "__hash__" else random_uses(used, known)
+    reads = outside_uses(used, known, partial(_of_path, edges=edges), partial(_text_of, edges=edges))
+    return tuple(_told(names, *use) for use in chance), tuple(_told(names, *use) for use in reads)
+
+
+def _locals(code: CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return {*code.co_varnames, *code.co_cellvars}.union(*map(_locals, inner))
+
+
+def _looked_up(
+    function: FunctionType, called: Sequence[tuple[Call, str | None]], edges: Sequence[Edge]
+) -> tuple[list[str], list[int]]:
+    """Names of variables that texts mention, and the lines of calls whose text is not known."""
+    found = list(names_in_texts((call, name, _text_of(call, edges)) for call, name in called))
+    there = {*_locals(function.__code__), *function.__code__.co_freevars, *function.__globals__}
+    names = dict.fromkeys(name for name, _ in found if name is not None and name in there)
+    return list(names), [line for name, line in found if name is None]
+
+
 def _text_of(call: Call, edges: Sequence[Edge]) -> str | None:
-    """A call's first argument, if it is a text that is known before the call; empty if it is known to be none."""
-    first = call.arguments[0] if call.arguments else next((value for _, value in call.keywords), None)
-    if first is None:
-        return ""
-    if first.constant is not None:
-        value = ast.literal_eval(first.constant)
-    else:
-        edge = edges[first.slot] if first.slot is not None else None
-        if not isinstance(edge, Reference) or edge.text:
+    """The text that a call is given, as far as it is known before the call; empty if it is given none, None if the text
+    is put together at run time."""
+    given = [*call.arguments[:1], *(value for _, value in call.keywords)]
+    for argument in given:
+        if (argument.constant or "")[:1] in ("'", '"'):
+            return str(ast.literal_eval(argument.constant or ""))
+        edge = edges[argument.slot] if argument.slot is not None else None
+        if isinstance(edge, Reference) and isinstance(edge.value, str) and not edge.text:
+            return edge.value
+        if argument.made == "text":
             return None
-        value = edge.value
-    return value if isinstance(value, str) else ""
+    return ""
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
@@ -98,16 +135,22 @@ def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
     return (_dotted(edges[call.maker]) or "").startswith("pathlib.")
 
 
-def _own_names_read(form: FunctionForm, edges: Sequence[Edge]) -> Iterator[str]:
+def _own_names_read(form: FunctionForm) -> Iterator[str]:
     """What code reads of how functions and classes are called: by name, or because pandas names the columns of an
     aggregation after the functions that make them."""
     read = {attribute for free in form.free for attribute in free.attributes}
     yield from (name for name in _OWN_NAMES if name in read or f"str '{name}';" in form.text)
-    passed = [edges[slot] for slot in form.passed]
-    if any(call.method in _NAMING for call in form.calls) and any(
-        isinstance(edge, Reference) and isinstance(edge.value, FunctionType) for edge in passed
-    ):
+    if any(call.method in _NAMING and any(map(_may_be_function, _given(call))) for call in form.calls):
         yield "__name__"
+
+
+def _given(call: Call) -> Iterator[Argument]:
+    yield from call.arguments
+    yield from (value for _, value in call.keywords)
+
+
+def _may_be_function(argument: Argument) -> bool:
+    return argument.constant is None and argument.made == ""
 
 
 def _hung(function: FunctionType, label: str) -> Iterator[Edge]:
@@ -125,12 +168,6 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
     return name if module == home else f"{module}.{name}"
 
 
-def _form_without_source(code: CodeType) -> FunctionForm:
-    free = [Free(name) for name in dict.fromkeys([*code.co_freevars, *global_names(code)])]
-    lines = (code.co_firstlineno,) * len(free)
-    return FunctionForm("", tuple(free), lines, frozenset(), (), "")
-
-
 def _dotted(edge: Edge) -> str | None:
     """The full name of something outside the project."""
     if isinstance(edge, Named):
@@ -138,7 +175,7 @@ def _dotted(edge: Edge) -> str | None:
     return edge.text if edge.role == "package" else None
 
 
-def _without_nothing(call: Call, edges: list[Edge]) -> Call:
+def _without_nothing(call: Call, edges: Sequence[Edge]) -> Call:
     """A call in which variables that hold None are None: ``default_rng(seed)`` has no seed where `seed` is None."""
 
     def known(argument: Argument) -> Argument:
@@ -182,8 +219,8 @@ def _told(names: Names, what: str, line: int) -> str:
 
 def _named_module(call: Call) -> str | None:
     """The module that an import call names outright."""
-    constant = call.arguments[0].constant if call.arguments else None
-    module = ast.literal_eval(constant) if constant is not None else None
+    constant = (call.arguments[0].constant if call.arguments else None) or ""
+    module = ast.literal_eval(constant) if constant[:1] in ("'", '"') else None
     return module if isinstance(module, str) and not module.startswith(".") else None
 
 

@@ -13,18 +13,23 @@ from helix_spark.signature.annotations import tabular_annotations
 from helix_spark.signature.form_writer import FormWriter
 from helix_spark.signature.forms import FunctionForm
 from helix_spark.signature.scopes import FunctionNode, function_scope
-from helix_spark.signature.text_names import TEXT_METHODS
 
 READS_LOCAL_NAMES = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
 
+READS_NAMES_OF_FUNCTIONS = frozenset({
+    "agg", "aggregate", "pivot_table", "udf", "pandas_udf", "udtf", "__name__", "__qualname__",
+})
+"""What can see how an inner function is called: columns are named after the functions that make them."""
 
-def function_form(node: FunctionNode, *, top: bool = False) -> FunctionForm:
+
+def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = False) -> FunctionForm:
     """The normal form of a function or lambda.
 
     Args:
         node: its syntax tree; decorators and defaults of the function itself do not count, they are objects by now.
         top: whether its parameters are known by position only, so that their names do not count.
+        keep_names: whether the names of locals count, for something that the function calls looks them up.
 
     >>> def form(source: str) -> str:
     ...     return function_form(ast.parse(source).body[0], top=True).text
@@ -33,7 +38,7 @@ def function_form(node: FunctionNode, *, top: bool = False) -> FunctionForm:
     >>> form("def f(a, b): return a - b") == form("def f(a, b): return b - a")
     False
     """
-    writer = FormWriter(keep_names=_sees_local_names(node))
+    writer = FormWriter(keep_names or _sees_local_names(node), _sees_names_of_functions(node))
     scope = function_scope(node, None)
     writer.function(node, scope, named=not top or writer.keep_names)
     writer.unused_imports()
@@ -48,19 +53,12 @@ def function_form(node: FunctionNode, *, top: bool = False) -> FunctionForm:
 
 
 def _sees_local_names(node: FunctionNode) -> bool:
+    return any(isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES for inner in ast.walk(node))
+
+
+def _sees_names_of_functions(node: FunctionNode) -> bool:
     return any(
-        (isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES)
-        or (isinstance(inner, ast.Call) and _looks_names_up(inner))
+        (isinstance(inner, ast.Attribute) and inner.attr in READS_NAMES_OF_FUNCTIONS)
+        or (isinstance(inner, ast.Name) and inner.id in READS_NAMES_OF_FUNCTIONS)
         for inner in ast.walk(node)
     )
-
-
-def _looks_names_up(call: ast.Call) -> bool:
-    """Whether a call may be of those that look up a local which a text mentions."""
-    if not isinstance(call.func, ast.Attribute):
-        return False
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    texts = [argument.value for argument in given if isinstance(argument, ast.Constant)]
-    of = call.func.value.id if isinstance(call.func.value, ast.Name) else ""
-    mentions_none = len(texts) == len(given) and not any(isinstance(text, str) and "@" in text for text in texts)
-    return of in ("duckdb", "numexpr", "ne") or (call.func.attr in TEXT_METHODS and not mentions_none)

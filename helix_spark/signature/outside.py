@@ -1,6 +1,6 @@
 """What a function reads that is neither code nor an input: files, databases, services, told from what it refers to.
 
-Seen from the code alone, so it says what is likely: `open` may as well write.
+Seen from the code alone, so it says what is likely.
 """
 
 from __future__ import annotations
@@ -43,15 +43,18 @@ _READER = frozenset({"read", "readStream"})
 _BY_NAME_OR_PATH = re.compile(
     r"spacy\.(\w+\.)*load$|sentence_transformers\.(\w+\.)*SentenceTransformer$|.*\.from_pretrained$"
 )
-_PATH = re.compile(r"""['"][./~]""")
+_PATH = re.compile(r"[./~]")
 _WRITES = re.compile(r"""['"][wax][bt]?['"]$""")
 _VIEWS = re.compile(r"create(OrReplace)?(Global)?TempView$|registerTempTable$")
-_NAMES_A_TABLE = re.compile(r"\b(from|join)\s+[\w`]", re.IGNORECASE)
+_FROM_OF_A_FUNCTION = re.compile(r"\b(extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE)
+_NAMED_BY_ITSELF = re.compile(r"(\w+)\s+as\s*\(", re.IGNORECASE)
+_READ_FROM = re.compile(r"\b(?:from|join)\s+(?!values\b|lateral\b)`?(\w+)", re.IGNORECASE)
 
 
 def outside_uses(
     names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]],
     of_path: Callable[[Call], bool | None] = lambda call: None,
+    text_of: Callable[[Call], str | None] = lambda call: None,
 ) -> Iterator[tuple[str, int]]:
     """What one function reads by itself: phrases with the line each was seen at.
 
@@ -59,24 +62,28 @@ def outside_uses(
         names: full dotted names of what the function refers to outside the project, each with a line.
         calls: its calls, each with the dotted name of what is called; None if that is not known.
         of_path: whether what is called is a method of a path; None if that is not known.
+        text_of: the text that is passed, if that is known.
 
     >>> list(outside_uses([("pandas.read_csv", 3), ("math.pi", 4), ("builtins.open", 5)], []))
     [('uses pandas.read_csv', 3), ('uses open', 5)]
     """
-    for name, line in names:
-        if _READERS.match(name):
-            yield f"uses {name.removeprefix('builtins.')}", line
     calls = list(calls)
+    for name, line in names:
+        opened = [call for call, called in calls if called == name and name.endswith(".open")]
+        if _READERS.match(name) and not (opened and all(_only_writes(call, 1) for call in opened)):
+            yield f"uses {name.removeprefix('builtins.')}", line
     for call, called in calls:
-        if called is not None and _BY_NAME_OR_PATH.match(called) and _PATH.match(_first(call)):
-            yield f"uses {called} of {_first(call)}", call.line
-    yield from _through_methods([call for call, called in calls if called is None], of_path)
+        if called is not None and _BY_NAME_OR_PATH.match(called) and _PATH.match(text := text_of(call) or ""):
+            yield f"uses {called} of {text!r}", call.line
+    yield from _through_methods([call for call, called in calls if called is None], of_path, text_of)
 
 
-def _through_methods(calls: Sequence[Call], of_path: Callable[[Call], bool | None]) -> Iterator[tuple[str, int]]:
+def _through_methods(
+    calls: Sequence[Call], of_path: Callable[[Call], bool | None], text_of: Callable[[Call], str | None]
+) -> Iterator[tuple[str, int]]:
     makes_views = any(_VIEWS.match(call.method) for call in calls)
     for call in calls:
-        if call.method == "open" and _only_writes(call):
+        if call.method == "open" and _only_writes(call, 0):
             continue
         if call.method in _READING or (call.method in _OF_PATHS and of_path(call)):
             yield f"calls .{call.method}()", call.line
@@ -86,16 +93,27 @@ def _through_methods(calls: Sequence[Call], of_path: Callable[[Call], bool | Non
             yield f"calls .{call.owner}.{call.method}()", call.line
         elif (call.method == "table" and call.arguments) or (call.method == "open" and of_path(call) is None):
             yield f"calls .{call.method}()", call.line
-        elif call.method == "sql" and not makes_views and _NAMES_A_TABLE.search(_first(call)):
+        elif call.method == "sql" and not makes_views and names_a_table(text_of(call) or ""):
             yield "names a table in .sql()", call.line
 
 
-def _only_writes(call: Call) -> bool:
-    """Whether a path is opened to be written alone: the mode says so."""
-    given = [call.arguments[0]] if call.arguments else [value for name, value in call.keywords if name == "mode"]
+def names_a_table(text: str) -> bool:
+    """Whether SQL text reads a table by its name, which is none that the text itself defines.
+
+    >>> names_a_table("SELECT max(n)\\nFROM prices"), names_a_table("SELECT extract(YEAR FROM t) FROM {rows}")
+    (True, False)
+    >>> names_a_table("WITH t AS (SELECT * FROM {rows}) SELECT * FROM t"), names_a_table("SELECT * FROM VALUES (1)")
+    (False, False)
+    """
+    own = {name.lower() for name in _NAMED_BY_ITSELF.findall(text)}
+    return any(name.lower() not in own for name in _READ_FROM.findall(_FROM_OF_A_FUNCTION.sub("", text)))
+
+
+def _only_writes(call: Call, place: int) -> bool:
+    """Whether a file is opened to be written alone: the mode says so.
+
+    Args:
+        place: of the mode, among the positional arguments.
+    """
+    given = [*call.arguments[place : place + 1], *(value for name, value in call.keywords if name == "mode")]
     return any(mode.constant is not None and _WRITES.match(mode.constant) for mode in given)
-
-
-def _first(call: Call) -> str:
-    """The source of a call's first argument, if it is a constant; else empty."""
-    return (call.arguments[0].constant or "") if call.arguments else ""

@@ -22,7 +22,7 @@ _RANDOM = re.compile(
     r"|time\.(time|time_ns|perf_counter|perf_counter_ns|monotonic|monotonic_ns|process_time|localtime|gmtime|ctime)$"
     r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.Timestamp\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|uuid4)$|os\.(urandom|getpid|getrandom)$|secrets\.\w+$"
-    r"|torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$|tensorflow\.random\.(?!set_seed$)\w+$"
+    r"|tensorflow\.random\.(?!set_seed$|stateless_|Generator)\w+$"
 )
 _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
@@ -36,13 +36,16 @@ _SQL_RANDOM = re.compile(
 )
 _SAMPLERS = frozenset({"sample", "randomSplit"})
 _BY_RANDOM_STATE = re.compile(
-    r"sklearn\.(\w+\.)*(\w*(RandomForest|ExtraTrees?|GradientBoosting|Bagging|AdaBoost|DecisionTree|MLP|SGD|Perceptron"
-    r"|PassiveAggressive)\w*|IsolationForest|\w*KMeans|SpectralClustering|GaussianMixture|BayesianGaussianMixture|TSNE"
+    r"sklearn\.(\w+\.)*(\w*(RandomForest|ExtraTrees?|GradientBoosting|Bagging|AdaBoost|DecisionTree|SGD"
+    r"|PassiveAggressive)\w*|MLP(Classifier|Regressor)|LinearSV[CR]|IsolationForest|\w*KMeans|SpectralClustering|GaussianMixture|BayesianGaussianMixture|TSNE"
     r"|TruncatedSVD|NMF|FastICA|LatentDirichletAllocation|RBFSampler|Nystroem|Random\w+|Gaussian\w*RandomProjection"
     r"|train_test_split|(Stratified|Group)?ShuffleSplit|resample|shuffle|permutation_importance)$"
     r"|sklearn\.datasets\.(\w+\.)*make_\w+$"
 )
 """What draws by itself unless it is given ``random_state``."""
+
+_SHUFFLES = re.compile(r"sklearn\.(\w+\.)*(Stratified|StratifiedGroup|Group)?KFold$")
+_BY_GENERATOR = re.compile(r"torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$")
 
 
 def random_uses(
@@ -69,6 +72,10 @@ def random_uses(
             yield f"calls {called} without a seed", call.line
         elif called is not None and _BY_RANDOM_STATE.match(called) and not _has_state(call):
             yield f"calls {called} without random_state", call.line
+        elif called is not None and _SHUFFLES.match(called) and _is_true(call, "shuffle") and not _has_state(call):
+            yield f"calls {called}, which shuffles, without random_state", call.line
+        elif called is not None and _BY_GENERATOR.match(called) and _given(call, "generator") is None:
+            yield f"calls {called} without a generator", call.line
         elif called == "builtins.hash":
             yield "calls hash, which for text differs from process to process", call.line
         elif call.method == "rvs" and not _has_state(call):
@@ -98,7 +105,12 @@ def _seeded(call: Call) -> bool:
 
 def _has_state(call: Call) -> bool:
     state = _given(call, "random_state") or _given(call, "")  # what ** brings is not known
-    return state is not None and state.constant != "None"
+    unshuffled = _given(call, "shuffle") == Argument("False")
+    return unshuffled or (state is not None and state.constant != "None")
+
+
+def _is_true(call: Call, keyword: str) -> bool:
+    return _given(call, keyword) == Argument("True")
 
 
 def _given(call: Call, keyword: str) -> Argument | None:

@@ -30,7 +30,7 @@ class _File:
 
     lines: list[str]
     nodes: dict[CodeType, FunctionNode] = field(default_factory=dict)
-    forms: dict[tuple[int, bool], FunctionForm] = field(default_factory=dict)
+    forms: dict[tuple[int, bool, bool], FunctionForm] = field(default_factory=dict)
 
 
 _FUTURE_FEATURES = 0
@@ -42,15 +42,16 @@ _files: dict[tuple[str, int], _File] = {}
 """By file name and future features. An entry is used as long as its code is the live code: no clock decides that."""
 
 
-def form_of(code: CodeType, *, top: bool) -> FunctionForm | None:
-    """The normal form of the function a code object belongs to; None if its source is not to be had."""
+def form_of(code: CodeType, *, top: bool, keep_names: bool = False) -> FunctionForm | None:
+    """The normal form of the function a code object belongs to; None if its source is not to be had. Arguments as for
+    `function_form`."""
     found = _find(code)
     if found is None:
         return None
     file, node = found
-    key = (id(node), top)
+    key = (id(node), top, keep_names)
     if key not in file.forms:
-        file.forms[key] = function_form(node, top=top)
+        file.forms[key] = function_form(node, top=top, keep_names=keep_names)
     return file.forms[key]
 
 

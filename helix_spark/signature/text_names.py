@@ -27,8 +27,8 @@ def names_in_texts(calls: Iterable[tuple[Call, str | None, str | None]]) -> Iter
     """Names that are looked up, with the line of each call; None for a call whose text is not known.
 
     Args:
-        calls: each with the dotted name of what is called, None if that is not known, and its first argument if that is
-            a text that is known.
+        calls: each with the dotted name of what is called, None if that is not known, and the text that it is given:
+            empty if it is given none, None if that is not known.
 
     >>> query = Call(None, "query", "", None, 3, (), ())
     >>> list(names_in_texts([(query, None, "age > @LIMIT"), (query, None, None)]))

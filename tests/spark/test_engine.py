@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.feature import StandardScaler, VectorAssembler
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from workflows import PEOPLE, Census, Heard, computed, loading
 
 import helix_spark as hx
@@ -75,6 +75,25 @@ FEATURES = {"examples", "model", "predictions", "accuracy", "weights"}
     ],
     ids=["digits", "reg", "bins", "drop_last", "offset"],
 )
+def test_what_an_extractor_does_to_a_value_or_a_model_is_its_own_affair(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("own")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.reducer
+    def counts(data: pd.DataFrame) -> dict[str, int]:
+        return {str(sex): int(count) for sex, count in data.sex.value_counts().items()}
+
+    @wf.extractor
+    def share(data: DataFrame, counts: dict[str, int]) -> Column:
+        return (data.sex == "M").cast("double") / counts.pop("F")
+
+    wf.output(wf.synthesizer("examples", "data", features=["share"]))
+    wf.output("counts")
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        iteration = helix.run(wf)
+        assert iteration["counts"] == PEOPLE.sex.value_counts().to_dict()
+
+
 def test_an_edit_computes_what_it_touched_and_refits_nothing_else(
     after_first: Path, spark: SparkSession, from_scratch: Callable[[hx.Workflow], dict[str, Any]],
     edit: dict[str, Any], touched: set[str], must_not: set[str],

@@ -406,10 +406,11 @@ def test_nothing_is_stored_of_a_source_that_changed_while_it_ran(spark: SparkSes
         assert again["total"] == 30
 
 
+@pytest.mark.parametrize("collects", [False, True])
 def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collects: bool
 ) -> None:
-    """A table that nobody keeps in memory is read from its files once more."""
+    """A table that nobody keeps in memory is read from its files once more, even if its rows were looked at."""
     file = tmp_path / "numbers.csv"
 
     def build() -> hx.Workflow:
@@ -420,9 +421,16 @@ def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
         def rows(data: DataFrame) -> DataFrame:
             return data.selectExpr("a * 2 AS a")
 
-        @wf.reducer(output=True)
-        def total(rows: DataFrame) -> int:
-            return int(rows.groupBy().sum("a").collect()[0][0])
+        if collects:
+
+            @wf.reducer(output=True)
+            def total(rows: pd.DataFrame) -> int:
+                return int(rows.a.sum())
+        else:
+
+            @wf.reducer(name="total", output=True)
+            def total_of_all(rows: DataFrame) -> int:
+                return int(rows.groupBy().sum("a").collect()[0][0])
 
         return wf
 

@@ -256,6 +256,14 @@ KILLED = """
     SparkContext._gateway.proc.wait()
     helix.close()
     print("closed")
+    given = hx.Helix("given", policy="always", spark=hx.Helix("other").sessions.get())
+    for kills in (True, False):
+        try:
+            given.run(job(kills))
+        except hx.HelixError as error:
+            print("given", type(error).__name__, error.what)
+        given.wait()
+    print("status", given.catalog.iterations()[0].status)
 """
 
 
@@ -267,4 +275,9 @@ def test_a_driver_that_is_killed_is_told_and_the_next_run_starts_another(tmp_pat
     assert "NodeError" in said[1]
     assert "reducer 'total' failed: the JVM of Spark's driver was killed by signal 9" in done.stdout
     assert "run it again" in done.stdout
-    assert said[-5:] == ["status failed", "again 13", "another True", "stopped 14", "closed"]
+    assert said[-8:] == [
+        "status failed", "again 13", "another True", "stopped 14", "closed",
+        "given NodeError reducer 'total' failed: the JVM of Spark's driver was killed by signal 9",
+        "given SetupError the Spark session was stopped, or its JVM has ended",
+        "status failed",
+    ]

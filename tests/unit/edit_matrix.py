@@ -255,6 +255,15 @@ def f(rows): return g(rows.agg(F.sum("n")))
 from pyspark.sql import functions as F
 def h(x): return x
 def f(rows): return h(rows.agg(F.sum("n")))
+
+=== name of an inner function that nobody shows
+def f(rows):
+    def inner(x): return x
+    return inner(rows)
+--- becomes
+def f(rows):
+    def within(x): return x
+    return within(rows)
 """
 )
 """The signature stays."""
@@ -1142,6 +1151,91 @@ from pyspark.sql.functions import udf
 def cleaned(x): return x
 U = udf(cleaned)
 def f(rows): return rows.select(U("x"))
+
+=== name of an inner function that names a column of an aggregation
+def f(rows):
+    def p90(x): return x.quantile(0.9)
+    return rows.groupby("a").agg([p90])
+--- becomes
+def f(rows):
+    def q90(x): return x.quantile(0.9)
+    return rows.groupby("a").agg([q90])
+
+=== name of an inner udf
+from pyspark.sql import functions as F
+def f(rows):
+    @F.udf("double")
+    def clean(x): return x
+    return rows.select(clean("x"))
+--- becomes
+from pyspark.sql import functions as F
+def f(rows):
+    @F.udf("double")
+    def cleaned(x): return x
+    return rows.select(cleaned("x"))
+
+=== function in a table of aggregations
+def p90(x): return x.quantile(0.9)
+AGGS = {"x": [p90]}
+def f(rows): return rows.groupby("a").agg(AGGS)
+--- becomes
+def q90(x): return x.quantile(0.9)
+AGGS = {"x": [q90]}
+def f(rows): return rows.groupby("a").agg(AGGS)
+
+=== function that is handed to an aggregation
+def p90(x): return x.quantile(0.9)
+def summary(rows, how): return rows.groupby("a").agg(how)
+def f(rows): return summary(rows, [p90])
+--- becomes
+def q90(x): return x.quantile(0.9)
+def summary(rows, how): return rows.groupby("a").agg(how)
+def f(rows): return summary(rows, [q90])
+
+=== locals that an evaluated text mentions
+import pandas as pd
+def f(rows):
+    lo, hi = 1, 5
+    return pd.eval("hi - lo"), rows
+--- becomes
+import pandas as pd
+def f(rows):
+    hi, lo = 1, 5
+    return pd.eval("hi - lo"), rows
+
+=== type of a field of a field
+from dataclasses import dataclass
+@dataclass
+class Point:
+  x: int
+@dataclass
+class Row:
+  point: Point
+def f(x): return Row
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Point:
+  x: float
+@dataclass
+class Row:
+  point: Point
+def f(x): return Row
+
+=== type of a field that is written as text
+from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class Row:
+  age: int | None
+def f(x): return Row
+--- becomes
+from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class Row:
+  age: float | None
+def f(x): return Row
 """
 )
 """The signature changes, and changes back when the edit is taken back."""

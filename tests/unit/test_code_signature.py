@@ -497,6 +497,7 @@ RANDOM = [
     ("from sklearn.model_selection import train_test_split as t\ndef f(x): return t(x)", "without random_state"),
     ("from sklearn.ensemble import RandomForestClassifier as R\ndef f(x): return R(random_state=None)", "random_state"),
     ("from scipy import stats\ndef f(x): return stats.norm.rvs(size=3)", "without random_state"),
+    ("from sklearn.model_selection import KFold\ndef f(x): return KFold(5, shuffle=True)", "which shuffles"),
 ]
 
 
@@ -530,6 +531,10 @@ OUTSIDE = [
     ("def f(x):\n  s = x.sparkSession\n  return s.read.option('a', 1).csv('a').count()", ".read.option() (job.py:3)"),
     ("def f(x): return x.sparkSession.table('prices').count()", "`f` calls .table()"),
     ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM prices').first()[0]", "names a table in .sql()"),
+    ("def f(x): return x.sparkSession.sql('SELECT max(n)\\nFROM\\n prices').first()", "names a table in .sql()"),
+    ("Q = 'SELECT 1 FROM prices'\ndef f(x): return x.sparkSession.sql(Q).first()", "names a table in .sql()"),
+    ("import spacy\nM = '/models/en'\ndef f(x): return spacy.load(M)(x)", "uses spacy.load of '/models/en'"),
+    ("def f(x):\n  with open('a', 'r+') as s: s.write(x)", "uses open"),
     ("def f(x): return x.sparkSession.sparkContext.textFile('a').count()", "calls .textFile()"),
     ("import pyspark.pandas as ps\ndef f(x): return ps.read_csv('a')", "uses pyspark.pandas.read_csv"),
     ("from pyspark.ml import PipelineModel as M\ndef f(x): return M.load('a').transform(x)", "PipelineModel.load"),
@@ -562,7 +567,11 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         def g(x):
             x.createOrReplaceTempView("x")
             return x.sparkSession.sql("SELECT max(n) FROM x").first()[0] + table(x).read().decode()
-        def h(x): return x.sparkSession.sql("SELECT max(n) FROM {x}", x=x).toPandas().table()
+        def h(x): return x.sparkSession.sql("SELECT max(n) FROM {x}", x=x).toPandas().table(), w(x), sql(x)
+        def w(x):
+            with open("log.txt", "a") as log, open("b", mode="wb"): log.write(x)
+        def sql(x):
+            return x.sparkSession.sql("WITH t AS (SELECT extract(YEAR FROM day) FROM {x}) SELECT * FROM t JOIN {x}")
     """
     assert project.write(job=text).trace().outside == ()
 
@@ -573,6 +582,10 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "import random\ndef f(x): return random.Random(7).random()",
         "from sklearn.model_selection import train_test_split\ndef f(x): return train_test_split(x, random_state=1)",
         "from sklearn.pipeline import make_pipeline\ndef f(x): return make_pipeline(x)",
+        "from sklearn.model_selection import train_test_split\ndef f(x): return train_test_split(x, shuffle=False)",
+        "from sklearn.model_selection import KFold\ndef f(x): return KFold(5)",
+        "from sklearn.linear_model import Perceptron\ndef f(x): return Perceptron()",
+        "class A:\n  def __hash__(self): return hash((1, 2))\ndef f(x): return {A(): x}",
         "from sklearn.cluster import KMeans\ndef f(x, **options): return KMeans(**options)",
         "from sklearn.linear_model import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
         "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
@@ -662,7 +675,13 @@ def test_a_query_that_is_made_at_run_time_is_told(project: Project) -> None:
     (warning,) = project.write(job=text).trace().warnings
     assert "names looked up in a text that is made at run time" in warning
     assert "job.py:2" in warning
-    assert project.write(job="def f(rows):\n  return rows.query('age > 3'), rows.eval()").trace().warnings == ()
+    quiet = "def f(tree, points):\n  return tree.query(points), tree.query('age > 3'), tree.eval(), tree.query(...)"
+    assert project.write(job=quiet).trace().warnings == ()
+
+
+def test_a_local_hides_a_global_that_a_text_mentions(project: Project) -> None:
+    text = "import pandas as pd\ndf = {}\ndef f(rows):\n  df = rows\n  return pd.eval('df + 1')"
+    assert project.digest(job=text.format(1)) == project.digest(job=text.format(2))
 
 
 def test_a_module_read_by_its_dict_counts_as_a_whole(project: Project) -> None:

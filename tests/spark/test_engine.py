@@ -64,6 +64,25 @@ def after_first(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -
 FEATURES = {"examples", "model", "predictions", "accuracy", "weights"}
 
 
+def test_what_an_extractor_does_to_a_value_or_a_model_is_its_own_affair(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("own")
+    data = wf.source("data", hx.table(PEOPLE))
+
+    @wf.reducer
+    def counts(data: pd.DataFrame) -> dict[str, int]:
+        return {str(sex): int(count) for sex, count in data.sex.value_counts().items()}
+
+    @wf.extractor
+    def share(data: DataFrame, counts: dict[str, int]) -> Column:
+        return (data.sex == "M").cast("double") / counts.pop("F")
+
+    wf.output(wf.synthesizer("examples", data, features=[share]))
+    wf.output("counts")
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        iteration = helix.run(wf)
+        assert iteration["counts"] == PEOPLE.sex.value_counts().to_dict()
+
+
 @pytest.mark.parametrize(
     ("edit", "touched", "must_not"),
     [
@@ -75,25 +94,6 @@ FEATURES = {"examples", "model", "predictions", "accuracy", "weights"}
     ],
     ids=["digits", "reg", "bins", "drop_last", "offset"],
 )
-def test_what_an_extractor_does_to_a_value_or_a_model_is_its_own_affair(spark: SparkSession, tmp_path: Path) -> None:
-    wf = hx.Workflow("own")
-    wf.source("data", hx.table(PEOPLE))
-
-    @wf.reducer
-    def counts(data: pd.DataFrame) -> dict[str, int]:
-        return {str(sex): int(count) for sex, count in data.sex.value_counts().items()}
-
-    @wf.extractor
-    def share(data: DataFrame, counts: dict[str, int]) -> Column:
-        return (data.sex == "M").cast("double") / counts.pop("F")
-
-    wf.output(wf.synthesizer("examples", "data", features=["share"]))
-    wf.output("counts")
-    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
-        iteration = helix.run(wf)
-        assert iteration["counts"] == PEOPLE.sex.value_counts().to_dict()
-
-
 def test_an_edit_computes_what_it_touched_and_refits_nothing_else(
     after_first: Path, spark: SparkSession, from_scratch: Callable[[hx.Workflow], dict[str, Any]],
     edit: dict[str, Any], touched: set[str], must_not: set[str],

@@ -99,8 +99,7 @@ CENSUS = (
         "    return wf\n"
     )), must_run=frozenset({"positives"}), answer="new"),
     _case("scanner", _edit(
-        "    def rows(data: DataFrame) -> DataFrame:\n        return data.withColumn(",
-        "    def rows(data: DataFrame) -> DataFrame:\n        return data.where('age > 20').withColumn(",
+        "        trimmed = data.withColumn(", "        trimmed = data.where('age > 20').withColumn(",
     ), must_run=FROM_ROWS, answer="new"),
     _case("source option", _edit('nullValue="?"', 'nullValue="Private"'), must_run=ALL, answer="new"),
     _case("source file appended", Append(DATA, NEW_PEOPLE), must_run=ALL, answer="new"),

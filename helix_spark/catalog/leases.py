@@ -142,7 +142,8 @@ class Leases:
     def clear_dead(self, *, untouched: float) -> None:
         """Remove the leases of processes that have ended, and what those left behind that died while they took one."""
         with contextlib.suppress(OSError):
-            self._files.clear_aside(untouched)
+            # Never what is being made right now: who cannot make a lease works without one.
+            self._files.clear_aside(max(untouched, SILENCE_SECONDS))
         for name in self.names():
             if self.is_dead(name, untouched=untouched):
                 with contextlib.suppress(OSError):

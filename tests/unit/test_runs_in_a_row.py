@@ -144,7 +144,7 @@ def test_what_was_made_while_its_source_changed_is_not_held_either(tmp_path: Pat
     file.write_text("1\n2\n")
     editor = Editor()
     with hx.Helix(tmp_path / "catalog", policy="always", observer=editor) as helix:
-        helix.run(moving(edits=True))
+        helix.run(moving(edits=True)).wait()
         editor.edits = False
         file.write_text("1\n2\n")
         again = helix.run(moving(edits=False))

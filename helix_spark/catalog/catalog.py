@@ -21,7 +21,7 @@ from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.layout import Layout, check_writable, explained, found, locate
-from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
@@ -295,9 +295,6 @@ class Catalog:
         self._history.maintain()
         self._results.maintain()
         self._artifacts.maintain()
-
-    def _is_abandoned(self, run: str) -> bool:
-        return self.leases.is_dead(run, untouched=SILENCE_SECONDS)
 
     def _end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None

@@ -132,18 +132,18 @@ def _needs_whole(dag: Dag, node: Node, learners: Collection[str]) -> str:
 
 
 def _shrunk(node: Node, operator: Assemble, without: Collection[str]) -> Node:
-    features = [name for name in features_of(node, operator) if name not in without]
-    label = node.inputs[operator.label.index] if isinstance(operator.label, Input) else None
-    kept = [node.inputs[one.column.index] for one in operator.keep if isinstance(one, Kept)]
-    inputs = tuple(dict.fromkeys([node.inputs[0], *features, *([label] if label is not None else []), *kept]))
-    names = iter(kept)
+    features = [one for one in operator.features if node.inputs[one.index] not in without]
+    labels = [operator.label] if isinstance(operator.label, Input) else []
+    kept = [one.column for one in operator.keep if isinstance(one, Kept)]
+    inputs = tuple(dict.fromkeys([node.inputs[0], *(node.inputs[one.index] for one in (*features, *labels, *kept))]))
+
+    def moved(one: Input) -> Input:
+        return Input(inputs.index(node.inputs[one.index]))
+
     shrunk = replace(
-        operator, features=tuple(Input(inputs.index(name)) for name in features),
-        label=operator.label if label is None else Input(inputs.index(label)),
-        keep=tuple(
-            replace(one, column=Input(inputs.index(next(names)))) if isinstance(one, Kept) else one
-            for one in operator.keep
-        ),
+        operator, features=tuple(map(moved, features)),
+        label=moved(operator.label) if isinstance(operator.label, Input) else operator.label,
+        keep=tuple(replace(one, column=moved(one.column)) if isinstance(one, Kept) else one for one in operator.keep),
     )
     return replace(node, operator=shrunk, inputs=inputs)
 

@@ -40,9 +40,7 @@ def argument(result: NodeResult, form: Form) -> Any:
     match result:
         case TableResult():
             return {Form.PANDAS: result.pandas, Form.ARROW: result.arrow}.get(form, result.frame)()
-        case ModelResult():
-            return result.copy()
-        case ValueResult():
+        case ModelResult() | ValueResult():
             return result.copy()
         case ColumnResult():
             raise AssertionError("columns are handed over by the extractor that adds them")

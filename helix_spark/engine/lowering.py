@@ -147,9 +147,7 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
                         arguments[name] = frame if result is base else result.frame()
                     case ColumnResult():
                         arguments[name] = frame[result.column]
-                    case ModelResult():
-                        arguments[name] = result.copy()
-                    case ValueResult():
+                    case ModelResult() | ValueResult():
                         arguments[name] = result.copy()
             made = operator.call(**arguments)
         if not isinstance(made, Column):

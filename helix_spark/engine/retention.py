@@ -224,14 +224,14 @@ class Retention:
         """A table that was not in memory was read from its files once more while it was written.
 
         Raises:
-            NotStoredError: they have changed since.
+            CatalogError: they have changed since.
         """
         result = self.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
         for source in {name, *self.prepared.dag.ancestors(name)}:
             if self._has_moved(self.prepared.dag[source]):
-                raise NotStoredError(f"{name!r} was not stored: source `{source}` changed while it was written")
+                raise CatalogError(f"source `{source}` changed while it was written")
 
     def _has_moved(self, node: Node) -> bool:
         """Whether a node is a source whose data is not what was signed any more."""

@@ -50,7 +50,7 @@ def store(
 
     Args:
         left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
-        check: called when all is written and nothing published; raises NotStoredError to have it not published.
+        check: called when all is written and nothing published; raises CatalogError to have it not published.
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -71,9 +71,6 @@ def store(
         reach("store.written")
         check()
         return catalog.publish(written)
-    except NotStoredError:
-        _abandon(attempt, catalog)
-        raise
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error

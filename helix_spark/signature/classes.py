@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -98,10 +98,11 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
+    hints = _hints(kind) if _dataclass_fields(kind) or "_fields" in vars(kind) else {}
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
         yield Named(f"field {field.name} {options}")
-        yield edge_to(_hint(kind, field.name), f"{label}.{field.name}", role="annotation", owner=label)
+        yield edge_to(hints.get(field.name), f"{label}.{field.name}", role="annotation", owner=label)
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
                 # Of the default, that is, unless the class was given another value since.
@@ -110,7 +111,7 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     if issubclass(kind, tuple) and "_fields" in vars(kind):
         for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
             yield Named(f"field {name}")
-            yield edge_to(_hint(kind, name), f"{label}.{name}", role="annotation", owner=label)
+            yield edge_to(hints.get(name), f"{label}.{name}", role="annotation", owner=label)
             defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
             if name in defaults:
                 yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
@@ -119,12 +120,13 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
 
 
-def _hint(kind: type, name: str) -> object:
-    """A field's type, for whoever makes a schema of the fields; as text where that names nothing yet."""
+def _hints(kind: type) -> Mapping[str, object]:
+    """The types of fields, for whoever makes a schema of the fields; as text where that names nothing yet."""
     try:
-        return typing.get_type_hints(kind, include_extras=True).get(name)
+        return typing.get_type_hints(kind, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
-        return vars(kind).get("__annotations__", {}).get(name)
+        own: Mapping[str, object] = vars(kind).get("__annotations__", {})
+        return own
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
@@ -41,14 +41,14 @@ def describe_function(reference: Reference, home: str) -> Described:
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
     called = [(call, _dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
     dynamic, found = _dynamic_routes(called, edges, names)
-    looked_up, unknown = _looked_up(function, called, edges)
+    bound = _locals(function.__code__)
+    looked_up, unknown = _looked_up(function, bound, called, edges)
     if form.text and (looked_up or unknown):  # what looks names up sees those of locals as well
         form = form_of(function.__code__, top=reference.top, keep_names=True) or form
     text = form.text.encode("utf-8", "surrogatepass") or bytecode_form(function.__code__, function.__doc__)
-    bound = _locals(function.__code__)
     mentioned = [names.resolve(Free(name)) for name in looked_up if name not in bound]
-    random, outside = _reasons(function, form, edges, called, names)
     used = _used(form, edges)
+    random, outside = _reasons(used, edges, called, names)
     return Described(
         Group.CODE,
         names.label,
@@ -84,13 +84,12 @@ def _used(form: FunctionForm, edges: Sequence[Edge]) -> list[tuple[str, int]]:
 
 
 def _reasons(
-    function: FunctionType, form: FunctionForm, edges: Sequence[Edge], called: Sequence[tuple[Call, str | None]],
-    names: Names,
+    used: Sequence[tuple[str, int]], edges: Sequence[Edge], called: Sequence[tuple[Call, str | None]], names: Names
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the function may answer otherwise each time: by chance, and because of what it reads."""
-    known, used = [(_without_nothing(call, edges), name) for call, name in called], _used(form, edges)
+    known = [(_without_nothing(call, edges), name) for call, name in called]
     # A class that gives its objects a hash orders sets by it, and no more.
-    chance = () if function.__name__ == "__hash__" else random_uses(used, known)
+    chance = () if names.function.__name__ == "__hash__" else random_uses(used, known)
     reads = outside_uses(used, known, partial(_of_path, edges=edges), partial(_text_of, edges=edges))
     return tuple(_told(names, *use) for use in chance), tuple(_told(names, *use) for use in reads)
 
@@ -101,11 +100,11 @@ def _locals(code: CodeType) -> set[str]:
 
 
 def _looked_up(
-    function: FunctionType, called: Sequence[tuple[Call, str | None]], edges: Sequence[Edge]
+    function: FunctionType, bound: Collection[str], called: Sequence[tuple[Call, str | None]], edges: Sequence[Edge]
 ) -> tuple[list[str], list[int]]:
     """Names of variables that texts mention, and the lines of calls whose text is not known."""
     found = list(names_in_texts((call, name, _text_of(call, edges)) for call, name in called))
-    there = {*_locals(function.__code__), *function.__code__.co_freevars, *function.__globals__}
+    there = {*bound, *function.__code__.co_freevars, *function.__globals__}
     names = dict.fromkeys(name for name, _ in found if name is not None and name in there)
     return list(names), [line for name, line in found if name is None]
 
@@ -115,14 +114,20 @@ def _text_of(call: Call, edges: Sequence[Edge]) -> str | None:
     is put together at run time."""
     given = [*call.arguments[:1], *(value for _, value in call.keywords)]
     for argument in given:
-        if (argument.constant or "")[:1] in ("'", '"'):
-            return str(ast.literal_eval(argument.constant or ""))
+        if (text := _constant_text(argument)) is not None:
+            return text
         edge = edges[argument.slot] if argument.slot is not None else None
         if isinstance(edge, Reference) and isinstance(edge.value, str) and not edge.text:
             return edge.value
         if argument.made == "text":
             return None
     return ""
+
+
+def _constant_text(argument: Argument) -> str | None:
+    """The text that an argument is outright."""
+    source = argument.constant or ""
+    return str(ast.literal_eval(source)) if source[:1] in ("'", '"') else None
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
@@ -219,9 +224,8 @@ def _told(names: Names, what: str, line: int) -> str:
 
 def _named_module(call: Call) -> str | None:
     """The module that an import call names outright."""
-    constant = (call.arguments[0].constant if call.arguments else None) or ""
-    module = ast.literal_eval(constant) if constant[:1] in ("'", '"') else None
-    return module if isinstance(module, str) and not module.startswith(".") else None
+    module = _constant_text(call.arguments[0]) if call.arguments else None
+    return module if module is not None and not module.startswith(".") else None
 
 
 def _is_open(call: Call, edges: list[Edge]) -> bool:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -111,86 +112,108 @@ def _beyond(walls: list[float], floors: list[float]) -> dict[str, float]:
 
 
 def warm(runs: int) -> dict[str, Any]:
-    """Edits in one warm session, beside the work that they cannot avoid, taken in turn."""
-    from benchmarks.plain_census import answer, census_rows, examples
+    """Edits in one warm session, beside the work that they cannot avoid: all in turn, all by one clock."""
     from helix_spark.helix import Helix
     from jobs.census import census
-    from jobs.datasets import adult
 
-    desk = Desk()
+    desk, took = Desk(), dict[str, list[float]]()
+
+    def clock(name: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        found = work()
+        took.setdefault(name, []).append(time.perf_counter() - start)
+        return found
+
     with Helix(desk.catalog) as helix:
         spark = helix.sessions.get()
-        plain_first = [_timed(lambda: answer(spark, adult(), 0.1, 10)) for _ in range(3)][-1]
+        plain = PlainCensus(spark)
+        for _ in range(3):
+            plain.answer()
         helix.run(census())
         helix.wait()
-        cached = examples(census_rows(spark, adult()), 10).cache()
-        cached.count()
-        _fit_and_evaluate(cached, 0.5)
-        learner, alone, everything, metric, scratch, plain = [], [], [], [], [], []
+        plain.fit_and_evaluate(0.5)
         for number in range(runs):
             reg = 0.01 * (number + 1)
-            alone.append(_timed(lambda reg=reg: _fit_and_evaluate(cached, reg)))
-            iteration = helix.run(census(reg=reg))
+            clock("fit_and_evaluation_alone", partial(plain.fit_and_evaluate, reg))
+            iteration = clock("learner", partial(_run, helix, reg))
             helix.wait()
-            learner.append(iteration.seconds)
-            fits = [name for name in iteration.plan.in_state("compute") if name.endswith(".fit")]
-            assert not fits, fits
-            metric.append(_metric_edit(helix, desk, number))
+            assert not _fits(iteration), _fits(iteration)
+            text = desk.job.read_text()
+            desk.edit("return float((predictions", f"return {number + 2} * float((predictions")
+            iteration = clock("metric", lambda: helix.run(_workflow_of(desk.job)))
+            helix.wait()
+            desk.job.write_text(text)
+            assert _computed(iteration) == ["accuracy"], _computed(iteration)
+            clock("plain", plain.answer)
+            with Helix(desk.folder / f"scratch{number}", spark=spark) as other:
+                clock("first_iteration", partial(_run, other, 0.1))
         extractor = helix.run(census(bins=12))
-        helix.wait()
-        refitted = [name for name in extractor.plan.in_state("compute") if name.endswith(".fit")]
-        for number in range(runs):
-            plain.append(_timed(lambda: answer(spark, adult(), 0.1, 10)))
-            scratch.append(_from_scratch(spark, desk.folder / f"scratch{number}"))
-            everything.append(scratch[-1])
+        refitted = _fits(extractor)
     desk.close()
+    middle = {name: median(seconds) for name, seconds in took.items()}
     return {
-        "learner_seconds": median(learner), "fit_and_evaluation_alone_seconds": median(alone),
-        "learner_ratio": median(learner) / median(alone), "metric_seconds": median(metric),
-        "everything_seconds": median(everything), "metric_ratio": median(metric) / median(everything),
-        "extractor_refitted": refitted, "first_iteration_seconds": median(scratch), "plain_seconds": median(plain),
-        "first_iteration_ratio": median(scratch) / median(plain), "plain_before_seconds": plain_first,
+        **{f"{name}_seconds": seconds for name, seconds in middle.items()},
+        "learner_ratio": middle["learner"] / middle["fit_and_evaluation_alone"],
+        "metric_ratio": middle["metric"] / middle["first_iteration"],
+        "first_iteration_ratio": middle["first_iteration"] / middle["plain"], "extractor_refitted": refitted,
     }
 
 
-def _timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+class PlainCensus:
+    """The plain job in a session where Helix runs as well: what it caches it lets go of, and nothing else."""
+
+    def __init__(self, spark: Any) -> None:
+        from benchmarks.plain import plain_census
+
+        self._spark, self._job = spark, plain_census
+        self._examples = plain_census.examples(plain_census.census_rows(spark)).cache()
+        self._examples.count()
+
+    def answer(self) -> Any:
+        """Everything, as in `benchmarks/plain`."""
+        held = []
+
+        def keep(name: str, make: Callable[[], Any], *, once: bool = False) -> Any:
+            held.append(make().cache())
+            return held[-1]
+
+        try:
+            return self._job.answer(self._spark, keep)
+        finally:
+            for frame in held:
+                frame.unpersist()
+
+    def fit_and_evaluate(self, reg: float) -> Any:
+        """What an edit of the learner cannot avoid: the fit over examples that are there, predictions, metrics."""
+        before, self._job.REG = self._job.REG, reg
+        try:
+            return self._job.answer(
+                self._spark, lambda name, make, *, once=False: self._examples if name == "examples" else make()
+            )
+        finally:
+            self._job.REG = before
 
 
-def _fit_and_evaluate(cached: Any, reg: float) -> tuple[float, float]:
-    """What an edit of the learner cannot avoid: the fit, the predictions, their two metrics."""
-    from pyspark.ml.classification import LogisticRegression
-    from pyspark.ml.evaluation import BinaryClassificationEvaluator
-    from pyspark.sql import functions as F
-
-    model = LogisticRegression(regParam=reg, maxIter=50).fit(cached.where(~F.col("test")))
-    predictions = model.transform(cached.where("test"))
-    [row] = predictions.select(F.avg((F.col("prediction") == F.col("label")).cast("double"))).collect()
-    return row[0], BinaryClassificationEvaluator().evaluate(predictions)
-
-
-def _metric_edit(helix: Any, desk: Desk, number: int) -> float:
-    """Another metric over the newest predictions, as an edit of the job's text."""
-    from helix_spark.cli.loading import find_factory, load_file
-
-    text = desk.job.read_text()
-    desk.edit("return float((predictions", f"return {number + 2} * float((predictions")
-    sys.modules.pop("census", None)
-    iteration = helix.run(find_factory(load_file(desk.job), desk.job, None)())
-    helix.wait()
-    desk.job.write_text(text)
-    assert iteration.plan.in_state("compute") == ("accuracy",), iteration.plan.in_state("compute")
-    return float(iteration.seconds)
-
-
-def _from_scratch(spark: Any, catalog: Path) -> float:
-    from helix_spark.helix import Helix
+def _run(helix: Any, reg: float) -> Any:
     from jobs.census import census
 
-    with Helix(catalog, spark=spark) as helix:
-        return float(helix.run(census()).seconds)
+    return helix.run(census(reg=reg))
+
+
+def _computed(iteration: Any) -> list[str]:
+    return list(iteration.plan.in_state("compute"))
+
+
+def _fits(iteration: Any) -> list[str]:
+    return [name for name in _computed(iteration) if name.endswith(".fit")]
+
+
+def _workflow_of(job: Path) -> Any:
+    """The workflow that a text declares, loaded as `helix watch` loads it."""
+    from helix_spark.cli.loading import find_factory, load_file
+
+    sys.modules.pop(job.stem, None)
+    return find_factory(load_file(job), job, None)()
 
 
 def watch(runs: int) -> dict[str, float]:
@@ -238,11 +261,7 @@ def first(runs: int) -> dict[str, float]:
     adult()
     plain, without, with_archive = [], [], []
     for _ in range(runs):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "benchmarks" / "plain_census.py"), "--json"], capture_output=True, text=True,
-            check=True,
-        )
-        plain.append(json.loads(done.stdout)["seconds_to_answer"][0])
+        plain.append(_until_printed([sys.executable, "-m", "benchmarks.plain.documented"], "answered", ROOT))
         without.append(_first_answer(HELIX_CDS="off"))
         with_archive.append(_first_answer())
     return {
@@ -253,21 +272,25 @@ def first(runs: int) -> dict[str, float]:
 
 
 def _first_answer(**environment: str) -> float:
-    """From the start of a process to the printed answer; what is stored behind it does not count."""
     desk = Desk()
     command = [*HELIX, "run", str(desk.job), "--catalog", str(desk.catalog), "-q"]
+    seconds = _until_printed(command, "s to answer", desk.folder, **environment)
+    desk.close()
+    return seconds
+
+
+def _until_printed(command: list[str], text: str, folder: Path, **environment: str) -> float:
+    """Seconds from the start of a process to the line with a text; what it does behind that does not count."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=desk.folder, env={**os.environ, **environment}
+        command, stdout=subprocess.PIPE, text=True, cwd=folder, env={**os.environ, **environment}
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if "s to answer" in line:
-            break
+    found = any(text in line for line in process.stdout)
     seconds = time.perf_counter() - start
     process.stdout.read()
-    process.wait()
-    desk.close()
+    if process.wait() or not found:
+        raise SystemExit(f"{' '.join(command)} gave no answer")
     return seconds
 
 
@@ -281,9 +304,15 @@ def planning(runs: int) -> dict[str, float]:
     filled_catalog(folder / "catalog", census(), 1000)
     with Helix(folder / "catalog") as helix:
         helix.plan(census())
-        seconds = [_timed(lambda: helix.plan(census())) for _ in range(runs)]
+        seconds = [_seconds(lambda: helix.plan(census())) for _ in range(runs)]
     shutil.rmtree(folder)
     return {"nodes": 28, "iterations": 1000, "seconds": median(seconds)}
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 MEASURES: dict[str, Callable[[int], dict[str, Any]]] = {

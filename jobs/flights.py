@@ -54,11 +54,8 @@ def flights(path: str = "", times: int = 1, late: int = 15, reg: float = 0.01) -
     wf = hx.Workflow("flights")
     folder = path or str(data_folder())
 
-    def table(name: str, schema: str) -> hx.NodeRef:
-        return wf.source(f"{name}_file", hx.csv(f"{folder}/{name}.csv", schema=schema, header=True, nullValue="NA"))
-
     for name, schema in [("flights", FLIGHTS), ("weather", WEATHER), ("planes", PLANES), ("airports", AIRPORTS)]:
-        table(name, schema)
+        wf.source(f"{name}_file", hx.csv(f"{folder}/{name}.csv", schema=schema, header=True, nullValue="NA"))
 
     @wf.scanner
     def departures(flights_file: DataFrame) -> DataFrame:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -114,6 +117,7 @@ class Experiment:
             "other_settings": dict(sorted(self.settings.items())),
             "heap": self.heap if self.mode == "session" else None,
             "budget": self.budget, "budget_bytes": limit, "versions": versions_of(self.systems),
+            "measured": measured_where(),
             "kinds": [one.kind for one in made], "edits": [one.edit for one in made],
             "systems": {system: _figures(runs, memory[system]) for system, runs in found.items()},
             "disagreements": _disagreements(found, made),
@@ -162,6 +166,18 @@ def versions_of(systems: Sequence[str]) -> dict[str, str]:
     packages = {HAMILTON: "sf-hamilton", DVC: "dvc", **dict.fromkeys((*POLICIES, ORACLE), "helix-spark")}
     named = ["pyspark", *(packages[system] for system in systems if system in packages)]
     return {package: version(package) for package in dict.fromkeys(named)}
+
+
+def measured_where() -> dict[str, Any]:
+    """When, of which commit (with + where files differ from it), on how many cores."""
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    return {
+        "day": date.today().isoformat(), "cores": os.cpu_count(),
+        "commit": git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else ""),
+    }
 
 
 def _figures(runs: Sequence[Measured], memory: PeakMemory) -> dict[str, Any]:

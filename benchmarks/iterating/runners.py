@@ -32,6 +32,8 @@ def runner(begin: Begin, workload: str, spark: SparkSession) -> Iterator[Run]:
         yield run
         return
     if system == HAMILTON:
+        import hamilton.driver  # noqa: F401 - before the clock runs, as Helix is below
+
         yield lambda version: run_hamilton(write_texts(workload, version, folder)[1])
         return
     from helix_spark.helix import Helix

@@ -23,7 +23,7 @@ def main(system: str, file: str, folder: str, keys: str) -> None:
         outputs = answer(Path(file))
     else:
         keeping = keeper(system, Path(folder), spark)
-        keeping.keys = json.loads(keys)  # type: ignore[attr-defined]  # every keeper has them
+        keeping.keys = json.loads(keys)
         outputs = load(Path(file)).answer(spark, keeping.keep)
     print("answered " + json.dumps(outputs), flush=True)
     spark.stop()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from benchmarks.iterating.agreement import unseen
+
 Report = dict[str, Any]
 POLICIES = frozenset({"helix", "rule", "rule_purge", "always", "never", "oracle"})
 KINDS = ("preparation", "learning", "post-processing", "back")
@@ -26,14 +28,28 @@ def summary(reports: Sequence[Report]) -> str:
     lines = ["# Edits of real jobs, and what each system takes to answer", "", _method(reports)]
     for part in sorted(set(map(_part, with_ours))):
         chosen = [report for report in with_ours if _part(report) == part]
-        lines += ["", f"## {part}", "", *_by_workload(chosen), "", *_by_kind(chosen), "",
+        lines += ["", f"## {part}", "", *_by_workload(chosen), "", *_by_kind(chosen), "", *_by_system(chosen),
                   "Seconds to the answers, first run + edits:", "", *_scripts(chosen, _seconds), "",
+                  "Seconds until everything was stored, first run + edits:", "", *_scripts(chosen, _busy), "",
                   "Most memory of a driver at any time, GB:", "", *_scripts(chosen, _memory)]
     left_out = [f"{r['workload']} {r['script']} {r['mode']}" for r in reports if r not in with_ours]
     lines += ["", f"Without helix, so left out: {', '.join(left_out)}."] if left_out else []
     wrong = [f"- {r['workload']} {r['script']} {r['mode']}: {text}" for r in reports for text in r["disagreements"]]
     lines += ["", *(["Different answers:", "", *wrong] if wrong else ["All systems gave the same answers."])]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _noticed(reports)])
+
+
+def _noticed(reports: Sequence[Report]) -> str:
+    """How many edits show in some answer, so that a stale one would have been noticed."""
+    edits = [
+        (f"{report['workload']}, {report['edits'][number]}", report["edits"][number] in silent)
+        for report in reports
+        for silent in [unseen(next(iter(report["systems"].values()))["outputs"], report["edits"])]
+        for number in range(1, len(report["edits"]))
+    ]
+    names = sorted({name for name, is_silent in edits if is_silent})
+    shown = f" Those that do not: {'; '.join(names)}." if names else ""
+    return f"{sum(not silent for _, silent in edits)} of {len(edits)} edits show in an answer.{shown}"
 
 
 def _part(report: Report) -> str:
@@ -51,8 +67,17 @@ def _method(reports: Sequence[Report]) -> str:
         f"`python -m benchmarks.matrix`, {len(reports)} experiments of {' or '.join(map(str, sorted(edits)))} edits. "
         "Seconds are cumulative, to the answer; ratios are the other system's seconds over helix's, `all` with the "
         "first run and `edits` without it; means over scripts, and over everything, are geometric. "
-        f"Versions: {', '.join(sorted(versions))}."
+        f"Versions: {', '.join(sorted(versions))}. How much data, where nothing else is said: {_amounts(reports)}."
     )
+
+
+def _amounts(reports: Sequence[Report]) -> str:
+    """The settings of each workload that are not the job's own."""
+    found = {
+        f"{report['workload']} {setting}={value}" for report in reports if not report.get("other_settings")
+        for setting, value in report["settings"].items()
+    }
+    return ", ".join(sorted(found)) or "each job's own"
 
 
 def _by_workload(reports: Sequence[Report]) -> list[str]:
@@ -87,6 +112,24 @@ def _by_kind(reports: Sequence[Report]) -> list[str]:
     return lines
 
 
+def _by_system(reports: Sequence[Report]) -> list[str]:
+    """What other systems take, by both clocks: Helix stores behind its answers, others before theirs or not at all."""
+    systems = list(dict.fromkeys(name for report in reports for name in report["systems"] if name != "helix"))
+    if not systems:
+        return []
+    lines = ["Seconds of other systems over helix's, geometric means over scripts:", "",
+             "| system | experiments | to the answers, edits | with the first run | until stored, edits "
+             "| with the first run |", "|---" * 6 + "|"]
+    for name in systems:
+        own = [report for report in reports if name in report["systems"]]
+        ratios = [
+            _mean(ratio(report, name, first=first, clock=clock) for report in own)
+            for clock in ("answer_seconds", "busy_seconds") for first in (False, True)
+        ]
+        lines.append(f"| {name} | {len(own)} | " + " | ".join(ratios) + " |")
+    return [*lines, ""]
+
+
 def _single(reports: Iterable[Report], kind: str) -> Iterable[float]:
     for report in reports:
         plain, ours = (report["systems"][name]["answer_seconds"] for name in ("plain", "helix"))
@@ -109,12 +152,19 @@ def _seconds(figures: dict[str, Any]) -> str:
     return f"{figures['answer_seconds'][0]:.1f} + {sum(figures['answer_seconds'][1:]):.1f}"
 
 
+def _busy(figures: dict[str, Any]) -> str:
+    return f"{figures['busy_seconds'][0]:.1f} + {sum(figures['busy_seconds'][1:]):.1f}"
+
+
 def _memory(figures: dict[str, Any]) -> str:
     return f"{figures['peak_rss_bytes'] / 1e9:.2f}"
 
 
-def ratio(report: Report, other: str, *, first: bool = False) -> float | None:
+def ratio(report: Report, other: str, *, first: bool = False, clock: str = "answer_seconds") -> float | None:
     """The other system's seconds over helix's; None where the other did not take part, or there is no edit.
+
+    Args:
+        clock: to the answers, or until everything was stored ("busy_seconds").
 
     >>> report = {"systems": {"helix": {"answer_seconds": [4.0, 1.0]}, "plain": {"answer_seconds": [4.0, 3.0]}}}
     >>> ratio(report, "plain"), ratio(report, "plain", first=True), ratio(report, "oracle")
@@ -123,7 +173,7 @@ def ratio(report: Report, other: str, *, first: bool = False) -> float | None:
     if other not in report["systems"]:
         return None
     theirs, ours = (
-        sum(report["systems"][name]["answer_seconds"][0 if first else 1 :]) for name in (other, "helix")
+        sum(report["systems"][name][clock][0 if first else 1 :]) for name in (other, "helix")
     )
     return theirs / ours if ours else None
 

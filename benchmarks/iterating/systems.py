@@ -38,9 +38,15 @@ ONLY = {ORACLE: ("session",), "cached": ("session",), DVC: ("process", "script")
 
 
 class Keeper(Protocol):
-    """How a plain job keeps results."""
+    """How a plain job keeps results.
 
-    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame: ...
+    Attributes:
+        keys: what is in each kept result of this version, by its name.
+    """
+
+    keys: Mapping[str, str]
+
+    def keep(self, name: str, make: Callable[[], DataFrame], *, once: bool = False) -> DataFrame: ...
 
     def done(self, spark: SparkSession) -> int:
         """The run has its answer; returns the bytes that are kept beyond it."""
@@ -53,8 +59,8 @@ class ForThisRun:
 
     keys: Mapping[str, str]
 
-    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
-        return make().cache()
+    def keep(self, name: str, make: Callable[[], DataFrame], *, once: bool = False) -> DataFrame:
+        return make() if once else make().cache()
 
     def done(self, spark: SparkSession) -> int:
         # What the job caches for itself goes, too: Spark would take it for the next run's, as if that had kept it.
@@ -69,7 +75,7 @@ class ForTheSession:
     keys: Mapping[str, str]
     held: dict[str, tuple[str, DataFrame]] = field(default_factory=dict)
 
-    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+    def keep(self, name: str, make: Callable[[], DataFrame], *, once: bool = False) -> DataFrame:
         key, frame = self.held.get(name, ("", None))
         if frame is None or key != self.keys[name]:
             if frame is not None:
@@ -91,7 +97,7 @@ class AsFiles:
     folder: Path
     spark: SparkSession
 
-    def keep(self, name: str, make: Callable[[], DataFrame]) -> DataFrame:
+    def keep(self, name: str, make: Callable[[], DataFrame], *, once: bool = False) -> DataFrame:
         file = self.folder / self.keys[name]
         if not (file / "_SUCCESS").exists():
             make().write.mode("overwrite").parquet(str(file))
@@ -131,7 +137,7 @@ def settings_of(version: Version) -> list[str]:
 def run_plain(path: Path, spark: SparkSession, keeping: Keeper, keys: Mapping[str, str]) -> Measured:
     """Runs the plain job's text."""
     begun = time.perf_counter()
-    keeping.keys = keys  # type: ignore[attr-defined]  # every keeper has them
+    keeping.keys = keys
     outputs = load(path).answer(spark, keeping.keep)
     answered = time.perf_counter()
     stored = keeping.done(spark)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.plain.keeping import Keep
 from jobs.datasets import fewrel, knowledgenet, spouses
 from jobs.extraction import (
     CHILDREN,
@@ -69,7 +69,7 @@ def candidates(parsed: DataFrame) -> DataFrame:
     named = pairs.where((F.col("i") < F.col("j")) & together & near.between(0, FAR)).withColumns({
         "left_name": name_of("left"), "right_name": name_of("right"),
     })
-    return named.where("left_name <> right_name")
+    return named.where("left_name <> right_name").drop("i", "j", "sentences")
 
 
 def known(spark: SparkSession, found: DataFrame, passages: DataFrame, sentences: DataFrame) -> DataFrame:
@@ -93,13 +93,14 @@ def known(spark: SparkSession, found: DataFrame, passages: DataFrame, sentences:
         "exists(facts, f -> (f.s[0] < left_to AND left_at < f.s[1] AND f.o[0] < right_to AND right_at < f.o[1])"
         " OR (f.o[0] < left_to AND left_at < f.o[1] AND f.s[0] < right_to AND right_at < f.s[1]))"
     )
-    return joined.withColumns({
+    told = joined.withColumns({
         "left_at": F.col("starts")[F.col("left.begin")], "left_to": F.col("ends")[F.col("left.end") - 1],
         "right_at": F.col("starts")[F.col("right.begin")], "right_to": F.col("ends")[F.col("right.end") - 1],
     }).withColumn("truth", F.when(is_marked, F.col("couple").cast("double")).when(F.col("complete"), F.lit(0.0)))
+    return told.drop("facts", "couple", "complete", "starts", "ends")
 
 
-def words(rows: DataFrame) -> dict[str, Column]:
+def words() -> dict[str, Column]:
     start, end = F.col("left.end"), F.col("right.begin")
     begin = F.greatest(F.col("left.begin") - WINDOW, F.lit(0))
     before = F.slice("lemmas", begin + 1, F.col("left.begin") - begin)
@@ -132,7 +133,7 @@ def vote() -> Column:
 
 def examples(rows: DataFrame) -> DataFrame:
     last = F.substring_index("left_name", " ", -1) == F.substring_index("right_name", " ", -1)
-    rows = rows.withColumns(words(rows)).withColumns({
+    rows = rows.withColumns(words()).withColumns({
         "distance": F.log1p(F.col("right.begin") - F.col("left.end")), "same_surname": last.cast("double"),
         "vote": vote(), "test": F.pmod(F.xxhash64("doc", F.lit(1)), F.lit(1_000_000)) < 500_000,
     }).withColumns({"weight": F.abs("vote").cast("double"), "label": (F.col("vote") > 0).cast("double")}).cache()
@@ -153,12 +154,12 @@ def judged(examples: DataFrame) -> DataFrame:
     )
 
 
-def answer(spark: SparkSession, keep: Callable[[str, Callable[[], DataFrame]], DataFrame]) -> dict[str, object]:
+def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def assembled() -> DataFrame:
         passages = spark.read.json(knowledgenet(), schema=KNOWLEDGENET)
-        sentences = fewrel_sentences(spark)
+        sentences = keep("sentences", lambda: fewrel_sentences(spark))
         grammar = keep("parsed", lambda: parsed(passages, sentences))
-        return examples(known(spark, candidates(grammar), passages, sentences))
+        return examples(keep("known", lambda: known(spark, candidates(grammar), passages, sentences), once=True))
 
     table = keep("judged", lambda: judged(keep("examples", assembled))).toPandas()
     right = float(((table.guess == 1) & (table.truth == 1)).sum())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import Bucketizer, OneHotEncoder, QuantileDiscretizer, StringIndexer, VectorAssembler
+from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.plain.keeping import Keep
 from jobs.datasets import flights as data_folder
 from jobs.flights import AIRPORTS, FLIGHTS, PLANES, WEATHER
 
@@ -72,15 +72,15 @@ def examples(rows: DataFrame) -> DataFrame:
 
 def predictions(assembled: DataFrame) -> DataFrame:
     model = LogisticRegression(regParam=REG, maxIter=30).fit(assembled.where("NOT test"))
-    return model.transform(assembled.where("test")).select("label", "prediction", "probability", "carrier")
+    scored = model.transform(assembled.where("test"))
+    return scored.select("label", "prediction", vector_to_array("probability").alias("probability"), "carrier")
 
 
-def answer(spark: SparkSession, keep: Callable[[str, Callable[[], DataFrame]], DataFrame]) -> dict[str, object]:
+def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def assembled() -> DataFrame:
         return examples(keep("situations", lambda: situations(spark)))
 
     scored = keep("predictions", lambda: predictions(keep("examples", assembled))).toPandas()
-    scored["probability"] = [vector.toArray() for vector in scored.probability]
     rank, positive = scored.probability.str[1].rank(), scored.label == 1
     n, m = int(positive.sum()), int((~positive).sum())
     shares = scored.groupby("carrier").label.agg(["mean", "size"])

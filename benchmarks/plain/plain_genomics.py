@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import Word2Vec
+from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.plain.keeping import Keep
 from jobs.datasets import craft, genes
 from jobs.genomics import ARTICLES, LOOKED_AT, STEM, WORD, shared, similarities
 
@@ -68,15 +69,20 @@ def gene_vectors(texts: DataFrame) -> DataFrame:
     return named.repartition(1).sortWithinPartitions("gene")
 
 
-def answer(spark: SparkSession, keep: Callable[[str, Callable[[], DataFrame]], DataFrame]) -> dict[str, object]:
+def assigned(placed: DataFrame) -> DataFrame:
+    groups = KMeans(k=CLUSTERS, seed=SEED, distanceMeasure="cosine").fit(placed)
+    return groups.transform(placed).withColumn("features", vector_to_array("features"))
+
+
+def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def words() -> DataFrame:
         return sentences(spark).select("pmid", "place", F.posexplode("words").alias("at", "word"))
 
     tokens = keep("tokens", words)
-    marks = keep("mentions", lambda: mentions(tokens, symbols(spark)))
+    written = keep("symbols", lambda: symbols(spark), once=True)
+    marks = keep("mentions", lambda: mentions(tokens, written))
     placed = keep("vectors", lambda: gene_vectors(keep("texts", lambda: texts(tokens, marks))))
-    groups = KMeans(k=CLUSTERS, seed=SEED, distanceMeasure="cosine").fit(placed)
-    of = groups.transform(placed).toPandas()
+    of = keep("assigned", lambda: assigned(placed), once=True).toPandas()
     names, cosines = list(of.gene), similarities(of)
     nearest = {}
     for name in sorted(set(LOOKED_AT) & set(names)):

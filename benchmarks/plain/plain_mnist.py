@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.functions import array_to_vector
+from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.plain.keeping import Keep
 from jobs.datasets import MNIST, mnist
 from jobs.mnist import PIXELS, cosines, unpack
 
@@ -50,15 +51,15 @@ def waves(images: DataFrame) -> DataFrame:
 
 def predictions(digits: DataFrame) -> DataFrame:
     model = LogisticRegression(regParam=REG, maxIter=30).fit(digits.where("part = 'train'"))
-    return model.transform(digits.where("part = 't10k'")).select("label", "prediction", "probability")
+    scored = model.transform(digits.where("part = 't10k'"))
+    return scored.select("label", "prediction", vector_to_array("probability").alias("probability"))
 
 
-def answer(spark: SparkSession, keep: Callable[[str, Callable[[], DataFrame]], DataFrame]) -> dict[str, object]:
+def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def digits() -> DataFrame:
         return waves(keep("images", lambda: images(spark)))
 
     scored = keep("predictions", lambda: predictions(keep("waves", digits))).toPandas()
-    scored["probability"] = [vector.toArray() for vector in scored.probability]
     wrong = scored[scored.prediction != scored.label]
     pairs = wrong.groupby(["label", "prediction"]).size().reset_index(name="times")
     worst = pairs.sort_values(["times", "label", "prediction"], ascending=[False, True, True]).head(3)

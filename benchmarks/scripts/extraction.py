@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.scripts.edit import Change, Edit, Workload
 
-ALL, FEATURES, LATE = ("parsed", "examples", "judged"), ("examples", "judged"), ("judged",)
+PAIRS, FEATURES, LATE = ("known", "examples", "judged"), ("examples", "judged"), ("judged",)
 JOB_END, PLAIN_END = "    return wf\n", "    return found\n"
 JOB_TRAINED = 'weightCol="weight", regParam=reg,\n        maxIter=50,\n'
 PLAIN_TRAINED = 'weightCol="weight", regParam=REG, maxIter=50)'
@@ -28,7 +28,7 @@ def _metric(name: str, returns: str, body: str) -> tuple[tuple[Change, ...], tup
 
 
 POOL = (
-    Edit("nearer names", "preparation", (("far: int = 40", "far: int = 25"),), (("FAR = 40", "FAR = 25"),), FEATURES),
+    Edit("nearer names", "preparation", (("far: int = 40", "far: int = 25"),), (("FAR = 40", "FAR = 25"),), PAIRS),
     Edit("wider window", "preparation", (("window: int = 5", "window: int = 8"),), (("WINDOW = 5", "WINDOW = 8"),),
          FEATURES),
     Edit("no window", "preparation", (("window: int = 5", "window: int = 1"),), (("WINDOW = 5", "WINDOW = 1"),),
@@ -64,7 +64,7 @@ POOL = (
 )
 
 WORKLOAD = Workload(
-    "extraction", ("parsed", "examples", "judged"), POOL,
+    "extraction", ("sentences", "parsed", "known", "examples", "judged"), POOL,
     (
         "missed couples", "more words of marriage", "less regularisation", "share judged right", "wider window",
         "elastic net", "without the path", "back 5", "the surest mistakes", "votes count alike",

@@ -36,7 +36,7 @@ POOL = (
     Edit("any rain", "preparation", ((JOB_RAIN, JOB_RAIN.replace("* 100", "* 1000")),),
          ((PLAIN_RAIN, PLAIN_RAIN.replace("* 100", "* 1000")),), FEATURES),
     Edit("old planes", "preparation", ((JOB_AGE, JOB_AGE.replace("return ", "return F.log1p(") + ")"),),
-         ((PLAIN_AGE, PLAIN_AGE.replace("2013", "F.log1p(2013").replace(",\n", "").rstrip(",") + "),"),), FEATURES),
+         ((PLAIN_AGE, PLAIN_AGE.replace("2013", "F.log1p(2013").rstrip(",") + "),"),), FEATURES),
     Edit("without outliers", "preparation", *_both(KNOWN, 'where("arr_delay IS NOT NULL AND arr_delay < 600")'), ALL),
     Edit("more regularisation", "learning", (("reg: float = 0.01", "reg: float = 0.1"),),
          (("REG = 0.01", "REG = 0.1"),), LATE),

@@ -42,7 +42,7 @@ def report() -> dict[str, Any]:
 
     return {
         "workload": "census", "script": 0, "mode": "session", "kinds": ["first", "learning"],
-        "edits": ["as it is", "reg"],
+        "edits": ["as it is", "reg"], "settings": {"share": "20"},
         "systems": {"helix": system(2.0, 1.0), "plain": system(3.0, 3.0)}, "disagreements": [],
     }
 
@@ -72,6 +72,12 @@ def test_the_summary_compares_with_and_without_the_first_run_and_names_what_diff
     assert "## session mode, times=10\n" in larger, "never in one mean with what has other data"
     assert "| census | 0 | 2.0 + 1.0 | 3.0 + 3.0 |" in larger
     assert "| census | 0 | 1.00 | 1.00 |" in larger, "memory"
+    assert "| plain | 1 | 3.00 | 2.00 | 3.00 | 2.00 |" in text, "to the answers, until stored"
+    assert "census share=20." in text
+    assert text.endswith("2 of 2 edits show in an answer.")
+    silent = report()
+    silent["systems"]["helix"]["outputs"][1] = {"auc": 0.9}
+    assert summary.summary([silent]).endswith("0 of 1 edits show in an answer. Those that do not: census, reg.")
 
 
 def test_a_missing_output_is_a_disagreement() -> None:

@@ -1,15 +1,16 @@
 """The second chance: a function whose code changed, but whose computation did not.
 
-The function is called on a stub with its inputs' schemas, and the analysed plan that comes out, in Catalyst's canonical
-form, is compared with the one on record. The stub fails when it is executed: a function that looks at its data while it
-declares (`count`, `collect`) gets no second chance, for what it declares depends on more than its code.
+The function is called on stubs with its inputs' schemas, and the analysed plan that comes out, in Catalyst's canonical
+form, is compared with the one on record. A stub names its input in its plan: two inputs may have one schema, and
+``new.subtract(old)`` is not ``old.subtract(new)``. It fails when it is executed: a function that looks at its data
+while it declares (`count`, `collect`) gets no second chance, for what it declares depends on more than its code.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
@@ -17,7 +18,8 @@ from helix_spark.engine.calls import is_lazy
 from helix_spark.engine.column_reads import MarkedStub, columns_read
 from helix_spark.engine.results import nullable_schema
 from helix_spark.engine.sources import read_source
-from helix_spark.signature.parts import digest
+from helix_spark.signature.environment import package_part, python_part
+from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.workflow.operators import Form, Function, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
 
@@ -52,11 +54,14 @@ class Stubs:
         self._unmarked: dict[str, DataFrame] = {}
         self._marked: dict[str, MarkedStub] = {}
 
-    def lowered(self, node: Node, inputs: Sequence[str]) -> str | None:
-        """Digest of what a node computes: its canonical plan, its schema, and its inputs' signatures.
+    def lowered(self, node: Node, beside: Sequence[str]) -> str | None:
+        """Digest of what a node computes: its canonical plan, its schema, and what counts beside them.
 
         None where a plan does not tell: Python code inside, data looked at, rows from elsewhere, inputs of unknown
         schema, things that the author says count besides.
+
+        Args:
+            beside: see `parts_beside_plan`.
         """
         operator = node.operator
         if not isinstance(operator, Function) or not is_lazy(node) or node.wishes.depends_on:
@@ -69,7 +74,7 @@ class Stubs:
         described = _SESSION_BOUND.sub("", canonical.toJSON())
         if any(opaque.search(told) for opaque in (_OPAQUE, _ROWS) for told in (text, described)):
             return None
-        return digest("lowered", node.result, text, described, made.schema.json(), *inputs)
+        return digest("lowered", node.result, text, described, made.schema.json(), *beside)
 
     def reads(self, node: Node) -> dict[str, frozenset[str]] | None:
         """By input table's name, the columns that a function's plan reads of it; None where its plan does not tell.
@@ -135,10 +140,18 @@ class Stubs:
         if name not in self._unmarked:
             from pyspark.sql import functions as F
 
-            poison = F.raise_error(F.lit("a stub holds no data")).cast("boolean")
+            told = f"the stub of {self._signatures[name]} holds no data"
+            poison = F.raise_error(F.lit(told)).cast("boolean")
             # `to` makes nulls of columns that are not there: one call, where a cast for each column takes 2 ms of them.
             self._unmarked[name] = self._spark.range(1).where(poison).select().to(schema)
         return self._unmarked[name]
+
+
+def parts_beside_plan(parts: Iterable[Part]) -> list[str]:
+    """Digests of those parts of a signature that count and are not in a plan: the inputs, the settings of Spark's that
+    change results (some are read only when an expression is evaluated), the versions of Python and Spark."""
+    around = {python_part(), package_part("pyspark", 2)}
+    return [part.digest for part in parts if part.group in (Group.INPUT, Group.SETTING) or part in around]
 
 
 def schema_from_json(text: str) -> Any:

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from functools import partial
-from types import FunctionType
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
+from helix_spark.engine.columns import with_columns
 from helix_spark.engine.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult
-from helix_spark.engine.undeclared import Undeclared, undeclared
+from helix_spark.engine.spark_errors import spark_errors
+from helix_spark.engine.undeclared import Undeclared, registered_functions, undeclared
+from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.patches import mentioned
 from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
 
 def unseeded(model: Any) -> bool:
     """Whether a fitted model's stage took its seed by default, which differs from process to process."""
@@ -65,13 +67,25 @@ class Suspicion:
     def _look(
         self, node: Node, result: NodeResult, frame: DataFrame | None, given: Sequence[DataFrame]
     ) -> tuple[str | None, Undeclared]:
-        if frame is None and isinstance(result, ColumnResult) and not result.needs:
-            frame = result.add(result.base.frame(), [result])
+        if isinstance(result, ColumnResult):
+            frame, below = _added(result)
+            given = [*given, *below]
         if frame is None:
             return None, Undeclared()
         why = plan_randomness(frame, given if self._apart else ())
         answers_for_it = why is not None or node.wishes.depends_on
         return why, Undeclared() if answers_for_it else undeclared(frame, given)
+
+
+def _added(column: ColumnResult) -> tuple[DataFrame | None, Sequence[DataFrame]]:
+    """A column in its table, and what that is made of: the table with the columns that it needs, which are looked at by
+    themselves. None where it cannot be added: nor can a table be made that has it, as the run itself will tell."""
+    wrong: tuple[type[Exception], ...] = (HelixError, *spark_errors())
+    try:
+        below = with_columns(column.base.frame(), column.needs)
+        return column.add(below, [column]), [below]
+    except wrong:
+        return None, ()
 
 
 def found_random(
@@ -84,8 +98,9 @@ def found_random(
     own plan, so that nothing can be told of it yet: its reason is empty.
     """
     def reached(name: str) -> set[str]:
-        return {called for one in {name, *dag.ancestors(name)} for called in _covered(dag[one], described[one])}
+        return {called for one in {name, *dag.ancestors(name)} for called in _covered(described[one])}
 
+    registered = cache(partial(_registered, results))
     found: dict[str, str] = {}
     drawn: set[str] = set()
     for node in dag.nodes:
@@ -93,6 +108,10 @@ def found_random(
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
             continue
         why = suspicion.of(node, result, partial(reached, node.name))
+        words = described[node.name].said.calls if why is None and not node.wishes.depends_on else ()
+        if words:  # no plan tells of what was called for a value
+            called = tuple(word for word in sorted(words) if word.lower() in registered())
+            why = Undeclared(calls=called).why(reached(node.name)) if called else None
         if why is None or node.name in dag.descendants(found):
             continue
         if node.wishes.fixed:
@@ -112,12 +131,19 @@ def _is_the_authors(node: Node) -> bool:
     return False
 
 
-def _covered(node: Node, described: Description) -> Iterator[str]:
+def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
+    """Functions that only the session knows, where it is at hand: a run that made no table of Spark's called none."""
+    frame = next((one.frame() for one in results.values() if isinstance(one, TableResult) and one.framed), None)
+    try:
+        return frozenset() if frame is None else registered_functions(frame.sparkSession)
+    except spark_errors():  # its JVM has ended, and the run with it
+        return frozenset()
+
+
+def _covered(described: Description) -> Iterator[str]:
     """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
     yield from (part.label for part in described.parts)
-    if isinstance(node.operator, Function) and type(node.operator.call) is FunctionType:
-        names = set(mentioned(node.operator.call.__code__))
-        yield from names if "register" in names else ()
+    yield from described.said.registers
 
 
 def _unseeded_stage(result: NodeResult) -> str | None:

@@ -132,8 +132,8 @@ class ModelResult:
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """The model for somebody who may set its parameters; what is no model of Spark ML may have no copies."""
-        return self.model.copy() if hasattr(self.model, "copy") else self.model
+        """The model for somebody who may set its parameters."""
+        return _copied(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,43 @@ class ValueResult:
     def copy(self) -> Any:
         """The value for somebody who may change it."""
         return deepcopy(self.value)
+
+
+def _copied(model: Any) -> Any:
+    """A copy with the summary of its training, if there is one: Spark leaves it out where it copies random forests,
+    linear SVMs and others. What is no model of Spark ML may have no copies."""
+    if not hasattr(model, "copy"):
+        return model
+    if type(model).__module__.startswith("pyspark.ml.") and not _MODELS_INSIDE.isdisjoint(vars(model)):
+        return _copied_with_parts(model)
+    copied = model.copy()
+    if getattr(model, "hasSummary", False) and not copied.hasSummary:
+        from pyspark import SparkContext
+
+        jvm: Any = SparkContext._jvm
+        copied._java_obj.setSummary(jvm.scala.Some(model._java_obj.summary()))
+    return copied
+
+
+_MODELS_INSIDE = frozenset({"stages", "models", "bestModel"})
+"""Where pipelines, one-against-all and searches hold the models that they consist of."""
+
+
+def _copied_with_parts(model: Any) -> Any:
+    """PySpark refuses to copy a search that kept none but the best model."""
+    from pyspark.ml import Transformer
+    from pyspark.ml.param import Params
+
+    def part(value: Any) -> Any:
+        if isinstance(value, list):
+            return [part(one) for one in value]
+        return _copied(value) if isinstance(value, Transformer) else value
+
+    copied: Any = Params.copy(model)
+    for name, value in vars(model).items():
+        if isinstance(value, list | Transformer):
+            setattr(copied, name, part(value))
+    return copied
 
 
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.calls import is_lazy
-from helix_spark.engine.equivalence import Stubs, schema_from_json
+from helix_spark.engine.equivalence import Stubs, parts_beside_plan, schema_from_json
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import NodeResult, TableResult
@@ -45,7 +45,7 @@ def second_chance(
     for name in changed_functions(prepared, plan):
         node, own = prepared.dag[name], prepared.signed[name]
         stubs = stubs_before(prepared, sessions, memory)
-        lowered = stubs.lowered(node, [prepared.signed[source].signature for source in node.inputs])
+        lowered = stubs.lowered(node, parts_beside_plan(own.parts))
         if lowered is None:
             continue
         same = catalog.results((), lowered=[lowered]).lowered.get(lowered, ())
@@ -84,7 +84,7 @@ def lowered_digests(
         if prepared.signed[node.name].signature in prepared.lowered:
             continue
         if plan[node.name].state is State.COMPUTE and node.name in results and not plan[node.name].random:
-            lowered = stubs.lowered(node, [prepared.signed[source].signature for source in node.inputs])
+            lowered = stubs.lowered(node, parts_beside_plan(prepared.signed[node.name].parts))
             if lowered is not None:
                 found[node.name] = lowered
     return found

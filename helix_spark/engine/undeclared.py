@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.plain_plans import members, objects, operators_above
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 _FUNCTIONS = {"PythonUDF": "name", "PythonUDTF": "name", "ScalaUDF": "udfName"}
 """Expressions that stand for somebody's code, and the field that has its name."""
@@ -43,8 +43,8 @@ class Undeclared:
         """
         if self.reads:
             return f"reads {self.reads[0]} by itself (make it a source of the workflow, or name it in depends_on=)"
-        known = {name.rpartition(".")[2] for name in reached}
-        unseen = [name for name in self.calls if name not in known]
+        known = {name.rpartition(".")[2].lower() for name in reached}  # as SQL has it
+        unseen = [name for name in self.calls if name.lower() not in known]
         return f"calls {unseen[0]}, registered with the session (name its function in depends_on=)" if unseen else None
 
 
@@ -60,8 +60,9 @@ def undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> Undeclared:
     reads = dict.fromkeys(_places(analysed))
     for place in (place for plan in given if reads for place in _places(plan)):
         reads.pop(place, None)
-    calls = (name for name in _called(analysed, given) if _is_registered(frame, name))
-    return Undeclared(tuple(reads), tuple(dict.fromkeys(calls)))
+    called = dict.fromkeys(_called(analysed, given))
+    registered = registered_functions(frame.sparkSession) if called else frozenset()
+    return Undeclared(tuple(reads), tuple(name for name in called if name.lower() in registered))
 
 
 def _places(plan: Any) -> Iterator[str]:
@@ -104,6 +105,7 @@ def _called(plan: Any, given: Sequence[Any]) -> Iterator[str]:
                     yield str(found[field])
 
 
-def _is_registered(frame: DataFrame, name: str) -> bool:
-    identifier = _jvm().org.apache.spark.sql.catalyst.FunctionIdentifier(name)
-    return bool(frame.sparkSession._jsparkSession.sessionState().catalog().isTemporaryFunction(identifier))
+def registered_functions(spark: SparkSession) -> frozenset[str]:
+    """Names, in lower case, under which the session knows functions that somebody registered with it."""
+    known = spark._jsparkSession.sessionState().catalog().listTemporaryFunctions()
+    return frozenset(str(one.funcName()).lower() for one in members(known))

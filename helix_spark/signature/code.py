@@ -13,12 +13,12 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.edges import Edge, Reference, edge_to, home_of, package_edge
+from helix_spark.signature.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
 from helix_spark.signature.identity import is_udf
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.origin import package_of_file, package_of_module
 from helix_spark.signature.parts import Part, digest, encode
-from helix_spark.signature.reach import reach
+from helix_spark.signature.reach import Reached, reach
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class CodeTrace:
         warnings: routes that could not be followed, in sentences.
         random: why the result may be another one each time, in sentences; empty if nothing says so.
         outside: what is read that is no code, in sentences; what was read is not covered.
+        said: what its code and texts say that counts for who runs it.
     """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    said: Said = NOTHING_SAID
 
     @property
     def digest(self) -> str:
@@ -73,7 +75,7 @@ def trace(
     label = name or _name(value) or node
     more = [_declared(extra, node, where) for extra in depends_on]
     reached = reach([_root(value, label), *more], node=node, where=where, home=home_of(value))
-    return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
+    return _trace_of(reached)
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
@@ -86,7 +88,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     package = package_of_module(module)
     if package is not None:
         reached = reach([package_edge(package, path)], node=node, where=where, home="")
-        return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside)
+        return _trace_of(reached)
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # what a module raises while it is imported can be anything
@@ -95,6 +97,10 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
             remedy="give the class itself, or its full path",
         ) from error
     return trace(found, node=node, where=where)
+
+
+def _trace_of(reached: Reached) -> CodeTrace:
+    return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside, reached.said)
 
 
 def _name(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 HASHED_BYTES = 64 * 2**20
-"""Files up to this size are known by content; larger ones by size and time of last change. Hashing 64 MiB takes about
-as long (0.1 s) as people do not notice."""
+"""Files up to this size are known by content; larger ones by size, time of last change and samples of their content.
+Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
+
+SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE = 16, 2**22, 2**12
+"""Of each larger file so many blocks are hashed, the first and the last among them; of all of a source together so many
+bytes, but no block is smaller than that. They tell most rewrites that leave size and time as they were (`cp -p`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class SourceVersion:
 
     Attributes:
         digest: hex SHA-256; the identity.
-        shown: in words: ``2 files, 5.7 MB, 3f2a91c``.
+        shown: in words: ``2 files, 5.7 MB, 3f2a91c``, and by what else than content it is known.
         bytes: of the data as it lies there; 0 if unknown.
     """
 
@@ -122,25 +126,60 @@ def _files_version(source: FileSource, where: Location | None) -> SourceVersion:
     if source.version is not None:
         return SourceVersion(digest("declared", *source.paths, source.version), source.version)
     files = files_of(source, where)
-    size = sum(path.stat().st_size for _, path in files)
-    identity = digest("files", *_identities(files))
+    states = [path.stat() for _, path in files]
+    large, size = sum(one.st_size > HASHED_BYTES for one in states), sum(one.st_size for one in states)
+    identity = digest("files", *(
+        _identity(name, path, state, large) for (name, path), state in zip(files, states, strict=True)
+    ))
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
-    return SourceVersion(identity, f"{count}, {size / 1e6:.1f} MB, {identity[:7]}", size)
+    return SourceVersion(identity, f"{count}, {size / 1e6:.1f} MB, {identity[:7]}{_known_by(large, len(files))}", size)
 
 
-def _identities(files: Iterable[tuple[str, Path]]) -> Iterator[str]:
-    for name, path in files:
-        status = path.stat()
-        if status.st_size <= HASHED_BYTES:
-            yield digest(name, "content", _content(path))
-        else:
-            yield digest(name, "status", str(status.st_size), str(status.st_mtime_ns))
+def _known_by(large: int, files: int) -> str:
+    """What is said of a version that does not rest on content alone.
+
+    >>> _known_by(0, 3), _known_by(2, 3), _known_by(1, 1)
+    ('', ', 2 of them by size, time of change and samples', ', by size, time of change and samples')
+    """
+    which = "" if large == files else f"{large} of them "
+    return f", {which}by size, time of change and samples" if large else ""
+
+
+def _identity(name: str, path: Path, status: os.stat_result, large: int) -> str:
+    """A file's identity.
+
+    Args:
+        large: how many files of the source are too large to be hashed whole.
+    """
+    if status.st_size <= HASHED_BYTES:
+        return digest(name, "content", _content(path))
+    block = max(LEAST_SAMPLE, SAMPLED_BYTES // SAMPLES // large)
+    told = str(status.st_size), str(status.st_mtime_ns)
+    return digest(name, "sampled", *told, *_samples(path, status.st_size, block))
 
 
 def _content(path: Path) -> str:
     """Hash of a file's bytes, read afresh each time: size and time alone miss a rewrite within the clock's tick."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _samples(path: Path, size: int, block: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        for place in sample_places(size, block):
+            stream.seek(place)
+            yield hashlib.sha256(stream.read(block)).digest()
+
+
+def sample_places(size: int, block: int) -> list[int]:
+    """Where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at its end.
+
+    >>> places = sample_places(10_000, block=100)
+    >>> places[:3], places[-1], len(places) == SAMPLES
+    ([0, 660, 1320], 9900, True)
+    """
+    last = max(0, size - block)
+    return [last * number // (SAMPLES - 1) for number in range(SAMPLES)]
 
 
 def _delta_version(source: DeltaSource, where: Location | None) -> SourceVersion:

@@ -6,9 +6,10 @@ import types
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.classes import describe_class, describe_module
-from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference, edge_to, package_edge
+from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference, Said, edge_to, package_edge
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.functions import describe_function
+from helix_spark.signature.given_texts import said_by, texts_in
 from helix_spark.signature.holders import held_values, is_project, wrapped
 from helix_spark.signature.identity import DESCRIPTORS, code_name, is_code, is_udf
 from helix_spark.signature.leaves import shown
@@ -18,8 +19,8 @@ from helix_spark.signature.spark_functions import describe_udf
 from helix_spark.signature.unidentified import UnidentifiedError
 
 
-def describe(reference: Reference, home: str) -> Described:
-    """What the part of a thing is made of. `home` is the module whose names need no prefix.
+def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
+    """What the part of a thing is made of. Arguments as for `describe_function`.
 
     Raises:
         UnidentifiedError: it cannot be told apart from others.
@@ -35,7 +36,7 @@ def describe(reference: Reference, home: str) -> Described:
     if type(value) is types.FunctionType:
         package = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__"))
         if package is None or reference.top:
-            return describe_function(reference, home)
+            return describe_function(reference, home, elsewhere)
         return _describe_library_function(reference, value, package)
     if isinstance(value, type) and not isinstance(value, types.GenericAlias):
         return describe_class(reference, home)
@@ -120,4 +121,7 @@ def _describe_value(reference: Reference) -> Described:
         return encode("slot", str(slots[id(value)]))
 
     form = canonical(reference.value, refer)
-    return Described(Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value))
+    said = said_by(tuple(texts_in(reference.value)))
+    return Described(
+        Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value), said=said
+    )

@@ -59,6 +59,32 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What texts and code say that counts for whoever reaches them, wherever it is said.
+
+    Attributes:
+        texts: those that a query may be: with names behind an @, or SQL.
+        views: names in lower case of the views that are registered; empty for one whose name is not known.
+        calls: words that SQL may call as functions.
+        registers: names under which functions are registered with the session.
+    """
+
+    texts: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+    registers: frozenset[str] = frozenset()
+
+    def __or__(self, other: Said) -> Said:
+        return Said(
+            self.texts | other.texts, self.views | other.views, self.calls | other.calls,
+            self.registers | other.registers,
+        )
+
+
+NOTHING_SAID = Said()
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """What a part is made of.
 
@@ -68,6 +94,8 @@ class Described:
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, outside: see `CodeTrace`.
         reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them.
+        said: what it says that counts for others.
+        listens: whether what the others say counts for it.
     """
 
     group: Group
@@ -79,6 +107,8 @@ class Described:
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     reads: frozenset[str] = frozenset()
+    said: Said = NOTHING_SAID
+    listens: bool = False
 
 
 def edge_to(

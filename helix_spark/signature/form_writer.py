@@ -39,7 +39,7 @@ def _attribute(node: ast.expr) -> str:
 
 @dataclass(slots=True)
 class FormWriter:
-    """Writes the form of one function as text, and notes its slots and calls on the way.
+    """Writes the form of one function as text, and notes its slots, calls and texts on the way.
 
     Attributes:
         keep_names: whether the names of locals count.
@@ -53,6 +53,7 @@ class FormWriter:
     lines: list[int] = field(default_factory=list)
     passed: set[int] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
     imports: dict[tuple[int, str], tuple[Imported, int]] = field(default_factory=dict)
@@ -121,6 +122,8 @@ class FormWriter:
                     self.passed.add(slot)
             case ast.Constant():
                 self.out.append(constant_text(node.value))
+                if isinstance(node.value, str):
+                    self.texts.append(node.value)
             case ast.AST():
                 special = getattr(self, f"visit_{type(node).__name__}", None)
                 if special is not None:
@@ -193,9 +196,8 @@ class FormWriter:
         )
 
     def maker(self, callee: ast.expr, scope: Scope) -> int | None:
-        if isinstance(callee, ast.Attribute) and isinstance(callee.value, ast.Call):
-            return self.chain(callee.value.func, scope)
-        return None
+        made = callee.value if isinstance(callee, ast.Attribute) else callee
+        return self.chain(made.func, scope) if isinstance(made, ast.Call) else None
 
     def argument(self, node: ast.expr, scope: Scope) -> Argument:
         if isinstance(node, ast.Constant):
@@ -203,6 +205,8 @@ class FormWriter:
         match node:
             case ast.Call():
                 return Argument(made="call")
+            case ast.Lambda():
+                return Argument(made="lambda")
             case ast.JoinedStr() | ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr()):
                 return Argument(made="text")
         return Argument(slot=self.chain(node, scope))

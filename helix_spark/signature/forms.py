@@ -23,12 +23,13 @@ class Argument:
     Attributes:
         constant: the source of the constant, as Python would print it.
         slot: the slot.
-        made: "call" for what a call returns, "text" for a text that is put together.
+        made: "call" for what a call returns, "text" for a text that is put together, "lambda" for a function without a
+            name.
     """
 
     constant: str | None = None
     slot: int | None = None
-    made: Literal["", "call", "text"] = ""
+    made: Literal["", "call", "text", "lambda"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Call:
         slot: the slot called, or None.
         method: the last attribute of the callee, empty if there is none.
         owner: the attribute before that one, ``read`` in ``rows.sparkSession.read.csv(...)``; empty if there is none.
-        maker: the slot of what was called to get what the method is called of, as `Path` in ``Path("a").open()``.
+        maker: the slot of what was called to get what is called, or what its method is called of, as `Path` in
+            ``Path("a").open()``.
         line: in the file.
         arguments: the positional ones.
         keywords: names and values; ``**`` has the name "".
@@ -53,6 +55,11 @@ class Call:
     arguments: tuple[Argument, ...]
     keywords: tuple[tuple[str, Argument], ...]
 
+    @property
+    def given(self) -> tuple[Argument, ...]:
+        """All that is passed."""
+        return (*self.arguments, *(value for _, value in self.keywords))
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionForm:
@@ -65,6 +72,7 @@ class FunctionForm:
         passed: the slots that are used in other ways than being called.
         calls: all calls, in order, for what is watched for: randomness, dynamic routes.
         annotations: source of the annotations that say how rows are passed; empty if none does.
+        texts: the texts in it, docstrings aside, in order; of one that is put together, the pieces.
     """
 
     text: str
@@ -73,3 +81,4 @@ class FunctionForm:
     passed: frozenset[int]
     calls: tuple[Call, ...]
     annotations: str
+    texts: tuple[str, ...] = ()

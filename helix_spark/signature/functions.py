@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 
-from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
+from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Reference, Said, edge_to
 from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
+from helix_spark.signature.given_texts import Texts, constant_text, said_by
 from helix_spark.signature.names import Names
-from helix_spark.signature.outside import outside_uses
+from helix_spark.signature.outside import names_tables, outside_uses, views_of
 from helix_spark.signature.parts import Group, encode
-from helix_spark.signature.patches import hung_on_classes
+from helix_spark.signature.patches import hung_on_classes, mentioned
 from helix_spark.signature.randomness import random_uses
 from helix_spark.signature.scopes import Imported
 from helix_spark.signature.source import bytecode_form, form_of, global_names
-from helix_spark.signature.text_names import names_in_texts
+from helix_spark.signature.text_names import LookedUp, looked_up
 
 _EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
 _OWN_NAMES = frozenset({"__name__", "__qualname__", "__doc__"})
 _NAMING = frozenset({"agg", "aggregate", "pivot_table"})
+_UDFS = frozenset({"udf", "pandas_udf", "udtf"})
+_CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
+_REGISTERS = frozenset({"register", "registerFunction"})
 _HOLDS_MODULES = "sys.modules"
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
 
 
-def describe_function(reference: Reference, home: str) -> Described:
+def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING_SAID) -> Described:
     """A function of the project.
 
     Args:
         reference: to the function.
         home: the module of the traced function, whose names need no prefix.
+        elsewhere: what the rest of what is reached says, as far as that is known.
     """
     function = reference.value
     assert isinstance(function, FunctionType)
@@ -40,28 +44,29 @@ def describe_function(reference: Reference, home: str) -> Described:
     form, warnings = _form_of(reference, names)
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
     called = [(call, _dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
+    texts = Texts(edges, form.texts, elsewhere)
     dynamic, found = _dynamic_routes(called, edges, names)
-    bound = _locals(function.__code__)
-    looked_up, unknown = _looked_up(function, bound, called, edges)
-    if form.text and (looked_up or unknown):  # what looks names up sees those of locals as well
+    queried = looked_up(called, texts)
+    if form.text and (queried.open or _reads_variables(function, queried)):  # it sees those of locals as well
         form = form_of(function.__code__, top=reference.top, keep_names=True) or form
     text = form.text.encode("utf-8", "surrogatepass") or bytecode_form(function.__code__, function.__doc__)
-    mentioned = [names.resolve(Free(name)) for name in looked_up if name not in bound]
     used = _used(form, edges)
-    random, outside = _reasons(used, edges, called, names)
+    random, outside = _reasons(used, called, names, texts)
     return Described(
         Group.CODE,
         names.label,
         encode("function", text),
-        (*edges, *dynamic, *mentioned, *_hung(function, names.label), *names.held()),
+        (*edges, *dynamic, *_mentioned(names, queried), *_hung(function, names.label), *names.held()),
         warnings=(
             *warnings, *found,
-            *(_unfollowed(names, "has names looked up in a text that is made at run time", line) for line in unknown),
+            *(_unfollowed(names, "has names looked up in a text that is made at run time", at) for at in queried.lines),
             *(_unfollowed(names, f"reads {name}", line) for name, line in used if name.startswith(_HOLDS_MODULES)),
         ),
         random=random,
         outside=outside,
-        reads=frozenset(_own_names_read(form)),
+        reads=frozenset(_own_names_read(form, called, edges)),
+        said=_said(called, texts),
+        listens=queried.open or names_tables(called),
     )
 
 
@@ -73,7 +78,8 @@ def _form_of(reference: Reference, names: Names) -> tuple[FunctionForm, tuple[st
         return form, ()
     free = [Free(name) for name in dict.fromkeys([*code.co_freevars, *global_names(code)])]
     place = names.place(code.co_firstlineno)
-    return FunctionForm("", tuple(free), (code.co_firstlineno,) * len(free), frozenset(), (), ""), (
+    lines = (code.co_firstlineno,) * len(free)
+    return FunctionForm("", tuple(free), lines, frozenset(), (), "", tuple(mentioned(code))), (
         f"`{names.label}` ({place}) has no source that matches it; it is known by its bytecode",
     )
 
@@ -84,50 +90,45 @@ def _used(form: FunctionForm, edges: Sequence[Edge]) -> list[tuple[str, int]]:
 
 
 def _reasons(
-    used: Sequence[tuple[str, int]], edges: Sequence[Edge], called: Sequence[tuple[Call, str | None]], names: Names
+    used: Sequence[tuple[str, int]], called: Sequence[tuple[Call, str | None]], names: Names, texts: Texts
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the function may answer otherwise each time: by chance, and because of what it reads."""
-    known = [(_without_nothing(call, edges), name) for call, name in called]
+    known = [(_without_nothing(call, texts.edges), name) for call, name in called]
     # A class that gives its objects a hash orders sets by it, and no more.
-    chance = () if names.function.__name__ == "__hash__" else random_uses(used, known)
-    reads = outside_uses(used, known, partial(_of_path, edges=edges), partial(_text_of, edges=edges))
+    chance = () if names.function.__name__ == "__hash__" else random_uses(used, known, texts)
+    reads = outside_uses(used, known, partial(_of_path, edges=texts.edges), texts)
     return tuple(_told(names, *use) for use in chance), tuple(_told(names, *use) for use in reads)
+
+
+def _said(called: Sequence[tuple[Call, str | None]], texts: Texts) -> Said:
+    """What a function says that counts for whatever reaches it."""
+    said = said_by(texts.own)
+    by_name = {name for call, _ in called if call.method in _CALLS_BY_NAME for name in texts.of(call)}
+    registered = {name for call, _ in called if call.method in _REGISTERS for name in texts.of(call) or texts.own}
+    return replace(
+        said, views=views_of(called, texts), calls=said.calls | by_name, registers=frozenset(registered)
+    )
+
+
+def _reads_variables(function: FunctionType, queried: LookedUp) -> bool:
+    """Whether texts mention variables that the function, or one inside it, has."""
+    return not _locals(function.__code__).union(_around(function)).isdisjoint(queried.names)
+
+
+def _mentioned(names: Names, queried: LookedUp) -> list[Edge]:
+    """The variables from outside that texts mention. What an inner function binds hides nothing from this one's."""
+    code, around = names.function.__code__, _around(names.function)
+    own = {*code.co_varnames, *code.co_cellvars}
+    return [names.resolve(Free(name)) for name in queried.names if name in around and name not in own]
+
+
+def _around(function: FunctionType) -> set[str]:
+    return {*function.__code__.co_freevars, *function.__globals__}
 
 
 def _locals(code: CodeType) -> set[str]:
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
     return {*code.co_varnames, *code.co_cellvars}.union(*map(_locals, inner))
-
-
-def _looked_up(
-    function: FunctionType, bound: Collection[str], called: Sequence[tuple[Call, str | None]], edges: Sequence[Edge]
-) -> tuple[list[str], list[int]]:
-    """Names of variables that texts mention, and the lines of calls whose text is not known."""
-    found = list(names_in_texts((call, name, _text_of(call, edges)) for call, name in called))
-    there = {*bound, *function.__code__.co_freevars, *function.__globals__}
-    names = dict.fromkeys(name for name, _ in found if name is not None and name in there)
-    return list(names), [line for name, line in found if name is None]
-
-
-def _text_of(call: Call, edges: Sequence[Edge]) -> str | None:
-    """The text that a call is given, as far as it is known before the call; empty if it is given none, None if the text
-    is put together at run time."""
-    given = [*call.arguments[:1], *(value for _, value in call.keywords)]
-    for argument in given:
-        if (text := _constant_text(argument)) is not None:
-            return text
-        edge = edges[argument.slot] if argument.slot is not None else None
-        if isinstance(edge, Reference) and isinstance(edge.value, str) and not edge.text:
-            return edge.value
-        if argument.made == "text":
-            return None
-    return ""
-
-
-def _constant_text(argument: Argument) -> str | None:
-    """The text that an argument is outright."""
-    source = argument.constant or ""
-    return str(ast.literal_eval(source)) if source[:1] in ("'", '"') else None
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
@@ -140,22 +141,35 @@ def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
     return (_dotted(edges[call.maker]) or "").startswith("pathlib.")
 
 
-def _own_names_read(form: FunctionForm) -> Iterator[str]:
-    """What code reads of how functions and classes are called: by name, or because pandas names the columns of an
-    aggregation after the functions that make them."""
+def _own_names_read(
+    form: FunctionForm, called: Sequence[tuple[Call, str | None]], edges: Sequence[Edge]
+) -> Iterator[str]:
+    """What code reads of how functions and classes are called: by name, or because columns are named after the
+    functions that make them, by pandas those of an aggregation, by Spark those of a user-defined function."""
     read = {attribute for free in form.free for attribute in free.attributes}
     yield from (name for name in _OWN_NAMES if name in read or f"str '{name}';" in form.text)
-    if any(call.method in _NAMING and any(map(_may_be_function, _given(call))) for call in form.calls):
+    if any(call.method in _NAMING and any(map(_may_be_function, call.given)) for call, _ in called):
         yield "__name__"
-
-
-def _given(call: Call) -> Iterator[Argument]:
-    yield from call.arguments
-    yield from (value for _, value in call.keywords)
+    if any(_makes_udf(call, name, edges) for call, name in called):
+        yield "__name__"
 
 
 def _may_be_function(argument: Argument) -> bool:
     return argument.constant is None and argument.made == ""
+
+
+def _makes_udf(call: Call, called: str | None, edges: Sequence[Edge]) -> bool:
+    """Whether a call is ``F.udf(clean)`` or ``F.udf("double")(clean)``, and what it is given may be called `clean`."""
+    maker = _dotted(edges[call.maker]) if call.maker is not None and not call.method else None
+    if _UDFS.isdisjoint((call.method, _last(called), _last(maker))):
+        return False
+    given = [argument for argument in call.arguments[:1] or call.given if _may_be_function(argument)]
+    held = [edges[argument.slot] if argument.slot is not None else None for argument in given]
+    return any(not isinstance(edge, Reference) or edge.text or callable(edge.value) for edge in held)
+
+
+def _last(dotted: str | None) -> str:
+    return (dotted or "").rpartition(".")[2]
 
 
 def _hung(function: FunctionType, label: str) -> Iterator[Edge]:
@@ -224,7 +238,7 @@ def _told(names: Names, what: str, line: int) -> str:
 
 def _named_module(call: Call) -> str | None:
     """The module that an import call names outright."""
-    module = _constant_text(call.arguments[0]) if call.arguments else None
+    module = constant_text(call.arguments[0]) if call.arguments else None
     return module if module is not None and not module.startswith(".") else None
 
 

@@ -49,6 +49,7 @@ def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = F
         frozenset(writer.passed),
         tuple(writer.calls),
         "" if isinstance(node, ast.Lambda) else tabular_annotations(node),
+        tuple(writer.texts),
     )
 
 

@@ -6,9 +6,11 @@ Seen from the code alone, so it says what is likely.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from helix_spark.signature.forms import Call
+from helix_spark.signature.given_texts import Texts
+from helix_spark.signature.sql_texts import is_sql, tables_named, views_made
 
 _READERS = re.compile(
     r"(builtins|_?io|os|codecs|gzip|bz2|lzma|tarfile|shelve|dbm|wave|PIL\.Image)\.open$|(h5py|netCDF4)\.(File|Dataset)$"
@@ -38,23 +40,26 @@ _OF_PATHS = frozenset({"open", "glob", "exists", "is_file", "is_dir", "stat", "w
 """Methods of paths that other objects have, too."""
 
 _READER = frozenset({"read", "readStream"})
-"""What a session has to read with. Of a table that is lazy, the plan tells of it as well; of a value nothing does."""
+_READS = frozenset({
+    "csv", "format", "jdbc", "json", "load", "option", "options", "orc", "parquet", "schema", "table", "text", "xml",
+})
+"""What a session has to read with, and its methods: a column may be called `read`, too. Of a table that is lazy, the
+plan tells of it as well; of a value nothing does."""
 
 _BY_NAME_OR_PATH = re.compile(
     r"spacy\.(\w+\.)*load$|sentence_transformers\.(\w+\.)*SentenceTransformer$|.*\.from_pretrained$"
 )
 _PATH = re.compile(r"[./~]")
+_NO_TEXTS = Texts()
 _WRITES = re.compile(r"""['"][wax][bt]?['"]$""")
 _VIEWS = re.compile(r"create(OrReplace)?(Global)?TempView$|registerTempTable$")
-_FROM_OF_A_FUNCTION = re.compile(r"\b(extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE)
-_NAMED_BY_ITSELF = re.compile(r"(\w+)\s+as\s*\(", re.IGNORECASE)
-_READ_FROM = re.compile(r"\b(?:from|join)\s+(?!values\b|lateral\b)`?(\w+)", re.IGNORECASE)
+_BY_NAME = frozenset({"sql", "table"})
+"""Methods of a session that know tables and views by their names."""
 
 
 def outside_uses(
     names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]],
-    of_path: Callable[[Call], bool | None] = lambda call: None,
-    text_of: Callable[[Call], str | None] = lambda call: None,
+    of_path: Callable[[Call], bool | None] = lambda call: None, texts: Texts = _NO_TEXTS,
 ) -> Iterator[tuple[str, int]]:
     """What one function reads by itself: phrases with the line each was seen at.
 
@@ -62,7 +67,7 @@ def outside_uses(
         names: full dotted names of what the function refers to outside the project, each with a line.
         calls: its calls, each with the dotted name of what is called; None if that is not known.
         of_path: whether what is called is a method of a path; None if that is not known.
-        text_of: the text that is passed, if that is known.
+        texts: that are passed.
 
     >>> list(outside_uses([("pandas.read_csv", 3), ("math.pi", 4), ("builtins.open", 5)], []))
     [('uses pandas.read_csv', 3), ('uses open', 5)]
@@ -73,15 +78,35 @@ def outside_uses(
         if _READERS.match(name) and not (opened and all(_only_writes(call, 1) for call in opened)):
             yield f"uses {name.removeprefix('builtins.')}", line
     for call, called in calls:
-        if called is not None and _BY_NAME_OR_PATH.match(called) and _PATH.match(text := text_of(call) or ""):
-            yield f"uses {called} of {text!r}", call.line
-    yield from _through_methods([call for call, called in calls if called is None], of_path, text_of)
+        paths = texts.of(call)[:1] if called is not None and _BY_NAME_OR_PATH.match(called) else ()
+        yield from ((f"uses {called} of {path!r}", call.line) for path in paths if _PATH.match(path))
+    methods = [call for call, called in calls if called is None]
+    yield from _through_methods(methods, of_path)
+    own = views_of(calls, texts) | texts.elsewhere.views
+    yield from _by_name([call for call in methods if call.slot is None and call.method in _BY_NAME], texts, own)
 
 
-def _through_methods(
-    calls: Sequence[Call], of_path: Callable[[Call], bool | None], text_of: Callable[[Call], str | None]
-) -> Iterator[tuple[str, int]]:
-    makes_views = any(_VIEWS.match(call.method) for call in calls)
+def views_of(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> frozenset[str]:
+    """The views that a function registers, in lower case; empty for one whose name is not known. Arguments as for
+    `outside_uses`.
+
+    >>> from helix_spark.signature.forms import Argument
+    >>> views_of([(Call(None, "createTempView", "", None, 1, (Argument("'People'"),), ()), None)], _NO_TEXTS)
+    frozenset({'people'})
+    """
+    made = [call for call, called in calls if called is None and _VIEWS.match(call.method)]
+    named = {name.lower() for call in made for name in texts.of(call) or ("",)}
+    # A view of all sessions is read as global_temp.people.
+    named |= {"global_temp"} if any("Global" in call.method for call in made) else set()
+    return frozenset(named).union(*map(views_made, texts.own))
+
+
+def names_tables(calls: Iterable[tuple[Call, str | None]]) -> bool:
+    """Whether a function reads tables by their names, which views are that others register."""
+    return any(called is None and call.slot is None and call.method in _BY_NAME for call, called in calls)
+
+
+def _through_methods(calls: Iterable[Call], of_path: Callable[[Call], bool | None]) -> Iterator[tuple[str, int]]:
     for call in calls:
         if call.method == "open" and _only_writes(call, 0):
             continue
@@ -89,24 +114,36 @@ def _through_methods(
             yield f"calls .{call.method}()", call.line
         elif call.slot is not None:  # of a module or a class; a session is never one that a function finds outside
             continue
-        elif call.owner in _READER:
+        elif call.owner in _READER and call.method in _READS - _BY_NAME:
             yield f"calls .{call.owner}.{call.method}()", call.line
-        elif (call.method == "table" and call.arguments) or (call.method == "open" and of_path(call) is None):
-            yield f"calls .{call.method}()", call.line
-        elif call.method == "sql" and not makes_views and names_a_table(text_of(call) or ""):
+        elif call.method == "open" and of_path(call) is None:
+            yield "calls .open()", call.line
+
+
+def _by_name(calls: Iterable[Call], texts: Texts, own: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Tables that are read by name, and are none of the views that the node registers itself.
+
+    Args:
+        calls: of a session's methods.
+        own: names of these views.
+    """
+    for call in calls:
+        if call.method == "table":
+            named = {text.lower() for text in texts.of(call)} or ({"?"} if call.arguments else set())
+            if not named <= own:
+                yield ("calls .read.table()" if call.owner in _READER else "calls .table()"), call.line
+            continue
+        named = set(_tables_of(call, texts))
+        # A name that is put into a text is most likely that of a view that was made for it; a view whose name is not
+        # known, one that the text reads.
+        if not (named - {""} if own else named) <= own and "" not in own:
             yield "names a table in .sql()", call.line
 
 
-def names_a_table(text: str) -> bool:
-    """Whether SQL text reads a table by its name, which is none that the text itself defines.
-
-    >>> names_a_table("SELECT max(n)\\nFROM prices"), names_a_table("SELECT extract(YEAR FROM t) FROM {rows}")
-    (True, False)
-    >>> names_a_table("WITH t AS (SELECT * FROM {rows}) SELECT * FROM t"), names_a_table("SELECT * FROM VALUES (1)")
-    (False, False)
-    """
-    own = {name.lower() for name in _NAMED_BY_ITSELF.findall(text)}
-    return any(name.lower() not in own for name in _READ_FROM.findall(_FROM_OF_A_FUNCTION.sub("", text)))
+def _tables_of(call: Call, texts: Texts) -> frozenset[str]:
+    """The tables that a query in SQL names. Where it is not known, any piece of SQL in reach may be part of it."""
+    given = texts.given(call)
+    return tables_named(*given.known, *(filter(is_sql, texts.candidates) if given.open else ()))
 
 
 def _only_writes(call: Call, place: int) -> bool:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from helix_spark.signature.forms import Argument, Call
+from helix_spark.signature.given_texts import Texts
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
 _PARTITIONS = ", which depends on how rows are partitioned even with a seed"
@@ -28,7 +29,8 @@ _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
 )
 _ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
-_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter"})
+_TAKES_COLUMNS = frozenset({"where", "filter"})
+_SQL = frozenset({"expr", "selectExpr", "sql"}) | _TAKES_COLUMNS
 _SQL_RANDOM = re.compile(
     r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate)\s*\("
     r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b",
@@ -44,18 +46,20 @@ _BY_RANDOM_STATE = re.compile(
 )
 """What draws by itself unless it is given ``random_state``."""
 
+_NO_TEXTS = Texts()
 _SHUFFLES = re.compile(r"sklearn\.(\w+\.)*(Stratified|StratifiedGroup|Group)?KFold$")
 _BY_GENERATOR = re.compile(r"torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$")
 
 
 def random_uses(
-    names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]]
+    names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts = _NO_TEXTS
 ) -> Iterator[tuple[str, int]]:
     """What is random in one function: phrases with the line each was seen at.
 
     Args:
         names: full dotted names of what the function refers to outside the project, each with a line.
         calls: its calls, each with the dotted name of what is called; None if that is not known.
+        texts: that are passed.
 
     >>> list(random_uses([("time.time", 3), ("math.pi", 4)], []))
     [('calls time.time', 3)]
@@ -83,9 +87,14 @@ def random_uses(
         elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
             yield f"calls .{call.method}(){_PARTITIONS}", call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
-            for argument in (*call.arguments, *(value for _, value in call.keywords)):
-                if use := random_sql(argument.constant or ""):
-                    yield use, call.line
+            yield from ((use, call.line) for text in _sql(call, texts) if (use := random_sql(text)))
+
+
+def _sql(call: Call, texts: Texts) -> Iterator[str]:
+    """The SQL that a call is given. Where it is not known, any of the function's texts may be part of it."""
+    yield from texts.of(call)
+    if call.method not in _TAKES_COLUMNS and texts.unknown(call):
+        yield from texts.own
 
 
 def random_sql(text: str) -> str | None:

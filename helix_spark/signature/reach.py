@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.description import describe
-from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference
+from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Outside, Reference, Said
 from helix_spark.signature.leaves import is_immutable
 from helix_spark.signature.origin import Package
 from helix_spark.signature.parts import Group, Part, digest
@@ -28,9 +28,12 @@ class Reached:
     warnings: tuple[str, ...]
     random: tuple[str, ...]
     outside: tuple[str, ...]
+    said: Said
 
 
-def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str) -> Reached:
+def reach(
+    roots: Sequence[Edge], *, node: str, where: Location | None, home: str, elsewhere: Said = NOTHING_SAID
+) -> Reached:
     """Describe everything the roots reach.
 
     Args:
@@ -38,6 +41,7 @@ def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str
         node: whose signature this is, for errors.
         where: where the node is declared, for errors.
         home: the module whose names need no prefix.
+        elsewhere: what is known already of what all that is reached says.
 
     Raises:
         SignatureError: something cannot be identified.
@@ -50,25 +54,29 @@ def reach(roots: Sequence[Edge], *, node: str, where: Location | None, home: str
     random: dict[str, None] = {}
     outside: dict[str, None] = {}
     named: list[object] = []
-    read = frozenset[str]()
+    read, said, listens = frozenset[str](), Said(), False
     while walk.queue:
         reference = walk.queue.popleft()
-        described = _described(reference, node, where, home)
+        described = _described(reference, node, where, home, elsewhere)
         tokens = [walk.token(edge) for edge in described.edges]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
         named += [reference.value] if isinstance(reference.value, types.FunctionType | type) else []
-        read |= described.reads
+        read, said, listens = read | described.reads, said | described.said, listens or described.listens
         warnings |= dict.fromkeys(described.warnings)
         random |= dict.fromkeys(described.random)
         outside |= dict.fromkeys(described.outside)
     if read:
         names = [str(getattr(one, attribute, "")) for one in named for attribute in sorted(read)]
         parts.append(Part(Group.CODE, "names of functions", digest(*sorted(read), *names)))
+    if listens and (said.texts, said.views) != (elsewhere.texts, elsewhere.views):
+        # A query may be handed on, a view be registered by a helper: who reads it is described anew, knowing that.
+        return reach(roots, node=node, where=where, home=home, elsewhere=said)
     first = roots[0]
     if isinstance(first, Reference) and first.top and walk.came_back:
         # Something calls the function that the node runs, perhaps by keyword: its parameters' names count after all.
-        return reach([replace(first, top=False), *roots[1:]], node=node, where=where, home=home)
-    return Reached(tuple(parts), tuple(warnings), tuple(random), tuple(outside))
+        again = [replace(first, top=False), *roots[1:]]
+        return reach(again, node=node, where=where, home=home, elsewhere=elsewhere)
+    return Reached(tuple(parts), tuple(warnings), tuple(random), tuple(outside), said)
 
 
 def _asked_for(root: Edge) -> Reference:
@@ -78,9 +86,9 @@ def _asked_for(root: Edge) -> Reference:
     return Reference(Outside(root), root.text.rpartition(".")[2])
 
 
-def _described(reference: Reference, node: str, where: Location | None, home: str) -> Described:
+def _described(reference: Reference, node: str, where: Location | None, home: str, elsewhere: Said) -> Described:
     try:
-        return describe(reference, home)
+        return describe(reference, home, elsewhere)
     except UnidentifiedError as error:
         place = reference.place(error.path or "")
         raise SignatureError(

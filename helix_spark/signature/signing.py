@@ -14,7 +14,9 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part
 from helix_spark.signature.code import CodeTrace, trace, trace_path
 from helix_spark.signature.data_version import SourceVersion, version_of
+from helix_spark.signature.edges import NOTHING_SAID, Said
 from helix_spark.signature.environment import package_part, python_part, setting_parts
+from helix_spark.signature.given_texts import said_by
 from helix_spark.signature.parts import Group, Part, digest, signature_of
 from helix_spark.signature.randomness import random_sql
 from helix_spark.workflow.operators import Form, Function, Read, Stage
@@ -33,12 +35,14 @@ class Description:
         warnings: what could not be followed.
         random: why its result may differ each time it is computed; empty if nothing says so.
         version: of a source's data.
+        said: what its code and texts say that counts where it runs.
     """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     version: SourceVersion | None = None
+    said: Said = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,8 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
     kept = tuple(part for part in traced.parts if part.label not in node.wishes.exclude)
-    return Description((*parts, shape, *kept), traced.warnings, (*traced.random, *_undeclared(node, traced)))
+    random = (*traced.random, *_undeclared(node, traced))
+    return Description((*parts, shape, *kept), traced.warnings, random, said=traced.said)
 
 
 def _positions(operator: Function) -> Iterator[str]:
@@ -158,6 +163,7 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
 def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     random: list[str] = []
     warnings: list[str] = []
+    said = NOTHING_SAID
     if node.wishes.depends_on:
         parts += trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on).parts
     for entry in fields(node.operator):
@@ -168,13 +174,16 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
             parts += traced.parts + tuple(_parameter(node, name, given) for name, given in value.parameters)
             random += traced.random + _unseeded(node, value) + _undeclared(node, traced)
             warnings += traced.warnings
+            said |= traced.said
             texts = [given for name, given in value.parameters if name == "statement"]  # SQLTransformer's
         else:
             parts += (_parameter(node, entry.name, value),)
             texts = [value] if entry.name == "label" else []
-        random += [f"`{node.name}` {use}" for text in texts if isinstance(text, str) and (use := random_sql(text))]
+        written = [text for text in texts if isinstance(text, str)]
+        random += [f"`{node.name}` {use}" for text in written if (use := random_sql(text))]
+        said |= said_by(written)
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
-    return Description(kept, tuple(warnings), tuple(random))
+    return Description(kept, tuple(warnings), tuple(random), said=said)
 
 
 def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ No syntax refers to such a variable, yet the result depends on what it holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from helix_spark.signature.forms import Call
+from helix_spark.signature.given_texts import Texts
 
 TEXT_METHODS = frozenset({"query", "eval"})
 """pandas' methods that look up what follows an @."""
@@ -23,25 +25,49 @@ _READ_VARIABLES = re.compile(
 """Functions that look up any word of a text."""
 
 
-def names_in_texts(calls: Iterable[tuple[Call, str | None, str | None]]) -> Iterator[tuple[str | None, int]]:
-    """Names that are looked up, with the line of each call; None for a call whose text is not known.
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What a function's calls look up by name.
+
+    Attributes:
+        names: that the texts mention which are passed, or which may be where that is not known.
+        open: whether a text is not known.
+        lines: of the calls whose text is put together on the spot, of which names there may be more.
+    """
+
+    names: tuple[str, ...] = ()
+    open: bool = False
+    lines: tuple[int, ...] = ()
+
+
+def looked_up(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> LookedUp:
+    """The names that are looked up in texts.
 
     Args:
-        calls: each with the dotted name of what is called, None if that is not known, and the text that it is given:
-            empty if it is given none, None if that is not known.
+        calls: each with the dotted name of what is called; None if that is not known.
 
-    >>> query = Call(None, "query", "", None, 3, (), ())
-    >>> list(names_in_texts([(query, None, "age > @LIMIT"), (query, None, None)]))
-    [('LIMIT', 3), (None, 3)]
+    >>> from helix_spark.signature.forms import Argument
+    >>> text, local = Argument("'age > @LIMIT'"), Argument()
+    >>> looked_up([(Call(None, "query", "", None, 3, (text,), ()), None)], Texts())
+    LookedUp(names=('LIMIT',), open=False, lines=())
+    >>> looked_up([(Call(None, "query", "", None, 3, (local,), ()), None)], Texts(own=("age > @LEAST",)))
+    LookedUp(names=('LEAST',), open=True, lines=())
     """
-    for call, called, text in calls:
-        if called is None and call.method in TEXT_METHODS:
-            words = _AFTER_AT
-        elif called is not None and _READ_VARIABLES.match(called):
-            words = _WORD
-        else:
+    names: dict[str, None] = {}
+    unknown: list[tuple[int, bool]] = []
+    for call, called in calls:
+        words = _words(call, called)
+        if words is None:
             continue
-        if text is None:
-            yield None, call.line
-        else:
-            yield from ((name, call.line) for name in dict.fromkeys(words.findall(text)))
+        given = texts.given(call)
+        searched = (*given.known, *(texts.candidates if given.open else ()))
+        names.update(dict.fromkeys(name for text in searched for name in words.findall(text)))
+        unknown += [(call.line, given.made)] if given.open else []
+    return LookedUp(tuple(names), bool(unknown), tuple(line for line, made in unknown if made))
+
+
+def _words(call: Call, called: str | None) -> re.Pattern[str] | None:
+    """What of its text a call looks up."""
+    if called is None and call.method in TEXT_METHODS:
+        return _AFTER_AT
+    return _WORD if called is not None and _READ_VARIABLES.match(called) else None

@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from workflows import PEOPLE, computed
+from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
 from helix_spark.dag.node import Node
 from helix_spark.engine.equivalence import Stubs
 from helix_spark.engine.iteration import Iteration
+from helix_spark.errors import NodeError
 
 pytestmark = pytest.mark.spark
 
@@ -25,9 +26,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     before = Stubs.lowered
 
-    def noted(self: Stubs, node: Node, inputs: Sequence[str]) -> str | None:
+    def noted(self: Stubs, node: Node, beside: Sequence[str]) -> str | None:
         names.append(node.name)
-        return before(self, node, inputs)
+        return before(self, node, beside)
 
     monkeypatch.setattr(Stubs, "lowered", noted)
     return names
@@ -161,3 +162,106 @@ def test_nor_is_a_mere_word_of_his(spark: SparkSession, tmp_path: Path, day: str
         helix.run(priced(people, scanner, depends_on=["2026-11-25"])).wait()
         again = helix.run(priced(people, scanner, depends_on=[day]))
         assert ("priced" in computed(again)) == (day == "2026-11-26")
+
+
+TwoTables = Callable[[DataFrame, DataFrame], DataFrame]
+
+
+def compared(scanner: TwoTables) -> hx.Workflow:
+    """Two tables of one schema, and how many rows a function of both has."""
+    wf = hx.Workflow("ids")
+    wf.source("old", hx.table(pd.DataFrame({"id": [1, 2, 3]})))
+    wf.source("new", hx.table(pd.DataFrame({"id": [3, 4]})))
+    wf.scanner(name="both")(scanner)
+
+    @wf.reducer(output=True)
+    def rows(both: pd.DataFrame) -> int:
+        return len(both)
+
+    return wf
+
+
+def added(new: DataFrame, old: DataFrame) -> DataFrame:
+    return new.join(old, "id", "left_anti")
+
+
+def removed(new: DataFrame, old: DataFrame) -> DataFrame:
+    return old.join(new, "id", "left_anti")
+
+
+def less_old(new: DataFrame, old: DataFrame) -> DataFrame:
+    return new.subtract(old)
+
+
+def less_new(new: DataFrame, old: DataFrame) -> DataFrame:
+    return old.subtract(new)
+
+
+def high_of_new(new: DataFrame, old: DataFrame) -> DataFrame:
+    return new.where("id > 2")
+
+
+def high_of_old(new: DataFrame, old: DataFrame) -> DataFrame:
+    return old.where("id > 2")
+
+
+def of_new(new: DataFrame, old: DataFrame) -> DataFrame:
+    return new.select("id")
+
+
+def of_old(new: DataFrame, old: DataFrame) -> DataFrame:
+    return old.select("id")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rows"),
+    [(added, removed, 2), (less_old, less_new, 2), (high_of_new, high_of_old, 1), (of_new, of_old, 3)],
+    ids=["left_anti", "subtract", "where", "select"],
+)
+def test_which_of_two_inputs_a_function_reads_is_no_mere_wording(
+    spark: SparkSession, tmp_path: Path, before: TwoTables, after: TwoTables, rows: int
+) -> None:
+    """They have one schema, and nothing else in a plan tells them apart."""
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        first = helix.run(compared(before))
+        first.wait()
+        second = helix.run(compared(after))
+        assert "both" in computed(second)
+        assert (second["rows"], second["rows"] != first["rows"]) == (rows, True)
+
+
+def added_in_other_words(new: DataFrame, old: DataFrame) -> DataFrame:
+    known = old
+    return new.join(known, on="id", how="left_anti")
+
+
+def test_a_function_of_two_inputs_that_is_reworded_is_recognised(spark: SparkSession, tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        helix.run(compared(added)).wait()
+        again = helix.run(compared(added_in_other_words))
+        assert computed(again) == set()
+
+
+def test_a_setting_that_is_read_only_when_rows_are_made_is_not_overruled(spark: SparkSession, tmp_path: Path) -> None:
+    """Of two entries of one key the last counts, or none; the plan is the same. Of inputs the settings would tell."""
+    wf = hx.Workflow("maps")
+
+    @wf.scanner
+    def maps() -> DataFrame:
+        return SparkSession.active().range(3).selectExpr("map_values(map(id, 1, id, 2))[0] AS entry")
+
+    @wf.reducer(output=True)
+    def total(maps: pd.DataFrame) -> int:
+        return int(maps.entry.sum())
+
+    name = "spark.sql.mapKeyDedupPolicy"
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        spark.conf.set(name, "LAST_WIN")
+        try:
+            first = helix.run(wf)
+            first.wait()
+        finally:
+            spark.conf.unset(name)
+        assert first["total"] == 6
+        with pytest.raises(NodeError, match="DUPLICATED_MAP_KEY"):
+            helix.run(wf)

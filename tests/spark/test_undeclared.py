@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
 from workflows import PEOPLE, computed, loading
@@ -196,7 +196,17 @@ def doubled(data: DataFrame) -> DataFrame:
     return data.selectExpr("clean(age) AS n")
 
 
-@pytest.mark.parametrize("rows", [joined_with_itself, in_sql, of_its_own, doubled])
+def register_tripled(spark: SparkSession) -> None:
+    spark.udf.register("Clean", lambda age: age * 3, "double")
+
+
+def tripled_by_a_helper(data: DataFrame) -> DataFrame:
+    register_tripled(data.sparkSession)
+    most = data.selectExpr("max(clean(age))").first()
+    return data.selectExpr("CLEAN(age) AS n").where(F.lit(most is not None))
+
+
+@pytest.mark.parametrize("rows", [joined_with_itself, in_sql, of_its_own, doubled, tripled_by_a_helper])
 def test_what_the_code_and_the_inputs_say_is_reused(again: Any, rows: Callable[[DataFrame], DataFrame]) -> None:
     first, _, _ = again(workflow(rows))
     assert again(workflow(rows))[:2] == (first, set())
@@ -217,3 +227,100 @@ def test_a_source_that_is_read_again_from_files_is_no_stranger(again: Any, price
 
     first, _, _ = again(wf)
     assert (first, set()) == again(wf)[:2]
+
+
+def age_alone(data: DataFrame) -> Column:
+    return data.age
+
+
+def age_by_name(data: DataFrame) -> Column:
+    return F.expr("clean(age)")
+
+
+def on_top(
+    column: Callable[[DataFrame, Column], Column], below: Callable[[DataFrame], Column] = age_alone, **wishes: Any
+) -> hx.Workflow:
+    """An extractor `top` that reads another one, in a table `rows`."""
+    wf = hx.Workflow("people")
+    data = wf.source("data", hx.table(PEOPLE))
+    wf.extractor(name="age_of", **wishes)(below)
+    top = wf.extractor(name="top")(column)
+    wf.synthesizer("rows", data, features=[top])
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> float:
+        return float(sum(features[0] for features in rows.features))
+
+    return wf
+
+
+def drawn(data: DataFrame, age_of: Column) -> Column:
+    make = F.expr  # what the code alone does not show
+    return age_of + make("rand()")
+
+
+def cleaned(data: DataFrame, age_of: Column) -> Column:
+    return age_of + F.expr("clean(age)")
+
+
+def doubled_age(data: DataFrame, age_of: Column) -> Column:
+    return age_of * 2
+
+
+def test_a_column_that_is_made_of_another_one_is_looked_at_too(again: Any, spark: SparkSession) -> None:
+    first, _, _ = again(on_top(drawn))
+    second, ran, why = again(on_top(drawn))
+    assert second != first
+    assert {"top", "rows"} <= ran
+    assert "`top`" in why
+    registered(spark, 1)
+    again(on_top(cleaned))
+    registered(spark, 3)
+    _, ran, _ = again(on_top(cleaned))
+    assert {"top", "rows"} <= ran
+
+
+def test_nor_is_it_blamed_for_what_the_other_one_declares(again: Any, spark: SparkSession) -> None:
+    registered(spark, 2)
+    first, _, _ = again(on_top(doubled_age, age_by_name, depends_on=["2026-11-25"]))
+    assert again(on_top(doubled_age, age_by_name, depends_on=["2026-11-25"]))[:2] == (first, set())
+
+
+def in_a_reducer(**wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("people")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.reducer(name="rows")
+    def people(data: DataFrame) -> int:
+        return data.count()
+
+    @wf.reducer(output=True, **wishes)
+    def total(data: DataFrame) -> float:
+        return float(data.selectExpr("sum(clean(age))").first()[0])
+
+    wf.output("rows")
+    return wf
+
+
+def in_a_scanner(**wishes: Any) -> hx.Workflow:
+    def summed(data: DataFrame) -> DataFrame:
+        most = data.agg(F.call_function("clean", F.max("age"))).first()
+        return data.sparkSession.range(1).select(F.lit(most[0] if most else 0).alias("n"))
+
+    return workflow(summed, **wishes)
+
+
+@pytest.mark.parametrize("build", [in_a_reducer, in_a_scanner])
+def test_a_registered_function_that_is_called_for_a_value_is_called_in_every_run(
+    again: Any, spark: SparkSession, build: Callable[..., hx.Workflow]
+) -> None:
+    """No plan tells of it: only the code's texts do."""
+    registered(spark, 1)
+    first, _, _ = again(build())
+    registered(spark, 3)
+    second, ran, _ = again(build())
+    assert second == 3 * first
+    assert {"total", "rows"} & ran
+    third, _, _ = again(build(depends_on=["2026-11-25"]))
+    assert third == second
+    assert again(build(depends_on=["2026-11-25"]))[:2] == (third, set())

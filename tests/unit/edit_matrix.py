@@ -229,6 +229,37 @@ import logging
 log = logging.getLogger('b')
 def f(x): log.info(x)
 
+=== name of a helper of a udf without a name
+from pyspark.sql import functions as F
+def shout(x): return x
+def f(rows): return rows.select(F.udf(lambda x: shout(x), 'string')('n'))
+--- becomes
+from pyspark.sql import functions as F
+def whisper(x): return x
+def f(rows): return rows.select(F.udf(lambda x: whisper(x), 'string')('n'))
+
+=== name of a helper of an inner udf
+from pyspark.sql import functions as F
+def shout(x): return x
+def f(rows):
+    @F.udf('string')
+    def loud(x): return shout(x)
+    return rows.select(loud('n'))
+--- becomes
+from pyspark.sql import functions as F
+def whisper(x): return x
+def f(rows):
+    @F.udf('string')
+    def loud(x): return whisper(x)
+    return rows.select(loud('n'))
+
+=== global that no query mentions
+LIMIT = 1
+def f(rows): return len(rows.query('age > 3')), '@LIMIT'
+--- becomes
+LIMIT = 2
+def f(rows): return len(rows.query('age > 3')), '@LIMIT'
+
 === local beside a query that mentions none
 def f(rows):
     a = rows.query("age > 3")
@@ -1060,6 +1091,193 @@ def f(rows): return len(rows.query(QUERY))
 --- becomes
 LIMIT, QUERY = 20, "age > @LIMIT"
 def f(rows): return len(rows.query(QUERY))
+
+=== global that a query in a local mentions
+LIMIT = 10
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(condition))
+--- becomes
+LIMIT = 20
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(condition))
+
+=== global that a query beside a keyword mentions
+LIMIT = 10
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(condition, engine="python"))
+--- becomes
+LIMIT = 20
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(condition, engine="python"))
+
+=== global that a query by keyword mentions
+LIMIT = 10
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(expr=condition))
+--- becomes
+LIMIT = 20
+def f(rows):
+    condition = "age > @LIMIT"
+    return len(rows.query(expr=condition))
+
+=== global that a joined query mentions
+LIMIT = 10
+def f(rows):
+    return len(rows.query(" and ".join(["age > @LIMIT", "age < 90"])))
+--- becomes
+LIMIT = 20
+def f(rows):
+    return len(rows.query(" and ".join(["age > @LIMIT", "age < 90"])))
+
+=== global that a formatted query mentions
+LIMIT = 10
+def f(rows, most):
+    return len(rows.query("age > @LIMIT and age < {}".format(most)))
+--- becomes
+LIMIT = 20
+def f(rows, most):
+    return len(rows.query("age > @LIMIT and age < {}".format(most)))
+
+=== global that a query put together mentions
+LIMIT = 10
+def f(rows, most):
+    return len(rows.query("age > @LIMIT" + most))
+--- becomes
+LIMIT = 20
+def f(rows, most):
+    return len(rows.query("age > @LIMIT" + most))
+
+=== global that a query handed on mentions
+LIMIT = 10
+def kept(rows, condition): return rows.query(condition)
+def f(rows): return len(kept(rows, "age > @LIMIT"))
+--- becomes
+LIMIT = 20
+def kept(rows, condition): return rows.query(condition)
+def f(rows): return len(kept(rows, "age > @LIMIT"))
+
+=== global that one of several queries mentions
+LIMIT = 10
+QUERIES = {"old": "age > @LIMIT"}
+def f(rows): return len(rows.query(QUERIES["old"]))
+--- becomes
+LIMIT = 20
+QUERIES = {"old": "age > @LIMIT"}
+def f(rows): return len(rows.query(QUERIES["old"]))
+
+=== global that the query of an object mentions
+LIMIT = 10
+class Config:
+  query = "age > @LIMIT"
+CONFIG = Config()
+def f(rows): return len(rows.query(CONFIG.query))
+--- becomes
+LIMIT = 20
+class Config:
+  query = "age > @LIMIT"
+CONFIG = Config()
+def f(rows): return len(rows.query(CONFIG.query))
+
+=== global called as the variable of a comprehension
+LIMIT = 10
+def f(rows):
+    return [LIMIT for LIMIT in (1, 2)], rows.query("age > @LIMIT")
+--- becomes
+LIMIT = 20
+def f(rows):
+    return [LIMIT for LIMIT in (1, 2)], rows.query("age > @LIMIT")
+
+=== global that an evaluated text in a local mentions
+LIMIT = 10
+import pandas as pd
+def f(rows):
+    query = "LIMIT + 1"
+    return pd.eval(query)
+--- becomes
+LIMIT = 20
+import pandas as pd
+def f(rows):
+    query = "LIMIT + 1"
+    return pd.eval(query)
+
+=== locals that a query in a local mentions
+def f(rows):
+    lo, hi = 1, 5
+    condition = "age > @lo"
+    return rows.query(condition)
+--- becomes
+def f(rows):
+    hi, lo = 1, 5
+    condition = "age > @lo"
+    return rows.query(condition)
+
+=== variables of a comprehension that a query mentions
+def f(rows):
+    return [rows.query("age > @lo") for lo, hi in [(1, 5)]]
+--- becomes
+def f(rows):
+    return [rows.query("age > @lo") for hi, lo in [(1, 5)]]
+
+=== locals that a query from elsewhere mentions
+def kept(rows, condition):
+    lo, hi = 1, 5
+    return rows.query(condition)
+def f(rows): return kept(rows, "age > @lo")
+--- becomes
+def kept(rows, condition):
+    hi, lo = 1, 5
+    return rows.query(condition)
+def f(rows): return kept(rows, "age > @lo")
+
+=== name of a function made a udf
+from pyspark.sql import functions as F
+def shout(x): return x
+def f(rows): return rows.select(F.udf(shout, 'string')('n'))
+--- becomes
+from pyspark.sql import functions as F
+def whisper(x): return x
+def f(rows): return rows.select(F.udf(whisper, 'string')('n'))
+
+=== name of a function made a udf imported by itself
+from pyspark.sql.functions import udf
+def shout(x): return x
+def f(rows): return rows.select(udf(shout)('n'))
+--- becomes
+from pyspark.sql.functions import udf
+def whisper(x): return x
+def f(rows): return rows.select(udf(whisper)('n'))
+
+=== name of a function made a udf imported under another name
+from pyspark.sql.functions import pandas_udf as by_batch
+def shout(x): return x
+def f(rows): return rows.select(by_batch(shout, 'long')('n'))
+--- becomes
+from pyspark.sql.functions import pandas_udf as by_batch
+def whisper(x): return x
+def f(rows): return rows.select(by_batch(whisper, 'long')('n'))
+
+=== name of a function made a udf given its type first
+from pyspark.sql import functions as F
+def shout(x): return x
+def f(rows): return rows.select(F.udf('string')(shout)('n'))
+--- becomes
+from pyspark.sql import functions as F
+def whisper(x): return x
+def f(rows): return rows.select(F.udf('string')(whisper)('n'))
+
+=== name of a function made a udf by keyword
+from pyspark.sql import functions as F
+def shout(x): return x
+def f(rows): return rows.select(F.udf(returnType='string', f=shout)('n'))
+--- becomes
+from pyspark.sql import functions as F
+def whisper(x): return x
+def f(rows): return rows.select(F.udf(returnType='string', f=whisper)('n'))
 
 === locals that a query mentions
 def f(rows):

@@ -491,6 +491,9 @@ RANDOM = [
     ("def f(x): return x.randomSplit([1, 2])", "calls .randomSplit()"),
     ("from pyspark.sql.functions import expr\ndef f(x): return expr('a + rand(1)')", "`f` uses rand in SQL"),
     ("def f(x): return x.where('day < CURRENT_DATE')", "`f` uses CURRENT_DATE in SQL"),
+    ("from pyspark.sql.functions import expr\nE = 'rand(1)'\ndef f(x): return expr(E)", "`f` uses rand in SQL"),
+    ("import pyspark.sql.functions as F\ndef f(x, s):\n  e = f'rand({s})'\n  return F.expr(e)", "`f` uses rand in SQL"),
+    ("def f(x):\n  e = 'uuid() AS id'\n  return x.selectExpr('age', e)", "`f` uses uuid in SQL"),
     ("import random\ndef g(): return random.random()\ndef f(x): return g()", "`g` calls random.random"),
     ("import random\ndef f(x): return sorted(x, key=lambda _: random.random())", "`f` calls random.random"),
     ("def f(x): return hash(x)", "`f` calls hash"),
@@ -533,6 +536,18 @@ OUTSIDE = [
     ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM prices').first()[0]", "names a table in .sql()"),
     ("def f(x): return x.sparkSession.sql('SELECT max(n)\\nFROM\\n prices').first()", "names a table in .sql()"),
     ("Q = 'SELECT 1 FROM prices'\ndef f(x): return x.sparkSession.sql(Q).first()", "names a table in .sql()"),
+    ("def f(x):\n  q = 'SELECT max(n) FROM prices'\n  return x.sparkSession.sql(q).first()", "names a table in .sql()"),
+    ("def f(x):\n  q = 'SELECT max(n) ' + 'FROM t'\n  return x.sparkSession.sql(q).first()", "names a table in .sql()"),
+    ("def f(x, t): return x.sparkSession.sql(f'SELECT max(n) FROM {t}').first()", "names a table in .sql()"),
+    ("Q = {'n': 'SELECT n FROM t'}\ndef f(x): return x.sparkSession.sql(Q['n']).first()", "names a table in .sql()"),
+    ("def g(s, q): return s.sql(q).first()\ndef f(x): return g(x.sparkSession, 'SELECT 1 FROM t')", "names a table in"),
+    ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM {x} r, prices', x=x).first()", "names a table in .sql()"),
+    (
+        "def f(x):\n  x.createTempView('x')\n  return x.sparkSession.sql('SELECT 1 FROM x JOIN prices').first()",
+        "names a table in .sql()",
+    ),
+    ("def f(x): return x.sparkSession.read.table('prices').count()", "calls .read.table()"),
+    ("def f(x, v):\n  x.createTempView(v)\n  return x.sparkSession.table('prices').count()", "calls .table()"),
     ("import spacy\nM = '/models/en'\ndef f(x): return spacy.load(M)(x)", "uses spacy.load of '/models/en'"),
     ("def f(x):\n  with open('a', 'r+') as s: s.write(x)", "uses open"),
     ("def f(x): return x.sparkSession.sparkContext.textFile('a').count()", "calls .textFile()"),
@@ -571,7 +586,17 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         def w(x):
             with open("log.txt", "a") as log, open("b", mode="wb"): log.write(x)
         def sql(x):
+            y = x.sparkSession.sql("SELECT 1 FROM {x} WHERE a IS NOT DISTINCT FROM b OR c = 'mail from Bob'", x=x)
+            z = x.sparkSession.sql("WITH t(n) AS (SELECT max(n) FROM {x}) SELECT n FROM t, explode(n) e", x=x)
+            x.sparkSession.sql("CREATE OR REPLACE TEMP VIEW own AS SELECT * FROM {x}", x=x)
+            y.sparkSession.sql("SELECT * FROM own").first(), views(x), messages(x), asked(x, "SELECT 1 FROM {x}")
             return x.sparkSession.sql("WITH t AS (SELECT extract(YEAR FROM day) FROM {x}) SELECT * FROM t JOIN {x}")
+        def registered(x): x.createOrReplaceTempView("people")
+        def views(x):
+            registered(x)
+            return x.sparkSession.sql("SELECT max(n) FROM People").first(), x.sparkSession.table("people").first()
+        def messages(x): return x.read.mean(), x.messages.read.sum()
+        def asked(x, query): return x.sparkSession.sql(query, x=x).first()
     """
     assert project.write(job=text).trace().outside == ()
 
@@ -668,6 +693,21 @@ def test_threads_may_sign_at_the_same_time(project: Project) -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+def test_a_view_is_the_nodes_own_whichever_of_its_helpers_registers_it(project: Project) -> None:
+    text = """
+        import views
+        def f(x):
+            views.register(x, "people")
+            return x.sparkSession.sql("SELECT 1 FROM People").first()
+    """
+    for view in ("'people'", "name", "f'{name}'"):
+        views = f"def register(x, name): x.createOrReplaceTempView({view})"
+        assert project.write(job=text, views=views).trace().outside == ()
+    for views in ("def register(x, name): pass", "def register(x, name): x.createOrReplaceTempView('other')"):
+        (sentence,) = project.write(job=text, views=views).trace().outside
+        assert "`f` names a table in .sql()" in sentence
 
 
 def test_a_query_that_is_made_at_run_time_is_told(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import isfunction
@@ -21,7 +22,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
-from helix_spark.signature.data_version import version_of
+from helix_spark.signature.data_version import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, sample_places, version_of
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.signing import Signed, describe, resolve
 
@@ -157,6 +158,42 @@ def extracted(make: Callable[[DataFrame], Column], **wishes: Any) -> hx.Workflow
     column = wf.extractor(name="column", **wishes)(make)
     wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[column], output=True)
     return wf
+
+
+# What is said of rows, of kept columns and of storing
+
+
+def predicted(
+    by_name: bool = False, learned: dict[str, Any] | None = None, scored: dict[str, Any] | None = None,
+    split: hx.HashSplit | None = None,
+) -> dict[str, str]:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    a = wf.extractor("a_of", hx.Fields("a"), on=data)
+    examples = wf.synthesizer("examples", data, features=[a], label="a", split=split)
+    model = wf.learner("model", LogisticRegression, on="examples" if by_name else examples, **(learned or {}))
+    wf.output(wf.predict("predictions", model, "examples" if by_name else examples, **(scored or {})))
+    return signatures(wf)
+
+
+@pytest.mark.parametrize("split", [None, hx.HashSplit()])
+def test_naming_examples_by_text_says_the_same(split: hx.HashSplit | None) -> None:
+    assert predicted(split=split) == predicted(by_name=True, split=split)
+
+
+def test_rows_that_are_said_are_the_same_as_rows_that_follow_from_the_split() -> None:
+    assert predicted() == predicted(learned={"rows": "all"}, scored={"rows": "all"})
+    of_split = predicted(split=hx.HashSplit(), learned={"rows": "train"}, scored={"rows": "test"})
+    assert of_split == predicted(split=hx.HashSplit())
+
+
+def test_wishes_do_not_count() -> None:
+    assert predicted(learned={"recompute": True, "keep": "never"}, scored={"keep_columns": ()}) == predicted()
+
+
+def test_kept_columns_touch_the_predictions_alone() -> None:
+    before, after = predicted(), predicted(scored={"keep_columns": ["rawPrediction"]})
+    assert {name for name in before if before[name] != after[name]} == {"predictions"}
 
 
 # Results that may differ each time
@@ -347,6 +384,32 @@ def test_files_are_known_by_content_not_by_time(tmp_path: Path) -> None:
     file.write_text("2")
     assert version_of(hx.csv(str(file))).digest != before.digest
     assert before.shown.startswith("1 file, ")
+
+
+def test_large_files_are_known_by_samples_too_and_it_is_said(tmp_path: Path) -> None:
+    file, size = tmp_path / "large.csv", HASHED_BYTES + 1
+    with file.open("wb") as stream:
+        stream.truncate(size)  # nothing but holes: it takes no room
+    before, status = version_of(hx.csv(str(file))), file.stat()
+    assert before.shown.endswith(", by size, time of change and samples")
+    assert before.bytes == size
+    seen = {before.digest}
+    for place in (0, *sample_places(size, SAMPLED_BYTES // SAMPLES)[1:3], size - 1):
+        with file.open("r+b") as stream:
+            stream.seek(place)
+            stream.write(b"x")
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        seen.add(version_of(hx.csv(str(file))).digest)
+    assert len(seen) == 5
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    assert version_of(hx.csv(str(file))).digest not in seen
+
+
+def test_of_files_of_all_sizes_it_is_said_how_many_are_sampled(tmp_path: Path) -> None:
+    for name, size in (("a.csv", 1), ("b.csv", HASHED_BYTES + 1), ("c.csv", HASHED_BYTES)):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(size)
+    assert version_of(hx.csv(str(tmp_path))).shown.endswith(", 1 of them by size, time of change and samples")
 
 
 def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> None:

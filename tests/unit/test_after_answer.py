@@ -1,0 +1,94 @@
+"""What follows an answer is recorded, whether or not Spark is still there to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from doubled import workflow
+
+import helix_spark as hx
+from helix_spark.engine import after_answer
+from helix_spark.engine.after_answer import AfterAnswer
+from helix_spark.engine.gateway import AFTER_ITS_END
+from helix_spark.engine.observer import Silent
+from helix_spark.errors import CatalogError, SetupError
+
+STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
+"""What pyspark raises of a session that was stopped."""
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def asked(*given: Any) -> Any:
+        raise error
+
+    return asked
+
+
+def after(heard: Heard, ended: bool) -> AfterAnswer:
+    """As much of it as asks Spark."""
+    sessions = SimpleNamespace(started=True, ended=ended)
+    made = AfterAnswer(**dict.fromkeys(AfterAnswer.__dataclass_fields__) | {  # type: ignore[arg-type]  # as above
+        "prepared": SimpleNamespace(reads={"told": {}}), "outcome": SimpleNamespace(results={}),
+        "record": SimpleNamespace(number=1),
+        "tools": SimpleNamespace(sessions=sessions, memory=None, observer=heard),
+    })
+    made.__dict__["retention"] = SimpleNamespace(narrowable=tuple)
+    return made
+
+
+ASKED = {
+    "lowered_digests": (AfterAnswer._lowered, {}, "what functions were lowered to is not known: "),
+    "reads_after": (
+        AfterAnswer._told_reads, {"told": {}}, "what functions read is not known; tables are stored whole: ",
+    ),
+    "fitted_influences": (AfterAnswer._influences, {}, "what fits gave their features is not known: "),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize(
+    ("error", "ended"), [(SetupError("it was stopped"), False), (STOPPED, True), (CatalogError("no space"), False)]
+)
+def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, ended: bool
+) -> None:
+    ask, otherwise, words = ASKED[name]
+    monkeypatch.setattr(after_answer, name, raising(error))
+    heard = Heard()
+    assert ask(after(heard, ended)) == otherwise
+    assert heard.warnings == [words + str(error)]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    ask, _, _ = ASKED[name]
+    monkeypatch.setattr(after_answer, name, raising(STOPPED))
+    heard = Heard()
+    with pytest.raises(AttributeError):
+        ask(after(heard, ended=False))
+    assert heard.warnings == []
+
+
+def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(after_answer, "lowered_digests", raising(SetupError("it was stopped")))
+    with hx.Helix(tmp_path / "catalog", observer=Heard()) as helix:
+        helix.run(workflow(1)).wait()
+        assert [record.status for record in helix.catalog.iterations()] == ["done"]
+
+
+def test_who_gave_a_session_is_not_told_that_another_one_is_started() -> None:
+    assert "a new one is started, unless you gave the session" in AFTER_ITS_END

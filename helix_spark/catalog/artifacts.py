@@ -17,7 +17,7 @@ from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.upkeep import maintain
+from helix_spark.catalog.upkeep import Upkept, maintain
 from helix_spark.errors import CatalogError
 
 WIDER = "stored again with columns that it lacked"
@@ -39,6 +39,23 @@ class ArtifactLedger:
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""
         return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED}"))
+
+    def live_for_plan(self, near: Collection[str]) -> dict[str, ArtifactRecord]:
+        """The same as far as a plan looks at them: with the schemas of the signatures in `near` alone. Schemas are most
+        of all that is on record of artifacts, and a plan has to do with few of them."""
+        schema = f", CASE WHEN signature IN ({listed_signatures(near)}) THEN schema END AS schema" if near else ""
+        return _by_signature(self._journal.query(
+            f"SELECT * EXCEPT (schema, content, why){schema} FROM journal WHERE NOT {_ENDED}"
+        ))
+
+    def live_bytes(self) -> dict[str, int]:
+        """Bytes of all live artifacts, by attempt."""
+        columns = self._journal.columns(
+            f"SELECT signature, attempt, bytes FROM journal WHERE NOT {_ENDED} ORDER BY attempt DESC"
+        )
+        # As in `_by_signature`: of two live attempts of a signature the smaller id wins.
+        winners = {signature: (attempt, size) for signature, attempt, size in zip(*columns.values(), strict=True)}
+        return dict(winners.values())
 
     def live_of(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of one signature."""
@@ -67,10 +84,13 @@ class ArtifactLedger:
         """Grows whenever something is recorded."""
         return self._journal.version()
 
-    def ended(self) -> dict[str, ArtifactRecord]:
-        """The ends of all attempts that were evicted or quarantined, by attempt."""
+    def ends_of(self, attempts: Collection[str]) -> dict[str, ArtifactRecord]:
+        """How some attempts ended, by attempt; none of those that never did."""
+        if not attempts:
+            return {}
+        listed = ", ".join(f"'{checked_id(attempt)}'" for attempt in sorted(attempts))
         return {record.attempt: record for record in self._journal.query(
-            "SELECT * FROM journal WHERE event <> 'published'"
+            f"SELECT * FROM journal WHERE attempt IN ({listed}) AND event <> 'published'"
         )}
 
     def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
@@ -115,8 +135,8 @@ class ArtifactLedger:
         self._journal.append([_ended(live, event, why)])
         return live
 
-    def maintain(self) -> None:
-        maintain(self._journal)
+    def maintain(self) -> Upkept:
+        return maintain(self._journal)
 
     def _check_new(self, record: ArtifactRecord) -> None:
         sql = f"SELECT attempt FROM journal WHERE attempt = '{record.attempt}'"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.layout import Layout, is_id, is_signature
 from helix_spark.catalog.places import Place, at
-from helix_spark.catalog.records import ArtifactKind
+from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 
 
@@ -55,12 +56,39 @@ def seconds_untouched(path: Place) -> float:
     return 0.0 if newest is None else time.time() - newest
 
 
-def stored_attempts(layout: Layout) -> Iterator[Attempt]:
-    """All attempts that have a folder, live or not, in no order. Other things in there are left alone."""
+def stored_attempts(layout: Layout, beside: Collection[str] = ()) -> Iterator[Attempt]:
+    """All attempts that have a folder, live or not, in no order. Other things in there are left alone.
+
+    Args:
+        beside: signatures whose folders are not looked into.
+    """
     for kind in layout.kinds_with_folders:
-        for signature, attempt in at(layout.attempts(kind)).second_names(is_signature):
+        folder = at(layout.attempts(kind))
+        for signature, attempt in folder.second_names(lambda name: is_signature(name) and name not in beside):
             if is_id(attempt):
                 yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
+
+
+def check_folders(layout: Layout, kinds: Collection[ArtifactKind]) -> None:
+    """Check that the folders which hold the live artifacts of these kinds are there, each with all of its kind.
+
+    Raises CatalogError if one is gone: it was not mounted, or not copied yet. What it holds was not lost one by one.
+    """
+    for kind in layout.kinds_with_folders:
+        folder = layout.attempts(kind)
+        # In a store there are no folders, and what it does not list is gone.
+        if kind in kinds and isinstance(folder, Path) and not folder.is_dir():
+            raise CatalogError(
+                f"the folder {folder} is gone, and with it every {kind} that is on record",
+                remedy="mount it or copy it back; or make an empty one, and what it held is computed again",
+            )
+
+
+def without_folder(layout: Layout, records: Collection[ArtifactRecord]) -> Iterator[ArtifactRecord]:
+    """Those of the live artifacts whose folder is gone; each is asked for by itself, as a listing may be an old one."""
+    for kind in layout.kinds_with_folders:
+        of_kind = {(record.signature, record.attempt): record for record in records if record.kind == kind}
+        yield from (of_kind[pair] for pair in at(layout.attempts(kind)).absent(of_kind.keys()))
 
 
 def delete(layout: Layout, attempt: Attempt) -> None:

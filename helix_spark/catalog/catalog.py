@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +35,7 @@ from helix_spark.catalog.records import (
 )
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
-from helix_spark.catalog.table_reading import read_arrow
+from helix_spark.catalog.table_reading import check_rows, read_arrow
 from helix_spark.catalog.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError
@@ -78,14 +78,19 @@ class Catalog:
     # What is known -------------------------------------------------------------------------------------------------
 
     def snapshot(self, workflow: str) -> CatalogView:
-        """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records."""
-        live = self._artifacts.live()
-        with explained(self._layout, "read"):
-            stored = list(folders.stored_attempts(self._layout))
-        there = {attempt.attempt for attempt in stored}
-        missing = tuple(r for r in live.values() if r.kind != "value" and r.attempt not in there)
-        lost = {record.signature for record in missing}
+        """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.
+
+        Of all that is stored it reads the records, without what is long in them. Whether it is there is seen only of
+        what the remembered iterations had; and folders in which something is live are not searched for leftovers.
+        """
         past = self._history.recent(workflow, REMEMBERED)
+        near = {node.signature for one in past for node in one.nodes}
+        live = self._artifacts.live_for_plan(near)
+        with explained(self._layout, "read"):
+            folders.check_folders(self._layout, {record.kind for record in live.values()})
+            missing = tuple(folders.without_folder(self._layout, [live[one] for one in sorted(near & live.keys())]))
+            leftovers = list(folders.stored_attempts(self._layout, live.keys()))
+        lost = {record.signature for record in missing}
         ended = [one.record for one in past if one.record.status != "running"]
         last = ended[-1] if ended else self._history.last_ended(workflow) if past else None
         return CatalogView(
@@ -96,7 +101,7 @@ class Catalog:
             self._history.nodes_of(last) if last else (),
             past,
             past[-1].record.number + 1 if past else 1,
-            self._bytes_from_records(live.values(), stored),
+            self._bytes_from_records({record.attempt: record.bytes for record in live.values()}, leftovers),
         )
 
     def results(
@@ -145,6 +150,10 @@ class Catalog:
         found = self._history.file(digest) if digest else None
         return found.text if found else None
 
+    def nodes_recorded(self) -> int:
+        """How many records of nodes there are, of all iterations."""
+        return self._history.nodes_recorded()
+
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
 
@@ -154,6 +163,10 @@ class Catalog:
         """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
         found(self._layout)
         return self._history.start(record)
+
+    def make(self) -> None:
+        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog."""
+        found(self._layout)
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
@@ -243,6 +256,11 @@ class Catalog:
             return None
         return self._layout.attempt(record.kind, record.signature, record.attempt)
 
+    def is_there(self, record: ArtifactRecord) -> bool:
+        """Whether the folder of a table or a model is there."""
+        with explained(self._layout, "read"):
+            return not any(folders.without_folder(self._layout, [record]))
+
     def written_digest(self, attempt: Attempt) -> str | None:
         """The digest for the record of what was just written; None for a value. Raises CatalogError."""
         if attempt.path is None:
@@ -252,6 +270,10 @@ class Catalog:
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
         return check_table(self._table_path(record), record)
+
+    def check_rows(self, record: ArtifactRecord) -> tuple[str, ...]:
+        """Read all of a stored table without a JVM and keep nothing; see `table_reading.check_rows`."""
+        return check_rows(self._table_path(record), record)
 
     def read_arrow(self, record: ArtifactRecord, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a stored table without a JVM; see `table_reading.read_arrow`."""
@@ -274,27 +296,38 @@ class Catalog:
             if exact:
                 return physical_bytes(self._layout.root)
             stored = list(folders.stored_attempts(self._layout))
-        return self._bytes_from_records(self._artifacts.live().values(), stored)
+        return self._bytes_from_records(self._artifacts.live_bytes(), stored)
 
     def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """What `gc` would delete; see `leftovers.find_leftovers`."""
-        with explained(self._layout, "read"):
-            return find_leftovers(self._layout, self._artifacts, self.leases, grace_seconds)
+        return self._orphans(self.leases.dead(untouched=grace_seconds), grace_seconds)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
-        leftovers = self.orphans(grace_seconds)
+        dead = self.leases.dead(untouched=grace_seconds)
+        leftovers = self._orphans(dead, grace_seconds)
         if not dry_run:
             for leftover in leftovers:
                 folders.delete(self._layout, leftover.attempt)
-            self.leases.clear_dead(untouched=grace_seconds)
+            self.leases.clear(dead, untouched=grace_seconds)
         return leftovers
 
     def maintain(self) -> None:
-        """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background."""
-        self._history.maintain()
-        self._results.maintain()
-        self._artifacts.maintain()
+        """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background.
+
+        Raises CatalogError if they cannot be kept so, or if clocks differ so much that nothing replaced was deleted.
+        """
+        upkept = (*self._history.maintain(), self._results.maintain(), self._artifacts.maintain())
+        if skew := next((each.skew for each in upkept if each.is_skewed), 0.0):
+            raise CatalogError(
+                f"the clock of this machine is {abs(skew):,.0f} seconds {'ahead of' if skew > 0 else 'behind'} that of "
+                f"{self.root}: nothing that was replaced is deleted, as its age is not known",
+                remedy="set the clocks; what is stored is not affected",
+            )
+
+    def _orphans(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
+        with explained(self._layout, "read"):
+            return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
     def _end(
         self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None
@@ -311,7 +344,7 @@ class Catalog:
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
         return path
 
-    def _bytes_from_records(self, live: Collection[ArtifactRecord], stored: Sequence[Attempt]) -> int:
+    def _bytes_from_records(self, live: Mapping[str, int], stored: Sequence[Attempt]) -> int:
         with explained(self._layout, "read"):
             return bytes_of_results(live, stored) + self._records_bytes.total()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from helix_spark.catalog.places import Place, at, each
 
-_AFTER_FOOTER = 8
+AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
 
 
@@ -22,7 +22,7 @@ def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
 
 def digest_of_model(folder: Place) -> str:
     """Of a folder: the names and bytes of all files in it, but those whose names begin with a dot. Raises OSError."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in at(folder).files() if not path.name.startswith(".")]
     beginning = len(str(folder)) + 1
     return _digest(each(
         folder, lambda path: (str(path)[beginning:], path.stat().st_size, path.read_bytes()), files
@@ -40,7 +40,7 @@ def _digest(entries: Iterable[tuple[str, int, bytes]]) -> str:
 def _size_and_footer(path: Place) -> tuple[int, bytes]:
     with at(path).open_binary() as file:
         size = file.seek(0, 2)
-        file.seek(max(size - _AFTER_FOOTER, 0))
-        length = int.from_bytes(file.read(4), "little") + _AFTER_FOOTER
+        file.seek(max(size - AFTER_FOOTER, 0))
+        length = int.from_bytes(file.read(4), "little") + AFTER_FOOTER
         file.seek(max(size - length, 0))
         return size, file.read()

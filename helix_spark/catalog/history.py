@@ -10,7 +10,7 @@ from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_id, checked_signature
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
-from helix_spark.catalog.upkeep import maintain
+from helix_spark.catalog.upkeep import Upkept, maintain
 from helix_spark.catalog.view import PastIteration, PastNode
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
@@ -83,6 +83,11 @@ class History:
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return tuple(self._nodes.query(sql))
 
+    def nodes_recorded(self) -> int:
+        """How many records of nodes there are, of all iterations."""
+        (number,) = self._nodes.columns("SELECT count(*) AS number FROM journal").get("number", [0])
+        return int(number)
+
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """How often each signature was loaded, and the workflow and number of the last iteration that did."""
         columns = self._nodes.columns(
@@ -126,10 +131,8 @@ class History:
         sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 1"
         return next(iter(self._files.query(sql)), None)
 
-    def maintain(self) -> None:
-        maintain(self._files)
-        maintain(self._iterations)
-        maintain(self._nodes)
+    def maintain(self) -> tuple[Upkept, ...]:
+        return maintain(self._files), maintain(self._iterations), maintain(self._nodes)
 
 
 def _heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:

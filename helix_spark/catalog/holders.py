@@ -36,8 +36,12 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is known to have ended. Of other machines nothing is known."""
-        return self.is_here and not (_exists(self.pid) and _started(self.pid) == self.started)
+        """Whether it is known to have ended. Of other machines nothing is known; and when a process started, not of
+        those that /proc hides (`hidepid`: other users')."""
+        if not self.is_here:
+            return False
+        started = _started(self.pid)
+        return not _exists(self.pid) or bool(started and self.started and started != self.started)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

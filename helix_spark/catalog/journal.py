@@ -32,7 +32,7 @@ LONGEST_PAUSE = 0.25
 
 GRACE = "interval 10 minutes"
 """How long replaced files and log entries stay, for readers and writers who are still at an older version. Reading or
-committing records takes well under a second, and who comes too late looks again."""
+committing records takes well under a second, and who comes too late looks again. By whose clock: see `upkeep`."""
 
 
 class OutrunError(Exception):
@@ -172,6 +172,10 @@ class Journal(Generic[Row]):
             except ChecksumError as error:
                 self._table = None
                 raise self._log.damaged(str(error)) from error
+
+    def committed_at(self, version: int) -> float:
+        """When a version was committed, by the clock of the disk or store: see `LogEnd`."""
+        return self._log.committed_at(version)
 
     def advance(self, table: DeltaTable) -> None:
         """Take note of what somebody else committed: the version, and the files it brought."""

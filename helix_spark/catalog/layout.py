@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.catalog.local_disk import nearest
 from helix_spark.catalog.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places import Place, at, is_remote
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
@@ -180,8 +181,10 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be half-way through writing the marker.
-        names = sorted(p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}."))
+        # Another process may be half-way through writing the marker. Earlier versions, when killed, left leases alone.
+        names = sorted(
+            p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}.") and p != layout.leases
+        )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
     if names:
@@ -211,9 +214,7 @@ def check_writable(layout: Layout) -> None:
 
 
 def _check_folder_writable(layout: Layout, root: Path) -> None:
-    place = root
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest(root)
     if not place.is_dir():
         raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
     inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))

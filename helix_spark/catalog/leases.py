@@ -2,10 +2,13 @@
 
 A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, which changes with the
 holder's heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
-because nothing rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
-may be lost, doubled or taken over wrongly, and the worst of it is work done twice.
+because no answer rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
+on a result may be lost, doubled or taken over wrongly, and the worst of it is work done twice. On that of an attempt
+rests what is being written: `gc` deletes the folder of an attempt whose lease is dead.
 
-Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock; clocks are not compared.
+Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock: whoever takes a lease over
+or deletes does that. Clocks of two machines are compared (`is_dead`) to say in words that a run elsewhere has died, and
+to choose whom `gc` looks at twice.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from helix_spark.catalog.failpoints import reach
@@ -98,16 +101,9 @@ class Leases:
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
-        known, it was `untouched` for so many seconds."""
+        known, it was `untouched` for so many seconds by the clocks of two machines: see `dead`."""
         found = self.find(name)
-        if found is None or (found.holder is not None and found.holder.is_gone):
-            return True
-        if found.holder is not None and found.holder.is_here:
-            return False
-        try:
-            return time.time() - self._files.beaten_at(name) > untouched
-        except OSError:
-            return True
+        return found is None or self._seems_dead(found, untouched)
 
     def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait until a lease is given back, or taken over because its holder has ended or gives no heartbeat.
@@ -139,15 +135,27 @@ class Leases:
         with contextlib.suppress(OSError):
             yield from self._files.names()
 
-    def clear_dead(self, *, untouched: float) -> None:
-        """Remove the leases of processes that have ended, and what those left behind that died while they took one."""
+    def dead(self, *, untouched: float) -> dict[str, Hashable]:
+        """The leases under which nobody works any more, with their last beats: their process has ended; or, where that
+        cannot be known, they were `untouched` for so many seconds and are silent while they are watched, too. Clocks of
+        two machines may differ by more than any such time."""
+        ended: dict[str, Hashable] = {}
+        silent: dict[str, Hashable] = {}
+        for name in self.names():
+            beat, found = self._beat(name), self.find(name)
+            if beat is not None and found is not None and self._seems_dead(found, untouched):
+                (ended if found.holder is not None and found.holder.is_gone else silent)[name] = beat
+        if silent:
+            time.sleep(PATIENCE)
+        return ended | {name: beat for name, beat in silent.items() if self._beat(name) == beat}
+
+    def clear(self, dead: Mapping[str, Hashable], *, untouched: float) -> None:
+        """Remove leases that were found `dead`, and what those left behind that died while they took one."""
         with contextlib.suppress(OSError):
             # Never what is being made right now: who cannot make a lease works without one.
             self._files.clear_aside(max(untouched, SILENCE_SECONDS))
-        for name in self.names():
-            if self.is_dead(name, untouched=untouched):
-                with contextlib.suppress(OSError):
-                    self._files.remove(name)
+        for name, beat in dead.items():
+            self._remove(name, beat)
 
     def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
@@ -165,6 +173,14 @@ class Leases:
                 return None
             return None
         return self.find(name)
+
+    def _seems_dead(self, found: Lease, untouched: float) -> bool:
+        if found.holder is not None and found.holder.is_here:
+            return found.holder.is_gone
+        try:
+            return time.time() - self._files.beaten_at(found.name) > untouched
+        except OSError:
+            return True
 
     def _is_ours(self, name: str) -> bool:
         found = self.find(name)

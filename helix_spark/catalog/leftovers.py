@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from helix_spark.catalog import attempts as folders
@@ -10,7 +10,6 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.layout import Layout
 from helix_spark.catalog.leases import Leases
-from helix_spark.catalog.records import ArtifactRecord
 
 GRACE_SECONDS = 24 * 3600.0
 """An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
@@ -31,48 +30,50 @@ class Leftover:
     why: str
 
 
-def bytes_of_results(live: Collection[ArtifactRecord], stored: Iterable[Attempt]) -> int:
+def bytes_of_results(live: Mapping[str, int], stored: Iterable[Attempt]) -> int:
     """Physical bytes of stored results, leftovers included: live ones by their records, which is quick.
 
     Args:
-        stored: all attempts that have a folder.
+        live: bytes of live artifacts, by attempt.
+        stored: attempts that have a folder.
     """
-    ids = {record.attempt for record in live}
-    leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in ids)
-    return sum(record.bytes for record in live) + leftovers
+    leftovers = sum(physical_bytes(a.path) for a in stored if a.path is not None and a.attempt not in live)
+    return sum(live.values()) + leftovers
 
 
 def find_leftovers(
-    layout: Layout, artifacts: ArtifactLedger, leases: Leases, grace_seconds: float
+    layout: Layout, artifacts: ArtifactLedger, leases: Leases, dead: Collection[str], grace_seconds: float
 ) -> tuple[Leftover, ...]:
     """Ended artifacts, and attempts without a record whose writer has ended, at once; those of whose writer nothing is
-    known when untouched for the grace. Never what a live process is writing."""
+    known when untouched for the grace. Never what a live process is writing.
+
+    Args:
+        dead: names of the leases under which nobody works any more, see `Leases.dead`.
+    """
     # Folders are listed before records are read: what is published in between is seen as live.
     stored = list(folders.stored_attempts(layout))
-    live = {record.attempt for record in artifacts.live().values()}
-    ended = artifacts.ended()
+    live = artifacts.live_bytes()
+    waiting = [attempt for attempt in stored if attempt.attempt not in live]
+    ended = artifacts.ends_of([attempt.attempt for attempt in waiting])
     found = []
-    for attempt in stored:
-        if attempt.attempt in live or attempt.path is None:
-            continue
+    for attempt in waiting:
         if end := ended.get(attempt.attempt):
             why = f"{end.event}: {end.why}" if end.why else end.event
         else:
-            why = _why_nobodys(attempt, leases, grace_seconds)
-        if why:
+            why = _why_nobodys(attempt, leases, dead, grace_seconds)
+        if why and attempt.path is not None:
             found.append(Leftover(attempt, physical_bytes(attempt.path), why))
     if found:
         # A writer gives its lease back after it has published: what had none may be live by now.
-        live = {record.attempt for record in artifacts.live().values()}
+        live = artifacts.live_bytes()
     return tuple(leftover for leftover in found if leftover.attempt.attempt not in live)
 
 
-def _why_nobodys(attempt: Attempt, leases: Leases, grace_seconds: float) -> str:
+def _why_nobodys(attempt: Attempt, leases: Leases, dead: Collection[str], grace_seconds: float) -> str:
     """Why an attempt without a record is nobody's; empty if it may be somebody's."""
     assert attempt.path is not None
     lease = leases.find(attempt.attempt)
     if lease is not None:
-        dead = leases.is_dead(attempt.attempt, untouched=grace_seconds)
-        return f"never published; its writer, {lease.holder}, has ended" if dead else ""
+        return f"never published; its writer, {lease.holder}, has ended" if attempt.attempt in dead else ""
     age = folders.seconds_untouched(attempt.path)
     return f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""

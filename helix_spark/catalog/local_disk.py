@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -47,6 +47,17 @@ class OnDisk:
             for second in _names(self.path / first):
                 yield first, second
 
+    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
+        return [(first, second) for first, second in pairs if not (self.path / first / second).is_dir()]
+
+    def files(self) -> Iterator[Path]:
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from OnDisk(Path(entry.path)).files()
+                elif entry.is_file():
+                    yield Path(entry.path)
+
     def delete_tree(self) -> None:
         if self.path.is_symlink():
             self.path.unlink()
@@ -71,6 +82,10 @@ class OnDisk:
         yield self.path
 
     @property
+    def spark_uri(self) -> str:
+        return f"file://{self.path}"
+
+    @property
     def table_uri(self) -> str:
         return str(self.path)
 
@@ -83,10 +98,16 @@ class OnDisk:
         return False
 
     def room(self) -> str:
-        folder = self.path
-        while not folder.exists():
-            folder = folder.parent
-        return f"free on that disk: {shutil.disk_usage(folder).free:,} bytes"
+        return f"free on that disk: {shutil.disk_usage(nearest(self.path)).free:,} bytes"
+
+
+def nearest(path: Path) -> Path:
+    """The path, or what is there of the way to it: whose disk and permissions it will have once it is made.
+
+    >>> nearest(Path("/no/such/folder"))
+    PosixPath('/')
+    """
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
 def _unless_gone(_function: object, _path: str, raised: tuple[type[BaseException], BaseException, object]) -> None:

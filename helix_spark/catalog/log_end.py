@@ -58,6 +58,10 @@ class LogEnd:
                 raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
+    def committed_at(self, version: int) -> float:
+        """When `version` was committed, in seconds since 1970 by the clock of the disk or store. Raises OSError."""
+        return self._entry(version).stat().st_mtime
+
     def damaged(self, what: str) -> CatalogError:
         """The error to raise about the table."""
         return CatalogError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -158,6 +158,14 @@ class ObjectPath:
                     pairs[names[0], names[1]] = None
         yield from pairs
 
+    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
+        """By one listing: a store's are never old, and a question for each would take longer."""
+        there = set(self.second_names({first for first, _ in pairs}.__contains__)) if pairs else set()
+        return [pair for pair in pairs if pair not in there]
+
+    def files(self) -> Iterator[ObjectPath]:
+        yield from (self._listed(found) for found in self._listing(recursive=True) if found.is_file)
+
     def delete_tree(self) -> None:
         """Also what Hadoop leaves to mark an empty folder. An empty object that marks the folder above may stay."""
         with suppress(FileNotFoundError), _told():
@@ -179,6 +187,10 @@ class ObjectPath:
     def writable(self) -> Iterator[Any]:
         with _told(), self.store.files.open_output_stream(self.path) as stream:
             yield stream
+
+    @property
+    def spark_uri(self) -> str:
+        return str(self)
 
     @property
     def table_uri(self) -> str:

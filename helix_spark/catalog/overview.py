@@ -98,4 +98,4 @@ class Overview:
         from helix_spark.catalog.leftovers import bytes_of_results
 
         stored = list(stored_attempts(self._layout))
-        return bytes_of_results(self._artifacts.live().values(), stored) + self._records_bytes.total()
+        return bytes_of_results(self._artifacts.live_bytes(), stored) + self._records_bytes.total()

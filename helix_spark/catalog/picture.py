@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from helix_spark.catalog.comparison import Comparison
+from helix_spark.catalog.comparison import Comparison, Sort
 from helix_spark.catalog.shown import short
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import differences, folded, heading, page, paragraph, picture, table
 from helix_spark.sizes import format_seconds
 
-_STATES = {"inherited": "changed"}
+_STATES: Mapping[Sort, str] = {"inherited": "changed"}
 """How `Comparison.sort` is drawn, where it is not drawn as it is called."""
 
 
 def comparison_text(compared: Comparison) -> str:
     """A line a difference."""
-    lines = [_title(compared)]
+    lines = [_title(compared), *([f"  {compared.unrecorded}"] if compared.unrecorded else [])]
     lines += [f"  parameter {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.parameters.items()]
     lines += [f"  + {name}" for name in compared.added] + [f"  - {name}" for name in compared.removed]
-    lines += [f"  ~ {name}: {_what(compared, name)}" for name in compared.nodes]
+    lines += [f"  ~ {name}: {compared.what(name)}" for name in compared.nodes]
     lines += [f"  output {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.outputs.items()]
     if len(lines) == 1:
         lines.append("  no difference")
@@ -32,12 +32,13 @@ def comparison_html(compared: Comparison) -> str:
     heads = [f"iteration {compared.before.number}", f"iteration {compared.after.number}"]
     changed = [
         *((name, "added", "") for name in compared.added), *((name, "removed", "") for name in compared.removed),
-        *((name, "changed", _what(compared, name)) for name in compared.nodes),
+        *((name, _drawn_as(compared, name), compared.what(name)) for name in compared.nodes),
     ]
     code = "".join(differences(diff) for name, diff in compared.code.items() if name in compared.nodes)
     parts = [
-        table(["parameter", *heads], _rows(compared.parameters)), table(["output", *heads], _rows(compared.outputs)),
-        picture(comparison_graph(compared)) if changed else "", table(["node", "", "what changed"], changed), code,
+        paragraph(compared.unrecorded), table(["parameter", *heads], _rows(compared.parameters)),
+        table(["output", *heads], _rows(compared.outputs)), picture(comparison_graph(compared)) if changed else "",
+        table(["node", "", "what changed"], changed), code,
         folded("the workflow's file", differences(compared.file_diff)),
     ]
     return page(
@@ -56,7 +57,7 @@ def comparison_graph(compared: Comparison) -> DrawnGraph:
         sort = compared.sort(name)
         node = compared.new.get(name) or compared.old[name]
         note = "through its inputs" if sort == "inherited" else ""
-        nodes.append(DrawnNode(name, (*new, *gone), kind=node.kind, state=_STATES.get(sort, sort), note=note))
+        nodes.append(DrawnNode(name, (*new, *gone), kind=node.kind, state=_drawn_as(compared, name), note=note))
     return DrawnGraph(tuple(nodes), title=_title(compared), fading=frozenset(fading))
 
 
@@ -64,8 +65,9 @@ def _title(compared: Comparison) -> str:
     return f"{compared.after.workflow}, iteration {compared.before.number} -> {compared.after.number}"
 
 
-def _what(compared: Comparison, name: str) -> str:
-    return "; ".join(map(str, compared.nodes[name])) or "through its inputs"
+def _drawn_as(compared: Comparison, name: str) -> str:
+    sort = compared.sort(name)
+    return _STATES.get(sort, sort)
 
 
 def _rows(pairs: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:

@@ -7,7 +7,8 @@ adds it here, for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import errno
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
 from helix_spark.catalog.local_disk import OnDisk
 from helix_spark.catalog.object_store import ObjectPath
+from helix_spark.catalog.single_objects import StoreError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -76,6 +78,12 @@ class Ground(Protocol):
     def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
         """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
 
+    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
+        """Those (folder in this one, folder in it) that are not there, whatever an older listing said."""
+
+    def files(self) -> Iterator[Any]:
+        """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list."""
+
     def delete_tree(self) -> None:
         """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
 
@@ -93,6 +101,13 @@ class Ground(Protocol):
 
     def writable(self) -> AbstractContextManager[Any]:
         """A new file as pyarrow writes it; it is there when the context ends."""
+
+    @property
+    def spark_uri(self) -> str:
+        """A file or folder as Spark is told of it: with its scheme, as `fs.defaultFS` may name another place.
+
+        Not percent-encoded: Hadoop's `Path` encodes what it is given, and so `%20` would be three letters of a name.
+        """
 
     @property
     def table_uri(self) -> str:
@@ -116,6 +131,24 @@ def at(place: Place) -> Ground:
         return OnDisk(place)
     assert isinstance(place, ObjectPath)
     return place
+
+
+_OUT_OF_REACH = frozenset({
+    errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT,
+})
+"""Too many files are open, no permission, a disk on the network that does not answer: they tell nothing of a file."""
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether an error says that what is stored could not be reached or held, and not that it is damaged or gone.
+
+    pyarrow's own readers raise plain OSErrors of a store, of which the text tells.
+    """
+    if isinstance(error, StoreError | MemoryError):
+        return True
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and (
+        error.errno in _OUT_OF_REACH or "AWS Error" in str(error)
+    )
 
 
 _AT_ONCE = 8

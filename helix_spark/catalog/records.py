@@ -15,7 +15,7 @@ Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
-    """One stored result, or the end of one (`event`). The newest event of an attempt decides whether it is live.
+    """One stored result, or the end of one (`event`). An attempt is live until there is an end of it; that is final.
 
     Attributes:
         signature: of the result that is stored, 64 hex characters.
@@ -26,10 +26,10 @@ class ArtifactRecord:
         at: Unix seconds by the writer's clock; for people, never for a decision.
         bytes: physical, logs included; 0 for a value.
         rows, files, version: of a table; None otherwise. `version` is the Delta version.
-        content: ``bit_xor(xxhash64(*))`` over a table's rows, as Spark computed it during the write, if it did.
+        content: in records of older writers ``bit_xor(xxhash64(*))`` over a table's rows; read by nobody.
         schema: a table's Spark schema as JSON.
         value: a value as JSON text.
-        write_seconds: what storing it took.
+        write_seconds: what writing it took; 0 where that cannot be told from computing it.
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
@@ -145,7 +145,8 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class IterationRecord:
-    """One run of a workflow. `running` is written when it starts, its end as a second row; the newest row decides.
+    """One run of a workflow. `running` is written when it starts, its end as a second row. Of a run's rows that of the
+    weightiest status counts: see `history`.
 
     Attributes:
         run: 32 hex characters.

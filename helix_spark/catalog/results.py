@@ -24,7 +24,7 @@ from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.upkeep import maintain
+from helix_spark.catalog.upkeep import Upkept, maintain
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +133,5 @@ class ResultLedger:
         )
         return {row.node: row for row in rows}
 
-    def maintain(self) -> None:
-        maintain(self._journal)
+    def maintain(self) -> Upkept:
+        return maintain(self._journal)

@@ -27,16 +27,6 @@ class StoreError(OSError):
     """The store did not do what it was asked: no answer, or a refusal. Nothing is told of what it holds."""
 
 
-def is_store_failing(error: BaseException) -> bool:
-    """Whether an error says that the store failed, and not that what it holds is damaged or gone.
-
-    pyarrow's own readers raise plain OSErrors, of which the text tells.
-    """
-    return isinstance(error, StoreError) or (
-        isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and "AWS Error" in str(error)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
     """Of an object.

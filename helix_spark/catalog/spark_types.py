@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VECTOR = "org.apache.spark.ml.linalg.VectorUDT"
+NO_NAME = re.compile(r"[ ,;{}()\n\t=]|^$")
+"""What Delta takes for no column's name without column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
+
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
 
 

@@ -17,9 +17,8 @@ from urllib.parse import unquote
 
 from helix_spark.catalog.file_digest import digest_of_table
 from helix_spark.catalog.held_columns import held_schema
-from helix_spark.catalog.places import Place, each
+from helix_spark.catalog.places import Place, each, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.single_objects import is_store_failing
 from helix_spark.catalog.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
@@ -36,12 +35,15 @@ def damaged(folder: Place, what: str) -> DamagedArtifactError:
 
 
 def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
-    """The error to raise when a read failed: damage, unless it was the store that failed. What a store that does not
-    answer holds must not be put aside for that."""
-    if is_store_failing(error):
-        return CatalogError(f"the stored result {folder} cannot be read now: {error}",
-                            remedy="run again when the object store answers; what is stored there is kept")
-    return damaged(folder, what)
+    """The error to raise when a read failed: damage, unless it could not be reached. What lies in a store that does not
+    answer, or may not be read, must not be put aside for that."""
+    return unreached(folder, error) if is_out_of_reach(error) else damaged(folder, what)
+
+
+def unreached(folder: Place | None, error: BaseException) -> CatalogError:
+    """The error to raise about what is stored in `folder` when an error `is_out_of_reach`."""
+    return CatalogError(f"the stored result {folder} cannot be read now: {error}",
+                        remedy="run again when it can be reached and read; what is stored there is kept")
 
 
 @dataclass(frozen=True, slots=True)

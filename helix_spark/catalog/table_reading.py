@@ -5,26 +5,25 @@ The checksum of every page is verified. pyarrow is used file by file, because it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.file_digest import AFTER_FOOTER
 from helix_spark.catalog.places import Place, at, each
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
-from helix_spark.catalog.table_check import DamagedArtifactError, check_table, damaged, unread
+from helix_spark.catalog.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
 from helix_spark.catalog.vectors import to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-_AFTER_FOOTER = 8
-"""Bytes behind a parquet file's footer: its length and the magic number."""
 
 
 class ColumnsLeftOutError(DamagedArtifactError):
@@ -49,23 +48,39 @@ def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | Non
         listed = ", ".join(f"`{name}`" for name in missing)
         raise ColumnsLeftOutError(f"{listed} was not stored, as nothing read it", remedy="it is computed again")
     table = check_table(folder, record)
-    try:
-        known = {column.name: column for column in columns(table.schema)}
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(folder, f"its schema cannot be read: {error}") from error
+    known = _columns(folder, table)
     wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
-    try:
+    with _damage_told(folder):
         parts, rows = _read_files(folder, table.files, [column.name for column in wanted])
         arrays = [_as_declared(parts, column, rows) for column in wanted]
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
-        raise unread(folder, f"a file cannot be read: {error}", error) from error
-    except (ChecksumError, _TypeMismatchError) as error:
-        raise damaged(folder, str(error)) from error
-    if record.rows is not None and rows != record.rows:
-        raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
+    _check_count(folder, record, rows)
     fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
+    """Read all of a stored table as `read_arrow` does, but a file at a time and keeping nothing: it may be larger than
+    memory.
+
+    Returns what keeps columns from being read without Spark, in words: of these only the pages were looked at.
+
+    Raises:
+        DamagedArtifactError: as `read_arrow`.
+    """
+    table, rows = check_table(folder, record), 0
+    known = _columns(folder, table)
+    for path in table.files:
+        with _damage_told(folder):
+            for column in known.values():
+                if column.unreadable:
+                    _read_pages(column.name, path)
+            readable = [column for column in known.values() if not column.unreadable]
+            part, counted = _read_file([column.name for column in readable], path)
+            for column in readable:
+                _as_declared([part], column, counted)
+        rows += counted
+    _check_count(folder, record, rows)
+    return tuple(_needs_spark(column) for column in known.values() if column.unreadable)
 
 
 def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
@@ -111,12 +126,42 @@ class _TypeMismatchError(Exception):
     """The files hold another type than the schema says."""
 
 
+def _columns(folder: Place, table: CheckedTable) -> dict[str, Column]:
+    try:
+        return {column.name: column for column in columns(table.schema)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, f"its schema cannot be read: {error}") from error
+
+
+@contextmanager
+def _damage_told(folder: Place) -> Iterator[None]:
+    """Raises what reading its files raises as what it says of the table."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
+    except (ChecksumError, _TypeMismatchError) as error:
+        raise damaged(folder, str(error)) from error
+
+
+def _check_count(folder: Place, record: ArtifactRecord, rows: int) -> None:
+    if record.rows is not None and rows != record.rows:
+        raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
+
+
 def _wanted(name: str, known: dict[str, Column], folder: Place) -> Column:
     if name not in known:
         raise ColumnNotFoundError(f"the stored table {folder} has no column {name!r}", exists=nearest(name, known))
     if known[name].unreadable:
-        raise NeedsSparkError(f"column {name!r} can only be read by Spark: it holds {known[name].unreadable}")
+        raise NeedsSparkError(_needs_spark(known[name]))
     return known[name]
+
+
+def _needs_spark(column: Column) -> str:
+    return f"column {column.name!r} can only be read by Spark: it holds {column.unreadable}"
 
 
 def _opened(path: Place) -> pq.ParquetFile:
@@ -139,10 +184,18 @@ def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> 
 
 def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
     with _opened(path) as file:
-        check_end(path, file.metadata.serialized_size + _AFTER_FOOTER)
+        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
         # Spark leaves columns of type void out of its files.
         present = set(file.schema_arrow.names)
         return file.read([name for name in names if name in present]), file.metadata.num_rows
+
+
+def _read_pages(name: str, path: Place) -> None:
+    """Compares the checksums of a column's pages; what pyarrow has no type for stays unread."""
+    import pyarrow as pa
+
+    with _opened(path) as file, suppress(pa.ArrowNotImplementedError):
+        file.read([one for one in file.schema_arrow.names if one == name])
 
 
 def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.ChunkedArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,11 @@ from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.side_checksums import write_checksums
+from helix_spark.catalog.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_INVALID_IN_NAMES = " ,;{}()\n\t="
-"""Delta's rule for column names without column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
 
 
 class NotStorableError(CatalogError):
@@ -34,7 +33,6 @@ class TableStats:
     rows: int
     bytes: int
     schema: str
-    write_seconds: float
 
 
 def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
@@ -52,7 +50,6 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
     from deltalake.exceptions import DeltaError
     from deltalake.transaction import AddAction, create_table_with_add_actions
 
-    begun = time.perf_counter()
     table = storable(table)
     try:
         # deltalake's own Schema says what Delta makes of the types, in the JSON that Spark uses too.
@@ -72,9 +69,7 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
         )
     except (OSError, DeltaError) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
-    return TableStats(
-        0, 1, len(table), physical_bytes(folder), schema.to_json(), time.perf_counter() - begun
-    )
+    return TableStats(0, 1, len(table), physical_bytes(folder), schema.to_json())
 
 
 def storable(table: pa.Table) -> pa.Table:
@@ -85,9 +80,9 @@ def storable(table: pa.Table) -> pa.Table:
     """
     import pyarrow as pa
 
-    names = table.column_names
-    if not names or len({name.lower() for name in names}) < len(names):
-        raise NotStorableError("a stored table needs columns, with names that differ in more than upper and lower case")
+    if not table.column_names:
+        raise NotStorableError("a stored table needs columns")
+    _check_distinct(table.column_names)
     fields = [_storable_field(field, field.name, field.name) for field in table.schema]
     try:
         return table.replace_schema_metadata(None).cast(pa.schema(fields))
@@ -95,10 +90,18 @@ def storable(table: pa.Table) -> pa.Table:
         raise NotStorableError(f"a column cannot be stored without changing it: {error}") from error
 
 
+def _check_distinct(names: Sequence[str]) -> None:
+    """Of a table's columns or a struct's fields: Spark takes names in upper and lower case for one, as Delta does."""
+    if len({name.lower() for name in names}) < len(names):
+        raise NotStorableError(
+            f"names that are to be stored must differ in more than upper and lower case: {', '.join(names)}"
+        )
+
+
 def _storable_field(field: pa.Field, name: str, column: str) -> pa.Field:
     import pyarrow as pa
 
-    if not name or any(character in _INVALID_IN_NAMES for character in name):
+    if NO_NAME.search(name):
         raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
     return pa.field(name, _storable_type(field.type, column), nullable=field.nullable)
 
@@ -114,6 +117,7 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
     if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
         return pa.list_(_storable_field(given.value_field, "element", name))
     if types.is_struct(given):
+        _check_distinct([field.name for field in given])
         return pa.struct([_storable_field(field, field.name, name) for field in given])
     if types.is_map(given):
         return pa.map_(

@@ -7,6 +7,7 @@ twice and not once per append: small files become middle ones, middle ones becom
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,23 @@ TIERS = (512 * 1024, 8 * 1024 * 1024)
 to the brim, so waiting for full ones would merge the same rows again and again."""
 
 
+MOST_SKEW = 60.0
+"""Seconds by which our clock and that of the catalog's disk or store may differ for anything to be deleted by its age:
+a tenth of the grace (`journal.GRACE`), which is all that keeps what another writer is about to commit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upkept:
-    """What was done: files merged away, files deleted."""
+    """What was done: files merged away, files deleted. With more than `MOST_SKEW` seconds between the clocks (`skew`,
+    above 0 where ours is ahead) none are."""
 
-    merged: int
-    deleted: int
+    merged: int = 0
+    deleted: int = 0
+    skew: float = 0.0
+
+    @property
+    def is_skewed(self) -> bool:
+        return abs(self.skew) > MOST_SKEW
 
 
 def maintain(journal: Journal[Row]) -> Upkept:
@@ -45,7 +57,7 @@ def maintain(journal: Journal[Row]) -> Upkept:
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     if journal.version() < 0:
-        return Upkept(0, 0)
+        return Upkept()
     try:
         # A table object of our own: the journal's must not wait for a compaction.
         table = DeltaTable(
@@ -53,20 +65,22 @@ def maintain(journal: Journal[Row]) -> Upkept:
         )
         merged = _merge(table, journal.written_as())
         if not merged:
-            return Upkept(0, 0)
+            return Upkept()
+        upkept = Upkept(merged, skew=time.time() - journal.committed_at(table.version()))
         reach("upkeep.merged")
         journal.advance(table)
-        deleted = _delete_replaced(table)
+        deleted = 0 if upkept.is_skewed else _delete_replaced(table)
         remove_stale_seals(journal.folder)
         table.create_checkpoint()
-        table.cleanup_metadata()
+        if not upkept.is_skewed:
+            table.cleanup_metadata()
     except CommitFailedError:
         # Another process is doing the same; one is enough.
-        return Upkept(0, 0)
+        return Upkept()
     except (DeltaError, OSError) as error:
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
     journal.advance(table)
-    return Upkept(merged, deleted)
+    return Upkept(merged, deleted, upkept.skew)
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:

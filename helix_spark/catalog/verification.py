@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.file_digest import digest_of_model
-from helix_spark.catalog.held_columns import held_schema
+from helix_spark.catalog.places import at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_all
-from helix_spark.catalog.spark_types import NeedsSparkError
-from helix_spark.errors import CatalogError
+from helix_spark.catalog.table_check import DamagedArtifactError, unreached
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -71,50 +69,42 @@ def verify(catalog: Catalog, *, deep: bool) -> Verification:
     Args:
         deep: read every page and compare every checksum; else only logs, sizes, footers and values are looked at.
 
-    Raises CatalogError if the records themselves are damaged.
+    Raises CatalogError if the records themselves are damaged, or a result cannot be reached: that is no damage.
     """
     iterations = catalog.iterations()
-    nodes = sum(len(catalog.nodes(each.run)) for each in iterations) if deep else 0
-    findings = tuple(_finding(catalog, record, deep=deep) for record in catalog.live())
-    return Verification(findings, len(iterations), nodes, deep)
+    findings = tuple(examine(catalog, record, deep=deep) for record in catalog.live())
+    return Verification(findings, len(iterations), catalog.nodes_recorded() if deep else 0, deep)
 
 
-def _finding(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
+def examine(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
+    """Compares one live result with its record; arguments and errors as for `verify`."""
     try:
-        remark = next(_remarks(catalog, record, deep=deep), "")
-    except (CatalogError, ChecksumError, OSError, ValueError) as error:
-        return Finding(record, "damaged", error.what if isinstance(error, CatalogError) else str(error))
-    return Finding(record, "partly checked" if remark else "sound", remark)
+        remarks = _remarks(catalog, record, deep=deep)
+    except (DamagedArtifactError, ChecksumError, OSError, ValueError) as error:
+        if is_out_of_reach(error):
+            raise unreached(catalog.path_of(record), error) from error
+        return Finding(record, "damaged", error.what if isinstance(error, DamagedArtifactError) else str(error))
+    return Finding(record, "partly checked" if remarks else "sound", "; ".join(remarks))
 
 
-def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Iterator[str]:
+def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
     """What could not be checked. Raises for what is wrong."""
     path = catalog.path_of(record)
     if path is None:
         json.loads(record.value or "")
-        return
+        return ()
     if not path.is_dir():
-        raise CatalogError(f"its folder {path} is gone")
-    if record.kind == "model":
-        if record.digest is not None and digest_of_model(path) != record.digest:
-            raise CatalogError("its files are not those that were written")
-        if record.digest is None and physical_bytes(path) != record.bytes:
-            raise CatalogError(f"it has {physical_bytes(path):,} bytes, its record {record.bytes:,}")
-    else:
-        catalog.check_table(record)
-    if not deep:
-        return
-    for file in path.rglob("*"):
-        if file.is_file() and not file.name.startswith("."):
-            check_all(file)
+        raise DamagedArtifactError(f"its folder {path} is gone")
     if record.kind == "table":
-        try:
-            catalog.read_arrow(record, _held(record))
-        except NeedsSparkError as error:
-            yield f"{error.what}; its files match their checksums"
-
-
-def _held(record: ArtifactRecord) -> list[str] | None:
-    """The columns that the files hold, where that is not all of them."""
-    schema = held_schema(record) if record.left_out else None
-    return None if schema is None else [field["name"] for field in json.loads(schema)["fields"]]
+        catalog.check_table(record)
+    elif record.digest is not None:
+        if digest_of_model(path) != record.digest:
+            raise DamagedArtifactError("its files are not those that were written")
+    elif (size := physical_bytes(path)) != record.bytes:
+        raise DamagedArtifactError(f"it has {size:,} bytes, its record {record.bytes:,}")
+    if not deep:
+        return ()
+    for file in at(path).files():
+        if not file.name.startswith("."):
+            check_all(file)
+    return catalog.check_rows(record) if record.kind == "table" else ()

@@ -34,13 +34,16 @@ class CatalogView:
 
     Attributes:
         workflow: its name.
-        artifacts: all live artifacts that are there, of all workflows, by signature.
-        missing: live artifacts whose folder is gone: to be quarantined, never planned with.
+        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
+            those alone that the iterations in `past` had.
+        missing: live artifacts that iterations in `past` had, and whose folder is gone: to be quarantined, never
+            planned with.
         last: the newest iteration of the workflow that has ended, however it ended; None before the first.
         nodes: its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
-        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers.
+        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that lie
+            beside a live artifact of the same signature.
     """
 
     workflow: str

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from helix_spark.catalog.local_disk import nearest
 from helix_spark.engine.gateway import DriverJvm, driver_jvm
 from helix_spark.engine.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.java import Java, find_java
@@ -78,7 +79,7 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
     if jars is None:
         return False
     path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)
-    if path.exists() or _tried_lately(path) or _free_bytes(cache_folder(environ)) < SPARE_BYTES:
+    if path.exists() or _tried_lately(path) or shutil.disk_usage(nearest(cache_folder(environ))).free < SPARE_BYTES:
         return False
     subprocess.Popen(
         [sys.executable, "-m", "helix_spark.engine.archive", "--quiet"],
@@ -86,12 +87,6 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
         start_new_session=True, env=dict(environ),
     )
     return True
-
-
-def _free_bytes(folder: Path) -> int:
-    """On the disk where a folder is or, if it was not made yet, will be."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
 
 
 def build(environ: Mapping[str, str] = os.environ) -> Path | None:

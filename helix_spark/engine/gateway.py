@@ -1,7 +1,7 @@
 """Starts the driver's JVM: the flags that make it quick, and what it may print; and tells whether it has ended.
 
 The figures are seconds of processor time that the JVM used until the census job's first answer in a fresh process, on
-two cores with an archive (`benchmarks/plain_census.py` is the job); without any of the flags 41.
+two cores with an archive (`benchmarks/plain/plain_census.py` is the job); without any of the flags 41.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.engine.jars import spark_home
-from helix_spark.errors import HelixError, SetupError
+from helix_spark.errors import CatalogError, HelixError, SetupError
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -46,8 +46,8 @@ moments: five warm runs then took no more time than with the defaults. Without C
 but warm and long runs take up to twice as long for ever after."""
 
 AFTER_ITS_END = (
-    "run it again: a new one is started. One that is killed time and again takes more memory than the machine has; set "
-    "spark.driver.memory"
+    "run it again: a new one is started, unless you gave the session (spark=...): then give a new one. One that is "
+    "killed time and again takes more memory than the machine has; set spark.driver.memory"
 )
 
 _PATIENCE = 1.0
@@ -178,8 +178,10 @@ def how_ended(error: BaseException) -> str | None:
 
 
 def end_of_jvm(error: BaseException) -> SetupError | None:
-    """An error that is none of the author's code, as what it is about if that is the end of the JVM."""
-    if isinstance(error, HelixError | KeyboardInterrupt) or (how := how_ended(error)) is None:
+    """An error that is none of the author's code, as what it is about if that is the end of the JVM. That a stored
+    result could not be had may be for that, too: its cause tells."""
+    failed = error.__cause__ if isinstance(error, CatalogError) and error.__cause__ is not None else error
+    if isinstance(failed, HelixError | KeyboardInterrupt) or (how := how_ended(failed)) is None:
         return None
     found = SetupError(f"the JVM of Spark's driver {how}", remedy=AFTER_ITS_END)
     found.__cause__ = error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -45,6 +46,9 @@ class Sessions(Protocol):
     def get(self) -> SparkSession:
         """The session; started now if need be."""
 
+    def note_work(self) -> None:
+        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
+
 
 class SessionProvider:
     """One session, on demand. Its methods may be called from any thread.
@@ -56,7 +60,7 @@ class SessionProvider:
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
 
     Attributes:
-        start_seconds: how long the start of our own took; 0.0 where none was needed.
+        start_seconds: how long the start of the session of our own took; 0.0 where there is none.
 
     Raises:
         SetupError: a setting leaves Delta out.
@@ -67,7 +71,8 @@ class SessionProvider:
         on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         check_settings(settings)
-        self.start_seconds = 0.0
+        self.start_seconds = self._first_had = 0.0
+        self._worked = self._closed = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
         self._lock = threading.RLock()
         self._given = spark is not None
@@ -94,8 +99,24 @@ class SessionProvider:
                 return self._prepared(theirs)
             starting = self._begun()
         own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
-        self.start_seconds = own.start_seconds
+        with self._lock:
+            if self._starting is starting and not self.start_seconds:
+                self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark
+
+    def start_seconds_since(self, moment: float) -> float:
+        """How long the start took, if its session was first had after a moment of `time.perf_counter()`; else 0.0."""
+        return self.start_seconds if self._first_had >= moment else 0.0
+
+    @property
+    def worked(self) -> bool:
+        """Whether the session has run something. One of the user's is taken to have."""
+        with self._lock:
+            return self._worked or (self._own is None and self._user_session() is not None)
+
+    def note_work(self) -> None:
+        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
+        self._worked = True
 
     @property
     def ended(self) -> bool:
@@ -111,7 +132,8 @@ class SessionProvider:
             if self._given or not self.ended:
                 return False
             gateway.forget_ended()
-            self._starting, self._theirs, self._usable = None, None, False
+            self._starting, self._theirs = None, None
+            self._usable, self._worked, self.start_seconds = False, False, 0.0
             return True
 
     def warm(self) -> None:
@@ -143,7 +165,8 @@ class SessionProvider:
         with self._lock:
             starting, self._starting = self._starting, None
             self._borrowed.give_back()
-            self._usable = False
+            self._closed = True
+            self._usable, self._worked, self.start_seconds = False, False, 0.0
         if starting is not None and starting.exception() is None:
             own = starting.result()
             own.stop()
@@ -175,7 +198,8 @@ class SessionProvider:
             if self._store:
                 check_reaches_store(theirs)
                 self._borrowed.apply_to_hadoop(theirs, self._store)
-            self._borrowed.apply(theirs, WHILE_WE_WORK)
+            if not self._closed:  # a table that is asked for afterwards brings what its reader needs
+                self._borrowed.apply(theirs, WHILE_WE_WORK)
             self._usable = True
         return theirs
 

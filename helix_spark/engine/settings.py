@@ -26,13 +26,24 @@ DELTA = MappingProxyType({
 })
 """Without these two Delta refuses to read and write."""
 
+VERIFIED = MappingProxyType({"parquet.page.verify-checksum.enabled": "true"})
+"""A flipped bit in a stored page is an error, not another number (without: 27 of 40 flips went unnoticed)."""
+
 WHILE_WE_WORK = MappingProxyType({
-    # A flipped bit in a stored page is an error, not another number (without: 27 of 40 flips went unnoticed).
-    "parquet.page.verify-checksum.enabled": "true",
+    **VERIFIED,
     # Tables of Helix have one commit; Delta's default of 50 makes every first read of one cost 1.6 s.
     "spark.databricks.delta.snapshotPartitions": "1",
 })
 """What reading and writing stored results needs of any session, the user's too; given back when we are done."""
+
+WHILE_WE_WRITE = MappingProxyType({
+    # Milliseconds would cut off what is below them.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Days and times as they are: LEGACY writes those before 1582 as others, EXCEPTION refuses them.
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+})
+"""What would change a stored table's values: of any session, ours too, held while a table is written."""
 
 CHANGES_RESULTS = MappingProxyType({
     "spark.sql.ansi.enabled": "true",

@@ -13,19 +13,20 @@ from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.model_classes import foreign_class
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places import Place, at
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.spark_types import foreign_classes
 from helix_spark.catalog.table_check import files_written
 from helix_spark.catalog.table_commits import commit_files
-from helix_spark.engine.partitions import can_be_hashed
+from helix_spark.engine.borrowed import BorrowedSettings
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.settings import WHILE_WE_WRITE
 from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.engine.table_files import as_files, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameWriter
+    from pyspark.sql import DataFrame
 
 class NotStoredError(HelixError):
     """A result could not be stored. The run goes on; the result is computed again when it is needed."""
@@ -33,13 +34,15 @@ class NotStoredError(HelixError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made a result, and what it takes to make it again from nothing: for its record."""
+    """Who made a result, and what it takes to make it again from nothing: for its record. Whether it is at hand, so
+    that what storing it takes is the writing alone."""
 
     signature: str
     workflow: str
     node: str
     iteration: int
     recompute_seconds: float = 0.0
+    at_hand: bool = True
 
 
 def store(
@@ -66,7 +69,8 @@ def store(
         reach("store.begun")
         written = _write(result, attempt, record, catalog)
         written = replace(
-            written, digest=catalog.written_digest(attempt), write_seconds=time.perf_counter() - begun
+            written, digest=catalog.written_digest(attempt),
+            write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
         )
         reach("store.written")
         check()
@@ -101,7 +105,7 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
 
 def _save_model(model: Any, path: Place) -> None:
     try:
-        model.write().save(str(path))
+        model.write().save(at(path).spark_uri)
         foreign = foreign_class(path)
     except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
@@ -117,26 +121,37 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
     seen = Observation()
-    counts = [F.count(F.lit(1)).alias("rows")]
-    written = frame.drop(*record.left_out)
-    hashed = can_be_hashed(written.schema.simpleString())
-    if hashed:
-        counts.append(F.expr("bit_xor(xxhash64(*))").alias("content"))
-    _save(written.observe(seen, *counts).write, written.schema.json(), attempt)
+    found = _save(frame.drop(*record.left_out).observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
+    rows = seen.get["rows"]
+    if found not in (None, rows):
+        raise CatalogError(
+            f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
+            "Spark's workers"
+        )
     return replace(
-        record, bytes=physical_bytes(attempt.path), rows=seen.get["rows"],
-        content=seen.get["content"] if hashed else None, version=0,
-        files=files_written(attempt.path), schema=frame.schema.json(),
+        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
+        schema=frame.schema.json(),
     )
 
 
-def _save(writer: DataFrameWriter, schema: str, attempt: Attempt) -> None:
-    """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing."""
-    if isinstance(attempt.path, Path) and can_be_files(schema):
-        as_files(writer).save(str(attempt.path))
-        commit_files(attempt.path, schema, attempt=attempt.attempt)
-    else:
-        writer.format("delta").option("userMetadata", attempt.attempt).save(str(attempt.path))
+def _save(frame: DataFrame, attempt: Attempt) -> int | None:
+    """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing.
+
+    Returns how many rows the files have, where Delta does not vouch for that.
+    """
+    assert attempt.path is not None
+    place, schema, held = at(attempt.path).spark_uri, frame.schema.json(), BorrowedSettings()
+    spark = frame.sparkSession
+    as_plain = can_be_files(schema, case_sensitive=str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true")
+    held.apply(spark, WHILE_WE_WRITE)
+    try:
+        if isinstance(attempt.path, Path) and as_plain:
+            as_files(frame.write).save(place)
+            return commit_files(attempt.path, schema, attempt=attempt.attempt)
+        frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
+        return None
+    finally:
+        held.give_back()
 
 
 def _abandon(attempt: Attempt, catalog: Catalog) -> None:

@@ -12,7 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.places import at
+from helix_spark.catalog.spark_types import NO_NAME
 from helix_spark.catalog.table_check import CheckedTable
+from helix_spark.engine.settings import VERIFIED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -43,26 +46,27 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
         return None
     from pyspark.sql.types import StructType
 
-    frame: DataFrame = spark.read.schema(StructType.fromJson(schema)).parquet(*map(str, table.files))
+    # What was written without Spark does not tell by which calendar: by the one that all others use.
+    reader = spark.read.options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED").options(**VERIFIED)
+    frame: DataFrame = reader.schema(StructType.fromJson(schema)).parquet(*(at(file).spark_uri for file in table.files))
     return frame
 
 
-_NO_NAMES = re.compile(r"[ ,;{}()\n\t=]|^$")
-"""Names that take Delta's column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
-
-
-def can_be_files(schema: str) -> bool:
+def can_be_files(schema: str, *, case_sensitive: bool = False) -> bool:
     """Whether a table may be written as files that are committed afterwards: of types and names that parquet tells and
     that take no feature of Delta's. Else Delta writes it, or says why it cannot be.
 
     Args:
         schema: Spark's, as JSON.
+        case_sensitive: whether Spark takes a name in upper and in lower case for two. Else it cannot read a struct that
+            has both; two such columns Delta allows in no case.
     """
     whole = json.loads(schema)
-    top = [field["name"].lower() for field in whole["fields"]]
-    types = list(_types(whole))
+    structs, types = list(_names(whole)), list(_types(whole))
+    compared = [structs[0], *(structs[1:] if not case_sensitive else ())]
     return (
-        len(set(top)) == len(top) > 0 and not any(map(_NO_NAMES.search, _names(whole)))
+        bool(structs[0]) and all(len({name.lower() for name in names}) == len(names) for names in compared)
+        and not any(NO_NAME.search(name) for names in structs for name in names)
         # Delta notes in its protocol that a table has times without a zone.
         and all(map(_is_told_by_parquet, types)) and "timestamp_ntz" not in types
     )
@@ -76,12 +80,12 @@ def as_files(writer: DataFrameWriter) -> DataFrameWriter:
     })
 
 
-def _names(schema: Any) -> Iterator[str]:
-    """The names of a schema's fields, at any depth."""
+def _names(schema: Any) -> Iterator[list[str]]:
+    """The names of a schema's fields, struct by struct, the outermost first."""
     match schema:
         case {"fields": fields}:
+            yield [field["name"] for field in fields]
             for field in fields:
-                yield field["name"]
                 yield from _names(field["type"])
         case {"type": "array" | "map"}:
             for part in ("elementType", "keyType", "valueType"):

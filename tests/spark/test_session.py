@@ -87,6 +87,13 @@ def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSessio
     assert spark.range(3).count() == 3
 
 
+def test_what_is_asked_for_after_the_end_changes_no_setting(spark: SparkSession) -> None:
+    with SessionProvider() as provider:
+        provider.get()
+    assert provider.get().sparkContext is spark.sparkContext
+    assert spark.conf.get("parquet.page.verify-checksum.enabled", None) is None
+
+
 def test_threads_that_ask_at_once_get_one_session(sessions: SessionProvider, spark: SparkSession) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: id(sessions.get()), range(16))) == {id(spark)}

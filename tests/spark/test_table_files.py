@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.ml.feature import StringIndexerModel
 from pyspark.ml.linalg import Matrices, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.table_check import CheckedTable
-from helix_spark.engine.results import TableResult, nullable
+from helix_spark.catalog.table_commits import commit_files
+from helix_spark.engine import storing
+from helix_spark.engine.loading import load
+from helix_spark.engine.results import ModelResult, TableResult, nullable
 from helix_spark.engine.storing import NotStoredError, Origin, store
 from helix_spark.engine.table_files import can_be_files, frame_over_files
 
@@ -98,7 +104,7 @@ def test_a_table_without_files_is_left_to_delta(spark: SparkSession, tmp_path: P
     assert by_delta(spark, catalog, record).count() == 0
 
 
-@pytest.mark.parametrize("name", ["a=1", "with space", "100%", "ä"])
+@pytest.mark.parametrize("name", ["a=1", "with space", "100%", "ä", "a#b", "a:b", "a+b"])
 def test_a_folder_of_any_name_is_read_as_it_is(spark: SparkSession, tmp_path: Path, name: str) -> None:
     catalog, record = stored(spark.range(5), tmp_path / name)
     over_files = frame_over_files(spark, catalog.check_table(record))
@@ -130,7 +136,9 @@ def test_files_and_a_commit_of_ours_are_the_table_that_delta_would_have_written(
 ) -> None:
     frame = nullable(plain_table(spark)).cache()
     catalog, record = stored(frame, tmp_path / "catalog")
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
     frame.write.format("delta").save(str(tmp_path / "delta"))
+    spark.conf.unset("spark.sql.parquet.outputTimestampType")
     assert is_ours(catalog, record)
     ours, theirs = by_delta(spark, catalog, record), spark.read.format("delta").load(str(tmp_path / "delta"))
     assert ours.schema.json() == theirs.schema.json()
@@ -189,6 +197,115 @@ def test_a_name_that_delta_refuses_is_refused(spark: SparkSession, tmp_path: Pat
     ("nested struct<a: array<struct<`b c`: int>>>", False),
     ("id long, ID long", False),
     ("id long, day interval day", False),
+    ("id long, nested array<struct<a: int, A: int>>", False),
+    ("id long, nested map<string, struct<b: struct<a: int>, c: struct<A: int>>>", True),
 ])
 def test_which_tables_can_be_files(spark: SparkSession, schema: str, can: bool) -> None:
-    assert can_be_files(spark.createDataFrame([], schema).schema.json()) is can
+    assert can_be_files(StructType.fromDDL(schema).json()) is can
+
+
+def test_names_that_differ_in_case_alone_can_where_spark_takes_them_for_two() -> None:
+    nested = StructType.fromDDL("id long, nested struct<a: int, A: int>").json()
+    assert can_be_files(nested, case_sensitive=True)
+    assert not can_be_files(StructType.fromDDL("id long, ID long").json(), case_sensitive=True)
+
+
+def test_a_struct_that_could_not_be_read_again_is_not_stored(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(NotStoredError):
+        stored(spark.range(3).selectExpr("id", "array(named_struct('a', 1, 'A', 2)) AS twice"), tmp_path / "catalog")
+    assert not list((tmp_path / "catalog" / "tables").glob("*/*"))
+
+
+@pytest.fixture
+def elsewhere(spark: SparkSession) -> Iterator[None]:
+    """Spark's paths without a scheme lead to another file system, which is not there."""
+    settings: Any = spark.sparkContext._jsc
+    settings = settings.hadoopConfiguration()
+    before = settings.get("fs.defaultFS")
+    settings.set("fs.defaultFS", "hdfs://nowhere.invalid:8020")
+    yield
+    settings.set("fs.defaultFS", before)
+
+
+@pytest.mark.parametrize("column", ["'x' AS text", "timestamp_ntz'2020-01-01 00:00:00' AS local"])
+def test_a_catalog_on_a_disk_is_there_whatever_sparks_default_file_system(
+    spark: SparkSession, tmp_path: Path, elsewhere: None, column: str
+) -> None:
+    catalog, record = stored(spark.range(5).selectExpr("id", column), tmp_path / "100% of #é")
+    found = load(record, catalog, Running(spark))
+    assert isinstance(found, TableResult)
+    assert found.frame().count() == 5
+
+
+def test_so_is_a_model(spark: SparkSession, tmp_path: Path, elsewhere: None) -> None:
+    catalog = Catalog.open(tmp_path / "100% of #é", create=True)
+    model = StringIndexerModel.from_labels(["a", "b"], inputCol="text", outputCol="index")
+    record = store(ModelResult(model), Origin("b" * 64, "flow", "model", 1), catalog)
+    found = load(record, catalog, Running(spark))
+    assert isinstance(found, ModelResult)
+    assert found.model.labels == ["a", "b"]
+
+
+class Running:
+    """A session that runs, to load with."""
+
+    started, ended = True, False
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+
+    def get(self) -> SparkSession:
+        return self.spark
+
+
+CHANGED = {
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MILLIS",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "LEGACY", "spark.sql.parquet.int96RebaseModeInWrite": "LEGACY",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "LEGACY", "spark.sql.parquet.int96RebaseModeInRead": "LEGACY",
+}
+
+
+@pytest.mark.parametrize("more", ["'x' AS text", "timestamp_ntz'2020-01-01 00:00:00' AS local"])
+def test_no_setting_of_the_session_changes_what_is_stored(spark: SparkSession, tmp_path: Path, more: str) -> None:
+    rows = spark.range(1).selectExpr(
+        "timestamp'2020-01-02 03:04:05.123456' AS late", "timestamp'1200-01-02 03:04:05.123456' AS early",
+        "date'1200-01-02' AS day", more,
+    )
+    right = rows.collect()
+    before = {name: spark.conf.get(name, None) for name in CHANGED}
+    try:
+        for name, value in CHANGED.items():
+            spark.conf.set(name, value)
+        catalog, record = stored(rows, tmp_path / "catalog")
+        assert {name: spark.conf.get(name) for name in CHANGED} == CHANGED
+        assert catalog.read_arrow(record).to_pylist() == rows.toArrow().to_pylist()
+        found = load(record, catalog, Running(spark))
+        assert isinstance(found, TableResult)
+        assert found.frame().collect() == right
+        by_arrow = load(in_memory(catalog, rows), catalog, Running(spark))
+        assert isinstance(by_arrow, TableResult)
+        assert by_arrow.frame().collect() == right, "what was written without Spark does not say by which calendar"
+    finally:
+        for name, said in before.items():
+            spark.conf.unset(name) if said is None else spark.conf.set(name, said)
+
+
+def in_memory(catalog: Catalog, frame: DataFrame) -> ArtifactRecord:
+    table = frame.toArrow()
+    result = TableResult(lambda: frame, lambda: table)
+    result.arrow()
+    return store(result, Origin("c" * 64, "flow", "rows", 1), catalog)
+
+
+def test_files_that_the_driver_does_not_see_are_missed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where workers write to disks of their own."""
+    def unseen(folder: Path, schema: str, *, attempt: str) -> int:
+        next(folder.glob("part-*")).unlink()
+        return commit_files(folder, schema, attempt=attempt)
+
+    monkeypatch.setattr(storing, "commit_files", unseen)
+    with pytest.raises(NotStoredError, match="90 rows were written, and its files have 60: the catalog's folder must"):
+        stored(spark.range(0, 90, numPartitions=3), tmp_path / "catalog")
+    assert not list((tmp_path / "catalog" / "tables").glob("*/*"))

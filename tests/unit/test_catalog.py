@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from helix_spark.catalog import local_disk
+from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.layout import MARKER
+from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
@@ -73,6 +77,13 @@ class TestOpening:
     def test_an_empty_folder_becomes_a_catalog(self, tmp_path: Path) -> None:
         Catalog.open(tmp_path, create=True).append_iteration(iteration(1))
         assert (tmp_path / MARKER).exists()
+
+    def test_leases_alone_are_what_a_killed_run_left_and_become_a_catalog(self, tmp_path: Path) -> None:
+        Leases(tmp_path / "leases").take(RUN)
+        with pytest.raises(CatalogError, match="is empty"):
+            Catalog.open(tmp_path, create=False)
+        Catalog.open(tmp_path, create=True).append_iteration(iteration(1))
+        assert Catalog.open(tmp_path, create=False).workflows() == ("census",)
 
     @pytest.mark.parametrize("create", [True, False])
     def test_a_folder_with_other_things_is_refused(self, tmp_path: Path, create: bool) -> None:
@@ -270,10 +281,56 @@ class TestArtifacts:
             catalog.publish(nothing)
 
     def test_a_folder_that_vanished_is_not_planned_with(self, catalog: Catalog) -> None:
-        gone, kept = catalog.publish(record(catalog, A)), catalog.publish(record(catalog, B))
-        shutil.rmtree(folder_of(catalog, gone))
+        gone, kept, elsewhere = (catalog.publish(record(catalog, signature)) for signature in (A, B, C))
+        ran = iteration(1)
+        catalog.append_iteration(ran, [node(ran, "rows", A), node(ran, "age", B)])
+        for lost in (gone, elsewhere):
+            shutil.rmtree(folder_of(catalog, lost))
         view = catalog.snapshot("census")
-        assert (dict(view.artifacts), view.missing) == ({B: kept}, (gone,))
+        # Of what no remembered iteration of the workflow had, a plan does not ask.
+        assert (dict(view.artifacts), view.missing) == ({B: kept, C: elsewhere}, (gone,))
+
+    def test_a_folder_that_an_old_listing_leaves_out_is_there(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = catalog.publish(record(catalog, A))
+        ran = iteration(1)
+        catalog.append_iteration(ran, [node(ran, "rows", A)])
+        monkeypatch.setattr(OnDisk, "second_names", lambda *_: iter(()))
+        view = catalog.snapshot("census")
+        assert (dict(view.artifacts), view.missing) == ({A: kept}, ())
+
+    def test_that_all_tables_are_gone_at_once_is_no_loss_of_each(self, catalog: Catalog) -> None:
+        kept = catalog.publish(record(catalog, A))
+        (catalog.root / "tables").rename(catalog.root / "not-mounted")
+        with pytest.raises(CatalogError, match="tables is gone, and with it every table") as caught:
+            catalog.snapshot("census")
+        assert "mount it" in str(caught.value)
+        (catalog.root / "not-mounted").rename(catalog.root / "tables")
+        assert dict(catalog.snapshot("census").artifacts) == {A: kept}
+
+    def test_a_plan_looks_into_no_folder_of_what_is_stored(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for signature in (A, B):
+            catalog.publish(record(catalog, signature))
+        left = record(catalog, C)
+        listed: list[str] = []
+        names = local_disk._names
+        monkeypatch.setattr(local_disk, "_names", lambda folder: [listed.append(folder.name), names(folder)][1])
+        view = catalog.snapshot("census")
+        assert sorted(listed) == sorted(["tables", "models", C])
+        assert view.bytes_used >= 3 * left.bytes
+
+    def test_a_plan_is_told_the_schemas_of_what_it_may_load(self, catalog: Catalog) -> None:
+        schema = '{"type": "struct", "fields": []}'
+        near, far = (
+            catalog.publish(dataclasses.replace(record(catalog, signature), schema=schema)) for signature in (A, B)
+        )
+        ran = iteration(1)
+        catalog.append_iteration(ran, [node(ran, "rows", A)])
+        assert dict(catalog.snapshot("census").artifacts) == {A: near, B: dataclasses.replace(far, schema=None)}
+        assert set(catalog.live()) == {near, far}
 
     @pytest.mark.parametrize("signature", ["../../etc", "", "A" * 64, "a" * 63, "a" * 64 + "\n"])
     def test_only_signatures_become_paths(self, catalog: Catalog, signature: str) -> None:
@@ -322,6 +379,19 @@ class TestSpace:
         assert not folder_of(catalog, orphan).exists()
         assert folder_of(catalog, live).exists()
         assert catalog.orphans(0) == ()
+
+    def test_gc_asks_only_how_those_ended_whose_data_is_there(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog.publish(record(catalog, A))
+        catalog.publish(record(catalog, B))
+        catalog.evict(B, "no room")
+        orphan = record(catalog, C)
+        asked: list[str] = []
+        ends = ArtifactLedger.ends_of
+        monkeypatch.setattr(ArtifactLedger, "ends_of", lambda self, of: [asked.extend(of), ends(self, of)][1])
+        assert [each.attempt.attempt for each in catalog.gc(dry_run=True, grace_seconds=0)] == [orphan.attempt]
+        assert asked == [orphan.attempt]
 
     def test_abandon_deletes_what_was_written(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "model")

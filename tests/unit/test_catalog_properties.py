@@ -86,8 +86,11 @@ class CatalogMachine(RuleBasedStateMachine):
             assert view.missing == ()
             data = sum(record.bytes for record in self.live.values())
             assert view.artifact_bytes == data
-            waiting = sum(physical_bytes(each.path) for each in self.unpublished.values() if each.path)
-            assert view.bytes_used == data + waiting + physical_bytes(catalog.root / "records")
+            records = physical_bytes(catalog.root / "records")
+            waiting = {each: physical_bytes(each.path) for each in self.unpublished.values() if each.path}
+            assert catalog.bytes_used() == data + sum(waiting.values()) + records
+            apart = sum(size for each, size in waiting.items() if each.signature not in self.live)
+            assert view.bytes_used == data + apart + records
 
 
 CatalogMachine.TestCase.settings = settings(

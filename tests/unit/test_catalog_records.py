@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,6 +242,33 @@ class TestUpkeep:
         assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 20
         # The reader's version is long gone, with its files and its part of the log.
         assert len(names(reader)) == 21
+
+    @pytest.mark.parametrize("ahead", [90.0, -90.0])
+    def test_where_clocks_differ_nothing_is_deleted_by_its_age(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+    ) -> None:
+        monkeypatch.setattr(journal_module, "GRACE", "interval 0 seconds")
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + ahead)
+        for i in range(6):
+            of(tmp_path).append([Seen(str(i))])
+        done = maintain(of(tmp_path))
+        assert (done.merged, done.deleted, done.is_skewed) == (6, 0, True)
+        assert done.skew == pytest.approx(ahead, abs=10)
+        assert len(list((tmp_path / "seen").glob("*.parquet"))) == 7
+        assert len(names(of(tmp_path))) == 6
+
+    def test_that_clocks_differ_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        catalog = Catalog.open(tmp_path / "catalog", create=True)
+        for number in range(1, 7):
+            catalog.append_iteration(IterationRecord(digest(str(number))[:32], "census", number, "done", 0.0))
+        now = time.time
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time", lambda: now() + 3600)
+            with pytest.raises(CatalogError, match=r"clock of this machine is 3,\d+ seconds ahead of"):
+                catalog.maintain()
+        assert len(catalog.iterations("census")) == 6
+        catalog.maintain()
 
     def test_an_end_lost_after_upkeep_is_noticed(self, tmp_path: Path) -> None:
         journal = of(tmp_path)

@@ -154,8 +154,9 @@ class TestRoundTrip:
         pa.table({}), pa.table({"a b": [1]}), pa.table({"a": [1], "A": [2]}), pa.table({"": [1]}),
         pa.table({"t": pa.array([1], pa.time32("s"))}), pa.table({"ns": pa.array([1], pa.timestamp("ns"))}),
         pa.table({"u": pa.array([2**64 - 1], pa.uint64())}), pa.table({"d": pa.array([1], pa.duration("s"))}),
-        pa.table({"n": pa.nulls(2)}), pa.table({"s": [{"x y": 1}]}),
-    ], ids=["no columns", "space", "case", "empty name", "time", "nanosecond", "large", "duration", "null", "nested"])
+        pa.table({"n": pa.nulls(2)}), pa.table({"s": [{"x y": 1}]}), pa.table({"s": [[{"a": 1, "A": 2}]]}),
+    ], ids=["no columns", "space", "case", "empty name", "time", "nanosecond", "large", "duration", "null", "nested",
+            "nested case"])
     def test_what_delta_cannot_hold_is_refused(self, catalog: Catalog, table: pa.Table) -> None:
         attempt = catalog.begin_attempt(A, "table")
         with pytest.raises(NotStorableError):
@@ -204,6 +205,21 @@ class TestSparkTables:
         with pytest.raises(NeedsSparkError, match="MatrixUDT"):
             catalog.read_arrow(record)
         assert catalog.read_arrow(record, ["a"]).to_pydict() == {"a": [1]}
+        assert len(catalog.check_rows(record)) == 2
+
+    @pytest.mark.parametrize("beside_it", [True, False])
+    def test_a_page_that_only_spark_reads_is_checked_all_the_same(self, catalog: Catalog, beside_it: bool) -> None:
+        other = {"type": "udt", "class": "org.apache.spark.ml.linalg.MatrixUDT", "sqlType": "double"}
+        columns = {"m": pa.array([float(i) for i in range(1000)])} | ({"a": pa.array([1] * 1000)} if beside_it else {})
+        schema = spark_schema(m=other, **({"a": "long"} if beside_it else {}))
+        record = as_spark(catalog, [pa.table(columns)], schema, compression="none", use_dictionary=False)
+        assert len(catalog.check_rows(record)) == 1
+        file = next(catalog.path_of(record).glob("part-*"))  # type: ignore[union-attr]
+        data = bytearray(file.read_bytes())
+        data[1000] ^= 1
+        file.write_bytes(data)
+        with pytest.raises(DamagedArtifactError):
+            catalog.check_rows(record)
 
 
 @given(st.lists(st.one_of(
@@ -316,7 +332,7 @@ class TestDamage:
         folder = catalog.path_of(record)
         assert folder is not None
         damage(folder)
-        for read in (catalog.check_table, catalog.read_arrow):
+        for read in (catalog.check_table, catalog.read_arrow, catalog.check_rows):
             with pytest.raises(DamagedArtifactError, match=words):
                 read(record)
 

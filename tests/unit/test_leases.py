@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from helix_spark.catalog import holders
 from helix_spark.catalog import leases as leases_module
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.holders import holder_from, this_process
@@ -115,10 +116,10 @@ def test_what_the_dead_left_aside_goes_in_time(folder: Path) -> None:
     leases.take(NAME)
     aside = folder / f".{NAME}.0123"
     aside.write_text("")
-    leases.clear_dead(untouched=0.0)
+    leases.clear(leases.dead(untouched=0.0), untouched=0.0)
     assert aside.exists(), "it may be made right now"
     os.utime(aside, (0, 0))
-    leases.clear_dead(untouched=60.0)
+    leases.clear(leases.dead(untouched=60.0), untouched=60.0)
     assert not aside.exists()
     assert leases.find(NAME) is not None
     leases.release(NAME)
@@ -130,6 +131,19 @@ def test_a_number_used_again_is_another_process(folder: Path) -> None:
     (folder / NAME).write_text(earlier.to_json())
     assert earlier.is_gone
     assert Leases(folder).take(NAME) is None
+
+
+def test_a_process_that_proc_hides_is_not_gone(folder: Path, holding: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another user's is where /proc is mounted with hidepid."""
+    other = holding(NAME)
+    found = Leases(folder).find(NAME)
+    assert found is not None
+    assert found.holder is not None
+    monkeypatch.setattr(holders, "_stat", lambda pid: [])
+    assert not found.holder.is_gone
+    other.kill()
+    other.wait()
+    assert found.holder.is_gone
 
 
 def test_of_another_machine_only_the_heartbeat_is_known(folder: Path) -> None:
@@ -197,3 +211,50 @@ def test_gc_takes_what_the_dead_left_at_once_and_nothing_of_the_living(tmp_path:
     assert leftover.why == f"never published; its writer, {gone}, has ended"
     assert not attempt.path.exists()
     assert list((catalog.root / "leases").iterdir()) == []
+
+
+def abroad(tmp_path: Path) -> tuple[Catalog, Path, Path]:
+    """A catalog, what a writer on another machine has written so far, and its lease; our clock is ten days ahead."""
+    catalog = Catalog.open(tmp_path, create=True)
+    attempt = catalog.begin_attempt(NAME, "table")
+    assert isinstance(attempt.path, Path)
+    attempt.path.mkdir(parents=True)
+    lease = tmp_path / "leases" / attempt.attempt
+    lease.write_text(dataclasses.replace(this_process(), machine="elsewhere").to_json())
+    behind = time.time() - 10 * 24 * 3600
+    for path in (lease, attempt.path):
+        os.utime(path, (behind, behind))
+    return catalog, attempt.path, lease
+
+
+def test_gc_takes_nothing_of_a_living_writer_whose_clock_is_days_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.5)
+    catalog, written, lease = abroad(tmp_path)
+    begun, beaten = time.time(), threading.Event()
+
+    def beat() -> None:
+        while not beaten.wait(0.1):
+            behind = time.time() - 10 * 24 * 3600
+            os.utime(lease, (behind, behind))
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        assert catalog.gc(dry_run=False) == ()
+    finally:
+        beaten.set()
+        thread.join()
+    assert time.time() - begun >= 0.5
+    assert written.exists()
+    assert lease.exists()
+
+
+def test_gc_takes_what_a_writer_elsewhere_left_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.2)
+    catalog, written, lease = abroad(tmp_path)
+    (leftover,) = catalog.gc(dry_run=False)
+    assert "has ended" in leftover.why
+    assert not written.exists()
+    assert not lease.exists()

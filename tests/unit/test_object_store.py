@@ -23,7 +23,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.object_store import object_path
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.places import at
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.s3_access import access_from
 from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
@@ -85,7 +85,7 @@ class TestStoring:
         assert again.read_arrow(record).equals(TABLE)
         assert again.read_arrow(record, ["b"]).column_names == ["b"]
         assert Overview.open(str(catalog.root)).first_rows(record, 2)[0].num_rows == 2
-        assert again.snapshot("w").artifacts == {record.signature: record}
+        assert again.snapshot("w").artifacts == {record.signature: dataclasses.replace(record, schema=None)}
         assert again.snapshot("w").bytes_used == again.bytes_used(exact=True) - objects()["catalog/helix.json"]
         inside = sum(size for name, size in objects().items() if record.attempt in name)
         assert inside == record.bytes
@@ -143,11 +143,17 @@ class TestStoring:
         assert catalog.orphans(0.0) == ()
 
     def test_a_folder_that_is_gone_is_missing(self, catalog: Catalog) -> None:
-        record = stored(catalog)
+        record, kept = stored(catalog), stored(catalog, "kept")
+        had = [
+            NodeRecord("1" * 32, "w", 1, name, "scanner", (), "compute", "new", digest(name), digest(name), "[]")
+            for name in ("node", "kept")
+        ]
+        catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), had)
         folder = catalog.path_of(record)
         assert folder is not None
         at(folder).delete_tree()
-        assert catalog.snapshot("w").missing == (record,)
+        view = catalog.snapshot("w")
+        assert (view.missing, dict(view.artifacts)) == ((record,), {kept.signature: kept})
 
     def test_upkeep_keeps_all_records(self, catalog: Catalog) -> None:
         for number in range(1, 9):

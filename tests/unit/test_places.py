@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from helix_spark.catalog.holders import this_process
 from helix_spark.catalog.lease_files import lease_files
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.object_store import object_path
-from helix_spark.catalog.places import Place, at, is_remote, spark_options
+from helix_spark.catalog.places import Place, at, is_out_of_reach, is_remote, spark_options
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -41,7 +43,11 @@ def test_nothing_is_there_before_it_is_written(place: Place) -> None:
     assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names(bool))) == (0, None, [])
     assert list(place.glob("*")) == list(place.rglob("*")) == []
     at(place).delete_tree()
-    for ask in (place.stat, place.lstat, place.read_bytes, place.unlink, lambda: at(place).open_binary()):
+    assert at(place).absent([("a", "b")]) == [("a", "b")]
+    for ask in (
+        place.stat, place.lstat, place.read_bytes, place.unlink, lambda: at(place).open_binary(),
+        lambda: list(at(place).files()),
+    ):
         with pytest.raises(FileNotFoundError):
             ask()
     with pytest.raises(FileNotFoundError):
@@ -73,6 +79,11 @@ def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
     assert at(place).total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
     assert sorted(pair for pair in at(place).second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
     assert [*at(place).second_names("b".__eq__)] == [("b", "z")]
+    assert at(place).absent([("a", "x"), ("a", "z"), ("c", "x")]) == [("a", "z"), ("c", "x")]
+    assert at(place).absent([]) == []
+    assert sorted(str(path)[len(str(place)) :] for path in at(place).files()) == [
+        "/a/x/1", "/a/x/2", "/a/y/.3", "/b/z/deep/er", "/top"
+    ]
     assert abs((at(place).last_modified() or 0) - time.time()) < 60
     digest = digest_of_model(place)
     at(place / "a" / "x").delete_tree()
@@ -111,6 +122,8 @@ def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> N
 def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     remote = object_path(f"s3://{bucket}//a/b/")
     assert (str(remote), at(remote).table_uri) == (f"s3a://{bucket}/a/b", f"s3://{bucket}/a/b")
+    assert at(remote).spark_uri == f"s3a://{bucket}/a/b"
+    assert at(Path("/of us/100%#é")).spark_uri == "file:///of us/100%#é", "Hadoop's Path encodes what it is given"
     assert is_remote("s3a://x")
     assert is_remote(remote)
     assert not is_remote(tmp_path)
@@ -119,6 +132,33 @@ def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     assert spark_options(remote)[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
     assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options(remote).items())
     assert "secret" not in repr(remote)
+
+
+@pytest.mark.parametrize("code", [
+    errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT,
+])
+def test_what_cannot_be_reached_is_not_damaged(code: int) -> None:
+    assert is_out_of_reach(OSError(code, os.strerror(code)))
+    assert not is_out_of_reach(OSError(errno.EIO, "a bad disk"))
+    assert not is_out_of_reach(FileNotFoundError(errno.ENOENT, "gone"))
+    assert is_out_of_reach(MemoryError())
+
+
+def test_a_model_of_which_a_folder_cannot_be_listed_has_no_other_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("metadata/part-0", "data/part-0"):
+        written(tmp_path / name)
+    scandir = os.scandir
+
+    def refused(path: str) -> Any:
+        if Path(path).name == "data":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError):
+        digest_of_model(tmp_path)
 
 
 def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from helix_spark.catalog import table_reading
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.verification import verify
+from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
 
@@ -70,3 +74,27 @@ def test_a_model_that_changed_or_a_folder_that_is_gone(catalog: Catalog, deep: b
     (folder(catalog, "model") / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Modem"}')
     shutil.rmtree(folder(catalog, "rows"))
     assert verdicts(catalog, deep=deep) == {"rows": "damaged", "model": "damaged", "auc": "sound"}
+
+
+def test_what_cannot_be_reached_is_not_called_damaged(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: object) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(table_reading, "_opened", refused)
+    assert set(verdicts(catalog, deep=False).values()) == {"sound"}
+    with pytest.raises(CatalogError, match="cannot be read now"):
+        verify(catalog, deep=True)
+
+
+def test_nodes_are_counted_in_one_question(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        run = str(number) * 32
+        nodes = [
+            NodeRecord(run, "census", number, name, "scanner", (), "compute", "new", digest(name), digest(name), "[]")
+            for name in ("rows", "model")
+        ]
+        catalog.append_iteration(IterationRecord(run, "census", number, "done", 0.0), nodes)
+    monkeypatch.setattr(Catalog, "nodes", None)
+    found = verify(catalog, deep=True)
+    assert (found.iterations, found.nodes) == (2, 4)
+    assert verify(catalog, deep=False).nodes == 0

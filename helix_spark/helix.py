@@ -184,7 +184,8 @@ class Helix:
         return prepare(workflow, self.catalog, settings, self._around(), uuid.uuid4().hex)
 
     def _around(self) -> Surroundings:
-        return Surroundings(self._memory.held, self.budget, self.sessions.started, self._one_run)
+        session = self.sessions
+        return Surroundings(self._memory.held, self.budget, session.started, self._one_run, session.worked)
 
     def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
         return look_up(

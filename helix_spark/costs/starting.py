@@ -18,32 +18,61 @@ classes and compile. Iterations in processes of their own took about 3 s (census
 2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start and `costs.model.with_warm_up` explain. A start
 that waits for a cluster says nothing of that, so it is bounded (seconds)."""
 
-_ONE_RUN = {True: 0.9, False: 0.1, None: 0.5}
-"""Probability that the next iteration runs in a process of its own while nothing is on record; worth one iteration."""
+_UNTOLD = {False: 0.1, None: 0.5}
+"""Probability that the next iteration runs in a process of its own while nothing is on record, by whether this process
+is for one run alone; worth one iteration."""
+
+_FRESHNESS = 0.7
+"""Weight of what the process of an iteration was against that of the one after it, half forgotten after two. A guess:
+people change from runs of their own to a session, or back, in one step, and stay with it for a while."""
 
 
-def start_price(starts: Sequence[float]) -> float:
-    """Seconds that an iteration takes longer because it has to start Spark.
+def start_seconds(starts: Sequence[float]) -> float:
+    """Seconds that starting Spark is expected to take.
 
     Args:
         starts: seconds of the starts on record, oldest first.
 
+    >>> start_seconds([]), start_seconds([6.0, 7.0])
+    (2.5, 6.5)
+    """
+    return fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
+
+
+def first_work_seconds(starts: Sequence[float]) -> float:
+    """Seconds that the first work of a session takes longer. Argument as for `start_seconds`.
+
+    >>> first_work_seconds([]), round(first_work_seconds([6.0, 7.0]), 2), first_work_seconds([60.0])
+    (3.0, 7.8, 10.0)
+    """
+    return min(_FIRST_WORK * start_seconds(starts), _FIRST_WORK_AT_MOST)
+
+
+def start_price(starts: Sequence[float]) -> float:
+    """Seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
+
     >>> round(start_price([]), 2), round(start_price([6.0, 7.0]), 2), start_price([60.0])
     (5.5, 14.3, 70.0)
     """
-    start = fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
-    return start + min(_FIRST_WORK * start, _FIRST_WORK_AT_MOST)
+    return start_seconds(starts) + first_work_seconds(starts)
 
 
 def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
     """Probability that the next iteration runs in another process than this one.
 
+    A process that is for one run alone ends after it. Of others it is told from what the iterations so far did, the
+    newest first.
+
     Args:
         writers: the processes of the iterations so far, oldest first, this one's included.
         one_run: whether this process is for one run alone; None if nobody can say.
 
-    >>> fresh_process(["a"], True), fresh_process(["a", "b", "c"], None), fresh_process(["a"] * 10, False)
-    (0.9, 0.8333333333333334, 0.01)
+    >>> fresh_process(["a", "a"], True), fresh_process(["a", "b"], None), round(fresh_process(["a"] * 10, False), 3)
+    (1.0, 0.75, 0.024)
     """
-    pairs = [before != after for before, after in pairwise(writers)]
-    return (_ONE_RUN[one_run] + sum(pairs)) / (1 + len(pairs))
+    if one_run:
+        return 1.0
+    weight = differed = 0.0
+    for before, after in pairwise(writers):
+        weight, differed = _FRESHNESS * weight + 1.0, _FRESHNESS * differed + float(before != after)
+    return (_UNTOLD[one_run] + differed) / (1.0 + weight)

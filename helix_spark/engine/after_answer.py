@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.engine.told_reads import reads_after
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.tracker import Finished, tell
-from helix_spark.errors import CatalogError, HelixError
+from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.serving import PlanReads
 
@@ -110,19 +111,16 @@ class AfterAnswer:
             ended = recorded.result()
             kept = self._kept(ended)
             self._record_sizes(kept.sizes)
-            sizes = kept.stored
+            gone = frozenset[str]() if self._interrupted else self._tidied()
+            stored = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
             if ended is not None:
-                self._track(ended, sizes)
-            if self._interrupted:
-                return sizes
-            self._tidy()
-            gone = self.retention.evict_overflow()
+                self._track(ended, stored)
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"what follows the answer could not be done: {error}")
             return {}
         finally:
             release(self.leased, self.tools)
-        return {name: size for name, size in sizes.items() if self.plan[name].signature not in gone}
+        return stored
 
     @property
     def _interrupted(self) -> bool:
@@ -130,42 +128,64 @@ class AfterAnswer:
         return isinstance(self.outcome.failure, KeyboardInterrupt)
 
     def _kept(self, ended: Recorded | None) -> Kept:
-        """After a failure what was computed before it is stored as it was planned to be."""
+        """After a failure what was computed before it is stored as it was planned to be. Nothing goes for it: that
+        would make room for more than was had."""
         if self._interrupted:
             return Kept()
         if self.outcome.failure is not None:
-            return self.retention.store(self.plan, {})
+            return self.retention.store(replace(self.plan, evict={}), {})
         return self.retention.keep(ended.reads if ended is not None else {})
 
-    def _tidy(self) -> None:
-        """Keeps the records quick to read, and gives back the bytes of writers that died: they count for the budget."""
+    def _tidied(self) -> frozenset[str]:
+        """Keeps the records quick to read, and gives back the bytes of writers that died, which count for the budget;
+        then evicts what is too much. Returns the signatures that this took."""
         try:
             self.tools.catalog.maintain()
             self.tools.catalog.gc(dry_run=False)
         except CatalogError as error:
             self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
+        return frozenset(self.retention.evict_overflow())
 
     def _told_reads(self) -> PlanReads:
         """What functions read of the tables that could be stored with less, and what was told before the run."""
         tools, prepared = self.tools, self.prepared
         if not tools.sessions.started:
             return prepared.reads
-        try:
+        with self._spark_may_end("what functions read is not known; tables are stored whole"):
             tables = [name for name in self.retention.narrowable() if not self.plan[name].stored]
             found = reads_after(prepared, tables, self.outcome.results, tools.sessions, tools.memory)
-        except spark_errors() as error:
-            tools.observer.warning(f"what functions read is not known; tables are stored whole: {first_line(error)}")
-            return prepared.reads
-        return {**prepared.reads, **found}
+            return {**prepared.reads, **found}
+        return prepared.reads
 
     def _lowered(self) -> dict[str, str]:
         """What each computed function was lowered to; where that cannot be told, another wording will be computed."""
         tools = self.tools
-        try:
+        with self._spark_may_end("what functions were lowered to is not known"):
             return lowered_digests(self.prepared, self.plan, self.outcome.results, tools.sessions, tools.memory)
-        except spark_errors() as error:
-            tools.observer.warning(f"what functions were lowered to is not known: {first_line(error)}")
-            return {}
+        return {}
+
+    @contextmanager
+    def _spark_may_end(self, unknown: str) -> Iterator[None]:
+        """Spark is asked behind an answer. The answer stands and is recorded also where nobody is there any more to be
+        asked: what pyspark raises of a session that was stopped meanwhile may be anything.
+
+        Args:
+            unknown: what is not known then.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not (isinstance(error, (SetupError, *spark_errors())) or self.tools.sessions.ended):
+                raise
+            self.tools.observer.warning(f"{unknown}: {first_line(error)}")
+
+    def _influences(self) -> dict[str, str]:
+        """What each fit of the run gave its features."""
+        with self._spark_may_end("what fits gave their features is not known"):
+            return fitted_influences(
+                self.prepared, self.plan, self.outcome.results, self.record.number, self.tools.observer.warning
+            )
+        return {}
 
     def _record(self, outputs: Mapping[str, Any]) -> Recorded:
         status, error = self._ending()
@@ -181,9 +201,7 @@ class AfterAnswer:
         nodes = recording.node_records(
             self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun
         )
-        influences = fitted_influences(
-            self.prepared, self.plan, self.outcome.results, number, self.tools.observer.warning
-        ) if status != "interrupted" else {}
+        influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
             self.prepared, self.plan, self.outcome, self.warm_seconds, number, self.random, lowered, influences
         )

@@ -13,9 +13,10 @@ it, and new, because disks change."""
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
-    """Write throughput by kind of artifact, drawn from the live artifacts' own writes."""
+    """Write throughput by kind of artifact, drawn from the live artifacts' own writes, where nothing but writing was in
+    them: the others have no seconds on record."""
     return {
-        kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind), prior)
+        kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind and r.write_seconds), prior)
         for kind, prior in WRITE.items()
     }
 

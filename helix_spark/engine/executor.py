@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import authors_errors
 from helix_spark.engine.filling import Filling
 from helix_spark.engine.fits import fit_batch
 from helix_spark.engine.gateway import end_of_jvm
-from helix_spark.engine.loading import damaged_by, load
+from helix_spark.engine.loading import DamagedResultError, damaged_by, load
 from helix_spark.engine.lowering import check_columns, lower
 from helix_spark.engine.memory import MemoryTier
 from helix_spark.engine.observer import Observer
@@ -23,13 +24,13 @@ from helix_spark.engine.randomness import Suspicion
 from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark_errors import spark_errors
 from helix_spark.engine.step_clock import StepClock
-from helix_spark.engine.timing import Step, attribute, starts, warm_seconds
+from helix_spark.engine.timing import Share, Step, attribute, shares, starts, warm_seconds
 from helix_spark.engine.units import Unit, collects, of_unknown_cost, pins, units
 from helix_spark.engine.worker_code import send_project_code
 from helix_spark.errors import SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read
+from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read, Result
 
 if TYPE_CHECKING:
     from helix_spark.engine.session import Sessions
@@ -51,6 +52,7 @@ class Outcome:
         steps: the forced steps, for `timing.attribute`.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables.
+        shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
         suspicion: finds results that may differ each time.
         failure: what ended the run early.
     """
@@ -60,6 +62,7 @@ class Outcome:
     steps: list[Step] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     pinned: frozenset[str] = frozenset()
+    shares: tuple[Share, ...] | None = None
     failure: BaseException | None = None
 
 
@@ -92,10 +95,7 @@ class Executor:
         try:
             job.run(work)
             for name in table_outputs(plan, outcome):
-                result = outcome.results[name]
-                assert isinstance(result, TableResult)
-                with authors_errors(dag[name]):
-                    self.count(name, result, outcome)
+                self._count(name, dag, plan, artifacts, outcome)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
             self._cancel(run)
             job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None)
@@ -103,14 +103,34 @@ class Executor:
             outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or error
             if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
                 outcome.results.clear()
+        ran = {name for step in outcome.steps for name in step.names}
+        if self._sessions.started and any(ran_in_spark(name, dag, plan) for name in ran):
+            self._sessions.note_work()
         return outcome
 
-    def count(self, name: str, result: TableResult, outcome: Outcome) -> None:
-        """Computes an output table, and counts its rows."""
+    def _count(
+        self, name: str, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], outcome: Outcome
+    ) -> None:
+        """Computes an output table, and counts its rows. Those of a stored one are on record: no Spark is needed."""
+        result, own = outcome.results[name], plan[name]
+        assert isinstance(result, TableResult)
+        record = artifacts.get(own.signature) if own.state is State.LOAD and not own.held else None
+        if record is not None and record.rows is not None:
+            self._check(record)
+            outcome.rows[name] = record.rows
+            return
+
         def counted() -> None:
             outcome.rows[name] = result.frame().count()
 
-        outcome.steps.append(self._clock.step((name,), counted))
+        with authors_errors(dag[name]):
+            outcome.steps.append(self._clock.step((name,), counted))
+
+    def _check(self, record: ArtifactRecord) -> None:
+        try:
+            self._catalog.check_table(record)
+        except DamagedArtifactError as damage:
+            raise DamagedResultError(record, damage.what) from damage
 
     def _cancel(self, run: str) -> None:
         if self._sessions.started:
@@ -252,8 +272,16 @@ def _takes_spark(node: Node) -> bool:
     return isinstance(operator, Read | FitStage | ApplyStage | Predict)
 
 
+def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
+    """Whether a step of a node has had Spark do something."""
+    own, node = plan[name], dag[name]
+    if own.state is State.COMPUTE:
+        return _takes_spark(node)
+    return node.result is Result.MODEL and not own.held
+
+
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
-    """Output tables that Spark still has to compute."""
+    """Output tables of which nobody has counted the rows yet."""
     return [
         node.name for node in plan.nodes
         if node.output and node.name not in outcome.rows
@@ -263,25 +291,27 @@ def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
 
 def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
     """What each node that ran took, measured or attributed."""
-    return attribute(dag, outcome.steps, *_fusing(plan, outcome))
+    return attribute(_shares(dag, plan, outcome))
 
 
 def warm_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
     """What each node that ran would have taken in a JVM that has run for a while: what plans reckon with."""
     loaded = {node.name for node in plan.nodes if node.state is State.LOAD}
-    return warm_seconds(dag, outcome.steps, *_fusing(plan, outcome), loaded)
+    return warm_seconds(_shares(dag, plan, outcome), loaded)
 
 
 def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
     """When each node that ran began, by `time.perf_counter()`."""
-    return starts(dag, outcome.steps, *_fusing(plan, outcome))
+    return starts(dag, _shares(dag, plan, outcome))
 
 
-def _fusing(plan: Plan, outcome: Outcome) -> tuple[dict[str, float], list[str], frozenset[str]]:
-    """Weights, lazy nodes and pinned ones, for `timing.shares`."""
-    forced = {name for step in outcome.steps for name in step.names}
-    lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
-    return {node.name: node.predicted_seconds for node in plan.nodes}, lazy, outcome.pinned
+def _shares(dag: Dag, plan: Plan, outcome: Outcome) -> tuple[Share, ...]:
+    if outcome.shares is None:
+        forced = {name for step in outcome.steps for name in step.names}
+        lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
+        weights = {node.name: node.predicted_seconds for node in plan.nodes}
+        outcome.shares = tuple(shares(dag, outcome.steps, weights, lazy, outcome.pinned))
+    return outcome.shares
 
 
 def lasting(outcome: Outcome) -> dict[str, NodeResult]:

@@ -1,4 +1,5 @@
-"""What may come next, told from the iterations on record: scenarios for the planner. No Spark, nothing is read."""
+"""What may come next, told from the iterations on record: scenarios for the planner, and what else is stored that may
+be asked for again. No Spark, nothing is read."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.metrics import main_metric, merit
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starting import fresh_process
+from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
+from helix_spark.planner.planning import Situation
 from helix_spark.planner.prospects import Version, scenarios
-from helix_spark.planner.storage import NodeCosts, Scenario
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,77 @@ def foresee(
     )
 
 
+def may_come_back(view: CatalogView) -> set[str]:
+    """Signatures of what a plan may expect to come back, as far as that can be told before it has its own: of the
+    iteration before, of the newest that differs from that, and of the best, of all and of those that differ."""
+    past = [iteration for iteration in view.past if iteration.nodes]
+    differs = [one for one in past if _all_signatures(one) != _all_signatures(past[-1])]
+    found = [*differs[-1:], *(best for best in (_best(past), _best(differs)) if best is not None)]
+    return {node.signature for node in view.nodes}.union(*map(_all_signatures, found))
+
+
+def past_lineage(
+    nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
+    loads: Mapping[str, Throughput] = LOAD,
+) -> Lineage:
+    """What the results of the current version, and of the iterations on record, are made from; without those whose
+    costs nobody knows. Arguments as for `foresee`."""
+    found = lineage_of(nodes)
+    today = {node.name: node for node in nodes}
+    for iteration in reversed(view.past):
+        signatures = {node.name: node.signature for node in iteration.nodes}
+        for node in iteration.nodes:
+            if node.signature in found or (node.name not in today and _seconds(node, measured) is None):
+                continue
+            costs = _past_costs(node, today, view, measured, loads)
+            inputs = tuple(signatures[name] for name in costs.inputs)
+            found[node.signature] = Made(inputs, costs.compute_seconds, costs.load_seconds)
+    return found
+
+
+def others_among(
+    live: Collection[ArtifactRecord], situation: Situation, view: CatalogView,
+    loads: Mapping[str, Throughput] = LOAD,
+) -> tuple[OtherArtifact, ...]:
+    """The stored results that no node of the current version has, and, by their attempts, those that lack columns which
+    it reads.
+
+    A result of this workflow is as old as the newest iteration that had it. Of another workflow nothing is read but
+    what it stored: of each of its nodes the newest is its current one.
+
+    Args:
+        live: everything that is stored.
+        view: the catalog, as the plan saw it; `loads` as for `foresee`.
+    """
+    lacking = {gap.stored.attempt for gap in situation.unserved.values()}
+    stored = {record.signature for record in live if record.attempt not in lacking}
+    current = {situation.signed[node.name].signature for node in situation.dag.nodes}
+    had = {node.signature: past.record.number for past in view.past for node in past.nodes}
+    newest: dict[tuple[str, str], int] = {}
+    for record in live:
+        node = (record.workflow, record.node)
+        newest[node] = max(record.iteration, newest.get(node, 0))
+
+    def age(record: ArtifactRecord) -> int:
+        ours, theirs = record.workflow == view.workflow, newest[record.workflow, record.node] - record.iteration
+        last = had.get(record.signature, record.iteration if ours else None)
+        since = theirs if last is None else max(1, view.next_iteration - last)
+        return since if ours else min(theirs, since)
+
+    return tuple(
+        OtherArtifact(
+            record.attempt if record.attempt in lacking else record.signature, record.workflow, record.node,
+            record.bytes, loads[record.kind].seconds(record.bytes), record.recompute_seconds, age(record),
+            seconds_again(situation.lineage, record.signature, stored),
+        )
+        for record in live if record.attempt in lacking or record.signature not in current
+    )
+
+
+def _all_signatures(iteration: PastIteration) -> frozenset[str]:
+    return frozenset(node.signature for node in iteration.nodes)
+
+
 def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
     return {node.name: (node.signature, node.inputs) for node in nodes if node.name not in random}
 
@@ -86,18 +160,27 @@ def _version(
 ) -> Version:
     """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
     today = {node.name: node for node in nodes}
-    costs = []
-    for node in iteration.nodes:
-        record, artifact = measured.get(node.signature), view.artifacts.get(node.signature)
-        known = today.get(node.name) or _gone(node)
-        seconds = record.compute_seconds if record is not None else None
-        costs.append(replace(
-            known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
-            compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
-            load_seconds=known.load_seconds if artifact is None else loads[artifact.kind].seconds(artifact.bytes),
-            bytes=known.bytes if artifact is None else artifact.bytes,
-        ))
-    return tuple(costs), frozenset(node.name for node in iteration.nodes if node.output)
+    costs = tuple(_past_costs(node, today, view, measured, loads) for node in iteration.nodes)
+    return costs, frozenset(node.name for node in iteration.nodes if node.output)
+
+
+def _past_costs(
+    node: PastNode, today: Mapping[str, NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
+    loads: Mapping[str, Throughput],
+) -> NodeCosts:
+    artifact, seconds = view.artifacts.get(node.signature), _seconds(node, measured)
+    known = today.get(node.name) or _gone(node)
+    return replace(
+        known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
+        compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
+        load_seconds=known.load_seconds if artifact is None else loads[artifact.kind].seconds(artifact.bytes),
+        bytes=known.bytes if artifact is None else artifact.bytes,
+    )
+
+
+def _seconds(node: PastNode, measured: Mapping[str, ResultRecord]) -> float | None:
+    record = measured.get(node.signature)
+    return None if record is None else record.compute_seconds
 
 
 def _gone(node: PastNode) -> NodeCosts:

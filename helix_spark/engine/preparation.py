@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.holders import writer
-from helix_spark.catalog.records import ArtifactRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import NodeRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import Measurement, Throughput, estimate
 from helix_spark.dag.compilation import compile_workflow
@@ -17,15 +17,15 @@ from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.engine.calibration import calibrated_loads, calibrated_writes, sampled
-from helix_spark.engine.foresight import foresee
+from helix_spark.engine.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.engine.influence import newest_fits, told_of
+from helix_spark.engine.on_record import OnRecord
 from helix_spark.planner.planning import Situation, planning_problem
-from helix_spark.planner.serving import Gap, PlanReads, gaps
-from helix_spark.planner.storage import OtherArtifact
+from helix_spark.planner.serving import PlanReads, gaps
 from helix_spark.signature.data_version import pin_versions
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
-from helix_spark.signature.signing import Description, Signed, describe, resolve
+from helix_spark.signature.signing import Description, Signed, describe
 from helix_spark.workflow.workflow import Workflow
 
 
@@ -38,12 +38,14 @@ class Surroundings:
         budget: bytes that may be stored in all; None for no limit.
         session_runs: whether Spark is started.
         one_run: whether this process is for one run alone; None if nobody can say.
+        session_worked: whether the session has run something yet.
     """
 
     held: Collection[str] = frozenset()
     budget: int | None = None
     session_runs: bool = False
     one_run: bool | None = None
+    session_worked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Prepared:
         reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
             record.
         lowered: signatures of which it is on record what they were lowered to.
+        loads: load throughput by kind of artifact.
     """
 
     dag: Dag
@@ -75,6 +78,7 @@ class Prepared:
     reads: PlanReads
     told: PlanReads
     lowered: frozenset[str]
+    loads: Mapping[str, Throughput]
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -109,23 +113,9 @@ def look_up(
     """
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
-    known, known_random, measured = dict(equivalent or {}), dict[str, str](), dict[str, ResultRecord]()
-    asked: set[str] = set()
-
-    def sign(dag: Dag) -> dict[str, Signed]:
-        while True:
-            signed = resolve(dag, described, run=run, equivalent=known, known_random=known_random)
-            fresh = {own.declared for own in signed.values()} - asked
-            if not fresh:
-                return signed
-            asked.update(fresh)
-            wanted = {own.signature for own in signed.values()}
-            wanted |= set() if measured else _last_signatures(view) | read.keys()
-            found = catalog.results(declared=fresh, signatures=wanted)
-            measured.update(found.measured)
-            _learn(known, known_random, found.standing, measured, view)
-
-    signed = of_whole = sign(whole)
+    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=may_come_back(view) | read.keys())
+    signed = of_whole = records.sign(whole)
+    known, known_random, measured = records.known, records.known_random, records.measured
     loads = calibrated_loads(read, measured)
     fits = newest_fits(whole, catalog)
     leaving = leave_out(
@@ -133,20 +123,20 @@ def look_up(
         {name for name, own in signed.items() if own.random},
     )
     if leaving.dag is not whole:
-        signed = sign(leaving.dag)
+        signed = records.sign(leaving.dag)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     told = _reads_on_record(measured) | dict(reads or {})
     unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
     explained = _with_chance_found(described, signed, known_random)
-    situation = _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads)
-    situation = _foreseen(_with_gaps(situation, unserved, view, loads), offered, measured, loads, around.one_run)
     situation = replace(
-        situation, notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
+        _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
+        notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
+    situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(
         dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
-        told, frozenset(signature for signature, record in measured.items() if record.lowered is not None),
+        told, frozenset(signature for signature, record in measured.items() if record.lowered is not None), loads,
     )
 
 
@@ -157,17 +147,15 @@ def _reads_on_record(measured: Mapping[str, ResultRecord]) -> dict[str, Mapping[
     }
 
 
-def _with_gaps(
-    situation: Situation, unserved: Mapping[str, Gap], view: CatalogView, loads: Mapping[str, Throughput]
+def _with_others(
+    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput]
 ) -> Situation:
-    """What lacks columns that the current version reads is one more of the other results, until it is replaced."""
-    if not unserved:
-        return situation
-    others = tuple(
-        replace(_other(view.artifacts[signature], view, loads), signature=view.artifacts[signature].attempt)
-        for signature in unserved
-    )
-    return replace(situation, unserved=unserved, others=situation.others + others)
+    """With what else is stored. What that costs to have again is looked into only where there is a budget: without one
+    all of it is kept."""
+    if situation.budget is not None:
+        lineage = past_lineage(planning_problem(situation).nodes, view, measured, loads)
+        situation = replace(situation, lineage=lineage)
+    return replace(situation, others=others_among(view.artifacts.values(), situation, view, loads))
 
 
 def _seconds_without(dag: Dag, signed: Mapping[str, Signed], measured: Mapping[str, ResultRecord]) -> dict[str, float]:
@@ -189,11 +177,6 @@ def _with_chance_found(
     }
 
 
-def _last_signatures(view: CatalogView) -> set[str]:
-    """Of the iteration before this one, which a plan may expect to come back."""
-    return {node.signature for node in view.nodes}
-
-
 def _foreseen(
     situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput],
     one_run: bool | None,
@@ -206,19 +189,6 @@ def _foreseen(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
         starts=expected.starts, fresh_process=expected.fresh_process,
     )
-
-
-def _learn(
-    known: dict[str, str], known_random: dict[str, str], standing: Mapping[str, str],
-    measured: Mapping[str, ResultRecord], view: CatalogView,
-) -> None:
-    """Takes over what the records say; a result that differs each time stands for itself only while it is stored."""
-    for declared, signature in standing.items():
-        why = measured[signature].random if signature in measured else ""
-        if why:
-            known_random[declared] = why
-        if not why or signature in view.artifacts:
-            known.setdefault(declared, signature)
 
 
 def _situation(
@@ -239,16 +209,14 @@ def _situation(
         load=loads, write=calibrated_writes(view.artifacts.values()),
     )
     current = set(signatures.values())
-    ended = catalog.ends_among((current & _last_signatures(view)) - view.artifacts.keys() - frozenset(around.held))
+    last = {node.signature for node in view.nodes}
+    ended = catalog.ends_among((current & last) - view.artifacts.keys() - frozenset(around.held))
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
-        overhead=view.other_bytes, session_runs=around.session_runs,
+        overhead=view.other_bytes, session_runs=around.session_runs, session_worked=around.session_worked,
         influences=told_of(dag, signatures, measured, previous, fits),
         ended={signature: f"{record.event}: {record.why}" for signature, record in ended.items()},
-        others=tuple(
-            _other(record, view, loads) for signature, record in view.artifacts.items() if signature not in current
-        ),
     )
 
 
@@ -283,13 +251,3 @@ def _measurement(record: ResultRecord | None) -> Measurement:
 
 def _previous_parts(nodes: Collection[NodeRecord]) -> dict[str, tuple[Part, ...]]:
     return {node.name: parts_from_json(node.parts) for node in nodes}
-
-
-def _other(record: ArtifactRecord, view: CatalogView, loads: Mapping[str, Throughput]) -> OtherArtifact:
-    age = view.next_iteration - record.iteration if record.workflow == view.workflow else 1
-    return OtherArtifact(
-        signature=record.signature, workflow=record.workflow, node=record.node, bytes=record.bytes,
-        load_seconds=loads[record.kind].seconds(record.bytes), compute_seconds=record.recompute_seconds,
-        age=max(1, age),
-    )
-

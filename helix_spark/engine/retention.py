@@ -7,25 +7,28 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, lasting
+from helix_spark.engine.foresight import others_among
 from helix_spark.engine.preparation import Prepared
+from helix_spark.engine.read_sources import ReadSources
 from helix_spark.engine.results import TableResult
-from helix_spark.engine.settling import settled
+from helix_spark.engine.settling import names_at_hand, settled
 from helix_spark.engine.storing import NotStoredError, Origin, store
 from helix_spark.engine.tools import Tools
 from helix_spark.engine.unread_columns import candidates, unread_columns
-from helix_spark.errors import CatalogError, SourceError
+from helix_spark.errors import CatalogError
+from helix_spark.planner.joint import LARGE_GAP
+from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.overflow import Held, overflow
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import Situation
+from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads
-from helix_spark.signature.data_version import version_of
-from helix_spark.workflow.operators import Read
 
 OVERFLOW_ROUNDS = 3
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
 
+OVERFLOWED = "records of the run took the room that the budget had left for it"
 
 DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
@@ -94,14 +97,14 @@ class Retention:
     def of_moved_sources(self) -> frozenset[str]:
         """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
         knows which data they are of."""
-        had = self.outcome.results
-        moved = [node for node in self.prepared.dag.nodes if node.name in had and self._has_moved(node)]
-        for node in moved:
-            self.tools.observer.warning(
-                f"source `{node.name}` changed while the iteration ran: nothing made of it is kept"
-            )
-        names = frozenset(node.name for node in moved)
-        return names | self.prepared.dag.descendants(names)
+        moved = frozenset(name for name in self._sources.names if self._sources.has_moved(name))
+        for name in sorted(moved):
+            self.tools.observer.warning(f"source `{name}` changed while the iteration ran: nothing made of it is kept")
+        return moved | self.prepared.dag.descendants(moved)
+
+    @cached_property
+    def _sources(self) -> ReadSources:
+        return ReadSources(self.prepared.dag, self.plan, self.prepared.described, self.outcome.results)
 
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""
@@ -115,20 +118,25 @@ class Retention:
         Args:
             reads: what this run was told of the columns that functions read, beside that on record.
         """
-        kept = Kept()
+        kept, plan = Kept(), self.plan
         for _ in range(DECISIONS):
-            plan = self._settled(kept)
+            plan = self._settled(kept.sizes)
             more = self.store(plan, reads)
             kept = kept.then(more, [name for name in kept.stored if self.plan[name].signature in plan.evict])
             if not more.gone:
                 break
+        late = self._read_by_writes(plan)
+        self._evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
+        if plan.certificate.status == "fallback" or plan.certificate.gap > LARGE_GAP:
+            self.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
         return kept
 
-    def _settled(self, kept: Kept) -> Plan:
-        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room.
+    def _settled(self, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room, and
+        so does what others have stored since it was planned.
 
         Args:
-            kept: what this run has stored already.
+            sizes: of what this run has stored already, or could not. `to_write` as for `settled`.
         """
         tools, situation = self.tools, self.prepared.situation
         if self.start_seconds:
@@ -136,20 +144,19 @@ class Retention:
         if situation.budget is not None:
             live = tools.catalog.live()
             situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))
-            if kept.sizes:
-                situation = _as_stored_now(situation, live)
+            situation = _as_stored_now(situation, live, self.prepared)
         prepared = replace(self.prepared, situation=situation)
         return settled(
-            prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held, kept.sizes
+            prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held, sizes,
+            to_write=to_write,
         )
 
     def store(self, plan: Plan, reads: PlanReads) -> Kept:
-        """Evicts and stores what a plan says. Argument as for `keep`."""
-        for signature, why in plan.evict.items():
-            self._evict(signature, why)
-        spoiled = self.spoiled | self.of_moved_sources
-        had = lasting(self.outcome).keys() - spoiled
-        wanted = [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+        """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
+        late = self._read_by_writes(plan)
+        self._evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
+        owed = sum(one.bytes for one in self.tools.catalog.live_among(late & plan.evict.keys()).values())
+        wanted = self._wanted(plan)
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.tools.catalog.live_among([node.signature for node in wanted])
         narrow, told = self.narrowable(), {**self.prepared.told, **reads}
@@ -165,16 +172,19 @@ class Retention:
             if before is not None and set(before.left_out) <= set(left_out):
                 stored[node.name] = before.bytes
             elif (record := self._store_one(node.name, plan, left_out)) is not None:
-                fits = self._fits(record)
+                fits = self._fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
         return Kept(stored, gone)
 
     def evict_overflow(self) -> set[str]:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
         catalog, budget = self.tools.catalog, self.plan.budget
-        gone = set[str]()
-        if budget is None:
-            return gone
+        if budget is None or catalog.bytes_used() <= budget:
+            return set()
+        plan = self._settled({}, to_write=False)
+        gone = set(plan.evict)
+        self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED))
+        lineage = {**self.prepared.situation.lineage, **lineage_of(plan.nodes)}
         insisted = {self.plan[node.name].signature for node in self.prepared.dag.nodes if node.wishes.insisted}
         for _ in range(OVERFLOW_ROUNDS):
             excess = catalog.bytes_used() - budget
@@ -183,18 +193,34 @@ class Retention:
             chosen = overflow([
                 Held(one.signature, one.bytes, one.recompute_seconds, one.signature in insisted)
                 for one in catalog.live() if one.signature not in gone
-            ], excess)
-            for signature in chosen:
-                self._evict(signature, "records of the run took the room that the budget had left for it")
+            ], excess, lineage)
+            self._evict_all(dict.fromkeys(chosen, OVERFLOWED))
             gone.update(chosen)
         return gone
+
+    def _wanted(self, plan: Plan) -> list[PlannedNode]:
+        """What is to be written."""
+        had = lasting(self.outcome).keys() - self.spoiled - self.of_moved_sources
+        return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+
+    @cached_property
+    def _at_hand(self) -> frozenset[str]:
+        return names_at_hand(self.outcome)
+
+    def _read_by_writes(self, plan: Plan) -> frozenset[str]:
+        """Signatures of the stored tables that what is to be written is made from once more: a run had them, but not in
+        memory. If one of these is to go, it goes when all is written."""
+        elsewhere = self.outcome.results.keys() - self._at_hand
+        written = [node.name for node in self._wanted(plan) if node.name in elsewhere]
+        read = self.prepared.dag.upstream_within(written, elsewhere)
+        return frozenset(plan[name].signature for name in read if plan[name].state is State.LOAD)
 
     def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
         tools, node = self.tools, plan[name]
         tools.observer.storing(name)
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
-            maker = Origin(node.signature, plan.workflow, name, self.iteration, again)
+            maker = Origin(node.signature, plan.workflow, name, self.iteration, again, name in self._at_hand)
             return store(
                 self.outcome.results[name], maker, tools.catalog, left_out, lambda: self._check_unmoved(name)
             )
@@ -205,14 +231,22 @@ class Retention:
             if node.signature in self.leased:
                 tools.catalog.leases.release(node.signature)
 
-    def _fits(self, record: ArtifactRecord) -> bool:
-        """Whether there is room for what was just stored; else it goes."""
+    def _fits(self, record: ArtifactRecord, owed: int) -> bool:
+        """Whether there is room for what was just stored; else it goes.
+
+        Args:
+            owed: bytes of what is to go once all is written.
+        """
         budget = self.plan.budget
-        if budget is not None and self.tools.catalog.bytes_used() > budget:
+        if budget is not None and self.tools.catalog.bytes_used() - owed > budget:
             self._evict(record.signature, "it turned out larger than what the budget had left")
             return False
         self.tools.observer.stored(record.node, record.bytes)
         return True
+
+    def _evict_all(self, why: Mapping[str, str]) -> None:
+        for signature, text in why.items():
+            self._evict(signature, text)
 
     def _evict(self, signature: str, why: str) -> None:
         try:
@@ -229,26 +263,16 @@ class Retention:
         result = self.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
-        for source in {name, *self.prepared.dag.ancestors(name)}:
-            if self._has_moved(self.prepared.dag[source]):
+        for source in self._sources.below(name):
+            if self._sources.has_moved(source):
                 raise CatalogError(f"source `{source}` changed while it was written")
 
-    def _has_moved(self, node: Node) -> bool:
-        """Whether a node is a source whose data is not what was signed any more."""
-        before = self.prepared.described[node.name].version
-        if before is None or not isinstance(node.operator, Read):
-            return False
-        try:
-            return version_of(node.operator.source).digest != before.digest
-        except (SourceError, OSError):
-            return True
 
-
-def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord]) -> Situation:
-    """The situation after some results were stored, and others evicted. One that lacked columns may be whole by now."""
+def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], prepared: Prepared) -> Situation:
+    """The situation after some results were stored, and others evicted, by this run or by another. One that lacked
+    columns may be whole by now."""
     lacking = {gap.stored.attempt for gap in situation.unserved.values()}
-    there = {record.attempt if record.attempt in lacking else record.signature for record in live}
     return replace(
         situation, stored={record.signature: record for record in live if record.attempt not in lacking},
-        others=tuple(other for other in situation.others if other.signature in there),
+        others=others_among(live, situation, prepared.view, prepared.loads),
     )

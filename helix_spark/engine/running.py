@@ -14,12 +14,14 @@ from helix_spark.engine.after_answer import AfterAnswer, hold, release
 from helix_spark.engine.executor import lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import PlanAgain, after_others
-from helix_spark.engine.loading import DamagedResultError
+from helix_spark.engine.loading import DamagedResultError, load, looked_into
 from helix_spark.engine.observer import Observer
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.randomness import found_random
+from helix_spark.engine.results import NodeResult
 from helix_spark.engine.tools import Tools
+from helix_spark.errors import CatalogError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 
@@ -45,6 +47,7 @@ def run_prepared(
         found = again()
         return found, make_plan(found.situation, tools.policy)
 
+    tools.catalog.make()
     prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
@@ -64,7 +67,7 @@ def run_prepared(
     return Iteration(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
-        after.start_seconds, behind,
+        after.start_seconds, behind, partial(_held_or_stored, tools),
     )
 
 
@@ -73,7 +76,6 @@ def _executed(
     leased: tuple[str, ...], provenance: Provenance,
 ) -> AfterAnswer:
     """The run up to its answer, or its failure."""
-    started_before = tools.sessions.start_seconds
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
@@ -83,7 +85,9 @@ def _executed(
         if not isinstance(outcome.failure, DamagedResultError):
             break
         hold(plan, outcome, tools.memory, _made_of(outcome.failure, prepared, plan))
-        _quarantine(outcome.failure, tools)
+        if (sound := _quarantined(outcome.failure, tools)) is not None:
+            outcome.failure = sound
+            break
         prepared, plan = plan_again()
         tools.observer.planned(replace(plan, iteration=record.number))
         outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
@@ -92,9 +96,19 @@ def _executed(
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
     random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
     return AfterAnswer(
-        prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds - started_before, node_seconds,
+        prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds_since(begun), node_seconds,
         warm_seconds, tools, random, leased, provenance,
     )
+
+
+def _held_or_stored(tools: Tools, signature: str) -> NodeResult | None:
+    """A result that a run did not need, for who asks for it afterwards: checked as whatever a run loads. None where it
+    is neither held in memory nor stored."""
+    held = tools.memory.get(signature)
+    if held is not None:
+        return held
+    record = tools.catalog.artifact(signature)
+    return None if record is None else load(record, tools.catalog, tools.sessions)
 
 
 def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
@@ -112,14 +126,24 @@ def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> froz
     return prepared.dag.descendants(names).union(names)
 
 
-def _quarantine(damage: DamagedResultError, tools: Tools) -> None:
+def _quarantined(damage: DamagedResultError, tools: Tools) -> CatalogError | None:
+    """Puts a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
+    try:
+        found = looked_into(damage, tools.catalog)
+    except CatalogError as error:
+        return error
+    if found is not damage:
+        return found
     ended = tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
     if ended is not None:  # else it was evicted since this run planned, and its files are gone for that reason
         tools.observer.warning(f"{damage.what}; it is computed again")
+    return None
 
 
 def _end_missing(prepared: Prepared, tools: Tools) -> None:
     """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
     for record in prepared.view.missing:
+        if tools.catalog.is_there(record):  # asked once more: an end is final
+            continue
         if tools.catalog.quarantine(record.signature, "its folder is gone", attempt=record.attempt) is not None:
             tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")

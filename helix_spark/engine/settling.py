@@ -18,7 +18,7 @@ from helix_spark.planner.storage import Policy
 
 def settled(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], policy: Policy,
-    held: Collection[str], sizes: Mapping[str, int],
+    held: Collection[str], sizes: Mapping[str, int], *, to_write: bool = True,
 ) -> Plan:
     """The plan with storage decided on what the run has measured.
 
@@ -26,8 +26,9 @@ def settled(
         seconds: of each node that ran.
         held: signatures that the session holds in memory now.
         sizes: bytes of results that were stored already, or were too large to be.
+        to_write: whether what is not stored may still be; else it is decided what stays of what is.
     """
-    again = seconds_to_have_again(prepared.dag, seconds, _at_hand(outcome))
+    again = seconds_to_have_again(prepared.dag, seconds, names_at_hand(outcome))
     estimates = {
         name: _measured(
             costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0),
@@ -39,7 +40,7 @@ def settled(
         node.name: Derivation(
             node.name, node.state, node.inputs if node.state is State.COMPUTE else (), seconds.get(node.name, 0.0)
         )
-        for node in plan.nodes if node.state is not State.PRUNE
+        for node in plan.nodes if to_write and node.state is not State.PRUNE
     }
     spent = sum(way.seconds for way in chosen.values())
     solution = Solution(chosen, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))
@@ -50,6 +51,8 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
     """What writing each result that this run had would compute once more: a lazy table that is not persisted comes from
     its inputs again, as far up as nothing is at hand.
 
+    A table that columns extend is made once for all of them: it counts with who reads it beside them, not with each.
+
     Args:
         seconds: of each node that ran.
         at_hand: names of the results whose rows are in memory.
@@ -57,11 +60,13 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
     again: dict[str, float] = {}
     for node in dag.nodes:
         if node.name in seconds and node.name not in at_hand:
-            again[node.name] = seconds[node.name] + sum(again.get(name, 0.0) for name in dict.fromkeys(node.inputs))
+            inputs = (name for name in dict.fromkeys(node.inputs) if name != node.base)
+            again[node.name] = seconds[node.name] + sum(again.get(name, 0.0) for name in inputs)
     return again
 
 
-def _at_hand(outcome: Outcome) -> frozenset[str]:
+def names_at_hand(outcome: Outcome) -> frozenset[str]:
+    """Names of the results whose rows are in memory, so that writing them reads nothing."""
     return frozenset(
         name for name, result in outcome.results.items()
         if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)

@@ -6,6 +6,7 @@ the nodes that were fused into it, by their predicted costs, so that the parts a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -67,40 +68,42 @@ def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
     >>> exclusive_seconds([Step(("a",), 0, 2), Step(("b",), 1, 3)])
     [1.5, 1.5]
     """
-    edges = sorted({edge for step in steps for edge in (step.start, step.end)})
-    shares = [0.0] * len(steps)
+    change: Counter[float] = Counter()
+    for step in steps:
+        change[step.start] += 1
+        change[step.end] -= 1
+    edges = sorted(change)
+    passed = dict.fromkeys(edges[:1], 0.0)  # by then, for each step that runs all the while
+    running = 0
     for left, right in pairwise(edges):
-        running = [i for i, step in enumerate(steps) if step.start <= left and step.end >= right]
-        for i in running:
-            shares[i] += (right - left) / len(running)
-    return shares
+        running += change[left]
+        passed[right] = passed[left] + ((right - left) / running if running else 0.0)
+    return [passed[step.end] - passed[step.start] for step in steps]
 
 
-def attribute(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
-) -> dict[str, float]:
-    """Seconds per node. Arguments as for `shares`."""
-    return _added(parts for _, parts in shares(dag, steps, weights, lazy, pinned))
+Share = tuple[Step, Mapping[str, float]]
+"""A step, and the seconds of it that each node is given."""
 
 
-def warm_seconds(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str],
-    loaded: Collection[str],
-) -> dict[str, float]:
+def attribute(shared: Iterable[Share]) -> dict[str, float]:
+    """Seconds per node."""
+    return _added(parts for _, parts in shared)
+
+
+def warm_seconds(shared: Iterable[Share], loaded: Collection[str]) -> dict[str, float]:
     """Seconds per node without what a young JVM takes longer; of loads only where they can be told from that.
 
     Whatever comes first in a process is slow, be it loaded or computed: costs that held that against it would make each
     plan prefer what the one before did not do.
 
     Args:
-        dag, steps, weights, lazy, pinned: as for `shares`.
         loaded: names of the nodes that were loaded.
     """
     def warm(step: Step, parts: Mapping[str, float]) -> dict[str, float]:
         of_each = {name: step.reading_share if name in loaded else step.warm_share for name in parts}
         return {name: parts[name] * share for name, share in of_each.items() if share is not None}
 
-    return _added(warm(step, parts) for step, parts in shares(dag, steps, weights, lazy, pinned))
+    return _added(warm(step, parts) for step, parts in shared)
 
 
 def _added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -111,13 +114,11 @@ def _added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return seconds
 
 
-def starts(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
-) -> dict[str, float]:
+def starts(dag: Dag, shared: Iterable[Share]) -> dict[str, float]:
     """When each node first ran, by the steps' clock. Nodes fused into one step are laid one after the other, inputs
-    first, as long as their shares of it: Spark does not tell them apart. Arguments as for `shares`."""
+    first, as long as their shares of it: Spark does not tell them apart."""
     begun: dict[str, float] = {}
-    for step, parts in shares(dag, steps, weights, lazy, pinned):
+    for step, parts in shared:
         at = step.start
         for node in dag.nodes:
             if node.name in parts:
@@ -128,8 +129,8 @@ def starts(
 
 def shares(
     dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
-) -> Iterator[tuple[Step, dict[str, float]]]:
-    """Each step, by the order in which they ended, and the seconds of it that each node is given.
+) -> Iterator[Share]:
+    """The steps' shares, by the order in which they ended.
 
     Args:
         weights: predicted seconds of each node that ran or was loaded.

@@ -67,6 +67,9 @@ def lifetime(hazard: float, horizon: float) -> float:
 def afterlife(other_workflow: bool, age: int) -> float:
     """Probability that a result of no known scenario is asked for in the next iteration.
 
+    Args:
+        age: see `OtherArtifact`.
+
     >>> afterlife(True, 0), afterlife(False, 1), round(afterlife(False, 3), 3)
     (0.5, 0.05, 0.032)
     """
@@ -98,7 +101,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
         if other.signature in found or (room is not None and other.bytes > room):
             continue
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.workflow != problem.workflow, other.age)
-        worth = chance * max(0.0, other.compute_seconds - other.load_seconds)
+        worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.signature, other.bytes, True, 0.0, worth)
     return {name: _ranked(candidate, rank / len(found)) for rank, (name, candidate) in enumerate(found.items())}
 

@@ -2,7 +2,7 @@
 
 For each result r that is required or that a required one is made from, with a_r = r is had, x_r = r is computed:
 
-    a_r = 1 if r is required, else a_r >= x_k for each k that r is made into;
+    a_r = 1 if r is required, else a_r >= x_k for each k that r is made into, or a_k where loading k takes r, too;
     x_r >= a_r - m_r if r may be kept, else x_r = a_r;       cost: l_r (a_r - x_r) + c_r x_r.
 
 Most of these are no variables. x_r is 1 - m_r for what is required, a_r is x_k where r is made into one k only; so
@@ -112,5 +112,5 @@ def add_demand(
         computed = rows.computed(result, had, keep.get(name) if result.loadable else None)
         for source in result.inputs:
             if source not in demand.given:
-                made_into.setdefault(source, []).append(computed)
+                made_into.setdefault(source, []).append(had if source in result.load_inputs else computed)
     return rows.seconds

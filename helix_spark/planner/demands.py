@@ -113,6 +113,7 @@ def _without_choice(
             waiting.extend(result.inputs)
         elif name in kept and result.load_seconds <= result.compute_seconds:
             loaded.add(name)
+            waiting.extend(result.load_inputs)
         else:
             left.add(name)
     return computed, loaded, left

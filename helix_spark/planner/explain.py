@@ -28,8 +28,8 @@ def plan_text(plan: Plan) -> str:
 
 def totals(plan: Plan) -> list[str]:
     """What the plan costs and saves, and how good it is known to be."""
-    expected, everything = plan.predicted_seconds, plan.run_all_seconds
-    saved = f"; saves {format_seconds(everything - expected)} s of {format_seconds(everything)} s" if everything else ""
+    everything = plan.run_all_seconds
+    saved = f"; saves {format_seconds(plan.saved_seconds)} s of {format_seconds(everything)} s" if everything else ""
     proof = plan.certificate
     quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"
     quality += f"; {proof.notice}" if proof.notice else ""
@@ -37,9 +37,18 @@ def totals(plan: Plan) -> list[str]:
     kept = [node for node in plan.nodes if node.keep and not node.stored]
     storing = f"{len(kept)} to store" if kept else "nothing to store"
     return [
-        f"expected {format_seconds(expected)} s{saved} ({quality})",
+        f"expected {format_seconds(plan.predicted_seconds)} s{saved} ({quality})",
+        *session_lines(plan),
         f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})",
     ]
+
+
+def session_lines(plan: Plan) -> list[str]:
+    """What a plan takes because it needs Spark, a line; none where that is nothing."""
+    if not plan.session_seconds:
+        return []
+    what = "first work" if plan.session_runs else "start and first work"
+    return [f"Spark's {what}: ~{format_seconds(plan.session_seconds)} s of these"]
 
 
 def node_text(node: PlannedNode) -> str:

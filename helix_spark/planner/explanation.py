@@ -156,4 +156,5 @@ def _other(
     chance = uses.loaded.get(other.signature, 0.0)
     if chance >= _UNLIKELY:
         return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {format_size(other.bytes)}"
-    return f"kept: there is room for {whose}, last used {other.age} iterations ago; takes {format_size(other.bytes)}"
+    used = f"last used {other.age} iterations ago" if other.age > 0 else "its current result"
+    return f"kept: there is room for {whose}, {used}; takes {format_size(other.bytes)}"

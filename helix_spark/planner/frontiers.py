@@ -5,8 +5,8 @@ computed in any case; beyond them lie results that are as they were. A result is
 earlier iteration's or another workflow's scenario asks for results like any other.
 
 Where the next iteration may have to start Spark, the session is one more result: nobody can keep it, and whatever is
-computed with Spark is made from it. So what keeps Spark from starting at all is worth what that takes. And what Spark
-does there takes longer at first than the costs on record say.
+computed with Spark is made from it, as is what only Spark can load (a model). So what keeps Spark from starting at all
+is worth what that takes. And what Spark does there takes longer at first than the costs on record say.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class ResultCosts:
     Attributes:
         inputs: signatures.
         loadable: whether keeping it can ever help.
+        load_inputs: of the inputs, those that loading takes as well: the session, for what only Spark can load.
     """
 
     signature: str
@@ -32,6 +33,7 @@ class ResultCosts:
     compute_seconds: float
     load_seconds: float
     loadable: bool
+    load_inputs: tuple[str, ...] = ()
 
 
 Results = Mapping[str, ResultCosts]
@@ -168,8 +170,11 @@ def _in_next_process(problem: PlanningProblem) -> PlanningProblem:
         return problem
 
     def later(node: NodeCosts) -> NodeCosts:
-        seconds = with_warm_up(node.compute_seconds, fresh) if node.compute_needs_spark else node.compute_seconds
-        return replace(node, compute_seconds=seconds, load_seconds=with_warm_up(node.load_seconds, fresh))
+        compute, load = node.compute_seconds, node.load_seconds
+        return replace(
+            node, compute_seconds=with_warm_up(compute, fresh) if node.compute_needs_spark else compute,
+            load_seconds=with_warm_up(load, fresh) if node.load_needs_spark else load,
+        )
 
     scenarios = tuple(
         replace(scenario, version=tuple(map(later, scenario.version))) if scenario.version else scenario
@@ -201,11 +206,12 @@ def _results(problem: PlanningProblem) -> Results:
             for name in inputs:
                 made_from[node.signature] |= made_from[name]
             may = keepable(node) if version is problem.nodes else _still_there(node, stored_elsewhere)
+            loading = session if node.load_needs_spark and node.compute_needs_spark else ()
             # Loading that takes as long as computing it and all it is made from never pays.
-            anew = (own[index] for index in _members(made_from[node.signature]))
-            loadable = may and _exceeds(anew, node.load_seconds)
+            spared = made_from[node.signature] & ~sum(made_from[name] for name in loading)
+            loadable = may and _exceeds((own[index] for index in _members(spared)), node.load_seconds)
             results[node.signature] = ResultCosts(
-                node.signature, inputs, node.compute_seconds, node.load_seconds, loadable
+                node.signature, inputs, node.compute_seconds, node.load_seconds, loadable, loading
             )
     return results
 

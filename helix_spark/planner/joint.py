@@ -19,7 +19,7 @@ from helix_spark.planner.prospects import default_scenarios
 from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.sanity import sane
 from helix_spark.planner.solver import Answer, solve
-from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem
+from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem, seconds_now
 
 WRITE_WEIGHT = 1.0
 """What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
@@ -63,7 +63,7 @@ class Joint:
         chosen = candidates(asked, ahead.hazard, self.write_weight)
         kept = certain(asked, ahead, chosen)
         view = outlook(ahead, chosen.keys(), kept)
-        found: _Found | str | None = _without_choice(asked, chosen, kept)
+        found: _Found | str | None = _without_choice(asked, view, chosen, kept)
         if found is None:
             try:
                 found = self._solved(asked, build(asked, view, chosen, kept), chosen)
@@ -91,11 +91,12 @@ class Joint:
             if answer.values is None:
                 return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
             bound = answer.bound if bound is None else bound
-            keep = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
+            picked = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
+            keep = picked | program.settled
             used = sum(chosen[name].bytes for name in keep)
             if room is None or used <= room or program.budget_row is None:
                 states = problem.done or _states(program, answer)
-                offset = program.underestimate - _ties(program, answer, chosen, keep)
+                offset = program.underestimate - _ties(program, answer, chosen, picked)
                 return _Found(states, keep, used, answer.solver, bound + offset)
             terms, limit = program.program.rows_at_most[program.budget_row]
             program.program.rows_at_most[program.budget_row] = (terms, limit - (used - room + 1) / program.unit)
@@ -119,12 +120,12 @@ class _Found:
 
 
 def _without_choice(
-    problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: frozenset[str]
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> _Found | None:
     """The plan, where the states leave no choice, and all that could be kept is certain to be, or stored with room.
 
-    Computing what the states do not need, in order to keep it, never pays: the next iteration would compute it at the
-    same price, and only perhaps. So the best states for now are the best at all when all they bring is kept.
+    The best states for now are the best at all when all they bring is kept, and to compute more, in order to keep it,
+    does not pay.
     """
     solution = problem.done
     if solution is None:
@@ -140,7 +141,32 @@ def _without_choice(
     room = capacity(problem)
     if (room is not None and used > room) or any(not chosen[name].stored and name not in kept for name in keep):
         return None
+    if problem.done is None and _more_may_pay(problem, view, chosen, solution, keep):
+        return None
     return _Found(solution, keep, used, "none needed")
+
+
+def _more_may_pay(
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution, keep: frozenset[str]
+) -> bool:
+    """Whether computing more than the states need, in order to keep it, may save more than it takes.
+
+    It never does while the next iteration would compute it at no higher price, and only perhaps. An iteration in
+    another process may pay more than this one: for a session, and for work in a young JVM. Even then all that could be
+    kept besides saves no more than the next iteration takes longer without it, and takes no less than its cheapest last
+    step now; and if that needs a session that the states do without, no less than the session beyond all that the
+    states take.
+    """
+    more = chosen.keys() - keep
+    no_dearer = problem.later_session_seconds <= problem.session_seconds
+    if not more or (no_dearer and (problem.young or problem.fresh_process <= 0)):
+        return False
+    session = max(0.0, problem.session_seconds - total_seconds(solution.chosen.values()))
+    least = min(
+        seconds_now(problem, node, State.COMPUTE) + (session if node.compute_needs_spark else 0.0)
+        for node in problem.nodes if node.signature in more
+    )
+    return _expected(view, recalls(view, keep)) - _expected(view, recalls(view, keep | more)) > least
 
 
 def _decision(
@@ -192,10 +218,14 @@ def _objective(
     view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution, ahead: Sequence[Recall]
 ) -> float:
     """Seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
-    expected = sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
     kept = sum(chosen[name].seconds for name in sorted(keep))
     missed = sum(candidate.worth for name, candidate in chosen.items() if name not in keep)
-    return total_seconds(solution.chosen.values()) + kept + missed + view.certain_seconds + expected
+    return total_seconds(solution.chosen.values()) + kept + missed + view.certain_seconds + _expected(view, ahead)
+
+
+def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
+    """Seconds that the demands take."""
+    return sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
@@ -226,11 +256,12 @@ def _walked_back(problem: PlanningProblem) -> Solution:
     for node in reversed(problem.nodes):
         if node.name not in needed:
             continue
-        seconds = node.held_seconds if node.held else node.load_seconds
         if (node.held or node.stored) and not node.recompute:
+            seconds = node.held_seconds if node.held else seconds_now(problem, node, State.LOAD)
             chosen[node.name] = Derivation(node.name, State.LOAD, (), seconds)
         else:
-            chosen[node.name] = Derivation(node.name, State.COMPUTE, node.inputs, node.compute_seconds)
+            seconds = seconds_now(problem, node, State.COMPUTE)
+            chosen[node.name] = Derivation(node.name, State.COMPUTE, node.inputs, seconds)
             needed.update(node.inputs)
     cost = total_seconds(chosen.values())
     return Solution(chosen, Certificate("fallback", cost, 0.0, 1.0 if cost else 0.0, "none", 0.0))

@@ -14,7 +14,7 @@ m_r need to be integer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity
@@ -37,7 +37,8 @@ class JointProgram:
 
     Attributes:
         ways: the variable of each derivation of this iteration; empty where the states are given.
-        keep: the variable of each candidate, by signature.
+        keep: the variable of each candidate that leaves a choice or that a demand asks for, by signature.
+        settled: signatures of what is kept besides.
         budget_row: index of the budget's row in `program.rows_at_most`, or None.
         unit: bytes in which that row counts.
         underestimate: constant seconds that the program's objective leaves out.
@@ -46,6 +47,7 @@ class JointProgram:
     program: Program
     ways: dict[Derivation, int]
     keep: dict[str, int]
+    settled: frozenset[str] = frozenset()
     budget_row: int | None = None
     unit: float = 1.0
     underestimate: float = 0.0
@@ -62,35 +64,55 @@ def build(
     program = Program(costs=[])
     ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
     states = frozenset(ways.values())
-    keep: dict[str, int] = {}
     whole, rest = _within(view, ALLOWANCE)
-    useful = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
+    asked = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
+    useful = {name for name in asked if view.results[name].loadable}
+    settled = _settled(problem, chosen, kept, useful)
+    keep: dict[str, int] = {}
     for name, candidate in chosen.items():
-        useful_when_kept = name in useful and view.results[name].loadable
-        if candidate.stored or candidate.insisted or useful_when_kept or name in kept:
+        if name not in settled and (candidate.stored or candidate.insisted or name in useful):
             keep[name] = program.variable(candidate.seconds - candidate.worth + candidate.tie)
             if name in kept:
                 program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
         _add_had(problem, program, chosen, keep, ways)
-    underestimate = sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
+    underestimate = sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
+    underestimate += sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
     underestimate += sum(_add_last_steps(program, view.results, demand, keep) for demand in rest)
     program.integer = states | frozenset(keep.values())
-    row, unit = _add_budget(problem, program, chosen, keep)
-    return JointProgram(program, ways, keep, row, unit, underestimate)
+    row, unit = _add_budget(problem, program, chosen, keep, settled)
+    return JointProgram(program, ways, keep, settled, row, unit, underestimate)
+
+
+def _settled(
+    problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: Collection[str], useful: Collection[str]
+) -> frozenset[str]:
+    """Signatures of what is kept in any case and that no demand asks for: certain, or stored and in nobody's way."""
+    room = capacity(problem)
+    most = sum(
+        candidate.bytes for name, candidate in chosen.items()
+        if candidate.stored or candidate.insisted or name in useful or name in kept
+    )
+    tight = room is not None and most > room
+    return frozenset(
+        name for name, candidate in chosen.items()
+        if name not in useful and (name in kept or (candidate.stored and not (tight and candidate.bytes)))
+    )
 
 
 def _add_budget(
-    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int]
+    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
+    settled: Collection[str],
 ) -> tuple[int | None, float]:
     """The budget's row and its unit in bytes; no row where everything fits."""
     room = capacity(problem)
-    if room is None or sum(chosen[name].bytes for name in keep) <= room:
+    taken = sum(chosen[name].bytes for name in settled)
+    if room is None or taken + sum(chosen[name].bytes for name in keep) <= room:
         return None, 1.0
     # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
     unit = max(1.0, room / 1000)
     sizes = {index: chosen[name].bytes / unit for name, index in keep.items() if chosen[name].bytes}
-    program.at_most(sizes, room / unit)
+    program.at_most(sizes, (room - taken) / unit)
     return len(program.rows_at_most) - 1, unit
 
 

@@ -6,13 +6,18 @@ records that were merged stay for a while beside the merged one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from helix_spark.planner.lineage import Lineage, seconds_again
+
+_UNKNOWN: Lineage = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A stored result: physical bytes, seconds to have it again without it, and whether its author insists on it."""
+    """A stored result: physical bytes, seconds to have it from nothing, and whether its author insists on it."""
 
     signature: str
     bytes: int
@@ -20,28 +25,34 @@ class Held:
     insisted: bool = False
 
 
-def overflow(held: Sequence[Held], excess: int) -> tuple[str, ...]:
+def overflow(held: Sequence[Held], excess: int, lineage: Lineage = _UNKNOWN) -> tuple[str, ...]:
     """Signatures of what to evict so that `excess` bytes are free, in order; all that takes room, if it is not enough.
 
-    The one result that is quickest to have again, where one of that size is enough; else who saves least per byte. What
-    its author insists on goes last.
+    The one result that is quickest to have again from what stays, where one of that size is enough; else who saves
+    least per byte, and so on. What its author insists on goes last.
+
+    Args:
+        lineage: what results are made from. One of which that is not known counts with its seconds from nothing.
 
     >>> large, small, dear = Held("large", 900, 9.0), Held("small", 200, 1.0), Held("dear", 300, 60.0)
     >>> overflow([large, small, dear], 100), overflow([large, small, dear], 1000), overflow([large], 0)
     (('small',), ('small', 'large'), ())
     """
-    if excess <= 0:
-        return ()
-    enough = [one for one in held if one.bytes >= excess and not one.insisted]
-    if enough:
-        return (min(enough, key=lambda one: (one.recompute_seconds, one.bytes, one.signature)).signature,)
-    gone, freed = list[str](), 0
-    for one in sorted(held, key=_rank):
-        if one.bytes and freed < excess:
-            gone.append(one.signature)
-            freed += one.bytes
+    gone: list[str] = []
+    left = {one.signature: one for one in held}
+    while excess > 0 and any(one.bytes for one in left.values()):
+        goes = _missed_least(left, excess, lineage)
+        gone.append(goes)
+        excess -= left.pop(goes).bytes
     return tuple(gone)
 
 
-def _rank(one: Held) -> tuple[bool, float, str]:
-    return (one.insisted, one.recompute_seconds / max(1, one.bytes), one.signature)
+def _missed_least(left: Mapping[str, Held], excess: int, lineage: Lineage) -> str:
+    def seconds(one: Held) -> float:
+        again = seconds_again(lineage, one.signature, left.keys())
+        return one.recompute_seconds if again is None else again
+
+    enough = [one for one in left.values() if one.bytes >= excess and not one.insisted]
+    if enough:
+        return min((seconds(one), one.bytes, one.signature) for one in enough)[2]
+    return min((one.insisted, seconds(one) / one.bytes, one.signature) for one in left.values() if one.bytes)[2]

@@ -122,16 +122,20 @@ class Plan:
         nodes: inputs first.
         outputs: names, as the author gave them.
         dropped: declared nodes that no output needs.
-        certificate: how good the plan is known to be.
+        certificate: how good the plan is known to be; once storage was decided again, how good that decision is.
         policy: who decided what to keep.
         budget: bytes, or None; `used` is what is stored before the run.
         evict: signature -> why, of stored results that are to go.
-        run_all_seconds: what computing every node is expected to take; the saving is measured against it.
+        run_all_seconds: what computing every node is expected to take, a session for it included; the saving is
+            measured against it.
         warnings: in words.
         parameters: of the workflow.
         scenarios: how many possible next edits the storage decision weighed.
         left_out: features that synthesizers go without; no node of `nodes` is theirs.
         influences: what is known of the learners' features.
+        session_seconds: what the chosen states are expected to take beside their own seconds because they need Spark:
+            its start, and what the first work of a session takes longer.
+        session_runs: whether Spark is started, so that it is the first work alone.
     """
 
     workflow: str
@@ -150,6 +154,8 @@ class Plan:
     scenarios: int = 0
     left_out: tuple[PlannedLeftOut, ...] = ()
     influences: tuple[PlannedInfluence, ...] = ()
+    session_seconds: float = 0.0
+    session_runs: bool = True
 
     @cached_property
     def by_name(self) -> Mapping[str, PlannedNode]:
@@ -168,7 +174,7 @@ class Plan:
     @property
     def predicted_seconds(self) -> float:
         """What the chosen states are expected to take in all."""
-        return sum(node.predicted_seconds for node in self.nodes)
+        return self.session_seconds + sum(node.predicted_seconds for node in self.nodes)
 
     @property
     def saved_seconds(self) -> float:

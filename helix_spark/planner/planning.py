@@ -6,15 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.costs.model import NodeEstimate, Origin
-from helix_spark.costs.starting import start_price
+from helix_spark.costs.starting import first_work_seconds, start_price, start_seconds
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node
 from helix_spark.planner.influence import planned_influences, planned_left_out
+from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import Plan, PlannedNode
-from helix_spark.planner.problem import Solution
+from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.reasons import Stored, reasons
 from helix_spark.planner.serving import Gap, columns_text
-from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy, Scenario
+from helix_spark.planner.storage import (
+    Decision,
+    NodeCosts,
+    OtherArtifact,
+    PlanningProblem,
+    Policy,
+    Scenario,
+    seconds_now,
+)
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed
 from helix_spark.workflow.operators import Form, Function, Read, Result
@@ -37,12 +46,13 @@ class Situation:
         others: stored results that no node of the current version has, and those in `unserved`, by their attempts.
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
-        session_runs: whether Spark is started.
+        session_runs: whether Spark is started; `session_worked` whether the session has run something yet.
         starts: seconds that starts of Spark took, oldest first.
         fresh_process: probability that the next iteration runs in a process of its own.
         influences: what fits of the learners gave their features, by learner.
         left_out_seconds: what computing the nodes that are left out takes, by name.
         notices: in words, what was asked for and is not done.
+        lineage: what the results on record are made from, where it matters what stored ones cost to have again.
     """
 
     dag: Dag
@@ -60,17 +70,20 @@ class Situation:
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 2.0
     session_runs: bool = True
+    session_worked: bool = True
     starts: tuple[float, ...] = ()
     fresh_process: float = 0.0
     influences: Mapping[str, Influence] = field(default_factory=dict)
     left_out_seconds: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     unserved: Mapping[str, Gap] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=dict)
 
     @property
-    def start_price(self) -> float:
-        """Seconds that an iteration is expected to take longer if it has to start Spark."""
-        return start_price(self.starts)
+    def session_seconds(self) -> float:
+        """Seconds that this iteration is expected to take longer if it needs Spark."""
+        start = 0.0 if self.session_runs else start_seconds(self.starts)
+        return start + (0.0 if self.session_worked else first_work_seconds(self.starts))
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -79,7 +92,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     Raises:
         PlanError: if an output cannot be had.
     """
-    decision = policy.decide(planning_problem(situation))
+    problem = planning_problem(situation)
+    decision = policy.decide(problem)
     dag = situation.dag
     why = reasons(
         dag, decision.solution, situation.signed, situation.described, situation.stored, situation.previous,
@@ -93,7 +107,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         used=situation.overhead + sum(artifact.bytes for artifact in situation.stored.values())
         + sum(gap.stored.bytes for gap in situation.unserved.values()),
         evict=_evictions(situation, decision),
-        run_all_seconds=sum(situation.estimates[node.name].compute.amount for node in dag.nodes),
+        run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
+        session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters, scenarios=len(situation.scenarios),
         left_out=planned_left_out(dag, situation.left_out_seconds),
         influences=planned_influences(
@@ -109,14 +124,30 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
         nodes=tuple(_costs(node, situation) for node in situation.dag.nodes),
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
         others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
-        session_seconds=0.0 if situation.session_runs else situation.start_price,
-        later_session_seconds=situation.start_price * situation.fresh_process, done=done,
-        workflow=situation.dag.workflow, fresh_process=situation.fresh_process,
+        session_seconds=situation.session_seconds, start_price=start_price(situation.starts), done=done,
+        workflow=situation.dag.workflow, fresh_process=situation.fresh_process, young=not situation.session_worked,
     )
 
 
+def _seconds_of_all(problem: PlanningProblem) -> float:
+    """What computing every node takes."""
+    session = problem.session_seconds if any(node.compute_needs_spark for node in problem.nodes) else 0.0
+    return session + sum(seconds_now(problem, node, State.COMPUTE) for node in problem.nodes)
+
+
+def _session_seconds(problem: PlanningProblem, solution: Solution) -> float:
+    """What a solution takes because it needs Spark. Told from its states: not every policy has the session in it."""
+    def needs_spark(node: NodeCosts) -> bool:
+        if solution.state(node.name) is State.LOAD:
+            return node.load_needs_spark and not node.held
+        return node.compute_needs_spark and solution.state(node.name) is State.COMPUTE
+
+    return problem.session_seconds if any(map(needs_spark, problem.nodes)) else 0.0
+
+
 def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: Solution) -> Plan:
-    """The same plan with storage decided once more, now that the run's costs are known."""
+    """The same plan with storage decided once more, now that the run's costs are known; with that decision's
+    certificate."""
     decision = policy.decide(planning_problem(situation, done=solution))
     nodes = tuple(
         replace(
@@ -127,7 +158,7 @@ def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: S
         )
         for node in plan.nodes
     )
-    return replace(plan, nodes=nodes, evict=_evictions(situation, decision))
+    return replace(plan, nodes=nodes, evict=_evictions(situation, decision), certificate=decision.certificate)
 
 
 def _evictions(situation: Situation, decision: Decision) -> dict[str, str]:

@@ -68,8 +68,7 @@ def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: 
 def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
     """Fixes what is forced, and returns the results that leave a choice."""
     undecided: set[str] = set()
-    computed = [name for name, load in fixed.items() if load is False]
-    waiting = [*waiting, *(source for name in computed for source in results[name].inputs)]
+    waiting = [*waiting, *(source for name, load in fixed.items() for source in _needs(results, name, load))]
     while waiting:
         signature = waiting.pop()
         if signature in fixed:
@@ -82,8 +81,15 @@ def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixe
             fixed[signature] = True
         else:
             fixed[signature] = False
-            waiting.extend(result.inputs)
+        waiting.extend(_needs(results, signature, fixed[signature]))
     return sorted(_worth_a_choice(results, undecided - fixed.keys(), fixed))
+
+
+def _needs(results: Results, signature: str, load: bool | None) -> tuple[str, ...]:
+    """What a result that is loaded, or computed, takes."""
+    if load is None:
+        return ()
+    return results[signature].load_inputs if load else results[signature].inputs
 
 
 def _worth_a_choice(results: Results, undecided: set[str], fixed: _Fixed) -> set[str]:
@@ -106,10 +112,13 @@ def _solved(results: Results, required: list[str], kept: Collection[str], given:
     for name in relevant:
         result = results[name]
         if result.loadable and name in kept:
-            ways.append(Derivation(name, State.LOAD, (), result.load_seconds))
-        needs = tuple(source for source in result.inputs if source not in given)
-        ways.append(Derivation(name, State.COMPUTE, needs, result.compute_seconds))
+            ways.append(Derivation(name, State.LOAD, _without(result.load_inputs, given), result.load_seconds))
+        ways.append(Derivation(name, State.COMPUTE, _without(result.inputs, given), result.compute_seconds))
     solution = plan_execution(ExecutionProblem(tuple(relevant), tuple(ways), frozenset(required)))
     loaded = frozenset(name for name, way in solution.chosen.items() if way.state is State.LOAD)
     seconds = solution.certificate.objective
     return Recall(seconds, loaded, frozenset(solution.chosen) - loaded)
+
+
+def _without(names: tuple[str, ...], given: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in given)

@@ -37,17 +37,17 @@ def sane(problem: PlanningProblem) -> Sane:
     nodes = _nodes(problem.nodes, replaced)
     others = tuple(_other(other, replaced) for other in problem.others)
     scenarios = tuple(_scenario(scenario, replaced) for scenario in problem.scenarios)
-    horizon, session, later = problem.horizon, problem.session_seconds, problem.later_session_seconds
+    horizon, session, price = problem.horizon, problem.session_seconds, problem.start_price
     fresh = problem.fresh_process
     if not math.isfinite(horizon) or horizon < 0:
         replaced.append(f"the horizon ({horizon})")
         horizon = 1.0
     if _absurd(session):
-        replaced.append(f"the seconds that starting Spark takes ({session})")
+        replaced.append(f"the seconds that needing Spark costs ({session})")
         session = 0.0
-    if _absurd(later):
-        replaced.append(f"the seconds that starting Spark will take ({later})")
-        later = 0.0
+    if _absurd(price):
+        replaced.append(f"the seconds that starting Spark takes ({price})")
+        price = 0.0
     if not (math.isfinite(fresh) and 0 <= fresh <= 1):
         replaced.append(f"the probability of a new process ({fresh})")
         fresh = 0.0
@@ -55,7 +55,7 @@ def sane(problem: PlanningProblem) -> Sane:
         return Sane(problem)
     cleaned = replace(
         problem, nodes=nodes, others=others, scenarios=scenarios, horizon=horizon, session_seconds=session,
-        later_session_seconds=later, fresh_process=fresh,
+        start_price=price, fresh_process=fresh,
     )
     return Sane(cleaned, tuple(replaced))
 
@@ -86,11 +86,11 @@ def _node(node: NodeCosts, usual: dict[str, float], replaced: list[str]) -> Node
 
 
 def _other(other: OtherArtifact, replaced: list[str]) -> OtherArtifact:
-    if not (_absurd(other.load_seconds) or _absurd(other.compute_seconds) or other.bytes < 0):
+    if not (_absurd(other.load_seconds) or _absurd(other.seconds_again) or other.bytes < 0):
         return other
     replaced.append(f"the figures of the stored `{other.node}` of {other.workflow}")
     # Nothing is known of what it saves, so it is worth nothing beyond the room that is left.
-    return replace(other, load_seconds=0.0, compute_seconds=0.0, bytes=max(0, other.bytes))
+    return replace(other, load_seconds=0.0, compute_seconds=0.0, marginal_seconds=None, bytes=max(0, other.bytes))
 
 
 def _scenario(scenario: Scenario, replaced: list[str]) -> Scenario:

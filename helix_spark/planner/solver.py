@@ -75,6 +75,8 @@ def solve(
     """
     import pulp
 
+    if not program.costs:
+        return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
     problem = _model(program, relaxed)
     solver = _solver(time_limit, EXACT if gap is None else gap)
     try:

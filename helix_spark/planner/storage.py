@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from helix_spark.costs.model import with_warm_up
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
 
 
@@ -26,7 +27,7 @@ class NodeCosts:
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
-        compute_needs_spark, load_needs_spark: whether that takes a session.
+        compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
     """
 
     name: str
@@ -53,8 +54,9 @@ class OtherArtifact:
     """A stored result that no node of the current version has: of an earlier iteration, or of another workflow.
 
     Attributes:
-        age: iterations (of its workflow) since it was last had.
-        compute_seconds: C, to recreate it with everything it needs.
+        age: iterations (of its workflow) since it was last had; 0 where its workflow has it still.
+        compute_seconds: C, to recreate it with everything it needs from nothing.
+        marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
     """
 
     signature: str
@@ -64,6 +66,12 @@ class OtherArtifact:
     load_seconds: float
     compute_seconds: float
     age: int
+    marginal_seconds: float | None = None
+
+    @property
+    def seconds_again(self) -> float:
+        """What its loss costs whoever asks for it again."""
+        return self.compute_seconds if self.marginal_seconds is None else self.marginal_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +105,11 @@ class PlanningProblem:
         others: stored results that the current version does not have.
         scenarios: what may come next; empty where the policy needs no forecast.
         horizon: H, how many further iterations to plan for.
-        session_seconds: what starting Spark takes; 0 where a session runs.
-        later_session_seconds: what the next iteration is expected to pay for a session if it needs one.
+        session_seconds: what needing Spark costs in this iteration: its start, if that is still to come, and what the
+            first work of a session takes longer, if this one has done none.
+        young: whether that work is still to come, so that whatever Spark does in this iteration takes longer (see
+            `costs.model.with_warm_up`).
+        start_price: what an iteration in a process of its own pays if it needs Spark.
         fresh_process: probability that the next iteration runs in a process of its own.
         done: the states, when the iteration has run and only storage is left to decide.
         workflow: its name, to tell its own older results from those of other workflows.
@@ -114,8 +125,14 @@ class PlanningProblem:
     done: Solution | None = None
     workflow: str = ""
     session_seconds: float = 0.0
-    later_session_seconds: float = 0.0
+    start_price: float = 0.0
     fresh_process: float = 0.0
+    young: bool = False
+
+    @property
+    def later_session_seconds(self) -> float:
+        """What the next iteration is expected to pay for a session if it needs one."""
+        return self.start_price * self.fresh_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +170,33 @@ class Policy(Protocol):
 
 
 SESSION = "(Spark session)"
-"""Stands in an execution problem for the session where it has yet to be started: whoever needs Spark needs it."""
+"""Stands in an execution problem for the session where needing one costs something: whoever needs Spark needs it."""
 
 
 def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
     """The derivations that the current version's nodes have now.
 
-    A start of Spark is paid once, by whichever derivations need it, or saved by a plan that none of them is in.
+    A session is paid for once, by whichever derivations need it, or saved by a plan that none of them is in.
     """
     start = (SESSION,) if problem.session_seconds > 0 else ()
     derivations = [Derivation(name, State.COMPUTE, (), problem.session_seconds) for name in start]
-    derivations += [way for node in problem.nodes for way in _ways(node, start)]
+    derivations += [way for node in problem.nodes for way in _ways(problem, node, start)]
     names = (*start, *(node.name for node in problem.nodes))
     return ExecutionProblem(names, tuple(derivations), problem.outputs)
 
 
-def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
+def seconds_now(problem: PlanningProblem, node: NodeCosts, state: State) -> float:
+    """What computing a node, or loading it from the catalog, takes in this iteration."""
+    seconds, in_spark = (
+        (node.compute_seconds, node.compute_needs_spark) if state is State.COMPUTE
+        else (node.load_seconds, node.load_needs_spark)
+    )
+    return with_warm_up(seconds, 1.0) if in_spark and problem.young else seconds
+
+
+def _ways(problem: PlanningProblem, node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     computing = node.inputs + (start if node.compute_needs_spark else ())
-    ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
+    ways = [Derivation(node.name, State.COMPUTE, computing, seconds_now(problem, node, State.COMPUTE))]
     if node.recompute:
         return ways
     if node.fixed and (node.held or node.stored):
@@ -178,7 +204,8 @@ def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     if node.held:
         ways.insert(0, Derivation(node.name, State.LOAD, (), node.held_seconds))
     elif node.stored:
-        ways.insert(0, Derivation(node.name, State.LOAD, start if node.load_needs_spark else (), node.load_seconds))
+        loading = start if node.load_needs_spark else ()
+        ways.insert(0, Derivation(node.name, State.LOAD, loading, seconds_now(problem, node, State.LOAD)))
     return ways
 
 

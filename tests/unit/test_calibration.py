@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.costs.model import LOAD, READ, loads_from_reads
-from helix_spark.engine.calibration import SAMPLED, calibrated_loads, sampled
+from helix_spark.costs.model import LOAD, READ, WRITE, loads_from_reads
+from helix_spark.engine.calibration import SAMPLED, calibrated_loads, calibrated_writes, sampled
 
 LARGE = 200_000_000
 
@@ -53,6 +53,15 @@ def test_the_latest_of_each_kind_are_looked_up() -> None:
     found = sampled([artifact(number) for number in range(50)] + [artifact(99, "model"), artifact(98, "value")])
     numbers = sorted(record.iteration for record in found.values())
     assert numbers == [*range(50 - SAMPLED, 50), 99]
+
+
+def test_writes_that_computed_what_they_wrote_say_nothing_of_the_disk() -> None:
+    written = [replace(artifact(number), write_seconds=WRITE["table"].seconds(LARGE)) for number in range(3)]
+    computed = [replace(artifact(number), write_seconds=0.0) for number in range(3, 20)]
+    assert calibrated_writes(computed) == WRITE
+    assert calibrated_writes([*written, *computed])["table"].seconds(LARGE) == pytest.approx(
+        WRITE["table"].seconds(LARGE)
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**12), st.floats(0, 1e6)), max_size=20))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
+from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
-from helix_spark.engine.foresight import foresee
-from helix_spark.planner.storage import NodeCosts
+from helix_spark.engine.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.planner.lineage import Lineage
+from helix_spark.planner.storage import NodeCosts, OtherArtifact
 
 CHAIN = {"rows": ("scanner", ()), "model": ("learner", ("rows",)), "auc": ("reducer", ("model",))}
 
@@ -111,7 +113,19 @@ def test_processes_of_their_own_are_expected_again() -> None:
     fresh = foresee(
         current(), (), view(*(past(number, pid=number) for number in range(1, 11))), {}, writer='{"pid": 11}'
     )
-    assert same.fresh_process < 0.1 < 0.9 < fresh.fresh_process
+    assert same.fresh_process < 0.15 < 0.85 < fresh.fresh_process
+
+
+def test_a_change_of_habit_is_followed_within_a_few_iterations() -> None:
+    apart = [past(number, pid=number) for number in range(1, 11)]
+    together = [past(number, pid=11) for number in range(11, 15)]
+    now = foresee(current(), (), view(*apart, *together), {}, writer='{"pid": 11}', one_run=False)
+    assert now.fresh_process < 0.25
+
+
+def test_after_a_process_for_one_run_the_next_iteration_is_in_another_whatever_was_before() -> None:
+    together = [past(number) for number in range(1, 11)]
+    assert foresee(current(), (), view(*together), {}, writer='{"pid": 1}', one_run=True).fresh_process == 1.0
 
 
 def test_that_this_process_is_another_one_than_the_last_counts() -> None:
@@ -119,7 +133,7 @@ def test_that_this_process_is_another_one_than_the_last_counts() -> None:
     assert (same.fresh_process, fresh.fresh_process) == (0.25, 0.75)
 
 
-@pytest.mark.parametrize(("one_run", "expected"), [(True, 0.9), (False, 0.1), (None, 0.5)])
+@pytest.mark.parametrize(("one_run", "expected"), [(True, 1.0), (False, 0.1), (None, 0.5)])
 def test_what_the_process_is_for_tells_how_the_next_iteration_begins(one_run: bool | None, expected: float) -> None:
     assert foresee(current(), (), view(), {}, one_run=one_run).fresh_process == expected
 
@@ -146,3 +160,84 @@ def test_iterations_whose_nodes_are_unknown_are_passed_over() -> None:
 def test_an_output_too_large_for_a_float_is_no_metric() -> None:
     huge = replace(past(1), record=replace(past(1).record, outputs=json.dumps({"auc": 10**400})))
     assert foresee(current(model="x"), (), view(huge), {}).scenarios
+
+
+# What else is stored
+
+
+def stored(signature: str, node: str, iteration: int, workflow: str = "w", seconds: float = 50.0) -> ArtifactRecord:
+    return ArtifactRecord(
+        signature, signature, "table", "published", workflow, node, iteration, 0.0, bytes=7, recompute_seconds=seconds
+    )
+
+
+def others(
+    live: list[ArtifactRecord], seen: CatalogView, *, lineage: Lineage | None = None, lacking: tuple[str, ...] = (),
+) -> dict[str, OtherArtifact]:
+    """What is stored beside the results of the chain as it is without an edit."""
+    now = SimpleNamespace(
+        signed={name: SimpleNamespace(signature=signature) for name, signature in signatures().items()},
+        dag=SimpleNamespace(nodes=[SimpleNamespace(name=name) for name in CHAIN]), lineage=lineage or {},
+        unserved={name: SimpleNamespace(stored=SimpleNamespace(attempt=name)) for name in lacking},
+    )
+    return {one.signature: one for one in others_among(live, now, seen)}  # type: ignore[arg-type]  # what it looks at
+
+
+def test_a_result_is_as_old_as_the_newest_iteration_that_had_it() -> None:
+    seen = view(past(1, model="x"), past(2, model="y"), past(3, model="x"), past(4))
+    found = others([stored("modelx", "model", 1), stored("modely", "model", 2), stored("modelz", "model", 2)], seen)
+    assert {name: one.age for name, one in found.items()} == {"modelx": 2, "modely": 3, "modelz": 3}
+
+
+def test_what_the_current_version_has_is_no_other_result() -> None:
+    assert others([stored("model", "model", 1), stored("modelx", "model", 1)], view(past(1))).keys() == {"modelx"}
+
+
+def test_another_workflows_newest_result_of_a_node_is_its_current_one() -> None:
+    theirs = [stored(f"theirs{number}", "rows", number, "theirs") for number in (2, 5, 9)]
+    found = others([*theirs, stored("auc-theirs", "auc", 3, "theirs")], view(past(1)))
+    assert {name: one.age for name, one in found.items()} == {
+        "theirs2": 7, "theirs5": 4, "theirs9": 0, "auc-theirs": 0,
+    }
+
+
+def test_another_workflows_older_result_that_this_one_had_is_as_old_as_that() -> None:
+    theirs = [stored("modelx", "model", 2, "theirs"), stored("newer", "model", 90, "theirs")]
+    assert others(theirs, view(past(1, model="x"), past(2)))["modelx"].age == 2
+
+
+def test_what_lacks_columns_that_are_read_goes_by_its_attempt() -> None:
+    narrow = replace(stored("rows", "rows", 1), attempt="narrow")
+    assert others([narrow], view(past(1)), lacking=("narrow",)).keys() == {"narrow"}
+
+
+def test_what_is_made_from_a_stored_result_costs_no_more_to_have_again_than_from_there() -> None:
+    seen = view(past(1, model="x"), past(2, rows="y"), stored=("rows",))
+    lineage = past_lineage(current(), seen, {
+        "modelx": ResultRecord("modelx", "modelx", "w", "model", "learner", 1, compute_seconds=42.0)
+    })
+    live = [stored("rows", "rows", 1), stored("modelx", "model", 1), stored("aucy", "auc", 2)]
+    found = others(live, seen, lineage=lineage)
+    load = LOAD["table"].seconds(7)
+    assert lineage["rows"].load_seconds == 1.0, "the current version's figures count first"
+    assert found["modelx"].seconds_again == pytest.approx(42.0 + 1.0)
+    assert found["modelx"].compute_seconds == 50.0
+    assert found["aucy"].seconds_again == pytest.approx(15.0), "not on record: as today's namesakes"
+    assert found["modelx"].load_seconds == load
+
+
+def test_what_nobody_knows_the_making_of_costs_what_its_record_says() -> None:
+    foreign = stored("theirs", "rows", 3, "theirs")
+    lineage = past_lineage(current(), view(past(1)), {})
+    assert others([foreign], view(past(1)), lineage=lineage)["theirs"].seconds_again == 50.0
+    gone = PastIteration(past(1).record, (PastNode("old", "scanner", (), "old", "old", True),))
+    assert "old" not in past_lineage(current(), view(gone), {})
+
+
+def test_the_costs_of_what_may_come_back_are_looked_up() -> None:
+    history = [past(1, 0.9, model="a"), past(2, 0.7, model="b"), past(3, 0.8, model="c"), past(4, 0.8, model="c")]
+    asked = may_come_back(view(*history))
+    assert {"modela", "modelb"} <= asked, "the best one, and the newest that differs from the one before"
+    best_again = may_come_back(view(past(1, 0.8, model="a"), past(2, 0.7, model="b"), past(3, 0.9, model="c")))
+    assert {"modela", "modelb"} <= best_again, "if the next one is as the last and best, the second best"
+    assert may_come_back(view()) == set()

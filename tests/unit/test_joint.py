@@ -11,7 +11,10 @@ import pytest
 
 from helix_spark.planner import solver
 from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
+from helix_spark.planner.demands import outlook
+from helix_spark.planner.frontiers import frontiers
 from helix_spark.planner.joint import Joint
+from helix_spark.planner.joint_program import build
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 
@@ -27,7 +30,13 @@ def random_nodes(rng: random.Random, count: int, version: str = "") -> tuple[Nod
             keep=rng.choice(["auto"] * 10 + ["never", "always"]), recompute=rng.random() < 0.05,
             compute_needs_spark=rng.random() < 0.5,
         ))
-    return tuple(replace(node, stored=node.stored and node.storable) for node in nodes)
+    return tuple(
+        replace(
+            node, stored=node.stored and node.storable,
+            load_needs_spark=node.compute_needs_spark and rng.random() < 0.5,
+        )
+        for node in nodes
+    )
 
 
 def random_problem(seed: int) -> PlanningProblem:
@@ -55,7 +64,8 @@ def random_problem(seed: int) -> PlanningProblem:
     budget = rng.choice([None, 0, rng.randint(1, 30), rng.randint(30, 120)])
     return PlanningProblem(
         nodes, outputs, budget, 0, others + foreign, tuple(scenarios), rng.uniform(1, 9), None, "w",
-        later_session_seconds=rng.choice([0.0, rng.uniform(0, 9)]), fresh_process=rng.choice([0.0, rng.random()]),
+        session_seconds=rng.choice([0.0, rng.uniform(0, 9)]), start_price=rng.choice([0.0, rng.uniform(0, 9)]),
+        fresh_process=rng.choice([0.0, rng.random(), 1.0]), young=rng.random() < 0.5,
     )
 
 
@@ -74,12 +84,13 @@ def cheapest(
         needed = set(outputs) | {name for node in nodes if node.name in picked for name in node.inputs}
         loaded = needed - picked
         if loaded <= loadable:
-            seconds = sum(
-                slow(node.load_seconds, fresh) if node.name not in picked
-                else slow(node.compute_seconds, fresh) if node.compute_needs_spark else node.compute_seconds
+            steps = [
+                (node.compute_seconds, node.compute_needs_spark) if node.name in picked
+                else (node.load_seconds, node.load_needs_spark)
                 for node in nodes if node.name in picked | loaded
-            )
-            if any(node.compute_needs_spark for node in nodes if node.name in picked):
+            ]
+            seconds = sum(slow(took, fresh) if with_spark else took for took, with_spark in steps)
+            if any(with_spark for _, with_spark in steps):
                 seconds += session_seconds
             best = min(best, seconds)
     return best
@@ -138,10 +149,15 @@ def states_now(problem: PlanningProblem) -> list[tuple[float, frozenset[str]]]:
             continue
         if any(state[node.name] == "c" and not set(node.inputs) <= had for node in problem.nodes):
             continue
-        seconds = sum(
-            node.compute_seconds if state[node.name] == "c" else node.load_seconds
+        steps = [
+            (node.compute_seconds, node.compute_needs_spark) if state[node.name] == "c"
+            else (node.load_seconds, node.load_needs_spark)
             for node in problem.nodes if node.name in had
-        )
+        ]
+        young = 1.0 if problem.young else 0.0
+        seconds = sum(slow(took, young) if with_spark else took for took, with_spark in steps)
+        if any(with_spark for _, with_spark in steps):
+            seconds += problem.session_seconds
         found.append((seconds, frozenset(node.signature for node in problem.nodes if state[node.name] == "c")))
     cheapest_by_set: dict[frozenset[str], float] = {}
     for seconds, computed in found:
@@ -304,6 +320,76 @@ def test_another_workflows_current_result_outlives_one_of_our_own_past() -> None
     ours = OtherArtifact("past", "ours", "rows", 14_000_000, 0.6, 400.0, 5)
     decision = Joint().decide(chain(budget=14_000_000, workflow="ours", others=(foreign, ours)))
     assert decision.evict == {"past"}
+
+
+def test_an_old_result_that_is_made_quickly_from_what_is_stored_is_worth_little() -> None:
+    derived = OtherArtifact("derived", "ours", "sums", 14_000_000, 0.6, 640.0, 1, marginal_seconds=3.0)
+    parse = OtherArtifact("parse", "ours", "parse", 14_000_000, 0.6, 600.0, 1, marginal_seconds=600.0)
+    decision = Joint().decide(chain(budget=40_000_000, workflow="ours", others=(derived, parse)))
+    assert decision.evict == {"derived"}
+
+
+def looked_at(fresh: float, **changes: object) -> PlanningProblem:
+    """predictions -> auc, which is stored, and edited next or not; in a new process Spark has to be paid for."""
+    predictions = NodeCosts("predictions", "predict", "s-predictions", (), 1.0, 0.1, 0.1, 100, compute_needs_spark=True)
+    auc = NodeCosts("auc", "reducer", "s-auc", ("predictions",), 0.2, 0.0, 0.0, 0, stored=True)
+    next_ones = (
+        Scenario(0.5, frozenset({"auc"}), "`auc` is edited"), Scenario(0.5, frozenset(), "nothing is edited"),
+    )
+    problem = PlanningProblem((predictions, auc), frozenset({"auc"}), None, 0, (), next_ones, start_price=9.0,
+                              fresh_process=fresh)
+    return replace(problem, **changes)
+
+
+def test_what_the_next_process_would_pay_more_for_is_computed_while_a_session_runs() -> None:
+    decision = Joint().decide(looked_at(1.0))
+    assert decision.solution.state("predictions") is State.COMPUTE
+    assert decision.keep == {"s-predictions", "s-auc"}
+
+
+def test_what_the_next_iteration_would_pay_no_more_for_is_left_to_it() -> None:
+    paid = [looked_at(1.0, session_seconds=9.0, young=young) for young in (False, True)]
+    for problem in (looked_at(0.0), *paid):
+        decision = Joint().decide(problem)
+        assert decision.solution.state("predictions") is State.PRUNE
+        assert decision.certificate.solver == "none needed"
+
+
+def test_a_session_is_paid_for_by_what_only_spark_can_load() -> None:
+    def ahead(load_needs_spark: bool) -> float:
+        model = NodeCosts("model", "learner", "m", (), 5.0, 0.3, 0.1, 10, stored=True, compute_needs_spark=True,
+                          load_needs_spark=load_needs_spark)
+        again = Scenario(1.0, frozenset(), "nothing is edited")
+        problem = PlanningProblem((model,), frozenset({"model"}), None, 0, (), (again,), start_price=9.0,
+                                  fresh_process=1.0)
+        decision = Joint().decide(problem)
+        assert "s-model" not in decision.evict
+        return decision.certificate.objective - 0.3
+
+    assert ahead(False) == pytest.approx(0.3), "a load without Spark is as quick in a young process"
+    assert ahead(True) == pytest.approx(9.0 + slow(0.3, 1.0))
+
+
+def test_what_nobody_asks_for_is_no_variable_where_there_is_room() -> None:
+    past = tuple(OtherArtifact(f"past-{number}", "w", "rows", 1_000, 1.0, 5.0, 3) for number in range(500))
+    for budget in (None, 100_000_000):
+        problem = chain(others=past, budget=budget)
+        ahead = frontiers(problem)
+        chosen = candidates(problem, ahead.hazard, 1.0)
+        program = build(problem, outlook(ahead, chosen.keys()), chosen, frozenset())
+        assert program.settled == {other.signature for other in past}
+        assert not program.settled & program.keep.keys()
+        assert Joint().decide(problem).evict == set()
+
+
+def test_where_there_is_no_room_what_is_certain_takes_its_own_without_a_variable() -> None:
+    values = tuple(OtherArtifact(f"value-{number}", "w", "auc", 0, 0.0, 5.0, 3) for number in range(50))
+    tables = tuple(OtherArtifact(f"table-{number}", "w", "rows", 9_000_000, 1.0, 5.0, 3) for number in range(2))
+    problem = chain(others=values + tables, budget=14_000_000)
+    decision = Joint().decide(problem)
+    assert decision.evict == {"table-0", "table-1"}
+    assert decision.keep == {"s-features"}
+    assert decision.certificate.status == "optimal"
 
 
 def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:

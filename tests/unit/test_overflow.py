@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_spark.planner.lineage import Made
 from helix_spark.planner.overflow import Held, overflow
 
 SIZES = st.lists(st.tuples(st.integers(0, 1_000), st.floats(0, 100)), max_size=8)
@@ -35,3 +36,32 @@ def test_what_its_author_insists_on_goes_last() -> None:
     insisted, free = Held("insisted", 900, 0.1, insisted=True), [Held("a", 300, 60.0), Held("b", 300, 30.0)]
     assert overflow([insisted, *free], 500) == ("b", "a")
     assert overflow([insisted, *free], 700) == ("b", "a", "insisted")
+
+
+LINEAGE = {
+    "rows": Made((), 40.0, 1.0), "parse": Made(("rows",), 600.0, 2.0), "pairs": Made(("parse",), 30.0, 1.0),
+    "sums": Made(("pairs",), 1.0, 0.1),
+}
+
+
+def held(*names: str) -> list[Held]:
+    """Each with its seconds from nothing, as its record has them."""
+    from_nothing = {"rows": 40.0, "parse": 640.0, "pairs": 670.0, "sums": 671.0}
+    return [Held(name, 1_000, from_nothing[name]) for name in names]
+
+
+def test_what_is_made_quickly_from_what_stays_goes_before_what_it_is_made_from() -> None:
+    assert overflow(held("parse", "pairs", "sums"), 10) == ("parse",), "by seconds from nothing"
+    assert overflow(held("parse", "pairs", "sums"), 10, LINEAGE) == ("sums",)
+
+
+def test_what_went_is_reckoned_with_by_what_is_made_from_it() -> None:
+    assert overflow(held("parse", "pairs", "sums"), 2_000, LINEAGE) == ("sums", "pairs")
+    # `sums` takes 2 seconds beside `pairs`, and 33 without: longer than `unknown`.
+    beside = [Held("pairs", 10_000, 670.0), Held("sums", 500, 671.0), Held("parse", 300, 640.0)]
+    assert overflow([*beside, Held("unknown", 1_000, 20.0)], 10_400, LINEAGE) == ("pairs", "unknown")
+
+
+def test_where_nobody_knows_what_a_result_is_made_from_its_seconds_from_nothing_count() -> None:
+    unknown = Held("unknown", 1_000, 20.0)
+    assert overflow([unknown, *held("parse", "pairs")], 10, LINEAGE) == ("unknown",)

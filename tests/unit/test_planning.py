@@ -12,14 +12,16 @@ from pyspark.ml.clustering import KMeans
 from pyspark.sql import DataFrame
 
 import helix_spark as hx
+from helix_spark.cli.schema import plan_json
 from helix_spark.costs.model import estimate
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import Situation, make_plan
-from helix_spark.planner.problem import State
+from helix_spark.planner.planning import Situation, make_plan, replan_storage
+from helix_spark.planner.problem import Solution, State
+from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.signing import describe, resolve
 
 
@@ -187,6 +189,69 @@ def test_a_budget_of_nothing_keeps_only_what_takes_nothing() -> None:
 def test_the_saving_is_against_computing_everything() -> None:
     made = plan(storing(situation(build()), "mean"))
     assert made.predicted_seconds < made.run_all_seconds
+
+
+# What Spark takes
+
+
+def test_what_spark_takes_before_the_first_node_is_in_the_plan_and_said() -> None:
+    made = plan(situation(build(), session_runs=False, session_worked=False))
+    of_nodes = sum(node.predicted_seconds for node in made.nodes)
+    assert made.session_seconds == pytest.approx(5.5)
+    assert made.predicted_seconds == made.run_all_seconds == pytest.approx(5.5 + of_nodes)
+    assert "Spark's start and first work: ~5.5 s of these" in str(made).splitlines()
+    assert plan_json(made)["plan"]["session_seconds"] == made.session_seconds
+
+
+def test_a_session_that_has_done_nothing_yet_is_still_to_do_its_first_work() -> None:
+    made = plan(situation(build(), session_worked=False))
+    assert made.session_seconds == pytest.approx(3.0)
+    assert "Spark's first work: ~3.0 s of these" in str(made).splitlines()
+    warm = plan(situation(build()))
+    assert warm.session_seconds == 0
+    assert "Spark's" not in str(warm)
+
+
+def test_what_spark_does_in_a_young_session_is_expected_to_take_longer_and_nothing_else_is() -> None:
+    young, warm = plan(situation(build(), session_worked=False)), plan(situation(build()))
+    assert young["rows"].predicted_seconds > young["rows"].compute_seconds == warm["rows"].predicted_seconds
+    assert young["mean"].predicted_seconds == young["mean"].compute_seconds
+    assert young.run_all_seconds == pytest.approx(young.predicted_seconds)
+
+
+def test_a_plan_that_needs_no_spark_pays_for_none_and_saves_it() -> None:
+    now = situation(build(), session_runs=False, session_worked=False)
+    made = plan(storing(now, "mean"))
+    assert (made.session_seconds, made.predicted_seconds) == (0.0, 0.0)
+    assert made.saved_seconds == plan(now).run_all_seconds
+    assert "Spark's" not in str(made)
+
+
+def test_what_costs_more_than_it_saves_is_said_to_save_nothing() -> None:
+    made = replace(plan(situation(build())), run_all_seconds=0.01)
+    assert "; saves 0.00 s of 0.01 s" in str(made)
+
+
+# Storage decided once more
+
+
+class Doubtful:
+    """Computes everything, keeps nothing, and is not sure of it."""
+
+    name = "doubtful"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        decision = policy_named("never").decide(problem)
+        proof = replace(decision.certificate, status="fallback", notice="no time was left")
+        return replace(decision, certificate=proof)
+
+
+def test_what_decided_on_storage_again_says_how_sure_it_is() -> None:
+    now = situation(build())
+    made = plan(now)
+    again = replan_storage(made, now, Doubtful(), Solution({}, made.certificate))
+    assert (again.certificate.status, again.certificate.notice) == ("fallback", "no time was left")
+    assert again.nodes[0].state is made.nodes[0].state
 
 
 def test_an_unknown_policy_is_refused_with_the_nearest() -> None:

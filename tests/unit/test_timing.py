@@ -13,7 +13,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.settling import seconds_to_have_again
-from helix_spark.engine.timing import Step, attribute, exclusive_seconds, starts, warm_seconds
+from helix_spark.engine.timing import Step, attribute, exclusive_seconds, shares, starts, warm_seconds
 
 
 def fan() -> Dag:
@@ -41,22 +41,21 @@ def fan() -> Dag:
 
 
 def test_what_a_step_forces_shares_its_seconds_by_expected_seconds() -> None:
-    seconds = attribute(
-        fan(), [Step(("left",), 0, 4)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], []
-    )
+    shared = shares(fan(), [Step(("left",), 0, 4)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], [])
+    seconds = attribute(shared)
     assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0})
 
 
 def test_what_is_fused_into_a_step_begins_one_after_the_other() -> None:
-    begun = starts(
-        fan(), [Step(("left",), 10, 14)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], []
-    )
+    shared = shares(fan(), [Step(("left",), 10, 14)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], [])
+    begun = starts(fan(), shared)
     assert begun == pytest.approx({"data": 10.0, "rows": 11.0, "left": 13.0})
 
 
 def test_a_node_begins_with_the_first_step_that_runs_it() -> None:
     steps = [Step(("right",), 5, 7), Step(("left",), 0, 2)]
-    begun = starts(fan(), steps, {"data": 1.0, "left": 1.0, "right": 1.0}, ["data", "rows"], [])
+    weights = {"data": 1.0, "left": 1.0, "right": 1.0}
+    begun = starts(fan(), shares(fan(), steps, weights, ["data", "rows"], []))
     assert begun["data"] == 0
     assert begun["right"] > 5
 
@@ -64,14 +63,14 @@ def test_a_node_begins_with_the_first_step_that_runs_it() -> None:
 def test_an_unpinned_table_runs_in_each_step_that_reads_it() -> None:
     steps = [Step(("left",), 0, 2), Step(("right",), 2, 4)]
     weights = dict.fromkeys(("data", "rows", "left", "right"), 1.0)
-    seconds = attribute(fan(), steps, weights, ["data", "rows"], [])
+    seconds = attribute(shares(fan(), steps, weights, ["data", "rows"], []))
     assert seconds["rows"] == pytest.approx(4 / 3)
 
 
 def test_a_pinned_table_runs_in_the_first_step_that_reads_it() -> None:
     steps = [Step(("left",), 0, 3), Step(("right",), 3, 4)]
     weights = dict.fromkeys(("data", "rows", "left", "right"), 1.0)
-    seconds = attribute(fan(), steps, weights, ["data", "rows"], ["rows"])
+    seconds = attribute(shares(fan(), steps, weights, ["data", "rows"], ["rows"]))
     assert seconds["rows"] == pytest.approx(1.0)
     assert seconds["right"] <= 1.0
 
@@ -82,8 +81,20 @@ def test_steps_at_the_same_time_share_it() -> None:
     )
 
 
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), max_size=8))
+def test_each_moment_is_shared_by_the_steps_that_run_then(drawn: list[tuple[float, float]]) -> None:
+    steps = [Step(("a",), start, start + length) for start, length in drawn]
+    edges = sorted({edge for step in steps for edge in (step.start, step.end)})
+    expected = [0.0] * len(steps)
+    for left, right in pairwise(edges):
+        running = [index for index, step in enumerate(steps) if step.start <= left and step.end >= right]
+        for index in running:
+            expected[index] += (right - left) / len(running)
+    assert exclusive_seconds(steps) == pytest.approx(expected)
+
+
 def test_a_node_without_an_expectation_gets_a_little() -> None:
-    seconds = attribute(fan(), [Step(("left",), 0, 1)], {"rows": 1.0}, ["data", "rows"], [])
+    seconds = attribute(shares(fan(), [Step(("left",), 0, 1)], {"rows": 1.0}, ["data", "rows"], []))
     assert 0 < seconds["left"] < 0.01
 
 
@@ -99,7 +110,7 @@ def test_parts_add_up_to_the_time_in_which_something_ran(
     drawn: list[tuple[str, tuple[float, float]]], pinned: set[str], weights: dict[str, float]
 ) -> None:
     steps = [Step((name,), start, end) for name, (start, end) in drawn]
-    seconds = attribute(fan(), steps, weights, ["data", "rows"], pinned)
+    seconds = attribute(shares(fan(), steps, weights, ["data", "rows"], pinned))
     edges = sorted({edge for step in steps for edge in (step.start, step.end)})
     covered = sum(
         right - left for left, right in pairwise(edges)
@@ -115,18 +126,28 @@ def test_what_is_stored_late_is_had_again_as_far_as_nothing_is_at_hand() -> None
     assert seconds_to_have_again(fan(), seconds, {"rows", "left", "total"}) == {"data": 1.0}
 
 
+def test_a_table_that_columns_extend_is_made_once_for_all_of_them() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.csv("a.csv"))
+    columns = [wf.extractor(f"of_{name}", hx.Fields(name), on=data) for name in ("a", "b", "c")]
+    wf.synthesizer("examples", data, features=columns, label="a", output=True)
+    seconds = {"data": 100.0, "of_a": 1.0, "of_b": 1.0, "of_c": 1.0, "examples": 5.0}
+    again = seconds_to_have_again(compile_workflow(wf), seconds, set())
+    assert again["examples"] == 108.0
+
+
 def test_what_a_young_jvm_takes_longer_is_no_cost_of_the_node_that_comes_first() -> None:
     weights, lazy = {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"]
     steps = [Step(("left",), 0, 4, compiling=2.4), Step(("right",), 4, 6, compiling=0.4)]
-    seconds = attribute(fan(), steps, weights, lazy, ["data", "rows"])
+    seconds = attribute(shares(fan(), steps, weights, lazy, ["data", "rows"]))
     assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0, "right": 2.0})
-    warm = warm_seconds(fan(), steps, weights, lazy, ["data", "rows"], {"data"})
+    warm = warm_seconds(shares(fan(), steps, weights, lazy, ["data", "rows"]), {"data"})
     assert warm == pytest.approx({"data": 0.4, "rows": 1.6, "left": 0.8, "right": 2.0})
 
 
 def test_a_load_that_was_nearly_all_compiling_tells_nothing() -> None:
     weights, lazy = {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"]
-    warm = warm_seconds(fan(), [Step(("left",), 0, 4, compiling=3.6)], weights, lazy, [], {"data"})
+    warm = warm_seconds(shares(fan(), [Step(("left",), 0, 4, compiling=3.6)], weights, lazy, []), {"data"})
     assert warm == pytest.approx({"rows": 1.3, "left": 0.65})
 
 

@@ -1,0 +1,102 @@
+"""What a start of Spark took counts in the run that waited for it, once; a session remembers whether it has worked."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.engine import session
+from helix_spark.engine.executor import ran_in_spark
+from helix_spark.engine.session import SessionProvider
+from helix_spark.planner.problem import State
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
+    """One whose sessions start at once, say to have taken 5, 4, 3 ... seconds, and are alive until they are stopped."""
+    left = iter((5.0, 4.0, 3.0))
+
+    def start(*given: object, **named: object) -> SimpleNamespace:
+        return SimpleNamespace(
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), launched=False, stop=lambda: None
+        )
+
+    monkeypatch.setattr(session, "start", start)
+    monkeypatch.setattr(session, "import_pyspark", lambda: None)
+    monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
+    monkeypatch.setattr(session, "running_session", lambda: None)
+    monkeypatch.setattr(session.gateway, "forget_ended", lambda: None)
+    return SessionProvider()
+
+
+def kill(provider: SessionProvider) -> None:
+    provider.get().alive = False  # type: ignore[attr-defined]  # of the session above
+
+
+def test_a_start_before_the_plan_is_made_counts_in_its_run(provider: SessionProvider) -> None:
+    begun = time.perf_counter()
+    provider.get()  # a second chance looks at plans
+    assert provider.start_seconds_since(begun) == 5.0
+
+
+def test_a_start_counts_in_the_first_run_that_has_the_session_and_in_no_other(provider: SessionProvider) -> None:
+    provider.warm()
+    first = time.perf_counter()
+    assert provider.start_seconds_since(first) == 0.0
+    provider.get()
+    assert provider.start_seconds_since(first) == 5.0
+    second = time.perf_counter()
+    provider.get()
+    assert provider.start_seconds_since(second) == 0.0
+
+
+def test_a_start_after_a_session_ended_counts_as_a_whole(provider: SessionProvider) -> None:
+    kill(provider)
+    assert provider.let_go_of_ended()
+    assert provider.start_seconds == 0.0
+    begun = time.perf_counter()
+    provider.get()
+    assert provider.start_seconds_since(begun) == 4.0
+
+
+def test_a_session_has_its_first_work_before_it_until_something_ran(provider: SessionProvider) -> None:
+    provider.get()
+    assert not provider.worked
+    provider.note_work()
+    assert provider.worked
+    kill(provider)
+    provider.let_go_of_ended()
+    provider.get()
+    assert not provider.worked, "this one is new"
+
+
+def test_a_session_of_the_users_is_taken_to_have_worked(provider: SessionProvider) -> None:
+    assert not provider.worked
+    assert SessionProvider(SimpleNamespace(alive=True)).worked  # type: ignore[arg-type]  # stands for a session
+
+
+def test_what_spark_had_no_part_in_is_no_work_of_the_session() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.csv("a.csv"))
+    examples = wf.synthesizer("examples", data, features=[wf.extractor("a", hx.Fields("a"), on=data)], label="b")
+    wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, output=True)
+
+    @wf.reducer(output=True)
+    def count(examples: pd.DataFrame) -> int:
+        return len(examples)
+
+    dag = compile_workflow(wf)
+
+    def worked(name: str, state: State, held: bool = False) -> bool:
+        return ran_in_spark(name, dag, {name: SimpleNamespace(state=state, held=held)})  # type: ignore[arg-type]  # a plan
+
+    assert worked("model", State.COMPUTE)
+    assert worked("model", State.LOAD)
+    assert not worked("model", State.LOAD, held=True)
+    assert not worked("count", State.COMPUTE)
+    assert not worked("examples", State.LOAD), "its rows were read without Spark, or are not read at all"

@@ -1,8 +1,8 @@
-"""From a workflow to a graph: names are looked up, the order is found, columns are checked against their tables."""
+"""From a workflow to a graph: names are looked up, the order is found, inputs are checked against what reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import networkx as nx
@@ -11,7 +11,22 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.errors import CycleError, MissingOutputError, OperatorError, UnknownNodeError, nearest
 from helix_spark.workflow.declaration import Declaration
-from helix_spark.workflow.operators import Assemble, Function, Kind, Result
+from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
+from helix_spark.workflow.operators import (
+    ApplyStage,
+    Assemble,
+    FitStage,
+    Form,
+    Function,
+    Input,
+    Interact,
+    Kept,
+    Kind,
+    Operator,
+    Predict,
+    Read,
+    Result,
+)
 from helix_spark.workflow.workflow import Workflow
 
 
@@ -22,13 +37,16 @@ def compile_workflow(workflow: Workflow) -> Dag:
         UnknownNodeError: a name that no node has, with the nearest one.
         CycleError: with the circle printed.
         MissingOutputError: if nothing is asked for.
-        OperatorError: a column of another table, or a column read where a table is needed.
+        OperatorError: a column of another table, or an input of another kind than its reader takes.
     """
     declared = {declaration.name: declaration for declaration in workflow.declarations}
     nodes = [_node(declaration, declared) for declaration in workflow.declarations]
     ordered = _topological(nodes)
-    _check_columns(ordered)
-    outputs = _outputs(workflow, {node.name: node for node in ordered})
+    by_name = {node.name: node for node in ordered}
+    _check_columns(ordered, by_name)
+    for node in ordered:
+        _check_inputs(node, by_name)
+    outputs = _outputs(workflow, by_name)
     return slice_to_outputs(Dag(workflow.name, ordered, outputs, parameters=dict(workflow.parameters)))
 
 
@@ -40,7 +58,7 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
                 f"{declaration.name!r} reads {name!r}, and no node is named so", where=declaration.where,
                 remedy=nearest(name, declared),
             )
-    operator = declaration.operator
+    operator = _of_split(declaration.operator, tuple(kept), declared)
     if isinstance(operator, Function) and len(kept) < len(declaration.inputs):
         forms = dict(zip(operator.arguments, operator.forms, strict=True))
         operator = replace(operator, arguments=tuple(kept), forms=tuple(forms[name] for name in kept))
@@ -48,6 +66,21 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
         declaration.name, declaration.kind, operator, tuple(kept), declaration.result, declaration.where,
         declaration.base, declaration.wishes,
     )
+
+
+def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Declaration]) -> Operator:
+    """An operator whose author did not say which rows it takes, with those that the split of its examples gives it:
+    here, where every name is known, however the examples were named and whenever they were declared."""
+    match operator:
+        case FitStage(rows=None):
+            return replace(operator, rows="train" if _is_split(declared[inputs[0]]) else "all")
+        case Predict(rows=None):
+            return replace(operator, rows="test" if _is_split(declared[inputs[1]]) else "all")
+    return operator
+
+
+def _is_split(examples: Declaration) -> bool:
+    return isinstance(examples.operator, Assemble) and examples.operator.split is not None
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:
@@ -86,9 +119,8 @@ def _outputs(workflow: Workflow, nodes: Mapping[str, Node]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(workflow.outputs))
 
 
-def _check_columns(nodes: tuple[Node, ...]) -> None:
+def _check_columns(nodes: tuple[Node, ...], by_name: Mapping[str, Node]) -> None:
     """Columns are read only by extractors and examples of the very table that they extend."""
-    by_name = {node.name: node for node in nodes}
     for node in nodes:
         base = node.base or (node.inputs[0] if _takes_columns(node) and node.inputs else None)
         if node.base is not None and by_name[node.base].result is not Result.TABLE:
@@ -103,7 +135,7 @@ def _check_columns(nodes: tuple[Node, ...]) -> None:
             if not _takes_columns(node):
                 raise OperatorError(
                     f"{node.kind} {node.name!r} reads {name!r}, which is a column of {read.base!r}", where=node.where,
-                    remedy="columns are read by extractors of the same table, or assembled by a synthesizer",
+                    remedy="columns are read where columns of the same table are made, or assembled by a synthesizer",
                 )
             if read.base != base:
                 raise OperatorError(
@@ -113,4 +145,80 @@ def _check_columns(nodes: tuple[Node, ...]) -> None:
 
 
 def _takes_columns(node: Node) -> bool:
+    if isinstance(node.operator, Function):
+        return node.result is Result.COLUMN
     return node.kind is Kind.EXTRACTOR or isinstance(node.operator, Assemble)
+
+
+def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
+    """Every input is what the node takes it for; nothing is left out because it is something else."""
+    operator = node.operator
+    for role, position, wanted in _roles(operator):
+        read = by_name[node.inputs[position]]
+        if read.result is not wanted:
+            raise OperatorError(
+                f"{role} of {node.kind} {node.name!r} must be a {wanted}, and {read.name!r} is a {read.result}",
+                where=node.where, exists=f"{read.name!r} is declared at {read.where}", remedy=_remedy(node, wanted),
+            )
+    if isinstance(operator, Function):
+        _check_annotations(node, operator, by_name)
+    if node.wishes.prune_features and not isinstance(by_name[node.inputs[0]].operator, Assemble):
+        raise OperatorError(
+            f"learner {node.name!r} is to prune features, but {node.inputs[0]!r} is not made of extractors",
+            where=node.where, remedy="make its examples with wf.synthesizer(name, table, features=[...])",
+        )
+
+
+def _roles(operator: Operator) -> Iterator[tuple[str, int, Result]]:
+    """What a ready-made operator takes each input for that its author chose: (role, position, kind of result)."""
+    match operator:
+        case Read() | Function():
+            return
+        case Predict():
+            yield "the model", 0, Result.MODEL
+            yield "the table", 1, Result.TABLE
+        case _:
+            yield "the table", 0, Result.TABLE
+            columns = _columns(operator)
+            yield from ((role, one.index, Result.COLUMN) for role, one in columns if isinstance(one, Input))
+
+
+def _columns(operator: Operator) -> Iterator[tuple[str, object]]:
+    """What a ready-made operator takes for a column: an input, a name or other text, or nothing."""
+    match operator:
+        case Assemble(features=features, label=label, keep=keep):
+            yield from (("a feature", one) for one in features)
+            yield "the label", label
+            yield from (("a kept column", one.column) for one in keep if isinstance(one, Kept))
+        case Interact(columns=factors):
+            yield from (("a factor", one) for one in factors)
+        case FitStage(columns=wired) | ApplyStage(columns=wired):
+            yield from ((f"parameter {parameter!r}", one) for parameter, one in wired)
+        case _:
+            yield "the column", getattr(operator, "column", None)
+
+
+def _remedy(node: Node, wanted: Result) -> str:
+    if isinstance(node.operator, Predict):
+        return "the order is wf.predict(name, model, examples)"
+    if wanted is Result.COLUMN:
+        return f"make a column of it: an extractor of {node.inputs[0]!r} that reads it and returns a Column"
+    return "name a table: what a source, scanner or synthesizer makes"
+
+
+def _check_annotations(node: Node, function: Function, by_name: Mapping[str, Node]) -> None:
+    """A table is handed over as its parameter's annotation says, so the annotation has to name a table."""
+    for parameter, form, name in zip(function.arguments, function.forms, node.inputs, strict=True):
+        if by_name[name].result is not Result.TABLE:
+            continue
+        if node.base == name and form in (Form.PANDAS, Form.ARROW) and parameter == function.arguments[0]:
+            raise OperatorError(
+                f"extractor {node.name!r} makes a Column of {name!r}, and takes that as a {form}", where=node.where,
+                remedy="annotate it as pyspark.sql.DataFrame, or return a table (-> pd.DataFrame or pa.Table)",
+            )
+        if form not in (*TABLE_FORMS, Form.ANY) and (said := never_a_table(function.call, parameter)) is not None:
+            raise OperatorError(
+                f"{node.kind} {node.name!r} takes {name!r} as `{said}`, and {name!r} is a table", where=node.where,
+                exists=f"{name!r} is declared at {by_name[name].where}",
+                remedy="annotate it as pyspark.sql.DataFrame, pandas.DataFrame or pyarrow.Table",
+            )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
 from helix_spark.dag.slicing import slice_to_outputs
-from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict
+from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict, PredictKeeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,15 @@ def target(node: Node, operator: Assemble, declared: Mapping[str, str]) -> str:
 
 def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
     """What the graph would do without if these examples did without a feature; names, inputs first."""
-    gone: list[str] = []
-    for node in reversed(dag.nodes):
-        readers = set(dag.readers(node.name)) - ({examples} if node.name == feature else set())
-        mine = node.name == feature or bool(readers)
-        if mine and readers <= set(gone) and node.name not in dag.outputs:
-            gone.append(node.name)
+    gone: dict[str, None] = {}
+    waiting = [feature]
+    while waiting:
+        name = waiting.pop()
+        # A node is looked at again with each reader that goes, so it is gone when its last one is.
+        readers = (reader for reader in dag.graph.successors(name) if (name, reader) != (feature, examples))
+        if name not in gone and name not in dag.outputs and all(reader in gone for reader in readers):
+            gone[name] = None
+            waiting.extend(dag[name].inputs)
     return tuple(reversed(gone))
 
 
@@ -128,6 +131,8 @@ def _needs_whole(dag: Dag, node: Node, learners: Collection[str]) -> str:
             reader = dag[name]
             if isinstance(reader.operator, Predict) and reader.inputs[1] != node.name:
                 return f"`{name}` applies `{learner}` to `{reader.inputs[1]}`"
+            if isinstance(reader.operator, PredictKeeping) and "features" in reader.operator.keep:
+                return f"`{name}` keeps the features"
     return ""
 
 
@@ -158,9 +163,9 @@ def _with_nodes(dag: Dag, sliced: Dag, left: Collection[LeftOut]) -> tuple[LeftO
     gone = [node.name for node in dag.nodes if node.name not in there]
     told = []
     for one in left:
-        mine = tuple(name for name in gone if name == one.feature or name in dag.ancestors(one.feature))
-        told.append(replace(one, nodes=mine))
-        gone = [name for name in gone if name not in mine]
+        needed = dag.ancestors(one.feature) | {one.feature}
+        told.append(replace(one, nodes=tuple(name for name in gone if name in needed)))
+        gone = [name for name in gone if name not in needed]
     return tuple(told)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from helix_spark.engine.results import (
     plain,
 )
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
-from helix_spark.workflow.operators import Form, Function, Kind, Result
+from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+
+_LEFT = "|".join(LEFT_BY_PREDICT)
+_QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
+_NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
+"""How Spark ML's stages and evaluators say that a table lacks a column, and which it has."""
 
 
 def argument(result: NodeResult, form: Form) -> Any:
@@ -63,7 +68,8 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions
 
 
 def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
-    """What a function returned, as the result its node declares.
+    """What a function returned, as the result its node declares. Of a pandas DataFrame the index is columns, too, where
+    it tells something (see `with_index`).
 
     Raises:
         ResultTypeError: it is something else.
@@ -81,17 +87,78 @@ def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
             frame = nullable(returned)
             return TableResult(lambda: frame)
         if package in ("pandas", "pyarrow"):
-            return _in_memory(returned, package, sessions)
+            return _in_memory(returned, node, sessions)
     wanted = {Result.TABLE: "a table", Result.MODEL: "a fitted Spark ML model"}[node.result]
     got = "nothing (did you forget `return`?)" if returned is None else f"a {package}.{kind}"
     raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {got}", where=node.where)
 
 
-def _in_memory(returned: Any, package: str, sessions: Sessions) -> TableResult:
+def _in_memory(returned: Any, node: Node, sessions: Sessions) -> TableResult:
     import pyarrow as pa
 
-    table = returned if package == "pyarrow" else pa.Table.from_pandas(returned, preserve_index=False)
+    is_arrow = isinstance(returned, pa.Table)
+    table = returned if is_arrow else pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
     return table_in_memory(_as_loaded(table), sessions)
+
+
+def with_index(frame: Any, node: Node) -> Any:
+    """A pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its rows
+    are about. An unnamed index of whole numbers only counts rows, and is left out, as is one that repeats a column.
+
+    Raises:
+        ResultTypeError: a level of the index is named as a column that holds something else.
+    """
+    import pandas as pd
+
+    in_levels = isinstance(frame.columns, pd.MultiIndex)
+    if _counts_rows(frame.index) and not in_levels:
+        return frame
+    parts = [column if in_levels else (column,) for column in frame.columns]
+    names = ["_".join(str(part) for part in one if part != "") for one in parts]
+    told = frame.set_axis(pd.Index(names, dtype=object), axis=1)  # beside categories no other name could stand
+    if repeated := _repeated_levels(told, node):
+        told = told.reset_index(level=repeated, drop=True)
+    if _counts_rows(told.index):
+        return told
+    levels = told.index.nlevels
+    told = told.reset_index()
+    for place in range(levels):
+        if _is_of_spans(told.dtypes.iloc[place]):
+            column = told.iloc[:, place]
+            told.isetitem(place, column.astype(str).where(column.notna(), None))
+    return told
+
+
+def _counts_rows(index: Any) -> bool:
+    from pandas.api.types import is_integer_dtype
+
+    unnamed = index.nlevels == 1 and index.name is None
+    return bool(unnamed and (is_integer_dtype(index.dtype) or index.inferred_type == "empty"))
+
+
+def _repeated_levels(frame: Any, node: Node) -> list[int]:
+    """Levels of the index that a column repeats, as after `set_index("id", drop=False)`."""
+    import pandas as pd
+
+    repeated = []
+    for level, name in enumerate(frame.index.names):
+        if name is None or name not in frame.columns:
+            continue
+        if not frame.index.get_level_values(level).equals(pd.Index(frame[name])):
+            raise ResultTypeError(
+                f"{node.name!r} returned a DataFrame with a column and an index named {name!r} that differ",
+                where=node.where, remedy="rename one of them, or leave the index out with reset_index(drop=True)",
+            )
+        repeated.append(level)
+    return repeated
+
+
+def _is_of_spans(dtype: Any) -> bool:
+    """Whether values are intervals or periods, as `pd.cut` and `to_period` make them: a table has them as text."""
+    import pandas as pd
+
+    inner = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+    return isinstance(inner, pd.IntervalDtype | pd.PeriodDtype)
 
 
 def _as_loaded(table: pa.Table) -> pa.Table:
@@ -146,8 +213,22 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
         )
     return NodeError(
         node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
-        where=where, exists=exists,
+        where=where, exists=exists, remedy=_remedy_for_lookup(error),
     )
+
+
+def remedy_for(column: str, known: Collection[str]) -> str:
+    """What to do about a column that a table does not have: it is misspelt, or predictions were made without it."""
+    if column not in LEFT_BY_PREDICT:
+        return nearest(column, known)
+    asked = f'predictions go without `{column}` unless wf.predict(..., keep_columns=("{column}",)) asks for it'
+    return f"{asked}; {nearest(column, known)}" if known else asked
+
+
+def _remedy_for_lookup(error: BaseException) -> str | None:
+    """The same for a column that pandas or pyarrow did not find."""
+    found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
+    return remedy_for(found[1], ()) if found else None
 
 
 def _first_lines(text: str, limit: int = 400) -> str:
@@ -184,6 +265,8 @@ def _missing_column(node: Node, error: BaseException) -> ColumnNotFoundError | N
         near = re.search(r"\[((?:`[^`]*`(?:, )?)+)\]", text)
         column = next((group for group in name.groups() if group), "?") if name else "?"
         known = re.findall(r"`([^`]*)`", near[1]) if near else []
+    elif (missed := _NO_SUCH_FIELD.search(text)) is not None:
+        column, known = missed[1], re.findall(r"`([^`]*)`", missed[2])
     else:
         attribute = re.search(r"'?DataFrame'? object has no attribute `?'?(\w+)|ATTRIBUTE_NOT_SUPPORTED.*`(\w+)`", text)
         if attribute is None or type(error).__module__.split(".")[0] != "pyspark":
@@ -192,7 +275,8 @@ def _missing_column(node: Node, error: BaseException) -> ColumnNotFoundError | N
     lines = _authors_lines(error)
     return ColumnNotFoundError(
         f"{node.kind} {node.name!r} reads a column {column!r} that its table does not have",
-        where=lines[-1][0] if lines else node.where, remedy=nearest(column, known) if known else None,
+        where=lines[-1][0] if lines else node.where,
+        remedy=remedy_for(column, known) if known or column in LEFT_BY_PREDICT else None,
     )
 
 

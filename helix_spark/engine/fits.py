@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.columns import with_columns
 from helix_spark.engine.partitions import in_few_partitions
-from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
 from helix_spark.errors import OperatorError
-from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, Stage
+from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, Kind, Rows, Stage
+from helix_spark.workflow.parameters import check_taken
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,22 +63,32 @@ def _categories(frame: DataFrame, names: list[str]) -> list[list[str]]:
     from pyspark.ml.feature import StringIndexer
 
     unique = sorted(set(names))
+    frame, inputs = _plainly_named(frame, unique)
     outputs = [f"helix_index_{i}" for i in range(len(unique))]
-    indexer = StringIndexer(inputCols=unique, outputCols=outputs, handleInvalid="keep")
-    labels = dict(zip(unique, indexer.fit(frame.select(*unique)).labelsArray, strict=True))
+    indexer = StringIndexer(inputCols=inputs, outputCols=outputs, handleInvalid="keep")
+    labels = dict(zip(unique, indexer.fit(frame).labelsArray, strict=True))
     return [list(labels[name]) for name in names]
 
 
 def _quantiles(frame: DataFrame, names: list[str], bins: list[int], errors: list[float]) -> list[list[float]]:
     """The inner boundaries, ascending and distinct; one pass for all columns at the smallest error asked for."""
     unique = sorted(set(names))
+    frame, inputs = _plainly_named(frame, unique)
     shares = sorted({i / count for count in bins for i in range(1, count)})
-    found = dict(zip(unique, frame.approxQuantile(unique, shares, min(errors)), strict=True))
+    found = dict(zip(unique, frame.approxQuantile(inputs, shares, min(errors)), strict=True))
     wanted = [{i / count for i in range(1, count)} for count in bins]
     return [
         sorted({value for share, value in zip(shares, found[name], strict=False) if share in keep})
         for name, keep in zip(names, wanted, strict=True)
     ]
+
+
+def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, list[str]]:
+    """These columns alone, under names without dots: Spark ML would look for a part of a column."""
+    from pyspark.sql import functions as F
+
+    plain = [f"helix_input_{i}" for i in range(len(columns))]
+    return frame.select(*(F.col(quoted(c)).alias(p) for c, p in zip(columns, plain, strict=True))), plain
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
@@ -91,6 +102,7 @@ def build_stage(node: Node, stage: Stage) -> Any:
     if isinstance(make, str):
         module, _, name = make.rpartition(".")
         make = getattr(import_module(module), name)
+    check_taken(node.kind, node.name, make, parameters, node.where)
     if inspect.isclass(make) or inspect.isroutine(make):
         try:
             built = make(**parameters)
@@ -109,13 +121,44 @@ def build_stage(node: Node, stage: Stage) -> Any:
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> ModelResult:
     """Fits an estimator to its table: to the rows the operator names, where examples are split."""
     frame, names = input_frame(results, [source for _, source in operator.columns])
-    base = results[0]
-    if operator.rows != "all":
-        frame = frame.where(frame["split"] == operator.rows)
-    elif isinstance(base, TableResult) and frame is base.frame():
+    base, rows = results[0], operator.rows
+    assert isinstance(base, TableResult)
+    assert rows is not None, "compilation says which"
+    check_sides(node, rows, node.inputs[0], base)
+    if rows != "all":
+        frame = frame.where(frame["split"] == rows)
+    elif frame is base.frame():
         frame = base.persisted()
     stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
     return ModelResult(stage.fit(in_few_partitions(frame, stage), wired or None))
+
+
+def check_sides(node: Node, rows: Rows, name: str, table: TableResult) -> None:
+    """Whether it was said that train and test rows are meant alike, where a learner or a prediction takes both.
+
+    What the synthesizer divided is no longer told apart once a function has passed it on: nothing but a column `split`
+    speaks of it then.
+
+    Args:
+        name: of the table's node.
+
+    Raises:
+        OperatorError: the table has both, and its author did not say that all rows are meant.
+    """
+    from pyspark.sql import functions as F
+
+    if rows != "all" or node.wishes.all_rows or node.kind not in (Kind.LEARNER, Kind.PREDICT):
+        return
+    frame = table.frame()
+    if dict(frame.dtypes).get("split") != "string" or "split" in table.left_out:  # what is left out, nothing reads
+        return
+    sides = frame.where(frame["split"].isin("train", "test")).agg(F.min("split"), F.max("split")).first()
+    if sides is not None and sides[0] != sides[1]:
+        mine = "train" if node.kind is Kind.LEARNER else "test"
+        raise OperatorError(
+            f"{node.kind} {node.name!r} takes all of {name!r}, whose column `split` has both train and test rows",
+            where=node.where, remedy=f'say rows="{mine}", or rows="all" if all of them are meant',
+        )

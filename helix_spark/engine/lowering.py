@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.calls import authors_errors, call, table_in_memory
+from helix_spark.engine.calls import argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.columns import (
     add_buckets,
     add_categories,
@@ -15,12 +15,21 @@ from helix_spark.engine.columns import (
     column_name,
     with_columns,
 )
-from helix_spark.engine.fits import build_stage, fit_batch, fit_stage, name_of
-from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, nullable
+from helix_spark.engine.fits import build_stage, check_sides, fit_batch, fit_stage, name_of
+from helix_spark.engine.results import (
+    ColumnResult,
+    ModelResult,
+    NodeResult,
+    TableResult,
+    ValueResult,
+    nullable,
+    quoted,
+)
 from helix_spark.engine.slots import with_sizes
 from helix_spark.engine.sources import read_source
-from helix_spark.errors import ColumnNotFoundError, ResultTypeError, nearest
+from helix_spark.errors import ColumnNotFoundError, ResultTypeError
 from helix_spark.workflow.operators import (
+    LEFT_BY_PREDICT,
     ApplyStage,
     Assemble,
     Bucket,
@@ -29,16 +38,18 @@ from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,
     FitStage,
+    Form,
     Function,
     HashSplit,
     Interact,
     Kept,
     Predict,
+    PredictKeeping,
     Read,
     Result,
     Select,
 )
-from helix_spark.workflow.sources import MemorySource
+from helix_spark.workflow.sources import MemorySource, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -62,7 +73,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> Node
             case Read(source=MemorySource(data=data)):
                 return table_in_memory(_arrow(data), sessions)
             case Read(source=source):
-                return TableResult(lambda: nullable(read_source(source, sessions.get())))
+                return TableResult(lambda: _read(node, source, sessions))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():
@@ -75,10 +86,10 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> Node
             case Assemble():
                 return _table(_assembled(node, operator, results))
             case Predict():
-                return _table(_predicted(operator, results))
+                return _table(_predicted(node, operator, results))
             case Select() if node.result is Result.TABLE:
                 check_columns(node, results)
-                return _table(_base(results).frame().select(*operator.columns))
+                return _table(_base(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
                 return _ready_made_column(node, results)
@@ -95,7 +106,7 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
         if name not in known:
             raise ColumnNotFoundError(
                 f"{node.kind} {node.name!r} reads column {name!r}, which {node.inputs[0]!r} does not have",
-                where=node.where, remedy=nearest(name, known),
+                where=node.where, remedy=remedy_for(name, known),
             )
 
 
@@ -110,6 +121,20 @@ def _named_columns(operator: object) -> list[str]:
         case _:
             column: ColumnSource | None = getattr(operator, "column", None)
             return [column] if isinstance(column, str) else []
+
+
+def _read(node: Node, source: Source, sessions: Sessions) -> DataFrame:
+    """A source's table. It is read when the first of its readers asks for it; what is wrong with it is the source's.
+
+    Raises:
+        NodeError, ResultTypeError: they name the source.
+    """
+    spark = sessions.get()
+    with authors_errors(node):
+        try:
+            return nullable(read_source(source, spark))
+        except ResultTypeError as error:
+            raise ResultTypeError(f"source {node.name!r}: {error.what}", where=node.where) from error
 
 
 def _arrow(data: Any) -> Any:
@@ -141,14 +166,13 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
     def make(frame: DataFrame) -> Column:
         with authors_errors(node):
             arguments: dict[str, Any] = {}
-            for name, result in zip(operator.arguments, results, strict=True):
-                match result:
-                    case TableResult():
-                        arguments[name] = frame if result is base else result.frame()
-                    case ColumnResult():
-                        arguments[name] = frame[result.column]
-                    case ModelResult() | ValueResult():
-                        arguments[name] = result.copy()
+            for name, result, form in zip(operator.arguments, results, operator.forms, strict=True):
+                if isinstance(result, ColumnResult):
+                    arguments[name] = frame[result.column]
+                elif result is base and form not in (Form.PANDAS, Form.ARROW):
+                    arguments[name] = frame  # a Column is one of the very DataFrame that it was made of
+                else:
+                    arguments[name] = argument(result, form)
             made = operator.call(**arguments)
         if not isinstance(made, Column):
             raise ResultTypeError(
@@ -164,31 +188,43 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
 
 
 def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult:
-    base, needs, name = _base(results), _needs(results), column_name(node.name)
-    learned = results[-1]
+    base, name, learned = _base(results), column_name(node.name), results[-1]
+    copies = {one: _plainly_named(one, base) for one in _named_columns(node.operator) if "." in one or "`" in one}
+    needs = (*_needs(results), *copies.values())
+
+    def named(column: ColumnSource) -> str:
+        return copies[column].column if isinstance(column, str) and column in copies else name_of(column, results)
+
     match node.operator:
         case Select(columns=(column,)):
-            return ColumnResult(name, base, needs, add_expressions, "expression", lambda frame: frame[column])
+            return ColumnResult(name, base, (), add_expressions, "expression", lambda frame: frame[quoted(column)])
         case Select(columns=columns):
-            return ColumnResult(name, base, needs, add_stage, "stage", lambda: _assembler(columns, name))
+            taken = [named(column) for column in columns]
+            return ColumnResult(name, base, needs, add_stage, "stage", lambda: _assembler(taken, name))
         case EncodeCategories(column=column, drop_last=drop_last):
             assert isinstance(learned, ValueResult)
-            make = (name_of(column, results), learned.value, drop_last)
+            make = (named(column), learned.value, drop_last)
             return ColumnResult(name, base, needs, add_categories, "categories", make)
         case Bucket(column=column, splits=splits, one_hot=one_hot):
             if splits is None:
                 assert isinstance(learned, ValueResult)
                 splits = tuple(learned.value)
-            make = (name_of(column, results), list(splits), one_hot)
+            make = (named(column), list(splits), one_hot)
             return ColumnResult(name, base, needs, add_buckets, "buckets", make)
         case Interact(columns=columns):
-            names = [name_of(column, results) for column in columns]
+            names = [named(column) for column in columns]
             return ColumnResult(name, base, needs, add_stage, "stage", lambda: _interaction(names, name))
         case ApplyStage() as operator:
             transformer = build_stage(node, operator.stage) if operator.stage else learned.model  # type: ignore[union-attr]  # the last input of a fitted stage is its model
-            wired = {key: name_of(source, results) for key, source in operator.columns} | {"outputCol": name}
+            wired = {key: named(source) for key, source in operator.columns} | {"outputCol": name}
             return ColumnResult(name, base, needs, add_stage, "stage", lambda: _wired(transformer, wired))
     raise AssertionError(f"{node.operator} makes no column")
+
+
+def _plainly_named(column: str, base: TableResult) -> ColumnResult:
+    """A column of the table again, under a name without dots: Spark ML would look for a part of a column."""
+    made = column_name(f"column {column}")
+    return ColumnResult(made, base, (), add_expressions, "expression", lambda frame: frame[quoted(column)])
 
 
 def _assembler(columns: Sequence[str], output: str) -> Any:
@@ -230,7 +266,7 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     sized = with_sizes(assembled, "helix_new_features", names)
     chosen = [
         F.col("helix_new_features").alias("features", metadata=sized) if name == "features"
-        else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(name)
+        else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(quoted(name))
         for name in wanted
     ]
     examples: DataFrame = assembled.select(*chosen)
@@ -241,20 +277,22 @@ def _split_column(split: HashSplit, columns: Sequence[str]) -> Column:
     """By a hash of the row: whichever way and order rows are read in, a row stays on its side."""
     from pyspark.sql import functions as F
 
-    hashed = F.xxhash64(*(F.col(f"`{name}`") for name in split.key or columns), F.lit(split.seed))
+    hashed = F.xxhash64(*(F.col(quoted(name)) for name in split.key or columns), F.lit(split.seed))
     share = F.pmod(hashed, F.lit(_SPLIT_STEPS))
     return F.when(share < round(split.test * _SPLIT_STEPS), "test").otherwise("train")
 
 
-def _predicted(operator: Predict, results: Sequence[NodeResult]) -> DataFrame:
-    """Predictions beside the examples' other columns; the feature vectors and raw scores are left out."""
+def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:
+    """Predictions beside the examples' other columns, without the vectors that nobody asked for."""
     model, examples = results
     assert isinstance(model, ModelResult)
     assert isinstance(examples, TableResult)
+    rows = operator.rows
+    assert rows is not None, "compilation says which"
+    check_sides(node, rows, node.inputs[1], examples)
     frame = examples.frame()
-    if operator.rows != "all":
-        frame = frame.where(frame["split"] == operator.rows)
-    predicted: DataFrame = model.model.transform(frame).drop("features", "rawPrediction")
+    if rows != "all":
+        frame = frame.where(frame["split"] == rows)
+    kept = operator.keep if isinstance(operator, PredictKeeping) else ()
+    predicted: DataFrame = model.model.transform(frame).drop(*(name for name in LEFT_BY_PREDICT if name not in kept))
     return predicted
-
-

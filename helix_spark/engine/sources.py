@@ -31,7 +31,8 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
         case ReaderSource(read=read):
             made = read(spark)
             if type(made).__name__ != "DataFrame":
-                raise ResultTypeError(f"the reader returned a {type(made).__name__}, not a Spark DataFrame")
+                got = "nothing (did you forget `return`?)" if made is None else f"a {type(made).__name__}"
+                raise ResultTypeError(f"the reader must return a Spark DataFrame; it returned {got}")
             return marked(made)
         case MemorySource():
             raise AssertionError("tables in memory are not read")

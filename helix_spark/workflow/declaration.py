@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 from helix_spark.errors import Location, OperatorError, nearest
 from helix_spark.workflow.operators import Kind, Operator, Result
+from helix_spark.workflow.several import several
 
 Keep = Literal["auto", "always", "never"]
+
+WISHES = frozenset({"keep", "fixed", "recompute", "depends_on", "exclude"})
+"""Options of a declaration that say what its author wants of the node, and not what it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Wishes:
             for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
         prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
+        all_rows: of a learner or a prediction: its author asks for all rows, on whichever side of a split they are.
     """
 
     keep: Keep = "auto"
@@ -31,6 +36,7 @@ class Wishes:
     depends_on: tuple[Any, ...] = ()
     exclude: tuple[str, ...] = ()
     prune_features: bool = False
+    all_rows: bool = False
 
     @property
     def insisted(self) -> bool:
@@ -59,17 +65,21 @@ class Declaration:
 
 
 def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
-    """The wishes among the options of a declaration. Raises OperatorError for an option that there is not."""
-    known = {"keep", "fixed", "recompute", "depends_on", "exclude"}
+    """The wishes that the options of a declaration are.
+
+    Raises:
+        OperatorError: for an option that there is not, or one that has no such value.
+    """
     for option in options:
-        if option not in known:
+        if option not in WISHES:
             raise OperatorError(
-                f"there is no option {option!r}", where=where, remedy=nearest(option, known | {"output", "name"})
+                f"there is no option {option!r}", where=where, remedy=nearest(option, WISHES | {"output", "name"})
             )
     keep = options.get("keep", "auto")
     if keep not in ("auto", "always", "never"):
         raise OperatorError(f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where)
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
-        depends_on=tuple(options.get("depends_on", ())), exclude=tuple(options.get("exclude", ())),
+        depends_on=several("depends_on", options.get("depends_on", ()), where),
+        exclude=several("exclude", options.get("exclude", ()), where),
     )

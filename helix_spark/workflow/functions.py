@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import inspect
 from collections.abc import Callable
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, ForwardRef, Union, get_args, get_origin
 
 from helix_spark.errors import Location, OperatorError
 from helix_spark.workflow.operators import Form, Kind, Result
 
 _FRAME_FORMS = {"pyspark": Form.SPARK, "pandas": Form.PANDAS, "pyarrow": Form.ARROW}
+TABLE_FORMS = frozenset(_FRAME_FORMS.values())
 _MODULE_NAMES = {"pd": "pandas", "pa": "pyarrow"}
 _BY_FAMILY = {
     Kind.SCANNER: Form.SPARK, Kind.EXTRACTOR: Form.COLUMN, Kind.SYNTHESIZER: Form.SPARK,
@@ -71,10 +75,22 @@ def result_of(form: Form) -> Result:
     return _RESULTS[form]
 
 
+def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
+    """A parameter's annotation, as text, if what it names is certainly no table; None where it may be one, or where
+    nobody can tell (`Any`, a name that only the type checker knows)."""
+    annotation = inspect.signature(function).parameters[parameter].annotation
+    members = _members(annotation, function) or (annotation,)
+    if not all(_is_no_table(member, function) for member in members):
+        return None
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
 def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | None = None) -> Form | None:
     """The form an annotation asks for; None where it says nothing."""
     if annotation is inspect.Parameter.empty:
         return None
+    if returned_by is None and (members := _members(annotation, function)):
+        return _table_among(members, function) or Form.VALUE
     package, name = _named(annotation, function)
     if name in ("DataFrame", "Table") and package in _FRAME_FORMS:
         return _FRAME_FORMS[package]
@@ -83,6 +99,68 @@ def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | Non
     if package == "pyspark" and (returned_by is Kind.LEARNER or name.endswith("Model")):
         return Form.MODEL
     return Form.VALUE
+
+
+def _table_among(members: tuple[Any, ...], function: Callable[..., Any]) -> Form | None:
+    """The form of the table that a union names: an optional input is a table like any other. Spark's, if it names
+    several and that is one of them; None if it names none."""
+    tables = {form for member in members if (form := _form(member, function)) in TABLE_FORMS}
+    if Form.SPARK in tables:
+        return Form.SPARK
+    return tables.pop() if len(tables) == 1 else None
+
+
+def _members(annotation: Any, function: Callable[..., Any]) -> tuple[Any, ...]:
+    """What a union is of, `None` left out; nothing if the annotation is no union."""
+    if isinstance(annotation, str):
+        resolved = _resolve(annotation, inspect.unwrap(function))
+        if resolved is None:
+            return _members_of_text(annotation)
+        annotation = resolved
+    if not isinstance(annotation, UnionType) and get_origin(annotation) is not Union:
+        return ()
+    members = (one.__forward_arg__ if isinstance(one, ForwardRef) else one for one in get_args(annotation))
+    return tuple(one for one in members if one is not NoneType)
+
+
+def _members_of_text(text: str) -> tuple[str, ...]:
+    """The members of a union that is written as text.
+
+    >>> _members_of_text("pd.DataFrame | None"), _members_of_text("Optional['pd.DataFrame']")
+    (('pd.DataFrame',), ('pd.DataFrame',))
+    >>> _members_of_text("list[int]")
+    ()
+    """
+    try:
+        written = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return ()
+    parts: list[ast.expr] = []
+    match written:
+        case ast.Constant(value=str(quoted)):
+            return _members_of_text(quoted)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            parts = [left, right]
+        case ast.Subscript(value=name, slice=inside) if ast.unparse(name).rpartition(".")[2] in ("Optional", "Union"):
+            parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
+    texts = [
+        part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ast.unparse(part)
+        for part in parts
+    ]
+    return tuple(member for one in texts if one != "None" for member in _members_of_text(one) or (one,))
+
+
+def _is_no_table(annotation: Any, function: Callable[..., Any]) -> bool:
+    """Whether an annotation is a class that is neither Spark's DataFrame nor one that anything may belong to."""
+    if isinstance(annotation, str):
+        name = annotation.strip("'\"").partition("[")[0]
+        found = _resolve(name, inspect.unwrap(function))
+        annotation = getattr(builtins, name, None) if found is None else found
+    kind = get_origin(annotation) or annotation
+    if not inspect.isclass(kind) or kind is object or kind.__module__ == "typing":
+        return False
+    is_spark = any(base.__name__ == "DataFrame" and base.__module__.startswith("pyspark.") for base in kind.__mro__)
+    return not is_spark and not getattr(kind, "_is_protocol", False)
 
 
 def _named(annotation: Any, function: Callable[..., Any]) -> tuple[str, str]:

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from numbers import Real
 from typing import Any, Literal
 
+from helix_spark.errors import OperatorError
+from helix_spark.workflow.place import caller
+from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import Source
 
 
@@ -50,6 +55,9 @@ class Form(StrEnum):
 
 Rows = Literal["train", "test", "all"]
 """Which rows of split examples a learner fits on or `predict` scores."""
+
+LEFT_BY_PREDICT = ("features", "rawPrediction")
+"""Columns that predictions go without unless they are asked for: vectors that few look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +155,16 @@ class Interact:
 
 @dataclass(frozen=True, slots=True)
 class FitStage:
-    """Fits an estimator to its first input. `columns` names the stage's column parameters that are inputs."""
+    """Fits an estimator to its first input.
+
+    Attributes:
+        columns: the stage's column parameters that are inputs.
+        rows: which rows; None until the workflow is compiled, where the split of the examples decides.
+    """
 
     stage: Stage
     columns: tuple[tuple[str, ColumnSource], ...] = ()
-    rows: Rows = "all"
+    rows: Rows | None = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +191,14 @@ class HashSplit:
     test: float = 0.2
     seed: int = 0
     key: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.test, Real | Decimal) or not 0 < float(self.test) < 1:
+            raise OperatorError(
+                f"the share of test rows is a number between 0 and 1, not {self.test!r}", where=caller(),
+                remedy="for example hx.HashSplit(test=0.2); without test rows, leave split out",
+            )
+        several("key", self.key, caller())
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +228,24 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Applies the model in input 0 to the examples in input 1."""
+    """Applies the model in input 0 to the examples in input 1.
 
-    rows: Rows
+    Attributes:
+        rows: as of `FitStage`.
+    """
+
+    rows: Rows | None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictKeeping(Predict):
+    """The same, with some of LEFT_BY_PREDICT. An operator of its own, so that plain predictions stay what they were.
+
+    Attributes:
+        keep: these columns, in the order of LEFT_BY_PREDICT.
+    """
+
+    keep: tuple[str, ...]
 
 
 Operator = (

@@ -2,29 +2,72 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from pathlib import Path
-from types import FrameType
+from datetime import date
+from pathlib import Path, PurePath
+from types import CodeType, FrameType
 from typing import Any
 
 from helix_spark.errors import Location
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
+_CELL = re.compile(r"^<ipython-input-|[\\/]ipykernel_\d+[\\/]")
+"""What IPython and ipykernel call the files that cells are compiled from."""
+
+_PLAIN = (bool, int, float, str, type(None))
+_SINGLE = (*_PLAIN, date, PurePath)
+
+MOST_LISTED = 100
+"""A list of more values than these is data, and no parameter that people compare."""
+
 
 def caller() -> Location:
     """The place in the author's file that led here: the first frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    while frame is not None and _is_ours(frame.f_code) and frame.f_back is not None:
         frame = frame.f_back
     assert frame is not None
     return Location(frame.f_code.co_filename, frame.f_lineno)
 
 
+def _is_ours(code: CodeType) -> bool:
+    """Whether code is of this package, or an `__init__` that `dataclass` generated, which is in no file."""
+    return code.co_filename.startswith(_PACKAGE) or code.co_qualname.startswith("__create_fn__.")
+
+
+def is_cell(place: Location | None) -> bool:
+    """Whether a place is in a cell of a notebook, which may be run again.
+
+    >>> is_cell(Location("/tmp/ipykernel_7/12.py", 1)), is_cell(Location("jobs/census.py", 1))
+    (True, False)
+    """
+    return place is not None and _CELL.search(place.file) is not None
+
+
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
-    """The plain arguments of the function that builds a workflow, and where it does."""
+    """The plain arguments of the function that builds a workflow, and where it does. Paths, dates and short lists are
+    told as text, as `--set` takes them."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    plain = (bool, int, float, str, type(None))
     values = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-    return {name: v for name, v in values.items() if isinstance(v, plain)}, Location(code.co_filename, frame.f_lineno)
+    told = {name: _told(value) for name, value in values.items() if _is_told(value)}
+    return told, Location(code.co_filename, frame.f_lineno)
+
+
+def _is_told(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= MOST_LISTED and all(isinstance(item, _SINGLE) for item in value)
+    return isinstance(value, _SINGLE)
+
+
+def _told(value: Any) -> Any:
+    """A plain value as it is, anything else as text.
+
+    >>> _told(0.1), _told(date(2024, 5, 31)), _told(["a", "b"]), _told((0.1, 2)), _told([])
+    (0.1, '2024-05-31', 'a,b', '0.1,2', '')
+    """
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return value if isinstance(value, _PLAIN) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from helix_spark.errors import Location, OperatorError
@@ -28,7 +29,9 @@ from helix_spark.workflow.operators import (
     Select,
     Stage,
 )
+from helix_spark.workflow.parameters import check_stage
 from helix_spark.workflow.refs import NodeRef
+from helix_spark.workflow.several import several
 from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
 
 Naming = Callable[[NodeRef | str], str]
@@ -36,13 +39,30 @@ Naming = Callable[[NodeRef | str], str]
 
 
 def extractor(
-    name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
+    name: str, what: Any, base: str, parameters: Mapping[str, Any], wishes: Wishes, naming: Naming, where: Location
 ) -> tuple[Declaration, ...]:
     """A ready-made extractor of the table `base`: its fit, where it has one, and its column.
 
     Raises:
-        OperatorError: parameters where there are none.
+        OperatorError: parameters where there are none or that a stage does not take, or a wish to keep what is nothing
+            by itself.
     """
+    *fits, column = _extractor(name, what, base, parameters, naming, where)
+    if fits:
+        mine = Wishes(exclude=wishes.exclude)  # what is wished else is wished of what it learns
+        return (*(replace(fit, wishes=wishes) for fit in fits), replace(column, wishes=mine))
+    if wishes.keep != "auto":
+        raise OperatorError(
+            f"extractor {name!r} learns nothing that could be kept: it makes a column, which is stored in the examples "
+            "that hold it", where=where,
+            remedy=f'say keep="{wishes.keep}" of the synthesizer that assembles it',
+        )
+    return (replace(column, wishes=wishes),)
+
+
+def _extractor(
+    name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
+) -> tuple[Declaration, ...]:
     if isinstance(what, Fields | OneHot | Bucketizer | Interaction):
         if parameters:
             raise OperatorError(
@@ -50,6 +70,7 @@ def extractor(
                 remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
             )
         return _built_in(name, what, base, naming, where)
+    check_stage(Kind.EXTRACTOR, name, what, parameters, where)
     columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
     plain = tuple((key, value) for key, value in parameters.items() if key not in columns)
     inputs, sources = _inputs(base, tuple(columns.values()), naming)
@@ -112,23 +133,13 @@ def examples(
     """Examples that are assembled from extractors of the table `base`.
 
     Raises:
-        OperatorError: no features, one that is no extractor, or a kept column of a name that examples have already.
+        OperatorError: no features, one that is no extractor, a kept column of a name that examples have already, or a
+            split that is none.
     """
-    if not features:
-        raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
+    features, keep = several("features", features, where), several("keep", keep, where)
     kept = [column for column in keep if isinstance(column, NodeRef)]
-    taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
-    if taken is not None:
-        raise OperatorError(
-            f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
-            remedy="give the extractor another name",
-        )
+    _check_examples(name, features, split, kept, where)
     wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
-    if not all(isinstance(feature, NodeRef) for feature in wanted):
-        raise OperatorError(
-            f"a feature of {name!r} is not an extractor", where=where,
-            remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
-        )
     inputs, sources = _inputs(base, wanted, naming)
     positions = tuple(source for source in sources if isinstance(source, Input))
     target = positions[len(features)] if isinstance(label, NodeRef) else label
@@ -136,6 +147,29 @@ def examples(
     named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
     operator = Assemble(positions[: len(features)], target, split, named)
     return Declaration(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
+
+
+def _check_examples(
+    name: str, features: Sequence[object], split: object, kept: Sequence[NodeRef], where: Location
+) -> None:
+    if not features:
+        raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
+    if not all(isinstance(feature, NodeRef) for feature in features):
+        raise OperatorError(
+            f"a feature of {name!r} is not an extractor", where=where,
+            remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
+        )
+    if split is not None and not isinstance(split, HashSplit):
+        raise OperatorError(
+            f"the split of {name!r} is a {type(split).__name__}", where=where,
+            remedy="for example split=hx.HashSplit(test=0.2)",
+        )
+    taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
+    if taken is not None:
+        raise OperatorError(
+            f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
+            remedy="give the extractor another name",
+        )
 
 
 def _is_transformer(what: Any) -> bool:

@@ -5,28 +5,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, get_args, overload
 
-from helix_spark.errors import DuplicateNodeError, Location, OperatorError
+from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
 from helix_spark.workflow import ready_made
-from helix_spark.workflow.declaration import Declaration, Keep, Wishes, wishes_from
+from helix_spark.workflow.declaration import Declaration, Keep, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.operators import (
-    Assemble,
+    LEFT_BY_PREDICT,
     FitStage,
     Form,
     Function,
     HashSplit,
     Kind,
     Predict,
+    PredictKeeping,
     Read,
     Result,
     Rows,
     Select,
     Stage,
 )
-from helix_spark.workflow.place import builder, caller
+from helix_spark.workflow.parameters import check_stage, separated
+from helix_spark.workflow.place import builder, caller, is_cell
 from helix_spark.workflow.refs import NodeRef, name_in
+from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 from helix_spark.workflow.stages import Fields
 
@@ -71,8 +74,9 @@ class Workflow:
                 f"source {name!r} was given a {type(source).__name__}", where=where,
                 remedy="give hx.csv, hx.json, hx.parquet, hx.delta, hx.text, hx.table or hx.reader",
             )
+        wishes = wishes_from({"keep": keep}, where)
         return self._declare(
-            Declaration(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=Wishes(keep=keep)), output
+            Declaration(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=wishes), output
         )
 
     @overload
@@ -82,7 +86,11 @@ class Workflow:
     @overload
     def scanner(self, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def scanner(self, *args: Any, **options: Any) -> Any:
-        """Reads tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``."""
+        """Reads tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
+
+        A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
+        something: see `reducer`.
+        """
         if len(args) == 2 and isinstance(args[1], Fields):
             return self._select(args[0], args[1], **options)
         return self._function(Kind.SCANNER, args, options)
@@ -93,7 +101,7 @@ class Workflow:
         A function whose first parameter is the table and that returns a Column (or, by annotation, a table); or
         ``extractor(name, what, on=table)`` where `what` is `hx.Fields`, `hx.OneHot`, `hx.Bucketizer`,
         `hx.Interaction` or a Spark ML estimator or transformer with its parameters. What such an extractor learns
-        from the data is a node of its own, ``NAME.fit``.
+        from the data is a node of its own, ``NAME.fit``, and what is wished of it (``keep=``, ...) is wished of that.
         """
         if len(args) < 2:
             return self._function(Kind.EXTRACTOR, args, options)
@@ -105,7 +113,9 @@ class Workflow:
 
         A function of tables that returns a table; or ``synthesizer(name, table, features=[...], label=..., split=...,
         keep=[...])``, which assembles extractors of that table into a vector `features`, with `label` as SQL text.
-        Kept are columns of the table by name, and extractors (each as a column of its name): a weight, say.
+        Kept are columns of the table by name, and extractors (each as a column of its name): a weight, say. Instead of
+        such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
+        they are to be stored, or not.
         """
         if len(args) == 2 and isinstance(args[1], NodeRef):
             return self._assemble(*args, **options)
@@ -120,6 +130,9 @@ class Workflow:
 
         With ``prune_features=True``, features to which the newest fit of such an estimator gave no weight are left out
         of its examples, until they are edited; the plan says which.
+
+        What may be wished of any node may be said beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
+        ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
         if len(args) < 2:
             return self._function(Kind.LEARNER, args, options)
@@ -127,15 +140,22 @@ class Workflow:
         return self._learn(name, what, **options)
 
     def predict(
-        self, name: str, model: NodeRef, examples: NodeRef, *, rows: Rows | None = None, output: bool = False,
-        keep: Keep = "auto",
+        self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
+        keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto",
     ) -> NodeRef:
-        """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says."""
+        """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says.
+
+        The predictions have the columns of the examples and those that the model adds, but for `features` and
+        `rawPrediction`, large vectors that few look at. Those that do, as Spark ML's BinaryClassificationEvaluator
+        (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
+        """
         where = caller()
-        operator = Predict(rows or ("test" if self._is_split(examples) else "all"))
+        kept = _kept_columns(keep_columns, where)
+        operator = PredictKeeping(_rows(rows, where), kept) if kept else Predict(_rows(rows, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
+        wishes = replace(wishes_from({"keep": keep}, where), all_rows=rows == "all")
         return self._declare(
-            Declaration(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=Wishes(keep=keep)), output
+            Declaration(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output
         )
 
     @overload
@@ -143,7 +163,12 @@ class Workflow:
     @overload
     def reducer(self, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def reducer(self, *args: Any, **options: Any) -> Any:
-        """Turns tables, models and values into a value (or, by annotation, a table): metrics, checks, reports."""
+        """Turns tables, models and values into a value (or, by annotation, a table): metrics, checks, reports.
+
+        Of a pandas DataFrame that is returned as a table, an index that has a name, several levels, or other than whole
+        numbers becomes columns, as by ``reset_index()``: the groups of a ``groupby("sex").mean()`` are a column `sex`.
+        Columns of several levels are named by all of them, as in ``age_mean``.
+        """
         return self._function(Kind.REDUCER, args, options)
 
     def output(self, *nodes: NodeRef | str) -> None:
@@ -170,7 +195,7 @@ class Workflow:
         if same is not None:
             raise DuplicateNodeError(
                 f"two nodes are named {name!r}", where=declaration.where, exists=f"the first is at {same.where}",
-                remedy="give one of them another name",
+                remedy=_of_one_name(same, declaration),
             )
         self.declarations.append(declaration)
         if output:
@@ -206,7 +231,7 @@ class Workflow:
             output,
         )
 
-    def _select(self, name: str, fields: Fields, *, on: NodeRef, output: bool = False, **options: Any) -> NodeRef:
+    def _select(self, name: str, fields: Fields, *, on: NodeRef | str, output: bool = False, **options: Any) -> NodeRef:
         where = caller()
         return self._declare(
             Declaration(
@@ -216,7 +241,7 @@ class Workflow:
             output,
         )
 
-    def _ready_made(self, name: str, what: Any, *, on: NodeRef, output: bool = False, **parameters: Any) -> NodeRef:
+    def _ready_made(self, name: str, what: Any, *, on: NodeRef | str, output: bool = False, **options: Any) -> NodeRef:
         where = caller()
         base = name_in(self, on, where)
         if output:
@@ -224,49 +249,70 @@ class Workflow:
                 f"extractor {name!r} makes a column, which cannot be an output by itself", where=where,
                 remedy="ask for the table that holds it, or return a DataFrame from a function",
             )
-        made = ready_made.extractor(name, what, base, parameters, self._naming(where), where)
+        wishes, parameters = separated(what, options)
+        wished = wishes_from(wishes, where)
+        made = ready_made.extractor(name, what, base, parameters, wished, self._naming(where), where)
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
         self, name: str, table: NodeRef, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
-        split: HashSplit | None = None, keep: Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
+        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
     ) -> NodeRef:
         where = caller()
+        if isinstance(keep, str) and keep in get_args(Keep):  # a text is no list of columns
+            options["keep"], keep = keep, ()
         base, wishes = name_in(self, table, where), wishes_from(options, where)
         made = ready_made.examples(name, base, features, label, split, keep, wishes, self._naming(where), where)
         return self._declare(made, output)
 
     def _learn(
-        self, name: str, what: Any, *, on: NodeRef, rows: Rows | None = None, output: bool = False,
-        keep: Keep = "auto", prune_features: bool = False, **parameters: Any,
+        self, name: str, what: Any, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
+        keep: Keep = "auto", prune_features: bool = False, **options: Any,
     ) -> NodeRef:
         where = caller()
-        if prune_features and self._assembled(on) is None:
-            raise OperatorError(
-                f"learner {name!r} is to prune features, but {getattr(on, 'name', on)!r} is not made of extractors",
-                where=where, remedy="make its examples with wf.synthesizer(name, table, features=[...])",
-            )
-        operator = FitStage(
-            Stage(what, tuple(parameters.items())), rows=rows or ("train" if self._is_split(on) else "all")
-        )
+        wishes, parameters = separated(what, options)
+        check_stage(Kind.LEARNER, name, what, parameters, where)
+        operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
         return self._declare(
             Declaration(
                 name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
-                wishes=Wishes(keep=keep, prune_features=bool(prune_features)),
+                wishes=replace(
+                    wishes_from({"keep": keep, **wishes}, where), prune_features=bool(prune_features),
+                    all_rows=rows == "all",
+                ),
             ),
             output,
         )
 
-    def _is_split(self, ref: NodeRef) -> bool:
-        examples = self._assembled(ref)
-        return examples is not None and examples.split is not None
-
-    def _assembled(self, ref: NodeRef) -> Assemble | None:
-        declared = next((d for d in self.declarations if d.name == getattr(ref, "name", None)), None)
-        return declared.operator if declared is not None and isinstance(declared.operator, Assemble) else None
-
     def _naming(self, where: Location) -> ready_made.Naming:
         return lambda ref: name_in(self, ref, where)
+
+
+def _rows(rows: Rows | None, where: Location) -> Rows | None:
+    """Which rows, if that is said. Raises OperatorError: of another word no row would be found."""
+    if rows is not None and rows not in get_args(Rows):
+        raise OperatorError(f"rows are 'train', 'test' or 'all', not {rows!r}", where=where)
+    return rows
+
+
+def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
+    asked = several("keep_columns", columns, where)
+    unknown = next((column for column in asked if column not in LEFT_BY_PREDICT), None)
+    if unknown is not None:
+        raise OperatorError(
+            f"keep_columns names {unknown!r}, and predictions go without none but {' and '.join(LEFT_BY_PREDICT)}",
+            where=where, remedy=nearest(str(unknown), LEFT_BY_PREDICT),
+        )
+    return tuple(column for column in LEFT_BY_PREDICT if column in asked)
+
+
+def _of_one_name(first: Declaration, second: Declaration) -> str:
+    """What to do about two nodes of one name. A cell of a notebook that is run again declares its nodes again."""
+    functions = [getattr(one.operator, "call", None) for one in (first, second)]
+    alike = len({getattr(function, "__qualname__", None) for function in functions}) == 1
+    if alike and is_cell(first.where) and is_cell(second.where):
+        return "if you ran its cell again, run the cell that makes the Workflow again, too; else give it another name"
+    return "give one of them another name"
 
 
 def fixed(node: NodeRef) -> NodeRef:

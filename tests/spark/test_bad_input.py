@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import Heard
@@ -328,13 +329,145 @@ def test_a_column_that_does_not_exist_in_an_extractor(spark: SparkSession, catal
         assert word in text
 
 
-def test_a_parameter_that_a_learner_does_not_take(spark: SparkSession, catalog: Path) -> None:
+def test_a_parameter_that_a_learner_does_not_take() -> None:
     wf = with_table()
-    data = hx.NodeRef(wf, "data")
-    wf.learner("model", LogisticRegression, on=data, regPraam=1.0, output=True)  # parameter
+    with pytest.raises(OperatorError) as caught:
+        wf.learner("model", LogisticRegression, on="data", regPraam=1.0)  # parameter
+    assert "takes no parameter 'regPraam'" in str(caught.value)
+    assert line_of("parameter") in str(caught.value)
+
+
+def test_a_parameter_that_the_class_of_a_path_does_not_take(spark: SparkSession, catalog: Path) -> None:
+    wf = with_table()
+    path = "pyspark.ml.classification.LogisticRegression"
+    wf.learner("model", path, on="data", regPraam=1.0, output=True)  # of a path
     text = failure(spark, catalog, wf, OperatorError)
-    assert "regPraam" in text
-    assert line_of("parameter") in text
+    for words in ("takes no parameter 'regPraam'", "did you mean 'regParam'?", line_of("of a path")):
+        assert words in text
+
+
+# Which rows: what a function passes on is not split any more
+
+
+NUMBERS = pd.DataFrame({"a": [float(n) for n in range(60)], "b": [float(n % 2) for n in range(60)]})
+
+
+def passed_on(condition: str = "true", rows: Any = None, scored: Any = None) -> hx.Workflow:
+    """Examples that a function passes on with their column `split`, a model of them, and predictions."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(NUMBERS))
+    a = wf.extractor("a_of", hx.Fields("a"), on="data")
+    wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[a], label="b", split=hx.HashSplit(test=0.4))
+
+    @wf.synthesizer
+    def passed(examples: DataFrame) -> DataFrame:
+        return examples.where(condition)
+
+    wf.learner("model", LogisticRegression, on=passed, rows=rows, maxIter=1)  # learns from both
+    wf.output(wf.predict("predictions", "model", passed, rows=scored))  # predicts both
+    return wf
+
+
+def test_a_learner_does_not_take_train_and_test_rows_alike_unless_it_is_said(
+    spark: SparkSession, catalog: Path
+) -> None:
+    text = failure(spark, catalog, passed_on(), OperatorError)
+    for words in ("learner 'model' takes all of 'passed'", "both train and test", 'rows="train"', 'rows="all"'):
+        assert words in text
+    assert line_of("learns from both") in text
+
+
+def test_a_prediction_does_not_either(spark: SparkSession, catalog: Path) -> None:
+    text = failure(spark, catalog, passed_on(rows="train"), OperatorError)
+    for words in ("predict 'predictions' takes all of 'passed'", 'rows="test"', line_of("predicts both")):
+        assert words in text
+
+
+def test_rows_of_one_side_and_rows_that_are_named_are_taken(spark: SparkSession, catalog: Path) -> None:
+    both = run(spark, catalog, passed_on(rows="train", scored="test")).table("predictions")
+    assert {row.split for row in both.collect()} == {"test"}
+    everything = run(spark, catalog, passed_on(rows="all", scored="all")).table("predictions")
+    assert everything.count() == len(NUMBERS)
+    one_side = run(spark, catalog, passed_on("split = 'train'")).table("predictions")
+    assert {row.split for row in one_side.collect()} == {"train"}
+
+
+# Sources: what is wrong with one is not blamed on who reads it
+
+
+def read_by_a_function(source: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", source)  # a source
+
+    @wf.reducer(output=True)
+    def count(data: DataFrame) -> int:
+        return data.count()
+
+    return wf
+
+
+def forgets(spark: SparkSession) -> Any:
+    spark.range(3)
+
+
+def fails(spark: SparkSession) -> Any:
+    return spark.range(3).select("nowhere.to.be")  # in the reader
+
+
+def test_a_reader_that_forgets_to_return(spark: SparkSession, catalog: Path) -> None:
+    text = failure(spark, catalog, read_by_a_function(hx.reader(forgets, version="1")), ResultTypeError)
+    for words in ("source 'data'", "did you forget `return`?", line_of("a source")):
+        assert words in text
+
+
+def test_a_schema_that_is_none(spark: SparkSession, catalog: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1\n")
+    source = hx.csv(tmp_path / "a.csv", schema="a dubble")
+    text = failure(spark, catalog, read_by_a_function(source), NodeError)
+    assert "source 'data' failed" in text
+    assert "dubble" in text.lower()
+    assert line_of("a source") in text
+
+
+def test_a_reader_that_fails(spark: SparkSession, catalog: Path) -> None:
+    text = failure(spark, catalog, read_by_a_function(hx.reader(fails, version="1")), ColumnNotFoundError)
+    for words in ("source 'data'", line_of("in the reader")):
+        assert words in text
+
+
+# Predictions go without two columns
+
+
+def evaluated(evaluate: Callable[[DataFrame], float]) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(NUMBERS))
+    a = wf.extractor("a_of", hx.Fields("a"), on="data")
+    examples = wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[a], label="b")
+    wf.learner("model", LogisticRegression, on=examples, maxIter=1)
+    wf.predict("predictions", "model", examples)
+
+    def score(predictions: DataFrame) -> float:
+        return evaluate(predictions)
+
+    wf.reducer(output=True)(score)
+    return wf
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "column", "kind"),
+    [
+        (lambda table: BinaryClassificationEvaluator().evaluate(table), "rawPrediction", ColumnNotFoundError),
+        (lambda table: ClusteringEvaluator().evaluate(table), "features", ColumnNotFoundError),
+        (lambda table: table.select("rawPrediction").count(), "rawPrediction", ColumnNotFoundError),
+        (lambda table: table.select("label").toPandas()["features"].sum(), "features", NodeError),
+    ],
+    ids=["binary", "clustering", "selected", "pandas"],
+)
+def test_a_column_that_predictions_go_without(
+    spark: SparkSession, catalog: Path, evaluate: Callable[[DataFrame], float], column: str, kind: type[HelixError]
+) -> None:
+    text = failure(spark, catalog, evaluated(evaluate), kind)
+    assert f'wf.predict(..., keep_columns=("{column}",))' in text
 
 
 # The author's functions

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import Tokenizer
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
@@ -202,6 +208,133 @@ def test_an_extractor_extends_a_table() -> None:
 
     wf.synthesizer("examples", hx.NodeRef(wf, "one"), features=[age], output=True)
     with pytest.raises(OperatorError, match="extends 'number', which is a value"):
+        compile_workflow(wf)
+
+
+# What an input is, and what its reader takes it for
+
+
+def kinds() -> hx.Workflow:
+    """A table, a column of it, a value, examples and a model."""
+    wf = hx.Workflow("w")
+    rows = wf.source("rows", hx.csv("a.csv"))
+
+    @wf.reducer
+    def number(rows: pd.DataFrame) -> int:
+        return 1
+
+    age = wf.extractor("age", hx.Fields("age"), on=rows)
+    examples = wf.synthesizer("examples", rows, features=[age])
+    wf.learner("model", LogisticRegression, on=examples)
+    return wf
+
+
+def node(wf: hx.Workflow, name: str) -> hx.NodeRef:
+    return hx.NodeRef(wf, name)
+
+
+@pytest.mark.parametrize(
+    ("declare", "what", "remedy"),
+    [
+        (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age"), node(wf, "number")]),
+         "a feature of synthesizer 'x' must be a column, and 'number' is a value", "an extractor of 'rows'"),
+        (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "rows")]),
+         "a feature of synthesizer 'x' must be a column, and 'rows' is a table", "an extractor of 'rows'"),
+        (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age")], label=node(wf, "number")),
+         "the label of synthesizer 'x' must be a column, and 'number' is a value", "returns a Column"),
+        (lambda wf: wf.synthesizer("x", node(wf, "rows"), features=[node(wf, "age")], keep=[node(wf, "number")]),
+         "a kept column of synthesizer 'x' must be a column, and 'number' is a value", "returns a Column"),
+        (lambda wf: wf.synthesizer("x", node(wf, "model"), features=[node(wf, "number")]),
+         "the table of synthesizer 'x' must be a table, and 'model' is a model", "name a table"),
+        (lambda wf: wf.predict("x", "examples", "model"),
+         "the model of predict 'x' must be a model, and 'examples' is a table", "wf.predict(name, model, examples)"),
+        (lambda wf: wf.predict("x", "model", "number"),
+         "the table of predict 'x' must be a table, and 'number' is a value", "wf.predict(name, model, examples)"),
+        (lambda wf: wf.learner("x", LogisticRegression, on="number"),
+         "the table of learner 'x' must be a table, and 'number' is a value", "name a table"),
+        (lambda wf: wf.scanner("x", hx.Fields("a"), on="model"),
+         "the table of scanner 'x' must be a table, and 'model' is a model", "name a table"),
+        (lambda wf: wf.extractor("x", hx.OneHot(node(wf, "number")), on="rows"),
+         "the column of extractor 'x.fit' must be a column, and 'number' is a value", "returns a Column"),
+        (lambda wf: wf.extractor("x", hx.Interaction("age", node(wf, "number")), on="rows"),
+         "a factor of extractor 'x' must be a column, and 'number' is a value", "returns a Column"),
+        (lambda wf: wf.extractor("x", Tokenizer, on="rows", inputCol=node(wf, "number")),
+         "parameter 'inputCol' of extractor 'x' must be a column, and 'number' is a value", "returns a Column"),
+    ],
+    ids=["feature", "table", "label", "kept", "base", "swapped", "scored", "learned", "fields", "one-hot", "factor",
+         "parameter"],
+)
+def test_an_input_of_another_kind_is_refused(
+    declare: Callable[[hx.Workflow], object], what: str, remedy: str
+) -> None:
+    wf = kinds()
+    declare(wf)
+    wf.output("number")
+    with pytest.raises(OperatorError) as caught:
+        compile_workflow(wf)
+    assert caught.value.what == what
+    assert remedy in str(caught.value.remedy)
+    assert "is declared at" in str(caught.value.exists)
+    for told in (caught.value.where, caught.value.exists):
+        assert __file__ in str(told)
+
+
+def test_an_extractor_that_makes_a_table_reads_no_columns() -> None:
+    wf = kinds()
+
+    @wf.extractor(output=True)
+    def wide(rows: DataFrame, age: Column) -> DataFrame:
+        return rows
+
+    with pytest.raises(OperatorError, match="extractor 'wide' reads 'age', which is a column of 'rows'"):
+        compile_workflow(wf)
+
+
+class Counted(Protocol):
+    def count(self) -> int: ...
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [float, "float", "dict[str, int]", list[float], np.ndarray, "np.ndarray", "pd.Series | None", "Column",
+     "LogisticRegression", "pd.DataFrame | pa.Table"],
+    ids=str,
+)
+def test_a_table_is_handed_over_as_no_other_thing(annotation: object) -> None:
+    def count(rows): ...  # type: ignore[no-untyped-def]
+
+    count.__annotations__ = {"rows": annotation}
+    wf = kinds()
+    wf.reducer(output=True)(count)
+    with pytest.raises(OperatorError, match="reducer 'count' takes 'rows' as") as caught:
+        compile_workflow(wf)
+    assert "annotate it as pyspark.sql.DataFrame, pandas.DataFrame or pyarrow.Table" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [Any, "Any", object, "object", Counted, "Counted", "Unknown", "DataFrame | pd.DataFrame", "float | pd.DataFrame",
+     "DataFrame | None", "pa.Table", pa.Table],
+    ids=str,
+)
+def test_an_annotation_that_may_be_a_table_is_taken(annotation: object) -> None:
+    def count(rows): ...  # type: ignore[no-untyped-def]
+
+    count.__annotations__ = {"rows": annotation}
+    wf = kinds()
+    wf.reducer(output=True)(count)
+    assert compile_workflow(wf)["count"].inputs == ("rows",)
+
+
+def test_a_column_extends_a_table_of_spark() -> None:
+    wf = kinds()
+
+    @wf.extractor
+    def older(rows: pd.DataFrame) -> Column:
+        return rows.age + 1  # type: ignore[return-value]  # wrong on purpose
+
+    wf.synthesizer("more", node(wf, "rows"), features=[older], output=True)
+    with pytest.raises(OperatorError, match=r"makes a Column of 'rows', and takes that as a pandas\.DataFrame"):
         compile_workflow(wf)
 
 

@@ -67,6 +67,8 @@ def build(
     if "elsewhere" in readers:
         more = wf.synthesizer("more", data, features=features)
         wf.predict("elsewhere", model, more, output=True)
+    if "scored" in readers:
+        wf.predict("scored", model, examples, keep_columns=["features"], output=True)
     if "counts" in readers:
 
         @wf.reducer(output=True)
@@ -78,7 +80,7 @@ def build(
 
 DECLARED = {name: f"signature of {name}" for name in (
     "age", "sex_is", "work_is", "product", "target", "data", "examples", "more", "model", "other", "predictions",
-    "sex_is.fit", "work_is.fit", "counts", "elsewhere",
+    "sex_is.fit", "work_is.fit", "counts", "elsewhere", "scored",
 )}
 
 
@@ -271,6 +273,7 @@ def test_a_fit_for_another_label_or_with_a_weighty_feature_that_is_gone_tells_no
     [
         ({"readers": ("counts",)}, "`counts` reads it, too"),
         ({"readers": ("elsewhere",)}, "`elsewhere` applies `model` to `more`"),
+        ({"readers": ("scored",)}, "`scored` keeps the features"),
         ({"other": False}, "`other` is fitted on it, too, and does not ask for it"),
         ({"other": True}, "`other` was not fitted yet"),
         ({"output": True}, "it is an output"),
@@ -307,9 +310,18 @@ def test_only_for_is_what_leaving_out_takes_away() -> None:
 def test_the_option_wants_examples_of_extractors() -> None:
     wf = hx.Workflow("w")
     data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    wf.learner("model", LEARNER, on=data, prune_features=True, output=True)
     with pytest.raises(OperatorError, match="'data' is not made of extractors") as caught:
-        wf.learner("model", LEARNER, on=data, prune_features=True)
+        compile_workflow(wf)
     assert "wf.synthesizer" in str(caught.value)
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+
+
+def test_the_option_finds_examples_that_are_named_by_text() -> None:
+    wf = build(prune=False)
+    wf.learner("pruned", LEARNER, on="examples", prune_features=True, output=True)
+    assert compile_workflow(wf)["pruned"].wishes.prune_features
 
 
 # -- in a plan

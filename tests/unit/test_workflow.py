@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.clustering import KMeansModel
-from pyspark.ml.feature import StringIndexer, Tokenizer
+from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.feature import StringIndexer, Tokenizer, VectorAssembler
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
 from helix_spark.errors import DuplicateNodeError, OperatorError, SignatureError
 from helix_spark.workflow.declaration import Declaration
 from helix_spark.workflow.operators import (
@@ -30,9 +33,15 @@ from helix_spark.workflow.operators import (
     Interact,
     Kind,
     Predict,
+    PredictKeeping,
     Result,
+    Rows,
     Select,
+    Stage,
 )
+
+OPTIONAL: Any = Optional
+"""As older code writes it."""
 
 
 def declared(wf: hx.Workflow, name: str) -> Declaration:
@@ -75,6 +84,38 @@ def test_annotations_choose_the_form_of_each_argument(wf: hx.Workflow) -> None:
     operator = declared(wf, "report").operator
     assert isinstance(operator, Function)
     assert operator.forms == (Form.SPARK, Form.PANDAS, Form.ARROW, Form.MODEL, Form.VALUE, Form.ANY)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "form"),
+    [
+        ("pd.DataFrame | None", Form.PANDAS), ("None | pd.DataFrame", Form.PANDAS),
+        ("Optional[pa.Table]", Form.ARROW), ("Union[DataFrame, None]", Form.SPARK),
+        ("'pd.DataFrame | None'", Form.PANDAS), ("Optional['pd.DataFrame']", Form.PANDAS),
+        (pd.DataFrame | None, Form.PANDAS), (OPTIONAL[pa.Table], Form.ARROW), (OPTIONAL["pd.DataFrame"], Form.PANDAS),
+        ("float | pd.DataFrame", Form.PANDAS), ("pd.DataFrame | DataFrame", Form.SPARK),
+        ("pd.DataFrame | pa.Table", Form.VALUE), ("float | None", Form.VALUE), ("KMeansModel | None", Form.VALUE),
+        ("list[pd.DataFrame]", Form.VALUE),
+    ],
+    ids=str,
+)
+def test_an_optional_table_has_the_form_of_the_table(wf: hx.Workflow, annotation: object, form: Form) -> None:
+    def report(data, extra=None):  # type: ignore[no-untyped-def]
+        return 0
+
+    report.__annotations__ = {"extra": annotation}
+    wf.reducer(report)
+    operator = declared(wf, "report").operator
+    assert isinstance(operator, Function)
+    assert operator.forms == (Form.ANY, form)
+
+
+def test_what_an_optional_function_returns_is_what_it_was(wf: hx.Workflow) -> None:
+    @wf.reducer
+    def report(data: pd.DataFrame) -> pd.DataFrame | None:
+        return None
+
+    assert declared(wf, "report").result is Result.VALUE
 
 
 def test_annotations_may_be_objects_instead_of_text(wf: hx.Workflow) -> None:
@@ -184,6 +225,14 @@ def test_plain_arguments_of_the_builder_are_the_parameters_of_the_workflow() -> 
     assert build(0.5).parameters == {"reg": 0.5, "bins": 3}
 
 
+def test_paths_dates_and_short_lists_are_recorded_as_text() -> None:
+    def build(path: Path, since: date, bins: list[int], names: tuple[str, ...], rows: list[int]) -> hx.Workflow:
+        return hx.Workflow("w")
+
+    made = build(Path("data") / "a.csv", date(2024, 5, 31), [1, 2], ("a", "b"), list(range(1000)))
+    assert made.parameters == {"path": "data/a.csv", "since": "2024-05-31", "bins": "1,2", "names": "a,b"}
+
+
 # Ready-made extractors
 
 
@@ -228,29 +277,128 @@ def test_fields_of_a_scanner_make_a_narrower_table(wf: hx.Workflow, data: hx.Nod
 # Examples, models, predictions
 
 
-def test_examples_are_split_and_learners_and_predictions_know_it(wf: hx.Workflow, data: hx.NodeRef) -> None:
-    age = wf.extractor("age", hx.Fields("age"), on=data)
-    examples = wf.synthesizer("examples", data, features=[age], label="age > 1", split=hx.HashSplit(test=0.5))
+def examples_of(wf: hx.Workflow, **more: Any) -> hx.NodeRef:
+    age = wf.extractor("age", hx.Fields("age"), on="data")
+    made: hx.NodeRef = wf.synthesizer("examples", hx.NodeRef(wf, "data"), features=[age], label="age > 1", **more)
+    return made
+
+
+def rows_of(wf: hx.Workflow, *names: str) -> list[Rows | None]:
+    """Which rows learners and predictions take, once the workflow is compiled."""
+    wf.output(*names)
+    operators = [compile_workflow(wf)[name].operator for name in names]
+    return [operator.rows for operator in operators if isinstance(operator, FitStage | Predict)]
+
+
+def test_examples_are_split_and_learners_and_predictions_know_it(wf: hx.Workflow) -> None:
+    examples = examples_of(wf, split=hx.HashSplit(test=0.5))
     model = wf.learner("model", LogisticRegression, on=examples, regParam=0.1)
     wf.predict("predictions", model, examples)
     wf.predict("everything", model, examples, rows="all")
     assemble, fit = declared(wf, "examples").operator, declared(wf, "model").operator
     assert isinstance(assemble, Assemble)
     assert isinstance(fit, FitStage)
-    assert (assemble.features, fit.rows, fit.stage.parameters) == ((Input(1),), "train", (("regParam", 0.1),))
-    assert declared(wf, "predictions").operator == Predict("test")
-    assert declared(wf, "everything").operator == Predict("all")
+    assert (assemble.features, fit.stage.parameters) == ((Input(1),), (("regParam", 0.1),))
+    assert rows_of(wf, "model", "predictions", "everything") == ["train", "test", "all"]
 
 
-def test_without_a_split_all_rows_are_learned_from_and_scored(wf: hx.Workflow, data: hx.NodeRef) -> None:
-    age = wf.extractor("age", hx.Fields("age"), on=data)
-    examples = wf.synthesizer("examples", data, features=[age], label="age > 1")
+def test_examples_that_are_named_by_text_are_split_as_well(wf: hx.Workflow) -> None:
+    examples_of(wf, split=hx.HashSplit(test=0.5))
+    wf.learner("model", LogisticRegression, on="examples")
+    wf.predict("predictions", "model", "examples")
+    assert rows_of(wf, "model", "predictions") == ["train", "test"]
+
+
+def test_so_are_those_that_are_declared_after_what_reads_them(wf: hx.Workflow) -> None:
+    wf.learner("model", LogisticRegression, on="examples")
+    wf.predict("predictions", "model", "examples")
+    examples_of(wf, split=hx.HashSplit(test=0.5))
+    assert rows_of(wf, "model", "predictions") == ["train", "test"]
+
+
+def test_without_a_split_all_rows_are_learned_from_and_scored(wf: hx.Workflow) -> None:
+    examples = examples_of(wf)
     model = wf.learner("model", LogisticRegression, on=examples)
     wf.predict("predictions", model, examples)
-    fit = declared(wf, "model").operator
+    assert rows_of(wf, "model", "predictions") == ["all", "all"]
+
+
+def test_predictions_keep_the_vectors_that_are_asked_for(wf: hx.Workflow) -> None:
+    model = wf.learner("model", LogisticRegression, on=examples_of(wf))
+    wf.predict("plain", model, "examples", rows="all")
+    wf.predict("raw", model, "examples", rows="all", keep_columns=["rawPrediction"])
+    wf.predict("both", model, "examples", rows="all", keep_columns=("rawPrediction", "features"))
+    assert declared(wf, "plain").operator == Predict("all")
+    assert declared(wf, "raw").operator == PredictKeeping("all", ("rawPrediction",))
+    assert declared(wf, "both").operator == PredictKeeping("all", ("features", "rawPrediction"))
+
+
+def test_examples_may_be_asked_to_be_stored(wf: hx.Workflow) -> None:
+    examples_of(wf, keep="always", recompute=True)
+    operator, wishes = declared(wf, "examples").operator, declared(wf, "examples").wishes
+    assert isinstance(operator, Assemble)
+    assert operator.keep == ()
+    assert (wishes.keep, wishes.recompute) == ("always", True)
+
+
+# Wishes and parameters side by side
+
+
+def test_a_learner_is_wished_what_other_nodes_are(wf: hx.Workflow, data: hx.NodeRef) -> None:
+    wf.learner(
+        "model", KMeans, on=data, k=3, keep="never", recompute=True, fixed=True, depends_on=[len], exclude=["k"],
+    )
+    operator, wishes = declared(wf, "model").operator, declared(wf, "model").wishes
+    assert isinstance(operator, FitStage)
+    assert operator.stage.parameters == (("k", 3),)
+    assert (wishes.keep, wishes.recompute, wishes.fixed) == ("never", True, True)
+    assert (wishes.depends_on, wishes.exclude) == ((len,), ("k",))
+
+
+def test_what_an_extractor_learns_is_wished_what_the_extractor_is(wf: hx.Workflow, data: hx.NodeRef) -> None:
+    wf.extractor("sex_is", hx.OneHot("sex"), on=data, keep="never", exclude=["column"])
+    wf.extractor("index", StringIndexer, on=data, inputCol="sex", recompute=True)
+    assert (declared(wf, "sex_is.fit").wishes.keep, declared(wf, "sex_is").wishes.keep) == ("never", "auto")
+    assert declared(wf, "sex_is").wishes.exclude == ("column",)
+    assert declared(wf, "index.fit").wishes.recompute
+    fit = declared(wf, "index.fit").operator
     assert isinstance(fit, FitStage)
-    assert fit.rows == "all"
-    assert declared(wf, "predictions").operator == Predict("all")
+    assert fit.stage == Stage(StringIndexer, (("inputCol", "sex"),))
+
+
+class Anything:
+    """A stage of somebody's own that takes whatever it is given."""
+
+    def __init__(self, **parameters: object) -> None: ...
+
+
+class Fixed:
+    """One with a parameter that is called as a wish."""
+
+    def __init__(self, fixed: bool = False) -> None: ...
+
+
+def factory() -> LogisticRegression:
+    return LogisticRegression(maxIter=2)
+
+
+def parametrised(k: int, seed: int = 0) -> KMeans:
+    return KMeans(k=k, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("what", "parameters"),
+    [(Anything, {"depth": 3}), (Fixed, {"fixed": True}), (factory, {}), (parametrised, {"k": 2}),
+     ("mine.Estimator", {"depth": 3}), (LogisticRegression, {"regParam": 0.1, "featuresCol": "features"})],
+)
+def test_what_a_class_or_function_takes_is_its_own(
+    wf: hx.Workflow, data: hx.NodeRef, what: Any, parameters: dict[str, Any]
+) -> None:
+    wf.learner("model", what, on=data, **parameters)
+    operator = declared(wf, "model").operator
+    assert isinstance(operator, FitStage)
+    assert dict(operator.stage.parameters) == parameters
+    assert not declared(wf, "model").wishes.fixed
 
 
 def test_a_label_may_be_an_extractor_and_a_feature_at_once(wf: hx.Workflow, data: hx.NodeRef) -> None:
@@ -273,10 +421,48 @@ def test_two_nodes_of_one_name(wf: hx.Workflow) -> None:
     assert caught.value.where.file == __file__
 
 
+def in_a_cell(number: int, text: str) -> Callable[[hx.Workflow], object]:
+    """What a cell of a notebook does to a workflow."""
+    code = compile(text, f"/tmp/ipykernel_7/{number}.py", "exec", dont_inherit=True)
+    return lambda wf: exec(code, {"wf": wf, "hx": hx})
+
+
+RUN_AGAIN = "run the cell that makes the Workflow again"
+
+
+def test_a_cell_that_is_run_again_says_which_other_one_to_run(wf: hx.Workflow) -> None:
+    text = "@wf.reducer\ndef count(data):\n    return len(data)\n"
+    in_a_cell(1, text)(wf)
+    with pytest.raises(DuplicateNodeError, match=RUN_AGAIN):
+        in_a_cell(2, text.replace("len(data)", "2 * len(data)"))(wf)
+    in_a_cell(3, "wf.source('more', hx.csv('a.csv'))")(wf)
+    with pytest.raises(DuplicateNodeError, match=RUN_AGAIN):
+        in_a_cell(3, "wf.source('more', hx.csv('a.csv'))")(wf)
+
+
+def test_two_functions_of_one_name_are_no_cell_that_is_run_again(wf: hx.Workflow) -> None:
+    in_a_cell(1, "@wf.reducer(name='count')\ndef one(data): ...")(wf)
+    with pytest.raises(DuplicateNodeError) as caught:
+        in_a_cell(2, "@wf.reducer(name='count')\ndef other(data): ...")(wf)
+    assert caught.value.remedy == "give one of them another name"
+
+
+def test_a_split_is_refused_where_it_is_written() -> None:
+    with pytest.raises(OperatorError) as caught:
+        hx.HashSplit(test=1)
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+
+
+def old_age(data: DataFrame) -> Column:
+    return data.age + 1
+
+
 @pytest.mark.parametrize(
     ("declare", "words"),
     [
         (lambda wf, data: wf.source("x", "adult.data"), "was given a str"),
+        (lambda wf, data: wf.source("x", hx.csv("a.csv"), keep="sometimes"), "'always' or 'never'"),
         (lambda wf, data: wf.extractor("x", hx.Fields("a"), on="data2", nonsense=1), "outside its parentheses"),
         (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=data, output=True), "cannot be an output by itself"),
         (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=3), "expected a node, got 3"),
@@ -288,6 +474,36 @@ def test_two_nodes_of_one_name(wf: hx.Workflow) -> None:
         (lambda wf, data: wf.scanner("x", hx.Fields("a"), on=data, keep="sometimes"), "'always' or 'never'"),
         (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=hx.NodeRef(hx.Workflow("v"), "data")),
          "belongs to another workflow"),
+        (lambda wf, data: wf.extractor(depends_on="words.txt")(old_age), 'write ["words.txt"]'),
+        (lambda wf, data: wf.extractor(depends_on=Path("words.txt"))(old_age), "takes a list, not a PosixPath alone"),
+        (lambda wf, data: wf.extractor(depends_on=pd.DataFrame({"a": [1]}))(old_age), "not a DataFrame alone"),
+        (lambda wf, data: wf.scanner("x", hx.Fields("a"), on=data, exclude="seed"), 'write ["seed"]'),
+        (lambda wf, data: wf.synthesizer("x", data, features=[data], keep="sex"), 'write ["sex"]'),
+        (lambda wf, data: wf.synthesizer("x", data, features=data), "features takes a list, not a NodeRef"),
+        (lambda wf, data: wf.synthesizer("x", data, features="age"), 'write ["age"]'),
+        (lambda wf, data: wf.synthesizer("x", data, features=[data], split=0.2), "split=hx.HashSplit(test=0.2)"),
+        (lambda wf, data: hx.HashSplit(key="doc"), 'write ["doc"]'),
+        (lambda wf, data: hx.HashSplit(test=0), "between 0 and 1, not 0"),
+        (lambda wf, data: hx.HashSplit(test=20), "between 0 and 1, not 20"),
+        (lambda wf, data: hx.HashSplit(test="0.2"), "between 0 and 1, not '0.2'"),
+        (lambda wf, data: wf.learner("m", KMeans, on=data, rows="training"), "not 'training'"),
+        (lambda wf, data: wf.predict("p", "m", data, rows="tests"), "not 'tests'"),
+        (lambda wf, data: wf.predict("p", "m", data, keep_columns="features"), 'write ["features"]'),
+        (lambda wf, data: wf.predict("p", "m", data, keep_columns=["raw"]), "there are: features, rawPrediction"),
+        (lambda wf, data: wf.learner("m", KMeans, on=data, K=3), "takes no parameter 'K'"),
+        (lambda wf, data: wf.learner("m", LogisticRegression, on=data, regparam=0.1), "did you mean 'regParam'"),
+        (lambda wf, data: wf.learner("m", KMeans, on=data, recompte=True), "did you mean 'recompute'"),
+        (lambda wf, data: wf.learner("m", factory, on=data, k=3), "factory takes no parameter 'k'"),
+        (lambda wf, data: wf.extractor("x", Tokenizer, on=data, inputcol="sex"), "did you mean 'inputCol'"),
+        (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=data, keep="never"), 'say keep="never" of the'),
+        (lambda wf, data: wf.extractor("x", hx.OneHot("a"), on=data, keep="sometimes"), "'always' or 'never'"),
+        (lambda wf, data: wf.extractor("log_a", lambda data: data.a, on=data),
+         'wf.extractor(name="log_a")(function)'),
+        (lambda wf, data: wf.learner("m", old_age, on=data), 'wf.learner(name="m")(function)'),
+        (lambda wf, data: wf.extractor("x", data, on=data), "was given the node 'data'"),
+        (lambda wf, data: wf.extractor("v", VectorAssembler, on=data, inputCols=[data, "age"]),
+         "parameter 'inputCols' of extractor 'v' was given nodes: data"),
+        (lambda wf, data: wf.learner("m", LogisticRegression, on=data, weightCol=data), "was given nodes: data"),
         (lambda wf, data: hx.Bucketizer("age"), "either bins or splits"),
         (lambda wf, data: hx.Bucketizer("age", bins=1), "at least 2 bins"),
         (lambda wf, data: hx.Bucketizer("age", splits=[2, 1]), "must ascend"),

@@ -1,0 +1,26 @@
+"""Options that take several things: one text is one thing, and not its letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set, ValuesView
+from typing import Any
+
+from helix_spark.errors import Location, OperatorError
+
+
+def several(option: str, value: object, where: Location | None = None) -> tuple[Any, ...]:
+    """The items of an option that takes several.
+
+    Raises:
+        OperatorError: it is one thing: of a text the letters would be taken, of a DataFrame the names of its columns.
+
+    >>> several("exclude", ["bins", "seed"])
+    ('bins', 'seed')
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | Set | ValuesView | Iterator):
+        one = f'"{value}"' if isinstance(value, str) else f"a {type(value).__name__}"
+        raise OperatorError(
+            f"{option} takes a list, not {one} alone", where=where,
+            remedy=f"write [{one}]" if isinstance(value, str) else f"put it in brackets: {option}=[...]",
+        )
+    return tuple(value)

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.errors import HelixError, ParameterError, nearest
+
+
+def check_file(file: Path, workflows: Collection[str]) -> None:
+    """Refuses what can hardly be the workflow's file: a name that is neither a file nor looks like one of Python.
+
+    Args:
+        workflows: of the catalog; one of them may have been meant.
+
+    Raises:
+        ParameterError: it is no such file.
+    """
+    if file.suffix == ".py" or file.is_file():
+        return
+    if str(file) in workflows:
+        remedy = f"the workflow is named by an option: --workflow {file}"
+    else:
+        known = [str(one) for one in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        remedy = nearest(str(file), known)
+    raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
 
 
 def write_file(record: IterationRecord, text: str | None, file: Path | None) -> tuple[Path, bool]:

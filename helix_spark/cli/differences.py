@@ -14,8 +14,10 @@ from helix_spark.cli.history import commit_text
 from helix_spark.cli.tables import console, diff_lines, table
 from helix_spark.sizes import format_seconds
 
-SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "inherited": "."}
-_STYLES: dict[Sort, str] = {"added": "green", "removed": "red", "changed": "yellow", "inherited": "dim"}
+SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "inherited": "."}
+_STYLES: dict[Sort, str] = {
+    "added": "green", "removed": "red", "changed": "yellow", "drawn": "yellow", "inherited": "dim",
+}
 
 MOST_CODE_LINES = 60
 """Lines of a diff that are shown of one function; all of them are in `--json`."""
@@ -32,11 +34,13 @@ def print_comparison(compared: Comparison) -> None:
     out = console()
     before, after = f"iteration {compared.before.number}", f"iteration {compared.after.number}"
     out.print(Text(f"{compared.after.workflow}, {before} -> {compared.after.number}", style="bold"))
+    if compared.unrecorded:
+        out.print(f"  {compared.unrecorded}")
     parts = [
         _values(out, "parameters", compared.parameters, (before, after)), _nodes(out, compared),
         _code(out, compared), _values(out, "outputs", compared.outputs, (before, after)),
     ]
-    if not any(parts):
+    if not any(parts) and not compared.unrecorded:
         out.print("  no difference")
     _seconds(out, compared)
 
@@ -70,31 +74,17 @@ def _nodes(out: Console, compared: Comparison) -> bool:
     names = [*compared.added, *compared.removed, *compared.nodes]
     if not names:
         return False
-    _title(out, "nodes (+ added, - removed, ~ changed, . only through its inputs)")
+    _title(out, "nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
     shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
     for sort in SIGNS:
         for name in names:
             if compared.sort(name) == sort and sort != "inherited":
-                shown.add_row(Text(f"{SIGNS[sort]} {name}", style=_STYLES[sort]), _what(compared, name))
+                shown.add_row(Text(f"{SIGNS[sort]} {name}", style=_STYLES[sort]), compared.what(name))
     inherited = [name for name in names if compared.sort(name) == "inherited"]
     if inherited:
         shown.add_row(Text(". through inputs", style="dim"), ", ".join(inherited))
     out.print(shown)
     return True
-
-
-def _what(compared: Comparison, name: str) -> str:
-    said = [str(change) for change in compared.nodes.get(name, ())]
-    if name in compared.inputs:
-        before, after = compared.inputs[name]
-        gone, new = [n for n in before if n not in after], [n for n in after if n not in before]
-        said += [f"no longer reads {', '.join(gone)}"] if gone else []
-        said += [f"reads {', '.join(new)}"] if new else []
-        said += [] if gone or new else ["reads the same in another order"]
-    if not said:
-        node = compared.new.get(name) or compared.old[name]
-        said = [node.kind + (f", reads {', '.join(node.inputs)}" if node.inputs else "")]
-    return "; ".join(said)
 
 
 def _code(out: Console, compared: Comparison) -> bool:
@@ -143,6 +133,7 @@ def diff_json(compared: Comparison) -> dict[str, Any]:
     """A comparison as JSON's types."""
     return {
         "workflow": compared.after.workflow, "before": compared.before.number, "after": compared.after.number,
+        "unrecorded": compared.unrecorded,
         "parameters": {name: list(pair) for name, pair in compared.parameters.items()},
         "added": list(compared.added), "removed": list(compared.removed),
         "changed": {

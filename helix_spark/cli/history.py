@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -75,8 +75,12 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     }
 
 
-def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
-    """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
+def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str]) -> None:
+    """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds.
+
+    Args:
+        live: signatures of the results that are stored now.
+    """
     out = console()
     out.print(Text(f"{record.workflow}, iteration {record.number}", style="bold"), Text(record.status))
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
@@ -94,12 +98,12 @@ def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord]) -> Non
     for line in outputs_text(json.loads(record.outputs), {}):
         out.print(line)
     out.print()
-    out.print(_nodes(nodes, wide=out.width >= WIDE))
+    out.print(_nodes(nodes, live, wide=out.width >= WIDE))
     for one in json.loads(record.plan).get("left_out", ()):
         out.print(f"left out of `{one['synthesizer']}`: `{one['feature']}`")
 
 
-def _nodes(nodes: Sequence[NodeRecord], *, wide: bool) -> Any:
+def _nodes(nodes: Sequence[NodeRecord], live: Collection[str], *, wide: bool) -> Any:
     more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
     shown = table(
         ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
@@ -109,7 +113,7 @@ def _nodes(nodes: Sequence[NodeRecord], *, wide: bool) -> Any:
         expected = format_seconds(node.predicted_seconds) if node.state != "prune" else ""
         sizes = (
             "" if node.rows is None else f"{node.rows:,}", "" if node.bytes is None else format_size(node.bytes),
-            "yes" if node.stored else "",
+            "yes" if node.signature in live else "",
         ) if wide else ()
         shown.add_row(
             state_text(node.state), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
@@ -117,8 +121,8 @@ def _nodes(nodes: Sequence[NodeRecord], *, wide: bool) -> Any:
     return shown
 
 
-def show_json(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, Any]:
-    """One iteration and its nodes as JSON's types."""
+def show_json(record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str]) -> dict[str, Any]:
+    """One iteration and its nodes as JSON's types. Arguments as for `print_iteration`."""
     return {
         **iteration_json(record),
         "nodes": [
@@ -126,6 +130,7 @@ def show_json(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str,
                 "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason,
                 "seconds": node.seconds, "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs),
                 "output": node.output, "bytes": node.bytes, "rows": node.rows, "signature": node.signature,
+                "stored": node.signature in live,
             }
             for node in nodes
         ],

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from types import ModuleType, NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from types import ModuleType
+from typing import Any
 
+from helix_spark.cli.arguments import arguments_of
+from helix_spark.cli.being_loaded import loading
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
+from helix_spark.workflow.functions import location_of
+from helix_spark.workflow.place import caller
 from helix_spark.workflow.workflow import Workflow
 
 Factory = Callable[..., Workflow]
@@ -37,7 +41,7 @@ def split_target(target: str) -> tuple[Path, str | None]:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Runs a file as a module of its own name.
+    """Runs a file as a module of its own name; what it gives to `hx.main` is not run.
 
     Raises:
         NeedsSessionError: it builds Spark objects while it is loaded.
@@ -51,7 +55,8 @@ def load_file(path: Path) -> ModuleType:
         raise ParameterError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    authors_code(path, lambda: spec.loader.exec_module(module) if spec.loader else None)
+    with loading():
+        authors_code(path, lambda: spec.loader.exec_module(module) if spec.loader else None)
     return module
 
 
@@ -88,16 +93,11 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
         ParameterError: there is none, or a choice.
     """
     if function is not None:
-        found = getattr(module, function, None)
-        if isinstance(found, Workflow):
-            return lambda: found
-        if not callable(found):
-            known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-            raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
-        made: Factory = found
-        return made
+        return _named(module, path, function)
     built = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
-    builders = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and _builds(v, module)}
+    own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
+    builders = {name: value for name, value in own.items() if _returned(value) == "Workflow"}
+    silent = {name: value for name, value in own.items() if _returned(value) == ""}
     if path.stem in builders:
         return builders[path.stem]
     if len(builders) == 1 and not built:
@@ -105,18 +105,68 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
     if len(built) == 1 and not builders:
         workflow = next(iter(built.values()))
         return lambda: workflow
-    choice = sorted([*builders, *built])
-    raise ParameterError(
-        f"{path} declares {'several workflows' if choice else 'no workflow'}",
-        exists=f"there are: {', '.join(choice)}" if choice else None,
-        remedy=f"say which: {path}:{choice[0]}" if choice else "write a function that returns a hx.Workflow",
-    )
+    if path.stem in silent:
+        return silent[path.stem]
+    unsaid = sorted(name for name in silent if not name.startswith("_"))
+    raise _no_factory(path, sorted([*builders, *built]), unsaid)
 
 
-def _builds(function: Callable[..., Any], module: ModuleType) -> bool:
-    annotation = function.__annotations__.get("return")
-    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return function.__module__ == module.__name__ and named.split(".")[-1] == "Workflow"
+def _named(module: ModuleType, path: Path, function: str) -> Factory:
+    found = getattr(module, function, None)
+    if isinstance(found, Workflow):
+        return lambda: found
+    if not callable(found):
+        known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+        raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
+    made: Factory = found
+    return made
+
+
+def _returned(function: Callable[..., Any]) -> str:
+    """The last name of what a function says it returns; empty if it says nothing."""
+    annotation = function.__annotations__.get("return", "")
+    named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return named.strip("'\"").split(".")[-1]
+
+
+def _no_factory(path: Path, choice: Sequence[str], silent: Sequence[str]) -> ParameterError:
+    """The error of a file of which it cannot be told what to run.
+
+    Args:
+        choice: names of what builds a workflow, or is one.
+        silent: names of functions that do not say what they return.
+    """
+    if choice:
+        return ParameterError(
+            f"{path} declares several workflows", exists=f"there are: {', '.join(choice)}",
+            remedy=f"say which: {path}:{choice[0]}",
+        )
+    if silent:
+        return ParameterError(
+            f"{path} declares no workflow", exists=f"functions that do not say what they return: {', '.join(silent)}",
+            remedy=f"annotate the one that returns the workflow (def {silent[0]}(...) -> hx.Workflow), or name it: "
+            f"{path}:{silent[0]}",
+        )
+    return ParameterError(f"{path} declares no workflow", remedy="write a function that returns a hx.Workflow")
+
+
+def given_to_main(given: object) -> tuple[Factory, str, Path]:
+    """What a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in.
+
+    Raises:
+        ParameterError: it is neither a function, a partial of one, nor a workflow.
+    """
+    if isinstance(given, Workflow):
+        workflow = given
+        return (lambda: workflow), workflow.name, Path(workflow.where.file)
+    function = given.func if isinstance(given, partial) else given
+    where = location_of(function) if callable(function) else None
+    if where is None or not callable(given):
+        raise ParameterError(
+            f"hx.main was given a {type(given).__name__}", where=caller(),
+            remedy="give it the function that returns the workflow, a functools.partial of it, or a hx.Workflow",
+        )
+    return given, getattr(function, "__name__", "a workflow"), Path(where.file)
 
 
 def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
@@ -126,7 +176,7 @@ def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
         ParameterError: a parameter that the function does not take, or a value of the wrong type.
         HelixError: the function fails.
     """
-    arguments = _arguments(factory, settings)
+    arguments = arguments_of(factory, settings)
     workflow = authors_code(path, lambda: factory(**arguments))
     if not isinstance(workflow, Workflow):
         raise ParameterError(
@@ -134,73 +184,3 @@ def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
             remedy="return the workflow",
         )
     return workflow
-
-
-def _arguments(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
-    parameters = inspect.signature(factory).parameters
-    arguments: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise ParameterError(f"--set {setting!r} has no value", remedy="write --set NAME=VALUE")
-        if name not in parameters:
-            raise ParameterError(f"the workflow takes no parameter {name!r}", remedy=nearest(name, parameters))
-        arguments[name] = _value(parameters[name], text)
-    needed = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    missing = [name for name in needed if name not in arguments]
-    if missing:
-        raise ParameterError(
-            f"the workflow needs a value for {', '.join(missing)}", remedy=f"write --set {missing[0]}=VALUE"
-        )
-    return arguments
-
-
-def _value(parameter: inspect.Parameter, text: str) -> Any:
-    """Text as the type of the parameter's annotation, else of its default, else as text."""
-    kinds = _kinds(parameter)
-    if "None" in kinds and text.lower() in ("none", "null"):
-        return None
-    for kind in kinds:
-        convert = _CONVERSIONS.get(kind)
-        if convert is None:
-            continue
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    raise ParameterError(
-        f"parameter {parameter.name!r} takes {' | '.join(kinds)}, and {text!r} is none",
-        remedy=f"for example --set {parameter.name}={_EXAMPLES.get(kinds[0], 'VALUE')}",
-    )
-
-
-def _kinds(parameter: inspect.Parameter) -> list[str]:
-    """Names of the types that a parameter takes, as annotated, else as its default has.
-
-    >>> def workflow(a: float | None, b: "int", c=0.5, d=None): ...
-    >>> [_kinds(parameter) for parameter in inspect.signature(workflow).parameters.values()]
-    [['float', 'None'], ['int'], ['float'], ['str', 'None']]
-    """
-    annotation = parameter.annotation
-    if annotation is parameter.empty:
-        known = parameter.default is not parameter.empty and parameter.default is not None
-        return [type(parameter.default).__name__] if known else ["str", "None"]
-    if isinstance(annotation, str):
-        text = annotation.strip("'\"").replace("typing.", "")
-        text = re.sub(r"^(?:Optional|Union)\[(.*)\]$", lambda m: m[1] + (" | None" if m[0][0] == "O" else ""), text)
-        return [kind.strip() for kind in re.split(r"[|,]", text)]
-    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    return ["None" if kind is NoneType else getattr(kind, "__name__", str(kind)) for kind in kinds]
-
-
-def _bool(text: str) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in known:
-        raise ValueError(text)
-    return known[text.lower()]
-
-
-_CONVERSIONS: Mapping[str, Callable[[str], Any]] = {
-    "int": int, "float": float, "bool": _bool, "str": str, "Path": Path,
-}
-_EXAMPLES = {"int": "10", "float": "0.1", "bool": "true"}

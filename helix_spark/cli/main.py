@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
+from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.upkeep import upkeep_commands
@@ -131,22 +132,33 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
         show_pages(catalog, host, port)
 
 
-def main(factory: Factory | None = None) -> None:
-    """The `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself."""
+def main(factory: Factory | Workflow | None = None) -> None:
+    """The `helix` command; or, given a workflow's function, `helix run` of it: for a file that runs itself.
+
+    Does nothing where a command loads that file: then the command has it run, or plans it.
+
+    Args:
+        factory: a function that returns a workflow, a `functools.partial` of one, or a workflow (no `--set` then).
+    """
+    if is_loading():
+        return
     if factory is None:
         helix()
-    else:
-        _own_command(factory)()
+        return
+    with errors_told():
+        command = _own_command(factory)
+    command()
 
 
-def _own_command(factory: Factory) -> click.Command:
-    @click.command(
-        help=f"Run {factory.__name__}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
-    )
+def _own_command(declared: Factory | Workflow) -> click.Command:
+    from helix_spark.cli.loading import given_to_main
+
+    factory, name, path = given_to_main(declared)
+
+    @click.command(help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES)
     @options.running
     @told
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-        path = Path(factory.__code__.co_filename)
         _run(path, None, factory, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
     return command
@@ -198,7 +210,9 @@ def _run(
         workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:
-            stored = iteration.wait()
+            iteration.wait()
+            live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
+            stored = {signature: record.bytes for signature, record in live.items()}
             print(to_text(run_json(
                 iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
                 node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),

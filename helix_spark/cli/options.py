@@ -15,7 +15,7 @@ import click
 
 from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
-from helix_spark.errors import CatalogError, HelixError, NodeError, SetupError
+from helix_spark.errors import CatalogError, HelixError, NodeError, ResultTypeError, SetupError
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -33,7 +33,7 @@ Exit codes:
 
 def exit_code(error: HelixError) -> int:
     """Which exit code an error has."""
-    if isinstance(error, NodeError):
+    if isinstance(error, NodeError | ResultTypeError):  # what a function returns is known once it has run
         return RUN_FAILED
     return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
 
@@ -136,7 +136,10 @@ place = click.option(
 json_wanted = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py."
 )
-parameters = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a workflow's parameter.")
+parameters = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE",
+    help="Set a workflow's parameter; values of a list are divided by commas.",
+)
 deciding = _together(
     place,
     click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),

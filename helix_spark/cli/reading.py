@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import asked, records, told
+from helix_spark.errors import ParameterError, nearest
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
+
+_workflow = click.option("--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several.")
 
 
 @click.command()
 @click.argument("workflow", required=False)
+@_workflow
 @click.option("-n", "--limit", default=20, show_default=True, help="How many, newest first.")
 @options.place
 @options.json_wanted
 @told
-def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
+def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.history import log_json, print_log
     from helix_spark.cli.schema import to_text
 
-    iterations = records(**given).iterations(workflow, limit)
+    known = records(**given)
+    iterations = known.iterations(_of_catalog(known, _one_of(workflow, named)), limit)
     if as_json:
         print(to_text(log_json(iterations)))
     else:
@@ -32,32 +40,35 @@ def log(workflow: str | None, limit: int, as_json: bool, **given: Any) -> None:
 @click.command()
 @click.argument("number", type=int)
 @click.argument("workflow", required=False)
+@_workflow
 @options.place
 @options.json_wanted
 @told
-def show(number: int, workflow: str | None, as_json: bool, **given: Any) -> None:
+def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, seconds."""
     from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
 
     known = records(**given)
-    iteration = find_iteration(known, workflow, number)
+    iteration = find_iteration(known, _one_of(workflow, named), number)
     nodes = known.nodes(iteration.run)
+    live = known.live_among([node.signature for node in nodes])
     if as_json:
-        print(to_text(show_json(iteration, nodes)))
+        print(to_text(show_json(iteration, nodes, live)))
     else:
-        print_iteration(iteration, nodes)
+        print_iteration(iteration, nodes, live)
 
 
 @click.command()
 @click.argument("before", type=int)
 @click.argument("after", type=int)
 @click.argument("workflow", required=False)
+@_workflow
 @options.place
 @options.json_wanted
 @told
-def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: Any) -> None:
+def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
     from helix_spark.catalog.comparison import compare
     from helix_spark.catalog.finding import find_iteration
@@ -65,7 +76,7 @@ def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: 
     from helix_spark.cli.schema import to_text
 
     known = records(**given)
-    one, other = (find_iteration(known, workflow, number) for number in (before, after))
+    one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
     if as_json:
         print(to_text(diff_json(compared)))
@@ -76,16 +87,18 @@ def diff(before: int, after: int, workflow: str | None, as_json: bool, **given: 
 @click.command(short_help="Write the workflow's file as an iteration had it.")
 @click.argument("number", type=int)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--workflow", metavar="NAME", help="Which workflow's iteration, if the catalog has several.")
+@_workflow
 @options.place
 @told
-def checkout(number: int, file: Path | None, workflow: str | None, **given: Any) -> None:
+def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
     """Write the workflow's file as iteration NUMBER had it, beside FILE (else beside where it was), never over it."""
     from helix_spark.catalog.finding import find_iteration
-    from helix_spark.cli.checkout import write_file
+    from helix_spark.cli.checkout import check_file, write_file
 
     known = records(start=file, **given)
-    iteration = find_iteration(known, workflow, number)
+    if file is not None:
+        check_file(file, known.workflows())
+    iteration = find_iteration(known, named, number)
     path, written = write_file(iteration, known.file_text(iteration.file_digest), file)
     print(f"{'wrote' if written else 'already there:'} {path}")
 
@@ -111,6 +124,20 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     for one in settings:
         value = "none" if one.value is None else one.value
         print(f"{one.name:8} {value}" + (f"  ({one.origin})" if show_origin else ""))
+
+
+def _one_of(argument: str | None, option: str | None) -> str | None:
+    """The workflow that a command was given by its argument or by --workflow."""
+    if argument and option and argument != option:
+        raise ParameterError(f"two workflows are named, {argument!r} and {option!r}", remedy="name one of them")
+    return argument or option
+
+
+def _of_catalog(known: Catalog, workflow: str | None) -> str | None:
+    """The same name, once it is sure that there is such a workflow."""
+    if workflow is not None and workflow not in (names := known.workflows()):
+        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, names))
+    return workflow
 
 
 reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, config)

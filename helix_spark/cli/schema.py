@@ -21,11 +21,14 @@
                  computed for that reason), seconds (of these), found (the fits that gave it no weight: learner,
                  iteration)
     plan         status, objective, bound, gap, solver, solver_seconds, notice, policy, scenarios,
-                 predicted_seconds, run_all_seconds
+                 predicted_seconds, run_all_seconds, session_seconds
     storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
     warnings     list of text
 
 `explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out.
+
+The plan's `session_seconds` are part of its `predicted_seconds`: what Spark's start and the first work of its session
+are expected to take beside the nodes' own seconds; 0 where no Spark is needed, or it has worked before.
 
 Seconds are seconds, bytes are physical bytes. NaN and the infinities are printed as "NaN", "Infinity", "-Infinity".
 """
@@ -47,10 +50,11 @@ log       list of iterations, newest first: workflow, iteration, status (running
           died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
           `run`), versions, error, file, file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
-          output, bytes, rows, signature
-diff      workflow, before, after (numbers), parameters and outputs (name -> [before, after]), added, removed (names),
-          changed (name -> list of group, label, before, after, sort; empty: through its inputs alone), inputs
-          (name -> [names, names]), code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
+          output, bytes, rows, signature, stored (true or false, now)
+diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
+          parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
+          label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),
+          code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`
 verify    sound, deep, iterations (number), results: list of workflow, iteration, node, kind, signature, bytes, verdict
@@ -85,7 +89,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
             "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
             "policy": plan.policy, "scenarios": plan.scenarios, "predicted_seconds": plan.predicted_seconds,
-            "run_all_seconds": plan.run_all_seconds,
+            "run_all_seconds": plan.run_all_seconds, "session_seconds": plan.session_seconds,
         },
         "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
         "warnings": list(plan.warnings),
@@ -96,14 +100,18 @@ def run_json(
     plan: Plan, *, seconds: float, message: str, outputs: Mapping[str, Any], node_seconds: Mapping[str, float],
     stored: Mapping[str, int], used: int,
 ) -> dict[str, Any]:
-    """A finished run as JSON's types; see the module."""
+    """A finished run as JSON's types; see the module.
+
+    Args:
+        stored: physical bytes of the results that are stored by now, by signature.
+    """
     printed = plan_json(plan)
     printed |= {"seconds": seconds, "message": message, "outputs": dict(outputs)}
     printed["storage"]["bytes"] = used
     for node in printed["nodes"]:
         node["seconds"] = node_seconds.get(node["name"])
-        if node["name"] in stored:
-            node |= {"stored": True, "bytes": stored[node["name"]]}
+        node["stored"] = node["signature"] in stored
+        node["bytes"] = stored.get(node["signature"], node["bytes"])
     return printed
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, UnknownNodeError, nearest
 from helix_spark.planner.plan import Plan
+from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 class Iteration:
     """The outputs of one run, and how they came about.
+
+    Its tables, models and values are those that the run had. What it did not need is loaded when somebody asks for it,
+    if it is held in memory or stored.
+
+    Args:
+        elsewhere: finds the result of a signature that the run did not need; None where there is none.
 
     Attributes:
         number: counts from 1 within the workflow.
@@ -33,10 +40,11 @@ class Iteration:
     def __init__(
         self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
+        elsewhere: Callable[[str], NodeResult | None],
     ) -> None:
         self.number, self.plan, self.outputs, self.seconds = number, plan, outputs, seconds
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
-        self._dag, self._results, self._behind = dag, results, behind
+        self._dag, self._results, self._behind, self._elsewhere = dag, dict(results), behind, elsewhere
 
     def __getitem__(self, name: str) -> Any:
         """An output's value; tables and models as a short description.
@@ -49,27 +57,33 @@ class Iteration:
         return deepcopy(self.outputs[name])
 
     def table(self, name: str) -> DataFrame:
-        """A table that this run had, as a Spark DataFrame."""
-        table: TableResult = self._had(name, TableResult, "table")
+        """A table, as a Spark DataFrame.
+
+        Raises, as all that follow:
+            UnknownNodeError: no node is named so.
+            HelixError: it is no table; or this run did not need it, and it is neither held nor stored.
+            CatalogError: what is stored is damaged.
+        """
+        table: TableResult = self._result(name, Result.TABLE)
         return table.frame()
 
     def pandas(self, name: str) -> pd.DataFrame:
-        """A table that this run had, as a pandas DataFrame."""
-        table: TableResult = self._had(name, TableResult, "table")
+        """A table, as a pandas DataFrame."""
+        table: TableResult = self._result(name, Result.TABLE)
         return table.pandas()
 
     def arrow(self, name: str) -> pa.Table:
-        """A table that this run had, as a pyarrow Table."""
-        return self._had(name, TableResult, "table").arrow()
+        """A table, as a pyarrow Table."""
+        return self._result(name, Result.TABLE).arrow()
 
     def model(self, name: str) -> Any:
-        """A fitted Spark ML model that this run had."""
-        model: ModelResult = self._had(name, ModelResult, "model")
+        """A fitted Spark ML model."""
+        model: ModelResult = self._result(name, Result.MODEL)
         return model.copy()
 
     def value(self, name: str) -> Any:
-        """A value that this run had, output or not."""
-        value: ValueResult = self._had(name, ValueResult, "value")
+        """A value, output or not."""
+        value: ValueResult = self._result(name, Result.VALUE)
         return value.copy()
 
     @property
@@ -97,15 +111,27 @@ class Iteration:
 
         return bundle(iteration_text(self), iteration_html(self))
 
-    def _had(self, name: str, kind: type[Any], noun: str) -> Any:
+    def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._dag.by_name:
             raise UnknownNodeError(f"no node is named {name!r}", remedy=nearest(name, self._dag.by_name))
-        result = self._results.get(self._dag[name].name)
-        if result is None:
+        node = self._dag[name]
+        if node.result is not wanted:
             raise HelixError(
-                f"iteration {self.number} did not have {name!r}: {self.plan[name].reason}",
-                remedy="make it an output to have it in every run",
+                f"{name!r} is a {node.result}, not a {wanted}", where=node.where, remedy=self._way_to(node)
             )
-        if not isinstance(result, kind):
-            raise HelixError(f"{name!r} is a {self._dag[name].result}, not a {noun}")
-        return result
+        if node.name not in self._results:
+            found = self._elsewhere(self.plan[name].signature)
+            if found is None:
+                raise HelixError(
+                    f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
+                    exists=self.plan[name].reason,
+                    remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
+                    "the next run that computes it",
+                )
+            self._results[node.name] = found
+        return self._results[node.name]
+
+    def _way_to(self, node: Node) -> str:
+        if node.result is Result.COLUMN:
+            return f"a column is part of the tables that are made with it: {', '.join(self._dag.readers(node.name))}"
+        return f"ask for it by .{node.result}({node.name!r})"

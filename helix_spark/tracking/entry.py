@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.catalog.records import IterationRecord
-from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.engine.tracker import Finished
 from helix_spark.planner.explain import plan_text
 
@@ -137,13 +137,22 @@ def _texts(finished: Finished) -> dict[str, str]:
         ),
         "dag.svg": svg(DrawnGraph(
             tuple(
-                DrawnNode(n.name, n.inputs, kind=n.kind, state=n.state, stored="stored" if n.stored else "")
+                DrawnNode(n.name, n.inputs, kind=n.kind, state=n.state, stored=_stored(n, finished))
                 for n in finished.nodes
             ),
             title=f"{record.workflow}, iteration {record.number}",
         )),
         "versions.json": record.versions,
     }
+
+
+def _stored(node: NodeRecord, finished: Finished) -> Stored:
+    """Whether a result is stored by the end of the iteration. The node's record was written before that."""
+    if node.name in finished.stored:
+        return "stored"
+    if node.signature in finished.plan.evict and finished.record.status != "interrupted":
+        return "evicted"
+    return "stored" if node.stored else ""
 
 
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
@@ -153,7 +162,7 @@ def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
             {
                 "name": node.name, "kind": node.kind, "inputs": list(node.inputs), "state": node.state,
                 "reason": node.reason, "predicted_seconds": node.predicted_seconds, "seconds": node.seconds,
-                "bytes": node.bytes, "stored": node.stored or node.name in finished.stored, "output": node.output,
+                "bytes": node.bytes, "stored": _stored(node, finished) == "stored", "output": node.output,
                 "signature": node.signature,
             }
             for node in finished.nodes

@@ -110,6 +110,17 @@ def test_an_unchanged_rerun_loads_its_answers_and_runs_nothing(after_first: Path
     assert computed(made) == set()
 
 
+def test_who_asks_for_what_a_rerun_did_not_need_has_it_loaded(after_first: Path, spark: SparkSession) -> None:
+    with Catalog(after_first, spark).open("never") as helix:
+        made = helix.run(Census().workflow())
+        assert {"model", "predictions"} <= set(made.plan.in_state(State.PRUNE))
+        assert made.table("predictions").count() == len(made.pandas("predictions")) > 0
+        assert list(made.model("model").coefficients) == made["weights"]
+        with pytest.raises(hx.HelixError, match="'older' is a column, not a table") as caught:
+            made.table("older")
+        assert "part of the tables that are made with it: examples" in str(caught.value)
+
+
 def test_what_was_stored_is_said_and_an_unused_extractor_is_dropped(after_first: Path, spark: SparkSession) -> None:
     plan = Catalog(after_first, spark).open().plan(Census().workflow())
     assert set(plan.dropped) == {"unused", "unused.fit"}

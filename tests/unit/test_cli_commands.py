@@ -6,15 +6,27 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli import schema
-from helix_spark.cli.main import exit_code, helix
-from helix_spark.errors import CatalogError, CycleError, HelixError, NodeError, ParameterError, SetupError, SourceError
+from helix_spark.cli.loading import load_file
+from helix_spark.cli.main import exit_code, helix, main
+from helix_spark.errors import (
+    CatalogError,
+    CycleError,
+    HelixError,
+    NodeError,
+    ParameterError,
+    ResultTypeError,
+    SetupError,
+    SourceError,
+)
 
 JOB = """
 import pandas as pd
@@ -122,6 +134,24 @@ def test_what_plan_prints_as_json_and_that_it_writes_nothing(command: Command) -
     assert printed["seconds"] is None
     assert printed["storage"]["budget"] == 1_000_000
     assert not (command.folder / "catalog").exists()
+
+
+def test_what_is_stored_is_told_as_of_now(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(*arguments: str) -> set[str]:
+        return {node["name"] for node in command.json(*arguments)["nodes"] if node["stored"]}
+
+    first = said("run", str(command.job), "--policy", "always")
+    assert {"scaled", "total"} <= first
+    assert said("show", "1") == first
+    monkeypatch.setenv("COLUMNS", "120")
+    assert re.search(r" yes +scaled ", command("show", "1").stdout)
+    # The records of the run alone are more than that: what takes room is evicted behind the answer.
+    again = said("run", str(command.job), "--policy", "never", "--budget", "1 kB")
+    live = {record.node for record in Catalog.open(command.folder / "catalog", create=False).live()}
+    assert again == first & live
+    assert "scaled" not in again
+    assert said("show", "1") == said("show", "2") == again
+    assert not re.search(r" yes +scaled ", command("show", "1").stdout)
 
 
 # Commands, in the order in which people use them
@@ -243,6 +273,49 @@ def test_help_tells_exit_codes(command: Command) -> None:
     assert re.search(r"3 +the catalog or the machine", text)
 
 
+def test_a_workflow_that_the_catalog_does_not_have_is_refused_with_the_nearest(command: Command) -> None:
+    command.run()
+    for words in (["log", "prizes"], ["show", "1", "prizes"], ["diff", "1", "1", "--workflow", "prizes"]):
+        done = command(*words)
+        assert done.exit_code == 2, words
+        assert "the catalog has no workflow 'prizes'" in done.stderr
+        assert "did you mean 'prices'?" in done.stderr
+
+
+def test_a_workflow_may_be_named_by_an_option_everywhere(command: Command) -> None:
+    command.run()
+    for words in (["log"], ["show", "1"], ["diff", "1", "1"], ["checkout", "1"]):
+        assert command(*words, "--workflow", "prices").exit_code == 0, words
+    assert command("log", "prices", "--workflow", "prices").exit_code == 0
+    both = command("log", "prices", "--workflow", "other")
+    assert both.exit_code == 2
+    assert "two workflows are named, 'prices' and 'other'" in both.stderr
+
+
+def test_checkout_refuses_a_file_that_is_none(command: Command) -> None:
+    command.run()
+    for word, remedy in (("prices", "--workflow prices"), ("prices_jbo", f"did you mean '{command.job.name}'?")):
+        done = command("checkout", "1", word)
+        assert done.exit_code == 2
+        assert f"there is no file '{word}'" in done.stderr
+        assert remedy in done.stderr
+    assert list(command.folder.glob("*iteration*")) == []
+    assert command("checkout", "1", "new.py").exit_code == 0
+    assert (command.folder / "new.iteration-1.py").exists()
+
+
+def test_a_file_may_run_a_partial_of_its_function(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(command.job), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main(partial(load_file(command.job).prices, factor=2.0))
+    assert ended.value.code == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["parameters"] == {"factor": 2.0, "broken": False}
+    assert printed["outputs"]["total"] == 12.0
+
+
 def test_no_difference(command: Command) -> None:
     command.run()
     command.run()
@@ -261,7 +334,7 @@ def test_an_iteration_that_does_not_exist(command: Command) -> None:
 
 
 def test_exit_codes() -> None:
-    assert exit_code(NodeError("rows", "failed")) == 1
+    assert {exit_code(NodeError("rows", "failed")), exit_code(ResultTypeError("x"))} == {1}
     assert {exit_code(kind("x")) for kind in (ParameterError, CycleError, SourceError, HelixError)} == {2}
     assert {exit_code(kind("x")) for kind in (CatalogError, SetupError)} == {3}
 
@@ -272,6 +345,14 @@ def test_a_failing_function_ends_with_1_names_its_line_and_is_in_the_log(command
     assert "reducer 'total' failed: ZeroDivisionError" in done.stderr
     assert f"at {command.job}:15" in done.stderr
     assert "Traceback" not in done.stderr
+    assert command.json("log")[0]["status"] == "failed"
+
+
+def test_a_function_that_returns_what_is_no_result_ends_with_1(command: Command) -> None:
+    command.job.write_text(JOB.replace("return float(scaled.a.sum())", "return {1, 2} or float(scaled.a.sum())"))
+    done = command("run", str(command.job), "-q")
+    assert done.exit_code == 1
+    assert "'total' returned a builtins.set" in done.stderr
     assert command.json("log")[0]["status"] == "failed"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import helix_spark as hx
-from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file, split_target
+from helix_spark.cli.loading import NeedsSessionError, build, find_factory, given_to_main, load_file, split_target
+from helix_spark.cli.main import main
 from helix_spark.errors import HelixError, ParameterError
 
 
@@ -25,6 +28,12 @@ def job(tmp_path: Path) -> Iterator[Path]:
 
 
 HEAD = "import helix_spark as hx\n"
+IMPORTS = """
+import datetime as dt
+from datetime import date
+from pathlib import Path
+from typing import Literal, Optional, Sequence
+"""
 WORKFLOW = HEAD + """
 def {name}({parameters}) -> hx.Workflow:
     wf = hx.Workflow("w")
@@ -39,7 +48,7 @@ def loaded(job: Path, text: str, function: str | None = None, settings: tuple[st
 
 
 def got(job: Path, parameters: str, *settings: str) -> dict[str, Any]:
-    workflow = loaded(job, WORKFLOW.format(name="build", parameters=parameters), settings=settings)
+    workflow = loaded(job, IMPORTS + WORKFLOW.format(name="build", parameters=parameters), settings=settings)
     return {name: value for name, value in workflow.got.items() if name != "wf"}  # type: ignore[attr-defined]
 
 
@@ -105,6 +114,62 @@ def test_a_function_that_returns_something_else(job: Path) -> None:
         loaded(job, HEAD + "def build() -> hx.Workflow:\n    return 1")
 
 
+SILENT = HEAD + """
+def {name}(reg=0.1):
+    return hx.Workflow("silent")
+"""
+
+
+def test_a_function_named_as_the_file_need_not_say_what_it_returns(job: Path) -> None:
+    assert loaded(job, SILENT.format(name="job_of_test")).name == "silent"
+    said = WORKFLOW.format(name="build", parameters="")[len(HEAD):]
+    assert loaded(job, SILENT.format(name="job_of_test") + said).name == "w", "one that says so comes first"
+
+
+def test_functions_that_do_not_say_what_they_return_are_named(job: Path) -> None:
+    with pytest.raises(ParameterError, match="declares no workflow") as caught:
+        loaded(job, SILENT.format(name="other") + "\ndef _hidden():\n    ...\n")
+    assert "functions that do not say what they return: other\n" in str(caught.value)
+    assert "def other(...) -> hx.Workflow" in str(caught.value)
+    assert f"{job}:other" in str(caught.value)
+
+
+# A file that runs itself
+
+
+@pytest.mark.parametrize("call", ["hx.main(build)", "hx.main(build())", "hx.main()"])
+def test_a_file_does_not_run_itself_while_a_command_loads_it(
+    job: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["helix", "run", str(job)])
+    text = WORKFLOW.format(name="build", parameters="")
+    job.write_text(f"{text}\n{call}\n")
+    module = load_file(job)
+    assert find_factory(module, job, "build")().name == "w"
+
+
+def test_a_file_may_run_a_function_a_partial_of_it_or_a_workflow() -> None:
+    def census(reg: float = 0.1) -> hx.Workflow:
+        return hx.Workflow("w")
+
+    half = partial(census, reg=0.5)
+    for given, name in ((census, "census"), (half, "census"), (census(), "w")):
+        factory, told, file = given_to_main(given)
+        assert (factory().name, told, file) == ("w", name, Path(__file__))
+    factory, _, file = given_to_main(half)
+    assert build(factory, file, ()).parameters == {"reg": 0.5}
+    assert build(factory, file, ("reg=0.7",)).parameters == {"reg": 0.7}
+
+
+def test_what_builds_no_workflow_is_refused_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(3)  # type: ignore[arg-type]  # wrong on purpose
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "hx.main was given a int" in said
+    assert f"at {__file__}:" in said
+
+
 # Errors in the author's file
 
 
@@ -157,16 +222,34 @@ def test_spark_objects_built_while_the_file_is_loaded_are_told_apart(job: Path) 
         ("path: Path = Path('a')", "path=b", Path("b")), ("reg: 'float' = 0.1", "reg=0.5", 0.5),
         ("n: int | float = 1", "n=2", 2), ("n: int | float = 1", "n=2.5", 2.5),
         ("reg: Optional[float] = None", "reg=0.5", 0.5), ("reg=None", "reg=abc", "abc"),
-        ("*, reg: float = 0.1", "reg=0.5", 0.5),
+        ("*, reg: float = 0.1", "reg=0.5", 0.5), ("path=Path('a')", "path=b", Path("b")),
+        ("bins: list[int] = ()", "bins=1, 2", [1, 2]), ("bins: list[int] = ()", "bins=", []),
+        ("names: tuple[str, ...] = ()", "names=a,b", ("a", "b")), ("pair: tuple[int, str]", "pair=3,x", (3, "x")),
+        ("bins: Sequence[int | float]", "bins=1,2.5", (1, 2.5)), ("bins: list[float] | None = None", "bins=1", [1.0]),
+        ("bins: list[float] | None = None", "bins=none", None), ("bins=[0.1]", "bins=0.2,0.3", [0.2, 0.3]),
+        ("bins=(1, 2.5)", "bins=3,0.5", (3, 0.5)), ("on: Literal['a', 'b'] = 'a'", "on=b", "b"),
+        ("on: Literal['auto', 2, True] = 2", "on=2", 2), ("on: Literal['auto', 2, True] = 2", "on=true", True),
+        ("on: list[Literal['a', 'b']] = ()", "on=b,a", ["b", "a"]),
+        ("since: date", "since=2024-05-31", date(2024, 5, 31)),
+        ("since: 'dt.date'", "since=2024-05-31", date(2024, 5, 31)),
+        ("at: dt.datetime", "at=2024-05-31T12:00", datetime(2024, 5, 31, 12)),
+        ("since: date | None = None", "since=none", None),
     ],
 )
 @pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
 def test_values_by_type(job: Path, future: str, parameters: str, setting: str, value: Any) -> None:
-    text = future + "from pathlib import Path\nfrom typing import Optional\n"
-    text += WORKFLOW.format(name="build", parameters=parameters)
+    text = future + IMPORTS + WORKFLOW.format(name="build", parameters=parameters)
     read = loaded(job, text, settings=(setting,)).got[setting.partition("=")[0]]  # type: ignore[attr-defined]
     assert read == value
     assert type(read) is type(value)
+
+
+def test_types_that_are_imported_for_the_type_checker_alone(job: Path) -> None:
+    text = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+    text += "    from pathlib import Path\n    import pandas as pd\n"
+    text += WORKFLOW.format(name="build", parameters="path: Path, share: float | pd.DataFrame = 0.1")
+    workflow = loaded(job, text, settings=("path=a", "share=0.5"))
+    assert workflow.got == {**workflow.got, "path": Path("a"), "share": 0.5}  # type: ignore[attr-defined]
 
 
 def test_the_last_of_several_values_counts(job: Path) -> None:
@@ -185,12 +268,31 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(job: Path) -> None:
         ("bins: int = 1", "bins=two", "parameter 'bins' takes int, and 'two' is none"),
         ("bins: int = 1", "bins=2.5", "takes int"), ("reg: float = 0.1", "reg=", "takes float"),
         ("deep: bool = False", "deep=maybe", "takes bool"), ("reg: float | None = None", "reg=x", "takes float | None"),
+        ("bins: list[int] = ()", "bins=1,x", "parameter 'bins' takes list[int], and '1,x' is none"),
+        ("pair: tuple[int, str] = ()", "pair=1", "takes tuple[int, str], and '1' is none"),
+        ("on: Literal['a', 'b'] = 'a'", "on=c", "takes Literal['a', 'b'], and 'c' is none"),
+        ("since: date | None = None", "since=soon", "takes date | None, and 'soon' is none"),
     ],
 )
 def test_a_value_of_the_wrong_type(job: Path, parameters: str, setting: str, words: str) -> None:
     text = refused(job, parameters, setting)
     assert words in text
     assert f"--set {setting.partition('=')[0]}=" in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "takes"),
+    [
+        ("given: dict[str, int] = {}", "dict[str, int]"), ("given: list = ()", "list"), ("given=()", "tuple"),
+        ("given: list[list[int]] = ()", "list[list[int]]"),
+        ("given: 'pd.DataFrame | None' = None", "pd.DataFrame | None"),
+    ],
+)
+def test_what_a_command_line_cannot_say_is_not_the_values_fault(job: Path, parameters: str, takes: str) -> None:
+    text = refused(job, parameters, "given=1")
+    assert f"parameter 'given' takes {takes}, which cannot be set on the command line" in text
+    assert f"at {job}:" in text
+    assert "list[int]" in text
 
 
 def test_a_setting_without_a_value(job: Path) -> None:

@@ -25,6 +25,13 @@ def test_all_parts_are_there_and_share_one_volume(services: dict[str, Any]) -> N
     assert "HELIX_CATALOG=/shared/" in DOCKERFILE
 
 
+def test_workers_see_what_a_job_fetches_and_the_jars_are_in_the_image(services: dict[str, Any]) -> None:
+    assert services["submit"]["environment"]["HELIX_CACHE"].startswith("/shared/")
+    moved = DOCKERFILE.index("mv cache/jars/*/*.jar jars")
+    # Not on the volume: one that is there already does not show what a newer image has in its place.
+    assert DOCKERFILE.index("s3_jars()") < moved < DOCKERFILE.index("ENV HELIX_JARS=/opt/helix/jars")
+
+
 def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} <= set(service["environment"]), name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +95,33 @@ def test_numbers_become_metrics_and_the_rest_is_told_as_parameters_tags_and_arti
     assert {node["state"] for node in json.loads(entry.texts["plan.json"])["nodes"]} == {"compute"}
     assert "never run before" in entry.texts["plan.txt"]
     assert entry.texts["dag.svg"].startswith("<svg")
+
+
+def drums(entry: RunEntry, mark: str) -> list[str]:
+    """Names of the nodes that the graph draws with a mark."""
+    boxes = re.findall(r'class="hx-node ([^"]*)" data-node="(\w+)"', entry.texts["dag.svg"])
+    return [name for classes, name in boxes if f"hx-{mark}" in classes.split()]
+
+
+def stored(entry: RunEntry) -> list[str]:
+    """Names of the nodes that the plan says to be stored."""
+    return [node["name"] for node in json.loads(entry.texts["plan.json"])["nodes"] if node["stored"]]
+
+
+def test_what_is_stored_is_told_as_of_the_end(tmp_path: Path) -> None:
+    tracker = Remembering()
+    with hx.Helix(tmp_path / "catalog", tracker=tracker, policy="always") as helix:
+        helix.run(scores()).wait()
+        helix.run(scores())
+    first, second = tracker.seen
+    assert not any(node.stored for node in first.nodes), "its records were written before anything was stored"
+    for finished in (first, second):
+        made = entry_of(finished, None, {})
+        assert stored(made) == drums(made, "stored") == ["total", "by_sex"]
+    evicting = replace(second.plan, evict={second.plan["total"].signature: "to make room"})
+    made = entry_of(replace(second, plan=evicting), None, {})
+    assert stored(made) == drums(made, "stored") == ["by_sex"]
+    assert drums(made, "evicted") == ["total"]
 
 
 def test_a_failed_iteration_has_a_run_that_failed(tmp_path: Path) -> None:

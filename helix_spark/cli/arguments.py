@@ -1,0 +1,229 @@
+"""What `--set NAME=VALUE` says, as values of the types that a workflow's function takes."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import operator
+import pathlib
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
+from pathlib import Path
+from types import GenericAlias, NoneType, SimpleNamespace, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from helix_spark.errors import ParameterError, nearest
+from helix_spark.workflow.functions import location_of
+
+Conversion = Callable[[str], Any]
+"""Makes a value of text; raises ValueError for text that is none."""
+
+
+def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a workflow's function; of several values of one parameter the last counts.
+
+    Raises:
+        ParameterError: a parameter that the function does not take, one without a value, or a value of the wrong type.
+    """
+    parameters = inspect.signature(factory).parameters
+    arguments: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {setting!r} has no value", remedy="write --set NAME=VALUE")
+        if name not in parameters:
+            raise ParameterError(f"the workflow takes no parameter {name!r}", remedy=nearest(name, parameters))
+        arguments[name] = _value(parameters[name], text, factory)
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise ParameterError(
+            f"the workflow needs a value for {', '.join(missing)}", remedy=f"write --set {missing[0]}=VALUE"
+        )
+    return arguments
+
+
+def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any]) -> Any:
+    """Text as the type of the parameter's annotation, else of its default, else as text."""
+    kinds = _kinds(parameter, _names(factory))
+    try:
+        return _first_that_fits(kinds, text)
+    except ValueError:
+        takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
+    settable = [kind for kind in kinds if kind is not NoneType and _conversion(kind) is not None]
+    if settable:
+        raise ParameterError(
+            f"{takes}, and {text!r} is none", where=location_of(factory),
+            remedy=f"for example --set {parameter.name}={_example(settable[0])}",
+        )
+    raise ParameterError(
+        f"{takes}, which cannot be set on the command line", where=location_of(factory),
+        exists="what can be: int, float, bool, str, Path, date, Literal, and list or tuple of these, such as list[int]",
+        remedy="annotate it as one of these, or change its default in the file",
+    )
+
+
+# Which types a parameter takes
+
+
+def _kinds(parameter: inspect.Parameter, names: Mapping[str, Any]) -> list[Any]:
+    """The types that a parameter takes: as annotated, else as its default has, else text.
+
+    Args:
+        names: what annotations may name.
+
+    >>> def workflow(a: float | None, b: "int", c=0.5, d=None, e=(1, 2), f: "Unknown | int" = 1): ...
+    >>> parameters = inspect.signature(workflow).parameters.values()
+    >>> ["|".join(map(_shown, _kinds(parameter, {}))) for parameter in parameters]
+    ['float|None', 'int', 'float', 'str|None', 'tuple[int, ...]', 'Unknown|int']
+    """
+    hints = [] if parameter.annotation is parameter.empty else _hints(parameter.annotation, names)
+    if hints and Any not in hints:
+        return hints
+    known = parameter.default is not parameter.empty and parameter.default is not None
+    return [_kind_of(parameter.default)] if known else [str, NoneType]
+
+
+def _hints(annotation: Any, names: Mapping[str, Any]) -> list[Any]:
+    """The types that an annotation admits; text where it names what is not there while the file runs."""
+    try:
+        hint = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), dict(names))["it"]
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        parts = annotation.strip("'\"").split(" | ") if isinstance(annotation, str) else [annotation]
+        return parts if len(parts) == 1 else [hint for part in parts for hint in _hints(part, names)]
+    return list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
+
+
+def _names(factory: Callable[..., Any]) -> dict[str, Any]:
+    """What a function's annotations may name: what its file has, and what it may import for the type checker alone."""
+    function = inspect.unwrap(factory.func if isinstance(factory, partial) else factory)
+    known: dict[str, Any] = {
+        "Any": Any, "Literal": Literal, "Optional": typing.Optional, "Path": Path, "Sequence": Sequence, "Union": Union,
+        "date": datetime.date, "pathlib": pathlib, "typing": typing,
+    }
+    return known | getattr(function, "__globals__", {})
+
+
+def _kind_of(default: Any) -> Any:
+    """The type that a parameter takes which has such a default."""
+    if isinstance(default, list | tuple):
+        inside = list(dict.fromkeys(map(_kind_of, default)))
+        if not inside:
+            return type(default)
+        kinds = reduce(operator.or_, inside)
+        return GenericAlias(tuple, (kinds, ...)) if isinstance(default, tuple) else GenericAlias(list, (kinds,))
+    return next((kind for kind in _CONVERSIONS if isinstance(default, kind)), type(default))
+
+
+# From text
+
+
+def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
+    """Raises ValueError if the text is of none of these types."""
+    for kind in sorted(kinds, key=lambda kind: kind is not NoneType):  # where nothing is a value, `none` says so
+        convert = _conversion(kind)
+        if convert is None:
+            continue
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    raise ValueError(text)
+
+
+def _conversion(kind: Any) -> Conversion | None:
+    """What makes a value of a type; None if nothing does."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return partial(_choice, inside)
+    if origin in (Union, UnionType):
+        return partial(_first_that_fits, inside) if any(_conversion(one) for one in inside) else None
+    if origin in _ROWS:
+        items = [_conversion(one) for one in _item_kinds(kind) if get_origin(one) not in _ROWS]
+        usable = [convert for convert in items if convert is not None]
+        whole = bool(usable) and len(usable) == len(_item_kinds(kind))
+        return partial(_row, _ROWS[origin], usable, _is_open(kind)) if whole else None
+    return _CONVERSIONS.get(kind) if isinstance(kind, type) else None
+
+
+def _row(make: Callable[[Sequence[Any]], Any], items: Sequence[Conversion], is_open: bool, text: str) -> Any:
+    """A list or tuple; `is_open`: of any length, each value made as the first."""
+    texts = [one.strip() for one in text.split(",")] if text.strip() else []
+    each = [items[0]] * len(texts) if is_open else items
+    return make([convert(one) for convert, one in zip(each, texts, strict=True)])
+
+
+def _is_open(kind: Any) -> bool:
+    return get_origin(kind) is not tuple or get_args(kind)[1:] == (...,)
+
+
+def _item_kinds(kind: Any) -> list[Any]:
+    return [one for one in get_args(kind) if one is not ...]
+
+
+def _choice(values: Sequence[Any], text: str) -> Any:
+    for value in values:
+        if text == value or (not isinstance(value, str) and text.lower() == str(value).lower()):
+            return value
+    raise ValueError(text)
+
+
+def _bool(text: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in known:
+        raise ValueError(text)
+    return known[text.lower()]
+
+
+def _none(text: str) -> None:
+    if text.lower() not in ("none", "null"):
+        raise ValueError(text)
+
+
+_CONVERSIONS: Mapping[type, Conversion] = {
+    bool: _bool, int: int, float: float, Path: Path, datetime.datetime: datetime.datetime.fromisoformat,
+    datetime.date: datetime.date.fromisoformat, str: str, NoneType: _none,
+}
+"""A type before those that it is one of: what is True is an int, too."""
+
+_ROWS: Mapping[Any, Callable[[Sequence[Any]], Any]] = {list: list, tuple: tuple, Sequence: tuple}
+
+
+# For people
+
+
+def _shown(kind: Any) -> str:
+    """A type as its author writes it.
+
+    >>> _shown(Literal["a", "b"]), _shown(list[datetime.date]), _shown(NoneType), _shown(float)
+    ("Literal['a', 'b']", 'list[date]', 'None', 'float')
+    """
+    if kind is NoneType:
+        return "None"
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return re.sub(r"\b(?:typing|collections\.abc|datetime|pathlib)\.", "", str(kind))
+
+
+def _example(kind: Any) -> str:
+    """Text that makes a value of a type.
+
+    >>> _example(list[int]), _example(tuple[int, bool]), _example(Literal["a", "b"]), _example(datetime.date)
+    ('10,10', '10,true', 'a', '2024-05-31')
+    """
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return str(inside[0])
+    if origin in (Union, UnionType):
+        return _example(inside[0])
+    if origin in _ROWS:
+        items = _item_kinds(kind)
+        return ",".join(map(_example, [items[0]] * 2 if _is_open(kind) else items))
+    return _EXAMPLES.get(kind, "VALUE")
+
+
+_EXAMPLES: Mapping[Any, str] = {
+    int: "10", float: "0.1", bool: "true", datetime.date: "2024-05-31", datetime.datetime: "2024-05-31T12:00",
+}

@@ -6,14 +6,15 @@ own line around the box.
 
 SIGNS = {
     "compute": "▶", "load": "↓", "prune": "○", "failed": "✕", "running": "…", "waiting": "·", "added": "+",
-    "removed": "\u2212", "changed": "≠", "affected": "≈", "same": "=",
+    "removed": "\u2212", "changed": "≠", "affected": "≈", "drawn": "↻", "same": "=", "died": "†",
 }
 """What stands in the box before its label."""
 
 WORDS = {
     "compute": "computed", "load": "loaded", "prune": "not needed", "failed": "failed", "running": "running",
     "waiting": "not run yet", "added": "added", "removed": "removed", "changed": "changed",
-    "affected": "changed through its inputs", "same": "the same",
+    "affected": "changed through its inputs", "drawn": "drawn anew", "same": "the same",
+    "died": "was running when it died",
 }
 """The same in words, for legends and for those who listen."""
 
@@ -46,6 +47,9 @@ STYLE = """
 .hx-graph .hx-prune text, .hx-graph .hx-waiting text, .hx-graph .hx-same text { fill: var(--hx-faint); }
 .hx-graph .hx-failed .hx-box { fill: var(--hx-failed-paper); stroke: var(--hx-failed); stroke-width: 2.5; }
 .hx-graph .hx-failed .hx-sign { fill: var(--hx-failed); }
+.hx-graph .hx-died .hx-box {
+  fill: var(--hx-failed-paper); stroke: var(--hx-failed); stroke-width: 2; stroke-dasharray: 10 3 2 3; }
+.hx-graph .hx-died .hx-sign { fill: var(--hx-failed); }
 .hx-graph .hx-added .hx-box { fill: var(--hx-good-paper); stroke: var(--hx-good); stroke-width: 2; }
 .hx-graph .hx-added .hx-sign { fill: var(--hx-good); }
 .hx-graph .hx-removed .hx-box {
@@ -55,6 +59,8 @@ STYLE = """
 .hx-graph .hx-changed .hx-sign { fill: var(--hx-changed); }
 .hx-graph .hx-affected .hx-box { stroke: var(--hx-changed); stroke-dasharray: 2 2; stroke-width: 1.5; }
 .hx-graph .hx-affected .hx-sign { fill: var(--hx-changed); }
+.hx-graph .hx-drawn .hx-box { stroke: var(--hx-changed); stroke-dasharray: 6 2 2 2; stroke-width: 1.5; }
+.hx-graph .hx-drawn .hx-sign { fill: var(--hx-changed); }
 .hx-graph a { text-decoration: none; cursor: pointer; }
 .hx-graph a:hover .hx-box { stroke: var(--hx-ink); }
 .hx-graph a:focus-visible { outline: none; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
@@ -103,10 +102,9 @@ def _small(node: DrawnNode) -> str:
 
 
 def _edges(graph: DrawnGraph, placed: Layout, frame: _Frame) -> list[str]:
-    states: Mapping[str, str] = {node.name: node.state for node in graph.nodes}
     return [
-        f'<g class="hx-link{" hx-fading" if edge in graph.fading else ""} hx-to-{_word(states[edge[1]])}" '
-        f'data-from="{text(edge[0])}" data-to="{text(edge[1])}">{_edge(points, frame)}</g>'
+        f'<g class="hx-link{" hx-fading" if edge in graph.fading else ""}" data-from="{text(edge[0])}" '
+        f'data-to="{text(edge[1])}">{_edge(points, frame)}</g>'
         for edge, points in placed.edges.items()
     ]
 

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helix_spark.drawing import STYLE
 from helix_spark.errors import HelixError
+from helix_spark.ui.finding import NotHereError
 from helix_spark.ui.folding import Folding
 from helix_spark.ui.hosts import host_allowed
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import Order
-from helix_spark.ui.pages import NotHereError, Page, Pages
+from helix_spark.ui.pages import Page, Pages
 from helix_spark.ui.records import Records
 
 LOCAL = "localhost"
@@ -142,7 +143,8 @@ def _image(pages: Pages) -> Callable[[Request], Response]:
 def _state(pages: Pages) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         try:
-            return JSONResponse(pages.state(_text(request, "workflow"), _number(request, "number")))
+            state = pages.state(_text(request, "workflow"), _number(request, "number"))
+            return Response(state, media_type="application/json")
         except NotHereError as error:
             return JSONResponse({"error": error.what}, 404)
         except HelixError as error:

@@ -8,8 +8,11 @@ from math import ceil, floor, log10
 from helix_spark.drawing.svg import shortened, text
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.ui.iteration import Bar
+from helix_spark.ui.metrics import metric_text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
+_DIGIT = 7
+"""Pixels of a digit of a mark, on the wide side of what system fonts have."""
 _ROW, _NAMES, _TIMES = 24, 190, 620
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
@@ -30,22 +33,24 @@ def trend(
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
+    marks = _tick_texts(ticks)
+    left = max(_LEFT, 16 + _DIGIT * max(map(len, marks)))
 
     def at(number: int) -> tuple[float, float]:
-        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (number - first) / (last - first)
+        x = left + (_WIDTH - left - _RIGHT) * (number - first) / (last - first)
         y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (values[number] - low) / ((high - low) or 1)
         return x, y
 
     parts = [
         f'<svg class="trend" role="group" aria-label="{text(name)} over iterations" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
     ]
-    for tick in ticks:
+    for tick, mark in zip(ticks, marks, strict=True):
         y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (tick - low) / ((high - low) or 1)
         parts.append(
-            f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.5g}</text>'
+            f'<line class="rule" x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{mark}</text>'
         )
-    parts.append(f'<text class="tick" x="{_LEFT}" y="{_HEIGHT - 8}">iteration {numbers[0]}</text>')
+    parts.append(f'<text class="tick" x="{left}" y="{_HEIGHT - 8}">iteration {numbers[0]}</text>')
     for number in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])):
         if number != numbers[0]:
             parts.append(
@@ -60,7 +65,7 @@ def trend(
 
 
 def _point(number: int, x: float, y: float, value: float, best: bool, href: str, more: str) -> str:
-    told = f"<title>iteration {number}: {value:.6g}{', the best' if best else ''}{text(more)}</title>"
+    told = f"<title>iteration {number}: {metric_text(value)}{', the best' if best else ''}{text(more)}</title>"
     if best:
         shape = f'<path class="dot best" d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
     else:
@@ -68,7 +73,7 @@ def _point(number: int, x: float, y: float, value: float, best: bool, href: str,
     inside = f'{told}<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="12"/>{shape}'
     if not href:
         return f"<g>{inside}</g>"
-    return f'<a href="{text(href)}" aria-label="iteration {number}: {value:.6g}">{inside}</a>'
+    return f'<a href="{text(href)}" aria-label="iteration {number}: {metric_text(value)}">{inside}</a>'
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -85,7 +90,21 @@ def _ticks(low: float, high: float) -> list[float]:
     rough = span / 4
     power = 10.0 ** floor(log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
-    return [round(step * n, 12) for n in range(floor(low / step), ceil(high / step) + 1)]
+    return [float(f"{step * n:.14g}") for n in range(floor(low / step), ceil(high / step) + 1)]
+
+
+def _tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Ticks in words, with as many digits as their step has.
+
+    >>> _tick_texts([123456, 123457, 123458]), _tick_texts([0.8, 0.825, 0.85]), _tick_texts([48842.0])
+    (['123,456', '123,457', '123,458'], ['0.8', '0.825', '0.85'], ['48,842'])
+    """
+    if len(ticks) < 2:
+        return [metric_text(tick) for tick in ticks]
+    step, largest = ticks[1] - ticks[0], max(map(abs, ticks))
+    # One more than the step's first digit, for steps of 2.5.
+    digits = max(6, floor(log10(largest)) - floor(log10(step)) + 2)
+    return [f"{tick:,.{digits}g}" for tick in ticks]
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from helix_spark.catalog.comparison import text_diff
+from helix_spark.catalog.comparison import drawn_anew, rewired, text_diff, unrecorded
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
@@ -15,6 +15,7 @@ from helix_spark.signature.difference import Change, own_changes
 from helix_spark.ui import metrics
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import mapping, parts, text_of
+from helix_spark.ui.states import shown_states
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 
@@ -41,10 +42,12 @@ class NodeDifference:
     """One node in two iterations.
 
     Attributes:
-        state: added, removed, changed, affected (through its inputs alone) or same.
+        state: added, removed, changed, affected (through its inputs alone), drawn (anew, as it may differ each time) or
+            same.
         changes: fields of its signature that differ, inputs aside.
         code: its lines, where the recorded text differs.
         before, after: the records, as far as there are.
+        ran: what state it shows in each of them; empty where it is not.
     """
 
     name: str
@@ -53,10 +56,17 @@ class NodeDifference:
     code: tuple[Line, ...]
     before: NodeRecord | None
     after: NodeRecord | None
+    ran: tuple[str, str]
 
     @property
     def word(self) -> str:
         return WORDS[self.state]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What changed, in words."""
+        reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
+        return (*map(str, self.changes), *reads)
 
     @property
     def record(self) -> NodeRecord:
@@ -75,6 +85,7 @@ class Comparison:
         nodes, parameters, outputs, versions: see `whole`.
         same_nodes: how many are left out for being the same.
         picture: of both graphs in one.
+        unrecorded: why there are no nodes to compare, and nothing but parameters; empty where there are.
     """
 
     before: IterationRecord
@@ -87,6 +98,7 @@ class Comparison:
     versions: tuple[Pair, ...]
     seconds: Pair
     picture: Picture
+    unrecorded: str
 
 
 def comparison(
@@ -101,15 +113,16 @@ def comparison(
         folding: which alike nodes share a box.
         folded: the address of this page, folded otherwise.
     """
-    found = _nodes(old, new)
+    missing = unrecorded(before, after)
+    found = [] if missing else _nodes(before, old, after, new)
     shown = tuple(node for node in found if whole or node.state != "same")
     return Comparison(
         before, after, whole, shown, len(found) - len(shown),
         _pairs(mapping(before.parameters), mapping(after.parameters), whole),
-        _outputs(mapping(before.outputs), mapping(after.outputs), whole),
-        _pairs(mapping(before.versions), mapping(after.versions), whole),
+        () if missing else _outputs(mapping(before.outputs), mapping(after.outputs), whole),
+        () if missing else _pairs(mapping(before.versions), mapping(after.versions), whole),
         _seconds("seconds to answer", before.seconds, after.seconds),
-        picture_of(_graph(before, after, found, shown, href), folding, folded, whole=False),
+        picture_of(_graph(before, after, found, shown, href), folding, folded, whole=False), missing,
     )
 
 
@@ -119,7 +132,9 @@ def seconds_pair(node: NodeDifference) -> Pair:
     return _seconds(node.name, before, after)
 
 
-def _nodes(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[NodeDifference]:
+def _nodes(
+    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord]
+) -> list[NodeDifference]:
     """Those of the later iteration in its order, and each removed one after what it stood behind."""
     olds, news = {node.name: node for node in old}, {node.name: node for node in new}
     removed: dict[str, list[str]] = {}
@@ -130,18 +145,23 @@ def _nodes(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[NodeDif
         else:
             removed.setdefault(behind, []).append(node.name)
     order = [*removed.get("", ()), *(name for each in news for name in (each, *removed.get(each, ())))]
-    return [_difference(name, olds.get(name), news.get(name)) for name in order]
+    was, became = shown_states(before, old), shown_states(after, new)
+    return [
+        _difference(name, olds.get(name), news.get(name), (was.get(name, ""), became.get(name, ""))) for name in order
+    ]
 
 
-def _difference(name: str, old: NodeRecord | None, new: NodeRecord | None) -> NodeDifference:
+def _difference(
+    name: str, old: NodeRecord | None, new: NodeRecord | None, ran: tuple[str, str]
+) -> NodeDifference:
     code = code_lines(old.code if old else "", new.code if new else "")
     if old is None or new is None:
-        return NodeDifference(name, "removed" if new is None else "added", (), code, old, new)
+        return NodeDifference(name, "removed" if new is None else "added", (), code, old, new, ran)
     if old.declared == new.declared and old.signature == new.signature:
-        return NodeDifference(name, "same", (), code, old, new)
+        return NodeDifference(name, "same", (), code, old, new, ran)
     fields = own_changes(parts(old.parts), parts(new.parts))
-    rewired = old.inputs != new.inputs
-    return NodeDifference(name, "changed" if fields or rewired else "affected", fields, code, old, new)
+    changed = "changed" if fields or old.inputs != new.inputs else "affected"
+    return NodeDifference(name, "drawn" if drawn_anew(old, new) else changed, fields, code, old, new, ran)
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
@@ -162,45 +182,40 @@ def code_lines(before: str, after: str) -> tuple[Line, ...]:
 
 def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:
     names = [*after, *(name for name in before if name not in after)]
-    pairs = [
-        Pair(
-            name, text_of(before[name]) if name in before else None, text_of(after[name]) if name in after else None,
-            (name in before) != (name in after) or text_of(before.get(name)) != text_of(after.get(name)),
-        )
-        for name in names
-    ]
+    pairs = [_texts(name, before, after) for name in names]
     return tuple(pair for pair in pairs if whole or pair.differs)
 
 
+def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
+    old, new = (text_of(side[name]) if name in side else None for side in (before, after))
+    return Pair(name, old, new, old != new)
+
+
 def _outputs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:
-    """Metrics one by one, with the way they went; other outputs as they are."""
-    old, new = metrics.flattened(before), metrics.flattened(after)
-    numbers = [
-        _number(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])
-    ]
-    rest = _pairs(
-        {name: value for name, value in before.items() if not _is_metric(value)},
-        {name: value for name, value in after.items() if not _is_metric(value)}, whole,
-    )
-    return (*(pair for pair in numbers if whole or pair.differs), *rest)
+    """Leaf by leaf: numbers with the way they went, whatever else one of the sides has as texts."""
+    old, new = metrics.leaves(before), metrics.leaves(after)
+    pairs = [_output(name, old, new) for name in dict.fromkeys([*new, *old])]
+    return tuple(pair for pair in pairs if whole or pair.differs)
 
 
-def _is_metric(value: Any) -> bool:
-    if isinstance(value, dict):
-        return bool(value) and all(_is_metric(each) for each in value.values()) and set(value) != {"table", "rows"}
-    return number(value) is not None
+def _output(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
+    if any(name in side and number(side[name]) is None for side in (before, after)):
+        return _texts(name, before, after)
+    return _number(name, number(before.get(name)), number(after.get(name)))
 
 
 def _number(name: str, before: float | None, after: float | None) -> Pair:
-    return _measured(name, before, after, "{:.6g}", less_is_better(name))
+    return _measured(name, before, after, metrics.metric_text, less_is_better(name))
 
 
 def _seconds(name: str, before: float | None, after: float | None) -> Pair:
-    return _measured(name, before, after, "{:.2f}", True)
+    return _measured(name, before, after, "{:.2f}".format, True)
 
 
-def _measured(name: str, before: float | None, after: float | None, form: str, less: bool) -> Pair:
-    shown_before, shown_after = (None if value is None else form.format(value) for value in (before, after))
+def _measured(
+    name: str, before: float | None, after: float | None, form: Callable[[float], str], less: bool
+) -> Pair:
+    shown_before, shown_after = (None if value is None else form(value) for value in (before, after))
     if before is None or after is None:
         return Pair(name, shown_before, shown_after, before is not after)
     change = after - before
@@ -225,7 +240,7 @@ def _graph(
     drawn = tuple(
         DrawnNode(
             node.name, inputs[node.name], kind=node.record.kind, state=node.state, href=href(node),
-            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *map(str, node.changes)]),
+            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.told]),
         )
         for node in found if node.name in seen
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from helix_spark.catalog.comparison import unrecorded
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
@@ -27,7 +28,8 @@ def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
 
     Args:
         workflow: only this one; all for an empty name.
-        limit: how many iterations of each are shown whole, and compared with the one before; all are listed.
+        limit: how many iterations of each are shown whole, and compared with the one before whose nodes are on record;
+            all are listed.
 
     Raises:
         ParameterError: the catalog has no such workflow.
@@ -36,8 +38,12 @@ def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
     if workflow and workflow not in there:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, there))
     workflows = (workflow,) if workflow else there
-    shown = {name: [record.number for record in records.iterations(name)][:limit] for name in workflows}
-    compared = {name: list(zip(numbers[1:], numbers, strict=False)) for name, numbers in shown.items()}
+    newest = {name: records.iterations(name)[:limit] for name in workflows}
+    shown = {name: [record.number for record in iterations] for name, iterations in newest.items()}
+    recorded = {
+        name: [record.number for record in iterations if not unrecorded(record)] for name, iterations in newest.items()
+    }
+    compared = {name: list(zip(numbers[1:], numbers, strict=False)) for name, numbers in recorded.items()}
     links = FileLinks(
         workflows, [(name, number) for name, numbers in shown.items() for number in numbers],
         [(name, before, after) for name, pairs in compared.items() for before, after in pairs],

@@ -6,15 +6,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.costs.metrics import number
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
+from helix_spark.ui.metrics import metric_text
 from helix_spark.ui.reading import mapping, text_of
 from helix_spark.ui.selection import Selection, select
+from helix_spark.ui.states import shown_states
 
-_RANK = {state: place for place, state in enumerate(("failed", "running", "compute", "load", "waiting", "prune"))}
+_RANK = {
+    state: place for place, state in enumerate(("failed", "died", "running", "compute", "load", "waiting", "prune"))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class NodeView:
     """A node's record beside what is stored of its result now.
 
     Attributes:
-        shown: what state it shows: that of the record, or failed.
+        shown: what state it shows; see `shown_states`, and `noted_states` where its iteration has not ended.
         stored: whether its result is stored now, or was and is no longer.
         artifact: of its result, live or ended.
     """
@@ -54,6 +60,8 @@ class IterationView:
         outputs: name to text.
         plan: facts in words, name to text.
         spent: seconds of all nodes together.
+        previous, following: numbers of the iterations before and after.
+        compared: the newest iteration before that it can be compared with.
     """
 
     record: IterationRecord
@@ -69,6 +77,12 @@ class IterationView:
     saved: float | None
     previous: int | None
     following: int | None
+    compared: int | None
+
+    @property
+    def unrecorded(self) -> str:
+        """Why its nodes are not on record; empty where they are."""
+        return unrecorded(self.record)
 
     @property
     def ranked(self) -> tuple[NodeView, ...]:
@@ -91,22 +105,13 @@ def node_views(
     """Nodes beside what is stored of them.
 
     Args:
-        states: what a node shows, where its record does not tell.
+        states: what each node shows, where records do not tell.
     """
-    known = states or {}
+    shown = shown_states(record, nodes) if states is None else states
     return tuple(
-        NodeView(node, known.get(node.name) or shown_state(record, node), stored_mark(artifacts.get(node.signature)),
-                 artifacts.get(node.signature))
+        NodeView(node, shown[node.name], stored_mark(artifacts.get(node.signature)), artifacts.get(node.signature))
         for node in nodes
     )
-
-
-def shown_state(record: IterationRecord, node: NodeRecord) -> str:
-    """Of an iteration that failed, what the plan wanted but did not come to: failed if the error names it, else not
-    run."""
-    if record.status in ("failed", "interrupted", "died") and node.state != "prune" and node.seconds is None:
-        return "failed" if f"`{node.name}`" in record.error or f"'{node.name}'" in record.error else "waiting"
-    return node.state
 
 
 def stored_mark(artifact: ArtifactRecord | None) -> Stored:
@@ -144,18 +149,18 @@ def bars_of(views: Sequence[NodeView]) -> tuple[Bar, ...]:
 
 def iteration_view(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
-    numbers: Sequence[int], saved: float | None, href: Callable[[str], str], *, wanted: str = "", whole: bool = False,
-    states: Mapping[str, str] | None = None, folding: Folding = BY_SIZE,
+    iterations: Sequence[IterationRecord], saved: float | None, href: Callable[[str], str], *, wanted: str = "",
+    whole: bool = False, states: Mapping[str, str] | None = None, folding: Folding = BY_SIZE,
     folded: Callable[[Folding], str] = lambda folding: "",
 ) -> IterationView:
     """All of one iteration.
 
     Args:
-        numbers: of all iterations of the workflow.
+        iterations: all of the workflow.
         href: where a node leads.
         wanted: which nodes to draw; see `selection`.
         whole: draw it however large it is.
-        states: of nodes of an iteration that runs.
+        states: of the nodes of an iteration that has not ended.
         folding: which alike nodes share a box.
         folded: the address of this page, folded otherwise.
     """
@@ -163,16 +168,30 @@ def iteration_view(
     selection = select({node.name: node.inputs for node in nodes}, wanted)
     title = f"graph of iteration {record.number} of {record.workflow}"
     graph = graph_of(title, views, selection.names, href)
-    earlier = [number for number in numbers if number < record.number]
-    later = [number for number in numbers if number > record.number]
+    numbers = [each.number for each in iterations]
     return IterationView(
         record, views, picture_of(graph, folding, folded, whole=whole), selection,
-        {name: text_of(value) for name, value in mapping(record.outputs).items()},
+        {name: _output_text(value) for name, value in mapping(record.outputs).items()},
         {name: text_of(value) for name, value in mapping(record.parameters).items()},
         plan_facts(mapping(record.plan)), {n: text_of(v) for n, v in mapping(record.versions).items() if v},
         bars_of(views), sum(node.seconds or 0.0 for node in nodes), saved,
-        max(earlier, default=None), min(later, default=None),
+        max((each for each in numbers if each < record.number), default=None),
+        min((each for each in numbers if each > record.number), default=None),
+        None if unrecorded(record) else newest_recorded(iterations, record.number),
     )
+
+
+def newest_recorded(iterations: Sequence[IterationRecord], before: int) -> int | None:
+    """The number of the newest iteration before another whose nodes are on record; None if there is none."""
+    earlier = (record.number for record in iterations if record.number < before and not unrecorded(record))
+    return max(earlier, default=None)
+
+
+def _output_text(value: Any) -> str:
+    if type(value) is int:
+        return f"{value:,}"
+    measured = number(value)
+    return text_of(value) if measured is None else metric_text(measured)
 
 
 def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:

@@ -19,30 +19,48 @@ class KeptRecords:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._version = ""
-        self._answers: dict[tuple[str, ...], Any] = {}
+        self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
 
-    def refresh(self) -> None:
-        """Drops what is kept if something was recorded since."""
+    def now(self) -> Snapshot:
+        """The records as they are now."""
         version = self._records.version()
-        if version != self._version:
-            # Whoever is still reading fills the old dictionary, which nobody asks any longer.
-            self._version, self._answers = version, {}
+        # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
+        newest = self._newest
+        if version != newest[0]:
+            newest = self._newest = (version, {})
+        return Snapshot(self._records, newest[1])
+
+
+class Snapshot:
+    """Records of one version, as one page sees them: it asks once which iterations have died, which is no record.
+
+    Args:
+        answers: what was read of that version before, by whatever page; what is read is added.
+    """
+
+    def __init__(self, records: Records, answers: dict[tuple[str, ...], Any]) -> None:
+        self._records, self._answers = records, answers
+        self._concluded: dict[str, tuple[IterationRecord, ...]] = {}
 
     def keep(self, read: Callable[[], Answer], *key: str) -> Answer:
         """What `read` gives, or gave before under this key."""
-        answers = self._answers
-        if key not in answers:
-            answers[key] = read()
-        answer: Answer = answers[key]
+        if key not in self._answers:
+            self._answers[key] = read()
+        answer: Answer = self._answers[key]
         return answer
 
     def workflows(self) -> tuple[str, ...]:
         return self.keep(self._records.workflows, "workflows")
 
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
-        found = self.keep(lambda: self._records.iterations(workflow), "iterations", workflow)
-        return self._records.concluded(workflow, found)
+        """All of a workflow, newest first."""
+        if workflow not in self._concluded:
+            key = ("iterations", workflow)
+            read_before = key in self._answers
+            found = self.keep(lambda: self._records.iterations(workflow), *key)
+            # What is read says who has died by then.
+            self._concluded[workflow] = self._records.concluded(workflow, found) if read_before else found
+        return self._concluded[workflow]
 
     def artifacts(self) -> dict[str, ArtifactRecord]:
         return self.keep(self._records.artifacts, "artifacts")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.ui import metrics
@@ -68,9 +69,10 @@ class Listing:
         found, total: how many the filter found, and how many there are.
         page, pages: from 1.
         metric: the one by which the best is marked; empty if there is none.
-        less: whether less of it is better.
+        less: whether less of it is better; `asked_less` is what was asked, None where it is told from the name.
         best, latest: numbers of iterations.
-        newest_two: the two newest numbers, for a first choice to compare.
+        chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
+            no two whose nodes are on record.
     """
 
     workflow: str
@@ -82,12 +84,22 @@ class Listing:
     metric_names: tuple[str, ...]
     metric: str
     less: bool
+    asked_less: bool | None
     best: int | None
     latest: int | None
-    newest_two: tuple[int, ...]
+    chosen: tuple[int | None, int | None]
     query: str
     order: Order
     ascending: bool
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the page shows, as state of its address; a link from it names what it changes. The page's number is not
+        in it: whoever orders anew begins at the first."""
+        return {
+            "q": self.query, "order": self.order, "up": self.ascending, "metric": self.metric,
+            "less": "" if self.asked_less is None else "01"[self.asked_less],
+        }
 
 
 def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
@@ -125,12 +137,16 @@ def saved(record: IterationRecord) -> float | None:
 
 def listing(
     workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
-    page: int = 1, metric: str = "", less: bool | None = None,
+    page: int = 1, paged: bool = True, metric: str = "", less: bool | None = None,
 ) -> Listing:
-    """One page of what a filter finds, in an order. Every word of the filter must occur in a row."""
+    """One page of what a filter finds, in an order. Every word of the filter must occur in a row.
+
+    Args:
+        paged: whether there are further pages; else this one has all.
+    """
     names = metrics.names(row.metrics for row in rows)
     metric = metric if metric in names else (names[0] if names else "")
-    less = less_is_better(metric) if less is None else less
+    smaller = less_is_better(metric) if less is None else less
     values = {row.number: row.metrics[metric] for row in rows if metric in row.metrics}
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
@@ -142,14 +158,20 @@ def listing(
         found = [row for row, _ in having] + [row for row, key in keyed if key is None]
     elif ascending:
         found.reverse()
-    pages = max(1, -(-len(found) // PAGE))
+    size = PAGE if paged else max(1, len(found))
+    pages = max(1, -(-len(found) // size))
     page = min(max(1, page), pages)
-    numbers = sorted((row.number for row in rows), reverse=True)
-    shown = tuple(found[(page - 1) * PAGE : page * PAGE])
+    shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
-        workflow, shown, len(found), len(rows), page, pages, names, metric, less, metrics.best(values, less),
-        numbers[0] if numbers else None, tuple(numbers[:2]), query, order, ascending,
+        workflow, shown, len(found), len(rows), page, pages, names, metric, smaller, less,
+        metrics.best(values, smaller), max((row.number for row in rows), default=None), _chosen(shown), query, order,
+        ascending,
     )
+
+
+def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:
+    comparable = [row.number for row in rows if not unrecorded(row.record)][:2]
+    return (min(comparable), max(comparable)) if len(comparable) == 2 else (None, None)
 
 
 def _text(row: Row) -> str:

@@ -9,6 +9,9 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.costs.metrics import number
 from helix_spark.ui.reading import mapping
 
+_LARGEST_WHOLE = 1e15
+"""Larger numbers are shown by their power of ten."""
+
 
 def metrics_of(record: IterationRecord) -> dict[str, float]:
     """The numbers among an iteration's outputs; those inside objects by a dotted name."""
@@ -21,14 +24,41 @@ def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
     >>> flattened({"auc": 0.9, "by": {"sex": {"f": 1}}, "predictions": {"table": "predictions", "rows": 3}, "ok": True})
     {'auc': 0.9, 'by.sex.f': 1.0}
     """
-    found: dict[str, float] = {}
+    numbers = {name: number(value) for name, value in leaves(outputs).items()}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What is no object by itself, by name; what is inside objects by a dotted one.
+
+    >>> leaves({"by": {"sex": {"f": 1}, "note": "x"}, "predictions": {"table": "predictions", "rows": 3}})
+    {'by.sex.f': 1, 'by.note': 'x', 'predictions': {'table': 'predictions', 'rows': 3}}
+    """
+    found: dict[str, Any] = {}
     for name, value in outputs.items():
-        if isinstance(value, dict):
-            if set(value) != {"table", "rows"}:
-                found |= {f"{name}.{key}": each for key, each in flattened(value).items()}
-        elif (each := number(value)) is not None:
-            found[name] = each
+        if isinstance(value, dict) and value and not _stands_for_a_result(value):
+            found |= {f"{name}.{key}": each for key, each in leaves(value).items()}
+        else:
+            found[name] = value
     return found
+
+
+def _stands_for_a_result(value: Mapping[str, Any]) -> bool:
+    """Whether an object is what is recorded of a table or a model."""
+    return set(value) == {"table", "rows"} or (set(value) == {"model"} and isinstance(value["model"], str))
+
+
+def metric_text(value: float, sign: str = "") -> str:
+    """A number as metrics are shown: whole ones with all their digits, others with six.
+
+    Args:
+        sign: "+" for a difference.
+
+    >>> metric_text(48842.0), metric_text(0.123456789), metric_text(1e99), metric_text(2.0, "+")
+    ('48,842', '0.123457', '1e+99', '+2')
+    """
+    whole = float(value).is_integer() and abs(value) < _LARGEST_WHOLE
+    return f"{value + 0.0:{sign},.0f}" if whole else f"{value:{sign}.6g}"
 
 
 def names(iterations: Iterable[Mapping[str, float]]) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ class NodePage:
     """One node of one iteration.
 
     Attributes:
-        changes: what differs from the same node in the iteration before; None where it was not there.
+        changes: what differs from the same node in the iteration `previous`; None where it was not there.
         fields: of its signature.
         readers: names of the nodes that read it.
+        previous: the newest iteration before whose nodes are on record; None if there is none.
     """
 
     iteration: IterationRecord
@@ -36,7 +37,7 @@ def node_page(
     """The page of a node; None if the iteration has no such node.
 
     Args:
-        before: the nodes of the iteration before, whose number is `previous`.
+        before: the nodes of the newest iteration before that has them on record, whose number is `previous`.
     """
     view = next((view for view in views if view.record.name == name), None)
     if view is None:

@@ -15,6 +15,7 @@ from helix_spark.drawing.style import SIGNS, WORDS
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair
+from helix_spark.ui.metrics import metric_text
 
 
 class Renderer:
@@ -27,7 +28,7 @@ class Renderer:
         )
         self._environment.filters |= {
             "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
-            "ticked": ticked, "dedented": textwrap.dedent,
+            "ticked": ticked, "metric": metric_text, "dedented": textwrap.dedent,
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
@@ -91,4 +92,4 @@ def signed(change: float | None) -> str:
     >>> signed(0.0123), signed(-2.0), signed(None)
     ('+0.0123', '-2', '')
     """
-    return "" if change is None else f"{change:+.4g}"
+    return "" if change is None else metric_text(change, "+")

@@ -1,7 +1,8 @@
-"""A running iteration as if it were recorded: its nodes in the states that its notes tell of."""
+"""An iteration that runs, or died, as if it were recorded: its nodes in the states that its notes tell of."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from helix_spark.catalog.progress import Progress
@@ -35,6 +36,12 @@ def running_states(progress: Progress) -> dict[str, str]:
     return states
 
 
+def noted_states(iteration: IterationRecord, progress: Progress) -> dict[str, str]:
+    """What each node shows of an iteration that runs or died; in the latter, what was running is what died with it."""
+    died = {"running": "died"} if iteration.status == "died" else {}
+    return {name: died.get(state, state) for name, state in running_states(progress).items()}
+
+
 def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeRecord, ...]:
     """Node records, as far as the notes tell."""
     found = []
@@ -49,11 +56,11 @@ def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeReco
     return tuple(found)
 
 
-def state_of(iteration: IterationRecord, progress: Progress | None) -> dict[str, Any]:
-    """How far an iteration is; differs whenever a page that shows it is out of date."""
-    if progress is None:
-        return {"status": iteration.status, "nodes": {}}
-    return {
-        "status": iteration.status, "nodes": running_states(progress), "answered": progress.answered,
-        "stored": list(progress.stored),
-    }
+def state_text(iteration: IterationRecord, progress: Progress | None) -> str:
+    """How far an iteration is, as JSON; differs whenever a page that shows it is out of date."""
+    state: dict[str, Any] = {"status": iteration.status, "nodes": {}}
+    if progress is not None:
+        state |= {
+            "nodes": running_states(progress), "answered": progress.answered, "stored": list(progress.stored),
+        }
+    return json.dumps(state)

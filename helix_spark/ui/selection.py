@@ -1,12 +1,15 @@
-"""Which nodes of a graph are drawn: ``+model`` with all it reads, ``model+`` with all that reads it, ``1+model+2``."""
+"""Which nodes of a graph are drawn: ``+model`` with all it reads, ``model+`` with all that reads it, ``1+model+2``.
+
+A node may be called anything: which plus and which blank belong to a name is told by the names there are.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-_TERM = re.compile(r"(?:(\d*)(\+))?([^\s+]+)(?:(\+)(\d*))?")
+_ABOVE, _BELOW = re.compile(r"(\d*)\+"), re.compile(r"\+(\d*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,30 @@ class Selection:
     unknown: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A node, and how many steps are wanted above it and below: all for an empty text, none for None."""
+
+    name: str
+    above: str | None
+    below: str | None
+
+
 def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
     """The nodes that a filter names; all for an empty one, and none that the graph does not have.
 
     Args:
         inputs: by node.
-        wanted: terms separated by spaces, all that any names. A number before or after a ``+`` counts steps.
+        wanted: one term, or several separated by spaces: all that any names. A number before or after a ``+`` counts
+            steps.
 
     >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
     >>> select(graph, "1+model+").names
     ('rows', 'model', 'auc')
     >>> select(graph, "mode")
     Selection(names=(), unknown=('mode',))
+    >>> select({"marital status": [], "c++": ["marital status"]}, "+c+++").names
+    ('marital status', 'c++')
     """
     if not wanted.strip():
         return Selection(tuple(inputs))
@@ -44,20 +59,28 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
                 readers[source].append(name)
     found: set[str] = set()
     unknown = []
-    for word in wanted.split():
-        if word in inputs:  # also a name that holds a plus
-            found.add(word)
-            continue
-        term = _TERM.fullmatch(word)
-        if term is None or term[3] not in inputs:
+    one = wanted.strip()
+    for word in [one] if _term(one, inputs) else wanted.split():
+        term = _term(word, inputs)
+        if term is None:
             unknown.append(word)
             continue
-        found.add(term[3])
-        if term[2]:
-            found |= _reach(inputs, term[3], term[1])
-        if term[4]:
-            found |= _reach(readers, term[3], term[5])
+        found.add(term.name)
+        if term.above is not None:
+            found |= _reach(inputs, term.name, term.above)
+        if term.below is not None:
+            found |= _reach(readers, term.name, term.below)
     return Selection(tuple(name for name in inputs if name in found), tuple(unknown))
+
+
+def _term(text: str, names: Collection[str]) -> _Term | None:
+    """What a term asks for; where names with and without a plus at an end would fit, the longer."""
+    above, below = _ABOVE.match(text), _BELOW.search(text)
+    for first, last in ((None, None), (above, None), (None, below), (above, below)):
+        name = text[first.end() if first else 0 : last.start() if last else len(text)]
+        if name in names:
+            return _Term(name, first[1] if first else None, last[1] if last else None)
+    return None
 
 
 def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str) -> set[str]:

@@ -71,8 +71,10 @@ def storage_view(
         last: the newest iteration there is.
     """
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
-    nodes = {node.signature: node for records in newest.values() for node in records}
-    by_name = {(node.workflow, node.name): node for node in nodes.values()}
+    everything = [node for records in newest.values() for node in records]
+    nodes = {node.signature: node for node in everything}
+    # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
+    by_name = {(node.workflow, node.name): node for node in everything}
     stored = [
         Stored(
             record, _again(signature, nodes, by_name, live, measured), _load(measured.get(signature)),

@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.ui.export import exported
 from tests.ui.conftest import serving
 
@@ -176,6 +177,31 @@ def test_a_running_iteration_shows_its_end_by_itself(browser: WebDriver, tmp_pat
         while time.monotonic() < until and "running" in browser.execute_script(heading):
             time.sleep(0.3)
         assert browser.execute_script(heading) == "Iteration 4"
+
+
+def test_a_page_that_follows_leaves_alone_what_a_person_does_to_it(browser: WebDriver, tmp_path: Path) -> None:
+    catalog = hostile_catalog(tmp_path / "c")
+    nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in ("a", "b"))
+    progress = Progress(f"w {HOSTILE}", 4, nodes, started={"a": 0.0})
+    catalog.note_progress(progress)
+    with serving(catalog.root) as home:
+        browser.get(f"{home}/iteration?workflow={W}&number=4")
+        browser.execute_script("document.querySelector('[role=status]').id = 'told'")
+        browser.execute_script("document.querySelector('h1').id = 'first'")
+        time.sleep(2.5)
+        assert browser.find_elements(By.ID, "first"), "replaced though nothing had changed"
+        browser.find_element(By.NAME, "nodes").send_keys("+a")
+        catalog.note_progress(replace(progress, started={"a": 0.0, "b": 1.0}, ended={"a": 0.5}))
+        time.sleep(2.5)
+        assert browser.find_elements(By.ID, "first"), "replaced though somebody typed"
+        browser.execute_script("document.querySelector('main h1 ~ .step a').focus()")
+        until = time.monotonic() + 15
+        while time.monotonic() < until and browser.find_elements(By.ID, "first"):
+            time.sleep(0.3)
+        assert not browser.find_elements(By.ID, "first")
+        assert browser.find_element(By.ID, "told").text == "Running: 1 now, 0 to come."
+        assert browser.find_element(By.NAME, "nodes").get_attribute("value") == "+a"
+        assert browser.switch_to.active_element.text == "← #3"
 
 
 def test_the_export_opens_from_disk_and_asks_nobody(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix_spark.drawing import DrawnGraph, DrawnNode, layout, svg
+from helix_spark.drawing.style import STYLE, WORDS
 
 
 def some_graph(size: int, seed: int = 0, reads: int = 3) -> list[tuple[str, list[str]]]:
@@ -64,10 +65,11 @@ def test_any_text_stays_text(name: str, kind: str, state: str) -> None:
 
 
 def test_signs_say_what_colours_say() -> None:
-    states = ("compute", "load", "prune", "failed", "running", "added", "removed", "changed", "same")
+    states = tuple(WORDS)
     signs = {svg(DrawnGraph((DrawnNode("n", state=state),)), styled=False).split('aria-hidden="true">')[1][0]
              for state in states}
     assert len(signs) == len(states)
+    assert [state for state in states if state != "same" and f".hx-{state} .hx-" not in STYLE] == []
 
 
 def test_stored_and_evicted_have_drums() -> None:

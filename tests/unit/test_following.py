@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.layout import locate
 from helix_spark.catalog.progress import Progress, RunningNode, read_progress
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.following import Followed
 from helix_spark.engine.observer import Silent
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.ui.running import running_states
+from helix_spark.ui.running import noted_states, running_states
 
 
 def node(name: str, *inputs: str, state: State = State.COMPUTE) -> PlannedNode:
@@ -77,3 +79,15 @@ def test_what_is_fused_into_a_step_is_as_far_as_that_step() -> None:
     }
     assert running_states(Progress("w", 1, nodes, {"a": 0.0}, {"a": 1.0}))["lazy"] == "load"
     assert set(running_states(Progress("w", 1, nodes, answered=2.0)).values()) == {"prune", "load", "compute"}
+
+
+def test_what_was_running_when_an_iteration_died_shows_so() -> None:
+    nodes = tuple(
+        RunningNode(name, "scanner", inputs, "compute", "", 1.0, False)
+        for name, inputs in (("lazy", ()), ("a", ("lazy",)), ("b", ("a",)), ("c", ("b",)))
+    )
+    progress = Progress("w", 1, nodes, started={"a": 0.0, "b": 1.0}, ended={"a": 1.0})
+    running = IterationRecord("0" * 32, "w", 1, "running", 0.0)
+    assert noted_states(running, progress) == {"lazy": "compute", "a": "compute", "b": "running", "c": "waiting"}
+    died = noted_states(replace(running, status="died"), progress)
+    assert died == {"lazy": "compute", "a": "compute", "b": "died", "c": "waiting"}

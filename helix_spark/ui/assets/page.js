@@ -45,24 +45,96 @@ function lineage(picture) {
 
 const pause = (ms) => new Promise((then) => setTimeout(then, ms));
 
-// Asks how far a running iteration is, and puts the page as it is now in place of the old one whenever that changed.
+async function asked(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) {
+    throw new Error(`${answer.status} for ${address}`);
+  }
+  return answer.text();
+}
+
+const fields = "input, select, textarea";
+const typing = () => document.activeElement?.matches(`main :is(${fields})`) ?? false;
+
+// What tells an element from others of its sort, in this page and in a later one of the same iteration.
+function mark(element) {
+  const said = element.dataset.node ?? element.getAttribute("href") ?? element.getAttribute("aria-label");
+  return `${element.tagName} ${said ?? element.getAttribute("name") ?? element.textContent.trim()}`;
+}
+
+const marked = (root, selector) => new Map([...root.querySelectorAll(selector)].map((each) => [mark(each), each]));
+
+// Remembers what a person did to the page; what comes back gives that to the page that took its place.
+function remembered(main) {
+  const focused = main.contains(document.activeElement) ? document.activeElement : null;
+  const open = new Map([...marked(main, "summary")].map(([key, { parentElement }]) => [key, parentElement.open]));
+  const typed = new Map([...marked(main, fields)].map(([key, field]) => [key, [field.value, field.defaultValue]]));
+  const scrolled = new Map([...marked(main, ".scroll")].map(([key, each]) => [key, [each.scrollLeft, each.scrollTop]]));
+  const [left, top] = [scrollX, scrollY];
+  return () => {
+    for (const [key, { parentElement }] of marked(main, "summary")) {
+      parentElement.open = open.get(key) ?? parentElement.open;
+    }
+    for (const [key, field] of marked(main, fields)) {
+      const [value, before] = typed.get(key) ?? [];
+      if (value !== before) {
+        field.value = value;
+      }
+    }
+    for (const [key, region] of marked(main, ".scroll")) {
+      [region.scrollLeft, region.scrollTop] = scrolled.get(key) ?? [0, 0];
+    }
+    if (focused && !focused.isConnected) {
+      marked(main, focused.tagName).get(mark(focused))?.focus({ preventScroll: true });
+    }
+    scrollTo(left, top);
+  };
+}
+
+// Puts what is in a later page into this one. The line that says how far it is stays the same element, for only what
+// changes in such a one is read out.
+function renew(main, later) {
+  const restore = remembered(main);
+  const line = main.querySelector("[role=status]");
+  const next = later.querySelector("[role=status]");
+  const parts = [...later.childNodes];
+  if (line) {
+    const place = next ? parts.indexOf(next) : parts.indexOf(later.querySelector(".headline")) + 1;
+    const text = next?.textContent ?? "It has ended.";
+    for (const part of [...main.childNodes]) {
+      if (part !== line) {
+        part.remove();
+      }
+    }
+    line.before(...parts.slice(0, place));
+    line.after(...parts.slice(next ? place + 1 : place));
+    if (line.textContent !== text) {
+      line.textContent = text;
+    }
+  } else {
+    main.replaceChildren(...parts);
+  }
+  document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+  restore();
+}
+
+// Asks how far a running iteration is, and puts the page as it is now in place of the old one whenever that is not what
+// the page shows; not while somebody types.
 async function follow() {
-  let seen = null;
   for (let place; (place = document.querySelector("[data-live]")); ) {
     await pause(1000);
-    if (document.hidden) {
+    if (document.hidden || typing()) {
       continue;
     }
     try {
-      const now = await (await fetch(place.dataset.live)).text();
-      if (now !== seen) {
-        const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-        document.querySelector("main").replaceWith(page.querySelector("main"));
-        document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
-        seen = now;
+      if ((await asked(place.dataset.live)) !== place.dataset.state) {
+        const page = new DOMParser().parseFromString(await asked(location.href), "text/html");
+        if (!typing()) {
+          renew(document.querySelector("main"), page.querySelector("main"));
+        }
       }
     } catch {
-      await pause(4000); // the server was stopped; it may come back
+      await pause(4000); // the server was stopped, or cannot read its catalog right now; it may come back
     }
   }
 }

@@ -1,0 +1,267 @@
+"""What pages are made of, without a server and without templates: states, differences, lists, numbers, selections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from helix_spark.catalog.comparison import Comparison, compare
+from helix_spark.catalog.picture import comparison_html, comparison_text
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
+from helix_spark.cli.differences import print_comparison
+from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.ui import charts, comparison
+from helix_spark.ui.comparison import Pair
+from helix_spark.ui.kept import KeptRecords
+from helix_spark.ui.listing import Listing, Order, listing, rows_of
+from helix_spark.ui.selection import Selection, select
+from helix_spark.ui.states import shown_states
+from helix_spark.ui.storage import storage_view
+
+
+def iteration(number: int, status: Status = "done", **given: Any) -> IterationRecord:
+    return IterationRecord(f"{number:032x}", "w", number, status, 0.0, **given)
+
+
+def node(name: str, *inputs: str, declared: str = "", signature: str = "", **given: Any) -> NodeRecord:
+    made = NodeRecord("0" * 32, "w", 1, name, "scanner", inputs, "compute", "", declared or name, "", "[]", seconds=1.0)
+    return replace(made, signature=signature or made.declared, **given)
+
+
+def compared(
+    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord]
+) -> comparison.Comparison:
+    return comparison.comparison(before, old, after, new, lambda node: "")
+
+
+def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
+    """The same as notebooks and the command show it, of iterations 1 and 2."""
+    nodes = {f"{1:032x}": tuple(old), f"{2:032x}": tuple(new)}
+
+    class Records:
+        def nodes(self, run: str) -> tuple[NodeRecord, ...]:
+            return nodes[run]
+
+        def file_text(self, digest: str) -> str | None:
+            return None
+
+    before, after = statuses or ("done", "done")
+    return compare(
+        Records(), iteration(1, before, parameters='{"reg": 1, "bins": 3}'),
+        iteration(2, after, parameters='{"reg": 2, "bins": 3}'),
+    )
+
+
+# States
+
+
+def test_one_node_is_blamed_for_a_failure() -> None:
+    nodes = [
+        node("rows"), node("gone", state="prune", seconds=None), node("model", "rows", seconds=None),
+        node("auc", "model", seconds=None),
+    ]
+    record = iteration(1, "failed", error="learner 'model' failed: `rows` and `auc` do not fit; neither does 'gone'")
+    assert shown_states(record, nodes) == {"rows": "compute", "gone": "prune", "model": "failed", "auc": "waiting"}
+
+
+def test_of_two_names_at_one_place_the_longer_is_blamed() -> None:
+    nodes = [node("x", seconds=None), node("x'y", seconds=None)]
+    assert shown_states(iteration(1, "failed", error="'x'y' failed"), nodes) == {"x": "waiting", "x'y": "failed"}
+
+
+def test_an_error_that_names_no_node_blames_none() -> None:
+    record = iteration(1, "interrupted", error="KeyboardInterrupt: ")
+    assert shown_states(record, [node("rows", seconds=None)]) == {"rows": "waiting"}
+
+
+# Differences
+
+
+def test_a_comparison_shows_the_state_that_each_iteration_shows() -> None:
+    old, new = [node("model", declared="a")], [node("model", declared="b", seconds=None)]
+    (found,) = compared(iteration(1), old, iteration(2, "failed", error="'model' failed"), new).nodes
+    assert found.ran == ("compute", "failed")
+    (added,) = compared(iteration(1), [], iteration(2), new).nodes
+    assert added.ran == ("", "compute")
+
+
+def outputs(before: str, after: str) -> tuple[Pair, ...]:
+    return compared(iteration(1, outputs=before), [], iteration(2, outputs=after), []).outputs
+
+
+def test_a_metric_that_becomes_nan_is_one_row() -> None:
+    assert outputs('{"auc": 0.8}', '{"auc": NaN}') == (Pair("auc", "0.8", "nan", True),)
+    assert outputs('{"auc": NaN}', '{"auc": NaN}') == ()
+
+
+def test_an_output_that_is_there_no_more_is_one_row() -> None:
+    assert outputs('{"auc": 0.5, "by": {"f": 1, "note": "x"}}', '{"by": {"f": 1, "note": "y"}}') == (
+        Pair("by.note", "x", "y", True), Pair("auc", "0.5", None, True),
+    )
+    assert outputs('{"by": {"f": 1}}', '{"by": "none"}') == (
+        Pair("by", None, "none", True), Pair("by.f", "1", None, True),
+    )
+
+
+def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through_it() -> None:
+    old = [node("sample", signature="s1"), node("model", "sample", declared="m1")]
+    new = [node("sample", signature="s2"), node("model", "sample", declared="m2")]
+    assert [(one.name, one.word) for one in compared(iteration(1), old, iteration(2), new).nodes] == [
+        ("sample", "drawn anew"), ("model", "changed through its inputs"),
+    ]
+    told = recorded(old, new)
+    assert [told.sort(name) for name in ("sample", "model")] == ["drawn", "inherited"]
+    assert "~ sample: drawn anew" in comparison_text(told)
+    assert "~ model: through its inputs" in comparison_text(told)
+    assert "hx-node hx-drawn" in comparison_html(told)
+
+
+def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    print_comparison(recorded([node("sample", signature="s1")], [node("sample", signature="s2")]))
+    assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
+
+
+def test_what_reads_others_says_which() -> None:
+    old = [node("a"), node("b"), node("model", "a", declared="m1")]
+    new = [node("a"), node("b"), node("model", "b", declared="m2")]
+    (found,) = compared(iteration(1), old, iteration(2), new).nodes
+    assert (found.state, found.told) == ("changed", ("no longer reads a", "reads b"))
+    assert "~ model: no longer reads a; reads b" in comparison_text(recorded(old, new))
+
+
+def test_without_nodes_on_record_parameters_alone_are_compared() -> None:
+    old = [node("rows")]
+    found = compared(iteration(1, outputs='{"auc": 1}'), old, iteration(2, "died", parameters='{"reg": 1}'), [])
+    assert found.unrecorded == "iteration 2 died before its nodes were recorded"
+    assert (found.nodes, found.outputs) == ((), ())
+    assert [pair.name for pair in found.parameters] == ["reg"]
+    told = recorded(old, [], "done", "running")
+    assert (told.removed, told.outputs, told.parameters) == ((), {}, {"reg": (1, 2)})
+    sentence = "iteration 2 is still running; its nodes are recorded when it ends"
+    assert comparison_text(told).splitlines()[1:3] == [f"  {sentence}", "  parameter reg: 1 -> 2"]
+    assert sentence in comparison_html(told)
+
+
+# Lists
+
+
+def listed(*statuses: Status, query: str = "", order: Order = "number", page: int = 1, paged: bool = True) -> Listing:
+    """Iterations of these statuses, numbered from 1."""
+    records = [iteration(number, status) for number, status in enumerate(statuses, 1)]
+    return listing("w", rows_of(records[::-1], []), query=query, order=order, page=page, paged=paged)
+
+
+def test_the_first_choice_to_compare_is_of_the_page_and_has_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helix_spark.ui.listing.PAGE", 3)
+    assert listed("done", "failed", "died", "done", "running").chosen == (None, None)
+    assert listed("done", "failed", "done", "died", "done").chosen == (3, 5)
+    assert listed("done", "failed", "died", "done", "running", page=2).chosen == (1, 2)
+    assert listed("done", "failed", "died", "done", query="failed").chosen == (None, None)
+
+
+def test_a_list_without_pages_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helix_spark.ui.listing.PAGE", 2)
+    whole = listed(*["done"] * 5, paged=False)
+    assert ([row.number for row in whole.rows], whole.pages) == ([5, 4, 3, 2, 1], 1)
+    assert listed(*["done"] * 5).pages == 3
+    assert listed(paged=False).rows == ()
+
+
+# Numbers
+
+
+def marks(*values: float) -> list[str]:
+    drawn = charts.trend("rows", dict(enumerate(values, 1)), None, lambda number: "", {})
+    return re.findall(r'text-anchor="end">([^<]*)<', drawn)
+
+
+def test_marks_of_an_axis_have_the_digits_that_tell_them_apart() -> None:
+    assert marks(123456.0, 123460.0) == ["123,456", "123,457", "123,458", "123,459", "123,460"]
+    assert marks(0.81, 0.89) == ["0.8", "0.82", "0.84", "0.86", "0.88", "0.9"]
+    for values in ((1e9, 1e9 + 3), (1e-9, 3e-9), (1e-14, 4e-14), (-2.5, 7.5), (5e7, 5e7 + 0.5)):
+        found = marks(*values)
+        assert len(set(found)) == len(found) > 2, found
+
+
+def test_a_long_mark_has_room() -> None:
+    drawn = charts.trend("rows", {1: 1e9, 2: 1e9 + 3}, None, lambda number: "", {})
+    longest = max(map(len, re.findall(r'text-anchor="end">([^<]*)<', drawn)))
+    assert int(re.findall(r'text class="tick" x="(\d+)"', drawn)[0]) >= 7 * longest
+
+
+# Selections
+
+CENSUS: Mapping[str, Sequence[str]] = {
+    "data": [], "marital status": ["data"], "+c": ["data"], "c++": ["+c"], "all": ["marital status", "c++"],
+}
+
+
+@pytest.mark.parametrize(("wanted", "names"), [
+    ("marital status", ["marital status"]), ("+marital status", ["data", "marital status"]),
+    (" marital status+1 ", ["marital status", "all"]), ("1+marital status+", ["data", "marital status", "all"]),
+    ("+c", ["+c"]), ("++c", ["data", "+c"]), ("+c+", ["+c", "c++", "all"]), ("c++", ["c++"]), ("c+++", ["c++", "all"]),
+    ("1+c++", ["+c", "c++"]), ("+c data", ["data", "+c"]), ("data+1 all", ["data", "marital status", "+c", "all"]),
+])
+def test_a_node_of_any_name_is_selected(wanted: str, names: list[str]) -> None:
+    assert select(CENSUS, wanted) == Selection(tuple(names))
+
+
+def test_words_that_name_no_node_are_told() -> None:
+    assert select(CENSUS, "data marital +") == Selection(("data",), ("marital", "+"))
+
+
+# Storage
+
+
+def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
+    def of(workflow: str, own: str) -> list[NodeRecord]:
+        shared = node("rows", signature="shared", workflow=workflow)
+        return [shared, node(own, "rows", signature=own, workflow=workflow)]
+
+    newest = {"one": of("one", "a"), "other": of("other", "b")}
+    artifacts = {
+        name: ArtifactRecord(name, "0" * 32, "value", "published", workflow, name, 1, 0.0)
+        for workflow, name in (("one", "a"), ("other", "b"))
+    }
+    measured = {
+        name: ResultRecord(name, name, "one", name, "scanner", 1, compute_seconds=seconds)
+        for name, seconds in (("shared", 10.0), ("a", 1.0), ("b", 2.0))
+    }
+    view = storage_view(artifacts, {}, measured, newest, None, 0)
+    assert {each.artifact.node: each.again for each in view.stored} == {"a": 11.0, "b": 12.0}
+
+
+# What is kept
+
+
+class Versioned:
+    """Records of a version, that nobody reads."""
+
+    def __init__(self) -> None:
+        self.now = "1"
+
+    def version(self) -> str:
+        return self.now
+
+
+def test_what_was_read_of_an_older_version_is_not_kept_under_a_newer_one() -> None:
+    records = Versioned()
+    kept = KeptRecords(records)  # type: ignore[arg-type]  # no more of it is asked
+    slow = kept.now()
+    records.now = "2"
+    quick = kept.now()
+    assert slow.keep(lambda: "rows of version 1", "rows") == "rows of version 1"
+    assert quick.keep(lambda: "rows of version 2", "rows") == "rows of version 2"
+    assert kept.now().keep(lambda: "read again", "rows") == "rows of version 2"
+
+
+# Pictures
+
+
+def test_an_edge_says_where_it_leads_and_no_more() -> None:
+    drawn = svg(DrawnGraph((DrawnNode("a"), DrawnNode("b", ("a",), state="load"))), styled=False)
+    assert re.findall(r'<g class="([^"]*)" data-from="a" data-to="b">', drawn) == ["hx-link"]

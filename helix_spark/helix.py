@@ -53,7 +53,8 @@ class Helix:
         observer: is told what happens.
         tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
         one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
-            start Spark anew; None if nobody can say. The first plans rest on it, later ones on what is on record.
+            start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
+            record.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.

@@ -257,9 +257,10 @@ class Catalog:
         return self._layout.attempt(record.kind, record.signature, record.attempt)
 
     def is_there(self, record: ArtifactRecord) -> bool:
-        """Whether the folder of a table or a model is there."""
+        """Whether the folder of a table or a model is there; of a value nothing can be missing."""
+        path = self.path_of(record)
         with explained(self._layout, "read"):
-            return not any(folders.without_folder(self._layout, [record]))
+            return path is None or path.is_dir()
 
     def written_digest(self, attempt: Attempt) -> str | None:
         """The digest for the record of what was just written; None for a value. Raises CatalogError."""

@@ -12,11 +12,12 @@ from helix_spark.catalog.places import at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.table_check import DamagedArtifactError, unreached
+from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
 
-Verdict = Literal["sound", "damaged", "partly checked"]
+Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Finding:
 
     Attributes:
         record: of the result.
-        verdict: sound as far as it was looked at; damaged; or sound, with parts that only Spark can read.
+        verdict: sound as far as it was looked at; damaged; sound, with parts that only Spark can read; or not reached,
+            as where a permission is missing.
         why: in words; empty for a sound one.
     """
 
@@ -60,7 +62,7 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        return not any(finding.bad for finding in self.findings)
+        return not any(finding.verdict in ("damaged", "not reached") for finding in self.findings)
 
 
 def verify(catalog: Catalog, *, deep: bool) -> Verification:
@@ -69,15 +71,23 @@ def verify(catalog: Catalog, *, deep: bool) -> Verification:
     Args:
         deep: read every page and compare every checksum; else only logs, sizes, footers and values are looked at.
 
-    Raises CatalogError if the records themselves are damaged, or a result cannot be reached: that is no damage.
+    A result that cannot be reached is no damaged one, and not sound either. Raises CatalogError if the records
+    themselves are damaged.
     """
     iterations = catalog.iterations()
-    findings = tuple(examine(catalog, record, deep=deep) for record in catalog.live())
+    findings = tuple(_finding(catalog, record, deep=deep) for record in catalog.live())
     return Verification(findings, len(iterations), catalog.nodes_recorded() if deep else 0, deep)
 
 
+def _finding(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
+    try:
+        return examine(catalog, record, deep=deep)
+    except CatalogError as error:
+        return Finding(record, "not reached", error.what)
+
+
 def examine(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
-    """Compares one live result with its record; arguments and errors as for `verify`."""
+    """Compares one live result with its record. Raises CatalogError if it cannot be reached."""
     try:
         remarks = _remarks(catalog, record, deep=deep)
     except (DamagedArtifactError, ChecksumError, OSError, ValueError) as error:

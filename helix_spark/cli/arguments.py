@@ -9,6 +9,7 @@ import pathlib
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import partial, reduce
 from pathlib import Path
 from types import GenericAlias, NoneType, SimpleNamespace, UnionType
@@ -108,8 +109,10 @@ def _names(factory: Callable[..., Any]) -> dict[str, Any]:
 
 def _kind_of(default: Any) -> Any:
     """The type that a parameter takes which has such a default."""
+    if isinstance(default, Enum):
+        return type(default)
     if isinstance(default, list | tuple):
-        inside = list(dict.fromkeys(map(_kind_of, default)))
+        inside = sorted(dict.fromkeys(map(_kind_of, default)), key=lambda kind: kind in (str, Path))  # text fits always
         if not inside:
             return type(default)
         kinds = reduce(operator.or_, inside)

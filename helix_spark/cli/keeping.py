@@ -34,7 +34,7 @@ def verify_text(found: Verification) -> str:
     lines = [f"  {finding}" for finding in found.findings if finding.verdict != "sound"]
     looked = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
     counts = Counter(finding.verdict for finding in found.findings)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("sound", "partly checked", "damaged")
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("sound", "partly checked", "not reached", "damaged")
                      if counts[verdict])
     lines.append(f"{len(found.findings)} stored results: {told or 'none'} ({looked})")
     lines.append(f"{found.iterations} iterations recorded")

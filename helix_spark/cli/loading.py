@@ -105,7 +105,7 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
     if len(built) == 1 and not builders:
         workflow = next(iter(built.values()))
         return lambda: workflow
-    if path.stem in silent:
+    if path.stem in silent and not builders and not built:
         return silent[path.stem]
     unsaid = sorted(name for name in silent if not name.startswith("_"))
     raise _no_factory(path, sorted([*builders, *built]), unsaid)

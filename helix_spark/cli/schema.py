@@ -58,7 +58,7 @@ diff      workflow, before, after (numbers), unrecorded (why there is nothing to
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`
 verify    sound, deep, iterations (number), results: list of workflow, iteration, node, kind, signature, bytes, verdict
-          (sound | partly checked | damaged), why
+          (sound | partly checked | not reached | damaged), why
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 doctor    list of name, ok, found, remedy
 config    name -> value, origin

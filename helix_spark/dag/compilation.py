@@ -41,7 +41,7 @@ def compile_workflow(workflow: Workflow) -> Dag:
     """
     declared = {declaration.name: declaration for declaration in workflow.declarations}
     nodes = [_node(declaration, declared) for declaration in workflow.declarations]
-    ordered = _topological(nodes)
+    ordered = _with_sides(_topological(nodes))
     by_name = {node.name: node for node in ordered}
     _check_columns(ordered, by_name)
     for node in ordered:
@@ -81,6 +81,31 @@ def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str
 
 def _is_split(examples: Declaration) -> bool:
     return isinstance(examples.operator, Assemble) and examples.operator.split is not None
+
+
+def _with_sides(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes, where a learner or a prediction takes all rows of what was never split: a column `split` there is the
+    author's own."""
+    divided: set[str] = set()
+    for node in nodes:
+        split = isinstance(node.operator, Assemble) and node.operator.split is not None
+        if split or not divided.isdisjoint(node.inputs):
+            divided.add(node.name)
+    return tuple(
+        replace(node, wishes=replace(node.wishes, all_rows=True))
+        if (examples := _examples_of(node)) is not None and examples not in divided else node
+        for node in nodes
+    )
+
+
+def _examples_of(node: Node) -> str | None:
+    """The table whose rows a learner or a prediction takes."""
+    match node.operator:
+        case FitStage() if node.kind is Kind.LEARNER:
+            return node.inputs[0]
+        case Predict():
+            return node.inputs[1]
+    return None
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:

@@ -23,7 +23,7 @@ from helix_spark.engine.second_chance import lowered_digests
 from helix_spark.engine.spark_errors import first_line, spark_errors
 from helix_spark.engine.told_reads import reads_after
 from helix_spark.engine.tools import Tools
-from helix_spark.engine.tracker import Finished, tell
+from helix_spark.engine.tracker import Finished, Tracker, tell
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.serving import PlanReads
@@ -113,8 +113,8 @@ class AfterAnswer:
             self._record_sizes(kept.sizes)
             gone = frozenset[str]() if self._interrupted else self._tidied()
             stored = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
-            if ended is not None:
-                self._track(ended, stored)
+            if ended is not None and self.tools.tracker is not None:
+                self._track(ended, stored, self.tools.tracker)
         except (HelixError, OSError) as error:
             self.tools.observer.warning(f"what follows the answer could not be done: {error}")
             return {}
@@ -142,9 +142,10 @@ class AfterAnswer:
         try:
             self.tools.catalog.maintain()
             self.tools.catalog.gc(dry_run=False)
-        except CatalogError as error:
-            self.tools.observer.warning(f"the catalog could not be tidied: {error.what}")
-        return frozenset(self.retention.evict_overflow())
+            return frozenset(self.retention.evict_overflow())
+        except (CatalogError, OSError) as error:
+            self.tools.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
+            return frozenset()
 
     def _told_reads(self) -> PlanReads:
         """What functions read of the tables that could be stored with less, and what was told before the run."""
@@ -222,11 +223,12 @@ class AfterAnswer:
             recording.size_records(self.prepared, self.plan, self.record.number, sizes)
         )
 
-    def _track(self, ended: Recorded, sizes: Mapping[str, int]) -> None:
+    def _track(self, ended: Recorded, sizes: Mapping[str, int], tracker: Tracker) -> None:
         record, nodes = ended.iteration, ended.nodes
         models = {
             node.name: result.model for node in self.prepared.dag.nodes
             if node.kind == "learner" and isinstance(result := self.outcome.results.get(node.name), ModelResult)
         }
-        finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes)
-        tell(self.tools.tracker, finished, self.tools.observer.warning)
+        live = frozenset(self.tools.catalog.live_among({node.signature for node in nodes}))
+        finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes, live)
+        tell(tracker, finished, self.tools.observer.warning)

@@ -121,12 +121,20 @@ def with_index(frame: Any, node: Node) -> Any:
     if _counts_rows(told.index):
         return told
     levels = told.index.nlevels
-    told = told.reset_index()
+    told = _told_apart(told).reset_index()
     for place in range(levels):
-        if _is_of_spans(told.dtypes.iloc[place]):
-            column = told.iloc[:, place]
+        column = told.iloc[:, place]
+        if _is_of_spans(column.dtype) or pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
             told.isetitem(place, column.astype(str).where(column.notna(), None))
     return told
+
+
+def _told_apart(frame: Any) -> Any:
+    """Levels of one name are numbered, as after `groupby([df.born.dt.year, df.born.dt.month])`."""
+    names = list(frame.index.names)
+    twice = {name for name in names if name is not None and names.count(name) > 1}
+    apart = [f"{name}_{level}" if name in twice else name for level, name in enumerate(names)]
+    return frame.set_axis(frame.index.set_names(apart)) if twice else frame
 
 
 def _counts_rows(index: Any) -> bool:
@@ -221,7 +229,8 @@ def remedy_for(column: str, known: Collection[str]) -> str:
     """What to do about a column that a table does not have: it is misspelt, or predictions were made without it."""
     if column not in LEFT_BY_PREDICT:
         return nearest(column, known)
-    asked = f'predictions go without `{column}` unless wf.predict(..., keep_columns=("{column}",)) asks for it'
+    asked = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
+    asked += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
     return f"{asked}; {nearest(column, known)}" if known else asked
 
 

@@ -209,7 +209,7 @@ class _Job:
         reached = self.dag.upstream_within(unit.names, self.lazy)
         collected = {
             source for name in unit.names for source in self.dag[name].inputs
-            if source in reached and collects(self.dag[name], source)
+            if source in reached and self.dag[source].result is Result.TABLE and collects(self.dag[name], source)
         }
         steps = []
         for name in (node.name for node in self.dag.nodes if node.name in reached):

@@ -14,7 +14,7 @@ from helix_spark.engine.partitions import in_few_partitions
 from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, Kind, Rows, Stage
-from helix_spark.workflow.parameters import check_taken
+from helix_spark.workflow.parameters import check_not_wished, check_taken
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -91,6 +91,14 @@ def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, lis
     return frame.select(*(F.col(quoted(c)).alias(p) for c, p in zip(columns, plain, strict=True))), plain
 
 
+def _wished(node: Node) -> list[str]:
+    """Options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep` is
+    always a wish."""
+    wishes = node.wishes
+    said = [name for name in ("fixed", "recompute", "depends_on", "exclude") if getattr(wishes, name)]
+    return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
+
+
 def build_stage(node: Node, stage: Stage) -> Any:
     """The estimator or transformer, built now that a session runs.
 
@@ -102,6 +110,7 @@ def build_stage(node: Node, stage: Stage) -> Any:
     if isinstance(make, str):
         module, _, name = make.rpartition(".")
         make = getattr(import_module(module), name)
+        check_not_wished(node.kind, node.name, make, _wished(node), node.where)
     check_taken(node.kind, node.name, make, parameters, node.where)
     if inspect.isclass(make) or inspect.isroutine(make):
         try:
@@ -139,8 +148,8 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
 def check_sides(node: Node, rows: Rows, name: str, table: TableResult) -> None:
     """Whether it was said that train and test rows are meant alike, where a learner or a prediction takes both.
 
-    What the synthesizer divided is no longer told apart once a function has passed it on: nothing but a column `split`
-    speaks of it then.
+    What a synthesizer divided is no longer told apart once a function has passed it on: nothing but a column `split`
+    speaks of it then, and its rows have to be looked at.
 
     Args:
         name: of the table's node.
@@ -153,8 +162,8 @@ def check_sides(node: Node, rows: Rows, name: str, table: TableResult) -> None:
     if rows != "all" or node.wishes.all_rows or node.kind not in (Kind.LEARNER, Kind.PREDICT):
         return
     frame = table.frame()
-    if dict(frame.dtypes).get("split") != "string" or "split" in table.left_out:  # what is left out, nothing reads
-        return
+    if [kind for name, kind in frame.dtypes if name == "split"] != ["string"] or "split" in table.left_out:
+        return  # what is left out, nothing reads; of two columns of one name nobody says which is meant
     sides = frame.where(frame["split"].isin("train", "test")).agg(F.min("split"), F.max("split")).first()
     if sides is not None and sides[0] != sides[1]:
         mine = "train" if node.kind is Kind.LEARNER else "test"

@@ -123,7 +123,7 @@ def others_among(
         newest[node] = max(record.iteration, newest.get(node, 0))
 
     def age(record: ArtifactRecord) -> int:
-        ours, theirs = record.workflow == view.workflow, newest[record.workflow, record.node] - record.iteration
+        ours, theirs = record.workflow == view.workflow, 1 + newest[record.workflow, record.node] - record.iteration
         last = had.get(record.signature, record.iteration if ours else None)
         since = theirs if last is None else max(1, view.next_iteration - last)
         return since if ours else min(theirs, since)

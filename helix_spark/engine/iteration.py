@@ -69,12 +69,11 @@ class Iteration:
 
     def pandas(self, name: str) -> pd.DataFrame:
         """A table, as a pandas DataFrame."""
-        table: TableResult = self._result(name, Result.TABLE)
-        return table.pandas()
+        return self._rows(name).pandas()
 
     def arrow(self, name: str) -> pa.Table:
         """A table, as a pyarrow Table."""
-        return self._result(name, Result.TABLE).arrow()
+        return self._rows(name).arrow()
 
     def model(self, name: str) -> Any:
         """A fitted Spark ML model."""
@@ -110,6 +109,18 @@ class Iteration:
         from helix_spark.engine.picture import iteration_html, iteration_text
 
         return bundle(iteration_text(self), iteration_html(self))
+
+    def _rows(self, name: str) -> TableResult:
+        """A table of which all columns are wanted."""
+        table: TableResult = self._result(name, Result.TABLE)
+        if table.left_out and not table.collected:
+            node = self._dag[name]
+            del self._results[node.name]  # a later run may store all of it
+            raise HelixError(
+                f"{name!r} is stored without {', '.join(table.left_out)}, which nothing reads", where=node.where,
+                remedy=f"it.table({name!r}).select(...) reads the columns that are there; output=True keeps all",
+            )
+        return table
 
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._dag.by_name:

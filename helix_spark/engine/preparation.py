@@ -113,7 +113,8 @@ def look_up(
     """
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
-    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=may_come_back(view) | read.keys())
+    also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
+    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=also)
     signed = of_whole = records.sign(whole)
     known, known_random, measured = records.known, records.known_random, records.measured
     loads = calibrated_loads(read, measured)
@@ -138,6 +139,11 @@ def look_up(
         dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
         told, frozenset(signature for signature, record in measured.items() if record.lowered is not None), loads,
     )
+
+
+def _stored_of_late(view: CatalogView) -> set[str]:
+    """Stored results of iterations on record: what they took says what it takes to have others again from them."""
+    return {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
 
 
 def _reads_on_record(measured: Mapping[str, ResultRecord]) -> dict[str, Mapping[str, frozenset[str]]]:

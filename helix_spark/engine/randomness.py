@@ -20,6 +20,7 @@ from helix_spark.engine.undeclared import Undeclared, registered_functions, unde
 from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.parts import Group
 from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Assemble, Function
 
@@ -108,7 +109,8 @@ def found_random(
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
             continue
         why = suspicion.of(node, result, partial(reached, node.name))
-        words = described[node.name].said.calls if why is None and not node.wishes.depends_on else ()
+        asks = why is None and not node.wishes.depends_on and _sees_spark(described[node.name])
+        words = described[node.name].said.calls if asks else ()
         if words:  # no plan tells of what was called for a value
             called = tuple(word for word in sorted(words) if word.lower() in registered())
             why = Undeclared(calls=called).why(reached(node.name)) if called else None
@@ -119,6 +121,11 @@ def found_random(
         else:
             found[node.name] = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
     return found
+
+
+def _sees_spark(described: Description) -> bool:
+    """Whether code that could ask a session for something is part of a node: else "score (mean)" is no call."""
+    return any(part.group is Group.PACKAGE and part.label == "pyspark" for part in described.parts)
 
 
 def _is_the_authors(node: Node) -> bool:

@@ -25,9 +25,6 @@ from helix_spark.errors import CatalogError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 
-_REPLANS = 5
-"""How often a run plans anew because a stored result turned out to be damaged, before it gives up on loading."""
-
 
 def run_prepared(
     prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
@@ -48,6 +45,7 @@ def run_prepared(
         return found, make_plan(found.situation, tools.policy)
 
     tools.catalog.make()
+    _end_missing(prepared, tools)
     prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
     tools.catalog.leases.take(prepared.run)
     leased = (prepared.run, *leased)
@@ -81,9 +79,9 @@ def _executed(
     tools.observer.planned(replace(plan, iteration=record.number))
     _end_missing(prepared, tools)
     outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
-    for _ in range(_REPLANS):
-        if not isinstance(outcome.failure, DamagedResultError):
-            break
+    seen: set[str] = set()
+    while isinstance(outcome.failure, DamagedResultError) and outcome.failure.record.attempt not in seen:
+        seen.add(outcome.failure.record.attempt)  # each is put aside once, so this comes to an end
         hold(plan, outcome, tools.memory, _made_of(outcome.failure, prepared, plan))
         if (sound := _quarantined(outcome.failure, tools)) is not None:
             outcome.failure = sound

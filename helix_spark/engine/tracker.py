@@ -21,6 +21,7 @@ class Finished:
         plan: what was decided.
         models: the fitted Spark ML models of its learners, as far as this iteration had them.
         stored: physical bytes of what it stored, by node name.
+        live: signatures of its nodes whose results are stored by its end.
     """
 
     record: IterationRecord
@@ -28,6 +29,7 @@ class Finished:
     plan: Plan
     models: Mapping[str, Any] = field(default_factory=dict)
     stored: Mapping[str, int] = field(default_factory=dict)
+    live: frozenset[str] = frozenset()
 
 
 class Tracker(Protocol):
@@ -44,10 +46,8 @@ class Tracker(Protocol):
         """Ends the work, within bounds: a program that ends waits for it."""
 
 
-def tell(tracker: Tracker | None, finished: Finished, warning: Callable[[str], None]) -> None:
-    """Tells a tracker, if there is one, whatever it does."""
-    if tracker is None:
-        return
+def tell(tracker: Tracker, finished: Finished, warning: Callable[[str], None]) -> None:
+    """Tells a tracker, whatever it does."""
     try:
         tracker.track(finished, warning)
     except Exception as error:  # noqa: BLE001 - a tracker may be anybody's, and the iteration stands without it

@@ -93,7 +93,8 @@ def _scans(
     node: Node, dag: Dag, plan: Plan, unit_of: Mapping[str, Unit], scans: Mapping[str, int], pinned: set[str]
 ) -> int:
     own = plan[node.name]
-    count = int(own.output) + int(own.keep and not own.stored) if node.result is Result.TABLE else 0
+    shown = own.output and own.state is State.COMPUTE  # of a loaded output the record has the rows
+    count = int(shown) + int(own.keep and not own.stored) if node.result is Result.TABLE else 0
     seen: set[tuple[str, ...]] = set()
     collected = False
     for name in dag.readers(node.name):

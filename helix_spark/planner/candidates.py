@@ -10,10 +10,6 @@ from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import PlanningProblem
 
-REVISIT = 0.5
-"""Probability that another workflow's current result is asked for again, for each iteration planned here: its owner
-comes back to it about as often as this workflow's edits spare one of its own results."""
-
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
 further one. People go back to an earlier iteration now and then (an undo, the best one), seldom far."""
@@ -64,17 +60,15 @@ def lifetime(hazard: float, horizon: float) -> float:
     return float((1 - (1 - hazard) ** horizon) / hazard)
 
 
-def afterlife(other_workflow: bool, age: int) -> float:
+def afterlife(age: int) -> float:
     """Probability that a result of no known scenario is asked for in the next iteration.
 
     Args:
         age: see `OtherArtifact`.
 
-    >>> afterlife(True, 0), afterlife(False, 1), round(afterlife(False, 3), 3)
-    (0.5, 0.05, 0.032)
+    >>> afterlife(1), round(afterlife(3), 3)
+    (0.05, 0.032)
     """
-    if other_workflow and age <= 0:
-        return REVISIT
     return RETURN * float(FADING ** max(0, age - 1))
 
 
@@ -100,7 +94,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
     for other in problem.others:
         if other.signature in found or (room is not None and other.bytes > room):
             continue
-        chance = 0.0 if other.signature in in_scenarios else afterlife(other.workflow != problem.workflow, other.age)
+        chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.signature, other.bytes, True, 0.0, worth)
     return {name: _ranked(candidate, rank / len(found)) for rank, (name, candidate) in enumerate(found.items())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import SetupError
@@ -152,21 +152,35 @@ def _more_may_pay(
     """Whether computing more than the states need, in order to keep it, may save more than it takes.
 
     It never does while the next iteration would compute it at no higher price, and only perhaps. An iteration in
-    another process may pay more than this one: for a session, and for work in a young JVM. Even then all that could be
-    kept besides saves no more than the next iteration takes longer without it, and takes no less than its cheapest last
-    step now; and if that needs a session that the states do without, no less than the session beyond all that the
-    states take.
+    another process may pay more than this one: for a session, and for work in a young JVM. Even then what could be
+    kept besides saves no more than the next iteration takes longer without all of it, and no set of which one member
+    takes as much now for its last step alone can pay; what is left without those saves less, and so on. A step that
+    needs a session which the states do without takes, besides, the session beyond all that the states take.
     """
     more = chosen.keys() - keep
     no_dearer = problem.later_session_seconds <= problem.session_seconds
     if not more or (no_dearer and (problem.young or problem.fresh_process <= 0)):
         return False
     session = max(0.0, problem.session_seconds - total_seconds(solution.chosen.values()))
-    least = min(
-        seconds_now(problem, node, State.COMPUTE) + (session if node.compute_needs_spark else 0.0)
-        for node in problem.nodes if node.signature in more
-    )
-    return _expected(view, recalls(view, keep)) - _expected(view, recalls(view, keep | more)) > least
+    takes = _last_steps(problem, more, session)
+    without, left = _expected(view, recalls(view, keep)), set(more)
+    while left:
+        gain = without - _expected(view, recalls(view, keep | left))
+        fewer = {signature for signature in left if takes[signature] < gain}
+        if fewer == left:
+            return True
+        left = fewer
+    return False
+
+
+def _last_steps(problem: PlanningProblem, signatures: Collection[str], session: float) -> dict[str, float]:
+    """By signature, seconds of the last step to have it now; none where memory holds it."""
+    takes: dict[str, float] = {}
+    for node in problem.nodes:
+        if node.signature in signatures:
+            own = seconds_now(problem, node, State.COMPUTE) + (session if node.compute_needs_spark else 0.0)
+            takes[node.signature] = min(0.0 if node.held else own, takes.get(node.signature, own))
+    return takes
 
 
 def _decision(

@@ -54,6 +54,8 @@ def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> 
     >>> made = {"rows": Made((), 40.0, 2.0), "parse": Made(("rows",), 600.0, 5.0), "sums": Made(("parse",), 3.0, 0.1)}
     >>> seconds_again(made, "sums", {"sums", "parse"}), seconds_again(made, "sums", {"sums"})
     (8.0, 643.0)
+    >>> seconds_again({"sums": made["sums"]}, "sums", {"sums", "parse"})  # what loading the parse takes is not known
+    3.0
     """
     seconds = 0.0
     seen: set[str] = set()
@@ -63,10 +65,10 @@ def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> 
         if name in seen:
             continue
         seen.add(name)
-        if name not in lineage:
-            return None
         if name != signature and name in stored:
-            seconds += lineage[name].load_seconds
+            seconds += lineage[name].load_seconds if name in lineage else 0.0
+        elif name not in lineage:
+            return None
         else:
             seconds += lineage[name].compute_seconds
             waiting.extend(lineage[name].inputs)

@@ -54,7 +54,8 @@ class OtherArtifact:
     """A stored result that no node of the current version has: of an earlier iteration, or of another workflow.
 
     Attributes:
-        age: iterations (of its workflow) since it was last had; 0 where its workflow has it still.
+        age: iterations since it was last had, at least 1; of another workflow's newest result of a node 1, as nobody
+            says here when that workflow will run again.
         compute_seconds: C, to recreate it with everything it needs from nothing.
         marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
     """

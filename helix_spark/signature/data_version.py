@@ -25,8 +25,12 @@ HASHED_BYTES = 64 * 2**20
 Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
 
 SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE = 16, 2**22, 2**12
-"""Of each larger file so many blocks are hashed, the first and the last among them; of all of a source together so many
-bytes, but no block is smaller than that. They tell most rewrites that leave size and time as they were (`cp -p`)."""
+"""Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files;
+of all of a source together so many bytes, but no block is smaller than that. They tell most rewrites that leave size
+and time as they were (`cp -p`)."""
+
+MOST_SAMPLES = 1024
+"""Of a source; at a millisecond each, as on a network disk, what people do not yet wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +157,10 @@ def _identity(name: str, path: Path, status: os.stat_result, large: int) -> str:
     """
     if status.st_size <= HASHED_BYTES:
         return digest(name, "content", _content(path))
-    block = max(LEAST_SAMPLE, SAMPLED_BYTES // SAMPLES // large)
+    count = max(2, min(SAMPLES, MOST_SAMPLES // large))
+    block = max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
     told = str(status.st_size), str(status.st_mtime_ns)
-    return digest(name, "sampled", *told, *_samples(path, status.st_size, block))
+    return digest(name, "sampled", *told, *_samples(path, status.st_size, block, count))
 
 
 def _content(path: Path) -> str:
@@ -164,14 +169,14 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _samples(path: Path, size: int, block: int) -> Iterator[bytes]:
+def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
     with path.open("rb") as stream:
-        for place in sample_places(size, block):
+        for place in sample_places(size, block, count):
             stream.seek(place)
             yield hashlib.sha256(stream.read(block)).digest()
 
 
-def sample_places(size: int, block: int) -> list[int]:
+def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
     """Where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at its end.
 
     >>> places = sample_places(10_000, block=100)
@@ -179,7 +184,7 @@ def sample_places(size: int, block: int) -> list[int]:
     ([0, 660, 1320], 9900, True)
     """
     last = max(0, size - block)
-    return [last * number // (SAMPLES - 1) for number in range(SAMPLES)]
+    return [last * number // (count - 1) for number in range(count)]
 
 
 def _delta_version(source: DeltaSource, where: Location | None) -> SourceVersion:

@@ -12,7 +12,7 @@ from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Re
 from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.given_texts import Texts, constant_text, said_by
 from helix_spark.signature.names import Names
-from helix_spark.signature.outside import names_tables, outside_uses, views_of
+from helix_spark.signature.outside import asks_others, outside_uses, views_of
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.patches import hung_on_classes, mentioned
 from helix_spark.signature.randomness import random_uses
@@ -66,7 +66,7 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
         outside=outside,
         reads=frozenset(_own_names_read(form, called, edges)),
         said=_said(called, texts),
-        listens=queried.open or names_tables(called),
+        listens=queried.open or asks_others(called, texts),
     )
 
 

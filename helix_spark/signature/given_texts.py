@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,12 @@ from helix_spark.signature.sql_texts import functions_called, is_sql
 _QUERIES = frozenset({"", "expr", "ex", "formula", "formula_like", "query", "sqlQuery"})
 """How parameters that take a query are called; what ``**`` brings is not known."""
 
-_LEVELS, _SHORT = 3, 1000
-"""How deep in lists, dicts and objects texts are looked for, and in how long ones: a longer one holds no queries."""
+_LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
+"""How deep in lists, dicts and objects texts are looked for, and in how long ones: a longer one holds no queries, and a
+text of more characters is none."""
+
+_EVALUATED = re.compile(r"[-+*/~<>=|&^%(\[]|^\s*[A-Za-z_]\w*\s*$")
+"""What an expression or a formula has: an operator, a call, or nothing but a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,12 @@ def constant_text(argument: Argument) -> str | None:
 def said_by(texts: Sequence[str]) -> Said:
     """What texts say that counts elsewhere.
 
-    >>> said = said_by(["age > @LIMIT", "sum(age)", "age"])
-    >>> said.texts, said.calls
-    (frozenset({'age > @LIMIT'}), frozenset({'sum'}))
+    >>> said = said_by(["age > @LIMIT", "sum(age)", "no query"])
+    >>> sorted(said.texts), said.calls
+    (['age > @LIMIT', 'sum(age)'], frozenset({'sum'}))
     """
-    queries = frozenset(text for text in texts if "@" in text or is_sql(text))
+    short = (text for text in texts if len(text) < _LONG_TEXT)
+    queries = frozenset(text for text in short if "@" in text or is_sql(text) or _EVALUATED.search(text))
     return Said(queries, calls=frozenset[str]().union(*map(functions_called, texts)))
 
 
@@ -115,7 +121,7 @@ def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:
     inside: Iterable[object] = ()
     match value:
         case str():
-            yield value
+            yield from (value,) if len(value) < _LONG_TEXT else ()
         case list() | tuple() | set() | frozenset() | dict() if len(value) < _SHORT:
             inside = (*value, *value.values()) if isinstance(value, dict) else value
         case _ if package_of_module(type(value).__module__) is None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 _IS_SQL = re.compile(r"(?i:\bselect\b|^\s*(?:from|join)\b)|\b(?:FROM|JOIN)\b")
-_LITERAL = re.compile(r"'[^']*'")
-_BEGINS = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
+_BEGINS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|from)\b", re.IGNORECASE | re.DOTALL)
+_TOKEN = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`""", re.DOTALL,
+)
+_KEYWORD = re.compile(r"`(?:from|join)`", re.IGNORECASE)
 _CALL = re.compile(r"\b(?!(?:from|join|as)\b)(\w+)\s*\((?!\s*select\b)[^()]*\)", re.IGNORECASE)
 _CALLED = "\x00"
 """Stands for the parentheses of a call: ``extract(YEAR FROM day)`` reads no table, nor does ``FROM range(3)``."""
@@ -21,7 +24,7 @@ _READ = re.compile(
 _PUT_IN = re.compile(r"\b(?:from|join)\s*(?:$|%|\{\d*\})", re.IGNORECASE)
 _TABLE = re.compile(rf"\s*`?(\w+)\b`?(?!\s*{_CALLED})")
 _VIEW = re.compile(
-    r"\bcreate\s+(?:or\s+replace\s+)?(?:global\s+)?temp(?:orary)?\s+view\s+(?:if\s+not\s+exists\s+)?`?(\w+)",
+    r"\bcreate\s+(?:or\s+replace\s+)?(?:global\s+)?temp(?:orary)?\s+view\s+(?:if\s+not\s+exists\s+)?`?(\w*)",
     re.IGNORECASE,
 )
 _FUNCTION = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
@@ -54,6 +57,10 @@ def tables_named(*texts: str) -> frozenset[str]:
     (frozenset({''}), frozenset({''}), frozenset({''}))
     >>> tables_named("SELECT 1 FROM {rows} WHERE sort = 'mail from Bob'"), tables_named("' FROM t WHERE sort = '")
     (frozenset(), frozenset({'t'}))
+    >>> sorted(tables_named("SELECT max(n) -- don't round\\nFROM prices -- won't be null"))
+    ['prices']
+    >>> tables_named("SELECT a, `from` -- taken from the input\\nFROM {rows} -- all, also late")
+    frozenset()
     """
     plain = [_COMPARED.sub("=", _without_calls(_without_literals(text))) for text in texts]
     own = {name.lower() for text in plain for name in _NAMED_BY_ITSELF.findall(text)}
@@ -79,8 +86,17 @@ def functions_called(text: str) -> frozenset[str]:
 
 
 def _without_literals(text: str) -> str:
-    """Without the words in strings; a text that does not begin a query may begin in the midst of one."""
-    return _LITERAL.sub("''", text) if _BEGINS.match(text) and text.count("'") % 2 == 0 else text
+    """Without the words in strings and comments, and columns that are named as keywords; a text that does not begin a
+    query may begin in the midst of one."""
+    def plain(token: re.Match[str]) -> str:
+        found = token[0]
+        if found[0] == "'":
+            return "''"
+        if found[0] in "-/":
+            return " "
+        return "`_`" if _KEYWORD.fullmatch(found) else found
+
+    return _TOKEN.sub(plain, text) if _BEGINS.match(text) else text
 
 
 def _without_calls(text: str) -> str:

@@ -148,11 +148,9 @@ def _texts(finished: Finished) -> dict[str, str]:
 
 def _stored(node: NodeRecord, finished: Finished) -> Stored:
     """Whether a result is stored by the end of the iteration. The node's record was written before that."""
-    if node.name in finished.stored:
+    if node.signature in finished.live:
         return "stored"
-    if node.signature in finished.plan.evict and finished.record.status != "interrupted":
-        return "evicted"
-    return "stored" if node.stored else ""
+    return "evicted" if node.stored else ""
 
 
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from helix_spark.catalog.comparison import drawn_anew, rewired, text_diff, unrecorded
+from helix_spark.catalog.comparison import differ, drawn_anew, rewired, text_diff, unrecorded
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
@@ -187,8 +188,11 @@ def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> 
 
 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
+    differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
     old, new = (text_of(side[name]) if name in side else None for side in (before, after))
-    return Pair(name, old, new, old != new)
+    if differs and old == new:  # numbers that six digits do not tell apart
+        old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
+    return Pair(name, old, new, differs)
 
 
 def _outputs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:

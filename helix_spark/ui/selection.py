@@ -6,7 +6,7 @@ A node may be called anything: which plus and which blank belong to a name is to
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _ABOVE, _BELOW = re.compile(r"(\d*)\+"), re.compile(r"\+(\d*)\Z")
@@ -59,9 +59,7 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
                 readers[source].append(name)
     found: set[str] = set()
     unknown = []
-    one = wanted.strip()
-    for word in [one] if _term(one, inputs) else wanted.split():
-        term = _term(word, inputs)
+    for word, term in _terms(wanted, inputs):
         if term is None:
             unknown.append(word)
             continue
@@ -71,6 +69,19 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
         if term.below is not None:
             found |= _reach(readers, term.name, term.below)
     return Selection(tuple(name for name in inputs if name in found), tuple(unknown))
+
+
+def _terms(wanted: str, names: Collection[str]) -> Iterator[tuple[str, _Term | None]]:
+    """The terms of a filter, the longest that fit: a name may have blanks."""
+    if (whole := _term(wanted.strip(), names)) is not None:
+        yield wanted, whole
+        return
+    words = wanted.split()
+    while words:
+        tried = ((end, _term(" ".join(words[:end]), names)) for end in range(len(words), 0, -1))
+        end, term = next(((end, term) for end, term in tried if term is not None), (1, None))
+        yield words[0], term
+        words = words[end:]
 
 
 def _term(text: str, names: Collection[str]) -> _Term | None:

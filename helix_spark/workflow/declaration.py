@@ -27,7 +27,8 @@ class Wishes:
             for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
         prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
-        all_rows: of a learner or a prediction: its author asks for all rows, on whichever side of a split they are.
+        all_rows: of a learner or a prediction: all rows are meant, on whichever side of a split they are: its author
+            says so, or nothing that it reads was split.
     """
 
     keep: Keep = "auto"
@@ -81,5 +82,5 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
         depends_on=several("depends_on", options.get("depends_on", ()), where),
-        exclude=several("exclude", options.get("exclude", ()), where),
+        exclude=several("exclude", options.get("exclude", ()), where, ordered=False),
     )

@@ -7,7 +7,7 @@ signature of its class tells, and no Spark is needed for that.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from helix_spark.errors import Location, OperatorError, nearest
@@ -49,9 +49,30 @@ def separated(make: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], di
     >>> separated(lambda fixed=False: None, {"fixed": True, "recompute": True})
     ({'recompute': True}, {'fixed': True})
     """
-    own = (accepted(make) if options else None) or frozenset()
+    own = ((accepted(make) if options else None) or frozenset()) | {name for name in options if _is_param(make, name)}
     wishes = {name: value for name, value in options.items() if name in WISHES and name not in own}
     return wishes, {name: value for name, value in options.items() if name not in wishes}
+
+
+def _is_param(make: Any, name: str) -> bool:
+    """Whether a class of Spark ML's kind has a parameter of this name: those are attributes of the class, also where
+    its constructor takes anything."""
+    return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
+
+
+def check_not_wished(kind: Kind, name: str, make: Any, wishes: Collection[str], where: Location | None) -> None:
+    """Whether what was taken for a wish about the node is no parameter of its stage: of a path that shows only now.
+
+    Raises:
+        OperatorError: the stage has a parameter of that name.
+    """
+    known = accepted(make) or frozenset()
+    taken = next((one for one in wishes if one in known or _is_param(make, one)), None)
+    if taken is not None:
+        raise OperatorError(
+            f"{kind} {name!r}: {taken!r} was taken for a wish about the node, and {make.__name__} has a parameter of "
+            "that name", where=where, remedy="give the class itself instead of its path: then it is the class's",
+        )
 
 
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:

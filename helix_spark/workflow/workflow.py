@@ -296,7 +296,7 @@ def _rows(rows: Rows | None, where: Location) -> Rows | None:
 
 
 def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
-    asked = several("keep_columns", columns, where)
+    asked = several("keep_columns", columns, where, ordered=False)
     unknown = next((column for column in asked if column not in LEFT_BY_PREDICT), None)
     if unknown is not None:
         raise OperatorError(

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import Heard
@@ -390,6 +392,18 @@ def test_rows_of_one_side_and_rows_that_are_named_are_taken(spark: SparkSession,
     assert everything.count() == len(NUMBERS)
     one_side = run(spark, catalog, passed_on("split = 'train'")).table("predictions")
     assert {row.split for row in one_side.collect()} == {"train"}
+
+
+def test_a_column_split_of_the_authors_own_is_a_column(spark: SparkSession, catalog: Path) -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"split": ["train", "test"], "features": [[1.0], [2.0]]})))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.withColumn("features", array_to_vector("features"))
+
+    wf.predict("groups", wf.learner("model", KMeans, on=rows, k=2, seed=1), rows, output=True)
+    assert run(spark, catalog, wf).table("groups").count() == 2
 
 
 # Sources: what is wrong with one is not blamed on who reads it

@@ -248,8 +248,9 @@ def test_who_asks_for_such_a_table_itself_is_told(run: Callable[..., Iteration],
     assert again.table("rows").select("age").count() == ROWS
     with pytest.raises(Exception, match="`story` of `rows` was not stored"):
         again.table("rows").select("story").collect()
-    with pytest.raises(hx.HelixError, match="was not stored"):
+    with pytest.raises(hx.HelixError, match="is stored without key, story, notes") as caught:
         again.pandas("rows")
+    assert "output=True" in (caught.value.remedy or "")
 
 
 def test_extractors_and_examples_say_what_they_read(

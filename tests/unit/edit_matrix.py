@@ -1205,6 +1205,32 @@ def f(rows):
     query = "LIMIT + 1"
     return pd.eval(query)
 
+=== global that an expression in a dict mentions
+LIMIT = 10
+import pandas as pd
+EXPRESSIONS = {"old": "hours > LIMIT"}
+def f(rows):
+    hours = rows.hours
+    return pd.eval(EXPRESSIONS["old"])
+--- becomes
+LIMIT = 20
+import pandas as pd
+EXPRESSIONS = {"old": "hours > LIMIT"}
+def f(rows):
+    hours = rows.hours
+    return pd.eval(EXPRESSIONS["old"])
+
+=== global that a formula handed on mentions
+LEAST = 10
+import pandas as pd
+def value(rows, text): return pd.eval(text)
+def f(rows): return value(rows, "rows.age + LEAST")
+--- becomes
+LEAST = 20
+import pandas as pd
+def value(rows, text): return pd.eval(text)
+def f(rows): return value(rows, "rows.age + LEAST")
+
 === locals that a query in a local mentions
 def f(rows):
     lo, hi = 1, 5

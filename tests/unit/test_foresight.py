@@ -197,7 +197,7 @@ def test_another_workflows_newest_result_of_a_node_is_its_current_one() -> None:
     theirs = [stored(f"theirs{number}", "rows", number, "theirs") for number in (2, 5, 9)]
     found = others([*theirs, stored("auc-theirs", "auc", 3, "theirs")], view(past(1)))
     assert {name: one.age for name, one in found.items()} == {
-        "theirs2": 7, "theirs5": 4, "theirs9": 0, "auc-theirs": 0,
+        "theirs2": 8, "theirs5": 5, "theirs9": 1, "auc-theirs": 1,
     }
 
 

@@ -80,6 +80,14 @@ def test_an_index_that_counts_rows_is_left_out(frame: pd.DataFrame) -> None:
     assert list(table(frame)) == ["age"]
 
 
+def test_totals_and_levels_of_one_name_stay_readable() -> None:
+    report = pd.DataFrame({"n": [1, 2]})
+    report.loc["total"] = report.sum()
+    assert table(report) == {"index": ["0", "1", "total"], "n": [1, 2, 3]}
+    by_day = PEOPLE.groupby([PEOPLE.born.dt.year, PEOPLE.born.dt.month])[["age"]].mean()
+    assert table(by_day) == {"born_0": [2001, 2001], "born_1": [1, 2], "age": [25.0, 45.0]}
+
+
 def test_an_index_that_repeats_a_column_is_left_out() -> None:
     assert list(table(PEOPLE[["sex", "age"]].set_index("sex", drop=False))) == ["sex", "age"]
     both = PEOPLE[["sex", "work", "age"]].set_index(["sex", "work"], drop=False)

@@ -125,7 +125,7 @@ def kept_cost(problem: PlanningProblem, kept: frozenset[str]) -> tuple[float, fl
     for other in problem.others:
         room = math.inf if problem.budget is None else problem.budget
         if other.signature not in kept and other.signature not in in_scenarios and other.bytes <= room:
-            chance = afterlife(other.workflow != problem.workflow, other.age)
+            chance = afterlife(other.age)
             seconds += chance * max(0.0, other.compute_seconds - other.load_seconds)
     return seconds, ties
 
@@ -315,11 +315,11 @@ def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
     assert decision.reasons["s-features-old"].startswith("kept: 90% likely to be asked for again")
 
 
-def test_another_workflows_current_result_outlives_one_of_our_own_past() -> None:
-    foreign = OtherArtifact("foreign", "theirs", "rows", 14_000_000, 0.6, 400.0, 0)
+def test_another_workflows_newest_result_counts_for_more_than_one_of_our_own_past() -> None:
+    foreign = OtherArtifact("foreign", "theirs", "rows", 14_000_000, 0.6, 400.0, 1)
     ours = OtherArtifact("past", "ours", "rows", 14_000_000, 0.6, 400.0, 5)
-    decision = Joint().decide(chain(budget=14_000_000, workflow="ours", others=(foreign, ours)))
-    assert decision.evict == {"past"}
+    found = candidates(chain(workflow="ours", others=(foreign, ours)), {}, 1.0)
+    assert found["foreign"].worth > found["past"].worth > 0
 
 
 def test_an_old_result_that_is_made_quickly_from_what_is_stored_is_worth_little() -> None:

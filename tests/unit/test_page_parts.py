@@ -204,7 +204,9 @@ CENSUS: Mapping[str, Sequence[str]] = {
     ("marital status", ["marital status"]), ("+marital status", ["data", "marital status"]),
     (" marital status+1 ", ["marital status", "all"]), ("1+marital status+", ["data", "marital status", "all"]),
     ("+c", ["+c"]), ("++c", ["data", "+c"]), ("+c+", ["+c", "c++", "all"]), ("c++", ["c++"]), ("c+++", ["c++", "all"]),
-    ("1+c++", ["+c", "c++"]), ("+c data", ["data", "+c"]), ("data+1 all", ["data", "marital status", "+c", "all"]),
+    ("1+c++", ["+c", "c++"]), ("+c data", ["data", "+c"]), ("data marital status", ["data", "marital status"]),
+    ("marital status+ data", ["data", "marital status", "all"]),
+    ("data+1 all", ["data", "marital status", "+c", "all"]),
 ])
 def test_a_node_of_any_name_is_selected(wanted: str, names: list[str]) -> None:
     assert select(CENSUS, wanted) == Selection(tuple(names))

@@ -474,6 +474,8 @@ def old_age(data: DataFrame) -> Column:
         (lambda wf, data: wf.scanner("x", hx.Fields("a"), on=data, keep="sometimes"), "'always' or 'never'"),
         (lambda wf, data: wf.extractor("x", hx.Fields("a"), on=hx.NodeRef(hx.Workflow("v"), "data")),
          "belongs to another workflow"),
+        (lambda wf, data: wf.extractor(depends_on={old_age})(old_age), "the order of a set differs"),
+        (lambda wf, data: hx.HashSplit(key={"doc", "page"}), "write key=[...]"),
         (lambda wf, data: wf.extractor(depends_on="words.txt")(old_age), 'write ["words.txt"]'),
         (lambda wf, data: wf.extractor(depends_on=Path("words.txt"))(old_age), "takes a list, not a PosixPath alone"),
         (lambda wf, data: wf.extractor(depends_on=pd.DataFrame({"a": [1]}))(old_age), "not a DataFrame alone"),

@@ -15,6 +15,13 @@ class Records(Protocol):
     def workflows(self) -> tuple[str, ...]: ...
 
 
+def check_workflow(records: Records, workflow: str | None) -> None:
+    """Raises ParameterError if a workflow is named that the catalog does not have."""
+    known = records.workflows() if workflow is not None else ()
+    if workflow is not None and workflow not in known:
+        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
+
+
 def find_iteration(records: Records, workflow: str | None, number: int) -> IterationRecord:
     """The iteration of a number.
 
@@ -26,8 +33,7 @@ def find_iteration(records: Records, workflow: str | None, number: int) -> Itera
         raise ParameterError(
             "the catalog has several workflows", exists=f"there are: {', '.join(known)}", remedy="name one, too"
         )
-    if workflow is not None and workflow not in known:
-        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
+    check_workflow(records, workflow)
     found = [record for record in records.iterations(workflow) if record.number == number]
     if not found:
         numbers = [record.number for record in records.iterations(workflow, 1)]

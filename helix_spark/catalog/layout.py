@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import nearest
+from helix_spark.catalog.local_disk import what_is_there
 from helix_spark.catalog.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places import Place, at, is_remote
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
@@ -214,7 +214,7 @@ def check_writable(layout: Layout) -> None:
 
 
 def _check_folder_writable(layout: Layout, root: Path) -> None:
-    place = nearest(root)
+    place = what_is_there(root)
     if not place.is_dir():
         raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
     inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))

@@ -98,13 +98,13 @@ class OnDisk:
         return False
 
     def room(self) -> str:
-        return f"free on that disk: {shutil.disk_usage(nearest(self.path)).free:,} bytes"
+        return f"free on that disk: {shutil.disk_usage(what_is_there(self.path)).free:,} bytes"
 
 
-def nearest(path: Path) -> Path:
+def what_is_there(path: Path) -> Path:
     """The path, or what is there of the way to it: whose disk and permissions it will have once it is made.
 
-    >>> nearest(Path("/no/such/folder"))
+    >>> what_is_there(Path("/no/such/folder"))
     PosixPath('/')
     """
     return next(place for place in (path, *path.absolute().parents) if place.exists())

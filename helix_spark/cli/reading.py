@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import asked, records, told
-from helix_spark.errors import ParameterError, nearest
-
-if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
+from helix_spark.errors import ParameterError
 
 _workflow = click.option("--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several.")
 
@@ -26,11 +23,13 @@ _workflow = click.option("--workflow", "named", metavar="NAME", help="Which work
 @told
 def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """List iterations, newest first."""
+    from helix_spark.catalog.finding import check_workflow
     from helix_spark.cli.history import log_json, print_log
     from helix_spark.cli.schema import to_text
 
-    known = records(**given)
-    iterations = known.iterations(_of_catalog(known, _one_of(workflow, named)), limit)
+    known, wanted = records(**given), _one_of(workflow, named)
+    check_workflow(known, wanted)
+    iterations = known.iterations(wanted, limit)
     if as_json:
         print(to_text(log_json(iterations)))
     else:
@@ -131,13 +130,6 @@ def _one_of(argument: str | None, option: str | None) -> str | None:
     if argument and option and argument != option:
         raise ParameterError(f"two workflows are named, {argument!r} and {option!r}", remedy="name one of them")
     return argument or option
-
-
-def _of_catalog(known: Catalog, workflow: str | None) -> str | None:
-    """The same name, once it is sure that there is such a workflow."""
-    if workflow is not None and workflow not in (names := known.workflows()):
-        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, names))
-    return workflow
 
 
 reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, config)

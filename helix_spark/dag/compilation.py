@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import networkx as nx
@@ -71,16 +71,11 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
 def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Declaration]) -> Operator:
     """An operator whose author did not say which rows it takes, with those that the split of its examples gives it:
     here, where every name is known, however the examples were named and whenever they were declared."""
-    match operator:
-        case FitStage(rows=None):
-            return replace(operator, rows="train" if _is_split(declared[inputs[0]]) else "all")
-        case Predict(rows=None):
-            return replace(operator, rows="test" if _is_split(declared[inputs[1]]) else "all")
-    return operator
-
-
-def _is_split(examples: Declaration) -> bool:
-    return isinstance(examples.operator, Assemble) and examples.operator.split is not None
+    if not isinstance(operator, FitStage | Predict) or operator.rows is not None:
+        return operator
+    if not _is_split(declared[_examples_of(operator, inputs)].operator):
+        return replace(operator, rows="all")
+    return replace(operator, rows="train" if isinstance(operator, FitStage) else "test")
 
 
 def _with_sides(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -88,24 +83,23 @@ def _with_sides(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     author's own."""
     divided: set[str] = set()
     for node in nodes:
-        split = isinstance(node.operator, Assemble) and node.operator.split is not None
-        if split or not divided.isdisjoint(node.inputs):
+        if _is_split(node.operator) or not divided.isdisjoint(node.inputs):
             divided.add(node.name)
     return tuple(
         replace(node, wishes=replace(node.wishes, all_rows=True))
-        if (examples := _examples_of(node)) is not None and examples not in divided else node
+        if node.kind in (Kind.LEARNER, Kind.PREDICT) and isinstance(node.operator, FitStage | Predict)
+        and _examples_of(node.operator, node.inputs) not in divided else node
         for node in nodes
     )
 
 
-def _examples_of(node: Node) -> str | None:
-    """The table whose rows a learner or a prediction takes."""
-    match node.operator:
-        case FitStage() if node.kind is Kind.LEARNER:
-            return node.inputs[0]
-        case Predict():
-            return node.inputs[1]
-    return None
+def _is_split(operator: Operator) -> bool:
+    return isinstance(operator, Assemble) and operator.split is not None
+
+
+def _examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
+    """The table whose rows it takes; a prediction takes a model before that."""
+    return inputs[0] if isinstance(operator, FitStage) else inputs[1]
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:

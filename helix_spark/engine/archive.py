@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import nearest
+from helix_spark.catalog.local_disk import what_is_there
 from helix_spark.engine.gateway import DriverJvm, driver_jvm
 from helix_spark.engine.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.java import Java, find_java
@@ -79,7 +79,8 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
     if jars is None:
         return False
     path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)
-    if path.exists() or _tried_lately(path) or shutil.disk_usage(nearest(cache_folder(environ))).free < SPARE_BYTES:
+    free = shutil.disk_usage(what_is_there(cache_folder(environ))).free
+    if path.exists() or _tried_lately(path) or free < SPARE_BYTES:
         return False
     subprocess.Popen(
         [sys.executable, "-m", "helix_spark.engine.archive", "--quiet"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import nearest
+from helix_spark.catalog.local_disk import what_is_there
 from helix_spark.catalog.places import is_remote
 from helix_spark.catalog.s3_access import access_from
 from helix_spark.engine.archive import archive_path, is_off
@@ -150,7 +150,7 @@ def _memory() -> Check:
 
 def _folder(name: str, folder: Path, remedy: str) -> Check:
     """Whether files can be made in the folder, or where it will be made, and how much fits."""
-    there = nearest(folder)
+    there = what_is_there(folder)
     try:
         with tempfile.TemporaryFile(dir=there):
             pass

@@ -52,6 +52,7 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
     text = form.text.encode("utf-8", "surrogatepass") or bytecode_form(function.__code__, function.__doc__)
     used = _used(form, edges)
     random, outside = _reasons(used, called, names, texts)
+    said = _said(called, texts)
     return Described(
         Group.CODE,
         names.label,
@@ -65,8 +66,8 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
         random=random,
         outside=outside,
         reads=frozenset(_own_names_read(form, called, edges)),
-        said=_said(called, texts),
-        listens=queried.open or asks_others(called, texts),
+        said=said,
+        listens=queried.open or asks_others(called, texts, said.views),
     )
 
 

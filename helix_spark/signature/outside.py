@@ -101,13 +101,12 @@ def views_of(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> frozense
     return frozenset(named).union(*map(views_made, texts.own))
 
 
-def asks_others(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> bool:
+def asks_others(calls: Iterable[tuple[Call, str | None]], texts: Texts, own: frozenset[str]) -> bool:
     """Whether what the rest of what is reached says may change what a function is taken to read by name: texts that it
-    is given, views that others register. Arguments as for `outside_uses`."""
-    calls = list(calls)
+    is given, views that others register. Arguments as for `outside_uses`, and the views that it registers itself."""
     by_name = [call for call, called in calls if called is None and call.slot is None and call.method in _BY_NAME]
     given = any(call.method == "sql" and texts.given(call).open for call in by_name)
-    return given or any(_by_name(by_name, texts, views_of(calls, texts)))
+    return given or any(_by_name(by_name, texts, own))
 
 
 def _through_methods(calls: Iterable[Call], of_path: Callable[[Call], bool | None]) -> Iterator[tuple[str, int]]:

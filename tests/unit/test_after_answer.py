@@ -9,24 +9,16 @@ from typing import Any
 
 import pytest
 from doubled import workflow
+from warned import Warned
 
 import helix_spark as hx
 from helix_spark.engine import after_answer
 from helix_spark.engine.after_answer import AfterAnswer
 from helix_spark.engine.gateway import AFTER_ITS_END
-from helix_spark.engine.observer import Silent
 from helix_spark.errors import CatalogError, SetupError
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -36,7 +28,7 @@ def raising(error: Exception) -> Callable[..., Any]:
     return asked
 
 
-def after(heard: Heard, ended: bool) -> AfterAnswer:
+def after(heard: Warned, ended: bool) -> AfterAnswer:
     """As much of it as asks Spark."""
     sessions = SimpleNamespace(started=True, ended=ended)
     made = AfterAnswer(**dict.fromkeys(AfterAnswer.__dataclass_fields__) | {  # type: ignore[arg-type]  # as above
@@ -66,7 +58,7 @@ def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
 ) -> None:
     ask, otherwise, words = ASKED[name]
     monkeypatch.setattr(after_answer, name, raising(error))
-    heard = Heard()
+    heard = Warned()
     assert ask(after(heard, ended)) == otherwise
     assert heard.warnings == [words + str(error)]
 
@@ -75,7 +67,7 @@ def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
 def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ask, _, _ = ASKED[name]
     monkeypatch.setattr(after_answer, name, raising(STOPPED))
-    heard = Heard()
+    heard = Warned()
     with pytest.raises(AttributeError):
         ask(after(heard, ended=False))
     assert heard.warnings == []
@@ -85,7 +77,7 @@ def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(after_answer, "lowered_digests", raising(SetupError("it was stopped")))
-    with hx.Helix(tmp_path / "catalog", observer=Heard()) as helix:
+    with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
         helix.run(workflow(1)).wait()
         assert [record.status for record in helix.catalog.iterations()] == ["done"]
 

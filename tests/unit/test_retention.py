@@ -14,6 +14,7 @@ import pytest
 from doubled import workflow
 from pyspark.sql import DataFrame
 from test_planning import situation
+from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -23,7 +24,6 @@ from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
 from helix_spark.engine import retention
 from helix_spark.engine.executor import Outcome
-from helix_spark.engine.observer import Silent
 from helix_spark.engine.results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.retention import OVERFLOWED, Retention
 from helix_spark.errors import NodeError
@@ -33,14 +33,6 @@ from helix_spark.planner.planning import Situation, make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.signing import Description, Signed
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @dataclass
@@ -177,7 +169,7 @@ class Run:
     rows: NodeResult = field(default_factory=lazy)
     budget: int | None = None
     lineage: dict[str, Made] = field(default_factory=dict)
-    heard: Heard = field(default_factory=Heard)
+    heard: Warned = field(default_factory=Warned)
 
     def retention(self) -> Retention:
         now = situation(build())

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from doubled import workflow
+from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -172,14 +173,6 @@ def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores:
         assert looked.progress(record) is None
         signature = iteration.plan["rows"].signature
         assert looked.measured([signature])[signature].bytes == sizes["rows"] > 0
-
-
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def test_what_cannot_be_recorded_is_stored_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from warned import Warned
 
 import helix_spark as hx
-from helix_spark.engine.observer import Silent
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
@@ -26,14 +26,6 @@ class LoadsGladly:
     def decide(self, problem: PlanningProblem) -> Decision:
         nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
         return policy_named("always").decide(replace(problem, nodes=nodes))
-
-
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @contextmanager

@@ -16,25 +16,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from warned import Warned
 
 import helix_spark as hx
-from helix_spark.engine.observer import Silent
 from helix_spark.engine.tracker import Finished
 from helix_spark.errors import ParameterError
 from helix_spark.tracking.courier import Courier, Delivery
 from helix_spark.tracking.entry import RunEntry, entry_of
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import send, trouble
-
-
-class Warned(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 class Remembering:

@@ -1,0 +1,15 @@
+"""An observer for tests that ask what a run warned of."""
+
+from __future__ import annotations
+
+from helix_spark.engine.observer import Silent
+
+
+class Warned(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)

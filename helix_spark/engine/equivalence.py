@@ -2,15 +2,18 @@
 
 The function is called on stubs with its inputs' schemas, and the analysed plan that comes out, in Catalyst's canonical
 form, is compared with the one on record. A stub names its input in its plan: two inputs may have one schema, and
-``new.subtract(old)`` is not ``old.subtract(new)``. It fails when it is executed: a function that looks at its data
-while it declares (`count`, `collect`) gets no second chance, for what it declares depends on more than its code.
+``new.subtract(old)`` is not ``old.subtract(new)``. It fails when it is executed, and nothing about it can be answered
+otherwise: a function that looks at its data while it declares (`count`, `collect`) has Spark run a job, and gets no
+second chance, whether it lets the failure out or not, for what it declares depends on more than its code.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
@@ -114,7 +117,8 @@ class Stubs:
     def _call(
         self, node: Node, operator: Function, stub: Callable[[str, StructType], DataFrame]
     ) -> DataFrame | None:
-        """What a function returns for stubs of its inputs; None if it cannot be called with them."""
+        """What a function returns for stubs of its inputs; None if it cannot be called with them, or has Spark run
+        something meanwhile: what it returns may rest on that, or on its failure."""
         from pyspark.sql import Column, DataFrame
 
         arguments: dict[str, DataFrame] = {}
@@ -124,7 +128,7 @@ class Stubs:
                 return None
             arguments[name] = stub(source, schema)
         try:
-            made = operator.call(**arguments)
+            made = without_jobs(self._spark, partial(operator.call, **arguments))
             if isinstance(made, Column) and node.base is not None:
                 made = next(iter(arguments.values())).select(made.alias("column"))
         except Exception:  # noqa: BLE001 - the author's code may raise anything; the run itself will tell what is wrong
@@ -139,12 +143,36 @@ class Stubs:
     def _stub(self, name: str, schema: StructType) -> DataFrame:
         if name not in self._unmarked:
             from pyspark.sql import functions as F
+            from pyspark.sql.types import StructField, StructType
 
             told = f"the stub of {self._signatures[name]} holds no data"
             poison = F.raise_error(F.lit(told)).cast("boolean")
-            # `to` makes nulls of columns that are not there: one call, where a cast for each column takes 2 ms of them.
-            self._unmarked[name] = self._spark.range(1).where(poison).select().to(schema)
+            # Columns that fail, too: of nulls the optimiser would know that no row has `age > 30`, and answer without a
+            # job. `to` gives all of them their types by one call, where a cast for each takes 2 ms.
+            places = [f"c{place}" for place in range(len(schema.fields))]
+            typed = StructType([
+                StructField(place, field.dataType, True, field.metadata)
+                for place, field in zip(places, schema.fields, strict=True)
+            ])
+            failing = (f"raise_error('{told}') AS {place}" for place in places)
+            rows = self._spark.range(1).where(poison).selectExpr(*failing)
+            self._unmarked[name] = rows.to(typed).toDF(*schema.names)
         return self._unmarked[name]
+
+
+def without_jobs(spark: SparkSession, call: Callable[[], Any]) -> Any:
+    """What a call returns; None if Spark ran a job for it, whatever came of that. The thread's group, tags and
+    description of jobs are as they were."""
+    context: Any = spark.sparkContext._jsc.sc()
+    before = context.getLocalProperties().clone()
+    tag = f"helix-stub-{uuid.uuid4().hex}"  # a function may name a group of its own; tags add up
+    context.addJobTag(tag)
+    try:
+        made = call()
+    finally:
+        context.setLocalProperties(before)
+    context.listenerBus().waitUntilEmpty()  # a job is on record a moment after it began
+    return None if len(context.statusTracker().getJobIdsForTag(tag)) else made
 
 
 def parts_beside_plan(parts: Iterable[Part]) -> list[str]:

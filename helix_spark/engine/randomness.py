@@ -28,9 +28,26 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def unseeded(model: Any) -> bool:
-    """Whether a fitted model's stage took its seed by default, which differs from process to process."""
-    return bool(model.hasParam("seed")) and not model.isSet("seed") if hasattr(model, "hasParam") else False
+def unseeded(model: Any) -> str | None:
+    """The class of a fitted model, or of one that it consists of, that took its seed by default, which differs from
+    process to process; None if none did."""
+    if hasattr(model, "hasParam") and model.hasParam("seed") and not _has_seed(model):
+        return type(model).__name__
+    return next((name for one in _inside(model) if (name := unseeded(one)) is not None), None)
+
+
+def _has_seed(model: Any) -> bool:
+    return bool(model.isSet("seed")) and model.getOrDefault("seed") is not None  # None may be set, and is no seed
+
+
+def _inside(model: Any) -> Iterator[Any]:
+    """The models that a pipeline, a tuner or one-versus-rest consists of."""
+    for attribute in ("stages", "models", "bestModel"):
+        held = getattr(model, "__dict__", {}).get(attribute)
+        if isinstance(held, list | tuple):
+            yield from held
+        elif held is not None:
+            yield held
 
 
 class Suspicion:
@@ -154,9 +171,8 @@ def _covered(described: Description) -> Iterator[str]:
 
 
 def _unseeded_stage(result: NodeResult) -> str | None:
-    if isinstance(result, ModelResult) and unseeded(result.model):
-        return f"leaves the seed of {type(result.model).__name__} to chance (give it seed=...)"
-    return None
+    name = unseeded(result.model) if isinstance(result, ModelResult) else None
+    return None if name is None else f"leaves the seed of {name} to chance (give it seed=...)"
 
 
 def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:

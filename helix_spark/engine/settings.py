@@ -64,8 +64,83 @@ CHANGES_RESULTS = MappingProxyType({
 """Settings that change what a query answers, with the values that a session of ours starts with (the time zone is
 UTC wherever it runs, the others are Spark 4's defaults)."""
 
-LEGACY = "spark.sql.legacy."
-"""Settings of this family bring back another answer of an older Spark, so each one that is set counts."""
+FAMILIES = ("spark.sql.legacy.", "spark.sql.pyspark.legacy.", "spark.sql.ansi.")
+"""Settings of these families bring back another answer, of an older Spark or of the SQL standard."""
+
+WHERE_SET = frozenset({
+    # What texts, names and literals mean.
+    "spark.sql.analyzer.failAmbiguousSelfJoin",
+    "spark.sql.analyzer.preferColumnOverLcaInArrayIndex",
+    "spark.sql.analyzer.strictDataFrameColumnResolution",
+    "spark.sql.functionResolution.sessionOrder",
+    "spark.sql.groupByAliases",
+    "spark.sql.groupByOrdinal",
+    "spark.sql.lateralColumnAlias.enableImplicitResolution",
+    "spark.sql.orderByOrdinal",
+    "spark.sql.parser.escapedStringLiterals",
+    "spark.sql.parser.quotedRegexColumnNames",
+    "spark.sql.parser.singleCharacterPipeOperator.enabled",
+    "spark.sql.prioritizeOrdinalResolutionInSort.enabled",
+    "spark.sql.selfJoinAutoResolveAmbiguity",
+    "spark.sql.variable.substitute",
+    # What functions and operators answer, and what their columns are called.
+    "spark.sql.chunkBase64String.enabled",
+    "spark.sql.enforceTypeCoercionBeforeUnionDeduplication.enabled",
+    "spark.sql.function.concatBinaryAsString",
+    "spark.sql.function.eltOutputAsString",
+    "spark.sql.icu.caseMappings.enabled",
+    "spark.sql.json.enableExactStringParsing",
+    "spark.sql.json.enablePartialResults",
+    "spark.sql.jsonGenerator.writeNullIfWithDefaultValue",
+    "spark.sql.mapZipWithUsesJavaCollections",
+    "spark.sql.optimizer.decorrelateExistsSubqueryLegacyIncorrectCountHandling.enabled",
+    "spark.sql.optimizer.decorrelateSubqueryLegacyIncorrectCountHandling.enabled",
+    "spark.sql.optimizer.decorrelateSubqueryPreventConstantHoldingForCountBug.enabled",
+    "spark.sql.optimizer.metadataOnly",
+    "spark.sql.preserveCharVarcharTypeInfo",
+    "spark.sql.readSideCharPadding",
+    "spark.sql.retainGroupColumns",
+    "spark.sql.stableDerivedColumnAlias.enabled",
+    "spark.sql.variant.allowDuplicateKeys",
+    "spark.sql.variant.validateUnicodeInJsonParsing",
+    # What is found in files.
+    "spark.sql.avro.datetimeRebaseModeInRead",
+    "spark.sql.columnNameOfCorruptRecord",
+    "spark.sql.csv.parser.columnPruning.enabled",
+    "spark.sql.files.ignoreInvalidPartitionPaths",
+    "spark.sql.files.supportSecondOffsetFormat",
+    "spark.sql.orc.mergeSchema",
+    "spark.sql.parquet.binaryAsString",
+    "spark.sql.parquet.datetimeRebaseModeInRead",
+    "spark.sql.parquet.fieldId.read.ignoreMissing",
+    "spark.sql.parquet.ignoreVariantAnnotation",
+    "spark.sql.parquet.int96AsTimestamp",
+    "spark.sql.parquet.int96RebaseModeInRead",
+    "spark.sql.parquet.int96TimestampConversion",
+    "spark.sql.parquet.reader.respectUnknownTypeAnnotation.enabled",
+    "spark.sql.parquet.respectSummaryFiles",
+    "spark.sql.sources.default",
+    "spark.sql.sources.validatePartitionColumns",
+    "spark.sql.xml.variant.respectInferSchema",
+    # What passes between Spark and Python.
+    "spark.sql.execution.pandas.convertToArrowArraySafely",
+    "spark.sql.execution.pandas.inferPandasDictAsMap",
+    "spark.sql.execution.pandas.structHandlingMode",
+    "spark.sql.execution.pyspark.binaryAsBytes",
+    "spark.sql.execution.pythonUDF.arrow.enabled",
+    "spark.sql.execution.pythonUDF.arrow.legacy.fallbackOnUDT",
+    "spark.sql.execution.pythonUDF.pandas.intToDecimalCoercionEnabled",
+    "spark.sql.execution.pythonUDF.pandas.preferIntExtensionDtype",
+    "spark.sql.execution.pythonUDTF.arrow.enabled",
+    "spark.sql.pyspark.inferNestedDictAsStruct.enabled",
+    "spark.sql.pyspark.toJSON.returnDataFrame",
+})
+"""Further settings that change what a query answers. Unlike those of `CHANGES_RESULTS` a session of ours leaves them
+alone, and so may any other: each counts where somebody set it. What holds where nobody did, the version of Spark says,
+which counts as well.
+
+A list of what counts, not of what does not: what platforms and catalogs set by themselves differs from one way to start
+Spark to another, and the same workflow must be the same in all of them."""
 
 
 def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -193,6 +268,15 @@ def parse_submit_arguments(text: str) -> dict[str, str]:
     return settings
 
 
+def counts_where_set(name: str) -> bool:
+    """Whether a setting changes what a query answers once somebody sets it.
+
+    >>> counts_where_set("spark.sql.legacy.charVarcharAsString"), counts_where_set("spark.sql.shuffle.partitions")
+    (True, False)
+    """
+    return name.startswith(FAMILIES) or name in WHERE_SET
+
+
 def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Those of `settings` that change results, with the value that holds where nothing is said. Sorted by name.
 
@@ -200,7 +284,7 @@ def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
     'false'
     """
     found = {name: settings.get(name, default) for name, default in CHANGES_RESULTS.items()}
-    found |= {name: value for name, value in settings.items() if name.startswith(LEGACY)}
+    found |= {name: value for name, value in settings.items() if counts_where_set(name)}
     return {name: _canonical(value) for name, value in sorted(found.items())}
 
 

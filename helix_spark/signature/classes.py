@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import inspect
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ _FIELD_TABLES = (
 )
 """Where pydantic, attrs and msgspec keep the fields of a class."""
 
-_INTERNALS = frozenset(
+INTERNALS = frozenset(
     {
         "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__orig_bases__",
         "__parameters__", "__abstractmethods__", "_abc_impl", "__match_args__", "__slotnames__", "__dataclass_fields__",
@@ -43,7 +44,8 @@ def describe_class(reference: Reference, home: str) -> Described:
     """A class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
 
     Its name, docstring, module and annotations do not count, nor do the methods a decorator generated from its fields;
-    annotations do of fields, and where a base or metaclass outside the standard library may read them.
+    annotations do of fields, and where a base or metaclass outside the standard library may read them. What code reads
+    by reflection is in `reflection`.
     """
     kind = reference.value
     assert isinstance(kind, type)
@@ -98,7 +100,7 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
-    hints = _hints(kind) if _dataclass_fields(kind) or "_fields" in vars(kind) else {}
+    hints = hints_of(kind) if _dataclass_fields(kind) or "_fields" in vars(kind) else {}
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
         yield Named(f"field {field.name} {options}")
@@ -120,13 +122,12 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
 
 
-def _hints(kind: type) -> Mapping[str, object]:
-    """The types of fields, for whoever makes a schema of the fields; as text where that names nothing yet."""
+def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
+    """What annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
     try:
-        return typing.get_type_hints(kind, include_extras=True)
+        return typing.get_type_hints(annotated, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
-        own: Mapping[str, object] = vars(kind).get("__annotations__", {})
-        return own
+        return inspect.get_annotations(annotated)
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:
@@ -138,7 +139,7 @@ def _annotations(kind: type, label: str) -> Iterator[Edge]:
 
 def _is_generated(kind: type, name: str, member: object) -> bool:
     """Whether a member says nothing that the class's fields and bases do not say already."""
-    if name in _INTERNALS or isinstance(member, DESCRIPTORS) or (name == "__hash__" and member is None):
+    if name in INTERNALS or isinstance(member, DESCRIPTORS) or (name == "__hash__" and member is None):
         return True
     function = _function_of(member)
     if function is not None:

@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
+from helix_spark.signature.folders import files_below
 from helix_spark.signature.identity import is_udf
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.origin import package_of_file, package_of_module
@@ -143,7 +144,7 @@ def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, 
             f"node {node!r}: depends_on names {str(path)!r}, which does not exist",
             where=where, remedy="give the path of a file or folder, from the working folder or absolute",
         )
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    files = [path] if path.is_file() else files_below(path)
     return tuple(
         ("" if one == path else one.relative_to(path).as_posix(), hashlib.sha256(one.read_bytes()).hexdigest())
         for one in files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
+from helix_spark.signature.folders import files_below
 from helix_spark.signature.parts import digest
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
@@ -31,6 +33,9 @@ and time as they were (`cp -p`)."""
 
 MOST_SAMPLES = 1024
 """Of a source; at a millisecond each, as on a network disk, what people do not yet wait for."""
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+"""Alternatives in a pattern that have no others inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +111,61 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
     return tuple((os.path.relpath(path, base.removeprefix("file://")), path) for _, path in found)
 
 
-def _expand(path: Path, where: Location | None) -> Iterator[tuple[str, Path]]:
+def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
+    """The files that Spark reads of what an author named: a file, a folder, or a pattern for such."""
+    if path.is_dir() or path.is_file():
+        return _files_at(path)
+    matches = _matches(str(path))
+    if not matches:
+        near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
+        raise SourceError(
+            f"there is no {str(path)!r}", where=where,
+            exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
+            remedy="check the path",
+        )
+    # Of a folder that a pattern matches Spark reads what is inside, whatever the folder is called.
+    return [file for one in matches if one.is_dir() or not _is_skipped(one.name) for file in _files_at(one)]
+
+
+def _files_at(path: Path) -> list[tuple[str, Path]]:
+    """A file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
-        # Spark skips names that begin with _ or . (part of a write in progress, checksums).
-        inside = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith(("_", ".")))
-        yield from ((one.relative_to(path).as_posix(), one) for one in inside)
-    elif path.is_file():
-        yield path.name, path
-    else:
-        matches = sorted(glob.glob(str(path)))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        if not matches:
-            near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
-            raise SourceError(
-                f"there is no {str(path)!r}", where=where,
-                exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
-                remedy="check the path",
-            )
-        for match in matches:
-            yield from _expand(Path(match), where)
+        return [(one.relative_to(path).as_posix(), one) for one in files_below(path, _is_skipped)]
+    return [(path.name, path)] if path.is_file() else []
+
+
+def _is_skipped(name: str) -> bool:
+    """Whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`): parts of a
+    write in progress, checksums, logs. Not what Parquet keeps its schema in, nor folders named after a column.
+
+    >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
+    ['_SUCCESS', '.a.crc']
+    """
+    if name.startswith(("_metadata", "_common_metadata")):
+        return False
+    return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """What a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
+    found: set[str] = set()
+    for plain in _without_braces(pattern.replace("[^", "[!")):
+        found.update(glob.glob(plain, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return [Path(one) for one in sorted(found)]
+
+
+def _without_braces(pattern: str) -> list[str]:
+    """The patterns that one with alternatives in braces stands for.
+
+    >>> _without_braces("data/{2023,2024{a,b}}.csv")
+    ['data/2023.csv', 'data/2024a.csv', 'data/2024b.csv']
+    """
+    innermost = _BRACES.search(pattern)
+    if innermost is None:
+        return [pattern]
+    before, after = pattern[: innermost.start()], pattern[innermost.end() :]
+    fewer = (f"{before}{choice}{after}" for choice in innermost[1].split(","))
+    return list(dict.fromkeys(plain for one in fewer for plain in _without_braces(one)))
 
 
 def _files_version(source: FileSource, where: Location | None) -> SourceVersion:

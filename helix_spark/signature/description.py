@@ -6,15 +6,27 @@ import types
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.classes import describe_class, describe_module
-from helix_spark.signature.edges import Described, Edge, Named, Outside, Reference, Said, edge_to, package_edge
+from helix_spark.signature.compiled import content_of
+from helix_spark.signature.edges import (
+    Described,
+    Edge,
+    Named,
+    Outside,
+    Reference,
+    Reflected,
+    Said,
+    edge_to,
+    package_edge,
+)
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.functions import describe_function
 from helix_spark.signature.given_texts import said_by, texts_in
 from helix_spark.signature.holders import held_values, is_project, wrapped
-from helix_spark.signature.identity import DESCRIPTORS, code_name, is_code, is_udf
+from helix_spark.signature.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.origin import Package, package_of_file
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.reflection import describe_reflected
 from helix_spark.signature.spark_functions import describe_udf
 from helix_spark.signature.unidentified import UnidentifiedError
 
@@ -31,6 +43,11 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
         return Described(Group.PACKAGE, value.name, encode("package", value.name, value.version), shown=value.version)
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
+    if isinstance(value, Reflected):
+        return describe_reflected(reference)
+    compiled = compiled_home(value)
+    if compiled is not None:
+        return _describe_compiled(reference, compiled, home)
     if is_udf(value):
         return describe_udf(reference)
     if type(value) is types.FunctionType:
@@ -46,6 +63,31 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
         return describe_module(reference, home)
     inner = _inner(value) if not hasattr(type(value), "__helix_signature__") else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
+
+
+def _describe_compiled(reference: Reference, module: types.ModuleType, home: str) -> Described:
+    """A compiled module of the project, known by its file, or what is in one, known by its name there.
+
+    What is seen of them from outside counts besides: classes that they extend, modules that they import, data.
+    """
+    value = reference.value
+    if isinstance(value, types.ModuleType):
+        known = content_of(module)
+        seen = [*describe_module(reference, home).edges]
+    else:
+        known = str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
+        seen = [edge_to(module, module.__name__, role="module")]
+    if isinstance(value, type):
+        seen += describe_class(reference, home).edges
+    edges = tuple(edge for edge in seen if isinstance(edge, Named) or _is_visible(edge.value))
+    return Described(Group.CODE, reference.label, encode("compiled", known), edges)
+
+
+def _is_visible(value: object) -> bool:
+    """Whether something in a compiled module can be told by itself, and is not but a piece of the file."""
+    if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
+        return True
+    return not is_code(value) and _is_identifiable(value)
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:

@@ -58,6 +58,19 @@ class Outside:
     edge: Edge
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflected:
+    """What is read of a thing by reflection, beside what it is made of.
+
+    Attributes:
+        value: the function, class or module.
+        attribute: ``__annotations__``, ``__subclasses__`` or ``__dict__``.
+    """
+
+    value: object
+    attribute: str
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What texts and code say that counts for whoever reaches them, wherever it is said.
@@ -93,7 +106,8 @@ class Described:
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, outside: see `CodeTrace`.
-        reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them.
+        reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them; see
+            `reflection` for those that are more than a text.
         said: what it says that counts for others.
         listens: whether what the others say counts for it.
     """

@@ -43,7 +43,7 @@ class FormWriter:
 
     Attributes:
         keep_names: whether the names of locals count.
-        shows_names: whether those of inner functions do.
+        shows_names: whether those of inner functions do, and their annotations.
     """
 
     keep_names: bool
@@ -269,11 +269,10 @@ class FormWriter:
         if not isinstance(node, ast.Lambda):
             self.visit(node.decorator_list, scope)
             self.name(node.name, scope, node.lineno)
-            if node.decorator_list or self.shows_names:  # Spark names columns after functions, to name one
-                self.out.append(f"Named {node.name!r};")
-            # Whoever gets the function may read its annotations; a decorator certainly may.
-            if node.decorator_list:
-                self.out.append(f"Annotations {annotations_of(node)!r};")
+            # Whoever gets the function may read its name and annotations; a decorator certainly may. Spark names
+            # columns after functions.
+            if node.decorator_list or self.shows_names:
+                self.out.append(f"Named {node.name!r};Annotations {annotations_of(node)!r};")
             elif found := tabular_annotations(node):
                 self.out.append(f"Annotations {found!r};")
         self.visit(node.args.defaults, scope)

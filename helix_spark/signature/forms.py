@@ -82,3 +82,8 @@ class FunctionForm:
     calls: tuple[Call, ...]
     annotations: str
     texts: tuple[str, ...] = ()
+
+    def mentions(self, name: str) -> bool:
+        """Whether the function reads an attribute of that name, of whatever, or has the name as a text."""
+        read = any(name in free.attributes for free in self.free)
+        return read or name in self.texts or f"str {name!r};" in self.text

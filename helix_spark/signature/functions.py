@@ -16,6 +16,7 @@ from helix_spark.signature.outside import asks_others, outside_uses, views_of
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.patches import hung_on_classes, mentioned
 from helix_spark.signature.randomness import random_uses
+from helix_spark.signature.reflection import reflective_reads
 from helix_spark.signature.scopes import Imported
 from helix_spark.signature.source import bytecode_form, form_of, global_names
 from helix_spark.signature.text_names import LookedUp, looked_up
@@ -65,7 +66,7 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
         ),
         random=random,
         outside=outside,
-        reads=frozenset(_own_names_read(form, called, edges)),
+        reads=frozenset((*_own_names_read(form, called, edges), *reflective_reads(form, called, edges, used))),
         said=said,
         listens=queried.open or asks_others(called, texts, said.views),
     )
@@ -147,8 +148,7 @@ def _own_names_read(
 ) -> Iterator[str]:
     """What code reads of how functions and classes are called: by name, or because columns are named after the
     functions that make them, by pandas those of an aggregation, by Spark those of a user-defined function."""
-    read = {attribute for free in form.free for attribute in free.attributes}
-    yield from (name for name in _OWN_NAMES if name in read or f"str '{name}';" in form.text)
+    yield from filter(form.mentions, _OWN_NAMES)
     if any(call.method in _NAMING and any(map(_may_be_function, call.given)) for call, _ in called):
         yield "__name__"
     if any(_makes_udf(call, name, edges) for call, name in called):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import _lru_cache_wrapper, partial
+from typing import Any
 
 from helix_spark.signature.attributes import has_hidden_state
 from helix_spark.signature.origin import PYTHON, package_of_file, package_of_module
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
+
+_DISPATCHER = "singledispatch.<locals>.wrapper"
+"""What `functools.singledispatch` makes; its closure has a cache besides, which fills as it is called."""
 
 
 def own_attribute(value: object, name: str) -> object | None:
@@ -63,14 +67,16 @@ def defaults_of(function: types.FunctionType) -> dict[str, object]:
 
 def held_values(function: types.FunctionType) -> Iterable[tuple[str, object]]:
     """What a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
-    yield from closure_of(function).items()
-    yield from defaults_of(function).items()
+    registry = function.__dict__.get("registry")
+    dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
+    if not dispatched or function.__code__.co_qualname != _DISPATCHER:
+        yield from closure_of(function).items()
+        yield from defaults_of(function).items()
     if "__wrapped__" in function.__dict__:
         yield "__wrapped__", function.__dict__["__wrapped__"]
-    registry = function.__dict__.get("registry")
-    if isinstance(registry, types.MappingProxyType):  # functools.singledispatch
-        for kind, implementation in registry.items():
-            yield f"dispatch {kind.__qualname__}", implementation
+    for kind, implementation in dispatched.items():
+        yield f"dispatch type {kind.__qualname__}", kind
+        yield f"dispatch {kind.__qualname__}", implementation
 
 
 def is_project(value: object, depth: int = 2) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import sys
 import types
+from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
+from helix_spark.signature.compiled import is_compiled
 from helix_spark.signature.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.signature.origin import PYTHON, Package, package_of_file, package_of_module
 
@@ -47,7 +49,7 @@ def is_code(value: object) -> bool:
         return True
     if hasattr(kind, "__helix_signature__"):
         return False
-    return bool(wrapped(value)) or identity(value) is not None
+    return is_udf(value) or bool(wrapped(value)) or identity(value) is not None or compiled_home(value) is not None
 
 
 def identity(value: object) -> tuple[Package, str] | None:
@@ -75,11 +77,13 @@ _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, li
 
 
 def is_udf(value: object) -> bool:
-    """Whether a value is what pyspark's `udf(...)` returns: a function that knows its return type."""
+    """Whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
     if type(value) is types.FunctionType:
         assert isinstance(value, types.FunctionType)
         value = value.__dict__.get("_unwrapped")
     kind = type(value)
+    if (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction"):
+        return True
     return kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
 
 
@@ -156,11 +160,46 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
             if isinstance(module, str) and isinstance(name, str) and _keeps(module, name, value):
                 package = package_of_module(module)
                 return (package, f"{module}.{name}") if package else None
-    for name, one in vars(sys.modules[home]).items() if home in sys.modules else ():
-        if one is value:
-            package = package_of_module(home)
-            return (package, f"{home}.{name}") if package else None
+    for holder in _with_parents(home):
+        for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
+            if one is value:
+                package = package_of_module(holder)
+                return (package, f"{holder}.{name}") if package else None
     return None
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    """A module and the packages it is in, which often keep the one object of a class that a private module defines."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def compiled_home(value: object) -> types.ModuleType | None:
+    """The compiled module of the project that a value is, or that keeps it under its name: a function, a class, a
+    method of one. None for all else."""
+    if isinstance(value, types.ModuleType):
+        return value if is_compiled(value) else None
+    owner = value.__objclass__ if isinstance(value, DESCRIPTORS) else value
+    if isinstance(owner, types.FunctionType | types.MethodType) or not callable(owner):
+        return None
+    names = [own_attribute(owner, attribute) for attribute in ("__qualname__", "__name__")]
+    for module in _claimed_by(owner):
+        found = sys.modules.get(module)
+        if not isinstance(found, types.ModuleType) or not is_compiled(found):
+            continue
+        if any(isinstance(name, str) and _keeps(module, name, owner) for name in names):
+            return found
+    return None
+
+
+def _claimed_by(value: object) -> list[str]:
+    """The modules that a function or class may be from: the one it names; any, for the classes of a compiler that names
+    `builtins` (PyO3)."""
+    module = own_attribute(value, "__module__")
+    if module == "builtins" and isinstance(value, type) and value.__flags__ & HEAP_TYPE:
+        return list(sys.modules)
+    return [module] if isinstance(module, str) else []
 
 
 def _public_name(module: str, name: str, value: object) -> str:

@@ -19,8 +19,9 @@ READS_LOCAL_NAMES = frozenset({"locals", "vars", "dir", "eval", "exec", "globals
 
 READS_NAMES_OF_FUNCTIONS = frozenset({
     "agg", "aggregate", "pivot_table", "udf", "pandas_udf", "udtf", "__name__", "__qualname__",
+    "get_type_hints", "get_annotations", "signature", "getfullargspec", "__annotations__", "__signature__",
 })
-"""What can see how an inner function is called: columns are named after the functions that make them."""
+"""What can see how an inner function is called or annotated: columns are named after the functions that make them."""
 
 
 def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = False) -> FunctionForm:

@@ -130,26 +130,51 @@ def _site_folder(path: Path) -> Path | None:
 
 @cache
 def _distribution(site: Path, top: str) -> Package:
-    name = _distribution_name(top)
-    if name is None:
+    names = _distribution_names(site, top)
+    if not names:
         return Package(top, _content_version(site, top))
-    version = metadata.version(name)
-    canonical_name = name.lower().replace("_", "-")
-    if canonical_name in MINOR_ONLY:
-        version = ".".join(version.split(".")[:2])
-    return Package(canonical_name, version)
+    versions = {name.lower().replace("_", "-"): _version(name) for name in names}
+    if len(versions) == 1:
+        return Package(*versions.popitem())
+    # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
+    return Package(top, ", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
 
 
-def _distribution_name(top: str) -> str | None:
+def _distribution_names(site: Path, top: str) -> list[str]:
+    """The distributions that provide a top-level name: several may share a folder, as those of ``google`` do."""
     try:
         named = metadata.distribution(top)
     except metadata.PackageNotFoundError:
         named = None
     # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
-    if named is not None and top in (named.read_text("top_level.txt") or top).split():
-        return named.metadata["Name"]
-    providers = metadata.packages_distributions().get(top)
-    return sorted(providers)[0] if providers else None
+    provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
+    own = [named.metadata["Name"]] if named is not None and provides else []
+    if own and not _may_be_shared(site / top):
+        return own
+    return sorted({name for name in (*own, *metadata.packages_distributions().get(top, ())) if name})
+
+
+def _may_be_shared(folder: Path) -> bool:
+    """Whether it is a folder without an ``__init__.py``, to which any distribution may add."""
+    return folder.is_dir() and not (folder / "__init__.py").exists()
+
+
+def _version(name: str) -> str:
+    """The version of an installed distribution, by minor version where that is what counts.
+
+    What was installed from a repository, a folder or a file (it has a ``direct_url.json``) may be other code under the
+    same version: a digest of what its RECORD says of its code is added. That lists hashes, so no other file is read.
+    """
+    found = metadata.distribution(name)
+    minor_only = name.lower().replace("_", "-") in MINOR_ONLY
+    version = ".".join(found.version.split(".")[:2]) if minor_only else found.version
+    if found.read_text("direct_url.json") is None:
+        return version
+    # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
+    listed = (found.read_text("RECORD") or "").splitlines()
+    code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
+    total = hashlib.sha256("\n".join(sorted(code)).encode())
+    return f"{version} {total.hexdigest()[:12]}"
 
 
 def _content_version(site: Path, top: str) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from helix_spark.signature.forms import Argument, Call
 from helix_spark.signature.given_texts import Texts
+from helix_spark.signature.spark_objects import spark_classes
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
 _PARTITIONS = ", which depends on how rows are partitioned even with a seed"
@@ -20,26 +22,42 @@ _RANDOM = re.compile(
     r"|current_timestamp|current_date|current_time|curdate|now|localtimestamp|unix_timestamp_now)$"
     r"|random\.(?!Random$|SystemRandom$|seed$)\w+$|random\.SystemRandom\b"
     r"|numpy\.random\.(?!default_rng$|RandomState$|Generator$|SeedSequence$|PCG64$|Philox$|MT19937$|SFC64$|seed$)\w+$"
-    r"|time\.(time|time_ns|perf_counter|perf_counter_ns|monotonic|monotonic_ns|process_time|localtime|gmtime|ctime)$"
-    r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.Timestamp\.(now|utcnow|today)$"
+    r"|time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?|localtime|gmtime|ctime)$"
+    r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|uuid4)$|os\.(urandom|getpid|getrandom)$|secrets\.\w+$"
     r"|tensorflow\.random\.(?!set_seed$|stateless_|Generator)\w+$"
 )
+_NOW_UNLESS_TOLD = re.compile(rf"time\.(strftime|asctime)$|{_SPARK}unix_timestamp$")
+"""What takes the clock's time unless it is given one."""
+
+_DATES = re.compile(
+    r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
+    r"|numpy\.datetime64$"
+)
+_NOW = frozenset({"now", "today"})
+"""Texts of which these make the clock's time."""
+
 _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
 )
 _ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
+_CONFS = frozenset({"conf", "_conf"})
+_CONF_READS = frozenset({"get", "getAll", "contains"})
+_CONF_KEY = "spark."
+_SETTING_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET\s+[\w.]+\s*;?\s*$", re.IGNORECASE)
 _TAKES_COLUMNS = frozenset({"where", "filter"})
 _SQL = frozenset({"expr", "selectExpr", "sql"}) | _TAKES_COLUMNS
 _SQL_RANDOM = re.compile(
     r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate)\s*\("
-    r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b",
+    r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b|\bunix_timestamp\s*\(\s*\)"
+    r"|\b(date|timestamp\w*)\s*['\"]\s*(now|today|tomorrow|yesterday)\b[^'\"]*['\"]",
     re.IGNORECASE,
 )
-_SAMPLERS = frozenset({"sample", "randomSplit"})
+_SAMPLERS = frozenset({"sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"})
 _BY_RANDOM_STATE = re.compile(
     r"sklearn\.(\w+\.)*(\w*(RandomForest|ExtraTrees?|GradientBoosting|Bagging|AdaBoost|DecisionTree|SGD"
-    r"|PassiveAggressive)\w*|MLP(Classifier|Regressor)|LinearSV[CR]|IsolationForest|\w*KMeans|SpectralClustering|GaussianMixture|BayesianGaussianMixture|TSNE"
+    r"|PassiveAggressive)\w*|MLP(Classifier|Regressor)|LinearSV[CR]|IsolationForest|\w*KMeans|SpectralClustering"
+    r"|GaussianMixture|BayesianGaussianMixture|TSNE"
     r"|TruncatedSVD|NMF|FastICA|LatentDirichletAllocation|RBFSampler|Nystroem|Random\w+|Gaussian\w*RandomProjection"
     r"|train_test_split|(Stratified|Group)?ShuffleSplit|resample|shuffle|permutation_importance)$"
     r"|sklearn\.datasets\.(\w+\.)*make_\w+$"
@@ -49,6 +67,22 @@ _BY_RANDOM_STATE = re.compile(
 _NO_TEXTS = Texts()
 _SHUFFLES = re.compile(r"sklearn\.(\w+\.)*(Stratified|StratifiedGroup|Group)?KFold$")
 _BY_GENERATOR = re.compile(r"torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$")
+
+SEEDED_STAGES = frozenset(
+    f"pyspark.ml.{module}.{name}" for module, names in {
+        "classification": (
+            "DecisionTreeClassifier", "FMClassifier", "GBTClassifier", "MultilayerPerceptronClassifier",
+            "RandomForestClassifier",
+        ),
+        "regression": ("DecisionTreeRegressor", "FMRegressor", "GBTRegressor", "RandomForestRegressor"),
+        "clustering": ("BisectingKMeans", "GaussianMixture", "KMeans", "LDA"),
+        "recommendation": ("ALS",),
+        "feature": ("BucketedRandomProjectionLSH", "MinHashLSH", "Word2Vec"),
+        "tuning": ("CrossValidator", "TrainValidationSplit"),
+    }.items() for name in names
+)
+"""Spark ML's stages that draw by a seed. By default it is Python's `hash` of the class name, which differs from process
+to process. By name, for pyspark may not be imported yet."""
 
 
 def random_uses(
@@ -64,34 +98,63 @@ def random_uses(
     >>> list(random_uses([("time.time", 3), ("math.pi", 4)], []))
     [('calls time.time', 3)]
     """
+    known = list(calls)
     for name, line in names:
-        if _RANDOM.match(name):
-            yield f"calls {name}", line
-        elif _SEEDED_BY_PARTITION.match(name):
-            yield f"calls {name}{_PARTITIONS}", line
-        elif _ENVIRONMENT.match(name):
-            yield f"reads the environment ({name})", line
-    for call, called in calls:
-        if called is not None and _SEEDABLE.match(called) and not _seeded(call):
-            yield f"calls {called} without a seed", call.line
-        elif called is not None and _BY_RANDOM_STATE.match(called) and not _has_state(call):
-            yield f"calls {called} without random_state", call.line
-        elif called is not None and _SHUFFLES.match(called) and _is_true(call, "shuffle") and not _has_state(call):
-            yield f"calls {called}, which shuffles, without random_state", call.line
-        elif called is not None and _BY_GENERATOR.match(called) and _given(call, "generator") is None:
-            yield f"calls {called} without a generator", call.line
-        elif called == "builtins.hash":
-            yield "calls hash, which for text differs from process to process", call.line
-        elif call.method == "rvs" and not _has_state(call):
-            yield "calls .rvs() without random_state", call.line
-        elif called is None and call.method in _SAMPLERS and _given(call, "random_state") is None:
-            yield f"calls .{call.method}(){_PARTITIONS}", call.line
+        if (use := _by_name(name, known)) is not None:
+            yield use, line
+    for call, called in known:
+        if (use := _by_call(call, called, texts)) is not None:
+            yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
-            yield from ((use, call.line) for text in _sql(call, texts) if (use := random_sql(text)))
+            yield from ((use, call.line) for text in _given_texts(call, texts) if (use := random_sql(text)))
+    yield from _settings_read(known, texts)
+    yield from _stages_without_seed(known)
 
 
-def _sql(call: Call, texts: Texts) -> Iterator[str]:
-    """The SQL that a call is given. Where it is not known, any of the function's texts may be part of it."""
+def _by_name(name: str, calls: list[tuple[Call, str | None]]) -> str | None:
+    """What is random about a name that is referred to; None if nothing is."""
+    if _RANDOM.match(name):
+        return f"calls {name}"
+    if _SEEDED_BY_PARTITION.match(name):
+        return f"calls {name}{_PARTITIONS}"
+    if _ENVIRONMENT.match(name):
+        return f"reads the environment ({name})"
+    if _NOW_UNLESS_TOLD.match(name):
+        place = 1 if name.endswith("strftime") else 0
+        told = [_tells_when(call, place) for call, called in calls if called == name]
+        return None if told and all(told) else f"calls {name} without saying when"
+    return None
+
+
+def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
+    """Why a call may return something else each time; None if nothing says so."""
+    if called is not None and (lack := _lack(call, called, texts)) is not None:
+        return f"calls {called}{lack}"
+    if called == "builtins.hash":
+        return "calls hash, which for text differs from process to process"
+    if call.method == "rvs" and not _has_state(call):
+        return "calls .rvs() without random_state"
+    if called is None and call.method in _SAMPLERS and not _is_said(_given(call, "random_state")):
+        return f"calls .{call.method}(){_PARTITIONS}"
+    return None
+
+
+def _lack(call: Call, called: str, texts: Texts) -> str | None:
+    """What a call of a library lacks, or has, so that it may return something else each time; None if nothing."""
+    if _SEEDABLE.match(called) and not _seeded(call):
+        return " without a seed"
+    if _BY_RANDOM_STATE.match(called) and not _has_state(call):
+        return " without random_state"
+    if _SHUFFLES.match(called) and _is_true(call, "shuffle") and not _has_state(call):
+        return ", which shuffles, without random_state"
+    if _BY_GENERATOR.match(called) and _given(call, "generator") is None:
+        return " without a generator"
+    dates: Iterable[str] = _given_texts(call, texts) if _DATES.match(called) else ()
+    return next((f" with {text!r}" for text in dates if text.strip().lower() in _NOW), None)
+
+
+def _given_texts(call: Call, texts: Texts) -> Iterator[str]:
+    """The texts that a call is given. Where one is not known, any of the function's may be part of it."""
     yield from texts.of(call)
     if call.method not in _TAKES_COLUMNS and texts.unknown(call):
         yield from texts.own
@@ -107,15 +170,101 @@ def random_sql(text: str) -> str | None:
     return f"uses {found[0].rstrip(' (')} in SQL" if found else None
 
 
+def _settings_read(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> Iterator[tuple[str, int]]:
+    """Where a function asks for Spark's settings by itself: signatures have those alone that change what a query
+    answers."""
+    found: dict[int, str] = {}
+    for call, called in calls:
+        if called is None and (read := _setting_read(call, texts)) is not None:
+            found.setdefault(call.line, f"reads Spark's settings ({read})")
+    yield from ((use, line) for line, use in found.items())
+
+
+def _setting_read(call: Call, texts: Texts) -> str | None:
+    """How a method asks for Spark's settings; None if it does not. A dict has a `get`, too: which one it is shows in
+    what it is called of, or in the key."""
+    if call.slot is not None:  # of a module or a class; a session is never one that a function finds outside
+        return None
+    if call.method == "getConf":
+        return ".getConf()"
+    if call.owner in _CONFS and call.method in _CONF_READS:
+        return f".{call.owner}.{call.method}()"
+    if call.owner == "getAll":  # of a session it is no method
+        return ".conf.getAll"
+    if call.method == "get":
+        return next((f".get({key!r})" for key in texts.of(call) if key.startswith(_CONF_KEY)), None)
+    queries = texts.of(call) if call.method == "sql" else ()
+    asked = (_SETTING_IN_SQL.search(text) for text in queries)
+    return next((f"{found[0].strip()} in SQL" for found in asked if found is not None), None)
+
+
+def _stages_without_seed(calls: list[tuple[Call, str | None]]) -> Iterator[tuple[str, int]]:
+    """Stages of Spark ML that a function makes without a seed. One may be given its seed afterwards; of several it does
+    not show which, so there must be as many that give one."""
+    left = [(called, call.line) for call, called in calls if called in SEEDED_STAGES and not _may_have_seed(call)]
+    if sum(called is None and _gives_seed(call) for call, called in calls) < len(left):
+        yield from ((f"calls {called} without a seed", line) for called, line in left)
+
+
+def _gives_seed(call: Call) -> bool:
+    if call.method == "setSeed":
+        return any(map(_is_said, call.given))
+    return call.method in ("setParams", "_set") and _may_have_seed(call)
+
+
+def leaves_seed(stage: Any) -> bool:
+    """Whether a stage of Spark ML has a seed that nobody set. Of a class, or of the path of one of Spark's own, nobody
+    has set any yet."""
+    if isinstance(stage, str):
+        return stage in SEEDED_STAGES
+    if isinstance(stage, type):
+        return any(base.__name__ == "HasSeed" for base in stage.__mro__)
+    if "HasSeed" not in spark_classes(stage):
+        return False
+    return not stage.isSet("seed") or stage.getOrDefault("seed") is None  # None may be set, and is no seed
+
+
+def stages_in(value: Any) -> Iterator[Any]:
+    """The stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and what its
+    grid tries in its place."""
+    inside: Iterable[Any] = ()
+    if isinstance(value, list | tuple):
+        inside = value
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif "Params" in spark_classes(value):
+        yield value
+        inside = value._paramMap.values()
+    for one in inside:
+        yield from stages_in(one)
+
+
+def _tells_when(call: Call, place: int) -> bool:
+    """Whether a call says which moment it is about.
+
+    Args:
+        place: of the moment among the positional arguments.
+    """
+    named = (value for name, value in call.keywords if name in ("timestamp", ""))
+    return any(map(_is_said, (*call.arguments[place : place + 1], *named)))
+
+
 def _seeded(call: Call) -> bool:
-    first = call.arguments[0] if call.arguments else _given(call, "seed") or _given(call, "x")
-    return first is not None and first.constant != "None"
+    return _is_said(call.arguments[0] if call.arguments else _given(call, "seed") or _given(call, "x"))
+
+
+def _may_have_seed(call: Call) -> bool:
+    return _is_said(_given(call, "seed") or _given(call, ""))  # what ** brings is not known
 
 
 def _has_state(call: Call) -> bool:
     state = _given(call, "random_state") or _given(call, "")  # what ** brings is not known
-    unshuffled = _given(call, "shuffle") == Argument("False")
-    return unshuffled or (state is not None and state.constant != "None")
+    return _given(call, "shuffle") == Argument("False") or _is_said(state)
+
+
+def _is_said(argument: Argument | None) -> bool:
+    """Whether something is passed that is not None."""
+    return argument is not None and argument.constant != "None"
 
 
 def _is_true(call: Call, keyword: str) -> bool:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.description import describe
-from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Outside, Reference, Said
+from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Outside, Reference, Reflected, Said
 from helix_spark.signature.leaves import is_immutable
 from helix_spark.signature.origin import Package
 from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.signature.reflection import REFLECTED, may_be_read
 from helix_spark.signature.unidentified import UnidentifiedError
 
 
@@ -53,21 +54,24 @@ def reach(
     warnings: dict[str, None] = {}
     random: dict[str, None] = {}
     outside: dict[str, None] = {}
-    named: list[object] = []
+    met: list[tuple[object, str]] = []
     read, said, listens = frozenset[str](), Said(), False
     while walk.queue:
         reference = walk.queue.popleft()
         described = _described(reference, node, where, home, elsewhere)
         tokens = [walk.token(edge) for edge in described.edges]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
-        named += [reference.value] if isinstance(reference.value, types.FunctionType | type) else []
+        met.append((reference.value, described.label))
         read, said, listens = read | described.reads, said | described.said, listens or described.listens
         warnings |= dict.fromkeys(described.warnings)
         random |= dict.fromkeys(described.random)
         outside |= dict.fromkeys(described.outside)
-    if read:
-        names = [str(getattr(one, attribute, "")) for one in named for attribute in sorted(read)]
-        parts.append(Part(Group.CODE, "names of functions", digest(*sorted(read), *names)))
+        if not walk.queue:
+            walk.look_at(met, read)
+    if named := sorted(read - REFLECTED):
+        things = [one for one, _ in met if isinstance(one, types.FunctionType | type)]
+        names = [str(getattr(one, attribute, "")) for one in things for attribute in named]
+        parts.append(Part(Group.CODE, "names of functions", digest(*named, *names)))
     if listens and (said.texts, said.views) != (elsewhere.texts, elsewhere.views):
         # A query may be handed on, a view be registered by a helper: who reads it is described anew, knowing that.
         return reach(roots, node=node, where=where, home=home, elsewhere=said)
@@ -115,6 +119,7 @@ class _Walk:
         self.queue: deque[Reference] = deque()
         self.came_back = False
         self._numbers: dict[Hashable, int] = {}
+        self._looked_at: set[tuple[int, str]] = set()
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
@@ -130,6 +135,14 @@ class _Walk:
         self._kept.append(edge.value)
         self.queue.append(edge)
         return f"new {edge.text}"
+
+    def look_at(self, met: Iterable[tuple[object, str]], read: frozenset[str]) -> None:
+        """Queues what is read by reflection of the things met so far (each with a label), which may lead to more."""
+        for value, label in met:
+            for attribute in sorted(read):
+                if may_be_read(value, attribute) and (id(value), attribute) not in self._looked_at:
+                    self._looked_at.add((id(value), attribute))
+                    self.token(Reference(Reflected(value, attribute), label))
 
     def _key(self, reference: Reference) -> Hashable:
         """One thing, one key. Whether two equal constants are one object is up to the interpreter, so they are two

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part
@@ -18,7 +19,7 @@ from helix_spark.signature.edges import NOTHING_SAID, Said
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.given_texts import said_by
 from helix_spark.signature.parts import Group, Part, digest, signature_of
-from helix_spark.signature.randomness import random_sql
+from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
@@ -150,7 +151,7 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
         case FileSource(format=format, schema=schema, options=options):
             read = (
                 _parameter(node, "format", format), _parameter(node, "schema", schema),
-                *(_parameter(node, name, value) for name, value in options),
+                *(_named(node, name, value) for name, value in options),
             )
             return Description((*parts, data, *read), version=version)
         case ReaderSource(read=function):
@@ -171,7 +172,8 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
         if isinstance(value, Stage):
             tracing = trace_path if isinstance(value.make, str) else trace
             traced = tracing(value.make, node=node.name, where=node.where)
-            parts += traced.parts + tuple(_parameter(node, name, given) for name, given in value.parameters)
+            given_by_name = sorted(value.parameters, key=itemgetter(0))
+            parts += traced.parts + tuple(_named(node, name, given) for name, given in given_by_name)
             random += traced.random + _unseeded(node, value) + _undeclared(node, traced)
             warnings += traced.warnings
             said |= traced.said
@@ -197,10 +199,24 @@ def _parameter(node: Node, label: str, value: object) -> Part:
     return value_part(Group.PARAMETER, label, value, node=node.name, where=node.where)
 
 
+def _named(node: Node, name: str, value: object) -> Part:
+    """A parameter by keyword: of two that are given the same value, the name says which one it is."""
+    part = _parameter(node, name, value)
+    return replace(part, digest=digest(name, part.digest))
+
+
 def _unseeded(node: Node, stage: Stage) -> tuple[str, ...]:
-    """Spark ML's default seed is Python's `hash` of the class name, which differs from process to process."""
-    bases = getattr(stage.make, "__mro__", ())
-    takes_seed = any(base.__name__ == "HasSeed" for base in bases)
-    if takes_seed and not any(name == "seed" for name, _ in stage.parameters):
-        return (f"{stage.make.__name__} of `{node.name}` has no seed (give it seed=...)",)
-    return ()
+    """Spark ML's default seed is Python's `hash` of the class name, which differs from process to process. The stages
+    inside a pipeline, a tuner or the like have seeds of their own, whatever that one's parameters say."""
+    make, given = stage.make, dict(stage.parameters)
+    left = [make] if leaves_seed(make) and given.get("seed") is None else []
+    left += [one for one in stages_in([make, *given.values()]) if one is not make and leaves_seed(one)]
+    names = dict.fromkeys(_name_of_stage(one) for one in left)
+    return tuple(f"{name} of `{node.name}` has no seed (give it seed=...)" for name in names)
+
+
+def _name_of_stage(stage: object) -> str:
+    """What the class of a stage is called, given the stage, its class or the path of that."""
+    if isinstance(stage, str):
+        return stage.rpartition(".")[2]
+    return stage.__name__ if isinstance(stage, type) else type(stage).__name__

@@ -1,4 +1,4 @@
-"""Python functions registered with Spark (`udf`, `pandas_udf`), without a session.
+"""Python functions and classes registered with Spark (`udf`, `pandas_udf`, `udtf`), without a session.
 
 Knows the class of pyspark by name only and never imports it.
 """
@@ -14,7 +14,7 @@ from helix_spark.signature.parts import Group, encode
 
 
 def describe_udf(reference: Reference) -> Described:
-    """A user-defined function: its Python function, the type it returns, how it is evaluated, whether it is fixed.
+    """A user-defined function: its Python function or class, what it returns, how it is evaluated, whether it is fixed.
 
     Raises:
         UnidentifiedError: its return type is no type of Spark.
@@ -30,5 +30,7 @@ def describe_udf(reference: Reference) -> Described:
         edge_to(udf.func, label, role="function", name=label),
         edge_to(type(udf), "pyspark", role="class"),
     )
-    random = () if udf.deterministic else (f"`{label}` is declared nondeterministic",)
+    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
+    declared = not udf.deterministic and type(udf).__name__ != "UserDefinedTableFunction"
+    random = (f"`{label}` is declared nondeterministic",) if declared else ()
     return Described(Group.CODE, f"{label} (udf)", form, edges, random=random)

@@ -5,7 +5,7 @@ Only called for values that exist, so the library is imported already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.signature.parts import encode
@@ -67,8 +67,18 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
         plain = value.to_numpy()
         return "pandas.array", encoder(value.dtype), encoder(plain if plain.dtype != object else plain.tolist())
     if isinstance(value, ExtensionDtype):
-        return "pandas.dtype", str(value)
+        return "pandas.dtype", type(value).__qualname__, str(value), *_own_state(encoder, value)
     return _pandas_scalar(encoder, value)
+
+
+def _own_state(encoder: Encoder, value: Any) -> Iterator[bytes]:
+    """What tells a dtype from others of its class, as the class itself says: its name leaves out the categories and
+    their order, how texts are stored, what stands for a missing one."""
+    for name in value._metadata:
+        held = getattr(value, name, None)
+        # A time zone of pytz is an object of a class that was made for it; the name of the dtype has the zone's.
+        if not type(held).__module__.startswith("pytz"):
+            yield encoder(held, f".{name}")
 
 
 def _attrs(encoder: Encoder, value: Any) -> list[bytes]:

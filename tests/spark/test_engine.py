@@ -11,8 +11,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.ml import Model, Pipeline
+from pyspark.ml.classification import OneVsRest, RandomForestClassifier
 from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.feature import StandardScaler, VectorAssembler
+from pyspark.ml.tuning import TrainValidationSplit
 from pyspark.sql import Column, DataFrame, SparkSession
 from workflows import PEOPLE, Census, Heard, computed, loading
 
@@ -297,27 +301,65 @@ def test_a_seeded_learner_is_reused(catalog: Catalog) -> None:
     assert again["centers"] == first["centers"]
 
 
-def test_a_seed_left_to_chance_inside_a_function_is_found_when_it_runs(catalog: Catalog) -> None:
+def hidden(which: str) -> Any:
+    """A stage whose code does not show which class it calls: the chance in it shows in what it is fitted to."""
+    clusters, forest = KMeans, RandomForestClassifier
+    if which == "plain":
+        return clusters().setK(2).setMaxIter(2)
+    if which == "pipeline":
+        return Pipeline(stages=[OneVsRest(classifier=forest(numTrees=2), labelCol="rich")])
+    return TrainValidationSplit(
+        estimator=forest(numTrees=2, labelCol="rich"), estimatorParamMaps=[{}],
+        evaluator=MulticlassClassificationEvaluator(labelCol="rich"), seed=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("which", "culprit"),
+    [("plain", "KMeansModel"), ("pipeline", "RandomForestClassificationModel"),
+     ("tuner", "RandomForestClassificationModel")],
+)
+def test_a_seed_left_to_chance_inside_a_function_is_found_when_it_runs(
+    catalog: Catalog, which: str, culprit: str
+) -> None:
     def build() -> hx.Workflow:
         wf = hx.Workflow("chance")
         wf.source("data", hx.table(PEOPLE))
 
         @wf.learner
-        def model(data: DataFrame) -> KMeansModel:
+        def model(data: DataFrame) -> Model:
             points = VectorAssembler(inputCols=["age"], outputCol="features").transform(data)
-            return KMeans().setK(2).setMaxIter(2).fit(points)
+            return hidden(which).fit(points)
 
         @wf.reducer(output=True)
-        def size(model: KMeansModel) -> int:
-            return len(model.clusterCenters())
+        def kind(model: Model) -> str:
+            return type(model).__name__
 
         return wf
 
     first = catalog.run(build())
     assert "model" not in first.sizes
     again = catalog.run(build())
-    assert {"model", "size"} <= computed(again)
-    assert "may differ each time" in again.plan["model"].reason
+    assert {"model", "kind"} <= computed(again)
+    assert f"leaves the seed of {culprit} to chance" in again.plan["model"].reason
+
+
+def test_a_stage_that_a_function_makes_without_a_seed_is_told_before_it_runs(catalog: Catalog) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("grown")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.reducer(output=True)
+        def features(data: DataFrame) -> int:
+            points = VectorAssembler(inputCols=["age"], outputCol="features").transform(data)
+            return RandomForestClassifier(numTrees=2, labelCol="rich").fit(points).numFeatures
+
+        return wf
+
+    catalog.run(build())
+    again = catalog.run(build())
+    assert "features" in computed(again)
+    assert "RandomForestClassifier without a seed" in again.plan["features"].reason
 
 
 def test_fixed_keeps_the_first_result_as_the_result(catalog: Catalog) -> None:

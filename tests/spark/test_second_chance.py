@@ -8,13 +8,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
 from helix_spark.engine.equivalence import Stubs
 from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.results import nullable_schema
 from helix_spark.errors import NodeError
 
 pytestmark = pytest.mark.spark
@@ -265,3 +270,94 @@ def test_a_setting_that_is_read_only_when_rows_are_made_is_not_overruled(spark: 
         assert first["total"] == 6
         with pytest.raises(NodeError, match="DUPLICATED_MAP_KEY"):
             helix.run(wf)
+
+
+def older_than_30(data: DataFrame) -> DataFrame:
+    try:
+        share = data.where("age > 30").count() / data.count()
+    except Exception:  # noqa: BLE001 - what people write where a table may be empty
+        share = 0.0
+    return data.select("age", F.lit(share).alias("price"))
+
+
+def older_than_60(data: DataFrame) -> DataFrame:
+    try:
+        share = data.where("age > 60").count() / data.count()
+    except Exception:  # noqa: BLE001 - as above
+        share = 0.0
+    return data.select("age", F.lit(share).alias("price"))
+
+
+def by_rows(least: int) -> Callable[[DataFrame], DataFrame]:
+    """Of columns that are known to be null the optimiser would know that there are no such rows, and run no job."""
+    def scanner(data: DataFrame) -> DataFrame:
+        found = data.where(f"age > {least}").collect()
+        return data.select("age", F.lit(float(len(found))).alias("price"))
+
+    return scanner
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "totals"),
+    [(older_than_30, older_than_60, (3.0, 2.0)), (by_rows(30), by_rows(60), (12.0, 8.0))],
+    ids=["failure swallowed", "no failure"],
+)
+def test_what_looks_at_its_data_is_computed_again_whether_it_fails_on_a_stub_or_not(
+    spark: SparkSession, tmp_path: Path, before: Callable[[DataFrame], DataFrame],
+    after: Callable[[DataFrame], DataFrame], totals: tuple[float, float],
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n40\n70\n80\n")
+    found = []
+    for scanner in (before, after):
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+            iteration = helix.run(priced(people, scanner))
+            iteration.wait()
+            assert "priced" in computed(iteration)
+            found.append(iteration["total"])
+    assert tuple(found) == totals
+
+
+def stubs_of(spark: SparkSession, people: Path, scanner: Callable[[DataFrame], DataFrame]) -> tuple[Stubs, Node]:
+    """Stubs for the workflow of a scanner, and its node."""
+    dag = compile_workflow(priced(people, scanner))
+    return Stubs(spark, dag, {node.name: node.name for node in dag.nodes}, {}), dag["priced"]
+
+
+def in_a_group_of_its_own(data: DataFrame) -> DataFrame:
+    context = data.sparkSession.sparkContext
+    context.clearJobTags()
+    context.setJobGroup("its", "its own")
+    return data.select("age", F.col("age").alias("price"))
+
+
+def test_a_stub_leaves_the_group_and_the_tags_of_the_threads_jobs_alone(spark: SparkSession, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n")
+    stubs, node = stubs_of(spark, people, in_a_group_of_its_own)
+    context: Any = spark.sparkContext
+    tags = {*context.getJobTags(), "theirs"}
+    context.setJobGroup("theirs", "what they do")
+    context.addJobTag("theirs")
+    try:
+        assert stubs.lowered(node, []) is not None
+        assert {*context.getJobTags()} == tags
+        assert context.getLocalProperty("spark.jobGroup.id") == "theirs"
+        assert context.getLocalProperty("spark.job.description") == "what they do"
+    finally:
+        context.removeJobTag("theirs")
+        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
+            context.setLocalProperty(name, None)
+
+
+def test_a_stub_has_the_schema_of_its_input_and_no_data(spark: SparkSession, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n")
+    columns = "1D AS age, 'x' AS `a b`, array(1) AS `n.m`, 2D AS AGE, struct(1 AS a, 'x' AS b) AS s"
+    schema = nullable_schema(spark.sql(f"SELECT {columns}").schema)
+    stubs, _ = stubs_of(spark, people, older)
+    stub = stubs._stub("data", schema)
+    assert stub.schema == schema
+    for look in (stub.limit(1).collect, stub.where("`a b` = 'x'").collect, stub.select("s.a").distinct().count):
+        with pytest.raises((PySparkException, Py4JError), match="holds no data"):
+            look()

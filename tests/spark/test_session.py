@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from helix_spark.engine.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.jars import spark_home
 from helix_spark.engine.session import SessionProvider
-from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, WHILE_WE_WORK
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
 pytestmark = pytest.mark.spark
@@ -47,11 +47,16 @@ def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spar
 def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spark: SparkSession) -> None:
     before = sessions.settings_that_change_results()
     borrowed = BorrowedSettings()
-    borrowed.apply(spark, {"spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true"})
+    borrowed.apply(spark, {
+        "spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true",
+        "spark.sql.parser.escapedStringLiterals": "TRUE", "spark.sql.autoBroadcastJoinThreshold": "-1",
+    })
     try:
         changed = sessions.settings_that_change_results()
         assert changed["spark.sql.ansi.enabled"] == "false"
         assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
+        assert changed["spark.sql.parser.escapedStringLiterals"] == "true"
+        assert len(changed) == len(before) + 2
     finally:
         borrowed.give_back()
     assert sessions.settings_that_change_results() == before
@@ -61,6 +66,11 @@ def test_settings_that_change_results_start_as_sparks_own_defaults(spark: SparkS
     conf = spark._jvm.org.apache.spark.sql.internal.SQLConf()
     defaults = {name: conf.getConfString(name) for name in CHANGES_RESULTS if name != "spark.sql.session.timeZone"}
     assert defaults.items() <= CHANGES_RESULTS.items()
+
+
+def test_settings_that_count_where_they_are_set_are_sparks_and_nobody_has_set_them(spark: SparkSession) -> None:
+    assert [name for name in sorted(WHERE_SET) if not spark.conf.isModifiable(name)] == []
+    assert results_settings_of(spark).keys() == CHANGES_RESULTS.keys()
 
 
 def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession) -> None:

@@ -295,6 +295,34 @@ def f(rows):
 def f(rows):
     def within(x): return x
     return within(rows)
+
+=== annotation of a class that nobody reads
+class Schema:
+  age: int
+def f(x): return Schema
+--- becomes
+class Schema:
+  age: float
+def f(x): return Schema
+
+=== subclass where nobody looks for any
+class Feature: pass
+def f(x): return Feature
+--- becomes
+class Feature: pass
+class Age(Feature): pass
+def f(x): return Feature
+
+=== order of members where that of a local is read
+class Columns:
+  a = 1
+  b = 2
+def f(x): return vars(x), Columns
+--- becomes
+class Columns:
+  b = 2
+  a = 1
+def f(x): return vars(x), Columns
 """
 )
 """The signature stays."""
@@ -1480,6 +1508,189 @@ from dataclasses import dataclass
 class Row:
   age: float | None
 def f(x): return Row
+
+=== annotations of a class that are read
+class Schema:
+  age: int
+def f(x): return list(Schema.__annotations__)
+--- becomes
+class Schema:
+  age: int
+  name: str
+def f(x): return list(Schema.__annotations__)
+
+=== annotations whose order is read
+class Schema:
+  age: int
+  name: str
+def names(kind): return list(kind.__annotations__)
+def f(x): return names(Schema)
+--- becomes
+class Schema:
+  name: str
+  age: int
+def names(kind): return list(kind.__annotations__)
+def f(x): return names(Schema)
+
+=== type hints that are read
+from typing import get_type_hints
+class Schema:
+  age: int
+def f(x): return get_type_hints(Schema)
+--- becomes
+from typing import get_type_hints
+class Schema:
+  age: float
+def f(x): return get_type_hints(Schema)
+
+=== type hints of a class that is named in a type hint
+from __future__ import annotations
+import typing
+class Point:
+  x: int
+class Schema:
+  at: Point
+def f(x): return typing.get_type_hints(Schema)
+--- becomes
+from __future__ import annotations
+import typing
+class Point:
+  x: float
+class Schema:
+  at: Point
+def f(x): return typing.get_type_hints(Schema)
+
+=== annotation of a function that is read
+import inspect
+def g(a: int): return a
+def f(x): return inspect.get_annotations(g)
+--- becomes
+import inspect
+def g(a: float): return a
+def f(x): return inspect.get_annotations(g)
+
+=== parameter in a signature that is read
+import inspect
+def g(a, /): return a
+def f(x): return inspect.signature(g)
+--- becomes
+import inspect
+def g(b, /): return b
+def f(x): return inspect.signature(g)
+
+=== annotation of an inner function that is read
+import inspect
+def f(x):
+  def g(a: int): return a
+  return inspect.signature(g)
+--- becomes
+import inspect
+def f(x):
+  def g(a: float): return a
+  return inspect.signature(g)
+
+=== subclass that is looked for
+class Feature: pass
+class Age(Feature):
+  def value(self): return 1
+def f(x): return [one().value() for one in Feature.__subclasses__()]
+--- becomes
+class Feature: pass
+class Age(Feature):
+  def value(self): return 2
+def f(x): return [one().value() for one in Feature.__subclasses__()]
+
+=== one more subclass that is looked for
+class Feature: pass
+class Age(Feature): pass
+def f(x): return len(Feature.__subclasses__())
+--- becomes
+class Feature: pass
+class Age(Feature): pass
+class Sex(Feature): pass
+def f(x): return len(Feature.__subclasses__())
+
+=== subclass of a subclass that a helper looks for
+class Feature: pass
+class Number(Feature): pass
+class Age(Number):
+  def value(self): return 1
+def below(kind): return [two for one in kind.__subclasses__() for two in (one, *below(one))]
+def f(x): return below(Feature)
+--- becomes
+class Feature: pass
+class Number(Feature): pass
+class Age(Number):
+  def value(self): return 2
+def below(kind): return [two for one in kind.__subclasses__() for two in (one, *below(one))]
+def f(x): return below(Feature)
+
+=== order of members that is read by vars
+class Columns:
+  a = 1
+  b = 2
+def f(x): return [name for name in vars(Columns)]
+--- becomes
+class Columns:
+  b = 2
+  a = 1
+def f(x): return [name for name in vars(Columns)]
+
+=== order of members that is read by their dict
+class Columns:
+  a = 1
+  b = 2
+def f(x): return list(Columns.__dict__.items())
+--- becomes
+class Columns:
+  b = 2
+  a = 1
+def f(x): return list(Columns.__dict__.items())
+
+=== type that a function dispatches to
+from functools import singledispatch
+class A: pass
+class B: pass
+@singledispatch
+def g(x): return 0
+@g.register(A)
+def _(x): return 1
+def f(x): return g(B())
+--- becomes
+from functools import singledispatch
+class A: pass
+class B: pass
+@singledispatch
+def g(x): return 0
+@g.register(B)
+def _(x): return 1
+def f(x): return g(B())
+
+=== body of a table function
+from pyspark.sql import functions as F
+@F.udtf(returnType="n int")
+class Twice:
+  def eval(self, n): yield n * 2,
+def f(x): return Twice
+--- becomes
+from pyspark.sql import functions as F
+@F.udtf(returnType="n int")
+class Twice:
+  def eval(self, n): yield n * 3,
+def f(x): return Twice
+
+=== what a table function returns
+from pyspark.sql import functions as F
+@F.udtf(returnType="n int")
+class Twice:
+  def eval(self, n): yield n * 2,
+def f(x): return Twice
+--- becomes
+from pyspark.sql import functions as F
+@F.udtf(returnType="n long")
+class Twice:
+  def eval(self, n): yield n * 2,
+def f(x): return Twice
 """
 )
 """The signature changes, and changes back when the edit is taken back."""

@@ -289,6 +289,30 @@ def test_a_library_without_metadata_counts_by_its_files(library: Project) -> Non
     assert differing(before, after) == {"lib"}
 
 
+def test_an_object_that_a_package_keeps_is_known_by_name_wherever_its_class_is(library: Project) -> None:
+    library.names.add("outer")
+    kept = "import threading\nclass Kept:\n  def __init__(self): self.lock = threading.Lock()"
+    outer = "from outer._kept import Kept\nkept = Kept()"
+    library.write(**{"site-packages/outer/__init__": outer, "site-packages/outer/_kept": kept})
+    traced = library.write(job="from outer import kept\ndef f(x): return kept.lock").trace()
+    assert [part.label for part in traced.parts] == ["f", "outer"]
+
+
+def test_a_function_that_dispatches_is_the_same_once_it_was_called(project: Project) -> None:
+    text = """
+        from functools import singledispatch
+        @singledispatch
+        def g(x): return 0
+        @g.register
+        def _(x: int): return 1
+        def f(x): return g(x)
+    """
+    module = project.write(job=text).load()
+    before = trace(module.f, node="n").digest
+    assert module.g(3) == 1
+    assert trace(module.f, node="n").digest == before
+
+
 # -- what is live and what is on disk ----------------------------------------------------------------------------------
 
 
@@ -431,6 +455,24 @@ def test_declared_dependencies_count(tmp_path: Path, project: Project) -> None:
     assert whole != trace(f, node="n", depends_on=[project.load()]).digest
 
 
+def test_files_behind_a_link_in_a_declared_folder_count(tmp_path: Path) -> None:
+    def f(x: object) -> object:
+        return x
+
+    folder, elsewhere = tmp_path / "queries", tmp_path / "elsewhere"
+    for one in (folder, elsewhere):
+        one.mkdir()
+    (folder / "linked").symlink_to(elsewhere)
+    (elsewhere / ".hidden").mkdir()
+    (elsewhere / "back").symlink_to(folder)  # round and round
+    digests = set()
+    for name in ("a.sql", ".hidden/b.sql"):
+        for text in ("select 1", "select 2"):
+            (elsewhere / name).write_text(text)
+            digests.add(trace(f, node="n", depends_on=[folder]).digest)
+    assert len(digests) == 4
+
+
 # -- dynamic routes ----------------------------------------------------------------------------------------------------
 
 
@@ -501,6 +543,41 @@ RANDOM = [
     ("from sklearn.ensemble import RandomForestClassifier as R\ndef f(x): return R(random_state=None)", "random_state"),
     ("from scipy import stats\ndef f(x): return stats.norm.rvs(size=3)", "without random_state"),
     ("from sklearn.model_selection import KFold\ndef f(x): return KFold(5, shuffle=True)", "which shuffles"),
+    ("import time\ndef f(x): return time.strftime('%Y')", "calls time.strftime without saying when"),
+    ("from time import strftime\ndef f(x): return list(map(strftime, x))", "calls time.strftime"),
+    ("import time\ndef f(x): return time.asctime()", "calls time.asctime"),
+    ("import time\ndef f(x): return time.localtime()", "calls time.localtime"),
+    ("import pandas as pd\ndef f(x): return pd.Timestamp('today')", "calls pandas.Timestamp with 'today'"),
+    ("from pandas import Timestamp as T\nWHEN = 'now'\ndef f(x): return T(WHEN)", "Timestamp with 'now'"),
+    ("import pandas as pd\ndef f(x): return pd.to_datetime(['now', x])", "calls pandas.to_datetime with 'now'"),
+    ("import pandas as pd\ndef f(x): return pd.Period.now('D')", "calls pandas.Period.now"),
+    ("import numpy as np\ndef f(x): return np.datetime64('today', 'D')", "calls numpy.datetime64 with 'today'"),
+    ("import pyspark.sql.functions as F\ndef f(x): return F.unix_timestamp()", "calls pyspark.sql.functions.unix_time"),
+    ("from pyspark.sql.functions import unix_timestamp as t\ndef f(x): return t(format='y')", "without saying when"),
+    ("def f(x): return x.where('t > unix_timestamp( )')", "`f` uses unix_timestamp( ) in SQL"),
+    ("def f(x): return x.selectExpr(\"day < DATE 'today' AS past\")", "`f` uses DATE 'today' in SQL"),
+    ("def f(x): return x.sampleBy('sex', {'F': 0.1}, seed=1)", "calls .sampleBy(), which depends on how rows are"),
+    ("def f(x): return x.rdd.takeSample(False, 3)", "calls .takeSample()"),
+    ("def f(x): return x.sample(3, random_state=None)", "calls .sample()"),
+    ("STATE = None\ndef f(x): return x.sample(3, random_state=STATE)", "calls .sample()"),
+    ("def f(x): return x.sample(3, shuffle=False)", "calls .sample()"),
+    ("def f(x): return x.where(x.n > x.sparkSession.conf.get('least'))", "reads Spark's settings (.conf.get())"),
+    ("def f(x): return dict(x.sparkSession.conf.getAll.items())", "reads Spark's settings (.conf.getAll)"),
+    ("def f(x): return x.sparkSession.sparkContext._conf.get('least')", "reads Spark's settings (._conf.get())"),
+    ("def f(x):\n  c = x.sparkContext.getConf()\n  return c.contains('least')", "reads Spark's settings (.getConf())"),
+    ("def f(x): return x.sparkContext.getConf().get('spark.least')", "reads Spark's settings (.getConf())"),
+    ("def f(x):\n  c = x.sparkSession.conf\n  return c.get('spark.least')", "settings (.get('spark.least')) ("),
+    ("def f(x): return x.sparkSession.sql('SELECT ${spark.least} AS n')", "settings (${spark.least} in SQL)"),
+    (
+        "from pyspark.ml import Pipeline\nfrom pyspark.ml.classification import RandomForestClassifier as R\n"
+        "def make(): return Pipeline(stages=[R(numTrees=5)])\ndef f(x): return make().fit(x)",
+        "`make` calls pyspark.ml.classification.RandomForestClassifier without a seed",
+    ),
+    ("import pyspark.ml.regression as r\nS = None\ndef f(x): return r.GBTRegressor(seed=S)", "GBTRegressor without"),
+    ("def f(x):\n  from pyspark.ml.recommendation import ALS\n  return ALS(rank=2).fit(x)", "ALS without a seed"),
+    ("from pyspark.ml.clustering import KMeans as K\ndef f(x): return K().setSeed(1), K()", "KMeans without a seed"),
+    ("from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans().setSeed(None)", "KMeans without a seed"),
+    ("from pyspark.ml.tuning import CrossValidator as C\ndef f(x, e): return C(estimator=e)", "CrossValidator without"),
 ]
 
 
@@ -620,6 +697,17 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "import datetime\ndef f(x): return datetime.datetime(2020, 1, 1), datetime.timedelta(1)",
         "import math, os\ndef f(x): return math.pi, os.path.join('a')",
         "from pyspark.sql import functions as F\ndef f(x): return F.col('a'), F.random_state",
+        "import time\ndef f(x): return time.strftime('%Y', x), time.asctime(x)",
+        "import numpy as np\nimport pandas as pd\ndef f(x): return pd.Timestamp('2020'), np.datetime64('2020')",
+        "import pandas as pd\ndef f(x): return pd.to_datetime(x['day'])",
+        "from pyspark.sql import functions as F\ndef f(x): return F.unix_timestamp('a'), F.unix_timestamp(timestamp=x)",
+        "def f(x): return x.where(\"born > DATE '2020-01-01' AND day = 'today'\").selectExpr('unix_timestamp(t)')",
+        "C = {'spark.a': 1}\ndef f(x): return C.get('spark.a'), x.get('a'), x.a.get('spark'), {'conf': 1}.get('conf')",
+        "def f(x): x.sparkSession.conf.set('spark.a', 1)",
+        "from pyspark.ml.classification import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
+        "from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans(seed=1).fit(x), KMeans().setSeed(1).setK(2)",
+        "from pyspark.ml.clustering import KMeans as K\ndef f(x):\n  k = K()\n  k.setParams(k=2, seed=1)\n  return k",
+        "from pyspark.ml.clustering import KMeans\ndef f(x, **options): return KMeans(**options)",
     ],
 )
 def test_what_is_fixed_is_not_called_random(project: Project, text: str) -> None:
@@ -669,6 +757,22 @@ def test_a_python_stage_counts_by_class_and_parameters_but_not_by_its_id(project
     assert before == project.digest(job=text.format("1", "1.0"))
     assert before != project.digest(job=text.format("2", "1.0"))
     assert before != project.digest(job=text.format("1", "2.0"))
+
+
+def test_a_table_function_stays_the_same_once_spark_made_its_own_of_it(project: Project) -> None:
+    text = """
+        from pyspark.sql import functions as F
+        @F.udtf(returnType="n int")
+        class Twice:
+            def eval(self, n): yield n * 2,
+        TABLES = {"twice": Twice}
+        def f(x): return Twice, TABLES
+    """
+    module = project.write(job=text).load()
+    before = trace(module.f, node="n")
+    assert before.random == ()  # that it is not called deterministic says nothing
+    module.Twice._judtf_placeholder = type("JavaObject", (), {"__module__": "py4j.java_gateway"})()
+    assert trace(module.f, node="n").digest == before.digest
 
 
 def test_objects_of_a_session_are_errors_with_a_remedy() -> None:

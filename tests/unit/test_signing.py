@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from pyspark.ml.classification import LogisticRegression
+from pyspark.ml import Estimator, Pipeline, Transformer
+from pyspark.ml.classification import LogisticRegression, OneVsRest
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import HasSeed
+from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -22,8 +26,16 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
-from helix_spark.signature.data_version import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, sample_places, version_of
+from helix_spark.signature.data_version import (
+    HASHED_BYTES,
+    SAMPLED_BYTES,
+    SAMPLES,
+    files_of,
+    sample_places,
+    version_of,
+)
 from helix_spark.signature.encoder import canonical
+from helix_spark.signature.randomness import SEEDED_STAGES
 from helix_spark.signature.signing import Signed, describe, resolve
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
@@ -290,11 +302,100 @@ def clustered(**parameters: Any) -> hx.Workflow:
     return wf
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"regParam": 0.1}, {"elasticNetParam": 0.1}),
+     ({"maxIter": 5, "aggregationDepth": 10}, {"maxIter": 10, "aggregationDepth": 5})],
+    ids=str,
+)
+def test_which_parameter_of_a_stage_has_a_value_counts(
+    version: Version, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    def learned(parameters: dict[str, Any]) -> str:
+        wf = version.workflow()
+        wf.learner("other", LogisticRegression, on="examples", output=True, **parameters)
+        return signatures(wf)["other"]
+
+    assert learned(one) != learned(other)
+    assert learned(one) == learned(dict(reversed(one.items())))  # in which order they are written does not
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"sep": "|"}, {"quote": "|"}), ({"nullValue": "NA"}, {"nanValue": "NA"}),
+     ({"multiLine": True}, {"ignoreLeadingWhiteSpace": True})],
+    ids=str,
+)
+def test_which_option_of_a_reader_has_a_value_counts(
+    version: Version, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    def read(options: dict[str, Any]) -> str:
+        wf = hx.Workflow("w")
+        wf.output(wf.source("data", hx.csv(version.path, schema="age double", **options)))
+        return signatures(wf)["data"]
+
+    assert read(one) != read(other)
+
+
 def test_a_stage_whose_seed_is_left_to_chance_is_blamed() -> None:
     assert sign(clustered(k=2))["clusters"].random == ("clusters",)
     assert sign(clustered(k=2, seed=1))["clusters"].random == ()
     dag = compile_workflow(clustered(k=2))
     assert describe(dag, SETTINGS)["clusters"].random == ("KMeans of `clusters` has no seed (give it seed=...)",)
+
+
+class Noise(Transformer, HasSeed):
+    """A stage that draws by its seed, and that can be made without a JVM."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return dataset
+
+
+def blamed(what: Any, **parameters: Any) -> tuple[str, ...]:
+    """Why the model that a stage learns may differ each time."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+    wf.learner("model", what, on=hx.NodeRef(wf, "data"), output=True, **parameters)
+    return describe(compile_workflow(wf), SETTINGS)["model"].random
+
+
+@pytest.mark.parametrize(
+    ("what", "parameters", "stage"),
+    [
+        (Noise(), {}, "Noise"), (KMeans, {"seed": None}, "KMeans"), ("pyspark.ml.recommendation.ALS", {}, "ALS"),
+        (Pipeline(stages=[Noise()._set(seed=1), Noise()]), {}, "Noise"), (Pipeline, {"stages": [Noise()]}, "Noise"),
+        (CrossValidator(estimator=Noise(), seed=1), {}, "Noise"),
+        (CrossValidator(estimator=Noise()._set(seed=1)), {}, "CrossValidator"),
+        (TrainValidationSplit(estimator=Pipeline(stages=[Noise()])), {"seed": 1}, "Noise"),
+        (CrossValidator(estimatorParamMaps=[{Pipeline.stages: [Noise()]}], seed=1), {}, "Noise"),
+        (OneVsRest(classifier=Noise()), {}, "Noise"), (OneVsRest, {"classifier": Noise()}, "Noise"),
+    ],
+)
+def test_so_is_one_inside_another_stage(what: Any, parameters: dict[str, Any], stage: str) -> None:
+    assert blamed(what, **parameters) == (f"{stage} of `model` has no seed (give it seed=...)",)
+
+
+@pytest.mark.parametrize(
+    ("what", "parameters"),
+    [
+        (Noise()._set(seed=1), {}), (Noise(), {"seed": 1}), (Pipeline(stages=[Noise()._set(seed=1)]), {}),
+        (CrossValidator(estimator=Noise()._set(seed=1), seed=2), {}), ("pyspark.ml.recommendation.ALS", {"seed": 1}),
+        ("pyspark.ml.classification.LogisticRegression", {}), (OneVsRest, {}),
+    ],
+)
+def test_stages_with_seeds_are_not(what: Any, parameters: dict[str, Any]) -> None:
+    assert blamed(what, **parameters) == ()
+
+
+def test_the_stages_that_have_a_seed_are_those_of_pyspark() -> None:
+    rooms = ("classification", "clustering", "feature", "fpm", "recommendation", "regression", "tuning")
+    found = {
+        f"{room.__name__}.{name}" for room in (import_module(f"pyspark.ml.{one}") for one in rooms)
+        for name, kind in vars(room).items()
+        if isinstance(kind, type) and issubclass(kind, HasSeed) and issubclass(kind, Estimator)
+        and kind.__module__ == room.__name__ and not name.startswith("_")
+    }
+    assert found == SEEDED_STAGES
 
 
 @pytest.mark.parametrize(
@@ -423,6 +524,63 @@ def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> N
     (folder / "part-1.csv").write_text("2")
     assert version_of(hx.csv(str(folder))).digest != before
     assert version_of(hx.csv(str(folder / "*.csv"))).digest != before
+
+
+@pytest.mark.parametrize("skipped", ["_temporary", "_delta_log", ".ipynb_checkpoints", ".year=2020"])
+def test_folders_that_spark_skips_do_not_count(tmp_path: Path, skipped: str) -> None:
+    for folder in (tmp_path, tmp_path / skipped, tmp_path / "_year=2020"):
+        folder.mkdir(exist_ok=True)
+        (folder / "part-0.csv").write_text("1")
+    before = version_of(hx.csv(str(tmp_path))).digest
+    (tmp_path / skipped / "part-0.csv").write_text("2")
+    assert version_of(hx.csv(str(tmp_path))).digest == before
+    (tmp_path / "_year=2020" / "part-0.csv").write_text("2")  # named after a column
+    assert version_of(hx.csv(str(tmp_path))).digest != before
+
+
+def test_files_behind_links_to_folders_count(tmp_path: Path) -> None:
+    def version() -> str:
+        return version_of(hx.csv(str(tmp_path / "table"))).digest
+
+    folder, elsewhere = tmp_path / "table", tmp_path / "elsewhere"
+    for one in (folder, elsewhere):
+        one.mkdir()
+        (one / "part-0.csv").write_text("1")
+    before = version()
+    (folder / "linked").symlink_to(elsewhere)
+    linked = version()
+    (folder / "again").symlink_to(elsewhere)  # Spark reads it twice
+    twice = version()
+    (elsewhere / "part-0.csv").write_text("2")
+    edited = version()
+    assert len({before, linked, twice, edited}) == 4
+    (elsewhere / "back").symlink_to(folder)  # round and round
+    assert version() == edited
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{2023,2025}.csv", ["2023.csv", "2025.csv"]),
+        ("20{2{3,4},25}.csv", ["2023.csv", "2024.csv", "2025.csv"]),
+        ("{b/,}2024.csv", ["2024.csv", "b/2024.csv"]),
+        ("[^2]*", [".hidden/2023.csv", "b/2024.csv"]),
+        ("*.csv", ["2023.csv", "2024.csv", "2025.csv"]),
+    ],
+)
+def test_a_pattern_names_the_files_that_spark_reads(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    for name in ("2023.csv", "2024.csv", "2025.csv", "_log.csv", ".2025.csv", "b/2024.csv", ".hidden/2023.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    found = files_of(hx.csv(str(tmp_path / pattern)))
+    assert [path.relative_to(tmp_path).as_posix() for _, path in found] == names
+
+
+def test_a_link_that_leads_nowhere_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    for name in ("gone.csv", "*.csv"):
+        with pytest.raises(SourceError, match="there is no data in it"):
+            version_of(hx.csv(str(tmp_path / name)))
 
 
 def test_folders_below_the_base_path_count_for_spark_makes_columns_of_them(tmp_path: Path) -> None:

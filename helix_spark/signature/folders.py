@@ -1,0 +1,36 @@
+"""The files below a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+_Number = tuple[int, int]
+
+
+def files_below(folder: Path, is_skipped: Callable[[str], bool] = lambda name: False) -> list[Path]:
+    """All files below a folder, in order, those behind links too, once for each way that leads to them.
+
+    Args:
+        folder: to start from, whatever it is called.
+        is_skipped: whether a file or folder of this name is left out, with all that is in it.
+    """
+    around: dict[Path, frozenset[_Number]] = {folder: frozenset({_number(folder)})}
+    found: list[Path] = []
+    for root, names, files in os.walk(folder, followlinks=True):
+        above = around.pop(Path(root))
+        inside = {name: Path(root, name) for name in names if not is_skipped(name)}
+        numbers = {name: _number(path) for name, path in inside.items()}
+        # A link to a folder that it is in leads round and round.
+        names[:] = [name for name, number in numbers.items() if number not in above]
+        around |= {inside[name]: above | {numbers[name]} for name in names}
+        paths = (Path(root, name) for name in files if not is_skipped(name))
+        found += [path for path in paths if path.is_file()]
+    return sorted(found)
+
+
+def _number(folder: Path) -> _Number:
+    """What tells a folder from all others, by whatever name."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino

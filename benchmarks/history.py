@@ -75,10 +75,12 @@ class _Past:
                 self.runs[number], self.workflow, number + 1, node.name, node.kind, node.inputs, "compute", "edited",
                 signature, signature, self.parts[node.name], seconds=0.1, predicted_seconds=0.1,
             ))
-            if edited or number == 0:
-                self.results.append(ResultRecord(
-                    signature, signature, self.workflow, node.name, node.kind, number + 1, compute_seconds=0.1
-                ))
+            # Loads are on record as well: of what stays as it is there are as many records as iterations.
+            computed = edited or number == 0
+            self.results.append(ResultRecord(
+                signature, signature, self.workflow, node.name, node.kind, number + 1,
+                compute_seconds=0.1 if computed else None, load_seconds=None if computed else 0.05,
+            ))
 
     def taken(self) -> tuple[list[NodeRecord], list[ResultRecord]]:
         taken = self.nodes, self.results

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from helix_spark.catalog.held_columns import holds_all_of
@@ -19,6 +19,9 @@ from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import Upkept, maintain
 from helix_spark.errors import CatalogError
+
+End = Literal["evicted", "quarantined"]
+"""How a stored result may end."""
 
 WIDER = "stored again with columns that it lacked"
 """Why a table is gone that another one of its signature replaced."""
@@ -122,18 +125,24 @@ class ArtifactLedger:
 
         return (record, live) if self._journal.decide_and_append(decide) else (live or record, None)
 
-    def end(
-        self, signature: str, event: Literal["evicted", "quarantined"], why: str, *, attempt: str | None = None
-    ) -> ArtifactRecord | None:
-        """Append the end of the live attempt of `signature`, and return what was live; None if nothing was.
+    def end_all(
+        self, why: Mapping[str, str], event: End, *, attempt: str | None = None
+    ) -> tuple[ArtifactRecord, ...]:
+        """Append the ends of the live attempts of some signatures in one commit, and return what was live.
 
-        With `attempt`, only if that is the live one: who read a damaged table must not end its replacement.
+        With `attempt`, only of that one: who read a damaged table must not end its replacement.
+
+        Args:
+            why: by signature.
         """
-        live = self.live_of(signature)
-        if live is None or (attempt is not None and live.attempt != attempt):
-            return None
-        self._journal.append([_ended(live, event, why)])
-        return live
+        live = self.live_among(why)
+        ended = tuple(
+            live[signature] for signature in why
+            if signature in live and attempt in (None, live[signature].attempt)
+        )
+        if ended:
+            self._journal.append([_ended(record, event, why[record.signature]) for record in ended])
+        return ended
 
     def maintain(self) -> Upkept:
         return maintain(self._journal)
@@ -146,8 +155,10 @@ class ArtifactLedger:
             )
 
 
-def _ended(record: ArtifactRecord, event: Literal["evicted", "quarantined"], why: str) -> ArtifactRecord:
-    return dataclasses.replace(record, event=event, why=why, at=time.time())
+def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:
+    """The record of an end, without what may be long in a record: nobody reads that of what is gone, and it would take
+    its room, which counts for the budget, a second time."""
+    return dataclasses.replace(record, event=event, why=why, at=time.time(), schema=None, value=None)
 
 
 def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:

@@ -7,13 +7,14 @@ record's end first, then the data. Whoever stops in between leaves bytes that no
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from helix_spark.catalog import attempts as folders
-from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.artifacts import ArtifactLedger, End
 from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
@@ -95,7 +96,9 @@ class Catalog:
         last = ended[-1] if ended else self._history.last_ended(workflow) if past else None
         return CatalogView(
             workflow,
-            MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
+            MappingProxyType({
+                signature: record for signature, record in self._as_wished(live, workflow) if signature not in lost
+            }),
             missing,
             last,
             self._history.nodes_of(last) if last else (),
@@ -238,17 +241,25 @@ class Catalog:
         self.leases.release(record.attempt)
         return live
 
-    def evict(self, signature: str, why: str) -> ArtifactRecord | None:
+    def evict(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """End the live artifact of a signature, then delete its data. Returns what it was; None if nothing was live.
+        With `attempt`, only if that is still the live one.
 
         Raises CatalogError if the end cannot be recorded (nothing happened), or if the data cannot be deleted (it is
         not used any more; `gc` tries again).
         """
-        return self._end(signature, "evicted", why, None)
+        return next(iter(self._end_all({signature: why}, "evicted", attempt)), None)
+
+    def evict_all(self, why: Mapping[str, str]) -> tuple[ArtifactRecord, ...]:
+        """The same for several, by signature: all their ends are recorded at once, and then all their data is deleted.
+
+        Raises CatalogError as `evict` does; for data that cannot be deleted once all other data is.
+        """
+        return self._end_all(why, "evicted")
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """The same for a damaged artifact. With `attempt`, only if that is still the live one."""
-        return self._end(signature, "quarantined", why, attempt)
+        """The same as `evict` for a damaged artifact."""
+        return next(iter(self._end_all({signature: why}, "quarantined", attempt)), None)
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
@@ -304,12 +315,14 @@ class Catalog:
         return self._orphans(self.leases.dead(untouched=grace_seconds), grace_seconds)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete what `orphans` lists, and return it. Raises CatalogError when something cannot be deleted."""
+        """Delete what `orphans` lists, and return it.
+
+        Raises CatalogError when something cannot be deleted, once all else is.
+        """
         dead = self.leases.dead(untouched=grace_seconds)
         leftovers = self._orphans(dead, grace_seconds)
         if not dry_run:
-            for leftover in leftovers:
-                folders.delete(self._layout, leftover.attempt)
+            self._delete_all(leftover.attempt for leftover in leftovers)
             self.leases.clear(dead, untouched=grace_seconds)
         return leftovers
 
@@ -330,14 +343,37 @@ class Catalog:
         with explained(self._layout, "read"):
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
-    def _end(
-        self, signature: str, event: Literal["evicted", "quarantined"], why: str, attempt: str | None
-    ) -> ArtifactRecord | None:
-        ended = self._artifacts.end(signature, event, why, attempt=attempt)
-        if ended is not None:
+    def _as_wished(
+        self, live: Mapping[str, ArtifactRecord], workflow: str
+    ) -> Iterable[tuple[str, ArtifactRecord]]:
+        """Live artifacts by signature, `insisted` as `CatalogView` has it: what another workflow than `workflow`
+        insisted on is wanted as long as the newest version of that one has it."""
+        theirs = {record.workflow for record in live.values() if record.insisted and record.workflow != workflow}
+        current = self._history.in_newest_versions(theirs)
+        for signature, record in live.items():
+            is_past = record.workflow in theirs and (record.workflow, signature) not in current
+            yield signature, dataclasses.replace(record, insisted=False) if is_past and record.insisted else record
+
+    def _end_all(self, why: Mapping[str, str], event: End, attempt: str | None = None) -> tuple[ArtifactRecord, ...]:
+        ended = self._artifacts.end_all(why, event, attempt=attempt)
+        if ended:
             reach("end.recorded")
-            folders.delete(self._layout, _attempt_of(ended, self.path_of(ended)))
+            self._delete_all(_attempt_of(record, self.path_of(record)) for record in ended)
         return ended
+
+    def _delete_all(self, attempts: Iterable[Attempt]) -> None:
+        """Delete the folders of attempts, each of them whatever becomes of the others.
+
+        Raises CatalogError or OSError for the first that could not be deleted.
+        """
+        failures: list[CatalogError | OSError] = []
+        for attempt in attempts:
+            try:
+                folders.delete(self._layout, attempt)
+            except (CatalogError, OSError) as error:
+                failures.append(error)
+        if failures:
+            raise _with_others(failures)
 
     def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)
@@ -352,3 +388,11 @@ class Catalog:
 
 def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:
     return Attempt(record.signature, record.attempt, record.kind, path)
+
+
+def _with_others(failures: Sequence[CatalogError | OSError]) -> CatalogError | OSError:
+    """The first of some failures to delete, and how many there were besides."""
+    first, more = failures[0], len(failures) - 1
+    if not more or not isinstance(first, CatalogError):
+        return first
+    return CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)

@@ -3,21 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any, Literal, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
+from helix_spark.signature.parts import Part
 
-Sort = Literal["added", "removed", "changed", "drawn", "inherited", "same"]
-"""How a node differs: `changed` by itself, `inherited` only through what it reads, `drawn` anew because its result may
-differ each time."""
+Sort = Literal["added", "removed", "changed", "drawn", "affected", "same"]
+"""How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
+differ each time. What has the same result is the `same`, even where its code is not."""
 
 _UNCHANGED_ITSELF: Mapping[Sort, str] = {
-    "drawn": "drawn anew, for it may differ each time", "inherited": "through its inputs",
+    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDifference:
+    """One node in two iterations.
+
+    Attributes:
+        changes: the fields of its signature that differ, inputs aside.
+        before, after: the records; None in an iteration that does not have it.
+    """
+
+    name: str
+    sort: Sort
+    changes: tuple[Change, ...]
+    before: NodeRecord | None
+    after: NodeRecord | None
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether it is another program that was found to compute the same."""
+        if self.sort != "same" or self.before is None or self.after is None:
+            return False
+        return self.before.declared != self.after.declared
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to tell of it."""
+        return self.sort != "same" or self.rewritten
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What changed, in words."""
+        reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
+        return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
+
+    @property
+    def record(self) -> NodeRecord:
+        """Of the later one that has it."""
+        record = self.after or self.before
+        assert record is not None, "a node is in one of them at least"
+        return record
 
 
 @dataclass(frozen=True)
@@ -26,10 +68,8 @@ class Comparison:
 
     Attributes:
         before, after: the iterations.
-        old, new: their nodes by name.
-        nodes: name -> the fields that changed; no fields for a node that was drawn anew, or only changed through its
-            inputs.
-        added, removed: names of nodes.
+        differences: of each node by name, those that are the same included: as the later one has them, then those
+            that it has no more.
         parameters, outputs: name -> (before, after), of those that differ; None where it is missing.
         code: name of a node -> unified diff of its function's text, a line an element.
         file_diff: unified diff of the workflow's files, where both are recorded.
@@ -38,11 +78,7 @@ class Comparison:
 
     before: IterationRecord
     after: IterationRecord
-    old: Mapping[str, NodeRecord]
-    new: Mapping[str, NodeRecord]
-    nodes: dict[str, tuple[Change, ...]]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
+    differences: Mapping[str, NodeDifference]
     parameters: dict[str, tuple[Any, Any]]
     outputs: dict[str, tuple[Any, Any]]
     code: dict[str, tuple[str, ...]]
@@ -50,41 +86,61 @@ class Comparison:
     unrecorded: str = ""
 
     @property
+    def added(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self._of("added")
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self._of("removed")
+
+    @property
+    def nodes(self) -> dict[str, tuple[Change, ...]]:
+        """Name of a node that has another result -> the fields that changed; none for a node that was drawn anew, or
+        only changed through its inputs."""
+        return {name: self.differences[name].changes for name in self._of("changed", "drawn", "affected")}
+
+    @property
+    def rewritten(self) -> dict[str, tuple[Change, ...]]:
+        """Name of a node -> the fields that changed, although its result is the same."""
+        return {name: one.changes for name, one in self.differences.items() if one.rewritten}
+
+    @property
+    def edits(self) -> dict[str, tuple[str, ...]]:
+        """What `code` has of nodes that have another result, or are rewritten."""
+        shown = self.nodes.keys() | self.rewritten.keys()
+        return {name: diff for name, diff in self.code.items() if name in shown}
+
+    @property
     def inputs(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Name of a node -> the names of what it read before and reads after, where these differ."""
-        both = [name for name in self.new if name in self.old]
-        pairs = {name: (self.old[name].inputs, self.new[name].inputs) for name in both}
+        pairs = {
+            name: (one.before.inputs, one.after.inputs)
+            for name, one in self.differences.items() if one.before is not None and one.after is not None
+        }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:
         """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
-        names = [*self.new, *self.removed]
-        pairs = {name: (_seconds(self.old.get(name)), _seconds(self.new.get(name))) for name in names}
+        pairs = {name: (_seconds(one.before), _seconds(one.after)) for name, one in self.differences.items()}
         return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
     def sort(self, name: str) -> Sort:
         """How a node of either iteration differs."""
-        if name in self.added:
-            return "added"
-        if name in self.removed:
-            return "removed"
-        if name not in self.nodes:
-            return "same"
-        if drawn_anew(self.old[name], self.new[name]):
-            return "drawn"
-        return "changed" if self.nodes[name] or name in self.inputs else "inherited"
+        return self.differences[name].sort
 
     def what(self, name: str) -> str:
         """What differs in a node of either iteration, in a line."""
-        before, after = self.old.get(name), self.new.get(name)
-        if before is not None and after is not None:
-            said = [*map(str, self.nodes.get(name, ())), *rewired(before.inputs, after.inputs)]
-            return "; ".join(said) or _UNCHANGED_ITSELF.get(self.sort(name), "")
-        node = after or before
-        if node is None:
-            return ""
+        one = self.differences[name]
+        if one.before is not None and one.after is not None:
+            return "; ".join(one.told) or _UNCHANGED_ITSELF.get(one.sort, "")
+        node = one.record
         return f"{node.kind}, reads {', '.join(node.inputs)}" if node.inputs else node.kind
+
+    def _of(self, *sorts: Sort) -> tuple[str, ...]:
+        return tuple(name for name, one in self.differences.items() if one.sort in sorts)
 
     def __str__(self) -> str:
         from helix_spark.catalog.picture import comparison_text
@@ -111,20 +167,48 @@ def compare(records: Records, before: IterationRecord, after: IterationRecord) -
     CatalogError for damaged records."""
     parameters = _differing(json.loads(before.parameters), json.loads(after.parameters))
     if missing := unrecorded(before, after):
-        return Comparison(before, after, {}, {}, {}, (), (), parameters, {}, {}, unrecorded=missing)
-    olds, news = ({node.name: node for node in records.nodes(one.run)} for one in (before, after))
+        return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
+    differences = node_differences(records.nodes(before.run), records.nodes(after.run))
     files = [records.file_text(one.file_digest) or "" for one in (before, after)]
-    changed = {}
-    for name, node in news.items():
-        if name in olds and olds[name].signature != node.signature:
-            changed[name] = own_changes(parts_from_json(olds[name].parts), parts_from_json(node.parts))
+    old, new = (f"iteration {one.number}" for one in (before, after))
     return Comparison(
-        before, after, olds, news, changed, tuple(n for n in news if n not in olds),
-        tuple(n for n in olds if n not in news), parameters,
-        _differing(json.loads(before.outputs), json.loads(after.outputs)),
-        _code(olds, news, f"iteration {before.number}", f"iteration {after.number}"),
-        text_diff(files[0], files[1], f"iteration {before.number}", f"iteration {after.number}") if all(files) else (),
+        before, after, differences, parameters, _differing(json.loads(before.outputs), json.loads(after.outputs)),
+        _code(differences, old, new), text_diff(files[0], files[1], old, new) if all(files) else (),
     )
+
+
+def node_differences(
+    old: Sequence[NodeRecord], new: Sequence[NodeRecord], parts: Callable[[str], Sequence[Part]] = parts_from_json
+) -> dict[str, NodeDifference]:
+    """How each node of two iterations differs, by name: those of the later one in its order, then those that it has no
+    more.
+
+    Args:
+        parts: reads the parts of a record; one that makes do with damaged ones, say.
+    """
+    olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
+    names = dict.fromkeys([*news, *olds])
+    return {name: _difference(name, olds.get(name), news.get(name), parts) for name in names}
+
+
+def _difference(
+    name: str, before: NodeRecord | None, after: NodeRecord | None, parts: Callable[[str], Sequence[Part]]
+) -> NodeDifference:
+    if before is None or after is None:
+        return NodeDifference(name, "added" if before is None else "removed", (), before, after)
+    alike = before.declared == after.declared and before.signature == after.signature
+    changes = () if alike else own_changes(parts(before.parts), parts(after.parts))
+    return NodeDifference(name, _sort(before, after, changes), changes, before, after)
+
+
+def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:
+    """How a node that both have differs. The signature decides, for it stands for the result: new code that was found
+    to compute the same goes by the signature of the old."""
+    if before.signature == after.signature:
+        return "same"
+    if before.declared == after.declared and before.inputs == after.inputs:
+        return "drawn"  # neither the node nor what it reads differs, only its result
+    return "changed" if changes or before.inputs != after.inputs else "affected"
 
 
 def unrecorded(*iterations: IterationRecord) -> str:
@@ -139,11 +223,6 @@ def unrecorded(*iterations: IterationRecord) -> str:
     }
     said = [f"iteration {one.number} {why[one.status]}" for one in iterations if one.status in why]
     return ", and ".join(dict.fromkeys(said))
-
-
-def drawn_anew(old: NodeRecord, new: NodeRecord) -> bool:
-    """Whether nothing differs but the result, which may differ each time: neither the node nor what it reads."""
-    return old.declared == new.declared and old.inputs == new.inputs and old.signature != new.signature
 
 
 def rewired(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
@@ -178,13 +257,11 @@ def text_diff(before: str, after: str, name_before: str, name_after: str) -> tup
     return tuple(unified_diff(before.splitlines(), after.splitlines(), name_before, name_after, lineterm=""))
 
 
-def _code(
-    olds: Mapping[str, NodeRecord], news: Mapping[str, NodeRecord], name_before: str, name_after: str
-) -> dict[str, tuple[str, ...]]:
+def _code(differences: Mapping[str, NodeDifference], old: str, new: str) -> dict[str, tuple[str, ...]]:
     diffs = {}
-    for name in [*news, *(name for name in olds if name not in news)]:
-        before, after = (side[name].code if name in side else "" for side in (olds, news))
-        diffs[name] = text_diff(before, after, f"{name}, {name_before}", f"{name}, {name_after}")
+    for name, one in differences.items():
+        before, after = (record.code if record is not None else "" for record in (one.before, one.after))
+        diffs[name] = text_diff(before, after, f"{name}, {old}", f"{name}, {new}")
     return {name: diff for name, diff in diffs.items() if diff}
 
 

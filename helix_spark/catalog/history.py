@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal import Journal, text_literal
@@ -118,6 +119,23 @@ class History:
                 nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
         return tuple(PastIteration(record, tuple(nodes[record.run])) for record in reversed(records))
 
+    def in_newest_versions(self, workflows: Collection[str]) -> frozenset[tuple[str, str]]:
+        """(workflow, signature) of what the newest iteration of each of some workflows had, as far as its nodes were
+        recorded."""
+        if not workflows:
+            return frozenset()
+        listed = ", ".join(map(text_literal, sorted(workflows)))
+        newest = self._nodes.columns(
+            f"SELECT workflow, max(iteration) AS newest FROM journal WHERE workflow IN ({listed}) GROUP BY workflow"
+        )
+        # Named by workflow and number, as these tell which files to read.
+        named = [f"(workflow = {text_literal(name)} AND iteration = {number:d})" for name, number in _rows(newest)]
+        if not named:
+            return frozenset()
+        return frozenset(_rows(self._nodes.columns(
+            f"SELECT DISTINCT workflow, signature FROM journal WHERE {' OR '.join(named)}"
+        )))
+
     def workflows(self) -> tuple[str, ...]:
         """The names of all workflows, sorted."""
         return tuple(sorted(self._iterations.columns("SELECT DISTINCT workflow FROM journal").get("workflow", ())))
@@ -133,6 +151,11 @@ class History:
 
     def maintain(self) -> tuple[Upkept, ...]:
         return maintain(self._files), maintain(self._iterations), maintain(self._nodes)
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
+    """Columns, in the order of a query that named two or more, as tuples."""
+    return zip(*columns.values(), strict=True)
 
 
 def _heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from helix_spark.catalog.comparison import Comparison, Sort
+from helix_spark.catalog.comparison import Comparison
 from helix_spark.catalog.shown import short
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import differences, folded, heading, page, paragraph, picture, table
 from helix_spark.sizes import format_seconds
-
-_STATES: Mapping[Sort, str] = {"inherited": "changed"}
-"""How `Comparison.sort` is drawn, where it is not drawn as it is called."""
 
 
 def comparison_text(compared: Comparison) -> str:
@@ -21,6 +18,7 @@ def comparison_text(compared: Comparison) -> str:
     lines += [f"  parameter {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.parameters.items()]
     lines += [f"  + {name}" for name in compared.added] + [f"  - {name}" for name in compared.removed]
     lines += [f"  ~ {name}: {compared.what(name)}" for name in compared.nodes]
+    lines += [f"  = {name}: {compared.what(name)}" for name in compared.rewritten]
     lines += [f"  output {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.outputs.items()]
     if len(lines) == 1:
         lines.append("  no difference")
@@ -30,15 +28,14 @@ def comparison_text(compared: Comparison) -> str:
 def comparison_html(compared: Comparison) -> str:
     """Parameters, the graph of both, what changed in each node, code, outputs, seconds."""
     heads = [f"iteration {compared.before.number}", f"iteration {compared.after.number}"]
-    changed = [
+    changed: list[tuple[str, str, str]] = [
         *((name, "added", "") for name in compared.added), *((name, "removed", "") for name in compared.removed),
-        *((name, _drawn_as(compared, name), compared.what(name)) for name in compared.nodes),
+        *((name, compared.sort(name), compared.what(name)) for name in (*compared.nodes, *compared.rewritten)),
     ]
-    code = "".join(differences(diff) for name, diff in compared.code.items() if name in compared.nodes)
     parts = [
         paragraph(compared.unrecorded), table(["parameter", *heads], _rows(compared.parameters)),
         table(["output", *heads], _rows(compared.outputs)), picture(comparison_graph(compared)) if changed else "",
-        table(["node", "", "what changed"], changed), code,
+        table(["node", "", "what changed"], changed), *map(differences, compared.edits.values()),
         folded("the workflow's file", differences(compared.file_diff)),
     ]
     return page(
@@ -50,24 +47,17 @@ def comparison_html(compared: Comparison) -> str:
 def comparison_graph(compared: Comparison) -> DrawnGraph:
     """The nodes of both iterations in one graph; edges that are gone are dashed."""
     nodes, fading = [], set()
-    for name in [*compared.new, *compared.removed]:
-        new = compared.new[name].inputs if name in compared.new else ()
-        gone = [source for source in compared.old[name].inputs if source not in new] if name in compared.old else []
+    for name, one in compared.differences.items():
+        new = one.after.inputs if one.after is not None else ()
+        gone = [source for source in one.before.inputs if source not in new] if one.before is not None else []
         fading |= {(source, name) for source in gone}
-        sort = compared.sort(name)
-        node = compared.new.get(name) or compared.old[name]
-        note = "through its inputs" if sort == "inherited" else ""
-        nodes.append(DrawnNode(name, (*new, *gone), kind=node.kind, state=_drawn_as(compared, name), note=note))
+        note = "through its inputs" if one.sort == "affected" else "rewritten" if one.rewritten else ""
+        nodes.append(DrawnNode(name, (*new, *gone), kind=one.record.kind, state=one.sort, note=note))
     return DrawnGraph(tuple(nodes), title=_title(compared), fading=frozenset(fading))
 
 
 def _title(compared: Comparison) -> str:
     return f"{compared.after.workflow}, iteration {compared.before.number} -> {compared.after.number}"
-
-
-def _drawn_as(compared: Comparison, name: str) -> str:
-    sort = compared.sort(name)
-    return _STATES.get(sort, sort)
 
 
 def _rows(pairs: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:

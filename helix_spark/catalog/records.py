@@ -28,13 +28,15 @@ class ArtifactRecord:
         rows, files, version: of a table; None otherwise. `version` is the Delta version.
         content: in records of older writers ``bit_xor(xxhash64(*))`` over a table's rows; read by nobody.
         schema: a table's Spark schema as JSON.
-        value: a value as JSON text.
+        value: a value as JSON text. The record of an end has neither: nobody reads them there.
         write_seconds: what writing it took; 0 where that cannot be told from computing it.
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
         left_out: columns of `schema` that are not in the files, because nothing read them; in the order of the schema.
+        insisted: whether its author insisted, when it was stored, that it is kept; older records do not say so of any.
+        fixed: whether that is because computing it again would give another result (`hx.fixed`).
     """
 
     signature: str
@@ -57,6 +59,8 @@ class ArtifactRecord:
     recompute_seconds: float = 0.0
     digest: str | None = None
     left_out: tuple[str, ...] = ()
+    insisted: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Which record counts, where there are several:
 
-- a declared signature stands for what its *newest* record says;
+- a declared signature stands for what its *newest* record says; where results differ each time, whoever plans picks one
+  that can be had, so all that it ever stood for are told, the *oldest* first;
 - of a signature's costs and sizes, each is that of the newest record which has it;
 - a signature is random if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
@@ -10,21 +11,34 @@ Which record counts, where there are several:
 - for a lowered plan, all signatures that were ever computed with it, the *oldest* (the original) first.
 
 Newest is by `SEQUENCE`, never by a clock.
+
+The query itself merges records by these rules. Each run adds some to signatures that stay as they are, so a plan that
+was handed all of them would take the longer, the more runs there were.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from helix_spark.catalog.journal import Journal, text_literal
 from helix_spark.catalog.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.rows import columns_of, from_columns
 from helix_spark.catalog.upkeep import Upkept, maintain
+
+_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
+"""Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
+
+_TEXTS = ("random", "influence", "reads")
+
+_IN_ORDER = "sequence, place, declared"
+"""Oldest first. Rows written at the same time may share a sequence."""
+
+_ENDS = ("oldest", "oldest_place", "newest", "newest_place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,53 +47,28 @@ class KnownResults:
 
     Attributes:
         standing: declared signature to the signature it stands for.
+        stood_for: declared signature to all that it ever stood for, the oldest first.
         lowered: digest of a lowered plan to the signatures computed with it, the original first.
         measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
     """
 
     standing: Mapping[str, str]
+    stood_for: Mapping[str, tuple[str, ...]]
     lowered: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, ResultRecord]
 
 
-def merged(records: Sequence[ResultRecord]) -> ResultRecord:
-    """One record from those of one signature, oldest first.
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """One record, merged from several.
 
-    >>> a = ResultRecord("d", "s", "w", "n", "value", 1, compute_seconds=2.0, random="calls rand")
-    >>> b = ResultRecord("d", "s", "w", "n", "value", 2, load_seconds=0.1)
-    >>> both = merged([a, b])
-    >>> both.compute_seconds, both.load_seconds, both.random, both.iteration
-    (2.0, 0.1, 'calls rand', 2)
+    Attributes:
+        oldest, newest: where in the journal the first and the last of them are: sequence and place.
     """
-    known: dict[str, Any] = {
-        name: next((value for record in reversed(records) if (value := getattr(record, name)) is not None), None)
-        for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
-    }
-    said: dict[str, Any] = {
-        name: next((text for record in reversed(records) if (text := getattr(record, name))), "")
-        for name in ("random", "influence", "reads")
-    }
-    return dataclasses.replace(records[-1], **known, **said)
 
-
-def resolve(
-    records: Iterable[ResultRecord], *, declared: Collection[str], lowered: Collection[str]
-) -> KnownResults:
-    """Read records, oldest first, by the rules above. Only what was asked for is in `standing` and `lowered`."""
-    standing: dict[str, str] = {}
-    plans: dict[str, dict[str, None]] = {}
-    of_signature: dict[str, list[ResultRecord]] = {}
-    for record in records:
-        if record.declared in declared:
-            standing[record.declared] = record.signature
-        if record.lowered is not None and record.lowered in lowered:
-            plans.setdefault(record.lowered, {})[record.signature] = None
-        of_signature.setdefault(record.signature, []).append(record)
-    return KnownResults(
-        MappingProxyType(standing),
-        MappingProxyType({digest: tuple(signatures) for digest, signatures in plans.items()}),
-        MappingProxyType({signature: merged(found) for signature, found in of_signature.items()}),
-    )
+    record: ResultRecord
+    oldest: tuple[int, int]
+    newest: tuple[int, int]
 
 
 class ResultLedger:
@@ -91,6 +80,7 @@ class ResultLedger:
 
     def __init__(self, folder: Place) -> None:
         self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"))
+        self._columns = frozenset[str]()
 
     def append(self, records: Sequence[ResultRecord]) -> None:
         for record in records:
@@ -103,21 +93,55 @@ class ResultLedger:
         self, declared: Collection[str], lowered: Collection[str], signatures: Collection[str]
     ) -> KnownResults:
         """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
-        whole = {*signatures, *declared}
-        rows = self._where({"declared": declared, "lowered": lowered, "signature": whole})
-        # Seldom needed: what stands for a declared signature mostly is declared by another node, or asked for.
-        if others := {row.signature for row in rows} - whole:
-            rows = self._where({"declared": declared, "lowered": lowered, "signature": whole | others})
-        return resolve(rows, declared=frozenset(declared), lowered=frozenset(lowered))
+        asked = set(declared)
+        whole = {*signatures, *asked}
+        found = self._merged({"declared": asked, "signature": whole}, by=("signature", "declared"))
+        plans = self._computed_with(lowered)
+        measured = {one.record.signature: one.record for one in found}
+        # Seldom any: what was not asked for, of which the query saw a part, and what several declared ones stand for.
+        times = Counter(one.record.signature for one in found)
+        seen = {*times, *(signature for computed in plans.values() for signature in computed)}
+        apart = {signature for signature in seen if signature not in whole or times[signature] > 1}
+        measured |= {one.record.signature: one.record for one in self._merged({"signature": apart}, by=("signature",))}
+        standing, stood_for = _standing([one for one in found if one.record.declared in asked])
+        return KnownResults(
+            MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(plans), MappingProxyType(measured)
+        )
 
-    def _where(self, wanted: Mapping[str, Collection[str]]) -> list[ResultRecord]:
+    def _merged(self, wanted: Mapping[str, Collection[str]], by: Sequence[str]) -> list[_Merged]:
+        """The records that are wanted, by column, merged into one for each value of `by`."""
         # Plain lists, no joins: they are pushed into the scan, which then reads other columns of the hits only.
         tests = [f"{column} IN ({listed_signatures(digests)})" for column, digests in wanted.items() if digests]
-        if not tests:
+        there = self._columns_there() if tests else frozenset[str]()
+        if not there:
             return []
-        return self._journal.query(
-            f"SELECT * FROM journal WHERE {' OR '.join(tests)} ORDER BY sequence, place, signature, declared"
+        columns = self._journal.columns(
+            f"SELECT {', '.join(_merging(by, there))} FROM journal WHERE {' OR '.join(tests)} GROUP BY {', '.join(by)}"
         )
+        ends = zip(*(columns.get(name, []) for name in _ENDS), strict=True)
+        merged = zip(from_columns(columns, ResultRecord), ends, strict=True)
+        return [_Merged(record, (end[0], end[1]), (end[2], end[3])) for record, end in merged]
+
+    def _computed_with(self, lowered: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """By digest of a lowered plan, the signatures that were ever computed with it, the original first."""
+        if not lowered:
+            return {}
+        columns = self._journal.columns(
+            f"""SELECT min(sequence) AS oldest, first_value(place ORDER BY {_IN_ORDER}) AS oldest_place, signature,
+                       lowered
+                FROM journal WHERE lowered IN ({listed_signatures(lowered)}) GROUP BY lowered, signature"""
+        )
+        found: dict[str, list[str]] = {}
+        for _, _, signature, digest in sorted(zip(*columns.values(), strict=True)):
+            found.setdefault(digest, []).append(signature)
+        return {digest: tuple(signatures) for digest, signatures in found.items()}
+
+    def _columns_there(self) -> frozenset[str]:
+        """The columns that the journal has, none before the first append. One that an older version wrote may lack
+        some, which a query cannot name then; once it has them all, it is not asked again."""
+        if not columns_of(ResultRecord).keys() <= self._columns:
+            self._columns = frozenset(self._journal.columns("SELECT * FROM journal LIMIT 0"))
+        return self._columns
 
     def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each node of a workflow, by name."""
@@ -135,3 +159,39 @@ class ResultLedger:
 
     def maintain(self) -> Upkept:
         return maintain(self._journal)
+
+
+def _merging(by: Sequence[str], there: Collection[str]) -> Iterator[str]:
+    """The columns of a query that merges records.
+
+    Args:
+        by: columns of which each value gets one record.
+        there: columns that the journal has.
+    """
+    told = {name: f'"{name}" IS NOT NULL' for name in _FIGURES}
+    # A filter must not be null anywhere: DataFusion 55 may take null for true in `first_value` and `last_value`.
+    told |= {name: f"""coalesce("{name}", '') <> ''""" for name in _TEXTS}
+    for name in columns_of(ResultRecord):
+        if name in by:
+            yield name
+        elif name in there:
+            where = f" FILTER (WHERE {told[name]})" if name in told else ""
+            yield f'last_value("{name}" ORDER BY {_IN_ORDER}){where} AS "{name}"'
+    yield "min(sequence) AS oldest"
+    yield f"first_value(place ORDER BY {_IN_ORDER}) AS oldest_place"
+    yield "max(sequence) AS newest"
+    yield f"last_value(place ORDER BY {_IN_ORDER}) AS newest_place"
+
+
+def _standing(found: Iterable[_Merged]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What declared signatures stand for, and all that each ever stood for, the oldest first.
+
+    Args:
+        found: one for each pair of signatures.
+    """
+    oldest_first = sorted(found, key=lambda one: (one.oldest, one.record.signature))
+    stood_for: dict[str, tuple[str, ...]] = {}
+    for one in oldest_first:
+        stood_for[one.record.declared] = (*stood_for.get(one.record.declared, ()), one.record.signature)
+    newest_last = sorted(oldest_first, key=lambda one: (one.newest, one.record.signature))
+    return {one.record.declared: one.record.signature for one in newest_last}, stood_for

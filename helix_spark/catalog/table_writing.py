@@ -42,9 +42,10 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
     noticed.
 
     Raises:
-        NotStorableError: see `storable`.
-        CatalogError: the folder exists or cannot be written; what was written so far stays for `abandon`.
+        NotStorableError: see `storable`; or pyarrow does not write such a table.
+        CatalogError: the folder exists or cannot be written. Either way, what was written so far stays for `abandon`.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import CommitProperties, Schema
     from deltalake.exceptions import DeltaError
@@ -69,6 +70,8 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
         )
     except (OSError, DeltaError) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
+    except pa.ArrowException as error:  # what `storable` lets pass, and Parquet does not hold
+        raise NotStorableError(f"pyarrow does not write such a table: {error}") from error
     return TableStats(0, 1, len(table), physical_bytes(folder), schema.to_json())
 
 
@@ -117,6 +120,8 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
     if types.is_list(given) or types.is_large_list(given) or types.is_fixed_size_list(given):
         return pa.list_(_storable_field(given.value_field, "element", name))
     if types.is_struct(given):
+        if given.num_fields == 0:  # as of a column of empty dicts: Parquet has no place for it
+            raise _no_type(given, name)
         _check_distinct([field.name for field in given])
         return pa.struct([_storable_field(field, field.name, name) for field in given])
     if types.is_map(given):
@@ -134,5 +139,9 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
         pa.binary(): pa.binary(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
     }
     if given not in widened:
-        raise NotStorableError(f"Delta has no type for column {name!r}: {given}", remedy="convert the column")
+        raise _no_type(given, name)
     return widened[given]
+
+
+def _no_type(given: pa.DataType, column: str) -> NotStorableError:
+    return NotStorableError(f"Delta has no type for column {column!r}: {given}", remedy="convert the column")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 
@@ -35,7 +35,8 @@ class CatalogView:
     Attributes:
         workflow: its name.
         artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
-            those alone that the iterations in `past` had.
+            those alone that the iterations in `past` had. Another workflow's is `insisted` only as long as the newest
+            version of that workflow has it.
         missing: live artifacts that iterations in `past` had, and whose folder is gone: to be quarantined, never
             planned with.
         last: the newest iteration of the workflow that has ended, however it ended; None before the first.
@@ -54,6 +55,16 @@ class CatalogView:
     past: tuple[PastIteration, ...]
     next_iteration: int
     bytes_used: int
+
+    def as_wished(self, record: ArtifactRecord) -> ArtifactRecord:
+        """A live artifact that was read later, `insisted` as in `artifacts`.
+
+        What is not among those was stored since, so that a version which ran since has it.
+        """
+        known = self.artifacts.get(record.signature)
+        if known is None or known.attempt != record.attempt or known.insisted == record.insisted:
+            return record
+        return replace(record, insisted=known.insisted)
 
     @property
     def artifact_bytes(self) -> int:

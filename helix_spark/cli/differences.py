@@ -14,9 +14,9 @@ from helix_spark.cli.history import commit_text
 from helix_spark.cli.tables import console, diff_lines, table
 from helix_spark.sizes import format_seconds
 
-SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "inherited": "."}
+SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "same": "=", "affected": "."}
 _STYLES: dict[Sort, str] = {
-    "added": "green", "removed": "red", "changed": "yellow", "drawn": "yellow", "inherited": "dim",
+    "added": "green", "removed": "red", "changed": "yellow", "drawn": "yellow", "same": "dim", "affected": "dim",
 }
 
 MOST_CODE_LINES = 60
@@ -71,31 +71,31 @@ def _change(before: Any, after: Any) -> str:
 
 
 def _nodes(out: Console, compared: Comparison) -> bool:
-    names = [*compared.added, *compared.removed, *compared.nodes]
+    names = [*compared.added, *compared.removed, *compared.nodes, *compared.rewritten]
     if not names:
         return False
     _title(out, "nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
     shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
     for sort in SIGNS:
         for name in names:
-            if compared.sort(name) == sort and sort != "inherited":
+            if compared.sort(name) == sort and sort != "affected":
                 shown.add_row(Text(f"{SIGNS[sort]} {name}", style=_STYLES[sort]), compared.what(name))
-    inherited = [name for name in names if compared.sort(name) == "inherited"]
-    if inherited:
-        shown.add_row(Text(". through inputs", style="dim"), ", ".join(inherited))
+    affected = [name for name in names if compared.sort(name) == "affected"]
+    if affected:
+        shown.add_row(Text(". through inputs", style="dim"), ", ".join(affected))
     out.print(shown)
     return True
 
 
 def _code(out: Console, compared: Comparison) -> bool:
-    diffs = {name: diff for name, diff in compared.code.items() if name in compared.nodes}
+    diffs = compared.edits
     if not diffs and not compared.file_diff:
         return False
     if diffs:
         _title(out, "code")
         for diff in diffs.values():
             _lines(out, diff)
-    elif any(fields for fields in compared.nodes.values()):
+    elif any([*compared.nodes.values(), *compared.rewritten.values()]):
         # What changed is not in a node's own function: a helper, a constant, a declaration.
         _title(out, "the workflow's file")
         _lines(out, compared.file_diff)

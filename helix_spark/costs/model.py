@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 from types import CodeType
 from typing import Any
 
@@ -70,6 +71,13 @@ LOAD = {"table": Throughput(0.25, 1 / 300e6), "model": Throughput(0.6, 1 / 100e6
 READ = {"table": Throughput(0.02, LOAD["table"].per_byte), "model": LOAD["model"]}
 """Of reading by itself, without Spark where that is possible: what is measured of loads, see `loads_from_reads`."""
 WRITE = {"table": Throughput(0.25, 1 / 15e6), "model": Throughput(0.5, 1 / 50e6), "value": Throughput(0.0, 0.0)}
+_MOST_TIMES_USUAL = 4.0
+"""How many times the usual a load is believed to take at most. One that took long for once, from a store that stalled
+or on a busy machine, would be believed for ever: plans would compute instead, and what is not loaded is not measured
+again. What is believed to load too quickly is loaded, and is measured anew: so there is no bound below. Some results do
+take several times what their bytes let expect, such as pipelines of many small models."""
+_PRIOR_SAMPLES = 4
+"""How many samples what is known beforehand is worth where it is told what is usual; as many as for `calibrate`."""
 _WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
 """Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
 any first work takes longer there (`costs.starting`). Whole first runs of 2.5, 5.8 and 20 s (census, flights, genomics;
@@ -118,7 +126,8 @@ def estimate(
         data[node.name] = size.amount if node.result is Result.TABLE else 0.0
         compute = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
         kind = artifact_kind(node)
-        loading = _pick(own.load_seconds, None, load[kind].seconds(size.amount))
+        usual = load[kind].seconds(size.amount)
+        loading = _pick(_believed(own.load_seconds, usual), None, usual)
         writing = Estimate(write[kind].seconds(size.amount), Origin.KIND)
         estimates[node.name] = NodeEstimate(compute, loading, writing, size)
     return estimates
@@ -172,10 +181,22 @@ def loads_from_reads(samples: Mapping[str, Iterable[tuple[int, float]]]) -> dict
     """
     found = dict(LOAD)
     for kind, prior in READ.items():
-        read = calibrate(samples.get(kind, ()), prior)
+        read = calibrate(_without_stalls(samples.get(kind, ()), prior), prior)
         if read != prior:
             found[kind] = Throughput(max(0.0, LOAD[kind].fixed + read.fixed - prior.fixed), read.per_byte)
     return found
+
+
+def _without_stalls(samples: Iterable[tuple[int, float]], prior: Throughput) -> list[tuple[int, float]]:
+    """Samples, those bounded that took many times what the others, and the prior, let expect.
+
+    Else one read that stalled would be usual for its kind where there are few, and so be believed after all. Of a disk
+    that is slow all samples are, and none of them sticks out.
+    """
+    known = list(samples)
+    times = [seconds / prior.seconds(size) for size, seconds in known]
+    most = _MOST_TIMES_USUAL * median([*times, *[1.0] * _PRIOR_SAMPLES])
+    return [(size, min(seconds, most * prior.seconds(size))) for size, seconds in known]
 
 
 def artifact_kind(node: Node) -> str:
@@ -187,6 +208,11 @@ def _pick(measured: float | None, previous: float | None, first: float) -> Estim
     if measured is not None:
         return Estimate(float(measured), Origin.MEASURED)
     return Estimate(first, Origin.KIND) if previous is None else Estimate(float(previous), Origin.PREVIOUS)
+
+
+def _believed(measured: float | None, usual: float) -> float | None:
+    """What is believed of a measured load: see `_MOST_TIMES_USUAL`."""
+    return None if measured is None else min(measured, _MOST_TIMES_USUAL * usual)
 
 
 def in_python_workers(node: Node) -> bool:

@@ -12,7 +12,8 @@ import networkx as nx
 
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.workflow.declaration import Wishes
-from helix_spark.workflow.operators import Kind, Operator, Result
+from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
+from helix_spark.workflow.sources import MemorySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +117,18 @@ class Dag:
                 found.add(name)
                 waiting.extend(self[name].inputs)
         return frozenset(found)
+
+
+def computes_with_spark(node: Node, dag: Dag) -> bool:
+    """Whether computing a node, given its inputs' results, takes a session."""
+    operator = node.operator
+    if isinstance(operator, Read):
+        return not isinstance(operator.source, MemorySource)
+    if not isinstance(operator, Function):
+        return True
+    plain = {Form.PANDAS, Form.ARROW, Form.VALUE}
+    reads_values = all(
+        form in plain or (form is Form.ANY and dag[name].result is Result.VALUE)
+        for form, name in zip(operator.forms, node.inputs, strict=True)
+    )
+    return not (reads_values and operator.returns in plain)

@@ -107,10 +107,10 @@ def others_among(
     it reads.
 
     A result of this workflow is as old as the newest iteration that had it. Of another workflow nothing is read but
-    what it stored: of each of its nodes the newest is its current one.
+    what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
 
     Args:
-        live: everything that is stored.
+        live: everything that is stored, `insisted` as in `view`.
         view: the catalog, as the plan saw it; `loads` as for `foresee`.
     """
     lacking = {gap.stored.attempt for gap in situation.unserved.values()}
@@ -133,6 +133,7 @@ def others_among(
             record.attempt if record.attempt in lacking else record.signature, record.workflow, record.node,
             record.bytes, loads[record.kind].seconds(record.bytes), record.recompute_seconds, age(record),
             seconds_again(situation.lineage, record.signature, stored),
+            insisted=record.insisted and record.workflow != view.workflow, fixed=record.fixed,
         )
         for record in live if record.attempt in lacking or record.signature not in current
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.results import KnownResults
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
 from helix_spark.signature.signing import Description, Signed, resolve
@@ -17,6 +18,7 @@ class OnRecord:
     Args:
         known: equivalences that were found out already; those on record join them.
         also: signatures to ask for beside the workflow's own, with the first question.
+        held: signatures that the session holds in memory.
 
     Attributes:
         known: declared signatures that stand for another one.
@@ -26,11 +28,12 @@ class OnRecord:
 
     def __init__(
         self, catalog: Catalog, view: CatalogView, described: Mapping[str, Description], run: str,
-        known: dict[str, str], also: Collection[str],
+        known: dict[str, str], also: Collection[str], held: Collection[str],
     ) -> None:
         self.known, self.known_random, self.measured = known, dict[str, str](), dict[str, ResultRecord]()
-        self._catalog, self._view, self._described, self._run = catalog, view, described, run
+        self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
+        self._had = view.artifacts.keys() | set(held)
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
         """Signs; again when records say that a node stands for another one, which changes all that reads it."""
@@ -47,14 +50,24 @@ class OnRecord:
             )
             self._also = set()
             self.measured.update(found.measured)
-            self._learn(found.standing)
+            self._learn(found)
 
-    def _learn(self, standing: Mapping[str, str]) -> None:
-        """Takes over what stands for what. A result that differs each time stands for itself only while it is stored.
+    def _learn(self, found: KnownResults) -> None:
+        """Takes over what stands for what. A result that differs each time stands for itself only while it can be had:
+        it is stored, or it is held in memory, as it is until it is stored behind its answer.
+
+        Of several draws the first that can be had stands. Who drew again could not have it yet.
         """
-        for declared, signature in standing.items():
-            why = self.measured[signature].random if signature in self.measured else ""
+        for declared, signature in found.standing.items():
+            why = self._why_random(signature)
             if why:
                 self.known_random[declared] = why
-            if not why or signature in self._view.artifacts:
-                self.known.setdefault(declared, signature)
+                draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
+                stands = next(draws, None)
+            else:
+                stands = signature
+            if stands is not None:
+                self.known.setdefault(declared, stands)
+
+    def _why_random(self, signature: str) -> str:
+        return self.measured[signature].random if signature in self.measured else ""

@@ -114,7 +114,7 @@ def look_up(
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
     also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
-    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=also)
+    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=also, held=around.held)
     signed = of_whole = records.sign(whole)
     known, known_random, measured = records.known, records.known_random, records.measured
     loads = calibrated_loads(read, measured)
@@ -132,7 +132,8 @@ def look_up(
     explained = _with_chance_found(described, signed, known_random)
     situation = replace(
         _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
-        notices=leaving.notices, left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
+        overhead=_bytes_beside(view), notices=leaving.notices,
+        left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
     situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(
@@ -144,6 +145,12 @@ def look_up(
 def _stored_of_late(view: CatalogView) -> set[str]:
     """Stored results of iterations on record: what they took says what it takes to have others again from them."""
     return {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
+
+
+def _bytes_beside(view: CatalogView) -> int:
+    """Bytes of the records, and of what nobody refers to. Tables that lack columns are among what is stored; what is
+    gone counts by its records until the run has ended them, and takes no room."""
+    return view.other_bytes - sum(record.bytes for record in view.missing)
 
 
 def _reads_on_record(measured: Mapping[str, ResultRecord]) -> dict[str, Mapping[str, frozenset[str]]]:
@@ -220,7 +227,7 @@ def _situation(
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
         stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
-        overhead=view.other_bytes, session_runs=around.session_runs, session_worked=around.session_worked,
+        session_runs=around.session_runs, session_worked=around.session_worked,
         influences=told_of(dag, signatures, measured, previous, fits),
         ended={signature: f"{record.event}: {record.why}" for signature, record in ended.items()},
     )

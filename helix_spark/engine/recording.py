@@ -16,6 +16,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.executor import Outcome, starts_by_node
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.timing import load_seconds
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -106,12 +107,14 @@ def result_records(
     """What this run learnt of results: costs, sizes, and which differ each time.
 
     Args:
-        seconds: of each node that ran, without what a young JVM takes longer.
+        seconds: of each node that ran, without what a young JVM takes longer; of loads only those are recorded that had
+            steps of their own.
         random: by node name, what the run found beyond what was known when it was planned.
         lowered: digests of lowered plans by node name.
         influences: what fits gave their features, as JSON by learner's name.
     """
     records = []
+    loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
     for node in prepared.dag.nodes:
         own, blamed = plan[node.name], prepared.signed[node.name].random
         newly_equal = own.declared in prepared.found
@@ -122,15 +125,24 @@ def result_records(
         why = random.get(node.name, "") or _known_random(node, prepared)
         if took is None and not why and not newly_equal:
             continue
-        records.append(ResultRecord(
+        record = ResultRecord(
             declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
-            load_seconds=took if own.state is State.LOAD and not own.held else None,
+            load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
             lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
-        ))
+        )
+        # Why a result varies is on record by the time that it is loaded or held.
+        if newly_equal or (computed and why) or _tells(record):
+            records.append(record)
     return records
+
+
+def _tells(record: ResultRecord) -> bool:
+    """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
+    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows, record.lowered)
+    return any(figure is not None for figure in figures) or record.influence != ""
 
 
 def _read_seconds(result: NodeResult | None) -> float | None:

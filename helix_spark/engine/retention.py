@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -24,11 +25,16 @@ from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads
+from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 3
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
 
 OVERFLOWED = "records of the run took the room that the budget had left for it"
+
+TOO_LARGE = "it turned out larger than what the budget had left"
+
+_NO_WISHES = Wishes()
 
 DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
@@ -142,7 +148,7 @@ class Retention:
         if self.start_seconds:
             situation = replace(situation, starts=(*situation.starts, self.start_seconds))
         if situation.budget is not None:
-            live = tools.catalog.live()
+            live = self._live()
             situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))
             situation = _as_stored_now(situation, live, self.prepared)
         prepared = replace(self.prepared, situation=situation)
@@ -185,18 +191,30 @@ class Retention:
         gone = set(plan.evict)
         self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED))
         lineage = {**self.prepared.situation.lineage, **lineage_of(plan.nodes)}
-        insisted = {self.plan[node.name].signature for node in self.prepared.dag.nodes if node.wishes.insisted}
         for _ in range(OVERFLOW_ROUNDS):
             excess = catalog.bytes_used() - budget
             if excess <= 0:
                 break
-            chosen = overflow([
-                Held(one.signature, one.bytes, one.recompute_seconds, one.signature in insisted)
-                for one in catalog.live() if one.signature not in gone
-            ], excess, lineage)
+            chosen = overflow([one for one in self._held() if one.signature not in gone], excess, lineage)
             self._evict_all(dict.fromkeys(chosen, OVERFLOWED))
             gone.update(chosen)
         return gone
+
+    def _live(self) -> tuple[ArtifactRecord, ...]:
+        """All that is stored by now, with what other workflows wish of it today."""
+        return tuple(map(self.prepared.view.as_wished, self.tools.catalog.live()))
+
+    def _held(self) -> list[Held]:
+        """All that is stored by now, and who insists on it: of this version its author, as it says today."""
+        wishes = {self.plan[node.name].signature: node.wishes for node in self.prepared.dag.nodes}
+        found = []
+        for one in self._live():
+            own = wishes.get(one.signature, _NO_WISHES)
+            theirs = one.insisted and one.workflow != self.plan.workflow
+            found.append(Held(
+                one.signature, one.bytes, one.recompute_seconds, theirs or own.insisted, one.fixed or own.fixed
+            ))
+        return found
 
     def _wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written."""
@@ -220,7 +238,11 @@ class Retention:
         tools.observer.storing(name)
         try:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
-            maker = Origin(node.signature, plan.workflow, name, self.iteration, again, name in self._at_hand)
+            wishes = self.prepared.dag[name].wishes
+            maker = Origin(
+                node.signature, plan.workflow, name, self.iteration, again, name in self._at_hand, wishes.insisted,
+                wishes.fixed,
+            )
             return store(
                 self.outcome.results[name], maker, tools.catalog, left_out, lambda: self._check_unmoved(name)
             )
@@ -234,23 +256,30 @@ class Retention:
     def _fits(self, record: ArtifactRecord, owed: int) -> bool:
         """Whether there is room for what was just stored; else it goes.
 
+        What takes no bytes always fits, were there no room for anything: that it went would free nothing. And another
+        driver's record, which came first, is not this run's to take away.
+
         Args:
             owed: bytes of what is to go once all is written.
         """
-        budget = self.plan.budget
-        if budget is not None and self.tools.catalog.bytes_used() - owed > budget:
-            self._evict(record.signature, "it turned out larger than what the budget had left")
+        budget, catalog = self.plan.budget, self.tools.catalog
+        own = (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
+        if budget is not None and record.bytes and own and catalog.bytes_used() - owed > budget:
+            with self._warned():
+                catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
             return False
         self.tools.observer.stored(record.node, record.bytes)
         return True
 
     def _evict_all(self, why: Mapping[str, str]) -> None:
-        for signature, text in why.items():
-            self._evict(signature, text)
+        with self._warned():
+            self.tools.catalog.evict_all(why)
 
-    def _evict(self, signature: str, why: str) -> None:
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        """What cannot be evicted is said, and no more: the run has answered."""
         try:
-            self.tools.catalog.evict(signature, why)
+            yield
         except CatalogError as error:
             self.tools.observer.warning(error.what)
 

@@ -34,8 +34,8 @@ class NotStoredError(HelixError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made a result, and what it takes to make it again from nothing: for its record. Whether it is at hand, so
-    that what storing it takes is the writing alone."""
+    """Who made a result, what it takes to make it again from nothing, and what its author wishes of it: for its record.
+    Whether it is at hand, so that what storing it takes is the writing alone."""
 
     signature: str
     workflow: str
@@ -43,6 +43,8 @@ class Origin:
     iteration: int
     recompute_seconds: float = 0.0
     at_hand: bool = True
+    insisted: bool = False
+    fixed: bool = False
 
 
 def store(
@@ -64,6 +66,7 @@ def store(
         signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
         workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
         recompute_seconds=origin.recompute_seconds, left_out=left_out,
+        insisted=origin.insisted, fixed=origin.fixed,
     )
     try:
         reach("store.begun")

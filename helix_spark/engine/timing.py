@@ -106,6 +106,23 @@ def warm_seconds(shared: Iterable[Share], loaded: Collection[str]) -> dict[str, 
     return _added(warm(step, parts) for step, parts in shared)
 
 
+def load_seconds(shared: Iterable[Share], loaded: Collection[str]) -> dict[str, float]:
+    """What loads took in steps in which nothing is computed, without what a young JVM takes longer.
+
+    Of a step that computes something a load has what the plan expected it to take, in proportion: of a reader that was
+    slow for once, so would the load be, and a plan that believes that does not load again, nor finds out ever.
+
+    What a loaded result was made from does not run for it, though it may wait for a step as well: all of the seconds
+    are the load's.
+    """
+    names = set(loaded)
+    alone = (
+        (step, dict.fromkeys(step.names, sum(parts.values()) / len(step.names)))
+        for step, parts in shared if names.issuperset(step.names)
+    )
+    return warm_seconds(alone, loaded)
+
+
 def _added(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for of_step in parts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.demands import last_steps
 from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.storage import PlanningProblem
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -19,8 +19,9 @@ TIE = 1e-4
 Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
 
 SMALL = 10_000
-"""A result that takes less than this part of the budget is not worth a choice (metrics, small models): if keeping it
-pays at all it is kept. Sizes are not known better than that beforehand."""
+"""What takes less than this part of the budget is seldom worth a choice (metrics, small models): if keeping it pays at
+all it is kept, where all that is so small has room beside the best of the rest. Sizes are not known better than that
+beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Candidate:
     Attributes:
         seconds: to store it, spread over the iterations for which it is expected to be valid; 0 where it is stored.
         worth: seconds saved per iteration that no demand speaks of (results of no known scenario).
-        insisted: the author wants it kept, and the budget has room for all that the author wants kept.
+        insisted: an author wants it kept, or it is a past draw, and the budget has room for all that goes before it.
         tie: seconds that tell equal plans apart (see `TIE`).
     """
 
@@ -76,7 +77,6 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
     """What may be kept, by signature, in the order of the nodes; nothing that is larger than the budget."""
     room = capacity(problem)
     found: dict[str, Candidate] = {}
-    insisted = 0
     had = None if problem.done is None else had_now(problem, problem.done)
     for node in problem.nodes:
         if node.signature in found or not node.storable or node.keep == "never":
@@ -85,11 +85,9 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
             continue
         if room is not None and node.bytes > room:
             continue
-        wanted = node.keep == "always" and (room is None or insisted + node.bytes <= room)
-        insisted += node.bytes if wanted else 0
         life = lifetime(hazard.get(node.signature, 0.0), problem.horizon)
         seconds = 0.0 if node.stored else write_weight * node.write_seconds / life
-        found[node.signature] = Candidate(node.signature, node.bytes, node.stored, seconds, 0.0, wanted)
+        found[node.signature] = Candidate(node.signature, node.bytes, node.stored, seconds)
     in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
     for other in problem.others:
         if other.signature in found or (room is not None and other.bytes > room):
@@ -97,7 +95,35 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.signature, other.bytes, True, 0.0, worth)
-    return {name: _ranked(candidate, rank / len(found)) for rank, (name, candidate) in enumerate(found.items())}
+    granted = _granted(problem, found)
+    return {
+        name: _ranked(replace(candidate, insisted=name in granted), rank / len(found))
+        for rank, (name, candidate) in enumerate(found.items())
+    }
+
+
+def _granted(problem: PlanningProblem, found: Mapping[str, Candidate]) -> set[str]:
+    """Signatures of what is kept because somebody insists on it, as far as there is room for all of that.
+
+    What other workflows insist on comes before what this version does, or this run would evict it for its own; only a
+    draw of this version that is stored comes before both, as it could not be had again. Draws of versions that are past
+    come last, the newest first (see `OtherArtifact.turn`).
+    """
+    room = capacity(problem)
+    wished = [node for node in problem.nodes if node.keep == "always"]
+    drawn = [node for node in wished if node.fixed and node.stored]
+    shared = [node for node in wished if node.kept_for]
+    theirs = [other for other in problem.others if other.turn == 0]
+    past = sorted((other for other in problem.others if other.turn == 1), key=lambda other: other.age)
+    claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
+    granted: set[str] = set()
+    taken = 0
+    for one in claims:
+        size = one.bytes
+        if one.signature in found and one.signature not in granted and (room is None or taken + size <= room):
+            granted.add(one.signature)
+            taken += size
+    return granted
 
 
 def _ranked(candidate: Candidate, rank: float) -> Candidate:
@@ -118,23 +144,38 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
     )
 
 
-def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> frozenset[str]:
-    """Signatures of what is kept without a choice: what the author insists on, and what saves more by its last step
-    alone than it takes and is small beside the budget (or the budget has no limit).
+@dataclass(frozen=True, slots=True)
+class Certain:
+    """What is kept without a choice, by signature.
+
+    Attributes:
+        insisted: what an author insists on.
+        small: what saves more by its last step alone than it takes, and is small beside the budget (or the budget has
+            no limit). There may be so many of it that the budget has no room for all.
     """
+
+    insisted: frozenset[str]
+    small: frozenset[str]
+
+
+def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> Certain:
+    """What leaves no choice, of what is stored or is computed whatever the plan."""
     room = capacity(problem)
-    left = 0 if room is None else room - sum(candidate.bytes for candidate in found.values() if candidate.insisted)
     there = {name for name, candidate in found.items() if candidate.stored}
     there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)
     saved = last_steps(ahead)
-    kept: set[str] = set()
-    for name, candidate in found.items():
-        small = room is None or (candidate.bytes * SMALL <= room and candidate.bytes <= left)
-        pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
-        if name in there and (candidate.insisted or (small and pays)):
-            kept.add(name)
-            left -= 0 if candidate.insisted else candidate.bytes
-    return frozenset(kept)
+
+    def is_small(candidate: Candidate) -> bool:
+        return room is None or candidate.bytes * SMALL <= room
+
+    def pays(name: str, candidate: Candidate) -> bool:
+        return saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
+
+    sure = {name: candidate for name, candidate in found.items() if name in there}
+    return Certain(
+        frozenset(name for name, one in sure.items() if one.insisted),
+        frozenset(name for name, one in sure.items() if not one.insisted and is_small(one) and pays(name, one)),
+    )
 
 
 def _surely_computed(problem: PlanningProblem) -> frozenset[str]:

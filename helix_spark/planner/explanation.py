@@ -102,7 +102,8 @@ def _kept(
     price = format_size(node.bytes)
     price = f"takes {price}" if node.stored else f"costs {seconds_text(node.write_seconds)} and {price}"
     if candidate.insisted:
-        return f"kept: you asked for it; {price}"
+        asking = f"workflow `{node.kept_for}`" if node.kept_for else "you"
+        return f"kept: {asking} asked for it; {price}"
     if chance < _UNLIKELY:
         return f"kept: it is stored and there is room; {price}"
     return (
@@ -153,6 +154,9 @@ def _other(
         if candidate is None:
             return f"evicted: its {format_size(other.bytes)} are more than the whole budget"
         return f"evicted: the budget is better spent on {f'`{best}`' if best else 'newer results'} than on {whose}"
+    if candidate is not None and candidate.insisted:
+        why = "whose author asked for it" if other.insisted else "a draw that could not be had again"
+        return f"kept: {whose}, {why}; takes {format_size(other.bytes)}"
     chance = uses.loaded.get(other.signature, 0.0)
     if chance >= _UNLIKELY:
         return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {format_size(other.bytes)}"

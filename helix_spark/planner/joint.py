@@ -11,7 +11,7 @@ from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity,
 from helix_spark.planner.demands import Outlook, outlook
 from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.explanation import explain
-from helix_spark.planner.frontiers import frontiers
+from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.policies import Rule
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
@@ -28,6 +28,10 @@ they think, but at the end of a batch job somebody does, and the machine is busy
 LARGE, LARGE_GAP = 2_000, 0.004
 """Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
 percent, and proving the last of it takes most of the time."""
+
+CROWD = 50
+"""Small results from which `LARGE_GAP` is good enough as well, where there is no room for all of them: they are much
+alike, so that proving which of them to keep takes long and saves next to nothing."""
 
 _REPAIRS = 3
 """How often the program is solved again when rounding let the kept results exceed the budget by a few bytes."""
@@ -61,14 +65,10 @@ class Joint:
             asked = replace(asked, scenarios=default_scenarios(asked))
         ahead = frontiers(asked)
         chosen = candidates(asked, ahead.hazard, self.write_weight)
-        kept = certain(asked, ahead, chosen)
-        view = outlook(ahead, chosen.keys(), kept)
-        found: _Found | str | None = _without_choice(asked, view, chosen, kept)
-        if found is None:
-            try:
-                found = self._solved(asked, build(asked, view, chosen, kept), chosen)
-            except SetupError as missing:
-                found = missing.what
+        try:
+            view, found = self._found(asked, ahead, chosen)
+        except SetupError as missing:
+            return _fallback(asked, missing.what, start)
         if isinstance(found, str):
             return _fallback(asked, found, start)
         decision = _decision(asked, view, chosen, found, start)
@@ -77,14 +77,36 @@ class Joint:
         notice = f"planned with other figures than given, because these make no sense: {', '.join(cleaned.replaced)}"
         return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
 
+    def _found(
+        self, problem: PlanningProblem, ahead: Frontiers, chosen: Mapping[str, Candidate]
+    ) -> tuple[Outlook, _Found | str]:
+        """The plan, or in words why there is none; with the outlook that it looks at.
+
+        At first what is small and pays is kept without a choice, as if it took no room. A plan that has room for it all
+        the same is the best; else small results are a choice like others, and a plan is looked for anew.
+        """
+        sure = certain(problem, ahead, chosen)
+        small = sure.small
+        while True:
+            kept = sure.insisted | small
+            view = outlook(ahead, chosen.keys(), kept)
+            found: _Found | str | None = _without_choice(problem, view, chosen, kept)
+            if found is None:
+                crowded = len(sure.small) - len(small) > CROWD
+                found = self._solved(problem, build(problem, view, chosen, kept), chosen, crowded=crowded)
+            if found is not None:
+                return view, found
+            small = frozenset(name for name in small if not chosen[name].bytes)
+
     def _solved(
-        self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate]
-    ) -> _Found | str:
-        """A plan within the budget, or in words why there is none."""
+        self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate], *, crowded: bool
+    ) -> _Found | str | None:
+        """A plan within the budget, or in words why there is none; None where the best one has no room for what the
+        program spares (see `JointProgram.spared`)."""
         bound = None
         room = capacity(problem)
         gap = self.gap
-        if gap is None and len(program.program.costs) > LARGE:
+        if gap is None and (crowded or len(program.program.costs) > LARGE):
             gap = LARGE_GAP
         for _ in range(_REPAIRS):
             answer = solve(program.program, time_limit=self.time_limit, gap=gap)
@@ -98,6 +120,8 @@ class Joint:
                 states = problem.done or _states(program, answer)
                 offset = program.underestimate - _ties(program, answer, chosen, picked)
                 return _Found(states, keep, used, answer.solver, bound + offset)
+            if program.spared:
+                return None
             terms, limit = program.program.rows_at_most[program.budget_row]
             program.program.rows_at_most[program.budget_row] = (terms, limit - (used - room + 1) / program.unit)
         return "the kept results exceed the budget by a rounding error that could not be removed"

@@ -9,7 +9,8 @@
 
 x_d: derivation d is used now; m_r: result r is kept. L_r is how many iterations r is expected to stay valid
 (see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and
-m_r need to be integer.
+m_r need to be integer. What is small and certain to pay has m_r = 1, and is not counted in the last row: no plan within
+the budget is better than the program's, and that one is within it where it leaves room for them (else see `joint`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class JointProgram:
         settled: signatures of what is kept besides.
         budget_row: index of the budget's row in `program.rows_at_most`, or None.
         unit: bytes in which that row counts.
+        spared: bytes of what is kept without a choice and does not count in that row.
         underestimate: constant seconds that the program's objective leaves out.
     """
 
@@ -50,6 +52,7 @@ class JointProgram:
     settled: frozenset[str] = frozenset()
     budget_row: int | None = None
     unit: float = 1.0
+    spared: int = 0
     underestimate: float = 0.0
 
 
@@ -80,8 +83,9 @@ def build(
     underestimate += sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
     underestimate += sum(_add_last_steps(program, view.results, demand, keep) for demand in rest)
     program.integer = states | frozenset(keep.values())
-    row, unit = _add_budget(problem, program, chosen, keep, settled)
-    return JointProgram(program, ways, keep, settled, row, unit, underestimate)
+    small = frozenset(name for name in kept if not chosen[name].insisted)
+    row, unit, spared = _add_budget(problem, program, chosen, keep, settled, small)
+    return JointProgram(program, ways, keep, settled, row, unit, spared, underestimate)
 
 
 def _settled(
@@ -102,18 +106,22 @@ def _settled(
 
 def _add_budget(
     problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
-    settled: Collection[str],
-) -> tuple[int | None, float]:
-    """The budget's row and its unit in bytes; no row where everything fits."""
+    settled: Collection[str], small: Collection[str],
+) -> tuple[int | None, float, int]:
+    """The budget's row, its unit in bytes, and the bytes that it does not count; no row where everything fits.
+
+    Args:
+        small: signatures of what is kept without a choice because it is small, among `keep` and `settled`.
+    """
     room = capacity(problem)
-    taken = sum(chosen[name].bytes for name in settled)
-    if room is None or taken + sum(chosen[name].bytes for name in keep) <= room:
-        return None, 1.0
+    if room is None or sum(chosen[name].bytes for name in (*settled, *keep)) <= room:
+        return None, 1.0, 0
     # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
     unit = max(1.0, room / 1000)
-    sizes = {index: chosen[name].bytes / unit for name, index in keep.items() if chosen[name].bytes}
-    program.at_most(sizes, (room - taken) / unit)
-    return len(program.rows_at_most) - 1, unit
+    counted = {name: chosen[name].bytes for name in (*settled, *keep) if chosen[name].bytes and name not in small}
+    taken = sum(size for name, size in counted.items() if name in settled)
+    program.at_most({keep[name]: size / unit for name, size in counted.items() if name in keep}, (room - taken) / unit)
+    return len(program.rows_at_most) - 1, unit, sum(chosen[name].bytes for name in small)
 
 
 def _add_had(

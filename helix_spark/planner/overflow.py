@@ -17,19 +17,26 @@ _UNKNOWN: Lineage = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A stored result: physical bytes, seconds to have it from nothing, and whether its author insists on it."""
+    """A stored result: physical bytes, seconds to have it from nothing, whether its author insists on it, and whether
+    it was fixed as it was drawn, and could not be had again."""
 
     signature: str
     bytes: int
     recompute_seconds: float
     insisted: bool = False
+    fixed: bool = False
+
+    @property
+    def turn(self) -> int:
+        """Who goes first: 0 what only saves seconds, then past draws, what is insisted on today, and draws of today."""
+        return 2 * self.insisted + self.fixed
 
 
 def overflow(held: Sequence[Held], excess: int, lineage: Lineage = _UNKNOWN) -> tuple[str, ...]:
     """Signatures of what to evict so that `excess` bytes are free, in order; all that takes room, if it is not enough.
 
     The one result that is quickest to have again from what stays, where one of that size is enough; else who saves
-    least per byte, and so on. What its author insists on goes last.
+    least per byte, and so on. What its author insists on goes last, and draws with it (see `Held.turn`).
 
     Args:
         lineage: what results are made from. One of which that is not known counts with its seconds from nothing.
@@ -52,7 +59,7 @@ def _missed_least(left: Mapping[str, Held], excess: int, lineage: Lineage) -> st
         again = seconds_again(lineage, one.signature, left.keys())
         return one.recompute_seconds if again is None else again
 
-    enough = [one for one in left.values() if one.bytes >= excess and not one.insisted]
+    enough = [one for one in left.values() if one.bytes >= excess and not one.turn]
     if enough:
         return min((seconds(one), one.bytes, one.signature) for one in enough)[2]
-    return min((one.insisted, seconds(one) / one.bytes, one.signature) for one in left.values() if one.bytes)[2]
+    return min((one.turn, seconds(one) / one.bytes, one.signature) for one in left.values() if one.bytes)[2]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from helix_spark.costs.model import NodeEstimate, Origin
 from helix_spark.costs.starting import first_work_seconds, start_price, start_seconds
 from helix_spark.dag.influence import Influence
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -26,7 +26,7 @@ from helix_spark.planner.storage import (
 )
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed
-from helix_spark.workflow.operators import Form, Function, Read, Result
+from helix_spark.workflow.operators import Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
@@ -175,30 +175,24 @@ def _evictions(situation: Situation, decision: Decision) -> dict[str, str]:
 def _costs(node: Node, situation: Situation) -> NodeCosts:
     own, costs = situation.signed[node.name], situation.estimates[node.name]
     artifact = situation.stored.get(own.signature)
+    asked = node.wishes.insisted
+    kept_for = "" if asked else _insisting(artifact, situation.dag.workflow)
     return NodeCosts(
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
-        keep="always" if node.wishes.insisted else node.wishes.keep, recompute=node.wishes.recompute,
-        compute_needs_spark=_computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
-        fixed=node.wishes.fixed,
+        keep="always" if asked or kept_for else node.wishes.keep, recompute=node.wishes.recompute,
+        compute_needs_spark=computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
+        fixed=node.wishes.fixed, kept_for=kept_for,
     )
 
 
-def _computes_with_spark(node: Node, dag: Dag) -> bool:
-    """Whether computing a node, given its inputs' results, takes a session."""
-    operator = node.operator
-    if isinstance(operator, Read):
-        return not isinstance(operator.source, MemorySource)
-    if not isinstance(operator, Function):
-        return True
-    plain = {Form.PANDAS, Form.ARROW, Form.VALUE}
-    reads_values = all(
-        form in plain or (form is Form.ANY and dag[name].result is Result.VALUE)
-        for form, name in zip(operator.forms, node.inputs, strict=True)
-    )
-    return not (reads_values and operator.returns in plain)
+def _insisting(artifact: Stored | None, workflow: str) -> str:
+    """The other workflow whose author insists on a stored result; empty if there is none."""
+    if artifact is None or not artifact.insisted or artifact.workflow == workflow:
+        return ""
+    return artifact.workflow
 
 
 def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:

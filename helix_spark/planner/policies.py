@@ -11,6 +11,7 @@ from helix_spark.planner.problem import Certificate, Solution, State
 from helix_spark.planner.storage import (
     Decision,
     NodeCosts,
+    OtherArtifact,
     PlanningProblem,
     cumulative_seconds,
     execution_problem,
@@ -47,7 +48,8 @@ class Rule:
     """Helix's online rule: store n when C(n) > 2 l(n), first come, never evict (PVLDB 12(4), algorithm 2).
 
     Attributes:
-        purge: evict what the current version no longer has, before anything new is stored.
+        purge: evict what the current version no longer has, before anything new is stored; not what another workflow
+            insists on, nor draws (see `OtherArtifact.turn`), which the paper knows nothing of.
     """
 
     purge: bool = False
@@ -59,7 +61,8 @@ class Rule:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        purged = frozenset(other.signature for other in problem.others) if self.purge else frozenset[str]()
+        gone = (other.signature for other in problem.others if other.turn == 2)
+        purged = frozenset(gone) if self.purge else frozenset[str]()
         return _first_come(problem, _worth_two_loads, purged)
 
 
@@ -75,11 +78,11 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
     solution = problem.done or plan_execution(execution_problem(problem))
     reasons = dict.fromkeys(purged, "the current version no longer has it")
     others = [other for other in problem.others if other.signature not in purged]
-    evict = set(purged) | set(_over_budget(problem, [(other.signature, other.bytes) for other in others], reasons))
+    evict = set(purged) | set(_over_budget(problem, others, reasons))
     used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
     keep: set[str] = set()
     spent = cumulative_seconds(problem, solution)
-    for node in sorted(problem.nodes, key=lambda node: not node.stored):
+    for node in sorted(problem.nodes, key=lambda node: (not node.stored, node.stored and node.keep != "always")):
         why = _verdict(node, solution, spent.get(node.name, 0.0), wanted)
         if node.stored and node.keep == "never":
             evict.add(node.signature)
@@ -107,18 +110,22 @@ def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) 
 
 
 def _over_budget(
-    problem: PlanningProblem, others: Iterable[tuple[str, int]], reasons: dict[str, str]
+    problem: PlanningProblem, others: Iterable[OtherArtifact], reasons: dict[str, str]
 ) -> Iterable[str]:
-    """What must go, newest kept first, when the budget has shrunk below what is stored."""
+    """What must go, newest kept first, when the budget has shrunk below what is stored. What somebody insists on, and
+    draws, go only where they have no room beside what is stored of the current version because its author insists."""
     if problem.budget is None:
         return
-    used = problem.overhead + sum(node.bytes for node in problem.nodes if node.stored)
-    for signature, size in others:
-        used += size
-        if used > problem.budget:
-            used -= size
-            reasons[signature] = "evicted: the budget is used up"
-            yield signature
+    stored = [node for node in problem.nodes if node.stored]
+    used = problem.overhead + sum(node.bytes for node in stored if node.keep == "always")
+    not_asked_for = sum(node.bytes for node in stored if node.keep != "always")
+    for other in sorted(others, key=lambda other: other.turn):
+        beside = not_asked_for if other.turn == 2 else 0
+        if used + beside + other.bytes > problem.budget:
+            reasons[other.signature] = "evicted: the budget is used up"
+            yield other.signature
+        else:
+            used += other.bytes
 
 
 def _certificate(solution: Solution, start: float, used: int) -> Certificate:

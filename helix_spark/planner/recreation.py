@@ -18,17 +18,22 @@ from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, ex
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One result that may be kept: seconds to recreate it with all it needs, less the load."""
+    """One result that may be kept: seconds to recreate it with all it needs, less the load; and its turn, as
+    `OtherArtifact` has it."""
 
     signature: str
     bytes: int
     saved_seconds: float
     stored: bool
-    wished: bool = False
+    turn: int
 
-    def rank(self) -> tuple[bool, float, str]:
+    @property
+    def wished(self) -> bool:
+        return self.turn < 2
+
+    def rank(self) -> tuple[int, float, str]:
         """Wishes first, then benefit per byte."""
-        return (not self.wished, -self.saved_seconds / max(1, self.bytes), self.signature)
+        return (self.turn, -self.saved_seconds / max(1, self.bytes), self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,15 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     had = had_now(problem, solution)
     anew = _recreation_seconds(problem.nodes)
     options = [
-        _Option(node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored, node.keep == "always")
+        _Option(
+            node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored,
+            0 if node.keep == "always" else 2,
+        )
         for node in problem.nodes
         if node.storable and node.keep != "never" and (node.stored or node.signature in had)
     ]
     options += [
-        _Option(other.signature, other.bytes, other.compute_seconds - other.load_seconds, True)
+        _Option(other.signature, other.bytes, other.compute_seconds - other.load_seconds, True, other.turn)
         for other in problem.others
     ]
     return options

@@ -28,6 +28,8 @@ class NodeCosts:
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
         compute_needs_spark, load_needs_spark: whether that takes a session. What Spark has to load, Spark has made.
+        kept_for: the workflow whose author wants the stored result kept, where it is another one's wish; `keep` is
+            "always" then.
     """
 
     name: str
@@ -47,6 +49,7 @@ class NodeCosts:
     compute_needs_spark: bool = False
     load_needs_spark: bool = False
     fixed: bool = False
+    kept_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class OtherArtifact:
             says here when that workflow will run again.
         compute_seconds: C, to recreate it with everything it needs from nothing.
         marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
+        insisted: the newest version of another workflow has it, and its author wants it kept.
+        fixed: it was fixed by its author: computing it again would give another, whichever version has it.
     """
 
     signature: str
@@ -68,6 +73,20 @@ class OtherArtifact:
     compute_seconds: float
     age: int
     marginal_seconds: float | None = None
+    insisted: bool = False
+    fixed: bool = False
+
+    @property
+    def turn(self) -> int:
+        """In which turn it is given room: 0 where somebody insists on it, as on nodes of the current version; 2 where
+        what it saves decides.
+
+        In between, 1, come draws that nobody's newest version has. To lose another result costs seconds, which a plan
+        can weigh; a draw could not be had again, nor could anything that was found with it. So it goes for nothing but
+        what somebody insists on today. For that it does go: who often edits what is drawn would fill a budget with
+        draws, and then not even the newest would be kept.
+        """
+        return 0 if self.insisted else 1 if self.fixed else 2
 
     @property
     def seconds_again(self) -> float:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from helix_spark.catalog.comparison import differ, drawn_anew, rewired, text_diff, unrecorded
+from helix_spark.catalog.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
-from helix_spark.signature.difference import Change, own_changes
 from helix_spark.ui import metrics
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import mapping, parts, text_of
@@ -39,42 +38,25 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeDifference:
-    """One node in two iterations.
+class ShownNode(NodeDifference):
+    """One node in two iterations, as the page shows it.
 
     Attributes:
-        state: added, removed, changed, affected (through its inputs alone), drawn (anew, as it may differ each time) or
-            same.
-        changes: fields of its signature that differ, inputs aside.
         code: its lines, where the recorded text differs.
-        before, after: the records, as far as there are.
         ran: what state it shows in each of them; empty where it is not.
     """
 
-    name: str
-    state: str
-    changes: tuple[Change, ...]
     code: tuple[Line, ...]
-    before: NodeRecord | None
-    after: NodeRecord | None
     ran: tuple[str, str]
 
     @property
+    def state(self) -> str:
+        """What decides its sign and line."""
+        return self.sort
+
+    @property
     def word(self) -> str:
-        return WORDS[self.state]
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What changed, in words."""
-        reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
-        return (*map(str, self.changes), *reads)
-
-    @property
-    def record(self) -> NodeRecord:
-        """Of the later one that has it."""
-        record = self.after or self.before
-        assert record is not None, "a node is in one of them at least"
-        return record
+        return WORDS[self.sort]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +74,7 @@ class Comparison:
     before: IterationRecord
     after: IterationRecord
     whole: bool
-    nodes: tuple[NodeDifference, ...]
+    nodes: tuple[ShownNode, ...]
     same_nodes: int
     parameters: tuple[Pair, ...]
     outputs: tuple[Pair, ...]
@@ -104,7 +86,7 @@ class Comparison:
 
 def comparison(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
-    href: Callable[[NodeDifference], str], *, whole: bool = False, folding: Folding = BY_SIZE,
+    href: Callable[[ShownNode], str], *, whole: bool = False, folding: Folding = BY_SIZE,
     folded: Callable[[Folding], str] = lambda folding: "",
 ) -> Comparison:
     """How two iterations differ.
@@ -116,7 +98,7 @@ def comparison(
     """
     missing = unrecorded(before, after)
     found = [] if missing else _nodes(before, old, after, new)
-    shown = tuple(node for node in found if whole or node.state != "same")
+    shown = tuple(node for node in found if whole or node.differs)
     return Comparison(
         before, after, whole, shown, len(found) - len(shown),
         _pairs(mapping(before.parameters), mapping(after.parameters), whole),
@@ -127,7 +109,7 @@ def comparison(
     )
 
 
-def seconds_pair(node: NodeDifference) -> Pair:
+def seconds_pair(node: ShownNode) -> Pair:
     """What a node took in both."""
     before, after = (record.seconds if record else None for record in (node.before, node.after))
     return _seconds(node.name, before, after)
@@ -135,34 +117,26 @@ def seconds_pair(node: NodeDifference) -> Pair:
 
 def _nodes(
     before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord]
-) -> list[NodeDifference]:
+) -> list[ShownNode]:
     """Those of the later iteration in its order, and each removed one after what it stood behind."""
-    olds, news = {node.name: node for node in old}, {node.name: node for node in new}
+    found = node_differences(old, new, parts)
     removed: dict[str, list[str]] = {}
     behind = ""
     for node in old:
-        if node.name in news:
+        if found[node.name].after is not None:
             behind = node.name
         else:
             removed.setdefault(behind, []).append(node.name)
-    order = [*removed.get("", ()), *(name for each in news for name in (each, *removed.get(each, ())))]
+    later = [name for node in new for name in (node.name, *removed.get(node.name, ()))]
     was, became = shown_states(before, old), shown_states(after, new)
     return [
-        _difference(name, olds.get(name), news.get(name), (was.get(name, ""), became.get(name, ""))) for name in order
+        _shown(found[name], (was.get(name, ""), became.get(name, ""))) for name in [*removed.get("", ()), *later]
     ]
 
 
-def _difference(
-    name: str, old: NodeRecord | None, new: NodeRecord | None, ran: tuple[str, str]
-) -> NodeDifference:
-    code = code_lines(old.code if old else "", new.code if new else "")
-    if old is None or new is None:
-        return NodeDifference(name, "removed" if new is None else "added", (), code, old, new, ran)
-    if old.declared == new.declared and old.signature == new.signature:
-        return NodeDifference(name, "same", (), code, old, new, ran)
-    fields = own_changes(parts(old.parts), parts(new.parts))
-    changed = "changed" if fields or old.inputs != new.inputs else "affected"
-    return NodeDifference(name, "drawn" if drawn_anew(old, new) else changed, fields, code, old, new, ran)
+def _shown(one: NodeDifference, ran: tuple[str, str]) -> ShownNode:
+    before, after = (record.code if record is not None else "" for record in (one.before, one.after))
+    return ShownNode(one.name, one.sort, one.changes, one.before, one.after, code_lines(before, after), ran)
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
@@ -228,8 +202,8 @@ def _measured(
 
 
 def _graph(
-    before: IterationRecord, after: IterationRecord, found: Sequence[NodeDifference],
-    shown: Sequence[NodeDifference], href: Callable[[NodeDifference], str],
+    before: IterationRecord, after: IterationRecord, found: Sequence[ShownNode], shown: Sequence[ShownNode],
+    href: Callable[[ShownNode], str],
 ) -> DrawnGraph:
     """Both graphs in one: what differs, and what it reads or is read by, so that one sees where it is."""
     named = {node.name for node in shown}
@@ -244,6 +218,7 @@ def _graph(
     drawn = tuple(
         DrawnNode(
             node.name, inputs[node.name], kind=node.record.kind, state=node.state, href=href(node),
+            note="rewritten" if node.rewritten else "",
             title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.told]),
         )
         for node in found if node.name in seen

@@ -16,7 +16,7 @@ from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui import metrics
-from helix_spark.ui.comparison import NodeDifference, comparison
+from helix_spark.ui.comparison import ShownNode, comparison
 from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding
 from helix_spark.ui.iteration import IterationView, iteration_view, newest_recorded, node_views
@@ -158,7 +158,7 @@ class Pages:
         workflow = find_workflow(kept, workflow)
         one, other = find_iteration(kept, workflow, before), find_iteration(kept, workflow, after)
 
-        def href(node: NodeDifference) -> str:
+        def href(node: ShownNode) -> str:
             return self._links.node(workflow, after if node.after else before, node.name)
 
         def folded(asked: Folding) -> str:

@@ -42,6 +42,13 @@ def test_a_slow_disk_makes_loads_slow(kind: str) -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["table", "model"])
+def test_one_read_that_stalled_does_not_become_what_is_usual(kind: str) -> None:
+    found = sampled([artifact(0, kind)])
+    once = calibrated_loads(found, known(found, 60.0))
+    assert LOAD[kind].seconds(LARGE) < once[kind].seconds(LARGE) < 4 * LOAD[kind].seconds(LARGE)
+
+
 def test_a_fast_disk_makes_loads_fast_but_starts_no_spark_job_sooner() -> None:
     found = sampled([artifact(number) for number in range(10)])
     loads = calibrated_loads(found, known(found, READ["table"].seconds(LARGE) / 4))

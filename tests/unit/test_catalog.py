@@ -350,6 +350,80 @@ class TestArtifacts:
         assert catalog.artifact(A) is None
 
 
+class TestEndingSeveral:
+    def test_their_ends_are_one_commit_and_the_data_of_each_is_deleted(self, catalog: Catalog) -> None:
+        first, second, third = (catalog.publish(record(catalog, signature)) for signature in (A, B, C))
+        before = catalog._artifacts.version()
+        assert catalog.evict_all({C: "no use", digest("none"): "never stored", A: "no room"}) == (third, first)
+        assert catalog._artifacts.version() == before + 1
+        assert catalog.live() == (second,)
+        assert [folder_of(catalog, each).exists() for each in (first, second, third)] == [False, True, False]
+        ends = catalog.ends_among([A, C])
+        assert {signature: end.why for signature, end in ends.items()} == {A: "no room", C: "no use"}
+        assert catalog.evict_all({A: "again"}) == catalog.evict_all({}) == ()
+        assert catalog._artifacts.version() == before + 1
+
+    def test_data_that_cannot_be_deleted_keeps_no_other_from_being_deleted(
+        self, catalog: Catalog, tmp_path: Path
+    ) -> None:
+        stored = [catalog.publish(record(catalog, signature)) for signature in (A, B, C)]
+        for signature in (A, B):
+            (catalog.root / "tables" / signature).rename(tmp_path / signature)
+            (catalog.root / "tables" / signature).symlink_to(tmp_path / signature)
+        with pytest.raises(CatalogError, match=rf"{A}.* leads out of the catalog.* \(and 1 more\)"):
+            catalog.evict_all(dict.fromkeys((A, B, C), "no room"))
+        assert catalog.live() == ()
+        assert [folder_of(catalog, each).exists() for each in stored] == [True, True, False]
+
+    def test_a_replacement_is_not_evicted_for_its_predecessor(self, catalog: Catalog) -> None:
+        old = catalog.publish(record(catalog, A))
+        catalog.evict(A, "")
+        new = catalog.publish(record(catalog, A))
+        assert catalog.evict(A, "too large", attempt=old.attempt) is None
+        assert catalog.evict(A, "too large", attempt=new.attempt) == new
+
+    def test_the_record_of_an_end_repeats_nothing_long(self, catalog: Catalog) -> None:
+        attempt = catalog.begin_attempt(A, "value")
+        value = ArtifactRecord(A, attempt.attempt, "value", "published", "census", "text", 1, 0.0, value='"long"')
+        table = dataclasses.replace(record(catalog, B), schema='{"type": "struct", "fields": []}')
+        assert {catalog.publish(each) for each in (value, table)} == {value, table}
+        assert catalog.evict_all({A: "", B: ""}) == (value, table), "as they were"
+        for signature in (A, B):
+            end = catalog.last_event(signature)
+            assert end is not None
+            assert (end.event, end.value, end.schema) == ("evicted", None, None)
+
+
+class TestWishes:
+    def stored_by_theirs(self, catalog: Catalog, number: int, signature: str) -> ArtifactRecord:
+        """What an iteration of another workflow had, and insists on."""
+        ran = iteration(number, workflow="theirs")
+        catalog.append_iteration(ran, [node(ran, "rows", signature)])
+        return catalog.publish(dataclasses.replace(
+            record(catalog, signature), workflow="theirs", iteration=number, insisted=True, fixed=True
+        ))
+
+    def test_another_workflow_insists_on_what_its_newest_version_has(self, catalog: Catalog) -> None:
+        first, second = (self.stored_by_theirs(catalog, number, one) for number, one in ((1, A), (2, B)))
+        own = catalog.publish(dataclasses.replace(record(catalog, C), insisted=True))
+        assert set(catalog.live()) == {first, second, own}
+        past = dataclasses.replace(first, insisted=False)
+        assert dict(catalog.snapshot("census").artifacts) == {A: past, B: second, C: own}
+        back = iteration(3, workflow="theirs")
+        catalog.append_iteration(back, [node(back, "rows", A)])
+        insisted = {one.signature for one in catalog.snapshot("census").artifacts.values() if one.insisted}
+        assert insisted == {A, C}, "an undo"
+
+    def test_what_was_stored_since_a_view_is_of_a_newest_version(self, catalog: Catalog) -> None:
+        first, second = (self.stored_by_theirs(catalog, number, one) for number, one in ((1, A), (2, B)))
+        view = catalog.snapshot("census")
+        third = self.stored_by_theirs(catalog, 3, C)
+        assert [view.as_wished(one).insisted for one in (first, second, third)] == [False, True, True]
+        catalog.evict(A, "")
+        again = self.stored_by_theirs(catalog, 4, A)
+        assert view.as_wished(again) == again
+
+
 class TestSpace:
     def test_bytes_count_everything(self, catalog: Catalog) -> None:
         catalog.publish(record(catalog, A, size=1000))

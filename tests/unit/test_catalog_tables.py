@@ -155,14 +155,28 @@ class TestRoundTrip:
         pa.table({"t": pa.array([1], pa.time32("s"))}), pa.table({"ns": pa.array([1], pa.timestamp("ns"))}),
         pa.table({"u": pa.array([2**64 - 1], pa.uint64())}), pa.table({"d": pa.array([1], pa.duration("s"))}),
         pa.table({"n": pa.nulls(2)}), pa.table({"s": [{"x y": 1}]}), pa.table({"s": [[{"a": 1, "A": 2}]]}),
+        pa.table({"s": [{}, {}]}), pa.table({"s": [[{}]]}), pa.table({"s": [{"a": {}}]}),
     ], ids=["no columns", "space", "case", "empty name", "time", "nanosecond", "large", "duration", "null", "nested",
-            "nested case"])
+            "nested case", "empty struct", "empty structs in a list", "empty struct in a struct"])
     def test_what_delta_cannot_hold_is_refused(self, catalog: Catalog, table: pa.Table) -> None:
         attempt = catalog.begin_attempt(A, "table")
         with pytest.raises(NotStorableError):
             catalog.write_arrow(attempt, table)
         assert attempt.path is not None
         assert not attempt.path.exists()
+
+    def test_what_pyarrow_does_not_write_is_refused_as_well(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*given: object, **named: object) -> None:
+            raise pa.ArrowNotImplementedError("no such column")
+
+        monkeypatch.setattr(pq, "write_table", refuse)
+        attempt = catalog.begin_attempt(A, "table")
+        with pytest.raises(NotStorableError, match="no such column"):
+            catalog.write_arrow(attempt, pa.table({"a": [1]}))
+        catalog.abandon(attempt)
+        assert catalog.orphans(0) == ()
 
     def test_an_attempt_is_written_once(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "table")

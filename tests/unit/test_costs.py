@@ -100,8 +100,17 @@ def test_loading_is_measured_or_follows_from_the_bytes() -> None:
     cost = estimated(previous={"rows": Measurement(bytes=300_000_000)})["rows"]
     assert cost.load.amount == pytest.approx(LOAD["table"].seconds(300_000_000))
     assert cost.write.amount == pytest.approx(WRITE["table"].seconds(300_000_000))
-    measured = estimated({"signature of rows": Measurement(load_seconds=4.0)})["rows"]
+    known = Measurement(load_seconds=4.0, bytes=300_000_000)
+    measured = estimated({"signature of rows": known})["rows"]
     assert (measured.load.amount, measured.load.origin) == (4.0, Origin.MEASURED)
+
+
+@pytest.mark.parametrize(("seconds", "believed"), [(0.01, 0.01), (1.0, 1.0), (3600.0, 4.0)])
+def test_a_load_that_took_long_for_once_is_not_believed_for_ever(seconds: float, believed: float) -> None:
+    of_rows = {"signature of rows": Measurement(load_seconds=seconds, bytes=100_000_000)}
+    names = {node.name: f"signature of {node.name}" for node in dag().nodes}
+    usual = {**LOAD, "table": Throughput(0.5, 0.5 / 100_000_000)}
+    assert estimate(dag(), names, of_rows, {}, {}, load=usual)["rows"].load.amount == pytest.approx(believed)
 
 
 def test_values_cost_nothing_to_keep() -> None:

@@ -60,6 +60,8 @@ def test_the_relaxation_is_integral(seed: int) -> None:
         program = Program(costs=[])
         add_execution(problem, program)
         relaxed, whole = solve(program, relaxed=True), solve(program)
+        assert relaxed.values is not None
+        assert whole.values is not None
         assert relaxed.objective == pytest.approx(whole.objective, abs=1e-5)
 
 

@@ -206,6 +206,14 @@ def test_another_workflows_older_result_that_this_one_had_is_as_old_as_that() ->
     assert others(theirs, view(past(1, model="x"), past(2)))["modelx"].age == 2
 
 
+def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are() -> None:
+    theirs = replace(stored("theirs", "model", 1, "theirs"), insisted=True)
+    ours = replace(stored("x", "model", 1), insisted=True)
+    draws = [replace(stored(f"draw-{own}", "rows", 1, own), fixed=True) for own in ("w", "theirs")]
+    found = others([theirs, ours, *draws], view(past(1)))
+    assert {name: one.turn for name, one in found.items()} == {"theirs": 0, "x": 2, "draw-w": 1, "draw-theirs": 1}
+
+
 def test_what_lacks_columns_that_are_read_goes_by_its_attempt() -> None:
     narrow = replace(stored("rows", "rows", 1), attempt="narrow")
     assert others([narrow], view(past(1)), lacking=("narrow",)).keys() == {"narrow"}

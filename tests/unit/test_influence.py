@@ -16,7 +16,7 @@ from test_planning import after, plan, situation
 
 import helix_spark as hx
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.results import merged
+from helix_spark.catalog.results import ResultLedger
 from helix_spark.catalog.rows import from_columns
 from helix_spark.cli import main
 from helix_spark.cli.schema import plan_json
@@ -31,6 +31,7 @@ from helix_spark.planner.explain import plan_text
 from helix_spark.planner.influence import influence_json, influence_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation
+from helix_spark.signature.parts import digest
 from helix_spark.workflow.operators import Assemble, Input, Kept
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"
@@ -182,11 +183,13 @@ def test_sizes_stay_with_the_vector() -> None:
     assert sizes_of(frame({}), "features") is None
 
 
-def test_an_older_record_reads_as_one_that_tells_nothing() -> None:
+def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None:
     columns = {"declared": ["d"], "signature": ["s"], "workflow": ["w"], "node": ["n"], "kind": ["k"], "iteration": [1]}
     assert from_columns(columns, ResultRecord)[0].influence == ""
-    fitted, loaded = (ResultRecord("d", "s", "w", "n", "k", 1, influence=text) for text in ("told", ""))
-    assert merged([fitted, loaded]).influence == "told"
+    signature, ledger = digest("s"), ResultLedger(tmp_path / "results")
+    for text in ("told", ""):
+        ledger.append([ResultRecord(signature, signature, "w", "n", "k", 1, influence=text)])
+    assert ledger.known((), (), [signature]).measured[signature].influence == "told"
 
 
 # -- what is left out

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from helix_spark.planner import solver
-from helix_spark.planner.candidates import TIE, afterlife, candidates, lifetime
+from helix_spark.planner.candidates import SMALL, TIE, afterlife, candidates, lifetime
 from helix_spark.planner.demands import outlook
 from helix_spark.planner.frontiers import frontiers
 from helix_spark.planner.joint import Joint
@@ -315,11 +315,11 @@ def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
     assert decision.reasons["s-features-old"].startswith("kept: 90% likely to be asked for again")
 
 
-def test_another_workflows_newest_result_counts_for_more_than_one_of_our_own_past() -> None:
-    foreign = OtherArtifact("foreign", "theirs", "rows", 14_000_000, 0.6, 400.0, 1)
-    ours = OtherArtifact("past", "ours", "rows", 14_000_000, 0.6, 400.0, 5)
-    found = candidates(chain(workflow="ours", others=(foreign, ours)), {}, 1.0)
-    assert found["foreign"].worth > found["past"].worth > 0
+def test_a_result_counts_for_less_the_longer_it_is_out_of_date() -> None:
+    newest = OtherArtifact("newest", "w", "rows", 14_000_000, 0.6, 400.0, 1)
+    past = OtherArtifact("past", "w", "rows", 14_000_000, 0.6, 400.0, 5)
+    found = candidates(chain(others=(newest, past)), {}, 1.0)
+    assert found["newest"].worth > found["past"].worth > 0
 
 
 def test_an_old_result_that_is_made_quickly_from_what_is_stored_is_worth_little() -> None:
@@ -392,6 +392,83 @@ def test_where_there_is_no_room_what_is_certain_takes_its_own_without_a_variable
     assert decision.certificate.status == "optimal"
 
 
+def small_ones(count: int, size: int) -> tuple[OtherArtifact, ...]:
+    """Stored results of long ago that nobody would miss."""
+    return tuple(OtherArtifact(f"small-{number}", "w", "sums", size, 1.0, 1.05, 9) for number in range(count))
+
+
+def test_many_small_results_do_not_take_the_room_of_what_is_worth_more() -> None:
+    problem = chain(others=small_ones(600, 1_250), budget=12_500_000)
+    decision = Joint().decide(problem)
+    proof = decision.certificate
+    assert decision.keep == {"s-features"}
+    assert proof.budget_used == 12_000_000 + 1_250 * (600 - len(decision.evict)) <= 12_500_000
+    assert proof.bound <= proof.objective
+    assert proof.gap < 0.01
+
+
+def test_a_small_result_is_kept_without_a_choice_where_it_has_room_beside_the_best_of_the_rest() -> None:
+    one = small_ones(1, 1_000)
+    tight, roomy = (Joint().decide(chain(others=one, budget=size)) for size in (12_000_500, 12_001_000))
+    assert tight.keep == roomy.keep == {"s-features"}
+    assert (tight.evict, roomy.evict) == ({"small-0"}, set())
+    assert tight.certificate.status == roomy.certificate.status == "optimal"
+
+
+def with_small_ones(problem: PlanningProblem, seed: int) -> PlanningProblem:
+    """The same with sizes of which about half are small beside the budget."""
+    rng = random.Random(seed)
+    budget = None if problem.budget is None else 100_000 * problem.budget
+
+    def size(taken: int) -> int:
+        return rng.randint(0, (budget or 0) // SMALL) if rng.random() < 0.5 else 100_000 * taken
+
+    return replace(
+        problem, budget=budget, nodes=tuple(replace(node, bytes=size(node.bytes)) for node in problem.nodes),
+        others=tuple(replace(other, bytes=size(other.bytes)) for other in problem.others),
+    )
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_with_small_results_the_objective_equals_brute_force(block: int) -> None:
+    for seed in range(1_000 + 20 * block, 1_020 + 20 * block):
+        problem = with_small_ones(random_problem(seed), seed)
+        objective, _ = brute_force(problem)
+        proof = Joint().decide(problem).certificate
+        assert proof.status == "optimal", (seed, proof)
+        assert proof.objective == pytest.approx(objective, abs=5 * TIE), seed
+
+
+def test_what_another_workflow_insists_on_comes_first_then_own_wishes_then_draws_of_the_past() -> None:
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, insisted=True)
+    draws = tuple(OtherArtifact(f"draw-{age}", "w", "rows", 4_000_000, 0.6, 9.0, age, fixed=True) for age in (3, 1))
+    problem = with_node(chain(others=(theirs, *draws)), "features", keep="always")
+    granted = {
+        room: {name for name, one in candidates(replace(problem, budget=room), {}, 1.0).items() if one.insisted}
+        for room in (19_999_999, 20_000_000, 24_000_000, 30_000_000)
+    }
+    assert granted == {
+        19_999_999: {"theirs", "draw-1", "draw-3"}, 20_000_000: {"theirs", "s-features"},
+        24_000_000: {"theirs", "s-features", "draw-1"}, 30_000_000: {"theirs", "s-features", "draw-1", "draw-3"},
+    }
+
+
+def test_a_draw_of_the_current_version_that_is_stored_comes_before_all_other_wishes() -> None:
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, insisted=True)
+    problem = with_node(chain(others=(theirs,), budget=14_000_000), "features", keep="always", fixed=True, stored=True)
+    decision = Joint().decide(problem)
+    assert "s-features" in decision.keep
+    assert decision.evict == {"theirs"}
+
+
+def test_who_insists_on_another_result_is_said() -> None:
+    theirs = OtherArtifact("theirs", "theirs", "rows", 8_000_000, 0.6, 9.0, 1, insisted=True)
+    draw = OtherArtifact("draw", "w", "rows", 8_000_000, 0.6, 9.0, 1, fixed=True)
+    said = Joint().decide(chain(others=(theirs, draw))).reasons
+    assert said["theirs"] == "kept: `rows` of theirs, whose author asked for it; takes 8.0 MB"
+    assert said["draw"] == "kept: `rows` of w, a draw that could not be had again; takes 8.0 MB"
+
+
 def test_a_problem_without_scenarios_gets_the_forecast_by_kind() -> None:
     decision = Joint().decide(chain(scenarios=()))
     assert decision.certificate.scenarios == 4
@@ -452,10 +529,14 @@ def test_without_a_solver_the_rule_decides_and_the_plan_says_so(monkeypatch: pyt
     assert "rule" in decision.certificate.notice
 
 
-def test_without_time_the_rule_decides_and_the_plan_says_so() -> None:
-    decision = Joint(time_limit=0.0).decide(random_problem(3))
-    assert decision.certificate.status in {"fallback", "optimal"}
-    assert decision.certificate.status == "optimal" or "the solver found no plan" in decision.certificate.notice
+def test_without_time_the_rule_decides_and_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = solver.Answer(None, "No Solution Found", "HiGHS")
+    monkeypatch.setattr("helix_spark.planner.joint.solve", lambda program, **limits: nothing)
+    decision = Joint(time_limit=0.0).decide(with_node(chain(), "rows", stored=True))
+    assert decision.solution.state("rows") is State.LOAD
+    assert decision.certificate.status == "fallback"
+    assert "the solver found no plan in 0 s (No Solution Found)" in decision.certificate.notice
+    assert "rule" in decision.certificate.notice
 
 
 def test_a_large_program_stops_at_a_stated_gap_and_keeps_to_the_budget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from test_planning import plan, situation
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.catalog.table_reading import ColumnsLeftOutError
 from helix_spark.catalog.verification import verify
@@ -28,6 +29,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.narrowing import may_be_narrow, narrowed, width
+from helix_spark.engine.preparation import Surroundings, prepare
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps
@@ -203,6 +205,7 @@ class Artifact:
     workflow: str = "w"
     iteration: int = 3
     bytes: int = 1000
+    insisted: bool = False
 
 
 def now(wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None) -> Situation:
@@ -248,8 +251,13 @@ def test_a_table_that_lacks_what_is_read_is_computed_and_why(
 # Records
 
 
-def narrow_record(catalog: Catalog, table: pa.Table, left_out: tuple[str, ...] = ()) -> ArtifactRecord:
-    attempt = catalog.begin_attempt(digest("rows"), "table")
+ROWS = digest("rows")
+
+
+def narrow_record(
+    catalog: Catalog, table: pa.Table, left_out: tuple[str, ...] = (), signature: str = ROWS
+) -> ArtifactRecord:
+    attempt = catalog.begin_attempt(signature, "table")
     stats = catalog.write_arrow(attempt, table.drop_columns(list(left_out)))
     names = {name: {"name": name, "type": "long", "nullable": True, "metadata": {}} for name in table.column_names}
     return ArtifactRecord(
@@ -289,3 +297,39 @@ def test_more_columns_replace_fewer_and_fewer_do_not_replace_more(tmp_path: Path
     assert len(folders) == 1
     assert whole.attempt in folders[0]
     assert catalog.gc(dry_run=True, grace_seconds=0) == ()
+
+
+# What a plan takes to be stored
+
+
+def collecting() -> hx.Workflow:
+    """A version that reads all columns of `rows`."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [5, 6]})))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return len(rows)
+
+    return wf
+
+
+def test_a_table_that_lacks_columns_counts_once_and_what_is_gone_does_not_count(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    rows = prepare(collecting(), catalog, {}, Surroundings(), "0" * 32).signed["rows"].signature
+    narrow = catalog.publish(narrow_record(catalog, TABLE, ("b",), rows))
+    gone = catalog.publish(narrow_record(catalog, TABLE, (), digest("gone")))
+    ran = IterationRecord("1" * 32, "w", 1, "done", 0.0)
+    catalog.append_iteration(ran, [NodeRecord(
+        ran.run, "w", 1, "gone", "scanner", (), "compute", "new", gone.signature, gone.signature, "[]"
+    )])
+    there = catalog.bytes_used() - gone.bytes
+    shutil.rmtree(tmp_path / "catalog" / "tables" / gone.signature)
+    now = prepare(collecting(), catalog, {}, Surroundings(budget=10**9), "2" * 32).situation
+    assert set(now.unserved) == {narrow.signature}
+    assert now.overhead + sum(other.bytes for other in now.others) == there
+    assert plan(now, "always").used == there

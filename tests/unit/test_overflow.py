@@ -65,3 +65,10 @@ def test_what_went_is_reckoned_with_by_what_is_made_from_it() -> None:
 def test_where_nobody_knows_what_a_result_is_made_from_its_seconds_from_nothing_count() -> None:
     unknown = Held("unknown", 1_000, 20.0)
     assert overflow([unknown, *held("parse", "pairs")], 10, LINEAGE) == ("unknown",)
+
+
+def test_draws_go_after_what_can_be_had_again_and_those_of_today_last_of_all() -> None:
+    past, drawn = Held("past", 900, 0.1, fixed=True), Held("drawn", 900, 0.2, insisted=True, fixed=True)
+    wished, free = Held("wished", 900, 9.0, insisted=True), Held("free", 100, 60.0)
+    assert overflow([drawn, wished, past, free], 100) == ("free",)
+    assert overflow([drawn, wished, past, free], 2_800) == ("free", "past", "wished", "drawn")

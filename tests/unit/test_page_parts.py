@@ -14,6 +14,8 @@ from helix_spark.catalog.picture import comparison_html, comparison_text
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.cli.differences import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.ui import charts, comparison
 from helix_spark.ui.comparison import Pair
 from helix_spark.ui.kept import KeptRecords
@@ -114,15 +116,64 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
         ("sample", "drawn anew"), ("model", "changed through its inputs"),
     ]
     told = recorded(old, new)
-    assert [told.sort(name) for name in ("sample", "model")] == ["drawn", "inherited"]
+    assert [told.sort(name) for name in ("sample", "model")] == ["drawn", "affected"]
     assert "~ sample: drawn anew" in comparison_text(told)
     assert "~ model: through its inputs" in comparison_text(told)
-    assert "hx-node hx-drawn" in comparison_html(told)
+    html = comparison_html(told)
+    assert "hx-node hx-drawn" in html
+    assert "hx-node hx-affected" in html
 
 
 def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
     print_comparison(recorded([node("sample", signature="s1")], [node("sample", signature="s2")]))
     assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
+
+
+def cleaning(code: str) -> list[NodeRecord]:
+    """A function of this text that computes what it always did, and what reads it."""
+    parts = parts_to_json([Part(Group.CODE, "clean", digest(code))])
+    return [node("clean", declared=digest(code), signature="s", code=code, parts=parts), node("model", "clean")]
+
+
+def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = cleaning("return 1 + 1\n"), cleaning("return 2\n")
+    words = "code of `clean` changed; the result is the same"
+    view = compared(iteration(1), old, iteration(2), new)
+    (found,) = view.nodes
+    assert (found.name, found.state, "; ".join(found.told), view.same_nodes) == ("clean", "same", words, 1)
+    assert found.code == (("removed", "return 1 + 1"), ("added", "return 2"))
+    assert view.picture.graph is not None
+    assert [(one.name, one.state, one.note) for one in view.picture.graph.nodes] == [
+        ("clean", "same", "rewritten"), ("model", "same", ""),
+    ]
+    told = recorded(old, new)
+    assert (told.sort("clean"), told.nodes, list(told.rewritten)) == ("same", {}, ["clean"])
+    assert f"  = clean: {words}" in comparison_text(told).splitlines()
+    assert words in comparison_html(told)
+    print_comparison(told)
+    printed = capsys.readouterr().out
+    assert re.search(rf"^= clean +{words}", printed, flags=re.MULTILINE)
+    assert "+return 2" in printed
+
+
+def test_a_node_that_is_the_same_altogether_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    same = cleaning("return 2\n")
+    assert compared(iteration(1), same, iteration(2), same).nodes == ()
+    assert "clean" not in comparison_text(recorded(same, same))
+    print_comparison(recorded(same, same))
+    assert "clean" not in capsys.readouterr().out
+
+
+def test_nodes_are_told_from_each_other_alike_on_pages_and_elsewhere() -> None:
+    old = [node("gone"), node("a", declared="a1"), node("b", "a", declared="b1"), node("c", signature="c1"), node("d")]
+    new = [node("a", declared="a2", parts=parts_to_json([Part(Group.CODE, "a", "0")])), node("b", "a", declared="b2"),
+           node("c", signature="c2"), node("d"), node("come")]
+    view = comparison.comparison(iteration(1), old, iteration(2), new, lambda node: "", whole=True)
+    told = recorded(old, new)
+    assert [(one.name, one.state) for one in view.nodes] == [
+        ("gone", "removed"), ("a", "changed"), ("b", "affected"), ("c", "drawn"), ("d", "same"), ("come", "added"),
+    ]
+    assert {one.name: one.state for one in view.nodes} == {name: told.sort(name) for name in told.differences}
 
 
 def test_what_reads_others_says_which() -> None:

@@ -17,7 +17,7 @@ from helix_spark.costs.model import estimate
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.by_name import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation, make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State
@@ -36,6 +36,7 @@ class Artifact:
     bytes: int = 1000
     attempt: str = "attempt"
     left_out: tuple[str, ...] = ()
+    insisted: bool = False
 
 
 def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:
@@ -178,6 +179,18 @@ def test_a_table_in_memory_is_not_stored_again() -> None:
 def test_the_authors_wish_outranks_the_policy() -> None:
     assert plan(situation(build(keep="always")), "never")["rows"].keep
     assert not plan(situation(build(keep="never")), "always")["rows"].keep
+
+
+def test_what_another_workflow_insists_on_is_kept_whatever_is_wished_here() -> None:
+    now = situation(build(keep="never"), budget=10**9)
+    theirs = storing(now, "rows", workflow="theirs", insisted=True)
+    for policy in POLICIES:
+        made = plan(theirs, policy)
+        assert made["rows"].keep, policy
+        assert made.evict == {}, policy
+    assert plan(theirs, "joint")["rows"].storage_reason.startswith("kept: workflow `theirs` asked for it")
+    ours = plan(storing(now, "rows", insisted=True), "joint")
+    assert ours.evict.keys() == {now.signed["rows"].signature}, "of its own results a workflow says today what it wants"
 
 
 def test_a_budget_of_nothing_keeps_only_what_takes_nothing() -> None:

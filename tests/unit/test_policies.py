@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -70,6 +71,28 @@ def test_every_policy_heeds_the_authors_wishes(policy: Policy) -> None:
     assert decision.solution.state("rows") is State.LOAD
     assert decision.keep == {"s-counts"}
     assert decision.evict == {"s-rows"}
+
+
+THEIRS = replace(PAST, signature="s-theirs", workflow="theirs", insisted=True)
+DRAW = replace(PAST, signature="s-draw", fixed=True)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_no_policy_makes_room_of_what_another_workflow_insists_on(policy: Policy) -> None:
+    nodes = (replace(ROWS, stored=True), COUNTS, replace(MODEL, keep="always"))
+    decision = policy.decide(replace(PROBLEM, nodes=nodes, others=(PAST, THEIRS), budget=115))
+    assert decision.keep == {"s-model"}
+    assert decision.evict == {"s-past", "s-rows"}
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize(("wish", "evicted"), [("auto", "s-rows"), ("always", "s-draw")])
+def test_a_draw_of_the_past_goes_for_nothing_but_a_wish(
+    policy: Policy, wish: Literal["auto", "always"], evicted: str
+) -> None:
+    nodes = (replace(ROWS, stored=True, keep=wish), replace(COUNTS, keep="never"), replace(MODEL, keep="never"))
+    decision = policy.decide(replace(PROBLEM, nodes=nodes, others=(DRAW,), budget=115))
+    assert decision.evict == {evicted}
 
 
 def test_the_oracle_stores_only_what_a_later_iteration_needs() -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from doubled import workflow
 from pyspark.sql import DataFrame
@@ -18,14 +19,14 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
 from helix_spark.engine import retention
 from helix_spark.engine.executor import Outcome
 from helix_spark.engine.results import NodeResult, TableResult, ValueResult
-from helix_spark.engine.retention import OVERFLOWED, Retention
+from helix_spark.engine.retention import OVERFLOWED, Kept, Retention
 from helix_spark.errors import NodeError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
@@ -84,6 +85,27 @@ def test_a_run_that_fails_evicts_nothing(tmp_path: Path) -> None:
         assert "total" in {record.node for record in helix.catalog.live()}
 
 
+def test_a_table_that_cannot_be_stored_keeps_nothing_else_from_being_stored(tmp_path: Path) -> None:
+    wf = hx.Workflow("odd")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def odd(data: pd.DataFrame) -> pd.DataFrame:
+        return data.assign(more=[{} for _ in data.a])
+
+    @wf.reducer(output=True)
+    def size(odd: pa.Table) -> int:
+        return int(odd.num_rows)
+
+    heard = Warned()
+    with hx.Helix(tmp_path / "catalog", policy="always", observer=heard) as helix:
+        helix.run(wf).wait()
+        assert {record.node for record in helix.catalog.live()} == {"size"}
+        assert helix.catalog.orphans(0) == ()
+    (warning,) = heard.warnings
+    assert "'odd' was not stored: Delta has no type for column 'more'" in warning
+
+
 def test_what_was_stored_since_the_plan_was_made_is_reckoned_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,13 +159,16 @@ def build() -> hx.Workflow:
     return wf
 
 
-def published(catalog: Catalog, signature: str, node: str, size: int, iteration: int = 1) -> ArtifactRecord:
+def published(
+    catalog: Catalog, signature: str, node: str, size: int, iteration: int = 1, workflow: str = "w", **wishes: bool
+) -> ArtifactRecord:
     attempt = catalog.begin_attempt(signature, "table")
     assert attempt.path is not None
     attempt.path.mkdir(parents=True)
     (attempt.path / "part").write_bytes(b"0" * size)
     return catalog.publish(ArtifactRecord(
-        signature, attempt.attempt, "table", "published", "w", node, iteration, 0.0, bytes=size, recompute_seconds=99.0
+        signature, attempt.attempt, "table", "published", workflow, node, iteration, 0.0, bytes=size,
+        recompute_seconds=99.0, **wishes,
     ))
 
 
@@ -295,3 +320,143 @@ def test_within_the_budget_nothing_is_asked(catalog: Catalog) -> None:
     published(catalog, "a" * 64, "old", 60_000)
     assert run.retention().evict_overflow() == set()
     assert run.policy.asked == []
+
+
+# What somebody insists on
+
+
+def ran(catalog: Catalog, workflow: str, number: int, *signatures: str) -> None:
+    """An iteration that had these results."""
+    record = IterationRecord(f"{number:032x}", workflow, number, "done", 0.0)
+    catalog.append_iteration(record, [
+        NodeRecord(record.run, workflow, number, one[:4], "scanner", (), "compute", "", one, one, "[]")
+        for one in signatures
+    ])
+
+
+def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Writes) -> None:
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
+    run.retention().keep({})
+    assert {maker.node: (maker.insisted, maker.fixed) for maker in writes.makers} == {
+        "wide": (True, False), "size": (False, False),
+    }
+
+
+def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalog) -> None:
+    past, now, since, draw = (letter * 64 for letter in "abcd")
+    for number, one in ((1, past), (2, now)):
+        ran(catalog, "theirs", number, one)
+        published(catalog, one, "rows", 1_000, number, "theirs", insisted=True)
+    published(catalog, draw, "drawn", 1_000, insisted=True, fixed=True)
+    run = Run(catalog, Told(), budget=10**9)
+    keeps = run.retention()
+    published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
+    keeps.keep({})
+    (asked,) = run.policy.asked
+    assert {other.signature: other.turn for other in asked.others} == {past: 2, now: 0, since: 0, draw: 1}
+
+
+def test_of_too_much_what_another_workflow_insists_on_goes_after_what_its_newest_version_lacks(
+    catalog: Catalog,
+) -> None:
+    past, now = "a" * 64, "b" * 64
+    for number, one, size in ((1, past, 700_000), (2, now, 600_000)):
+        ran(catalog, "theirs", number, one)
+        published(catalog, one, "rows", size, number, "theirs", insisted=True)
+    assert over_budget(Run(catalog, Told(), budget=10**9), 500_000).evict_overflow() == {past}
+
+
+def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catalog: Catalog) -> None:
+    published(catalog, "a" * 64, "drawn", 600_000, insisted=True, fixed=True)
+    published(catalog, "b" * 64, "other", 700_000)
+    assert over_budget(Run(catalog, Told(), budget=10**9), 500_000).evict_overflow() == {"b" * 64}
+
+
+# Where there is no room
+
+
+def without_room(keeps: Retention) -> Retention:
+    """As where records alone are more than the budget."""
+    return replace(keeps, plan=replace(keeps.plan, budget=1))
+
+
+def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
+    writes.size = 0
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "size")))
+    assert without_room(run.retention()).keep({}) == Kept({"size": 0})
+    assert len(writes.makers) == 1, "it is decided once"
+    assert {record.node for record in catalog.live()} == {"rows", "size"}
+
+
+def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    assert without_room(run.retention()).keep({}) == Kept({}, {"wide": 500_000})
+    assert {record.node for record in catalog.live()} == {"rows"}
+
+
+def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def came_second(result: NodeResult, maker: Any, catalog: Catalog, *given: Any) -> ArtifactRecord:
+        return published(catalog, maker.signature, maker.node, 500_000, maker.iteration - 1)
+
+    monkeypatch.setattr(retention, "store", came_second)
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    assert without_room(run.retention()).keep({}) == Kept({"wide": 500_000})
+    assert {record.node for record in catalog.live()} == {"rows", "wide"}
+
+
+def test_what_goes_at_once_is_recorded_at_once(catalog: Catalog) -> None:
+    for letter in "abc":
+        published(catalog, letter * 64, f"old-{letter}", 1_000)
+    keeps = Run(catalog, Told(evict=all_others), budget=10**9).retention()
+    before = catalog._artifacts.version()
+    keeps.keep({})
+    assert catalog._artifacts.version() == before + 1
+    assert {record.node for record in catalog.live()} == {"rows"}
+
+
+def test_what_cannot_be_deleted_is_said_and_keeps_nothing_else_from_going(catalog: Catalog, tmp_path: Path) -> None:
+    for letter in "ab":
+        published(catalog, letter * 64, f"old-{letter}", 1_000)
+    tables = Path(str(catalog.root)) / "tables"
+    (tables / ("a" * 64)).rename(tmp_path / "elsewhere")
+    (tables / ("a" * 64)).symlink_to(tmp_path / "elsewhere")
+    run = Run(catalog, Told(evict=all_others), budget=10**9)
+    run.retention().keep({})
+    assert {record.node for record in catalog.live()} == {"rows"}
+    assert not (tables / ("b" * 64)).exists()
+    (warning,) = run.heard.warnings
+    assert "a link leads out of the catalog" in warning
+
+
+def asking(name: str, factor: int, **wishes: Any) -> hx.Workflow:
+    """rows -> total, without Spark."""
+    wf = hx.Workflow(name)
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner(**wishes)
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * factor
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> int:
+        return int(rows.a.sum())
+
+    return wf
+
+
+@pytest.mark.parametrize(("wishes", "stays"), [({"keep": "always"}, {2}), ({"fixed": True}, {1, 2}), ({}, set())])
+def test_what_a_workflow_insists_on_outlives_the_runs_of_another(
+    tmp_path: Path, wishes: dict[str, Any], stays: set[int]
+) -> None:
+    def left_after(made: hx.Workflow, policy: str) -> set[tuple[str, int]]:
+        """Nodes and iterations of what the workflow `mine` has stored."""
+        with hx.Helix(tmp_path / "catalog", policy=policy) as helix:
+            helix.run(made).wait()
+            return {(one.node, one.iteration) for one in helix.catalog.live() if one.workflow == "mine"}
+
+    assert left_after(asking("mine", 1, **wishes), "always") == {("rows", 1), ("total", 1)}
+    assert left_after(asking("theirs", 5), "rule_purge") == ({("rows", 1)} if wishes else set())
+    left_after(asking("mine", 2, **wishes), "always")
+    assert left_after(asking("theirs", 6), "rule_purge") == {("rows", number) for number in stays}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,54 @@ def test_what_was_closed_says_so(tmp_path: Path) -> None:
     for asked in (lambda: helix.run(workflow(1)), lambda: helix.plan(workflow(1)), helix.wait):
         with pytest.raises(HelixError, match="was closed"):
             asked()
+
+
+def drawing(weight: int = 1) -> hx.Workflow:
+    wf = hx.Workflow("drawn")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0, 3.0]})))
+
+    @wf.scanner(fixed=True)
+    def drawn(data: pd.DataFrame) -> pd.DataFrame:
+        return data * random.random()
+
+    @wf.reducer(output=True)
+    def total(drawn: pd.DataFrame) -> float:
+        return float(drawn.a.sum()) * weight
+
+    return wf
+
+
+def test_what_is_fixed_is_not_drawn_again_while_it_is_being_stored(tmp_path: Path, stores: Stores) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        try:
+            first = helix.run(drawing(1))
+            second = helix.run(drawing(2))
+            assert not first.stored
+            assert second.plan["drawn"].held
+            assert second.plan["drawn"].signature == first.plan["drawn"].signature
+            assert second["total"] == pytest.approx(2 * first["total"])
+        finally:
+            stores.may_go_on.set()
+        second.wait()
+        assert stores.written.count("drawn") == 1
+
+
+def test_of_two_draws_the_first_that_can_be_had_stands(tmp_path: Path, stores: Stores) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as one, hx.Helix(tmp_path / "catalog", policy="always") as two:
+        try:
+            first = one.run(drawing())
+            one.plan(drawing())  # waits for the records
+            second = two.run(drawing())
+        finally:
+            stores.may_go_on.set()
+        first.wait()
+        second.wait()
+    drawn, again = (iteration.plan["drawn"].signature for iteration in (first, second))
+    assert drawn != again, "it was neither stored nor held by the other one"
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        assert helix.plan(drawing())["drawn"].signature == drawn
+        helix.catalog.evict(drawn, "its room is needed")
+        assert helix.plan(drawing())["drawn"].signature == again
 
 
 def counted(pops: bool) -> hx.Workflow:

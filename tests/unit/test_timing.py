@@ -13,7 +13,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.settling import seconds_to_have_again
-from helix_spark.engine.timing import Step, attribute, exclusive_seconds, shares, starts, warm_seconds
+from helix_spark.engine.timing import Step, attribute, exclusive_seconds, load_seconds, shares, starts, warm_seconds
 
 
 def fan() -> Dag:
@@ -149,6 +149,24 @@ def test_a_load_that_was_nearly_all_compiling_tells_nothing() -> None:
     weights, lazy = {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"]
     warm = warm_seconds(shares(fan(), [Step(("left",), 0, 4, compiling=3.6)], weights, lazy, []), {"data"})
     assert warm == pytest.approx({"rows": 1.3, "left": 0.65})
+
+
+def test_a_slow_reader_makes_no_load_slow() -> None:
+    shared = list(shares(fan(), [Step(("left",), 0, 60)], {"rows": 0.3, "left": 2.0}, ["rows"], []))
+    assert warm_seconds(shared, {"rows"})["rows"] > 5
+    assert load_seconds(shared, {"rows"}) == {}
+
+
+def test_a_load_is_measured_by_the_step_that_does_nothing_else() -> None:
+    steps = [Step(("rows",), 0, 1, compiling=0.2), Step(("left",), 1, 61)]
+    shared = list(shares(fan(), steps, {"rows": 0.3, "left": 2.0}, [], []))
+    assert load_seconds(shared, {"rows"}) == pytest.approx({"rows": 0.8})
+
+
+def test_what_a_load_was_made_from_takes_none_of_its_seconds() -> None:
+    shared = list(shares(fan(), [Step(("rows",), 0, 1)], {"data": 9.0, "rows": 0.3}, ["data"], []))
+    assert load_seconds(shared, {"rows"}) == pytest.approx({"rows": 1.0})
+    assert load_seconds(shared, {"data", "rows"}) == pytest.approx({"rows": 1.0})
 
 
 def test_a_step_that_does_nothing_but_compile_still_costs_something() -> None:

@@ -1,0 +1,75 @@
+"""What a run records of results: what it measured, and nothing where it measured nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from doubled import workflow
+from test_planning import plan, situation
+
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.engine.executor import Outcome
+from helix_spark.engine.recording import result_records
+from helix_spark.engine.results import ValueResult
+from helix_spark.engine.timing import Step, attribute, shares
+from helix_spark.planner.problem import State
+
+INSIDE = [Step(("total",), 0.0, 60.0)]
+"""`rows` has no step of its own."""
+
+APART = [Step(("rows",), 0.0, 1.0), Step(("total",), 1.0, 3.0)]
+
+
+def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str = "") -> dict[str, ResultRecord]:
+    """By node, what a run of `rows` and `total` recorded.
+
+    Args:
+        rows: what it did about `rows`; `held` if it had that in memory.
+        random: why `rows` differs each time.
+    """
+    now = situation(workflow())
+    states: Mapping[str, State] = {"rows": rows, "total": State.COMPUTE}
+    made = plan(now, "never")
+    made = replace(made, nodes=tuple(
+        replace(node, state=states.get(node.name, State.PRUNE), held=held and node.name == "rows")
+        for node in made.nodes
+    ))
+    stepped = {name for step in steps for name in step.names}
+    lazy: Collection[str] = states.keys() - stepped
+    shared = tuple(shares(now.dag, steps, {"rows": 1.0, "total": 2.0}, lazy, ()))
+    outcome = Outcome(
+        SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps), shares=shared,  # type: ignore[arg-type]  # not looked at
+    )
+    prepared = SimpleNamespace(
+        dag=now.dag, signed=now.signed, described=now.described, found={},
+        known_random={now.signed["rows"].declared: random} if random else {},
+    )
+    found = result_records(prepared, made, outcome, attribute(shared), 7, {}, {}, {})  # type: ignore[arg-type]  # as much as is looked at
+    return {record.node: record for record in found}
+
+
+def test_a_load_in_a_step_of_its_own_is_measured() -> None:
+    found = recorded(APART, State.LOAD)
+    assert found["rows"].load_seconds == pytest.approx(1.0)
+    assert found["rows"].compute_seconds is None
+    assert found["total"].compute_seconds == pytest.approx(2.0)
+
+
+def test_a_load_inside_of_what_reads_it_is_not_measured_and_has_no_record() -> None:
+    found = recorded(INSIDE, State.LOAD)
+    assert set(found) == {"total"}
+    assert found["total"].compute_seconds == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("random", ["", "`rows` calls random.random"])
+def test_what_was_held_has_no_record(random: str) -> None:
+    assert set(recorded(APART, State.LOAD, held=True, random=random)) == {"total"}
+
+
+def test_why_a_result_varies_is_recorded_once_with_the_draw() -> None:
+    why = "`rows` calls random.random"
+    assert recorded(INSIDE, State.COMPUTE, random=why)["rows"].random == why
+    assert set(recorded(INSIDE, State.LOAD, random=why)) == {"total"}

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.calls import argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.columns import (
+    CalledOnce,
     add_buckets,
     add_categories,
     add_expressions,
+    add_functions,
     add_stage,
     column_name,
+    number_or_nan,
     with_columns,
 )
 from helix_spark.engine.fits import build_stage, check_sides, fit_batch, fit_stage, name_of
@@ -159,21 +162,15 @@ def _needs(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
 
 
 def _function_column(node: Node, operator: Function, results: Sequence[NodeResult]) -> ColumnResult:
+    """A function is called once, however many read its column: for each of them it would run its jobs again, and draw
+    another seed. Nor does it see which columns one of them has beside it."""
     from pyspark.sql import Column
 
-    base = _base(results)
+    base, needs, name = _base(results), _needs(results), column_name(node.name)
 
-    def make(frame: DataFrame) -> Column:
+    def called(frame: DataFrame) -> Column:
         with authors_errors(node):
-            arguments: dict[str, Any] = {}
-            for name, result, form in zip(operator.arguments, results, operator.forms, strict=True):
-                if isinstance(result, ColumnResult):
-                    arguments[name] = frame[result.column]
-                elif result is base and form not in (Form.PANDAS, Form.ARROW):
-                    arguments[name] = frame  # a Column is one of the very DataFrame that it was made of
-                else:
-                    arguments[name] = argument(result, form)
-            made = operator.call(**arguments)
+            made = operator.call(**_arguments(operator, results, frame))
         if not isinstance(made, Column):
             raise ResultTypeError(
                 f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
@@ -181,10 +178,31 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
             )
         return made
 
-    needs = _needs(results)
-    if not needs:
-        base.frame().select(make(base.frame()))  # analyses it now: a wrong column is found before anything runs
-    return ColumnResult(column_name(node.name), base, needs, add_expressions, "expression", make)
+    if needs:
+        return ColumnResult(name, base, needs, add_functions, "function", CalledOnce(called, base, needs))
+    column = called(base.frame())
+    base.frame().select(column)  # analyses it now: a wrong column is found before anything runs
+    return ColumnResult(name, base, (), add_expressions, "expression", lambda frame: column)
+
+
+def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
+    """What an extractor's function is called with.
+
+    Args:
+        frame: its table, with the other columns that it takes. These it is given by name, for the same name stands for
+            them in every table that they were added to.
+    """
+    from pyspark.sql import functions as F
+
+    given: dict[str, Any] = {}
+    for name, result, form in zip(operator.arguments, results, operator.forms, strict=True):
+        if isinstance(result, ColumnResult):
+            given[name] = F.col(quoted(result.column))
+        elif result is results[0] and form not in (Form.PANDAS, Form.ARROW):
+            given[name] = frame  # a Column is one of the very DataFrame that it was made of
+        else:
+            given[name] = argument(result, form)
+    return given
 
 
 def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult:
@@ -209,8 +227,9 @@ def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResul
             if splits is None:
                 assert isinstance(learned, ValueResult)
                 splits = tuple(learned.value)
-            make = (named(column), list(splits), one_hot)
-            return ColumnResult(name, base, needs, add_buckets, "buckets", make)
+            number = _number(column, results)
+            make = (number.column, list(splits), one_hot)
+            return ColumnResult(name, base, (number,), add_buckets, "buckets", make)
         case Interact(columns=columns):
             names = [named(column) for column in columns]
             return ColumnResult(name, base, needs, add_stage, "stage", lambda: _interaction(names, name))
@@ -225,6 +244,15 @@ def _plainly_named(column: str, base: TableResult) -> ColumnResult:
     """A column of the table again, under a name without dots: Spark ML would look for a part of a column."""
     made = column_name(f"column {column}")
     return ColumnResult(made, base, (), add_expressions, "expression", lambda frame: frame[quoted(column)])
+
+
+def _number(column: ColumnSource, results: Sequence[NodeResult]) -> ColumnResult:
+    """A column again, without its nulls: a need like any other, so that it is added together with them."""
+    source = name_of(column, results)
+    made, needs = column_name(f"number {source}"), _needs(results)
+    return ColumnResult(
+        made, _base(results), needs, add_expressions, "expression", lambda frame: number_or_nan(frame, source)
+    )
 
 
 def _assembler(columns: Sequence[str], output: str) -> Any:

@@ -58,7 +58,7 @@ def worthwhile(size: int) -> int:
     >>> worthwhile(0), worthwhile(5_000_000), worthwhile(100_000_000)
     (1, 1, 6)
     """
-    return max(1, -(-size // PARTITION_BYTES))
+    return min(max(1, -(-size // PARTITION_BYTES)), 10_000)  # Spark takes what it knows no size of for 2**63 bytes
 
 
 def size_of(frame: DataFrame) -> int:

@@ -1,0 +1,96 @@
+"""What Spark is told of a source's paths: what was signed from this machine's disk is read from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import helix_spark as hx
+from helix_spark.engine import sources
+from helix_spark.engine.sources import read_source
+from helix_spark.workflow.sources import Source
+
+
+class Session:
+    """Stands for a session, and for its reader; remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {}
+        self.loaded: Any = None
+
+    @property
+    def read(self) -> Session:
+        return self
+
+    def format(self, _name: str) -> Session:
+        return self
+
+    def schema(self, _schema: object) -> Session:
+        return self
+
+    def options(self, **options: str) -> Session:
+        self.told.update(options)
+        return self
+
+    def option(self, name: str, value: object) -> Session:
+        self.told[name] = value
+        return self
+
+    def load(self, path: object) -> Session:
+        self.loaded = path
+        return self
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Reads a source in a session that only remembers."""
+    monkeypatch.setattr(sources, "marked", lambda frame: frame)
+
+    def read(source: Source) -> Session:
+        session: Any = Session()
+        read_source(source, session)
+        told: Session = session
+        return told
+
+    return read
+
+
+def test_a_path_of_this_disk_has_its_scheme_and_is_not_encoded(
+    reading: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = "a b/100%20 #1?.csv"
+    assert reading(hx.csv([odd, tmp_path / "x.csv"])).loaded == [f"file://{tmp_path}/{odd}", f"file://{tmp_path}/x.csv"]
+    assert reading(hx.parquet(f"file://{tmp_path}/x")).loaded == [f"file://{tmp_path}/x"]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert reading(hx.text("~/notes.txt")).loaded == [f"file://{tmp_path}/home/notes.txt"]
+
+
+def test_a_pattern_stays_one_unless_something_is_there_by_that_very_name(reading: Any, tmp_path: Path) -> None:
+    for name in ("2023.csv", "[2024].csv"):
+        (tmp_path / name).write_text("1\n")
+    told = reading(hx.csv([tmp_path / "20{22,23}*.csv", tmp_path / "[2024].csv", f"file://{tmp_path}/[2024].csv"]))
+    literal = f"file://{tmp_path}/\\[2024\\].csv"
+    assert told.loaded == [f"file://{tmp_path}/20{{22,23}}*.csv", literal, literal]
+
+
+def test_a_path_whose_version_the_author_says_is_left_to_sparks_settings(reading: Any, tmp_path: Path) -> None:
+    told = reading(hx.csv(["s3a://bucket/[a]*", "/data/[a]*"], version="1", basePath="/data"))
+    assert told.loaded == ["s3a://bucket/[a]*", "/data/[a]*"]
+    assert told.told["basePath"] == "/data"
+
+
+@pytest.mark.parametrize("name", ["basePath", "basepath"])
+def test_the_folder_that_paths_are_below_is_on_this_disk_too(reading: Any, tmp_path: Path, name: str) -> None:
+    told = reading(hx.parquet(tmp_path / "year=2024", **{name: str(tmp_path)}))
+    assert told.told == {name: f"file://{tmp_path}"}
+    assert reading(hx.parquet(tmp_path, basePath=f"file://{tmp_path}")).told == {"basePath": f"file://{tmp_path}"}
+
+
+def test_a_delta_table_of_this_disk_is_read_from_it(reading: Any, tmp_path: Path) -> None:
+    told = reading(hx.delta(tmp_path / "a [1]", version=3))
+    assert told.loaded == f"file://{tmp_path}/a [1]", "Delta knows no patterns"
+    assert told.told == {"versionAsOf": 3}
+    assert reading(hx.delta("s3a://bucket/table")).loaded == "s3a://bucket/table"

@@ -1,4 +1,4 @@
-"""Sizes as people write them."""
+"""Sizes, seconds and addresses as people write and read them."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def format_seconds(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown; other text is as it was.
+
+    >>> without_password("http://me:secret@host:5000"), without_password("mysql://me:p@ss@host/db")
+    ('http://me:***@host:5000', 'mysql://me:***@host/db')
+    >>> without_password("http://me@home:secret@host"), without_password("http://host:5000/a@b")
+    ('http://me@home:***@host', 'http://host:5000/a@b')
+    """
+    return re.sub(r"(://[^/:]*):[^/]*@", r"\1:***@", address)

@@ -31,6 +31,7 @@ SCHEMA = (
     "occupation string, relationship string, race string, sex string, capital_gain double, capital_loss double, "
     "hours_per_week double, native_country string, income string"
 )
+COLUMNS = tuple(field.split()[0] for field in SCHEMA.split(", "))
 CATEGORIES = ("education", "occupation", "marital_status", "workclass", "relationship", "race", "sex", "native_country")
 
 
@@ -38,7 +39,7 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     """The workflow.
 
     `path`: the data, if not the public one; `reg`: regularisation; `bins`: age buckets; `times`: how often the rows are
-    repeated, to see what becomes of it all with more of them.
+    repeated, to see what becomes of it all with more of them; all copies of a row are on one side of the split.
     """
     wf = hx.Workflow("census")
     wf.source("data", hx.csv(
@@ -61,7 +62,7 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
 
     income = wf.synthesizer(
         "income", rows, features=[*numbers, capital, age_bucket, *categories], label="income = '>50K'",
-        split=hx.HashSplit(test=0.2, seed=1),
+        split=hx.HashSplit(test=0.2, seed=1, key=COLUMNS),
     )
     model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=income, regParam=reg, maxIter=50)
     wf.predict("predictions", model, income)

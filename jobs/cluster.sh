@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A Spark cluster of plain processes on this machine: a master and two workers, as docker/compose.yaml has them.
 #
-#   jobs/cluster.sh start [FOLDER]    starts it; logs and process ids go to FOLDER (default ./cluster)
+#   jobs/cluster.sh start [FOLDER]    starts it; logs and process ids go to FOLDER (default ./cluster), one cluster each
 #   jobs/cluster.sh stop [FOLDER]     ends exactly what was started there
 #
 # The master listens on MASTER_PORT (7077) and its page on MASTER_UI_PORT (8080), on this machine only. Then, with a
@@ -16,6 +16,15 @@ host=127.0.0.1
 port=${MASTER_PORT:-7077}
 ui=${MASTER_UI_PORT:-8080}
 python=${PYTHON:-$( [ -x "$(dirname "$0")/../.venv/bin/python" ] && echo "$(dirname "$0")/../.venv/bin/python" || echo python3)}
+
+refuse_a_second() {  # whose process ids would be written over those of the first, which nobody could stop then
+  for file in "$folder"/*.pid; do
+    if [ -f "$file" ] && kill -0 -- "-$(cat "$file")" 2>/dev/null; then
+      echo "a cluster runs from $folder; $0 stop $folder ends it" >&2
+      exit 1
+    fi
+  done
+}
 
 start_one() {  # name, class, arguments...
   local name=$1
@@ -60,6 +69,7 @@ stop() {
 
 case $command in
   start)
+    refuse_a_second
     export SPARK_HOME=${SPARK_HOME:-$("$python" -c 'import importlib.util as u; print(u.find_spec("pyspark").submodule_search_locations[0])')}
     export SPARK_LOCAL_IP=$host
     mkdir -p "$folder"

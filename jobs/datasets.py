@@ -49,18 +49,36 @@ KNOWLEDGENET = Dataset(
     # 5,728 passages of English text with the facts that each states, by their place in it (CC BY-SA 4.0).
     "knowledgenet", "", {},
     {"knowledgenet_passages.jsonl": "32cb098fcdd7b0a1eec8d8aaf70b6259306bc88a15e7d4f219a58eae8ed8e4c8"},
-    "KnowledgeNet (Mesquita et al., EMNLP 2019), its training passages one JSON object a line",
+    origin="made from a public corpus: the training passages of KnowledgeNet (Mesquita et al., EMNLP 2019)",
+    home="https://github.com/diffbot/knowledge-net",
+    forms={
+        "knowledgenet_passages.jsonl": "one JSON object a line: doc (whole number), start (whole number: where in the "
+        "document the passage begins), text (string), annotated (list of strings: the properties that were looked for, "
+        "such as SPOUSE), facts (list of objects: prop (string), s and o (lists of two whole numbers: where in the "
+        "text subject and object begin and end, in characters))",
+    },
+    own="folder=FOLDER (this file, val_wiki.json and spouses_dbpedia.csv)",
 )
 FEWREL = Dataset(
     # 11,200 sentences of Wikipedia, 700 for each of 16 relations, with the pair that stands in it (MIT).
     "fewrel", "", {}, {"val_wiki.json": "76bb44c2485b6faed358a3ce040eadafcc8a8835245cd7e6afc1bef672d4a0bf"},
-    "FewRel (Han et al., EMNLP 2018), val_wiki.json",
+    origin="a public corpus: the validation part of FewRel (Han et al., EMNLP 2018)",
+    home="https://github.com/thunlp/FewRel",
+    forms={
+        "val_wiki.json": "one JSON object: a relation's name (such as P26, which are spouses) -> a list of sentences, "
+        "each an object: tokens (list of strings), h and t (head and tail: lists of a name, an id, and a list of "
+        "places, each a list of the numbers of its tokens)",
+    },
+    own="folder=FOLDER (this file, knowledgenet_passages.jsonl and spouses_dbpedia.csv)",
 )
 SPOUSES = Dataset(
     # 6,126 pairs of names that DBpedia has as spouses, as DeepDive's tutorial uses them (Apache 2.0).
     "spouse_deepdive", "", {},
     {"spouses_dbpedia.csv": "d3a8b2b9335bc401667762f40542177a38f11cd50bc4e6c60abdfc3c231777d5"},
-    "DeepDive's spouse example, spouses_dbpedia.csv",
+    origin="made from a public knowledge base, DBpedia, for the spouse example of DeepDive (Shin et al., PVLDB 2015)",
+    home="https://github.com/HazyResearch/deepdive",
+    forms={"spouses_dbpedia.csv": "CSV without a header: two names (strings) a line, which are a couple"},
+    own="folder=FOLDER (this file, knowledgenet_passages.jsonl and val_wiki.json)",
 )
 CRAFT = Dataset(
     # 90 articles of biomedicine (open access, a licence each) and where they name proteins (CC BY 3.0).
@@ -69,14 +87,30 @@ CRAFT = Dataset(
         "craft_articles.jsonl": "3fc0d65d84de9858ed31ec966ad33ac869b2326fc862514c479f4f2da49716f9",
         "craft_pr_mentions.tsv": "adf762cc8307f86c6f9c32f6a7f11be584fdbc098c18180d1701af9ff3c10e69",
     },
-    "the Colorado Richly Annotated Full Text corpus, its articles one JSON object a line",
+    origin="made from a public corpus: the Colorado Richly Annotated Full Text corpus (CRAFT)",
+    home="https://github.com/UCDenver-ccp/CRAFT",
+    forms={
+        "craft_articles.jsonl": "one JSON object a line: pmid (string), text (string: the whole article)",
+        "craft_pr_mentions.tsv": "separated by tabs, below a header: pmid (string), spans (string: where in the text a "
+        "protein is named, such as 22050-22054), pr_id (string: the protein), text (string: its name as it stands "
+        "there)",
+    },
+    own="path=FOLDER (these files and symbols-human.tsv)",
 )
 GENES = Dataset(
     # Symbols and synonyms of human genes (CC0).
     "gene_list", "", {},
     {"symbols-human.tsv": "522f52b93d2dd69b04320a6ecfdf89a5ffc80b7f22ede2a4ab9dd83b34951eda"},
-    "symbols and synonyms of human genes from Entrez Gene, as GeneID, type, symbol",
+    origin="made from public data: the symbols and synonyms of human genes in NCBI's gene_info (Entrez Gene)",
+    home="https://www.ncbi.nlm.nih.gov/gene",
+    forms={
+        "symbols-human.tsv": "separated by tabs, below a header: GeneID (whole number), type (string: symbol or "
+        "synonym), symbol (string)",
+    },
+    own="path=FOLDER (this file, craft_articles.jsonl and craft_pr_mentions.tsv)",
 )
+_IMAGES = "IDX: a big-endian header of 16 bytes, then a byte a pixel, 28 rows of 28 an image"
+_LABELS = "IDX: a big-endian header of 8 bytes, then a byte a label, from 0 to 9"
 MNIST = Dataset(
     # 60,000 and 10,000 images of handwritten digits with their labels (CC BY-SA 3.0).
     "mnist_full", "", {},
@@ -86,7 +120,13 @@ MNIST = Dataset(
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
-    "MNIST (LeCun, Cortes, Burges), its four IDX files",
+    origin="a public data set: MNIST (LeCun, Cortes, Burges), its four files unpacked",
+    home="http://yann.lecun.com/exdb/mnist/",
+    forms={
+        "train-images-idx3-ubyte": _IMAGES, "train-labels-idx1-ubyte": _LABELS,
+        "t10k-images-idx3-ubyte": _IMAGES, "t10k-labels-idx1-ubyte": _LABELS,
+    },
+    own="path=FOLDER (all four)",
 )
 
 
@@ -112,50 +152,67 @@ def flights() -> Path:
     return provide(FLIGHTS)
 
 
-def knowledgenet() -> str:
+def knowledgenet(folder: str = "") -> str:
     """Path of passages, one JSON object a line: `text`, `annotated` (the properties that were looked for in it) and
     `facts`, each with its property `prop` and where subject `s` and object `o` stand in the text.
+
+    Args:
+        folder: with a file of one's own, which may say what it likes; else it is the public one.
 
     Raises:
         SourceError: the file is not in HELIX_DATA, or is not that file.
     """
-    return str(provide(KNOWLEDGENET) / "knowledgenet_passages.jsonl")
+    return f"{folder or provide(KNOWLEDGENET)}/knowledgenet_passages.jsonl"
 
 
-def fewrel() -> str:
+def fewrel(folder: str = "") -> str:
     """Path of one JSON object: relation -> sentences, each `tokens`, head `h` and tail `t` (name, id, places).
 
+    Args:
+        folder: as for `knowledgenet`.
+
     Raises:
         SourceError: as for `knowledgenet`.
     """
-    return str(provide(FEWREL) / "val_wiki.json")
+    return f"{folder or provide(FEWREL)}/val_wiki.json"
 
 
-def spouses() -> str:
+def spouses(folder: str = "") -> str:
     """Path of pairs of names, separated by a comma: couples that a knowledge base knows.
 
+    Args:
+        folder: as for `knowledgenet`.
+
     Raises:
         SourceError: as for `knowledgenet`.
     """
-    return str(provide(SPOUSES) / "spouses_dbpedia.csv")
+    return f"{folder or provide(SPOUSES)}/spouses_dbpedia.csv"
 
 
-def craft() -> str:
+def craft(folder: str = "") -> str:
     """Path of articles, one JSON object a line: `pmid`, `text`, and what their licences ask to be kept beside it.
 
+    Beside it is craft_pr_mentions.tsv: where they name proteins.
+
+    Args:
+        folder: as for `knowledgenet`.
+
     Raises:
         SourceError: as for `knowledgenet`.
     """
-    return str(provide(CRAFT) / "craft_articles.jsonl")
+    return f"{folder or provide(CRAFT)}/craft_articles.jsonl"
 
 
-def genes() -> str:
+def genes(folder: str = "") -> str:
     """Path of lines GeneID, type ("symbol" or "synonym") and symbol, separated by tabs, below a header.
 
+    Args:
+        folder: as for `knowledgenet`.
+
     Raises:
         SourceError: as for `knowledgenet`.
     """
-    return str(provide(GENES) / "symbols-human.tsv")
+    return f"{folder or provide(GENES)}/symbols-human.tsv"
 
 
 def mnist() -> Path:

@@ -49,16 +49,16 @@ FAMILY = (
 CHILDREN = ("before son", "before daughter", "before child", "before parent")
 
 
-def extraction(share: int = 100, far: int = 40, window: int = 5, reg: float = 0.01) -> hx.Workflow:
+def extraction(folder: str = "", share: int = 100, far: int = 40, window: int = 5, reg: float = 0.01) -> hx.Workflow:
     """The workflow.
 
-    `share`: per cent of the passages; `far`: tokens between two names, at most; `window`: words read before the first
-    and after the second name; `reg`: regularisation.
+    `folder`: of files of your own in the place of the public ones; `share`: per cent of the passages; `far`: tokens
+    between two names, at most; `window`: words read before the first and after the second name; `reg`: regularisation.
     """
     wf = hx.Workflow("extraction")
-    wf.source("knowledgenet_file", hx.json(knowledgenet(), schema=KNOWLEDGENET))
-    wf.source("fewrel_file", hx.text(fewrel(), wholetext=True))
-    wf.source("couples_file", hx.csv(spouses(), schema="one string, other string"))
+    wf.source("knowledgenet_file", hx.json(knowledgenet(folder), schema=KNOWLEDGENET))
+    wf.source("fewrel_file", hx.text(fewrel(folder), wholetext=True))
+    wf.source("couples_file", hx.csv(spouses(folder), schema="one string, other string"))
 
     # -- data preparation: texts, their grammar, and the candidates in them
 

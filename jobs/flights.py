@@ -48,8 +48,8 @@ AIRPORTS = "faa string, name string, lat double, lon double, alt double, tz doub
 def flights(path: str = "", times: int = 1, late: int = 15, reg: float = 0.01) -> hx.Workflow:
     """The workflow.
 
-    `path`: the folder of the data, if not the public one; `times`: how often the flights are repeated; `late`: minutes
-    from which a flight is; `reg`: regularisation.
+    `path`: the folder of the data, if not the public one; `times`: how often the flights are repeated; `late`: more
+    than so many minutes behind schedule is late; `reg`: regularisation.
     """
     wf = hx.Workflow("flights")
     folder = path or str(data_folder())
@@ -118,9 +118,11 @@ def flights(path: str = "", times: int = 1, late: int = 15, reg: float = 0.01) -
     hour_bucket = wf.extractor("hour_bucket", hx.Bucketizer(time_of_day, bins=12, one_hot=True), on=situations)
     miles = wf.extractor("miles", hx.Fields("distance"), on=situations)
     numbers = [time_of_day, rain, wind, damp, haze, low, age, miles]
+    columns: dict[str, str | hx.NodeRef] = {
+        "carrier": "carrier", "origin": "origin", "dest": "dest", "month": month_name,
+    }
     categories = [
-        wf.extractor(f"{name}_is", hx.OneHot(column), on=situations)
-        for name, column in [("carrier", "carrier"), ("origin", "origin"), ("dest", "dest"), ("month", month_name)]
+        wf.extractor(f"{name}_is", hx.OneHot(column), on=situations) for name, column in columns.items()
     ]
     examples = wf.synthesizer(
         "examples", situations, features=[*numbers, hour_bucket, *categories], label=f"arr_delay > {late}",

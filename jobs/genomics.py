@@ -40,18 +40,19 @@ STEM = re.compile(r"^([A-Z]{2,})\d")
 
 
 def genomics(
-    share: int = 100, least: int = 3, dimensions: int = 40, passes: int = 5, clusters: int = 20, seed: int = 1,
+    path: str = "", share: int = 100, least: int = 3, dimensions: int = 40, passes: int = 5, clusters: int = 20,
+    seed: int = 1,
 ) -> hx.Workflow:
     """The workflow.
 
-    `share`: per cent of the articles; `least`: letters of a symbol that counts as one; `dimensions`: of the vectors;
-    `passes`: of word2vec over the text; `clusters`: how many; `seed`: of both learners, without which each run would
-    give other vectors.
+    `path`: a folder with files of your own in the place of the public ones; `share`: per cent of the articles; `least`:
+    letters of a symbol that counts as one; `dimensions`: of the vectors; `passes`: of word2vec over the text;
+    `clusters`: how many; `seed`: of both learners, without which each run would give other vectors.
     """
     wf = hx.Workflow("genomics")
-    articles = craft()
+    articles = craft(path)
     wf.source("articles", hx.json(articles, schema=ARTICLES))
-    wf.source("gene_list", hx.csv(genes(), schema="gene int, type string, symbol string", header=True, sep="\t"))
+    wf.source("gene_list", hx.csv(genes(path), schema="gene int, type string, symbol string", header=True, sep="\t"))
     wf.source("annotations", hx.csv(
         str(Path(articles).with_name("craft_pr_mentions.tsv")), schema="pmid string, spans string, pr string, "
         "text string", header=True, sep="\t", quote="",
@@ -83,7 +84,7 @@ def genomics(
 
     @wf.synthesizer
     def mentions(tokens: DataFrame, symbols: DataFrame) -> DataFrame:
-        """Words that name a gene: in the list, long enough, and not written as plain words are (the, Cell, DNA's)."""
+        """Words that name a gene: in the list, long enough, and not written as plain words are (the, Cell)."""
         gene_like = tokens.where(
             (F.length("word") >= least) & (F.col("word") != F.lower("word")) & F.col("word").rlike("[A-Z].*[0-9A-Z]")
         )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,11 +49,11 @@ def mnist_digits(
     wf = hx.Workflow("mnist")
     folder = path or str(mnist())
     # Spark has no reader of IDX files, so the bytes of each file are a row. What such a reader reads cannot be listed:
-    # its version is the author's word, and here the files' own digests are the best word there is.
+    # its version is the author's word, and here the files' own digests are the best word there is. Those of the public
+    # ones are known.
     files = [f"{folder}/{name}" for name in MNIST.digests]
-    wf.source("files", hx.reader(
-        lambda spark: read_bytes(spark, files), version=",".join(MNIST.digests.values()) + path,
-    ))
+    digests = [digest_of(file) for file in files] if path else list(MNIST.digests.values())
+    wf.source("files", hx.reader(lambda spark: read_bytes(spark, files), version=",".join(digests)))
 
     @wf.scanner
     def images(files: DataFrame) -> DataFrame:
@@ -119,6 +120,12 @@ def mnist_digits(
         return [f"{row.label:.0f} for {row.prediction:.0f}" for row in worst.itertuples()]
 
     return wf
+
+
+def digest_of(file: str) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with Path(file).open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()
 
 
 def read_bytes(spark: SparkSession, files: list[str]) -> DataFrame:

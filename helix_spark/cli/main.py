@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from helix_spark.cli import options
 from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.upkeep import upkeep_commands
+from helix_spark.errors import ParameterError
 
 if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
@@ -119,17 +121,39 @@ for _command in (*reading_commands, *upkeep_commands):
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
 @click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
 @click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
-@click.option("-n", "--limit", default=30, show_default=True, help="How many iterations are exported, newest first.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
+    help="How many iterations are exported, newest first.",
+)
 @told
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
     from helix_spark.cli.pages import export_pages, show_pages
 
+    _check_pages(click.get_current_context(), exported=export is not None)
     catalog = asked(Path.cwd(), **given).catalog
     if export is not None:
         export_pages(catalog, Path(export), workflow, limit)
     else:
         show_pages(catalog, host, port)
+
+
+def _check_pages(context: click.Context, *, exported: bool) -> None:
+    """Refuses options of `helix ui` that would be ignored: some are for an export alone, others for a server.
+
+    Raises:
+        ParameterError: one of them was given.
+    """
+    unused = ("host", "port") if exported else ("workflow", "limit")
+    given = [name for name in unused if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if not given:
+        return
+    option = f"--{given[0]}"
+    if exported:
+        raise ParameterError(f"{option} is for pages that are served, and --export serves none",
+                             remedy=f"leave out {option}, or --export")
+    raise ParameterError(f"{option} is for an export; pages that are served show the whole catalog",
+                         remedy=f"add --export FILE.html, or leave out {option}")
 
 
 def main(factory: Factory | Workflow | None = None) -> None:
@@ -175,7 +199,16 @@ def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
 
 
 def _tracker(given: Asked) -> Tracker | None:
+    """What iterations are shown in, if anything is.
+
+    Raises:
+        ParameterError: an option of MLflow's was given, and no MLflow.
+    """
     if not given.mlflow:
+        alone = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
+        if alone is not None:
+            raise ParameterError(f"{alone} is about MLflow, and no MLflow is named",
+                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {alone}")
         return None
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
 

@@ -10,6 +10,7 @@ import click
 from helix_spark.cli import options
 from helix_spark.cli.options import asked, records, told
 from helix_spark.errors import ParameterError
+from helix_spark.sizes import without_password
 
 _workflow = click.option("--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several.")
 
@@ -17,7 +18,9 @@ _workflow = click.option("--workflow", "named", metavar="NAME", help="Which work
 @click.command()
 @click.argument("workflow", required=False)
 @_workflow
-@click.option("-n", "--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
+)
 @options.place
 @options.json_wanted
 @told
@@ -112,17 +115,18 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """Print the settings as the commands would take them here.
 
     Arguments come before HELIX_CATALOG, HELIX_BUDGET, HELIX_POLICY and HELIX_MLFLOW, these before [tool.helix_spark]
-    in the project's pyproject.toml, and that before defaults.
+    in the project's pyproject.toml, and that before defaults. A password in an address is shown as ***.
     """
     from helix_spark.cli.schema import to_text
 
     settings = asked(Path.cwd(), **given).settings.values()
+    values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
     if as_json:
-        print(to_text({one.name: {"value": one.value, "origin": one.origin} for one in settings}))
+        print(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))
         return
     for one in settings:
-        value = "none" if one.value is None else one.value
-        print(f"{one.name:8} {value}" + (f"  ({one.origin})" if show_origin else ""))
+        value = values[one.name]
+        print(f"{one.name:8} {'none' if value is None else value}" + (f"  ({one.origin})" if show_origin else ""))
 
 
 def _one_of(argument: str | None, option: str | None) -> str | None:

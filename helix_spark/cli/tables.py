@@ -16,9 +16,17 @@ WIDE = 100
 STATE_STYLES = {"compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow"}
 
 
+class _Terminal(Console):
+    """A console that leaves it to the commands what becomes of a reader that has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the program with exit code 1; but `head`, for one, has read enough (see `options.told`)."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Where to print. Made anew for each command, for what stdout is may change."""
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return _Terminal(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def table(*columns: tuple[str, str], grow: str = "") -> Table:

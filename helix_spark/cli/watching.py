@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from helix_spark.errors import HelixError
+from helix_spark.signature.origin import is_project_file
 
 if TYPE_CHECKING:
     from helix_spark.helix import Helix
@@ -18,6 +19,9 @@ POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
 
 Stamp = tuple[int, int]
+
+_NEVER = frozenset({"__main__", "__mp_main__", "pyspark", "py4j", "delta"})
+"""Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
 
 
 def watch_file(path: Path, function: str | None, settings: Sequence[str], engine: Helix) -> None:
@@ -73,10 +77,11 @@ def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
 
 
 def _is_project(module: ModuleType, path: Path) -> bool:
-    """Whether a module's file lies in the folder of the watched file, or in the current one."""
+    """Whether a module's file is the project's, and lies in the folder of the watched file or in the current one.
+
+    An interpreter may lie there, too: in the home folder, in a project's environment, and below / it always does.
+    """
     file = getattr(module, "__file__", None)
-    if not file or module.__name__ == "__main__" or module.__name__.split(".")[0] == "helix_spark":
-        return False
-    if "site-packages" in file:
+    if not isinstance(file, str) or module.__name__.partition(".")[0] in _NEVER or not is_project_file(file):
         return False
     return any(Path(file).is_relative_to(folder) for folder in (path.resolve().parent, Path.cwd()))

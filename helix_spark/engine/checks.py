@@ -21,10 +21,12 @@ from helix_spark.engine.java import find_java
 from helix_spark.engine.s3_jars import kept_s3_jars
 from helix_spark.engine.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
+from helix_spark.sizes import without_password
 
 PYTHON = (3, 11)
-LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 4 * GIB
-"""Bytes below which a run is likely to fail: results and Spark's spill files; driver, Python workers and the rest."""
+LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 7 * GIB // 2
+"""Bytes below which a run is likely to fail: results and Spark's spill files; driver, Python workers and the rest.
+A machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         looks.append(("catalog", lambda: _stored_catalog(str(catalog))))
     elif catalog is not None:
         folder = Path(catalog)
-        looks.append(("catalog", lambda: _folder("catalog", folder, "give --catalog a folder you may write to")))
+        looks.append(("catalog", lambda: _local_catalog(folder)))
     return [_told(name, look) for name, look in looks]
 
 
@@ -161,6 +163,14 @@ def _folder(name: str, folder: Path, remedy: str) -> Check:
     return Check(name, free >= LITTLE_DISK, found, "free some space: results and Spark's spill files go there")
 
 
+def _local_catalog(folder: Path) -> Check:
+    """Whether a run would take the folder for its catalog, and how much fits. Nothing is made that is not there."""
+    from helix_spark.catalog.catalog import Catalog
+
+    Catalog.open(folder, create=True).check_writable()
+    return _folder("catalog", folder, "give --catalog a folder you may write to")
+
+
 def _store_jars(environ: Mapping[str, str]) -> Check:
     jars = kept_s3_jars(environ)
     if not jars:
@@ -190,7 +200,8 @@ def _settings(environ: Mapping[str, str]) -> Check:
     }
     mine = {name: value for name, value in sorted(environ.items()) if name.startswith("HELIX_")}
     unknown = [name for name in mine if name not in known]
-    found = ", ".join(f"{name}={value}" for name, value in mine.items()) or "no HELIX_ variable is set"
+    found = ", ".join(f"{name}={without_password(value)}" for name, value in mine.items())
+    found = found or "no HELIX_ variable is set"
     return Check(
         "settings", not unknown, found + (f"; unknown: {', '.join(unknown)}" if unknown else ""),
         f"known are {', '.join(sorted(known))}",

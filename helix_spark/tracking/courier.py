@@ -24,6 +24,9 @@ MOST_WAITING = 200
 START_SECONDS = 90.0
 """What starting the sender may take. Importing mlflow takes 3 to 6 s, a multiple of that on a machine that is busy."""
 
+URI_VARIABLE = "HELIX_MLFLOW"
+"""Names the server to the sender. Not on its command line: that is for all to read, and a URI may hold a password."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -49,10 +52,14 @@ class Courier:
         command: starts the sender.
         place: where to, in words, for warnings.
         timeout: seconds that one entry may take.
+        variables: of the environment, for the sender alone.
     """
 
-    def __init__(self, command: Sequence[str], place: str, timeout: float) -> None:
+    def __init__(
+        self, command: Sequence[str], place: str, timeout: float, variables: Mapping[str, str] | None = None
+    ) -> None:
         self._command, self._place, self._timeout = command, place, timeout
+        self._variables = dict(variables or {})
         self._inbox: SimpleQueue[Delivery | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -144,6 +151,7 @@ class Courier:
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, self._timeout):.0f}",
             "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+            **self._variables,
         }
         # A session of its own: Ctrl-C at the terminal is meant for the run.
         self._process = subprocess.Popen(
@@ -187,6 +195,6 @@ class Courier:
                     continue  # what it had not read yet cannot be flushed to a process that ended
 
 
-def sender_command(uri: str) -> list[str]:
+def sender_command() -> list[str]:
     """Starts the sender. With -P: a file `mlflow.py` in the current folder is none of its business."""
-    return [sys.executable, "-P", "-m", "helix_spark.tracking.sender", uri]
+    return [sys.executable, "-P", "-m", "helix_spark.tracking.sender"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,7 +12,8 @@ from pathlib import Path
 from helix_spark.engine.spark_errors import first_line
 from helix_spark.engine.tracker import Finished, save_model
 from helix_spark.errors import ParameterError
-from helix_spark.tracking.courier import Courier, Delivery, sender_command
+from helix_spark.sizes import without_password
+from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import SavedModel, entry_of
 
 
@@ -40,7 +40,7 @@ class MlflowTracker:
         if not uri:
             raise ParameterError("MLflow needs the URI of a server", remedy='such as "http://localhost:5000"')
         self._experiment, self._log_models = experiment, log_models
-        self._courier = Courier(command or sender_command(uri), without_password(uri), timeout)
+        self._courier = Courier(command or sender_command(), without_password(uri), timeout, {URI_VARIABLE: uri})
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
         """Notes an iteration; saves its models if they are wanted, for the session may end before they are sent."""
@@ -63,15 +63,6 @@ class MlflowTracker:
     def close(self) -> None:
         """Waits until everything is sent, or could not be; never for longer than starting and one entry may take."""
         self._courier.close()
-
-
-def without_password(uri: str) -> str:
-    """A URI as it may be shown.
-
-    >>> without_password("http://me:secret@host:5000")
-    'http://me:***@host:5000'
-    """
-    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)
 
 
 def _remove(folder: Path | None) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.tracking.courier import URI_VARIABLE
 from helix_spark.tracking.entry import RUN_TAG
 
 if TYPE_CHECKING:
@@ -139,4 +140,4 @@ def main(uri: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(os.environ.pop(URI_VARIABLE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args, overload
 
@@ -32,6 +32,14 @@ from helix_spark.workflow.refs import NodeRef, name_in
 from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 from helix_spark.workflow.stages import Fields
+
+_READY_MADE = {
+    Kind.SCANNER: "wf.scanner(name, hx.Fields(...), on=table)",
+    Kind.EXTRACTOR: "wf.extractor(name, what, on=table)",
+    Kind.SYNTHESIZER: "wf.synthesizer(name, table, features=[...])",
+    Kind.LEARNER: "wf.learner(name, what, on=examples)",
+}
+"""How a node that is no function is declared, in the families that have such nodes."""
 
 
 class Workflow:
@@ -82,20 +90,28 @@ class Workflow:
     @overload
     def scanner(self, function: Callable[..., Any], /) -> NodeRef: ...
     @overload
-    def scanner(self, name: str, fields: Fields, *, on: NodeRef, output: bool = False, **wishes: Any) -> NodeRef: ...
+    def scanner(
+        self, name: str, fields: Fields, /, *, on: NodeRef | str, output: bool = False, **wishes: Any
+    ) -> NodeRef: ...
     @overload
-    def scanner(self, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
-    def scanner(self, *args: Any, **options: Any) -> Any:
+    def scanner(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def scanner(self, /, *args: Any, **options: Any) -> Any:
         """Reads tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
 
         A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
         something: see `reducer`.
         """
-        if len(args) == 2 and isinstance(args[1], Fields):
-            return self._select(args[0], args[1], **options)
+        if _is_ready_made(Kind.SCANNER, args, options):
+            return self._select(*args, **options)
         return self._function(Kind.SCANNER, args, options)
 
-    def extractor(self, *args: Any, **options: Any) -> Any:
+    @overload
+    def extractor(self, function: Callable[..., Any], /) -> NodeRef: ...
+    @overload
+    def extractor(self, name: str, what: Any, /, *, on: NodeRef | str, **options: Any) -> NodeRef: ...
+    @overload
+    def extractor(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def extractor(self, /, *args: Any, **options: Any) -> Any:
         """Derives a column from a table.
 
         A function whose first parameter is the table and that returns a Column (or, by annotation, a table); or
@@ -103,12 +119,20 @@ class Workflow:
         `hx.Interaction` or a Spark ML estimator or transformer with its parameters. What such an extractor learns
         from the data is a node of its own, ``NAME.fit``, and what is wished of it (``keep=``, ...) is wished of that.
         """
-        if len(args) < 2:
-            return self._function(Kind.EXTRACTOR, args, options)
-        name, what = args
-        return self._ready_made(name, what, **options)
+        if _is_ready_made(Kind.EXTRACTOR, args, options):
+            return self._ready_made(*args, **options)
+        return self._function(Kind.EXTRACTOR, args, options)
 
-    def synthesizer(self, *args: Any, **options: Any) -> Any:
+    @overload
+    def synthesizer(self, function: Callable[..., Any], /) -> NodeRef: ...
+    @overload
+    def synthesizer(
+        self, name: str, table: NodeRef | str, /, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
+        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False, **wishes: Any,
+    ) -> NodeRef: ...
+    @overload
+    def synthesizer(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def synthesizer(self, /, *args: Any, **options: Any) -> Any:
         """Makes examples or joins tables.
 
         A function of tables that returns a table; or ``synthesizer(name, table, features=[...], label=..., split=...,
@@ -117,11 +141,20 @@ class Workflow:
         such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
         they are to be stored, or not.
         """
-        if len(args) == 2 and isinstance(args[1], NodeRef):
+        if _is_ready_made(Kind.SYNTHESIZER, args, options):
             return self._assemble(*args, **options)
         return self._function(Kind.SYNTHESIZER, args, options)
 
-    def learner(self, *args: Any, **options: Any) -> Any:
+    @overload
+    def learner(self, function: Callable[..., Any], /) -> NodeRef: ...
+    @overload
+    def learner(
+        self, name: str, what: Any, /, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
+        keep: Keep = "auto", prune_features: bool = False, **options: Any,
+    ) -> NodeRef: ...
+    @overload
+    def learner(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def learner(self, /, *args: Any, **options: Any) -> Any:
         """Learns a model.
 
         ``learner(name, what, on=examples, **parameters)``, where `what` is a Spark ML estimator's class, its dotted
@@ -134,10 +167,9 @@ class Workflow:
         What may be wished of any node may be said beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
-        if len(args) < 2:
-            return self._function(Kind.LEARNER, args, options)
-        name, what = args
-        return self._learn(name, what, **options)
+        if _is_ready_made(Kind.LEARNER, args, options):
+            return self._learn(*args, **options)
+        return self._function(Kind.LEARNER, args, options)
 
     def predict(
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
@@ -207,9 +239,7 @@ class Workflow:
         if args and callable(args[0]) and not isinstance(args[0], NodeRef):
             return self._from_function(kind, args[0], {**options})
         if args:
-            raise OperatorError(
-                f"{kind}() was given {args[0]!r}", where=caller(), remedy=f"use it as a decorator: @wf.{kind}",
-            )
+            raise OperatorError(f"{kind}() was given {args[0]!r}", where=caller(), remedy=_how_declared(kind))
         return lambda function: self._from_function(kind, function, {**options})
 
     def _from_function(self, kind: Kind, function: Callable[..., Any], options: dict[str, Any]) -> NodeRef:
@@ -231,8 +261,15 @@ class Workflow:
             output,
         )
 
-    def _select(self, name: str, fields: Fields, *, on: NodeRef | str, output: bool = False, **options: Any) -> NodeRef:
+    def _select(
+        self, name: str, fields: Fields, /, *, on: NodeRef | str, output: bool = False, **options: Any
+    ) -> NodeRef:
         where = caller()
+        if not isinstance(fields, Fields):
+            raise OperatorError(
+                f"scanner {name!r} was given a {type(fields).__name__} where hx.Fields belongs", where=where,
+                remedy=_how_declared(Kind.SCANNER),
+            )
         return self._declare(
             Declaration(
                 name, Kind.SCANNER, Select(fields.columns), (name_in(self, on, where),), Result.TABLE, where,
@@ -241,7 +278,9 @@ class Workflow:
             output,
         )
 
-    def _ready_made(self, name: str, what: Any, *, on: NodeRef | str, output: bool = False, **options: Any) -> NodeRef:
+    def _ready_made(
+        self, name: str, what: Any, /, *, on: NodeRef | str, output: bool = False, **options: Any
+    ) -> NodeRef:
         where = caller()
         base = name_in(self, on, where)
         if output:
@@ -255,7 +294,7 @@ class Workflow:
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
-        self, name: str, table: NodeRef, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
+        self, name: str, table: NodeRef | str, /, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
         split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
     ) -> NodeRef:
         where = caller()
@@ -266,7 +305,7 @@ class Workflow:
         return self._declare(made, output)
 
     def _learn(
-        self, name: str, what: Any, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
+        self, name: str, what: Any, /, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
         keep: Keep = "auto", prune_features: bool = False, **options: Any,
     ) -> NodeRef:
         where = caller()
@@ -286,6 +325,31 @@ class Workflow:
 
     def _naming(self, where: Location) -> ready_made.Naming:
         return lambda ref: name_in(self, ref, where)
+
+
+def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether a declaration is of a node that is no function.
+
+    Raises:
+        OperatorError: it is, and lacks its name, what it is or what it reads; or has more than that by position.
+    """
+    needed = "features" if kind is Kind.SYNTHESIZER else "on"
+    if not args or (len(args) == 1 and needed not in options):
+        return False
+    if len(args) != 2:
+        raise OperatorError(
+            f"a ready-made {kind} takes two arguments by position, and was given {len(args)}", where=caller(),
+            remedy=_how_declared(kind),
+        )
+    if needed not in options:
+        raise OperatorError(f"{kind} {args[0]!r} was given no {needed}=", where=caller(), remedy=_how_declared(kind))
+    return True
+
+
+def _how_declared(kind: Kind) -> str:
+    """How a node of this family is declared."""
+    decorator = f"use it as a decorator: @wf.{kind}"
+    return f"write {_READY_MADE[kind]}, or {decorator}" if kind in _READY_MADE else decorator
 
 
 def _rows(rows: Rows | None, where: Location) -> Rows | None:

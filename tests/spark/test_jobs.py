@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from workflows import computed, loading
 
 import helix_spark as hx
@@ -35,6 +36,23 @@ def having(data: Callable[[], Any]) -> Any:
         return data()
     except SourceError as error:
         pytest.skip(error.what)
+
+
+def test_copies_of_a_person_are_on_one_side_and_without_any_all_columns_decide(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    from jobs.census import census
+    from jobs.datasets import adult
+
+    lines = Path(having(adult)[0]).read_text().splitlines(keepends=True)[:600]
+    (tmp_path / "some.data").write_text("".join(lines))
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        once = helix.run(census(str(tmp_path / "some.data")))
+        rows = once.table("rows")
+        tested = rows.where(F.pmod(F.xxhash64(*rows.columns, F.lit(1)), F.lit(1_000_000)) < 200_000).count()
+        assert len(once.pandas("predictions")) == tested
+        thrice = helix.run(census(str(tmp_path / "some.data"), times=3))
+        assert len(thrice.pandas("predictions")) == 3 * tested
 
 
 def test_mnist_reuses_a_seeded_draw_and_never_another(run: Callable[..., Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -330,6 +332,23 @@ def test_an_iteration_that_does_not_exist(command: Command) -> None:
     assert "the newest is 1" in done.stderr
 
 
+def test_a_reader_that_has_read_enough_is_no_failure(command: Command) -> None:
+    command.run()
+    command.run("--set", "factor=2")
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    for words in (["diff", "1", "2"], ["log"]):
+        read, write = os.pipe()
+        os.close(read)  # as `head` does once it has its lines
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "helix_spark", *words], stdout=write, stderr=subprocess.PIPE, text=True,
+                check=False, env=environ,
+            )
+        finally:
+            os.close(write)
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
 # Exit codes
 
 
@@ -361,6 +380,8 @@ def test_a_function_that_returns_what_is_no_result_ends_with_1(command: Command)
     [
         (["--set", "facotr=2"], "did you mean 'factor'?"), (["--set", "factor=two"], "takes float"),
         (["--budget", "lots"], "'lots' is no size"), (["--policy", "alway"], "did you mean 'always'?"),
+        (["--experiment", "mine"], "--experiment is about MLflow, and no MLflow is named"),
+        (["--log-models"], "--log-models is about MLflow, and no MLflow is named"),
     ],
 )
 def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: list[str], words: str) -> None:
@@ -368,6 +389,40 @@ def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: l
     assert done.exit_code == 2
     assert words in done.stderr
     assert not (command.folder / "catalog").exists()
+
+
+def test_a_watch_refuses_what_is_about_mlflow_without_one(command: Command) -> None:
+    for arguments in (["--experiment", "mine"], ["--log-models"]):
+        done = command("watch", str(command.job), *arguments)
+        assert done.exit_code == 2
+        assert "no MLflow is named" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workflow", "prices"], "--workflow is for an export"), (["-n", "30"], "--limit is for an export"),
+        (["--export", "all.html", "--host", "0.0.0.0"], "--host is for pages that are served"),
+        (["--export", "all.html", "--port", "8760"], "--port is for pages that are served"),
+    ],
+)
+def test_options_of_the_pages_that_would_be_ignored_are_refused(
+    command: Command, arguments: list[str], words: str
+) -> None:
+    command.run()
+    done = command("ui", *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not (command.folder / "all.html").exists()
+
+
+def test_no_fewer_than_one_iteration_can_be_asked_for(command: Command) -> None:
+    command.run()
+    for words in (["log", "-n", "0"], ["log", "-n", "-5"], ["ui", "--export", "all.html", "-n", "-1"]):
+        done = command(*words)
+        assert done.exit_code == 2, words
+        assert "x>=1" in done.stderr
+    assert not (command.folder / "all.html").exists()
 
 
 def test_a_missing_file_ends_with_2(command: Command) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.cli.loading import NeedsSessionError, build, find_factory, given_to_main, load_file, split_target
 from helix_spark.cli.main import main
+from helix_spark.cli.watching import forget_project
 from helix_spark.errors import HelixError, ParameterError
 
 
@@ -188,6 +190,27 @@ def test_an_error_names_the_authors_innermost_line(job: Path) -> None:
     assert "JSONDecodeError" in str(caught.value)
 
 
+def test_an_error_in_a_library_below_the_folder_names_the_authors_line(job: Path) -> None:
+    library = job.parent / ".venv" / "lib" / "python3.11" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "library_of_test.py").write_text("def read():\n    raise OSError('no such table')\n")
+    text = f"import sys\nsys.path.append({str(library)!r})\nimport library_of_test\nlibrary_of_test.read()\n"
+    with pytest.raises(HelixError) as caught:
+        loaded(job, HEAD + text)
+    assert f"at {job}:5" in str(caught.value)
+    assert "no such table" in str(caught.value)
+
+
+@pytest.mark.parametrize("statement", ["exec('1 / 0')", "eval('1 +')", "import no_such_module_of_test"])
+def test_an_error_in_what_has_no_file_names_the_authors_line(
+    job: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.chdir(job.parent)  # where a file named <string> would lie
+    with pytest.raises(HelixError) as caught:
+        loaded(job, f"{HEAD}{statement}\n")
+    assert f"at {job}:2" in str(caught.value)
+
+
 def test_an_error_in_a_declaration_is_told_as_it_is(job: Path) -> None:
     text = HEAD + "def build() -> hx.Workflow:\n    wf = hx.Workflow('w')\n    wf.source('a', 3)\n    return wf\n"
     with pytest.raises(HelixError) as caught:
@@ -205,6 +228,30 @@ def test_spark_objects_built_while_the_file_is_loaded_are_told_apart(job: Path) 
     with pytest.raises(NeedsSessionError) as caught:
         loaded(job, text)
     assert f"at {job}:3" in str(caught.value)
+
+
+# What a watch reads anew
+
+
+def test_a_watch_forgets_the_projects_modules_wherever_python_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    files = {
+        "helper_of_test": tmp_path / "helper_of_test.py", "library_of_test": library / "library_of_test.py",
+        "pyspark.part_of_test": tmp_path / "spark" / "python" / "pyspark" / "part_of_test.py",
+    }
+    made = {name: ModuleType(name) for name in files}
+    for name, module in made.items():
+        module.__file__ = str(files[name])
+    with monkeypatch.context() as patch:
+        patch.chdir("/")  # all of Python lies below it
+        patch.setattr(sys, "modules", {**sys.modules, **made})
+        forget_project(tmp_path / "job.py")
+        left = set(sys.modules)
+    assert "helper_of_test" not in left
+    others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.cli.loading", "__main__"}
+    assert {*others, "library_of_test", "pyspark.part_of_test"} <= left
 
 
 # --set

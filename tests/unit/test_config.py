@@ -63,6 +63,16 @@ def test_the_command_shows_origins(project: Path, monkeypatch: pytest.MonkeyPatc
     assert printed["budget"] == {"value": "1 GB", "origin": f"[tool.helix_spark] in {project / 'pyproject.toml'}"}
 
 
+def test_a_password_is_not_shown(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("HELIX_MLFLOW", "http://me:secret@h:5000")
+    for words in (["config"], ["config", "--json"]):
+        done = CliRunner().invoke(helix, words)
+        assert done.exit_code == 0
+        assert "http://me:***@h:5000" in done.stdout
+        assert "secret" not in done.output
+
+
 def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="a budget of -5 bytes") as caught:
         hx.Helix(tmp_path, budget=-5)

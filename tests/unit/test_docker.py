@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,15 @@ def test_all_parts_are_there_and_share_one_volume(services: dict[str, Any]) -> N
     assert set(services) == {"master", "worker-1", "worker-2", "submit", "web", "mlflow"}
     assert all(service["volumes"] == ["shared:/shared"] for service in services.values())
     assert "HELIX_CATALOG=/shared/" in DOCKERFILE
+
+
+def test_one_service_builds_the_image_and_a_submitted_job_waits_for_it(services: dict[str, Any]) -> None:
+    builders = [name for name, service in services.items() if "build" in service]
+    assert builders == ["master"]
+    assert builders[0] in services["submit"]["depends_on"], "`run submit` starts what it depends on, and builds that"
+    for name, service in services.items():
+        assert service["image"] == "helix-spark", name
+        assert service["pull_policy"] == "never", name
 
 
 def test_workers_see_what_a_job_fetches_and_the_jars_are_in_the_image(services: dict[str, Any]) -> None:
@@ -89,3 +100,36 @@ def test_the_script_starts_the_same_classes(services: dict[str, Any]) -> None:
     assert classes == set(re.findall(r"org\.apache\.spark\.deploy\.\w+\.\w+", script))
     assert sum(service.get("command", [""])[1:2] == ["org.apache.spark.deploy.worker.Worker"]
                for service in services.values()) == 2
+
+
+def test_the_script_starts_no_second_cluster_over_the_first(tmp_path: Path) -> None:
+    program = tmp_path / "spark" / "bin" / "spark-class"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nexec sleep 120\n")  # in the place of a JVM
+    program.chmod(0o755)
+    folder = tmp_path / "cluster"
+    environ = {**os.environ, "SPARK_HOME": str(tmp_path / "spark"), "PYTHON": "true"}  # which says that all are there
+
+    def script(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(ROOT / "jobs" / "cluster.sh"), command, str(folder)], env=environ, capture_output=True, text=True,
+            check=False,
+        )
+
+    def noted() -> dict[str, str]:
+        return {file.name: file.read_text() for file in folder.glob("*.pid")}
+
+    try:
+        first = script("start")
+        assert first.returncode == 0, first.stderr
+        before = noted()
+        assert set(before) == {"master.pid", "worker-1.pid", "worker-2.pid"}
+        second = script("start")
+        assert second.returncode == 1
+        assert f"a cluster runs from {folder}" in second.stderr
+        assert noted() == before
+        script("stop")
+        assert noted() == {}
+        assert script("start").returncode == 0
+    finally:
+        script("stop")

@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 from helix_spark.engine.archive import archive_key, ready_archive
-from helix_spark.engine.checks import doctor
+from helix_spark.engine.checks import Check, doctor
 from helix_spark.engine.gateway import DriverJvm, driver_jvm, launch_settings
 from helix_spark.engine.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.java import Java, find_java
 from helix_spark.engine.resolving import resolution_error
 from helix_spark.engine.s3_jars import hadoop_version, kept_s3_jars
 from helix_spark.engine.s3_jars import packages as s3_packages
-from helix_spark.engine.settings import given_around, own_settings, results_settings
+from helix_spark.engine.settings import (
+    CHANGES_RESULTS,
+    WHILE_WE_WORK,
+    WHILE_WE_WRITE,
+    counts_where_set,
+    given_around,
+    own_settings,
+    results_settings,
+)
 from helix_spark.errors import SetupError
 
 PAIR = DeltaPair("4.2.0", "4.4.0")
@@ -173,6 +181,75 @@ def test_ansi_follows_sparks_own_switch() -> None:
     assert results_settings(own_settings(2, 2**33, {}))["spark.sql.ansi.enabled"] == "true"
     off = own_settings(2, 2**33, {"SPARK_ANSI_SQL_MODE": "false"})
     assert results_settings(off)["spark.sql.ansi.enabled"] == "false"
+
+
+@pytest.mark.parametrize("name", [
+    "spark.sql.parser.escapedStringLiterals", "spark.sql.execution.pythonUDF.arrow.enabled",
+    "spark.sql.columnNameOfCorruptRecord", "spark.sql.parquet.binaryAsString", "spark.sql.groupByOrdinal",
+    "spark.sql.ansi.enforceReservedKeywords", "spark.sql.legacy.timeParserPolicy",
+    "spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled",
+])
+def test_what_changes_answers_counts_where_somebody_sets_it(name: str) -> None:
+    plain = results_settings(own_settings(2, 2**33, {}))
+    assert name not in plain
+    assert results_settings({**plain, name: "TRUE"}) == {**plain, name: "true"}
+
+
+def test_how_fast_an_answer_comes_counts_nowhere() -> None:
+    swift = {
+        "spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "7", "spark.sql.catalog.x": "y",
+        "spark.sql.warehouse.dir": "/tmp/w", "spark.sql.execution.arrow.maxRecordsPerBatch": "10",
+        "spark.sql.parquet.compression.codec": "zstd", "spark.sql.autoBroadcastJoinThreshold": "-1",
+    }
+    assert results_settings(swift) == results_settings({})
+
+
+def test_nothing_that_we_set_ourselves_is_taken_for_somebodys() -> None:
+    ours = {*own_settings(2, 2**33, {}), *WHILE_WE_WORK, *WHILE_WE_WRITE} - {*CHANGES_RESULTS}
+    assert [name for name in sorted(ours) if counts_where_set(name)] == []
+
+
+def looked_at(catalog: Path, **environ: str) -> dict[str, Check]:
+    """What the doctor says, by name; there is no Java."""
+    return {check.name: check for check in doctor(catalog, {"JAVA_HOME": str(catalog.parent), **environ})}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("notes.txt", "mine", "is not a catalog: it holds other files"), ("helix.json", "{", "cannot be read"),
+        ("helix.json", '{"layout": 999}', "has layout 999"),
+    ],
+)
+def test_doctor_refuses_the_catalog_that_every_run_refuses(tmp_path: Path, name: str, text: str, words: str) -> None:
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    (folder / name).write_text(text)
+    check = looked_at(folder)["catalog"]
+    assert not check.ok
+    assert words in check.found
+    assert check.remedy
+    assert [file.name for file in folder.iterdir()] == [name]
+
+
+def test_doctor_makes_no_catalog(tmp_path: Path) -> None:
+    check = looked_at(tmp_path / "catalog")["catalog"]
+    assert check.ok
+    assert "not made yet" in check.found
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("gib", "enough"), [(3.8, True), (2.9, False)])
+def test_a_machine_of_4_gib_says_less_and_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gib: float, enough: bool
+) -> None:
+    monkeypatch.setattr("helix_spark.engine.checks.machine_memory", lambda: int(gib * 2**30))
+    assert looked_at(tmp_path / "catalog")["memory"].ok is enough
+
+
+def test_doctor_shows_no_password(tmp_path: Path) -> None:
+    found = looked_at(tmp_path / "catalog", HELIX_MLFLOW="http://me:secret@h:5000")["settings"].found
+    assert found == "HELIX_MLFLOW=http://me:***@h:5000"
 
 
 def test_doctor_gives_each_failure_its_cure_and_none_to_what_is_well(tmp_path: Path) -> None:

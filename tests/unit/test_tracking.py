@@ -21,7 +21,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.engine.tracker import Finished
 from helix_spark.errors import ParameterError
-from helix_spark.tracking.courier import Courier, Delivery
+from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import RunEntry, entry_of
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import send, trouble
@@ -265,6 +265,17 @@ def test_a_sender_that_dies_is_a_warning() -> None:
     warnings, _, _ = couriered("raise SystemExit(3)")
     place = "MLflow at http://h has no run of iteration 0"
     assert warnings == [f"{place}: the process that sends ended early (exit code 3)"]
+
+
+def test_the_sender_is_told_the_uri_where_nobody_else_sees_it(tmp_path: Path) -> None:
+    out, uri = tmp_path / "seen", "http://me:secret@h:5000"
+    script = f"import os\nopen({str(out)!r}, 'w').write(os.environ[{URI_VARIABLE!r}])\n"
+    script += READY + "for line in sys.stdin:\n print('{}', flush=True)\n"
+    tracker = MlflowTracker(uri, command=[sys.executable, "-c", script])
+    with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix:
+        helix.run(scores())
+    assert out.read_text() == uri
+    assert not [word for word in sender_command() if "://" in word]
 
 
 def test_a_tracker_needs_a_place() -> None:

@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.errors import DuplicateNodeError, OperatorError, SignatureError
+from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
 from helix_spark.workflow.declaration import Declaration
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -388,8 +388,9 @@ def parametrised(k: int, seed: int = 0) -> KMeans:
 
 @pytest.mark.parametrize(
     ("what", "parameters"),
-    [(Anything, {"depth": 3}), (Fixed, {"fixed": True}), (factory, {}), (parametrised, {"k": 2}),
-     ("mine.Estimator", {"depth": 3}), (LogisticRegression, {"regParam": 0.1, "featuresCol": "features"})],
+    [(Anything, {"depth": 3}), (Anything, {"name": "x", "what": 1}), (Fixed, {"fixed": True}), (factory, {}),
+     (parametrised, {"k": 2}), ("mine.Estimator", {"depth": 3}),
+     (LogisticRegression, {"regParam": 0.1, "featuresCol": "features"})],
 )
 def test_what_a_class_or_function_takes_is_its_own(
     wf: hx.Workflow, data: hx.NodeRef, what: Any, parameters: dict[str, Any]
@@ -399,6 +400,11 @@ def test_what_a_class_or_function_takes_is_its_own(
     assert isinstance(operator, FitStage)
     assert dict(operator.stage.parameters) == parameters
     assert not declared(wf, "model").wishes.fixed
+
+
+def test_the_table_of_examples_may_be_named_by_text(wf: hx.Workflow) -> None:
+    wf.synthesizer("examples", "data", features=[wf.extractor("age", hx.Fields("age"), on="data")])
+    assert declared(wf, "examples").inputs == ("data", "age")
 
 
 def test_a_label_may_be_an_extractor_and_a_feature_at_once(wf: hx.Workflow, data: hx.NodeRef) -> None:
@@ -520,6 +526,49 @@ def test_refused(wf: hx.Workflow, data: hx.NodeRef, declare: Any, words: str) ->
     with pytest.raises(OperatorError) as caught:
         declare(wf, data)
     assert words in str(caught.value)
+
+
+TOO_FEW_OR_MANY = "a ready-made {} takes two arguments by position, and was given {}"
+
+
+@pytest.mark.parametrize(
+    ("declare", "what", "form"),
+    [
+        (lambda wf, data: wf.scanner("x", hx.Fields("a")), "scanner 'x' was given no on=",
+         "wf.scanner(name, hx.Fields(...), on=table)"),
+        (lambda wf, data: wf.scanner("x", "a", on=data), "scanner 'x' was given a str where hx.Fields belongs",
+         "wf.scanner(name, hx.Fields(...), on=table)"),
+        (lambda wf, data: wf.scanner("x", hx.Fields("a"), data), TOO_FEW_OR_MANY.format("scanner", 3),
+         "wf.scanner(name, hx.Fields(...), on=table)"),
+        (lambda wf, data: wf.extractor("x", hx.OneHot("sex")), "extractor 'x' was given no on=",
+         "wf.extractor(name, what, on=table)"),
+        (lambda wf, data: wf.extractor("x", hx.OneHot("sex"), data), TOO_FEW_OR_MANY.format("extractor", 3),
+         "wf.extractor(name, what, on=table)"),
+        (lambda wf, data: wf.extractor("x", on=data), TOO_FEW_OR_MANY.format("extractor", 1),
+         "wf.extractor(name, what, on=table)"),
+        (lambda wf, data: wf.synthesizer("x", data), "synthesizer 'x' was given no features=",
+         "wf.synthesizer(name, table, features=[...])"),
+        (lambda wf, data: wf.synthesizer("x", data, [data]), TOO_FEW_OR_MANY.format("synthesizer", 3),
+         "wf.synthesizer(name, table, features=[...])"),
+        (lambda wf, data: wf.synthesizer("x", features=[data]), TOO_FEW_OR_MANY.format("synthesizer", 1),
+         "wf.synthesizer(name, table, features=[...])"),
+        (lambda wf, data: wf.learner("x", KMeans, k=2), "learner 'x' was given no on=",
+         "wf.learner(name, what, on=examples)"),
+        (lambda wf, data: wf.learner("x", KMeans, data), TOO_FEW_OR_MANY.format("learner", 3),
+         "wf.learner(name, what, on=examples)"),
+        (lambda wf, data: wf.learner(KMeans, on=data), TOO_FEW_OR_MANY.format("learner", 1),
+         "wf.learner(name, what, on=examples)"),
+    ],
+)
+def test_a_ready_made_node_that_lacks_something_is_told_how_it_is_declared(
+    wf: hx.Workflow, data: hx.NodeRef, declare: Any, what: str, form: str
+) -> None:
+    with pytest.raises(OperatorError) as caught:
+        declare(wf, data)
+    family = form.partition("(")[0]
+    assert caught.value.what == what
+    assert caught.value.where == Location(__file__, declare.__code__.co_firstlineno)
+    assert caught.value.remedy == f"write {form}, or use it as a decorator: @{family}"
 
 
 def test_a_family_refuses_results_that_are_not_its_own(wf: hx.Workflow) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
@@ -22,7 +24,8 @@ from helix_spark.engine.results import (
     plain,
 )
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
-from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Result
+from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result
+from helix_spark.workflow.sources import ReaderSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +41,9 @@ _LEFT = "|".join(LEFT_BY_PREDICT)
 _QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
 _NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
 """How Spark ML's stages and evaluators say that a table lacks a column, and which it has."""
+
+_REGISTERING = RLock()
+"""Held while a function runs that registers something with its session; most processes have but one session."""
 
 
 def argument(result: NodeResult, form: Form) -> Any:
@@ -65,6 +71,29 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions
     with authors_errors(node):
         returned = operator.call(**arguments)
     return checked(node, returned, sessions)
+
+
+def in_turns(node: Node) -> Node:
+    """The node, with a function that waits until no other one of these runs, in whichever thread.
+
+    For functions that register views or functions with the session: what one registers as `p`, another one that runs
+    at the same time would read as its own `p`. A DataFrame is bound to what it was made of when the function returns
+    it, so nobody has to wait for its jobs.
+    """
+    match node.operator:
+        case Function() as operator:
+            return replace(node, operator=replace(operator, call=_in_turn(operator.call)))
+        case Read(source=ReaderSource() as source):
+            return replace(node, operator=Read(replace(source, read=_in_turn(source.read))))
+    return node
+
+
+def _in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
+    def waiting(*given: Any, **named: Any) -> Any:
+        with _REGISTERING:  # a function of the author's asks for no result, so it waits for nobody who holds it
+            return call(*given, **named)
+
+    return waiting
 
 
 def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:

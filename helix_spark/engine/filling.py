@@ -22,27 +22,41 @@ class Filling:
 
     Args:
         pinned: names of the tables that are persisted in this run, and are empty at first.
+
+    Attributes:
+        rows: how many rows a table has, by its name, where it was counted to fill its pin.
     """
 
     def __init__(self, pinned: Collection[str], clock: StepClock) -> None:
+        self.rows: dict[str, int] = {}
         self._clock = clock
-        self._empty = set(pinned)
+        self._pinned, self._empty = frozenset(pinned), set(pinned)
         self._locks: dict[str, Lock] = defaultdict(Lock)
+
+    @property
+    def full(self) -> frozenset[str]:
+        """Names of the pinned tables whose rows are all in memory by now."""
+        return self._pinned - self._empty
 
     def fill(self, name: str, table: TableResult) -> Step | None:
         """Computes a pinned table; None where there is nothing to fill."""
+        def counted() -> None:
+            self.rows[name] = table.frame().count()
+
         with self._locks[name]:
             if name not in self._empty:
                 return None
-            step = self._clock.step((name,), lambda: table.frame().count())
+            step = self._clock.step((name,), counted)
             self._empty.remove(name)
             return step
 
     def collect(self, name: str, table: TableResult) -> Step | None:
-        """Fetches a table's rows into this process, by way of its pin where it has one; None where they are here."""
+        """Fetches a table's rows into this process, by way of its pin where it has one and they come from Spark; None
+        where they are here."""
         with self._locks[name]:
             if table.collected:
                 return None
             step = self._clock.step((name,), table.arrow)
-            self._empty.discard(name)
+            if table.through_frame:
+                self._empty.discard(name)
             return step

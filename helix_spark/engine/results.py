@@ -59,6 +59,17 @@ class TableResult:
         """Whether its DataFrame was made already."""
         return self._frame is not None
 
+    @property
+    def through_frame(self) -> bool:
+        """Whether its rows come into this process by way of its DataFrame, which fills its pin."""
+        return self._make_arrow is None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether writing it computes nothing: its rows are pinned, or were in this process before its DataFrame was
+        made. A pin that nothing filled is let go when its run ends (see `executor`)."""
+        return self._persisted is not None or (self.collected and not self.through_frame)
+
     def frame(self) -> DataFrame:
         """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
         with self._lock:

@@ -217,9 +217,16 @@ class Retention:
         return found
 
     def _wanted(self, plan: Plan) -> list[PlannedNode]:
-        """What is to be written."""
+        """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
+        tables are there long before their rows, and nobody waits for rows that a run did not get to."""
         had = lasting(self.outcome).keys() - self.spoiled - self.of_moved_sources
+        if self.outcome.failure is not None:
+            had = {name for name in had if self._is_in_memory(name)}
         return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+
+    def _is_in_memory(self, name: str) -> bool:
+        result = self.outcome.results[name]
+        return not isinstance(result, TableResult) or result.in_memory
 
     @cached_property
     def _at_hand(self) -> frozenset[str]:

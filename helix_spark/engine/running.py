@@ -9,9 +9,10 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
+from helix_spark.dag.node import Node
 from helix_spark.engine import recording
 from helix_spark.engine.after_answer import AfterAnswer, hold, release
-from helix_spark.engine.executor import lasting, seconds_by_node, warm_seconds_by_node
+from helix_spark.engine.executor import Outcome, lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import PlanAgain, after_others
 from helix_spark.engine.loading import DamagedResultError, load, looked_into
@@ -78,7 +79,7 @@ def _executed(
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
     _end_missing(prepared, tools)
-    outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
+    outcome = _execute(prepared, plan, tools)
     seen: set[str] = set()
     while isinstance(outcome.failure, DamagedResultError) and outcome.failure.record.attempt not in seen:
         seen.add(outcome.failure.record.attempt)  # each is put aside once, so this comes to an end
@@ -88,7 +89,7 @@ def _executed(
             break
         prepared, plan = plan_again()
         tools.observer.planned(replace(plan, iteration=record.number))
-        outcome = tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run)
+        outcome = _execute(prepared, plan, tools)
     seconds = time.perf_counter() - begun
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
@@ -97,6 +98,17 @@ def _executed(
         prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds_since(begun), node_seconds,
         warm_seconds, tools, random, leased, provenance,
     )
+
+
+def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
+    registering = [node.name for node in prepared.dag.nodes if _registers(node, prepared)]
+    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run, registering)
+
+
+def _registers(node: Node, prepared: Prepared) -> bool:
+    """Whether a node's code registers views or functions with the session."""
+    said = prepared.described[node.name].said
+    return bool(said.views or said.registers)
 
 
 def _held_or_stored(tools: Tools, signature: str) -> NodeResult | None:

@@ -156,7 +156,7 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
             return Description((*parts, data, *read), version=version)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-            return Description((*parts, data, *traced.parts), traced.warnings, traced.random, version)
+            return Description((*parts, data, *traced.parts), traced.warnings, traced.random, version, traced.said)
         case DeltaSource() | MemorySource():
             return Description((*parts, data), version=version)
 

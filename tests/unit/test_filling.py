@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,19 +53,41 @@ def test_what_is_not_pinned_is_not_computed_apart() -> None:
     assert frame.computed == 0
 
 
-def test_what_is_collected_is_fetched_once_and_its_pin_is_full_then() -> None:
-    frame, filling = Frame(), Filling({"predictions"}, CLOCK)
+class Fetched(Frame):
+    """Can be fetched as well, which computes it."""
 
-    def arrow() -> Any:
-        frame.count()
+    schema = SimpleNamespace(fields=[])
+
+    def toArrow(self) -> object:  # noqa: N802 - as pyspark calls it
+        self.count()
         return object()
 
-    result = TableResult(lambda: frame, arrow)  # type: ignore[arg-type, return-value]  # stands for a DataFrame
+
+def test_what_is_collected_is_fetched_once_and_its_pin_is_full_then() -> None:
+    frame, filling = Fetched(), Filling({"predictions"}, CLOCK)
+    result = table(frame)
     first, second = filling.collect("predictions", result), filling.collect("predictions", result)
     assert first is not None
     assert (first.names, second) == (("predictions",), None)
+    assert filling.full == {"predictions"}
     assert filling.fill("predictions", result) is None
     assert frame.computed == 1
+
+
+def test_what_is_collected_without_spark_leaves_its_pin_empty() -> None:
+    frame, filling = Fetched(), Filling({"loaded"}, CLOCK)
+    arrow: Any = object
+    loaded = TableResult(table(frame).frame, arrow)
+    assert filling.collect("loaded", loaded) is not None
+    assert (filling.full, frame.computed) == (frozenset(), 0)
+    assert filling.fill("loaded", loaded) is not None
+    assert (filling.full, frame.computed) == ({"loaded"}, 1)
+
+
+def test_the_rows_that_filling_counted_are_known() -> None:
+    filling = Filling({"examples", "others"}, CLOCK)
+    filling.fill("examples", table(Frame()))
+    assert (filling.rows, filling.full) == ({"examples": 1}, {"examples"})
 
 
 def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:

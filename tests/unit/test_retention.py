@@ -283,6 +283,37 @@ def test_who_decided_for_want_of_the_program_says_so(catalog: Catalog, writes: W
     assert sure.heard.warnings == []
 
 
+# After a failure
+
+
+def pinned_rows() -> TableResult:
+    made, frame = lazy(), Frame()
+    made._persisted = frame  # type: ignore[assignment]  # stands for a DataFrame
+    return made
+
+
+def rows_of_this_process() -> TableResult:
+    made = TableResult(lambda: Frame(), lambda: None)  # type: ignore[arg-type, return-value]  # stand for tables
+    made._arrow = object()
+    made.frame()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("wide", "written"),
+    [(lazy, {"size"}), (pinned_rows, {"wide", "size"}), (rows_of_this_process, {"wide", "size"})],
+    ids=["planned", "pinned", "of this process"],
+)
+def test_after_a_failure_nothing_is_computed_to_be_stored(
+    catalog: Catalog, writes: Writes, wide: Callable[[], TableResult], written: set[str]
+) -> None:
+    keeps = Run(catalog, Told()).retention()
+    keeps.outcome.results["wide"] = wide()
+    keeps.outcome.failure = ValueError("elsewhere")
+    keeps.store(keeps.plan, {})
+    assert {maker.node for maker in writes.makers} == written
+
+
 # Once all is recorded
 
 

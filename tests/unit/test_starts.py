@@ -83,20 +83,24 @@ def test_a_session_of_the_users_is_taken_to_have_worked(provider: SessionProvide
 def test_what_spark_had_no_part_in_is_no_work_of_the_session() -> None:
     wf = hx.Workflow("w")
     data = wf.source("data", hx.csv("a.csv"))
-    examples = wf.synthesizer("examples", data, features=[wf.extractor("a", hx.Fields("a"), on=data)], label="b")
+    wf.source("prices", hx.table(pd.DataFrame({"price": [1.0]})))
+    features = [wf.extractor("a", hx.Fields("a"), on=data), wf.extractor("c_is", hx.OneHot("c"), on=data)]
+    examples = wf.synthesizer("examples", data, features=features, label="b")
     wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, output=True)
 
     @wf.reducer(output=True)
-    def count(examples: pd.DataFrame) -> int:
-        return len(examples)
+    def count(examples: pd.DataFrame, prices: pd.DataFrame) -> int:
+        return len(examples) + len(prices)
 
     dag = compile_workflow(wf)
 
     def worked(name: str, state: State, held: bool = False) -> bool:
         return ran_in_spark(name, dag, {name: SimpleNamespace(state=state, held=held)})  # type: ignore[arg-type]  # a plan
 
-    assert worked("model", State.COMPUTE)
+    for name in ("data", "c_is.fit", "examples", "model"):
+        assert worked(name, State.COMPUTE), name
     assert worked("model", State.LOAD)
     assert not worked("model", State.LOAD, held=True)
     assert not worked("count", State.COMPUTE)
+    assert not worked("prices", State.COMPUTE), "it is in memory"
     assert not worked("examples", State.LOAD), "its rows were read without Spark, or are not read at all"

@@ -1,0 +1,267 @@
+"""Who waits for whom in a run, how its threads end, and which pins outlive it: told without Spark."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame
+from test_filling import CLOCK, Frame, table
+from test_units import FakePlan
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Node
+from helix_spark.engine.calls import in_turns
+from helix_spark.engine.executor import Outcome, _Job
+from helix_spark.engine.filling import Filling
+from helix_spark.engine.observer import Silent
+from helix_spark.engine.partitions import worthwhile
+from helix_spark.engine.results import TableResult
+from helix_spark.engine.running import _registers
+from helix_spark.engine.timing import Step
+from helix_spark.planner.problem import State
+from helix_spark.signature.edges import Said
+from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
+from helix_spark.workflow.sources import ReaderSource
+
+
+def job(
+    cancel: Callable[[str], None] = lambda run: None, pinned: Collection[str] = (), dag: Any = None, plan: Any = None
+) -> _Job:
+    """As much of a job as is looked at."""
+    executor: Any = SimpleNamespace(_cancel=cancel, _sessions=SimpleNamespace(started=False))
+    suspicion: Any = None
+    return _Job(
+        executor, dag, plan, {}, "run", Outcome(suspicion, pinned=frozenset(pinned)), Filling(pinned, CLOCK)
+    )
+
+
+# How threads end
+
+
+def test_what_goes_on_to_its_next_job_is_cancelled_again() -> None:
+    begun, ends, cancelled = threading.Event(), threading.Event(), list[str]()
+    step = Step(("model",), 0.0, 1.0)
+
+    def cancel(run: str) -> None:
+        cancelled.append(run)
+        if len(cancelled) == 3:
+            ends.set()
+
+    def fit() -> list[Step]:
+        begun.set()
+        assert ends.wait(30)
+        return [step]
+
+    made = job(cancel)
+    with ThreadPoolExecutor(1) as pool:
+        made.running[pool.submit(fit)] = ("model",)
+        assert begun.wait(30)
+        made.drain(None)
+    assert len(cancelled) >= 3
+    assert set(cancelled) == {"run"}
+    assert made.outcome.steps == [step]
+
+
+def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
+    begun, ends = threading.Event(), threading.Event()
+
+    def sleeps() -> list[Step]:
+        begun.set()
+        ends.wait(30)
+        return []
+
+    made = job()
+    with ThreadPoolExecutor(1) as pool:
+        made.running[pool.submit(sleeps)] = ("node",)
+        assert begun.wait(30)
+        start = time.monotonic()
+        made.drain(0.3)
+        took = time.monotonic() - start
+        ends.set()
+    assert 0.3 <= took < 20
+
+
+# Pins
+
+
+class Persisted(Frame):
+    """A frame that is let go of."""
+
+    def unpersist(self) -> Persisted:
+        return self
+
+
+def pinned_table() -> TableResult:
+    frame: Any = Persisted()
+    made = table(frame)
+    made._persisted = frame
+    return made
+
+
+def test_of_the_pinned_tables_those_stay_that_were_filled() -> None:
+    made, filled, empty = job(pinned=["filled", "empty", "never"]), pinned_table(), pinned_table()
+    made.outcome.results.update(filled=filled, empty=empty)
+    made.filling.fill("filled", filled)
+    made.let_go_of_empty_pins()
+    assert made.outcome.pinned == {"filled"}
+    assert (filled.in_memory, empty.in_memory) == (True, False)
+
+
+def loaded_below() -> hx.Workflow:
+    """data -> base -> wide -> more -> count; `count` looks at the rows of `wide`, too."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("a.csv"))
+
+    @wf.scanner
+    def base(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.scanner
+    def wide(base: DataFrame) -> DataFrame:
+        return base
+
+    @wf.scanner
+    def more(wide: DataFrame) -> DataFrame:
+        return wide
+
+    @wf.reducer(output=True)
+    def count(more: DataFrame, wide: pd.DataFrame) -> int:
+        return len(wide)
+
+    return wf
+
+
+def test_what_a_loaded_table_was_made_of_is_not_filled_for_its_readers() -> None:
+    dag = compile_workflow(loaded_below())
+    made = job(pinned=["base", "wide"], dag=dag, plan=FakePlan(dag, {"wide": State.LOAD}))
+    made.lazy = frozenset({"data", "base", "more"})
+    made.outcome.results.update(wide=table(Frame()), more=table(Frame()))
+    assert [step.names for step in made._fill(("more",))] == [("wide",)]
+
+
+def test_a_pin_that_a_job_reads_is_filled_though_its_rows_were_fetched_without_spark() -> None:
+    dag = compile_workflow(loaded_below())
+    made = job(pinned=["wide"], dag=dag, plan=FakePlan(dag, {"wide": State.LOAD}))
+    made.lazy = frozenset({"data", "base", "more"})
+    frame: Any = Frame()
+    arrow: Any = object
+    wide = TableResult(lambda: frame, arrow)
+    made.outcome.results.update(wide=wide, more=table(Frame()))
+    assert [step.names for step in made._fill(("count",))] == [("wide",), ("wide",)]
+    assert wide.collected
+    assert made.filling.full == {"wide"}
+
+
+def test_a_size_that_nobody_knows_makes_no_more_partitions_than_spark_can_count() -> None:
+    assert worthwhile(2**63 - 1) == 10_000
+
+
+# Turns
+
+
+def node_of(operator: Operator, result: Result = Result.VALUE) -> Node:
+    return Node("node", Kind.REDUCER, operator, (), result)
+
+
+def test_functions_that_take_turns_never_run_at_the_same_time() -> None:
+    inside, together = list[int](), list[int]()
+
+    def registers() -> int:
+        inside.append(1)
+        together.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return 1
+
+    operator = in_turns(node_of(Function(registers, (), (), Form.VALUE))).operator
+    assert isinstance(operator, Function)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(operator.call) for _ in range(4)]
+    assert [one.result() for one in done] == [1, 1, 1, 1]
+    assert max(together) == 1
+
+
+def test_the_reader_of_a_source_takes_turns_as_well() -> None:
+    operator = in_turns(node_of(Read(ReaderSource(lambda session: f"read by {session}", "1")), Result.TABLE)).operator
+    assert isinstance(operator, Read)
+    assert isinstance(operator.source, ReaderSource)
+    assert operator.source.read("it") == "read by it"
+    assert operator.source.version == "1"
+
+
+@pytest.mark.parametrize(
+    ("operator", "said", "registers"),
+    [
+        (Function(len, (), (), Form.VALUE), Said(texts=frozenset({"SELECT 1"})), False),
+        (Function(len, (), (), Form.VALUE), Said(views=frozenset({""})), True),
+        (Function(len, (), (), Form.VALUE), Said(registers=frozenset({"clean"})), True),
+        (Read(ReaderSource(len, "1")), Said(), True),
+    ],
+    ids=["says", "views", "functions", "reader"],
+)
+def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Said, registers: bool) -> None:
+    prepared: Any = SimpleNamespace(described={"node": SimpleNamespace(said=said)})
+    assert _registers(node_of(operator), prepared) is registers
+
+
+class Spans(Silent):
+    """Remembers which steps began and ended, in this order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def node_started(self, name: str) -> None:
+        self.events.append(("started", name))
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        self.events.append(("ended", name))
+
+    def overlap(self, one: str, other: str) -> bool:
+        starts, ends = ([self.events.index((what, name)) for name in (one, other)] for what in ("started", "ended"))
+        return max(starts) < min(ends)
+
+
+def registered(frame: Any) -> int:
+    """It registers a view, as its text says: nothing here calls it."""
+    frame.createOrReplaceTempView("p")
+    return 0
+
+
+def test_steps_that_register_one_view_wait_for_each_other_and_for_nobody_else(tmp_path: Path) -> None:
+    wf = hx.Workflow("turns")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.reducer(output=True)
+    def one(data: pd.DataFrame) -> int:
+        time.sleep(0.3)
+        return len(data) or registered(data)
+
+    @wf.reducer(output=True)
+    def other(data: pd.DataFrame) -> int:
+        time.sleep(0.3)
+        return len(data) + 1 or registered(data)
+
+    @wf.reducer(output=True)
+    def plain(data: pd.DataFrame) -> int:
+        time.sleep(0.3)
+        return len(data) + 2
+
+    @wf.reducer(output=True)
+    def too(data: pd.DataFrame) -> int:
+        time.sleep(0.3)
+        return len(data) + 3
+
+    spans = Spans()
+    with hx.Helix(tmp_path / "catalog", policy="never", observer=spans) as helix:
+        assert dict(helix.run(wf).outputs) == {"one": 3, "other": 4, "plain": 5, "too": 6}
+    assert not spans.overlap("one", "other")
+    assert spans.overlap("plain", "too")

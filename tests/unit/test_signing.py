@@ -434,6 +434,17 @@ def test_what_a_function_reads_by_itself_is_not_reused_unless_it_is_declared(tmp
     assert sign(workflow(depends_on=[words]))["count"].signature != before.signature
 
 
+def test_what_the_reader_of_a_source_registers_is_known() -> None:
+    def read(spark: Any) -> DataFrame:
+        frame: DataFrame = spark.range(3)
+        frame.createOrReplaceTempView("numbers")
+        return frame
+
+    wf = hx.Workflow("w")
+    wf.output(wf.source("numbers", hx.reader(read, version="1")))
+    assert describe(compile_workflow(wf), SETTINGS)["numbers"].said.views == {"numbers"}
+
+
 def test_what_a_ready_made_node_depends_on_counts(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
 

@@ -1,6 +1,6 @@
 """Where things are in a catalog's folder, and whether a folder is a catalog. Reads and writes the marker, no records.
 
-This is the only place that joins paths, so a catalog elsewhere than on a local disk has one file to change.
+What it takes to read and write there, on a disk or in an object store, is in `places.py`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class ResultRecord:
         workflow, node, kind: the node it was first computed for.
         iteration: when.
         compute_seconds: measured, given the node's inputs; None if it was not measured.
-        load_seconds: measured or attributed when it was last loaded; None if never.
+        load_seconds: measured when it was last loaded in a step of its own; None if never.
         read_seconds: what reading it took when it was last read by itself, apart from what it was read for; None if it
             never was.
         bytes: physical bytes when stored, else an estimate; None if unknown.
@@ -121,7 +121,7 @@ class NodeRecord:
         bytes: of the result as stored, of this version or else of the newest earlier one whose size was measured; None
             if none was.
         rows: of the result, where known.
-        stored: whether a stored result exists after the iteration.
+        stored: whether a stored result was there when the run was planned.
         output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run, or by a version that did not record it.
     """

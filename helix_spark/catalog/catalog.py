@@ -40,6 +40,7 @@ from helix_spark.catalog.table_reading import check_rows, read_arrow
 from helix_spark.catalog.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError
+from helix_spark.planner.reasons import insisted_elsewhere
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -348,7 +349,7 @@ class Catalog:
     ) -> Iterable[tuple[str, ArtifactRecord]]:
         """Live artifacts by signature, `insisted` as `CatalogView` has it: what another workflow than `workflow`
         insisted on is wanted as long as the newest version of that one has it."""
-        theirs = {record.workflow for record in live.values() if record.insisted and record.workflow != workflow}
+        theirs = {record.workflow for record in live.values() if insisted_elsewhere(record, workflow)}
         current = self._history.in_newest_versions(theirs)
         for signature, record in live.items():
             is_past = record.workflow in theirs and (record.workflow, signature) not in current

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.gateway import exit_status
 from helix_spark.engine.jars import installed_pair
 from helix_spark.engine.s3_jars import hadoop_version
-from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, S3A, counts_where_set, results_settings
+from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
 from helix_spark.errors import SetupError
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ class BorrowedSettings:
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
     """The settings of a running session that change results; of those that nobody set, Spark's own values."""
     found = _set_in(spark)
-    where_set = {name: value for name, value in found.items() if counts_where_set(name)}
-    known = {name: found[name] if name in found else spark.conf.get(name) for name in CHANGES_RESULTS}
-    return results_settings(where_set | {name: value for name, value in known.items() if value is not None})
+    sparks = {name: spark.conf.get(name) for name in CHANGES_RESULTS if name not in found}
+    return results_settings(found | {name: value for name, value in sparks.items() if value is not None})
 
 
 def _set_in(spark: SparkSession) -> dict[str, str]:

@@ -14,13 +14,14 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.calls import is_lazy
 from helix_spark.engine.columns import with_columns
 from helix_spark.engine.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
-from helix_spark.engine.results import ColumnResult, ModelResult, NodeResult, TableResult
+from helix_spark.engine.results import MODELS_INSIDE, ColumnResult, ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark_errors import spark_errors
 from helix_spark.engine.undeclared import Undeclared, registered_functions, undeclared
 from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.parts import Group
+from helix_spark.signature.randomness import has_seed
 from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Assemble, Function
 
@@ -31,18 +32,14 @@ if TYPE_CHECKING:
 def unseeded(model: Any) -> str | None:
     """The class of a fitted model, or of one that it consists of, that took its seed by default, which differs from
     process to process; None if none did."""
-    if hasattr(model, "hasParam") and model.hasParam("seed") and not _has_seed(model):
+    if hasattr(model, "hasParam") and model.hasParam("seed") and not has_seed(model):
         return type(model).__name__
     return next((name for one in _inside(model) if (name := unseeded(one)) is not None), None)
 
 
-def _has_seed(model: Any) -> bool:
-    return bool(model.isSet("seed")) and model.getOrDefault("seed") is not None  # None may be set, and is no seed
-
-
 def _inside(model: Any) -> Iterator[Any]:
     """The models that a pipeline, a tuner or one-versus-rest consists of."""
-    for attribute in ("stages", "models", "bestModel"):
+    for attribute in MODELS_INSIDE:
         held = getattr(model, "__dict__", {}).get(attribute)
         if isinstance(held, list | tuple):
             yield from held

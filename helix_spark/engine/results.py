@@ -163,7 +163,7 @@ def _copied(model: Any) -> Any:
     linear SVMs and others. What is no model of Spark ML may have no copies."""
     if not hasattr(model, "copy"):
         return model
-    if type(model).__module__.startswith("pyspark.ml.") and not _MODELS_INSIDE.isdisjoint(vars(model)):
+    if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(MODELS_INSIDE):
         return _copied_with_parts(model)
     copied = model.copy()
     if getattr(model, "hasSummary", False) and not copied.hasSummary:
@@ -174,7 +174,7 @@ def _copied(model: Any) -> Any:
     return copied
 
 
-_MODELS_INSIDE = frozenset({"stages", "models", "bestModel"})
+MODELS_INSIDE = ("stages", "models", "bestModel")
 """Where pipelines, one-against-all and searches hold the models that they consist of."""
 
 

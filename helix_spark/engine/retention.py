@@ -24,6 +24,7 @@ from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
+from helix_spark.planner.reasons import insisted_elsewhere
 from helix_spark.planner.serving import PlanReads
 from helix_spark.workflow.declaration import Wishes
 
@@ -210,7 +211,7 @@ class Retention:
         found = []
         for one in self._live():
             own = wishes.get(one.signature, _NO_WISHES)
-            theirs = one.insisted and one.workflow != self.plan.workflow
+            theirs = insisted_elsewhere(one, self.plan.workflow)
             found.append(Held(
                 one.signature, one.bytes, one.recompute_seconds, theirs or own.insisted, one.fixed or own.fixed
             ))

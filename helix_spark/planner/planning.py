@@ -13,7 +13,7 @@ from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.reasons import Stored, reasons
+from helix_spark.planner.reasons import Stored, insisted_elsewhere, reasons
 from helix_spark.planner.serving import Gap, columns_text
 from helix_spark.planner.storage import (
     Decision,
@@ -190,9 +190,7 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
 
 def _insisting(artifact: Stored | None, workflow: str) -> str:
     """The other workflow whose author insists on a stored result; empty if there is none."""
-    if artifact is None or not artifact.insisted or artifact.workflow == workflow:
-        return ""
-    return artifact.workflow
+    return artifact.workflow if artifact is not None and insisted_elsewhere(artifact, workflow) else ""
 
 
 def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:

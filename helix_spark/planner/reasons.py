@@ -37,6 +37,11 @@ class Stored(Protocol):
     def insisted(self) -> bool: ...
 
 
+def insisted_elsewhere(artifact: Stored, workflow: str) -> bool:
+    """Whether the author of another workflow than this one insists on a stored result."""
+    return artifact.insisted and artifact.workflow != workflow
+
+
 def reasons(
     dag: Dag, solution: Solution, signed: Mapping[str, Signed], described: Mapping[str, Description],
     stored: Mapping[str, Stored], previous: Mapping[str, Sequence[Part]], ended: Mapping[str, str],

@@ -219,9 +219,12 @@ def leaves_seed(stage: Any) -> bool:
         return stage in SEEDED_STAGES
     if isinstance(stage, type):
         return any(base.__name__ == "HasSeed" for base in stage.__mro__)
-    if "HasSeed" not in spark_classes(stage):
-        return False
-    return not stage.isSet("seed") or stage.getOrDefault("seed") is None  # None may be set, and is no seed
+    return "HasSeed" in spark_classes(stage) and not has_seed(stage)
+
+
+def has_seed(stage: Any) -> bool:
+    """Whether somebody set the seed of a stage or model that takes one. None may be set, and is no seed."""
+    return bool(stage.isSet("seed")) and stage.getOrDefault("seed") is not None
 
 
 def stages_in(value: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, loading
+from workflows import PEOPLE, computed, jobs_of_their_own, loading
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
@@ -335,19 +335,8 @@ def test_a_stub_leaves_the_group_and_the_tags_of_the_threads_jobs_alone(spark: S
     people = tmp_path / "people.csv"
     people.write_text("20\n")
     stubs, node = stubs_of(spark, people, in_a_group_of_its_own)
-    context: Any = spark.sparkContext
-    tags = {*context.getJobTags(), "theirs"}
-    context.setJobGroup("theirs", "what they do")
-    context.addJobTag("theirs")
-    try:
+    with jobs_of_their_own(spark):
         assert stubs.lowered(node, []) is not None
-        assert {*context.getJobTags()} == tags
-        assert context.getLocalProperty("spark.jobGroup.id") == "theirs"
-        assert context.getLocalProperty("spark.job.description") == "what they do"
-    finally:
-        context.removeJobTag("theirs")
-        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
-            context.setLocalProperty(name, None)
 
 
 def test_a_stub_has_the_schema_of_its_input_and_no_data(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from workflows import jobs_of_their_own
 
 import helix_spark as hx
 from helix_spark.errors import NodeError
@@ -127,19 +127,8 @@ def test_the_callers_thread_keeps_its_tags_and_lends_them_ours(spark: SparkSessi
     def tagged(data: DataFrame) -> DataFrame:
         return data.withColumn("tags", F.lit(len(data.sparkSession.sparkContext.getJobTags())))
 
-    context: Any = spark.sparkContext
-    before = set(context.getJobTags())
-    context.setJobGroup("theirs", "what they do")
-    context.addJobTag("theirs")
-    try:
-        with hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
-            made = helix.run(wf)
-            assert made["tagged"] == {"table": "tagged", "rows": 3}
-            assert set(made.pandas("tagged").tags) == {len(before) + 2}
-        assert set(context.getJobTags()) == {*before, "theirs"}
-        assert context.getLocalProperty("spark.jobGroup.id") == "theirs"
-        assert context.getLocalProperty("spark.job.description") == "what they do"
-    finally:
-        context.removeJobTag("theirs")
-        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
-            context.setLocalProperty(name, None)
+    before = spark.sparkContext.getJobTags()
+    with jobs_of_their_own(spark), hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
+        made = helix.run(wf)
+        assert made["tagged"] == {"table": "tagged", "rows": 3}
+        assert set(made.pandas("tagged").tags) == {len(before) + 2}

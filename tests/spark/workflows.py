@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pyspark.ml.classification import LogisticRegression
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
 from helix_spark.engine.iteration import Iteration
@@ -113,3 +115,21 @@ def physical_bytes(catalog: Path) -> int:
     """Bytes of everything under ``tables/`` and ``models/``."""
     files = (file for folder in ("tables", "models") for file in (catalog / folder).rglob("*"))
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@contextmanager
+def jobs_of_their_own(spark: SparkSession) -> Iterator[None]:
+    """With a group, a description and a tag for the jobs of this thread; all of it is to be as it was afterwards."""
+    context: Any = spark.sparkContext
+    tags = {*context.getJobTags(), "theirs"}
+    context.setJobGroup("theirs", "what they do")
+    context.addJobTag("theirs")
+    try:
+        yield
+        assert {*context.getJobTags()} == tags
+        assert context.getLocalProperty("spark.jobGroup.id") == "theirs"
+        assert context.getLocalProperty("spark.job.description") == "what they do"
+    finally:
+        context.removeJobTag("theirs")
+        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
+            context.setLocalProperty(name, None)

@@ -12,9 +12,9 @@ from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.engine import recording
-from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.influence import fitted_influences
 from helix_spark.engine.memory import MemoryTier
+from helix_spark.engine.outcome import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.results import ModelResult, TableResult

@@ -13,7 +13,7 @@ from typing import Any
 from helix_spark.catalog.holders import writer
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
-from helix_spark.engine.executor import Outcome, starts_by_node
+from helix_spark.engine.outcome import Outcome, starts_by_node
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.timing import load_seconds

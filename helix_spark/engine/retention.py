@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.executor import Outcome, lasting
 from helix_spark.engine.foresight import others_among
+from helix_spark.engine.outcome import Outcome, lasting
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.read_sources import ReadSources
 from helix_spark.engine.results import TableResult

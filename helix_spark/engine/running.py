@@ -12,11 +12,11 @@ from functools import partial
 from helix_spark.dag.node import Node
 from helix_spark.engine import recording
 from helix_spark.engine.after_answer import AfterAnswer, hold, release
-from helix_spark.engine.executor import Outcome, lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.iteration import Iteration
 from helix_spark.engine.leasing import PlanAgain, after_others
 from helix_spark.engine.loading import DamagedResultError, load, looked_into
 from helix_spark.engine.observer import Observer
+from helix_spark.engine.outcome import Outcome, lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.provenance import Provenance
 from helix_spark.engine.randomness import found_random

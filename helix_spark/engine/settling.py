@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.dag.node import Dag
-from helix_spark.engine.executor import Outcome
+from helix_spark.engine.outcome import Outcome
 from helix_spark.engine.preparation import Prepared
 from helix_spark.engine.results import ModelResult, TableResult, ValueResult
 from helix_spark.planner.plan import Plan

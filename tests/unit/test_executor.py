@@ -20,9 +20,10 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
 from helix_spark.engine.calls import in_turns
-from helix_spark.engine.executor import Outcome, _Job
+from helix_spark.engine.executor import _Job
 from helix_spark.engine.filling import Filling
 from helix_spark.engine.observer import Silent
+from helix_spark.engine.outcome import Outcome
 from helix_spark.engine.partitions import worthwhile
 from helix_spark.engine.results import TableResult
 from helix_spark.engine.running import _registers

@@ -11,7 +11,7 @@ from doubled import workflow
 from test_planning import plan, situation
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.executor import Outcome
+from helix_spark.engine.outcome import Outcome
 from helix_spark.engine.recording import result_records
 from helix_spark.engine.results import ValueResult
 from helix_spark.engine.timing import Step, attribute, shares

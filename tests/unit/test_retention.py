@@ -24,7 +24,7 @@ from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
 from helix_spark.engine import retention
-from helix_spark.engine.executor import Outcome
+from helix_spark.engine.outcome import Outcome
 from helix_spark.engine.results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.retention import OVERFLOWED, Kept, Retention
 from helix_spark.errors import NodeError

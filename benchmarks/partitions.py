@@ -43,7 +43,7 @@ def examples(spark: SparkSession, rows: int, partitions: int) -> DataFrame:
 
 def measure(spark: SparkSession, rows: int, runs: int) -> dict[str, Any]:
     """Seconds an iteration, for one partition and for one a core."""
-    from helix_spark.engine.partitions import size_of
+    from helix_spark.engine.lowering.partitions import size_of
 
     cores = spark.sparkContext.defaultParallelism
     frame = examples(spark, rows, cores)
@@ -71,7 +71,7 @@ def iteration_seconds(frame: DataFrame, reg: float) -> float:
 
 def main() -> None:
     """Measures and prints."""
-    from helix_spark.engine.session import SessionProvider
+    from helix_spark.engine.spark.session import SessionProvider
 
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5)

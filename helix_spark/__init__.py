@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helix_spark.cli.main import main
-    from helix_spark.engine.iteration import Iteration
     from helix_spark.errors import HelixError
     from helix_spark.helix import Helix
+    from helix_spark.iteration.iteration import Iteration
     from helix_spark.planner.plan import Plan
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.operators import HashSplit
@@ -30,7 +30,7 @@ __all__ = [
 
 _HOMES = {
     "helix_spark.cli.main": ("main",),
-    "helix_spark.engine.iteration": ("Iteration",),
+    "helix_spark.iteration.iteration": ("Iteration",),
     "helix_spark.errors": ("HelixError",),
     "helix_spark.helix": ("Helix",),
     "helix_spark.planner.plan": ("Plan",),

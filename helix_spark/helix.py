@@ -16,20 +16,20 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.comparison import Comparison, compare
 from helix_spark.catalog.finding import find_iteration
 from helix_spark.catalog.places import spark_options
-from helix_spark.engine.executor import Executor
-from helix_spark.engine.following import Followed
-from helix_spark.engine.iteration import Iteration
-from helix_spark.engine.memory import MemoryTier
-from helix_spark.engine.observer import Observer, Silent
-from helix_spark.engine.preparation import Prepared, Surroundings, look_up, prepare
-from helix_spark.engine.provenance import Provenance
-from helix_spark.engine.running import run_prepared
-from helix_spark.engine.second_chance import changed_functions, second_chance
-from helix_spark.engine.session import SessionProvider
-from helix_spark.engine.told_reads import unknown_readers, with_reads
-from helix_spark.engine.tools import Tools
-from helix_spark.engine.tracker import Tracker
+from helix_spark.engine.execution.executor import Executor
+from helix_spark.engine.execution.observer import Observer, Silent
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError, ParameterError
+from helix_spark.iteration.following import Followed
+from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.preparation import Prepared, Surroundings, look_up, prepare
+from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.running import run_prepared
+from helix_spark.iteration.second_chance import changed_functions, second_chance
+from helix_spark.iteration.told_reads import unknown_readers, with_reads
+from helix_spark.iteration.tools import Tools
+from helix_spark.iteration.tracker import Tracker
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
 from helix_spark.planner.policies import Always
 from helix_spark.planner.problem import State
@@ -149,7 +149,7 @@ def _serve_warm(connection: Connection, project: Path, catalog: Path | None) -> 
 
 
 def _serve_from_scratch(connection: Connection, project: Path, _: Path | None) -> None:
-    from helix_spark.engine.session import SessionProvider
+    from helix_spark.engine.spark.session import SessionProvider
     from helix_spark.helix import Helix
 
     with SessionProvider(settings=FROM_SCRATCH) as sessions:

@@ -23,8 +23,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.holders import this_process
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.engine import leasing
 from helix_spark.errors import CatalogError
+from helix_spark.iteration import leasing
 from helix_spark.signature.parts import digest
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -23,8 +23,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.table_check import DamagedArtifactError
-from helix_spark.engine.loading import DamagedResultError, load
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.results.loading import DamagedResultError, load
+from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.planner import solver
 from helix_spark.planner.by_name import policy_named

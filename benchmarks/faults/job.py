@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 import helix_spark as hx
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 

@@ -15,7 +15,7 @@ from typing import Any
 import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.spark.session import SessionProvider
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HISTORIES_A_PROCESS = 25

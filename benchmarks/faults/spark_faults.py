@@ -20,7 +20,7 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.verification import verify
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.spark.session import SessionProvider
 
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks.iterating.systems import workflow_of, write_texts
 from benchmarks.scripts.edit import Version
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.preparation import Surroundings, prepare
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.iteration.preparation import Surroundings, prepare
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.oracle import Foresight, foresee
 from helix_spark.planner.oracle import Version as PlannedVersion

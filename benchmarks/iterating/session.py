@@ -144,7 +144,7 @@ def _serve(connection: Connection, workload: str, folder: Path, first: Version, 
 def _serving(
     connection: Connection, workload: str, home: Path, first: Version, heap: str
 ) -> Iterator[Measured | None]:
-    from helix_spark.engine.session import SessionProvider
+    from helix_spark.engine.spark.session import SessionProvider
 
     with SessionProvider(settings={"spark.driver.memory": heap}) as sessions, _inside(home):
         spark = sessions.get()

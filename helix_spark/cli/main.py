@@ -19,9 +19,9 @@ from helix_spark.errors import ParameterError
 
 if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
-    from helix_spark.engine.iteration import Iteration
-    from helix_spark.engine.tracker import Tracker
     from helix_spark.helix import Helix
+    from helix_spark.iteration.iteration import Iteration
+    from helix_spark.iteration.tracker import Tracker
     from helix_spark.workflow.workflow import Workflow
 
 __all__ = ["exit_code", "helix", "main", "run_and_tell", "workflow_of"]

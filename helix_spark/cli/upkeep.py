@@ -53,7 +53,7 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 def doctor(as_json: bool, **given: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
     from helix_spark.cli.schema import to_text
-    from helix_spark.engine.checks import doctor as examine
+    from helix_spark.engine.spark.checks import doctor as examine
 
     checks = examine(asked(Path.cwd(), **given).catalog)
     if as_json:

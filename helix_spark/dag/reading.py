@@ -1,7 +1,7 @@
 """Which columns of a table its readers take, as far as their declarations say. No Spark: a plan rests on it.
 
 What a declaration cannot rule out counts as read. Of an author's lazy function only its lowered plan tells
-(`engine/column_reads.py`).
+(`engine/lowering/column_reads.py`).
 """
 
 from __future__ import annotations

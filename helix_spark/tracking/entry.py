@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
-from helix_spark.engine.tracker import Finished
+from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
 
 RUN_TAG = "helix.run"

@@ -110,7 +110,7 @@ def test_what_spark_stored_is_loaded_by_later_runs(
 
 
 def test_spark_submit_reaches_it(folder: Path, bucket: str) -> None:
-    from helix_spark.engine.jars import spark_home
+    from helix_spark.engine.spark.jars import spark_home
 
     place = ("--catalog", f"s3a://{bucket}/catalog", "--policy", "always")
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]")
@@ -124,9 +124,9 @@ SESSION = """
 import sys
 from pyspark.sql import SparkSession
 import helix_spark as hx
-from helix_spark.engine.jars import delta_jars
-from helix_spark.engine.s3_jars import s3_jars
-from helix_spark.engine.settings import DELTA
+from helix_spark.engine.spark.jars import delta_jars
+from helix_spark.engine.spark.s3_jars import s3_jars
+from helix_spark.engine.spark.settings import DELTA
 from people_job import people
 
 jars = [*delta_jars(), *(s3_jars() if sys.argv[2] == "with" else ())]

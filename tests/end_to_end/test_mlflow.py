@@ -44,7 +44,7 @@ def people(reg: float = 0.1) -> hx.Workflow:
 LOAD = """
 import json, sys
 import mlflow
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.spark.session import SessionProvider
 
 mlflow.set_tracking_uri(sys.argv[1])
 with SessionProvider(settings={"spark.master": "local[1]"}) as sessions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.spark.session import SessionProvider
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

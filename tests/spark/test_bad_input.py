@@ -19,7 +19,6 @@ from workflows import Heard
 
 import helix_spark as hx
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine import retention
 from helix_spark.errors import (
     CatalogError,
     ColumnNotFoundError,
@@ -36,6 +35,7 @@ from helix_spark.errors import (
     SourceError,
     UnknownNodeError,
 )
+from helix_spark.iteration import retention
 
 pytestmark = pytest.mark.spark
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
@@ -220,7 +220,7 @@ def test_a_catalog_that_cannot_be_written(catalog: Path, monkeypatch: pytest.Mon
 
 
 def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    from helix_spark.engine.java import find_java
+    from helix_spark.engine.spark.java import find_java
 
     with pytest.raises(SetupError, match="Spark needs Java, and there is none") as caught:
         find_java({"PATH": ""})
@@ -228,7 +228,7 @@ def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pyspark_and_delta_that_do_not_fit() -> None:
-    from helix_spark.engine.jars import DeltaPair, check_pair
+    from helix_spark.engine.spark.jars import DeltaPair, check_pair
 
     with pytest.raises(SetupError) as caught:
         check_pair(DeltaPair("4.2.0", "3.3.0"), ["pyspark<3.6.0,>=3.5.3"])

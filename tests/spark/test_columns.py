@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE
 
 import helix_spark as hx
-from helix_spark.engine import lowering
-from helix_spark.engine.columns import _indexer, add_expressions, add_stage, with_columns
-from helix_spark.engine.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.lowering import lowering
+from helix_spark.engine.lowering.columns import _indexer, add_expressions, add_stage, with_columns
+from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
 from helix_spark.workflow.operators import Function
 

@@ -23,10 +23,10 @@ from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
-from helix_spark.engine import storing
-from helix_spark.engine.calibration import calibrated_loads, sampled
-from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.results import storing
 from helix_spark.errors import NodeError
+from helix_spark.iteration.calibration import calibrated_loads, sampled
+from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
@@ -307,7 +307,7 @@ def test_a_write_that_fails_does_not_fail_the_run(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("helix_spark.engine.storing._write", full)
+    monkeypatch.setattr("helix_spark.engine.results.storing._write", full)
     made = run(table_of(no_rows))
     assert made["made"]["rows"] == 0
     assert "No space left on device" in " ".join(heard.warnings)

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, Heard, computed, loading
 
 import helix_spark as hx
-from helix_spark.engine.iteration import Iteration
+from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.influence import influence_json, left_out_lines
 
 pytestmark = pytest.mark.spark

@@ -21,9 +21,9 @@ from workflows import Heard, computed, loading
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.column_reads import MarkedStub, columns_read
-from helix_spark.engine.equivalence import Stubs
-from helix_spark.engine.iteration import Iteration
+from helix_spark.engine.lowering.column_reads import MarkedStub, columns_read
+from helix_spark.engine.lowering.equivalence import Stubs
+from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.problem import State
 
 pytestmark = pytest.mark.spark

@@ -17,10 +17,10 @@ from workflows import PEOPLE, computed, jobs_of_their_own, loading
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
-from helix_spark.engine.equivalence import Stubs
-from helix_spark.engine.iteration import Iteration
-from helix_spark.engine.results import nullable_schema
+from helix_spark.engine.lowering.equivalence import Stubs
+from helix_spark.engine.results.results import nullable_schema
 from helix_spark.errors import NodeError
+from helix_spark.iteration.iteration import Iteration
 
 pytestmark = pytest.mark.spark
 

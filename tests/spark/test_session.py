@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from helix_spark.engine.borrowed import BorrowedSettings, results_settings_of
-from helix_spark.engine.jars import spark_home
-from helix_spark.engine.session import SessionProvider
-from helix_spark.engine.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
+from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
+from helix_spark.engine.spark.jars import spark_home
+from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
 pytestmark = pytest.mark.spark
@@ -126,7 +126,7 @@ def test_a_setting_that_leaves_delta_out_is_refused() -> None:
 def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine.session import SessionProvider
+        from helix_spark.engine.spark.session import SessionProvider
         provider = SessionProvider(settings={"spark.master": "local[2]", "spark.sql.legacy.timeParserPolicy": "LEGACY"})
         planned = provider.settings_that_change_results()
         assert not provider.started and "pyspark" not in sys.modules
@@ -150,7 +150,7 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
     done = run(tmp_path, """
         from pyspark.sql import SparkSession
         spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-        from helix_spark.engine.session import SessionProvider
+        from helix_spark.engine.spark.session import SessionProvider
         from helix_spark.errors import SetupError
         try:
             SessionProvider().get()
@@ -173,7 +173,7 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
 def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
     done = run(tmp_path, """
-        from helix_spark.engine.session import SessionProvider
+        from helix_spark.engine.spark.session import SessionProvider
         with SessionProvider() as provider:
             planned = provider.settings_that_change_results()
             assert planned["spark.sql.session.timeZone"] == "Asia/Tokyo", planned
@@ -192,7 +192,7 @@ def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) ->
 @pytest.mark.long
 def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
     done = run(tmp_path, """
-        from helix_spark.engine.session import SessionProvider
+        from helix_spark.engine.spark.session import SessionProvider
         from helix_spark.errors import SetupError
         provider = SessionProvider()
         provider.warm()
@@ -211,8 +211,8 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
     """As `helix watch` does: it begins to start Spark, and loads the author's file, which imports from the middle."""
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine import session
-        from helix_spark.engine.own import import_pyspark
+        from helix_spark.engine.spark import session
+        from helix_spark.engine.spark.own import import_pyspark
         sys.setswitchinterval(1e-5)
         def started(settings):
             import_pyspark()

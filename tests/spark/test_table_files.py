@@ -19,11 +19,11 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.table_check import CheckedTable
 from helix_spark.catalog.table_commits import commit_files
-from helix_spark.engine import storing
-from helix_spark.engine.loading import load
-from helix_spark.engine.results import ModelResult, TableResult, nullable
-from helix_spark.engine.storing import NotStoredError, Origin, store
-from helix_spark.engine.table_files import can_be_files, frame_over_files
+from helix_spark.engine.results import storing
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.results import ModelResult, TableResult, nullable
+from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.engine.spark.table_files import can_be_files, frame_over_files
 
 pytestmark = pytest.mark.spark
 

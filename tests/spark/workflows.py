@@ -13,8 +13,8 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
-from helix_spark.engine.iteration import Iteration
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy

@@ -12,10 +12,10 @@ from doubled import workflow
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.engine import after_answer
-from helix_spark.engine.after_answer import AfterAnswer
-from helix_spark.engine.gateway import AFTER_ITS_END
+from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, SetupError
+from helix_spark.iteration import after_answer
+from helix_spark.iteration.after_answer import AfterAnswer
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""

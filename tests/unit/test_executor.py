@@ -19,15 +19,15 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
-from helix_spark.engine.calls import in_turns
-from helix_spark.engine.executor import _Job
-from helix_spark.engine.filling import Filling
-from helix_spark.engine.observer import Silent
-from helix_spark.engine.outcome import Outcome
-from helix_spark.engine.partitions import worthwhile
-from helix_spark.engine.results import TableResult
-from helix_spark.engine.running import _registers
-from helix_spark.engine.timing import Step
+from helix_spark.engine.execution.executor import _Job
+from helix_spark.engine.execution.filling import Filling
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.lowering.calls import in_turns
+from helix_spark.engine.lowering.partitions import worthwhile
+from helix_spark.engine.results.results import TableResult
+from helix_spark.iteration.running import _registers
 from helix_spark.planner.problem import State
 from helix_spark.signature.edges import Said
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result

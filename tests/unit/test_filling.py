@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from helix_spark.engine.filling import Filling
-from helix_spark.engine.observer import Silent
-from helix_spark.engine.results import TableResult
-from helix_spark.engine.session import SessionProvider
-from helix_spark.engine.step_clock import StepClock
+from helix_spark.engine.execution.filling import Filling
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.spark.session import SessionProvider
 
 CLOCK = StepClock(SessionProvider(), Silent())
 

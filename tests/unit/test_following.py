@@ -10,8 +10,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.layout import locate
 from helix_spark.catalog.progress import Progress, RunningNode, read_progress
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.engine.following import Followed
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.iteration.following import Followed
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.ui.running import noted_states, running_states

@@ -12,7 +12,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultR
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
-from helix_spark.engine.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact
 

@@ -12,10 +12,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
-    "drawing", "workflow", "dag", "signature", "costs", "planner", "catalog", "engine", "helix", "tracking", "ui",
-    "cli",
+    "drawing", "workflow", "dag", "signature", "costs", "planner", "catalog", "engine", "iteration", "helix",
+    "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; `errors` and `sizes` are for all."""
+WITHIN_ENGINE = ["spark", "results", "lowering", "execution"]
 FOR_ALL = {"errors", "sizes"}
 ENTRANCES = {"__init__", "__main__"}
 """They name what is imported later, so they stand above all rooms."""
@@ -63,6 +64,20 @@ def test_imports_go_one_way(path: Path) -> None:
         if room in FOR_ALL:
             pytest.fail(f"{path}:{line}: {room} is for all, so it may not import {target}")
         assert ROOMS.index(target) <= ROOMS.index(room), f"{path}:{line}: {room} imports {target}, a later room"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "engine").rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_go_one_way_within_the_engine(path: Path) -> None:
+    if path.parent.name == "engine":
+        assert path.stem == "__init__", f"{path} belongs into one of the engine's rooms"
+        return
+    room = WITHIN_ENGINE.index(path.parent.name)
+    for module, line, _ in imported(path):
+        if module.startswith("helix_spark.engine."):
+            target = module.split(".")[2]
+            assert WITHIN_ENGINE.index(target) <= room, f"{path}:{line} imports {target}, a later room"
 
 
 def test_each_library_has_its_room() -> None:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.calls import checked, with_index
-from helix_spark.engine.results import TableResult
+from helix_spark.engine.lowering.calls import checked, with_index
+from helix_spark.engine.results.results import TableResult
 from helix_spark.errors import Location, ResultTypeError
 from helix_spark.workflow.operators import Form, Function, Kind, Result
 

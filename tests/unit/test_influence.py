@@ -24,9 +24,9 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import Absent, FeatureWeight, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import features_of, leave_out, only_for
 from helix_spark.dag.node import Dag
-from helix_spark.engine.influence import absolute_weights
-from helix_spark.engine.slots import SIZES, sizes_of
+from helix_spark.engine.lowering.slots import SIZES, sizes_of
 from helix_spark.errors import OperatorError
+from helix_spark.iteration.influence import absolute_weights
 from helix_spark.planner.explain import plan_text
 from helix_spark.planner.influence import influence_json, influence_lines
 from helix_spark.planner.plan import Plan

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.engine.archive import archive_key, ready_archive
-from helix_spark.engine.checks import Check, doctor
-from helix_spark.engine.gateway import DriverJvm, driver_jvm, launch_settings
-from helix_spark.engine.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
-from helix_spark.engine.java import Java, find_java
-from helix_spark.engine.resolving import resolution_error
-from helix_spark.engine.s3_jars import hadoop_version, kept_s3_jars
-from helix_spark.engine.s3_jars import packages as s3_packages
-from helix_spark.engine.settings import (
+from helix_spark.engine.spark.archive import archive_key, ready_archive
+from helix_spark.engine.spark.checks import Check, doctor
+from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch_settings
+from helix_spark.engine.spark.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
+from helix_spark.engine.spark.java import Java, find_java
+from helix_spark.engine.spark.resolving import resolution_error
+from helix_spark.engine.spark.s3_jars import hadoop_version, kept_s3_jars
+from helix_spark.engine.spark.s3_jars import packages as s3_packages
+from helix_spark.engine.spark.settings import (
     CHANGES_RESULTS,
     WHILE_WE_WORK,
     WHILE_WE_WRITE,
@@ -243,7 +243,7 @@ def test_doctor_makes_no_catalog(tmp_path: Path) -> None:
 def test_a_machine_of_4_gib_says_less_and_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gib: float, enough: bool
 ) -> None:
-    monkeypatch.setattr("helix_spark.engine.checks.machine_memory", lambda: int(gib * 2**30))
+    monkeypatch.setattr("helix_spark.engine.spark.checks.machine_memory", lambda: int(gib * 2**30))
     assert looked_at(tmp_path / "catalog")["memory"].ok is enough
 
 

@@ -18,9 +18,9 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine import leasing
-from helix_spark.engine.leasing import WORTH_WAITING, expensive
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.iteration import leasing
+from helix_spark.iteration.leasing import WORTH_WAITING, expensive
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 

@@ -21,13 +21,13 @@ from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine import gateway
-from helix_spark.engine.gateway import end_of_jvm
-from helix_spark.engine.loading import DamagedResultError, damaged_by, load, looked_into
-from helix_spark.engine.narrow_tables import LEFT_OUT
-from helix_spark.engine.observer import Silent
-from helix_spark.engine.running import _end_missing
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load, looked_into
+from helix_spark.engine.results.narrow_tables import LEFT_OUT
+from helix_spark.engine.spark import gateway
+from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
+from helix_spark.iteration.running import _end_missing
 from helix_spark.signature.parts import digest
 
 
@@ -305,7 +305,7 @@ def test_a_catalog_is_there_before_anything_is_leased_in_it(tmp_path: Path, monk
         return take(self, name, expected)
 
     monkeypatch.setattr(Leases, "take", noted)
-    monkeypatch.setattr("helix_spark.engine.leasing.WORTH_WAITING", 0.0)
+    monkeypatch.setattr("helix_spark.iteration.leasing.WORTH_WAITING", 0.0)
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         helix.run(workflow())
     assert seen

@@ -28,8 +28,8 @@ from helix_spark.catalog.verification import verify
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
-from helix_spark.engine.narrowing import may_be_narrow, narrowed, width
-from helix_spark.engine.preparation import Surroundings, prepare
+from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
+from helix_spark.iteration.preparation import Surroundings, prepare
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps

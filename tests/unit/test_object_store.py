@@ -28,7 +28,7 @@ from helix_spark.catalog.s3_access import access_from
 from helix_spark.catalog.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.engine.loading import damaged_by
+from helix_spark.engine.results.loading import damaged_by
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
@@ -169,7 +169,7 @@ class TestRunning:
     def job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(tmp_path)
         # As in a process of its own: other tests may have left a session in this one.
-        monkeypatch.setattr("helix_spark.engine.session.running_session", lambda: None)
+        monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
         for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
             monkeypatch.delenv(f"HELIX_{name}", raising=False)
         paths = list(sys.path)

@@ -16,9 +16,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.cli.main import helix
-from helix_spark.engine import provenance
-from helix_spark.engine.provenance import Provenance
 from helix_spark.errors import Location
+from helix_spark.iteration import provenance
+from helix_spark.iteration.provenance import Provenance
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 JOB = """import helix_spark as hx

@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine import read_sources
-from helix_spark.engine.read_sources import ReadSources
-from helix_spark.engine.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.iteration import read_sources
+from helix_spark.iteration.read_sources import ReadSources
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.signature.data_version import SourceVersion, version_of

@@ -11,10 +11,10 @@ from doubled import workflow
 from test_planning import plan, situation
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.outcome import Outcome
-from helix_spark.engine.recording import result_records
-from helix_spark.engine.results import ValueResult
-from helix_spark.engine.timing import Step, attribute, shares
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.timing import Step, attribute, shares
+from helix_spark.engine.results.results import ValueResult
+from helix_spark.iteration.recording import result_records
 from helix_spark.planner.problem import State
 
 INSIDE = [Step(("total",), 0.0, 60.0)]

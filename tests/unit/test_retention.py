@@ -23,11 +23,11 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
-from helix_spark.engine import retention
-from helix_spark.engine.outcome import Outcome
-from helix_spark.engine.results import NodeResult, TableResult, ValueResult
-from helix_spark.engine.retention import OVERFLOWED, Kept, Retention
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
 from helix_spark.errors import NodeError
+from helix_spark.iteration import retention
+from helix_spark.iteration.retention import OVERFLOWED, Kept, Retention
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
 from helix_spark.planner.planning import Situation, make_plan

@@ -17,9 +17,9 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine import retention
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
+from helix_spark.iteration import retention
 
 _LONGEST = 60.0
 

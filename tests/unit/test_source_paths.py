@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import helix_spark as hx
-from helix_spark.engine import sources
-from helix_spark.engine.sources import read_source
+from helix_spark.engine.lowering import sources
+from helix_spark.engine.lowering.sources import read_source
 from helix_spark.workflow.sources import Source
 
 

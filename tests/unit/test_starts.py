@@ -10,9 +10,9 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine import session
-from helix_spark.engine.executor import ran_in_spark
-from helix_spark.engine.session import SessionProvider
+from helix_spark.engine.execution.executor import ran_in_spark
+from helix_spark.engine.spark import session
+from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.planner.problem import State
 
 

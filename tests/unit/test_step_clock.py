@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from helix_spark.engine.observer import Silent
-from helix_spark.engine.step_clock import StepClock
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.execution.step_clock import StepClock
 
 
 class Compiler:

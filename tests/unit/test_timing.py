@@ -12,8 +12,16 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.settling import seconds_to_have_again
-from helix_spark.engine.timing import Step, attribute, exclusive_seconds, load_seconds, shares, starts, warm_seconds
+from helix_spark.engine.execution.timing import (
+    Step,
+    attribute,
+    exclusive_seconds,
+    load_seconds,
+    shares,
+    starts,
+    warm_seconds,
+)
+from helix_spark.iteration.settling import seconds_to_have_again
 
 
 def fan() -> Dag:

@@ -19,8 +19,8 @@ import pytest
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.engine.tracker import Finished
 from helix_spark.errors import ParameterError
+from helix_spark.iteration.tracker import Finished
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import RunEntry, entry_of
 from helix_spark.tracking.mlflow_tracker import MlflowTracker

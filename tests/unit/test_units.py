@@ -11,7 +11,7 @@ import helix_spark as hx
 from helix_spark.costs.model import Origin
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.units import Unit, of_unknown_cost, pins, units
+from helix_spark.engine.execution.units import Unit, of_unknown_cost, pins, units
 from helix_spark.planner.problem import State
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_spark.engine.observer import Silent
+from helix_spark.engine.execution.observer import Silent
 
 
 class Warned(Silent):

@@ -1,0 +1,62 @@
+"""Filling: tables whose rows are kept are computed in steps of their own, before what reads them.
+
+Spark would compute a pinned table inside the first job that reads it, and a collected one when it is first looked at.
+Several readers that start at the same time would wait for it together, and each take that for its own work. Apart, the
+table's seconds and its readers' are measured instead of shared out by guesses, and a fit may read a pinned table in
+fewer partitions than it is computed in (`partitions.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from threading import Lock
+
+from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.results.results import TableResult
+
+
+class Filling:
+    """The kept tables of one run. Several units may ask for one at the same time: the first fills it, the others wait.
+
+    Args:
+        pinned: names of the tables that are persisted in this run, and are empty at first.
+
+    Attributes:
+        rows: how many rows a table has, by its name, where it was counted to fill its pin.
+    """
+
+    def __init__(self, pinned: Collection[str], clock: StepClock) -> None:
+        self.rows: dict[str, int] = {}
+        self._clock = clock
+        self._pinned, self._empty = frozenset(pinned), set(pinned)
+        self._locks: dict[str, Lock] = defaultdict(Lock)
+
+    @property
+    def full(self) -> frozenset[str]:
+        """Names of the pinned tables whose rows are all in memory by now."""
+        return self._pinned - self._empty
+
+    def fill(self, name: str, table: TableResult) -> Step | None:
+        """Computes a pinned table; None where there is nothing to fill."""
+        def counted() -> None:
+            self.rows[name] = table.frame().count()
+
+        with self._locks[name]:
+            if name not in self._empty:
+                return None
+            step = self._clock.step((name,), counted)
+            self._empty.remove(name)
+            return step
+
+    def collect(self, name: str, table: TableResult) -> Step | None:
+        """Fetches a table's rows into this process, by way of its pin where it has one and they come from Spark; None
+        where they are here."""
+        with self._locks[name]:
+            if table.collected:
+                return None
+            step = self._clock.step((name,), table.arrow)
+            if table.through_frame:
+                self._empty.discard(name)
+            return step

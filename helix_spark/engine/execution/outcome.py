@@ -1,0 +1,74 @@
+"""What a run did, complete or not, and what each of its nodes took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.timing import Share, Step, attribute, shares, starts, warm_seconds
+from helix_spark.engine.lowering.randomness import Suspicion
+from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did, complete or not.
+
+    Attributes:
+        results: of every node that was had.
+        steps: the forced steps, for `timing.attribute`.
+        rows: of the tables whose rows were counted.
+        pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
+        shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
+        suspicion: finds results that may differ each time.
+        failure: what ended the run early.
+    """
+
+    suspicion: Suspicion
+    results: dict[str, NodeResult] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()
+    shares: tuple[Share, ...] | None = None
+    failure: BaseException | None = None
+
+
+def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
+    """Output tables of which nobody has counted the rows yet."""
+    return [
+        node.name for node in plan.nodes
+        if node.output and node.name not in outcome.rows
+        and isinstance(result := outcome.results.get(node.name), TableResult) and not result.collected
+    ]
+
+
+def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """What each node that ran took, measured or attributed."""
+    return attribute(_shares(dag, plan, outcome))
+
+
+def warm_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """What each node that ran would have taken in a JVM that has run for a while: what plans reckon with."""
+    loaded = {node.name for node in plan.nodes if node.state is State.LOAD}
+    return warm_seconds(_shares(dag, plan, outcome), loaded)
+
+
+def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """When each node that ran began, by `time.perf_counter()`."""
+    return starts(dag, _shares(dag, plan, outcome))
+
+
+def _shares(dag: Dag, plan: Plan, outcome: Outcome) -> tuple[Share, ...]:
+    if outcome.shares is None:
+        forced = {name for step in outcome.steps for name in step.names}
+        lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
+        weights = {node.name: node.predicted_seconds for node in plan.nodes}
+        outcome.shares = tuple(shares(dag, outcome.steps, weights, lazy, outcome.pinned))
+    return outcome.shares
+
+
+def lasting(outcome: Outcome) -> dict[str, NodeResult]:
+    """Results that mean something apart from this run's plans: all but columns."""
+    return {name: result for name, result in outcome.results.items() if not isinstance(result, ColumnResult)}

@@ -1,0 +1,131 @@
+"""Units of work: what of a plan runs together, in which order, and which tables are pinned meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from helix_spark.costs.model import Origin, in_python_workers
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.lowering.calls import is_lazy
+from helix_spark.engine.lowering.fits import BATCHED
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import FitStage, Form, Function, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Nodes that are had in one step.
+
+    Attributes:
+        names: several only for fits that share one pass over the data.
+        state: LOAD or COMPUTE.
+        forced: whether it runs a job, or the author's code over collected rows; else it only extends a plan.
+        needs: the nodes whose results it takes.
+    """
+
+    names: tuple[str, ...]
+    state: State
+    forced: bool
+    needs: frozenset[str]
+
+
+def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
+    """The plan's loads and computes; needs before readers."""
+    batches: dict[tuple[str, type], list[Node]] = {}
+    single: list[Unit] = []
+    for node in dag.nodes:
+        state = plan[node.name].state
+        if state is State.LOAD:
+            single.append(Unit((node.name,), state, node.result is Result.MODEL, frozenset()))
+        elif state is State.COMPUTE:
+            if isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str):
+                batches.setdefault((node.inputs[0], type(node.operator)), []).append(node)
+            else:
+                single.append(Unit((node.name,), state, not is_lazy(node), frozenset(node.inputs)))
+    together = [
+        Unit(tuple(node.name for node in nodes), State.COMPUTE, True, frozenset({base}))
+        for (base, _), nodes in batches.items()
+    ]
+    position = {node.name: index for index, node in enumerate(dag.nodes)}
+    return tuple(sorted(single + together, key=lambda unit: position[unit.names[0]]))
+
+
+def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:
+    """Tables to persist: those that jobs of this run scan more than once, its writes and outputs included, and those of
+    which nobody knows what they cost.
+
+    A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
+
+    Args:
+        unknown: see `of_unknown_cost`.
+    """
+    unit_of = {name: unit for unit in work for name in unit.names}
+    scans: dict[str, int] = {}
+    pinned: set[str] = set()
+    for node in reversed(dag.nodes):
+        if node.name not in unit_of:
+            continue
+        scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
+        least = 1 if node.name in unknown else 2
+        if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
+            pinned.add(node.name)
+    return frozenset(pinned)
+
+
+def of_unknown_cost(dag: Dag, plan: Plan) -> tuple[str, ...]:
+    """Tables that Python workers are to make for the first time, in the graph's order.
+
+    What a row takes there is anybody's guess: a parser of text takes a thousand times what a sum does. A plan that
+    guessed low would have the rows pass through, and once it is known that they took most of the run, they are gone. So
+    such a table is filled in a step of its own: its seconds are measured, and its rows are at hand when it is decided
+    what to keep.
+    """
+    return tuple(
+        node.name for node in dag.nodes
+        if node.result is Result.TABLE and (own := plan[node.name]).state is State.COMPUTE
+        and own.origin == Origin.KIND and not own.random and is_lazy(node) and in_python_workers(node)
+    )
+
+
+def _scans(
+    node: Node, dag: Dag, plan: Plan, unit_of: Mapping[str, Unit], scans: Mapping[str, int], pinned: set[str]
+) -> int:
+    own = plan[node.name]
+    shown = own.output and own.state is State.COMPUTE  # of a loaded output the record has the rows
+    count = int(shown) + int(own.keep and not own.stored) if node.result is Result.TABLE else 0
+    seen: set[tuple[str, ...]] = set()
+    collected = False
+    for name in dag.readers(node.name):
+        unit = unit_of.get(name)
+        if unit is None or unit.state is not State.COMPUTE or unit.names in seen:
+            continue
+        seen.add(unit.names)
+        reader = dag[name]
+        if collects(reader, node.name):
+            collected = True  # its rows are fetched once, however many functions look at them
+        elif unit.forced:
+            # An iterative learner reads its examples again and again.
+            count += 2 if isinstance(reader.operator, FitStage) else 1
+        else:
+            count += 1 if name in pinned else scans[name]
+    return count + int(collected and own.state is State.COMPUTE)
+
+
+def collects(reader: Node, source: str) -> bool:
+    """Whether a node looks at an input's rows in this process alone."""
+    operator = reader.operator
+    if not isinstance(operator, Function):
+        return False
+    forms = {form for form, name in zip(operator.forms, reader.inputs, strict=True) if name == source}
+    return forms <= {Form.PANDAS, Form.ARROW}
+
+
+def _is_spark(node: Node, plan: Plan) -> bool:
+    """Whether the table is a DataFrame in the first place; one made of collected rows is in memory anyway."""
+    own = plan[node.name]
+    if own.state is State.LOAD:
+        # Persisting evaluates every column, and some of a table that was stored without them cannot be.
+        return not own.held and not own.left_out
+    return not (isinstance(node.operator, Function) and node.operator.returns in (Form.PANDAS, Form.ARROW))

@@ -1,0 +1,214 @@
+"""Columns: how extractors add theirs to a table, and many of one sort in one step.
+
+Adding columns one by one makes the analyser's work grow with the square of their number (400 `withColumn` calls take
+seven times as long as one `withColumns`), so columns of one sort are added together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results.results import ColumnResult, TableResult, quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_TURNS = {"expression": 0, "function": 1}
+"""Sorts that go before others. What a function makes of its table is bound to that table's own attributes, and a stage
+of somebody's own may leave others behind it."""
+
+
+def column_name(node: str) -> str:
+    """The name that a node's column has beside the table's own: no clash, and plain for Spark ML.
+
+    >>> column_name("age")
+    'helix_age'
+    >>> column_name("a b") == column_name("a_b")
+    False
+    """
+    folded = re.sub(r"\W", "_", node)
+    unique = "" if folded == node else "_" + sha256(node.encode()).hexdigest()[:6]
+    return f"helix_{folded}{unique}"
+
+
+def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:
+    """The table with these columns and all that they need, each once."""
+    waiting = _closure(columns)
+    there: set[str] = set()
+    while waiting:
+        ready = [column for column in waiting if all(need.column in there for need in column.needs)]
+        sort = min((column.sort for column in ready), key=lambda one: _TURNS.get(one, len(_TURNS)))
+        together = [column for column in ready if column.sort == sort]
+        frame = together[0].add(frame, together)
+        there.update(column.column for column in together)
+        waiting = [column for column in waiting if column.column not in there]
+    return frame
+
+
+def _closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
+    found: dict[str, ColumnResult] = {}
+
+    def visit(column: ColumnResult) -> None:
+        for need in column.needs:
+            visit(need)
+        found.setdefault(column.column, column)
+
+    for column in columns:
+        visit(column)
+    return list(found.values())
+
+
+def add_expressions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
+    """Adds columns whose `make` is a function of the DataFrame that returns a Column."""
+    made: dict[str, Column] = {column.column: column.make(frame) for column in columns}
+    return frame.withColumns(made)
+
+
+class CalledOnce:
+    """The Column that a function makes of its table and of other columns: the function is called for the first table
+    that has them, and what it returned is added to all.
+
+    It is shown the columns that it takes, beside those of its table, and none that are there for somebody else.
+
+    Args:
+        call: calls the function with this for its table.
+        base: the table that it extends.
+        needs: the columns that it takes.
+    """
+
+    def __init__(
+        self, call: Callable[[DataFrame], Column], base: TableResult, needs: Sequence[ColumnResult]
+    ) -> None:
+        self._call, self._base, self._needs = call, base, needs
+        self._made: Column | None = None
+        self._lock = Lock()
+
+    def on(self, frame: DataFrame) -> Column:
+        """The Column. Several threads may ask for it at the same time: one calls the function, the others wait."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make(frame)
+            return self._made
+
+    def bound_to(self, frame: DataFrame) -> Column:
+        """The Column; where it does not hold in this table, another that the function makes of this very one."""
+        from pyspark.errors import AnalysisException
+
+        made = self.on(frame)
+        try:
+            frame.select(made)
+        except AnalysisException:
+            return self._make(frame)
+        return made
+
+    def _make(self, frame: DataFrame) -> Column:
+        shown = {*self._base.frame().columns, *(need.column for need in self._needs)}
+        others = [name for name in frame.columns if name not in shown]
+        return self._call(frame.drop(*others) if others else frame)
+
+
+def add_functions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
+    """Adds columns that functions make of other columns; each `make` is a `CalledOnce`."""
+    from pyspark.errors import AnalysisException
+
+    made = {column.column: column.make.on(frame) for column in columns}
+    try:
+        return frame.withColumns(made)
+    except AnalysisException:
+        # A function that looks for a column it takes in its table, as `rows[name]`, binds what it makes to the one that
+        # was added to the first table: each has another. If that is not it, the same error is raised again.
+        return frame.withColumns({column.column: column.make.bound_to(frame) for column in columns})
+
+
+def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
+    """Adds one-hot vectors; each `make` is (input column, labels, drop_last)."""
+    from pyspark.ml.feature import OneHotEncoder
+
+    for drop_last in sorted({column.make[2] for column in columns}):
+        group = [column for column in columns if column.make[2] == drop_last]
+        indexed = [f"{column.column}_index" for column in group]
+        indexer = _indexer([column.make[1] for column in group])
+        indexer.setInputCols([column.make[0] for column in group]).setOutputCols(indexed).setHandleInvalid("keep")
+        # The indexer gives unseen values and nulls the last place; dropping the last leaves them all zeros.
+        encoder = OneHotEncoder(inputCols=indexed, outputCols=[c.column for c in group], dropLast=drop_last)
+        frame = _encoded(indexer.transform(frame), encoder).drop(*indexed)
+    return frame
+
+
+def _indexer(labels: Sequence[Sequence[str]]) -> Any:
+    """A StringIndexerModel of these labels. Its own `from_arrays_of_labels` makes a rectangular Java array, so that
+    shorter lists end in nulls (PySpark 4.2), which the encoder fails on; this array is ragged. It also asks the JVM
+    once for each label; here a column's labels are one text, which the JVM takes apart."""
+    from pyspark.ml.feature import StringIndexerModel
+    from pyspark.sql import SparkSession
+
+    gateway = SparkSession.active().sparkContext._gateway
+    assert gateway is not None
+    between = separator(label for some in labels for label in some)
+    pattern = gateway.jvm.java.util.regex.Pattern.compile(between)
+    ragged = gateway.new_array(gateway.jvm.java.lang.String, len(labels), 0)
+    for position, some in enumerate(labels):
+        if some:  # of an empty text the pattern would make one empty label; the array has none
+            ragged[position] = pattern.split(between.join(some), -1)  # -1: with the empty labels at the end
+    return StringIndexerModel._create_from_java_class("org.apache.spark.ml.feature.StringIndexerModel", ragged)
+
+
+def separator(texts: Iterable[str]) -> str:
+    """What joins texts so that splitting at it gives them back: none of them holds it, and as its last character is
+    another than those before, it is found nowhere across an end of theirs either.
+
+    >>> separator(["a", "", "b"]), separator(["\\x1f", "\\x1e\\x1f"])
+    ('\\x1f', '\\x1e\\x1e\\x1f')
+    """
+    joined, found = "".join(texts), "\x1f"
+    while found in joined:
+        found = "\x1e" + found
+    return found
+
+
+def _encoded(frame: DataFrame, encoder: Any) -> DataFrame:
+    """Fitting the encoder reads the categories from the schema; it runs no job."""
+    encoded: DataFrame = encoder.fit(frame).transform(frame)
+    return encoded
+
+
+def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
+    """Adds bucket numbers or their one-hot vectors; each `make` is (input column without nulls, inner boundaries,
+    one_hot)."""
+    from pyspark.ml.feature import Bucketizer, OneHotEncoder
+
+    inf = float("inf")
+    numbered = {c.column: f"{c.column}_bucket" if c.make[2] else c.column for c in columns}
+    frame = Bucketizer(
+        splitsArray=[[-inf, *c.make[1], inf] if c.make[1] else [-inf, 0.0, inf] for c in columns],
+        inputCols=[c.make[0] for c in columns], outputCols=list(numbered.values()), handleInvalid="keep",
+    ).transform(frame)
+    hot = [c.column for c in columns if c.make[2]]
+    if hot:
+        temporary = [numbered[column] for column in hot]
+        # What is no number has a place of its own, which is dropped: it is all zeros.
+        encoder = OneHotEncoder(inputCols=temporary, outputCols=hot, dropLast=True, handleInvalid="keep")
+        frame = _encoded(frame, encoder).drop(*temporary)
+    return frame
+
+
+def number_or_nan(frame: DataFrame, column: str) -> Column:
+    """A numeric column with NaN for its nulls: Bucketizer has a place for NaN, and passes nulls on to an assembler that
+    fails on them. A column of another type as it is, for Bucketizer to refuse: a cast would accept text."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import NumericType
+
+    found = frame[quoted(column)]
+    is_number = isinstance(frame.schema[column].dataType, NumericType)
+    return F.coalesce(found.cast("double"), F.lit(float("nan"))) if is_number else found
+
+
+def add_stage(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
+    """Adds columns by Spark ML transformers; each `make` returns the transformer with its output column set."""
+    for column in columns:
+        frame = column.make().transform(frame)
+    return frame

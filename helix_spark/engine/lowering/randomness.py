@@ -1,0 +1,253 @@
+"""Finds, in what was lowered, results that may differ each time they are computed.
+
+The signature room sees what the code calls; this is the second net, for what only Spark's plans and stages tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.lowering.calls import is_lazy
+from helix_spark.engine.lowering.columns import with_columns
+from helix_spark.engine.lowering.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
+from helix_spark.engine.lowering.undeclared import Undeclared, registered_functions, undeclared
+from helix_spark.engine.results.results import MODELS_INSIDE, ColumnResult, ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.errors import HelixError
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.parts import Group
+from helix_spark.signature.randomness import has_seed
+from helix_spark.signature.signing import Description
+from helix_spark.workflow.operators import Assemble, Function
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def unseeded(model: Any) -> str | None:
+    """The class of a fitted model, or of one that it consists of, that took its seed by default, which differs from
+    process to process; None if none did."""
+    if hasattr(model, "hasParam") and model.hasParam("seed") and not has_seed(model):
+        return type(model).__name__
+    return next((name for one in _inside(model) if (name := unseeded(one)) is not None), None)
+
+
+def _inside(model: Any) -> Iterator[Any]:
+    """The models that a pipeline, a tuner or one-versus-rest consists of."""
+    for attribute in MODELS_INSIDE:
+        held = getattr(model, "__dict__", {}).get(attribute)
+        if isinstance(held, list | tuple):
+            yield from held
+        elif held is not None:
+            yield held
+
+
+class Suspicion:
+    """Looks for chance in lowered plans while Spark is at work, so that no answer waits for it.
+
+    Args:
+        pool: where it looks; it must not wait for anything that waits for an answer of ours.
+        apart: whether to look first at what a node's plan adds to those of its inputs, which have their own nodes. Not
+            where a result is fixed: what is made of it in the run that draws it has the draw in its own plan.
+    """
+
+    def __init__(self, pool: Executor, *, apart: bool = True) -> None:
+        self._pool, self._apart = pool, apart
+        self._looking: dict[str, Future[tuple[str | None, Undeclared]]] = {}
+
+    def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
+        """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
+        if _is_the_authors(node):
+            given = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
+            frame = result.frame() if isinstance(result, TableResult) else None
+            self._looking[node.name] = self._pool.submit(self._look, node, result, frame, given)
+
+    def of(self, node: Node, result: NodeResult, reached: Callable[[], Collection[str]] = frozenset) -> str | None:
+        """Why a node's own result may differ each time, or from what its signature covers; None if nothing says so.
+
+        Args:
+            reached: names of the functions that the signatures of the node and of what it is made of cover.
+        """
+        looking = self._looking.get(node.name)
+        if looking is None:
+            return _unseeded_stage(result)
+        why, found = looking.result()
+        return why if found == Undeclared() else found.why(reached())
+
+    def _look(
+        self, node: Node, result: NodeResult, frame: DataFrame | None, given: Sequence[DataFrame]
+    ) -> tuple[str | None, Undeclared]:
+        if isinstance(result, ColumnResult):
+            frame, below = _added(result)
+            given = [*given, *below]
+        if frame is None:
+            return None, Undeclared()
+        why = plan_randomness(frame, given if self._apart else ())
+        answers_for_it = why is not None or node.wishes.depends_on
+        return why, Undeclared() if answers_for_it else undeclared(frame, given)
+
+
+def _added(column: ColumnResult) -> tuple[DataFrame | None, Sequence[DataFrame]]:
+    """A column in its table, and what that is made of: the table with the columns that it needs, which are looked at by
+    themselves. None where it cannot be added: nor can a table be made that has it, as the run itself will tell."""
+    wrong: tuple[type[Exception], ...] = (HelixError, *spark_errors())
+    try:
+        below = with_columns(column.base.frame(), column.needs)
+        return column.add(below, [column]), [below]
+    except wrong:
+        return None, ()
+
+
+def found_random(
+    dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion,
+    described: Mapping[str, Description],
+) -> dict[str, str]:
+    """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out.
+
+    A result that the author fixed is not among them. What is made of it in the run that draws it has the draw in its
+    own plan, so that nothing can be told of it yet: its reason is empty.
+    """
+    def reached(name: str) -> set[str]:
+        return {called for one in {name, *dag.ancestors(name)} for called in _covered(described[one])}
+
+    registered = cache(partial(_registered, results))
+    found: dict[str, str] = {}
+    drawn: set[str] = set()
+    for node in dag.nodes:
+        result = results.get(node.name)
+        if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
+            continue
+        why = suspicion.of(node, result, partial(reached, node.name))
+        asks = why is None and not node.wishes.depends_on and _sees_spark(described[node.name])
+        words = described[node.name].said.calls if asks else ()
+        if words:  # no plan tells of what was called for a value
+            called = tuple(word for word in sorted(words) if word.lower() in registered())
+            why = Undeclared(calls=called).why(reached(node.name)) if called else None
+        if why is None or node.name in dag.descendants(found):
+            continue
+        if node.wishes.fixed:
+            drawn.add(node.name)
+        else:
+            found[node.name] = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
+    return found
+
+
+def _sees_spark(described: Description) -> bool:
+    """Whether code that could ask a session for something is part of a node: else "score (mean)" is no call."""
+    return any(part.group is Group.PACKAGE and part.label == "pyspark" for part in described.parts)
+
+
+def _is_the_authors(node: Node) -> bool:
+    """Whether it computes what the author wrote, and its plan tells: a lazy function, a label with calls in its SQL."""
+    match node.operator:
+        case Function():
+            return is_lazy(node)
+        case Assemble(label=str(label)):
+            return "(" in label
+    return False
+
+
+def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
+    """Functions that only the session knows, where it is at hand: a run that made no table of Spark's called none."""
+    frame = next((one.frame() for one in results.values() if isinstance(one, TableResult) and one.framed), None)
+    try:
+        return frozenset() if frame is None else registered_functions(frame.sparkSession)
+    except spark_errors():  # its JVM has ended, and the run with it
+        return frozenset()
+
+
+def _covered(described: Description) -> Iterator[str]:
+    """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
+    yield from (part.label for part in described.parts)
+    yield from described.said.registers
+
+
+def _unseeded_stage(result: NodeResult) -> str | None:
+    name = unseeded(result.model) if isinstance(result, ModelResult) else None
+    return None if name is None else f"leaves the seed of {name} to chance (give it seed=...)"
+
+
+def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:
+    """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so.
+
+    Args:
+        below: DataFrames that it is made of, and that are looked at by themselves: where nothing above them gives rise
+            to suspicion, the rest of the plan, which is as long as the workflow, is not read.
+    """
+    analysed = frame._jdf.queryExecution().analyzed()
+    if below and is_plain_above(analysed, [one._jdf.queryExecution().analyzed() for one in below]):
+        return None
+    if not analysed.deterministic() and not all(map(_is_spark_mls, _nondeterministic(analysed))):
+        return "uses an expression that Spark calls nondeterministic (rand, uuid, a nondeterministic UDF, ...)"
+    names = class_names(analysed)
+    if clock := BY_CLOCK & set(names):
+        return f"reads the clock ({sorted(clock)[0]})"
+    by_order = next(
+        (BY_ORDER[name] for at, name in enumerate(names) if name in BY_ORDER and not _sorted(names, at)), None
+    )
+    if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
+        by_order = "limit without an order"
+    if by_order is None and any(_keeps_one_of_many(found) for found in _operators(analysed, "Deduplicate")):
+        by_order = "dropDuplicates of some columns"
+    return f"uses {by_order}, which depends on the order of rows" if by_order else None
+
+
+def _nondeterministic(plan: Any) -> Iterator[Any]:
+    """The expressions of a Catalyst plan that are nondeterministic by themselves."""
+    for expression in members(plan.expressions()):
+        yield from _innermost(expression)
+    for child in members(plan.children()):
+        if not child.deterministic():
+            yield from _nondeterministic(child)
+
+
+def _innermost(expression: Any) -> Iterator[Any]:
+    if expression.deterministic():
+        return
+    inner = [child for child in members(expression.children()) if not child.deterministic()]
+    for child in inner:
+        yield from _innermost(child)
+    if not inner:
+        yield expression
+
+
+def _is_spark_mls(expression: Any) -> bool:
+    """Whether an expression is the function of a Spark ML transformer. Spark calls those of VectorAssembler,
+    StringIndexerModel and Bucketizer nondeterministic only to keep its optimiser from moving them; they are not."""
+    if expression.nodeName() not in ("ScalaUDF", "UDF"):
+        return False
+    return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
+
+
+def _operators(plan: Any, name: str) -> Iterator[Any]:
+    """The operators of this name in a Catalyst plan."""
+    if plan.nodeName() == name:
+        yield plan
+    for child in members(plan.children()):
+        yield from _operators(child, name)
+
+
+def _keeps_one_of_many(deduplicate: Any) -> bool:
+    """Whether rows that differ count as duplicates. Where all columns are keys (`distinct()`) only equal rows do."""
+    keys = {key.exprId().id() for key in members(deduplicate.keys())}
+    return any(column.exprId().id() not in keys for column in members(deduplicate.child().output()))
+
+
+def _sorted(names: list[str], at: int) -> bool:
+    """Whether what is collected is put in order at once, `sort_array(collect_list(...))`; equal elements are equal."""
+    return names[at] in ("CollectList", "CollectSet") and names[max(at - 2, 0) : at] == [
+        "SortArray", "AggregateExpression",
+    ]
+
+
+def _limits_are_sorted(names: list[str]) -> bool:
+    """A plan's JSON lists operators top down: below each limit a sort must come."""
+    operators = [name for name in names if name in ("GlobalLimit", "LocalLimit", "Sort")]
+    return all(
+        "Sort" in operators[index : index + 3] for index, name in enumerate(operators) if name == "GlobalLimit"
+    )

@@ -1,0 +1,1 @@
+"""Results while a session lives: had in memory, pinned there, loaded from a catalog, stored in one."""

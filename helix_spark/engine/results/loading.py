@@ -1,0 +1,216 @@
+"""Loads stored results: checked against their records first, and with Spark only where Spark must read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.model_classes import foreign_class
+from helix_spark.catalog.places import Place, at, is_out_of_reach
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import NeedsSparkError
+from helix_spark.catalog.table_check import DamagedArtifactError, unreached
+from helix_spark.catalog.verification import examine
+from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult, collect
+from helix_spark.engine.spark.gateway import how_ended
+from helix_spark.engine.spark.spark_errors import first_line
+from helix_spark.engine.spark.table_files import frame_over_files
+from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from helix_spark.engine.spark.session import Sessions
+
+
+class DamagedResultError(CatalogError):
+    """A stored result cannot be had; the engine quarantines it and plans anew.
+
+    Attributes:
+        record: of the result.
+        hearsay: whether a Spark job that failed is all that says so. See `looked_into`.
+    """
+
+    def __init__(self, record: ArtifactRecord, cause: object, *, hearsay: bool = False) -> None:
+        self.record, self.hearsay = record, hearsay
+        super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
+
+
+def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeResult:
+    """A stored result. A table is read when its rows are asked for.
+
+    Raises:
+        DamagedResultError: now, or when the rows are asked for.
+        CatalogError: what is stored is sound, or was not reached.
+    """
+    if record.kind == "value":
+        return ValueResult(json.loads(record.value or "null"))
+    if record.kind == "model":
+        return _model(record, catalog, sessions)
+    if record.schema is None:
+        record = _with_schema(record, catalog)
+
+    def rows() -> pa.Table:
+        start = time.perf_counter()
+        with _damage(record):
+            try:
+                found = catalog.read_arrow(record)
+            except NeedsSparkError:
+                return collect(_frame(record, catalog, sessions))
+        table.read_seconds = time.perf_counter() - start
+        return found
+
+    table = TableResult(lambda: _frame(record, catalog, sessions), rows)
+    table.left_out = record.left_out
+    return table
+
+
+def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
+    """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names, or in
+    the message of a column that was not stored.
+
+    None where it was the object store that failed: what it holds must not be put aside for that.
+
+    Args:
+        records: of the results that this run loads.
+    """
+    if isinstance(error, DamagedResultError):
+        return error
+    text = str(error)
+    if error.__cause__ is not None:
+        text += f"\n{error.__cause__}"  # the author is shown the first lines only
+    found = _UNREADABLE.search(text)
+    hit = next((record for record in records if record.attempt in text), None)
+    if found is None or hit is None or _STORE_FAILED.search(text):
+        return None
+    if found[0] == LEFT_OUT:
+        return DamagedResultError(hit, "a column that was not stored is read")
+    damage = DamagedResultError(hit, found[0], hearsay=True)
+    damage.__cause__ = error
+    return damage
+
+
+def looked_into(damage: DamagedResultError, catalog: Catalog) -> CatalogError:
+    """What is to be said of a stored result that is said to be damaged: that it is, or, where only a Spark job said so
+    and all of it can be read here, that Spark's workers do not see it. A worker that does not see the catalog's folder,
+    or has too many files open, says nothing of what is stored; to put it aside would be to delete it.
+
+    Raises:
+        CatalogError: it cannot be reached from here either.
+    """
+    if not damage.hearsay or examine(catalog, damage.record, deep=True).bad:
+        return damage
+    unseen = CatalogError(
+        f"the stored result of {damage.record.node!r} is sound here, but Spark's workers cannot read it",
+        exists=first_line(damage.__cause__ or damage),
+        remedy="the catalog's folder must be seen by all workers, under the same path; recompute=True on the node does "
+        "without what is stored",
+    )
+    unseen.__cause__ = damage.__cause__
+    return unseen
+
+
+_UNREADABLE = re.compile(
+    rf"{LEFT_OUT}|FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException"
+    "|FileNotFoundException"
+)
+
+
+_STORE_FAILED = re.compile(
+    r"AWS\w+Exception|SdkClientException|AccessDeniedException: s3a|hadoop\.net\.ConnectTimeoutException"
+)
+"""How S3A says that the store refused or did not answer. What is gone is a FileNotFoundException, as on a disk."""
+
+
+def _with_schema(record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
+    """A table's record as a whole: plans are made on records without schemas, but for those of late iterations."""
+    whole = catalog.artifact(record.signature)
+    if whole is None or whole.attempt != record.attempt:
+        raise DamagedResultError(record, "it is not stored any more")
+    return whole
+
+
+def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:
+    with _damage(record):
+        checked = catalog.check_table(record)
+        spark = sessions.get()
+        frame = frame_over_files(spark, checked)
+        if frame is None:
+            # By version: a lost last log entry would otherwise roll the table back without a word.
+            stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
+            path = catalog.path_of(record)
+            assert path is not None
+            frame = stored.load(at(path).spark_uri)
+        return with_left_out(frame, record) if record.left_out else frame
+
+
+def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> ModelResult:
+    """Checked before Spark is asked for anything; the start of a session is not taken for the reading."""
+    path = catalog.path_of(record)
+    assert path is not None
+    start = time.perf_counter()
+    _check_files(record, path)
+    _check_classes(record, path)
+    checked = time.perf_counter() - start
+    spark = sessions.get()
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+    from pyspark.ml.util import DefaultParamsReader
+
+    start = time.perf_counter()
+    try:
+        model: Any = DefaultParamsReader.loadParamsInstance(at(path).spark_uri, spark)
+    except (PySparkException, Py4JError) as error:
+        _check_files(record, path)  # it may have been evicted meanwhile
+        raise _not_loaded(record, error) from error
+    return ModelResult(model, checked + time.perf_counter() - start)
+
+
+def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
+    """What a failure of Spark's to load a model says. One whose bytes are those that were written is sound; of an older
+    record, which does not tell, the model is taken for damaged, unless it is clear what else failed."""
+    if record.digest is None and how_ended(error) is None and not _STORE_FAILED.search(str(error)):
+        return DamagedResultError(record, error)
+    return CatalogError(
+        f"Spark could not load the stored result of {record.node!r}: {first_line(error)}",
+        exists="what is stored is kept", remedy="run again; recompute=True on the node does without it",
+    )
+
+
+def _check_files(record: ArtifactRecord, path: Place) -> None:
+    try:
+        digest = digest_of_model(path)
+    except OSError as error:
+        if is_out_of_reach(error):
+            raise unreached(path, error) from error
+        raise DamagedResultError(record, error) from error
+    if record.digest not in (None, digest):
+        raise DamagedResultError(record, "its files are not those that were written")
+
+
+def _check_classes(record: ArtifactRecord, path: Place) -> None:
+    """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
+    try:
+        foreign = foreign_class(path)
+    except (OSError, ValueError) as error:
+        if is_out_of_reach(error):
+            raise unreached(path, error) from error
+        raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
+    if foreign is not None:
+        raise DamagedResultError(record, f"it names the class {foreign}, which is not Spark ML's")
+
+
+@contextmanager
+def _damage(record: ArtifactRecord) -> Iterator[None]:
+    try:
+        yield
+    except DamagedArtifactError as error:
+        raise DamagedResultError(record, error.what) from error

@@ -1,0 +1,290 @@
+"""Results while a session lives: tables in the forms in which they were had, columns, models and plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results.pinning import over_rows, persist
+from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.errors import ResultTypeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+class TableResult:
+    """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for.
+
+    Args:
+        frame: makes the DataFrame.
+        arrow: makes the pyarrow Table without Spark; None if that takes Spark.
+
+    Attributes:
+        read_seconds: what reading its rows from the catalog took, where they were read by themselves.
+        left_out: columns that the catalog does not hold; a job that evaluates one fails (see `narrow_tables`).
+    """
+
+    read_seconds: float | None = None
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
+        self._make_frame, self._make_arrow = frame, arrow
+        self._frame: DataFrame | None = None
+        self._persisted: DataFrame | None = None
+        self._arrow: pa.Table | None = None
+        self._lock = RLock()
+
+    @property
+    def collected(self) -> bool:
+        """Whether its rows are in this process already."""
+        return self._arrow is not None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it is written from rows in this process, and not as a DataFrame, for which Spark may read its inputs
+        once more."""
+        return self._arrow is not None and self._frame is None
+
+    @property
+    def framed(self) -> bool:
+        """Whether its DataFrame was made already."""
+        return self._frame is not None
+
+    @property
+    def through_frame(self) -> bool:
+        """Whether its rows come into this process by way of its DataFrame, which fills its pin."""
+        return self._make_arrow is None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether writing it computes nothing: its rows are pinned, or were in this process before its DataFrame was
+        made. A pin that nothing filled is let go when its run ends (see `executor`)."""
+        return self._persisted is not None or (self.collected and not self.through_frame)
+
+    def frame(self) -> DataFrame:
+        """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
+        with self._lock:
+            if self._frame is None:
+                self._frame = self._make_frame()
+            return self._frame
+
+    def arrow(self) -> pa.Table:
+        """The table's rows in this process; Spark ML vectors as lists of numbers."""
+        with self._lock:
+            if self._arrow is None:
+                self._arrow = self._make_arrow() if self._make_arrow is not None else collect(self.frame())
+            return self._arrow
+
+    def pandas(self) -> pd.DataFrame:
+        """The table's rows as a pandas DataFrame of the caller's own."""
+        frame: pd.DataFrame = self.arrow().to_pandas()
+        return frame
+
+    def pin(self) -> None:
+        """Has its rows kept in memory from when they are first computed on; `frame` stands over these rows."""
+        with self._lock:
+            self._persisted = persist(self.frame())
+            self._frame = over_rows(self._persisted)
+
+    def unpin(self) -> None:
+        """Lets go of its rows in memory; whoever asks for them after that has them computed again."""
+        with self._lock:
+            if (persisted := self._persisted) is not None:
+                self._persisted = None
+                with suppress(*spark_errors()):  # a JVM that has ended holds nothing any more
+                    self._frame = persisted.unpersist()
+
+    def persisted(self) -> DataFrame:
+        """The table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that persists
+        its input unless that is done already asks for that. Else the same as `frame`."""
+        with self._lock:
+            return self._persisted if self._persisted is not None else self.frame()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnResult:
+    """A column that can be added to its base table.
+
+    Attributes:
+        column: the name it gets there.
+        base: the table it extends.
+        needs: other columns that must be there first.
+        add: given DataFrames with these needs, and several columns of one sort at once, adds them.
+        sort: columns of one sort are added together.
+        make: what `add` needs to know of this column.
+    """
+
+    column: str
+    base: TableResult
+    needs: tuple[ColumnResult, ...]
+    add: Callable[[DataFrame, list[ColumnResult]], DataFrame]
+    sort: str
+    make: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """A fitted Spark ML model, or a transformer.
+
+    Attributes:
+        read_seconds: what reading it from the catalog took; None if it was not.
+    """
+
+    model: Any
+    read_seconds: float | None = None
+
+    def copy(self) -> Any:
+        """The model for somebody who may set its parameters."""
+        return _copied(self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueResult:
+    """A plain value, in the form in which it is stored."""
+
+    value: Any
+
+    def copy(self) -> Any:
+        """The value for somebody who may change it."""
+        return deepcopy(self.value)
+
+
+def _copied(model: Any) -> Any:
+    """A copy with the summary of its training, if there is one: Spark leaves it out where it copies random forests,
+    linear SVMs and others. What is no model of Spark ML may have no copies."""
+    if not hasattr(model, "copy"):
+        return model
+    if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(MODELS_INSIDE):
+        return _copied_with_parts(model)
+    copied = model.copy()
+    if getattr(model, "hasSummary", False) and not copied.hasSummary:
+        from pyspark import SparkContext
+
+        jvm: Any = SparkContext._jvm
+        copied._java_obj.setSummary(jvm.scala.Some(model._java_obj.summary()))
+    return copied
+
+
+MODELS_INSIDE = ("stages", "models", "bestModel")
+"""Where pipelines, one-against-all and searches hold the models that they consist of."""
+
+
+def _copied_with_parts(model: Any) -> Any:
+    """PySpark refuses to copy a search that kept none but the best model."""
+    from pyspark.ml import Transformer
+    from pyspark.ml.param import Params
+
+    def part(value: Any) -> Any:
+        if isinstance(value, list):
+            return [part(one) for one in value]
+        return _copied(value) if isinstance(value, Transformer) else value
+
+    copied: Any = Params.copy(model)
+    for name, value in vars(model).items():
+        if isinstance(value, list | Transformer):
+            setattr(copied, name, part(value))
+    return copied
+
+
+NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
+
+
+def collect(frame: DataFrame) -> pa.Table:
+    """A DataFrame's rows in this process; vectors unwrapped, so that no form needs Spark's classes."""
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import functions as F
+
+    vectors = {field.name for field in frame.schema.fields if isinstance(field.dataType, VectorUDT)}
+    if vectors:
+        from pyspark.ml.functions import vector_to_array
+
+        frame = frame.select(
+            *(vector_to_array(F.col(quoted(c))).alias(c) if c in vectors else F.col(quoted(c)) for c in frame.columns)
+        )
+    return frame.toArrow()
+
+
+def nullable(frame: DataFrame) -> DataFrame:
+    """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
+    what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves the
+    rows divided and ordered as the author had them."""
+    relaxed = nullable_schema(frame.schema)
+    if relaxed == frame.schema:
+        return frame
+    return frame.union(_empty(frame.sparkSession, relaxed))
+
+
+def _empty(spark: SparkSession, schema: StructType) -> DataFrame:
+    """No rows, as a relation that the optimiser knows to be empty. What `createDataFrame([], schema)` of PySpark makes
+    is an RDD to it, which stays in the plan and adds its empty partitions to those of the rows: then an author's
+    `repartition(1)` is in vain, and a learner that depends on how its rows are divided finds another model."""
+    from pyspark.sql import DataFrame
+
+    session: Any = spark._jsparkSession
+    gateway = spark.sparkContext._gateway
+    assert gateway is not None
+    rows = gateway.jvm.java.util.ArrayList()
+    return DataFrame(session.createDataFrame(rows, session.parseDataType(schema.json())), spark)
+
+
+def nullable_schema(schema: StructType) -> StructType:
+    """The same schema with every column, field and element nullable."""
+    relaxed: StructType = type(schema).fromJson(_nullable_json(json.loads(schema.json())))
+    return relaxed
+
+
+def _nullable_json(schema: Any) -> Any:
+    """A Spark schema's JSON with every field, element and value nullable."""
+    flags = {"nullable", "containsNull", "valueContainsNull"}
+    if isinstance(schema, dict):
+        if schema.get("type") == "udt":
+            return schema
+        return {
+            key: value if key == "metadata" else True if key in flags else _nullable_json(value)
+            for key, value in schema.items()
+        }
+    return [_nullable_json(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def quoted(column: str) -> str:
+    """A column's name as Spark reads it, dots and spaces and all."""
+    return "`" + column.replace("`", "``") + "`"
+
+
+def plain(value: object, node: str) -> Any:
+    """A value as it will be stored and read back: JSON's types, numbers of numpy as Python's.
+
+    Raises:
+        ResultTypeError: the value has no such form.
+
+    >>> plain({"a": (1, 2.5)}, "m")
+    {'a': [1, 2.5]}
+    """
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case Mapping():
+            return {key if isinstance(key, str) else str(plain(key, node)): plain(v, node) for key, v in value.items()}
+        case list() | tuple():
+            return [plain(item, node) for item in value]
+    if type(value).__module__.split(".")[0] == "numpy":
+        return plain(value.tolist(), node)  # type: ignore[attr-defined]  # numpy scalars and arrays alike
+    raise ResultTypeError(
+        f"{node!r} returned a {type(value).__module__}.{type(value).__qualname__}, which is not a plain value",
+        remedy="return numbers, text, lists and dicts of them, or annotate the table that it returns "
+        "(-> DataFrame, pd.DataFrame or pa.Table)",
+    )
+

@@ -1,0 +1,164 @@
+"""Stores results: written under a path of their own, then published by one record. Runs behind the answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.model_classes import foreign_class
+from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.spark_types import foreign_classes
+from helix_spark.catalog.table_check import files_written
+from helix_spark.catalog.table_commits import commit_files
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.spark.borrowed import BorrowedSettings
+from helix_spark.engine.spark.settings import WHILE_WE_WRITE
+from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.engine.spark.table_files import as_files, can_be_files
+from helix_spark.errors import CatalogError, HelixError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+class NotStoredError(HelixError):
+    """A result could not be stored. The run goes on; the result is computed again when it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made a result, what it takes to make it again from nothing, and what its author wishes of it: for its record.
+    Whether it is at hand, so that what storing it takes is the writing alone."""
+
+    signature: str
+    workflow: str
+    node: str
+    iteration: int
+    recompute_seconds: float = 0.0
+    at_hand: bool = True
+    insisted: bool = False
+    fixed: bool = False
+
+
+def store(
+    result: NodeResult, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
+    check: Callable[[], None] = lambda: None,
+) -> ArtifactRecord:
+    """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
+
+    Args:
+        left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
+        check: called when all is written and nothing published; raises CatalogError to have it not published.
+
+    Raises:
+        NotStoredError: it could not be written or published; what was written is gone again.
+    """
+    begun = time.perf_counter()
+    attempt = catalog.begin_attempt(origin.signature, _kind(result))
+    record = ArtifactRecord(
+        signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
+        workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
+        recompute_seconds=origin.recompute_seconds, left_out=left_out,
+        insisted=origin.insisted, fixed=origin.fixed,
+    )
+    try:
+        reach("store.begun")
+        written = _write(result, attempt, record, catalog)
+        written = replace(
+            written, digest=catalog.written_digest(attempt),
+            write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
+        )
+        reach("store.written")
+        check()
+        return catalog.publish(written)
+    except spark_errors() as error:
+        _abandon(attempt, catalog)
+        raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error
+
+
+def _kind(result: NodeResult) -> Any:
+    return {TableResult: "table", ModelResult: "model", ValueResult: "value"}[type(result)]
+
+
+def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
+    match result:
+        case ValueResult(value=value):
+            return replace(record, value=json.dumps(value))
+        case ModelResult(model=model):
+            assert attempt.path is not None
+            _save_model(model, attempt.path)
+            return replace(record, bytes=physical_bytes(attempt.path))
+        case TableResult() if result.at_hand:
+            stats = catalog.write_arrow(attempt, result.arrow())
+            return replace(
+                record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,
+                schema=stats.schema,
+            )
+        case TableResult():
+            return _write_frame(result.frame(), attempt, record)
+    raise AssertionError("columns are not stored")
+
+
+def _save_model(model: Any, path: Place) -> None:
+    try:
+        model.write().save(at(path).spark_uri)
+        foreign = foreign_class(path)
+    except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
+        raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
+    if foreign is not None:
+        raise CatalogError(f"it is of the class {foreign}; none but Spark ML's own is loaded from a catalog")
+
+
+def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    assert attempt.path is not None
+    if foreign := foreign_classes(frame.schema.json()):
+        raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
+    seen = Observation()
+    found = _save(frame.drop(*record.left_out).observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
+    rows = seen.get["rows"]
+    if found not in (None, rows):
+        raise CatalogError(
+            f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
+            "Spark's workers"
+        )
+    return replace(
+        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
+        schema=frame.schema.json(),
+    )
+
+
+def _save(frame: DataFrame, attempt: Attempt) -> int | None:
+    """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing.
+
+    Returns how many rows the files have, where Delta does not vouch for that.
+    """
+    assert attempt.path is not None
+    place, schema, held = at(attempt.path).spark_uri, frame.schema.json(), BorrowedSettings()
+    spark = frame.sparkSession
+    as_plain = can_be_files(schema, case_sensitive=str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true")
+    held.apply(spark, WHILE_WE_WRITE)
+    try:
+        if isinstance(attempt.path, Path) and as_plain:
+            as_files(frame.write).save(place)
+            return commit_files(attempt.path, schema, attempt=attempt.attempt)
+        frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
+        return None
+    finally:
+        held.give_back()
+
+
+def _abandon(attempt: Attempt, catalog: Catalog) -> None:
+    try:
+        catalog.abandon(attempt)
+    except CatalogError:
+        return  # the disk that refused the write may refuse this too; `gc` finds what is left

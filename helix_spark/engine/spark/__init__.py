@@ -1,0 +1,1 @@
+"""Spark itself: Java and the jars, the driver's JVM, the session and its settings. Knows no workflow and no plan."""

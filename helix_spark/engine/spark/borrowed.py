@@ -1,0 +1,147 @@
+"""A session that belongs to the user: whether it will do, and its settings, borrowed and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.spark.gateway import exit_status
+from helix_spark.engine.spark.jars import installed_pair
+from helix_spark.engine.spark.s3_jars import hadoop_version
+from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
+from helix_spark.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class BorrowedSettings:
+    """Settings of a session that were changed, and what they were before."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[SparkSession, str, str | None]] = []
+        self._hadoop_set: list[tuple[SparkSession, str]] = []
+
+    def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
+        """Sets the `wanted` settings."""
+        for name, value in wanted.items():
+            before = spark.conf.get(name, None)
+            if before != value:
+                self._before.append((spark, name, before))
+                spark.conf.set(name, value)
+
+    def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
+        """Sets those of Hadoop's settings that have no value. By Spark Connect they cannot be set, and are not."""
+        if getattr(spark, "_sc", None) is None:
+            return
+        settings = _hadoop(spark)
+        for name, value in wanted.items():
+            if settings.get(name) is None:
+                self._hadoop_set.append((spark, name))
+                settings.set(name, value)
+
+    def give_back(self) -> None:
+        """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
+        while self._hadoop_set:
+            spark, name = self._hadoop_set.pop()
+            if is_alive(spark):
+                _hadoop(spark).unset(name)
+        while self._before:
+            spark, name, before = self._before.pop()
+            if is_alive(spark):
+                if before is None:
+                    spark.conf.unset(name)
+                else:
+                    spark.conf.set(name, before)
+
+
+def results_settings_of(spark: SparkSession) -> dict[str, str]:
+    """The settings of a running session that change results; of those that nobody set, Spark's own values."""
+    found = _set_in(spark)
+    sparks = {name: spark.conf.get(name) for name in CHANGES_RESULTS if name not in found}
+    return results_settings(found | {name: value for name, value in sparks.items() if value is not None})
+
+
+def _set_in(spark: SparkSession) -> dict[str, str]:
+    """The settings that somebody set. As one text: `conf.getAll` takes a call to the JVM for each."""
+    between = "\x1e"
+    text = str(spark._jsparkSession.conf().getAll().mkString(between))
+    return dict(entry.split(" -> ", 1) for entry in text.split(between) if " -> " in entry)
+
+
+def running_session() -> SparkSession | None:
+    """The session that is active in this thread, or the process's, if one runs."""
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    try:
+        found = SparkSession.active()
+    except PySparkRuntimeError:
+        return None
+    return found if is_alive(found) else None
+
+
+def is_alive(spark: SparkSession) -> bool:
+    """Whether the session was not stopped, and its JVM has not ended."""
+    context = getattr(spark, "_sc", None)  # a session by Spark Connect has none
+    if context is None:
+        return not getattr(spark, "is_stopped", False)
+    return context._jsc is not None and exit_status() is None
+
+
+def check_alive(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session was stopped, or its JVM has ended."""
+    if not is_alive(spark):
+        raise SetupError(
+            "the Spark session was stopped, or its JVM has ended",
+            remedy="give a running one, or none to have one started",
+        )
+
+
+def check_usable(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session has ended, or was started without Delta."""
+    check_alive(spark)
+    missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
+    if not missing and _has_delta_classes(spark):
+        return
+    lines = [f"--packages {installed_pair().coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
+    raise SetupError(
+        "the Spark session that is running knows nothing of Delta, where results are stored",
+        exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
+        remedy="let Helix start the session (make none before it), or start yours with\n    " + "\n    ".join(lines),
+    )
+
+
+def check_reaches_store(spark: SparkSession) -> None:
+    """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
+    if not _has_class(spark, S3A):
+        raise SetupError(
+            "the Spark session that is running has no S3A, without which it reaches no object store",
+            exists="the catalog is in one",
+            remedy="let Helix start the session (make none before it), or start yours with\n    "
+            f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
+        )
+
+
+def _hadoop(spark: SparkSession) -> Any:
+    """Hadoop's settings, as the whole context has them."""
+    return spark.sparkContext._jsc.hadoopConfiguration()
+
+
+def _has_delta_classes(spark: SparkSession) -> bool:
+    """Spark only warns about an extension it cannot load."""
+    return _has_class(spark, DELTA["spark.sql.extensions"])
+
+
+def _has_class(spark: SparkSession, name: str) -> bool:
+    """Whether the driver can load a class. A session by Spark Connect cannot be asked."""
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:
+        return True
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+    except Py4JJavaError:
+        return False
+    return True

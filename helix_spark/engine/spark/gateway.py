@@ -1,0 +1,237 @@
+"""Starts the driver's JVM: the flags that make it quick, and what it may print; and tells whether it has ended.
+
+The figures are seconds of processor time that the JVM used until the census job's first answer in a fresh process, on
+two cores with an archive (`benchmarks/plain/plain_census.py` is the job); without any of the flags 41.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from helix_spark.engine.spark.jars import spark_home
+from helix_spark.errors import CatalogError, HelixError, SetupError
+
+if TYPE_CHECKING:
+    from pyspark import SparkConf
+
+QUIET = (
+    # The JVM and its libraries print these past any logging configuration; they say nothing a user could act on.
+    b"WARNING: Using incubator modules: jdk.incubator.vector",
+    b"WARNING: package sun.security.action not in java.base",  # Java 25
+    b"netlib-blas: JNI_OnLoad: dlopen(libblas",
+)
+
+LAUNCHER_FLAGS = "-XX:TieredStopAtLevel=1"
+"""For the short JVM in which Spark puts the driver's command line together: 0.26 s instead of 0.43 s."""
+
+COLLECTOR = "-XX:+UseParallelGC"
+"""36 instead of 41: a batch job gains nothing from G1's short pauses, and pays for its barriers and threads."""
+
+OPTIMISE_LATER = (
+    "-XX:Tier4InvocationThreshold=80000", "-XX:Tier4MinInvocationThreshold=9600",
+    "-XX:Tier4CompileThreshold=240000", "-XX:Tier4BackEdgeThreshold=640000",
+)
+"""31 instead of 36. A start runs much code a few thousand times and never again, and the optimising compiler (C2) spent
+half of all time on it. Sixteen times the default thresholds keep it for loops that last, which still reach it within
+moments: five warm runs then took no more time than with the defaults. Without C2 (-XX:TieredStopAtLevel=1) it is 27,
+but warm and long runs take up to twice as long for ever after."""
+
+AFTER_ITS_END = (
+    "run it again: a new one is started, unless you gave the session (spark=...): then give a new one. One that is "
+    "killed time and again takes more memory than the machine has; set spark.driver.memory"
+)
+
+_PATIENCE = 1.0
+"""Seconds."""
+
+_COLLECTORS = re.compile(r"-XX:\+Use\w+GC\b")
+
+_SILENT = ("-Xlog:disable", "-Xlog:all=error:stderr")
+"""The JVM writes its warnings about archives to standard output, where a command's answer goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverJvm:
+    """What decides how the driver's JVM starts, and so which class-data archive fits it.
+
+    Attributes:
+        class_path: jars in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes,
+            and local executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
+        flags: options of the JVM.
+    """
+
+    class_path: tuple[Path, ...]
+    flags: tuple[str, ...]
+
+
+def driver_jvm(jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> DriverJvm:
+    """The JVM of a session of our own. The user's logging configuration, where there is one, is left in force."""
+    flags: tuple[str, ...] = OPTIMISE_LATER
+    conf_folder = Path(environ.get("SPARK_CONF_DIR") or spark_home(environ) / "conf")
+    if not (conf_folder / "log4j2.properties").is_file():
+        ours = Path(__file__).with_name("log4j2.properties")
+        flags += (f"-Dlog4j2.configurationFile={ours.as_uri()}",)
+    return DriverJvm(tuple(jars), flags)
+
+
+def launch_settings(
+    jvm: DriverJvm, settings: Mapping[str, str], archive: Path | None, record_classes: Path | None = None
+) -> dict[str, str]:
+    """`settings` with those of the JVM added; the author's own class path and options come after ours.
+
+    Args:
+        archive: class-data archive to use.
+        record_classes: class-data archive to write when the JVM ends.
+    """
+    flags = list(jvm.flags)
+    if record_classes is not None:
+        flags += [f"-XX:ArchiveClassesAtExit={record_classes}", *_SILENT]
+    if archive is not None:
+        # auto: an archive that does not fit after all is left aside, and the log stays silent about it.
+        flags += ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", *_SILENT]
+    author = settings.get("spark.driver.extraJavaOptions", "")
+    if not chooses_collector(author):
+        flags.insert(0, COLLECTOR)
+    paths = [str(jar) for jar in jvm.class_path]
+    paths += [path for path in settings.get("spark.driver.extraClassPath", "").split(os.pathsep) if path]
+    return {
+        **settings,
+        "spark.driver.extraClassPath": os.pathsep.join(paths),
+        "spark.driver.extraJavaOptions": " ".join([*map(_quoted, flags), author]).strip(),
+    }
+
+
+def chooses_collector(author: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the author or the surroundings choose a garbage collector: a JVM that is told of two does not start.
+
+    >>> chooses_collector("-Xss4m -XX:+UseG1GC", {}), chooses_collector("", {"JAVA_TOOL_OPTIONS": "-XX:+UseZGC"})
+    (True, True)
+    >>> chooses_collector("-Xss4m", {})
+    False
+    """
+    variables = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
+    return any(_COLLECTORS.search(text) for text in (author, *(environ.get(name, "") for name in variables)))
+
+
+def _quoted(flag: str) -> str:
+    """Spark splits the options as a shell does."""
+    return f'"{flag}"' if " " in flag else flag
+
+
+def launch(conf: SparkConf) -> Any:
+    """Starts the JVM and returns py4j's gateway to it.
+
+    Raises:
+        SetupError: it did not start; with what it said.
+    """
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.java_gateway import launch_gateway
+
+    readable, writable = os.pipe()
+    said = _ForwardedErrors(readable)
+    said.start()
+    try:
+        with environment(SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}"):
+            return launch_gateway(conf, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
+    except PySparkRuntimeError as error:
+        raise SetupError(
+            "the JVM of Spark's driver did not start",
+            exists=said.tail() or None,
+            remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
+        ) from error
+    finally:
+        os.close(writable)
+
+
+def exit_status(patience: float = 0.0) -> int | None:
+    """How a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
+
+    Args:
+        patience: seconds to wait for an end that shows already in a broken connection.
+    """
+    context = sys.modules.get("pyspark.core.context")
+    process = getattr(context.SparkContext._gateway, "proc", None) if context is not None else None
+    if process is None:
+        return None
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience)
+    return cast("int | None", process.returncode)
+
+
+def how_ended(error: BaseException) -> str | None:
+    """How the JVM ended, in words, if that is what an error is about; None if it runs."""
+    # Its end breaks connections first, and is known a moment later.
+    broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
+    status = exit_status(_PATIENCE if broken else 0.0)
+    if status is None:
+        return None
+    return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+
+def end_of_jvm(error: BaseException) -> SetupError | None:
+    """An error that is none of the author's code, as what it is about if that is the end of the JVM. That a stored
+    result could not be had may be for that, too: its cause tells."""
+    failed = error.__cause__ if isinstance(error, CatalogError) and error.__cause__ is not None else error
+    if isinstance(failed, HelixError | KeyboardInterrupt) or (how := how_ended(failed)) is None:
+        return None
+    found = SetupError(f"the JVM of Spark's driver {how}", remedy=AFTER_ITS_END)
+    found.__cause__ = error
+    return found
+
+
+def forget_ended() -> None:
+    """Has pyspark forget a JVM that has ended, so that another one can be started. Does nothing while it runs."""
+    if exit_status() is None:
+        return
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession, SQLContext
+
+    if (context := SparkContext._active_spark_context) is not None:
+        context._jsc = None  # there is nobody to be asked to stop
+        context.stop()
+    SparkSession._instantiatedSession = SparkSession._activeSession = SQLContext._instantiatedContext = None
+    SparkContext._gateway = SparkContext._jvm = None
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for a process about to be started."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class _ForwardedErrors(threading.Thread):
+    """Passes on what the JVM writes to its standard error, without the lines of QUIET; keeps the last ones."""
+
+    def __init__(self, readable: int) -> None:
+        super().__init__(name="helix-jvm-stderr", daemon=True)
+        self._readable = readable
+        self._last: list[bytes] = []
+
+    def run(self) -> None:
+        with os.fdopen(self._readable, "rb") as lines:
+            for line in iter(lines.readline, b""):
+                if not line.startswith(QUIET):
+                    self._last = [*self._last[-9:], line]
+                    os.write(2, line)
+
+    def tail(self) -> str:
+        """The last lines so far."""
+        return b"".join(self._last).decode(errors="replace").strip()

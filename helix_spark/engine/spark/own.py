@@ -1,0 +1,219 @@
+"""A Spark session of Helix's own: what it will be, and its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from shutil import rmtree
+from sysconfig import get_paths
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.spark import gateway
+from helix_spark.engine.spark.archive import ready_archive
+from helix_spark.engine.spark.jars import delta_jars, spark_home
+from helix_spark.engine.spark.java import find_java
+from helix_spark.engine.spark.s3_jars import s3_jars
+from helix_spark.engine.spark.settings import (
+    S3A,
+    brings_s3a,
+    check_settings,
+    for_spark,
+    given_around,
+    is_local,
+    is_on_this_machine,
+    machine_memory,
+    own_settings,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+_NO_STORE: Mapping[str, str] = MappingProxyType({})
+
+
+class OwnSession:
+    """A session that we started, and may therefore stop.
+
+    Attributes:
+        spark: the session.
+        start_seconds: from the decision to start it until it could be used.
+        launched: whether we started its JVM too, so that an archive of classes would help the next time.
+    """
+
+    def __init__(self, spark: SparkSession, start_seconds: float, launched: bool, warehouse: str) -> None:
+        self.spark, self.start_seconds, self.launched = spark, start_seconds, launched
+        self._discard = weakref.finalize(self, rmtree, warehouse, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Stops it; tables saved in its throw-away warehouse go with it."""
+        self.spark.stop()
+        self._discard()
+
+
+def planned_settings(author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE) -> dict[str, str]:
+    """All settings a session of our own would start with. Starts nothing; under spark-submit it asks the given JVM.
+
+    Args:
+        author: what the author gave; it takes precedence.
+        store: see `start`.
+
+    Raises:
+        SetupError: Spark is not installed, or a setting leaves Delta out.
+    """
+    around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
+    settings = own_settings(os.cpu_count() or 1, machine_memory()) | for_spark(store) | around | dict(author)
+    if is_local(settings["spark.master"]):
+        settings = _LOCAL | _import_path() | settings
+    check_settings(settings)
+    return settings
+
+
+_LOCAL = {
+    # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+}
+
+
+def _import_path() -> dict[str, str]:
+    """Lets Python workers import what we can: the folders of jobs, beyond what their interpreter knows by itself."""
+    if os.environ.get("PYSPARK_PYTHON", sys.executable) != sys.executable:
+        return {}
+    known = tuple(get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    further = [path for path in sys.path if path and not path.startswith(known)]
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {"spark.executorEnv.PYTHONPATH": os.pathsep.join(dict.fromkeys([*further, *inherited]))}
+
+
+_IMPORTING = Lock()
+
+
+def import_pyspark() -> None:
+    """Imports Spark's Python side, one thread at a time.
+
+    Its modules import each other in circles. Two threads that come in at different places each hold what the other
+    waits for, and Python resolves that by giving one of them a module that is half there.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with _IMPORTING:
+        import_module("pyspark.sql")
+
+
+def start(
+    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE
+) -> OwnSession:
+    """Starts a session of our own.
+
+    Args:
+        author: settings of the author's.
+        record_classes: where the JVM, when it ends, shall write an archive of its classes.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+
+    Raises:
+        SetupError: Java, Spark or the jars are not there or do not fit together.
+    """
+    begun = time.perf_counter()
+    with suppress(ImportError):  # said below, with what to do
+        import_pyspark()
+    warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store)
+    jars = delta_jars()
+    further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
+    launched = not _jvm_is_given()
+    if not launched:
+        settings = _add_to_given_jvm("io.delta.sql.DeltaSparkSessionExtension", jars, settings)
+        if further:
+            settings = _add_to_given_jvm(S3A, further, settings)
+    else:
+        java = find_java()
+        jvm = gateway.driver_jvm(jars)
+        archive = None if record_classes else ready_archive(java, jvm)
+        settings = gateway.launch_settings(jvm, settings, archive, record_classes)
+        if not is_local(settings["spark.master"]):
+            settings["spark.jars"] = _with_jars(settings, jars)
+        if further:
+            # Not on the class path proper: an archive made without them would not fit any more.
+            settings["spark.jars"] = _with_jars(settings, further)
+        _launch(settings)
+    return OwnSession(_session(settings), time.perf_counter() - begun, launched, warehouse)
+
+
+def _jvm_is_given() -> bool:
+    """Whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return True
+    context = sys.modules.get("pyspark.core.context")
+    return context is not None and context.SparkContext._gateway is not None
+
+
+def _given_jvm() -> Any:
+    from pyspark import SparkContext
+
+    SparkContext._ensure_initialized()
+    return SparkContext._jvm
+
+
+def _settings_of_given_jvm() -> dict[str, str]:
+    """What the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties."""
+    return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
+
+
+def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str, str]) -> dict[str, str]:
+    """Makes jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
+
+    SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
+    `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
+    Executors in processes of their own get them by `spark.jars`; in ours they would only be copied, and loaded twice.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    jvm = _given_jvm()
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        loader.loadClass(found_by)
+    except Py4JJavaError:
+        for jar in jars:
+            loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
+    else:
+        return dict(settings)
+    if is_local(settings["spark.master"]):
+        return dict(settings)
+    return {**settings, "spark.jars": _with_jars(settings, jars)}
+
+
+def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> str:
+    given = [jar for jar in settings.get("spark.jars", "").split(",") if jar]
+    return ",".join([*given, *(str(jar) for jar in jars)])
+
+
+def _launch(settings: Mapping[str, str]) -> None:
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    SparkContext._ensure_initialized(gateway=gateway.launch(conf))
+
+
+def _session(settings: Mapping[str, str]) -> SparkSession:
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    # Python workers on this machine are the Python that runs us, not whichever `python3` comes first on the PATH.
+    python = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)} if is_on_this_machine(
+        settings["spark.master"]
+    ) else {}
+    with gateway.environment(**python):
+        SparkContext(conf=conf)
+    return SparkSession.builder.getOrCreate()

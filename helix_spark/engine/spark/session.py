@@ -1,0 +1,223 @@
+"""The Spark session: started when something must be computed, and not before.
+
+A session that the user has (given, active, or about to be made under spark-submit) is used and left as it was; else one
+of our own is started. Whoever needs Spark holds a `Sessions` and asks it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from helix_spark.engine.spark import archive, gateway
+from helix_spark.engine.spark.borrowed import (
+    BorrowedSettings,
+    check_alive,
+    check_reaches_store,
+    check_usable,
+    is_alive,
+    results_settings_of,
+    running_session,
+)
+from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
+from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, results_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class Sessions(Protocol):
+    """Gives the session to those who need it."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a session is there, so that using it costs no start."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
+
+    def get(self) -> SparkSession:
+        """The session; started now if need be."""
+
+    def note_work(self) -> None:
+        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
+
+
+class SessionProvider:
+    """One session, on demand. Its methods may be called from any thread.
+
+    Args:
+        spark: the user's session. Else the active one is taken, else one is started at the first `get`.
+        settings: Spark settings of the author's, for a session of our own.
+        on_start: called when a start of our own begins.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+
+    Attributes:
+        start_seconds: how long the start of the session of our own took; 0.0 where there is none.
+
+    Raises:
+        SetupError: a setting leaves Delta out.
+    """
+
+    def __init__(
+        self, spark: SparkSession | None = None, settings: Mapping[str, str] = MappingProxyType({}),
+        on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        check_settings(settings)
+        self.start_seconds = self._first_had = 0.0
+        self._worked = self._closed = False
+        self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
+        self._lock = threading.RLock()
+        self._given = spark is not None
+        self._theirs, self._borrowed = spark, BorrowedSettings()
+        self._usable = False
+        self._starting: Future[OwnSession] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether a session is there, so that using it costs no start."""
+        with self._lock:
+            return self._own is not None or self._user_session() is not None
+
+    def get(self) -> SparkSession:
+        """The session; started now if need be, once, whichever threads ask.
+
+        Raises:
+            SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
+                was stopped, or knows nothing of Delta.
+        """
+        with self._lock:
+            theirs = None if self._own else self._user_session()
+            if theirs is not None:
+                return self._prepared(theirs)
+            starting = self._begun()
+        own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
+        with self._lock:
+            if self._starting is starting and not self.start_seconds:
+                self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
+        return own.spark
+
+    def start_seconds_since(self, moment: float) -> float:
+        """How long the start took, if its session was first had after a moment of `time.perf_counter()`; else 0.0."""
+        return self.start_seconds if self._first_had >= moment else 0.0
+
+    @property
+    def worked(self) -> bool:
+        """Whether the session has run something. One of the user's is taken to have."""
+        with self._lock:
+            return self._worked or (self._own is None and self._user_session() is not None)
+
+    def note_work(self) -> None:
+        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
+        self._worked = True
+
+    @property
+    def ended(self) -> bool:
+        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
+        with self._lock:
+            session = self._own.spark if self._own else self._theirs
+            return session is not None and not is_alive(session)
+
+    def let_go_of_ended(self) -> bool:
+        """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
+        given is not replaced: whatever needs it says that it has ended."""
+        with self._lock:
+            if self._given or not self.ended:
+                return False
+            gateway.forget_ended()
+            self._starting, self._theirs = None, None
+            self._usable, self._worked, self.start_seconds = False, False, 0.0
+            return True
+
+    def warm(self) -> None:
+        """Begins the start in the background, to overlap with planning and other imports. Its errors come with `get`.
+
+        Returns when Spark's Python side is imported: what the caller imports must not meet it halfway.
+        """
+        with self._lock:
+            if not self.started:
+                self._begun()
+        with suppress(ImportError):
+            import_pyspark()
+
+    def settings_that_change_results(self) -> Mapping[str, str]:
+        """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
+
+        Raises:
+            SetupError: Spark is not installed, or the user's session has ended.
+        """
+        with self._lock:
+            spark = self._own.spark if self._own else self._user_session()
+            if spark:
+                check_alive(spark)
+                return results_settings_of(spark)
+            return results_settings(planned_settings(self._settings, self._store))
+
+    def close(self) -> None:
+        """Stops a session of our own; gives the user's its settings back and leaves it running."""
+        with self._lock:
+            starting, self._starting = self._starting, None
+            self._borrowed.give_back()
+            self._closed = True
+            self._usable, self._worked, self.start_seconds = False, False, 0.0
+        if starting is not None and starting.exception() is None:
+            own = starting.result()
+            own.stop()
+            if own.launched:
+                archive.build_in_background()
+
+    def __enter__(self) -> SessionProvider:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def _own(self) -> OwnSession | None:
+        """The session of our own, once it is there."""
+        starting = self._starting
+        done = starting is not None and starting.done() and starting.exception() is None
+        return starting.result() if starting is not None and done else None
+
+    def _user_session(self) -> SparkSession | None:
+        """The session given, or the active one. pyspark is not imported to find out: without it there is none."""
+        if self._theirs is None and self._starting is None and "pyspark.sql" in sys.modules:
+            self._theirs = running_session()
+        return self._theirs
+
+    def _prepared(self, theirs: SparkSession) -> SparkSession:
+        if not self._usable or not is_alive(theirs):
+            check_usable(theirs)
+            if self._store:
+                check_reaches_store(theirs)
+                self._borrowed.apply_to_hadoop(theirs, self._store)
+            if not self._closed:  # a table that is asked for afterwards brings what its reader needs
+                self._borrowed.apply(theirs, WHILE_WE_WORK)
+            self._usable = True
+        return theirs
+
+    def _begun(self) -> Future[OwnSession]:
+        """The start under way or done; begun anew if there is none, or if the last one failed. Under the lock."""
+        starting = self._starting
+        if starting is None or (starting.done() and starting.exception() is not None):
+            self._starting = starting = Future()
+            self._on_start()
+            # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
+            threading.Thread(
+                target=_fulfil, args=(starting, self._settings, self._store), name="helix-session-start", daemon=True
+            ).start()
+        return starting
+
+
+def _fulfil(promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str]) -> None:
+    try:
+        promise.set_result(start(settings, store=store))
+    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
+        promise.set_exception(error)

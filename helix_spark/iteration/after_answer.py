@@ -1,0 +1,234 @@
+"""What follows an answer, and what follows a failure: recording, keeping (`retention.py`), telling a tracker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.results import ModelResult, TableResult
+from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.iteration import recording
+from helix_spark.iteration.influence import fitted_influences
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.retention import Kept, Retention
+from helix_spark.iteration.second_chance import lowered_digests
+from helix_spark.iteration.told_reads import reads_after
+from helix_spark.iteration.tools import Tools
+from helix_spark.iteration.tracker import Finished, Tracker, tell
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.serving import PlanReads
+
+
+def release(leased: Collection[str], tools: Tools) -> None:
+    """Gives up leases."""
+    for name in leased:
+        tools.catalog.leases.release(name)
+
+
+def hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[str] = ()) -> None:
+    """Puts what a run had into the memory tier; what may differ each time is held apart."""
+    for name, result in lasting(outcome).items():
+        if not plan[name].random and name not in spoiled:
+            memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
+        elif name in outcome.pinned and isinstance(result, TableResult):
+            memory.keep_apart(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The rows of an iteration's end, and what the plans of functions told of the columns they read."""
+
+    iteration: IterationRecord
+    nodes: list[NodeRecord]
+    reads: PlanReads
+
+
+@dataclass(frozen=True)
+class AfterAnswer:
+    """What follows an answer, or a failure.
+
+    Attributes:
+        begun: `time.perf_counter()` at the start of the run.
+        seconds: to its answer.
+        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
+        node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
+        random: by node name, why its own result may differ each time.
+        leased: names of the leases that the run holds.
+    """
+
+    prepared: Prepared
+    plan: Plan
+    outcome: Outcome
+    record: IterationRecord
+    begun: float
+    seconds: float
+    start_seconds: float
+    node_seconds: Mapping[str, float]
+    warm_seconds: Mapping[str, float]
+    tools: Tools
+    random: Mapping[str, str]
+    leased: tuple[str, ...]
+    provenance: Provenance
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What the run keeps."""
+        return Retention(
+            self.prepared, self.plan, self.outcome, self.record.number, self.start_seconds, self.warm_seconds,
+            self.random, self.leased, self.tools,
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """As they are recorded, by the author's names; none after a failure."""
+        if self.outcome.failure is not None:
+            return {}
+        return recording.described_outputs(self.prepared.whole.outputs, self.plan, self.outcome)
+
+    def recorded(self, outputs: Mapping[str, Any]) -> Recorded | None:
+        """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
+        not be recorded."""
+        try:
+            for name in self.retention.of_moved_sources:
+                self.tools.memory.drop(self.plan[name].signature)
+            return self._record(outputs)
+        except (HelixError, OSError) as error:
+            self.tools.observer.warning(f"the iteration could not be recorded: {error}")
+            return None
+
+    def finish(self, recorded: Future[Recorded | None]) -> Mapping[str, int]:
+        """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. Never raises."""
+        try:
+            ended = recorded.result()
+            kept = self._kept(ended)
+            self._record_sizes(kept.sizes)
+            gone = frozenset[str]() if self._interrupted else self._tidied()
+            stored = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
+            if ended is not None and self.tools.tracker is not None:
+                self._track(ended, stored, self.tools.tracker)
+        except (HelixError, OSError) as error:
+            self.tools.observer.warning(f"what follows the answer could not be done: {error}")
+            return {}
+        finally:
+            release(self.leased, self.tools)
+        return stored
+
+    @property
+    def _interrupted(self) -> bool:
+        """By a person, who wants an end to it."""
+        return isinstance(self.outcome.failure, KeyboardInterrupt)
+
+    def _kept(self, ended: Recorded | None) -> Kept:
+        """After a failure what was computed before it is stored as it was planned to be. Nothing goes for it: that
+        would make room for more than was had."""
+        if self._interrupted:
+            return Kept()
+        if self.outcome.failure is not None:
+            return self.retention.store(replace(self.plan, evict={}), {})
+        return self.retention.keep(ended.reads if ended is not None else {})
+
+    def _tidied(self) -> frozenset[str]:
+        """Keeps the records quick to read, and gives back the bytes of writers that died, which count for the budget;
+        then evicts what is too much. Returns the signatures that this took."""
+        try:
+            self.tools.catalog.maintain()
+            self.tools.catalog.gc(dry_run=False)
+            return frozenset(self.retention.evict_overflow())
+        except (CatalogError, OSError) as error:
+            self.tools.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
+            return frozenset()
+
+    def _told_reads(self) -> PlanReads:
+        """What functions read of the tables that could be stored with less, and what was told before the run."""
+        tools, prepared = self.tools, self.prepared
+        if not tools.sessions.started:
+            return prepared.reads
+        with self._spark_may_end("what functions read is not known; tables are stored whole"):
+            tables = [name for name in self.retention.narrowable() if not self.plan[name].stored]
+            found = reads_after(prepared, tables, self.outcome.results, tools.sessions, tools.memory)
+            return {**prepared.reads, **found}
+        return prepared.reads
+
+    def _lowered(self) -> dict[str, str]:
+        """What each computed function was lowered to; where that cannot be told, another wording will be computed."""
+        tools = self.tools
+        with self._spark_may_end("what functions were lowered to is not known"):
+            return lowered_digests(self.prepared, self.plan, self.outcome.results, tools.sessions, tools.memory)
+        return {}
+
+    @contextmanager
+    def _spark_may_end(self, unknown: str) -> Iterator[None]:
+        """Spark is asked behind an answer. The answer stands and is recorded also where nobody is there any more to be
+        asked: what pyspark raises of a session that was stopped meanwhile may be anything.
+
+        Args:
+            unknown: what is not known then.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not (isinstance(error, (SetupError, *spark_errors())) or self.tools.sessions.ended):
+                raise
+            self.tools.observer.warning(f"{unknown}: {first_line(error)}")
+
+    def _influences(self) -> dict[str, str]:
+        """What each fit of the run gave its features."""
+        with self._spark_may_end("what fits gave their features is not known"):
+            return fitted_influences(
+                self.prepared, self.plan, self.outcome.results, self.record.number, self.tools.observer.warning
+            )
+        return {}
+
+    def _record(self, outputs: Mapping[str, Any]) -> Recorded:
+        status, error = self._ending()
+        number = self.record.number
+        lowered = self._lowered() if status == "done" else {}
+        reads = self._told_reads() if status == "done" else {}
+        record = self.provenance.stamped(replace(
+            self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error,
+            start_seconds=self.start_seconds or None,
+        ))
+        if (file := self.provenance.file_record()) is not None:
+            self.tools.catalog.keep_file(file)
+        nodes = recording.node_records(
+            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun
+        )
+        influences = self._influences() if status != "interrupted" else {}
+        results = recording.result_records(
+            self.prepared, self.plan, self.outcome, self.warm_seconds, number, self.random, lowered, influences
+        )
+        told = recording.read_records(self.prepared, self.plan, number, reads)
+        self.tools.catalog.append_iteration(record, nodes, [*results, *told])
+        return Recorded(record, nodes, reads)
+
+    def _ending(self) -> tuple[Status, str]:
+        """How the run ended, and why if not well."""
+        failure = self.outcome.failure
+        if failure is None:
+            return "done", ""
+        text = str(failure) if isinstance(failure, HelixError) else f"{type(failure).__name__}: {failure}"
+        return ("interrupted" if self._interrupted else "failed"), text
+
+    def _record_sizes(self, sizes: Mapping[str, int]) -> None:
+        self.tools.catalog.append_results(
+            recording.size_records(self.prepared, self.plan, self.record.number, sizes)
+        )
+
+    def _track(self, ended: Recorded, sizes: Mapping[str, int], tracker: Tracker) -> None:
+        record, nodes = ended.iteration, ended.nodes
+        models = {
+            node.name: result.model for node in self.prepared.dag.nodes
+            if node.kind == "learner" and isinstance(result := self.outcome.results.get(node.name), ModelResult)
+        }
+        live = frozenset(self.tools.catalog.live_among({node.signature for node in nodes}))
+        finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes, live)
+        tell(tracker, finished, self.tools.observer.warning)

@@ -1,0 +1,135 @@
+"""Influence: what fits gave their features, read from fitted models for the record, and from the record for a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.dag.influence import Absent, Influence, by_feature, from_json, to_json
+from helix_spark.dag.leaving_out import asking, features_of, target
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.lowering.slots import sizes_of
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import Assemble, FitStage, Kind
+
+if TYPE_CHECKING:
+    from helix_spark.iteration.preparation import Prepared
+
+
+class _UntoldError(Exception):
+    """What a model gave its features cannot be told; the text says why."""
+
+
+def fitted_influences(
+    prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult], number: int, warn: Callable[[str], None]
+) -> dict[str, str]:
+    """What each learner that was fitted in this run gave its features, as JSON by the learner's name. Runs no job.
+
+    Args:
+        number: of the iteration.
+        warn: is told where an author asked to prune features, and nothing can be told.
+    """
+    found: dict[str, str] = {}
+    for node in prepared.dag.nodes:
+        fitted = results.get(node.name)
+        if node.kind is not Kind.LEARNER or plan[node.name].state is not State.COMPUTE or fitted is None:
+            continue
+        try:
+            found[node.name] = to_json(_influence(node, fitted, prepared, results, number))
+        except _UntoldError as untold:
+            why = str(untold)
+        except spark_errors() as error:
+            why = first_line(error)
+        else:
+            continue
+        if node.wishes.prune_features:
+            warn(f"`{node.name}` is to prune features, but their weights are unknown: {why}")
+    return found
+
+
+def absolute_weights(model: Any) -> list[float] | None:
+    """The absolute weight of each slot of the vector that a model reads; of several classes the sum. None where it has
+    none, or where Spark ML does not vouch for what they mean."""
+    sort = type(model)
+    if not sort.__module__.startswith("pyspark.ml."):
+        return None
+    if hasattr(sort, "coefficientMatrix"):
+        summed: list[float] = abs(model.coefficientMatrix.toArray()).sum(axis=0).tolist()
+        return summed
+    for name in ("coefficients", "featureImportances"):
+        if hasattr(sort, name):
+            weights: list[float] = abs(getattr(model, name).toArray()).tolist()
+            return weights
+    return None
+
+
+def newest_fits(dag: Dag, catalog: Catalog) -> dict[str, Influence]:
+    """What the newest fit of each learner that asks to prune features gave them; nothing is read if none asks."""
+    learners = asking(dag)
+    if not learners:
+        return {}
+    records = catalog.measured(dag.workflow, learners)
+    told = {name: from_json(record.influence) for name, record in records.items()}
+    return {name: influence for name, influence in told.items() if influence is not None}
+
+
+def told_of(
+    dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, ResultRecord],
+    previous: Mapping[str, ResultRecord], newest: Mapping[str, Influence],
+) -> dict[str, Influence]:
+    """What is on record of each learner: of its current version, else of its previous one.
+
+    Args:
+        signatures: by node name.
+        measured: by signature; `previous`: by node name.
+        newest: see `newest_fits`.
+    """
+    found: dict[str, Influence] = {}
+    for node in dag.nodes:
+        if node.kind is not Kind.LEARNER:
+            continue
+        records = (measured.get(signatures[node.name]), previous.get(node.name))
+        told = next((one for one in records if one is not None and one.influence), None)
+        influence = from_json(told.influence) if told is not None else newest.get(node.name)
+        if influence is not None:
+            found[node.name] = influence
+    return found
+
+
+def _influence(
+    node: Node, fitted: NodeResult, prepared: Prepared, results: Mapping[str, NodeResult], number: int
+) -> Influence:
+    dag = prepared.dag
+    examples = dag[node.inputs[0]] if isinstance(node.operator, FitStage) else None
+    table = results.get(examples.name) if examples is not None else None
+    if examples is None or not isinstance(examples.operator, Assemble) or not isinstance(table, TableResult):
+        raise _UntoldError("it is not fitted on examples made of extractors")
+    assert isinstance(fitted, ModelResult)
+    weights = absolute_weights(fitted.model)
+    if weights is None:
+        raise _UntoldError(f"a {type(fitted.model).__name__} has none")
+    if fitted.model.getOrDefault("featuresCol") != "features":
+        raise _UntoldError("it reads another column than `features`")
+    sizes = sizes_of(table.frame(), "features")
+    if sizes is None:
+        raise _UntoldError(f"the sizes of the vectors that `{examples.name}` is made of are not known")
+    declared = {name: own.declared for name, own in prepared.signed.items()}
+    features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
+    if features is None:
+        raise _UntoldError("they are not finite, or not as many as `features` has slots")
+    return Influence(
+        dag.workflow, node.name, number, target(examples, examples.operator, declared), features,
+        _left_out(dag, node.name, examples.name),
+    )
+
+
+def _left_out(dag: Dag, learner: str, examples: str) -> tuple[Absent, ...]:
+    return tuple(
+        Absent(one.feature, one.declared, iteration, one.nodes) for one in dag.left_out
+        if one.synthesizer == examples for name, iteration in one.found if name == learner
+    )

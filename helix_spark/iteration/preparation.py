@@ -1,0 +1,266 @@
+"""From a workflow and a catalog to the situation a plan starts from. No Spark: a plan waits for nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.holders import writer
+from helix_spark.catalog.records import NodeRecord, ResultRecord
+from helix_spark.catalog.view import CatalogView
+from helix_spark.costs.model import Measurement, Throughput, estimate
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.influence import Influence
+from helix_spark.dag.leaving_out import leave_out
+from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.node import Dag
+from helix_spark.iteration.calibration import calibrated_loads, calibrated_writes, sampled
+from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.iteration.influence import newest_fits, told_of
+from helix_spark.iteration.on_record import OnRecord
+from helix_spark.planner.planning import Situation, planning_problem
+from helix_spark.planner.serving import PlanReads, gaps
+from helix_spark.signature.data_version import pin_versions
+from helix_spark.signature.difference import parts_from_json
+from helix_spark.signature.parts import Part
+from helix_spark.signature.signing import Description, Signed, describe
+from helix_spark.workflow.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plan finds around it.
+
+    Attributes:
+        held: signatures that the session holds in memory.
+        budget: bytes that may be stored in all; None for no limit.
+        session_runs: whether Spark is started.
+        one_run: whether this process is for one run alone; None if nobody can say.
+        session_worked: whether the session has run something yet.
+    """
+
+    held: Collection[str] = frozenset()
+    budget: int | None = None
+    session_runs: bool = False
+    one_run: bool | None = None
+    session_worked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A workflow, signed and looked up.
+
+    Attributes:
+        dag: merged, without the features that are left out; `whole` is the graph before both.
+        described: by name, of `whole`.
+        known: declared signatures that stand for another one.
+        view: the catalog as it was read.
+        situation: what the planner needs.
+        run: the id that the run will have.
+        found: equivalences found in this run: declared signature -> signature.
+        reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
+            record.
+        lowered: signatures of which it is on record what they were lowered to.
+        loads: load throughput by kind of artifact.
+    """
+
+    dag: Dag
+    whole: Dag
+    described: Mapping[str, Description]
+    known: Mapping[str, str]
+    known_random: Mapping[str, str]
+    view: CatalogView
+    situation: Situation
+    run: str
+    found: Mapping[str, str]
+    reads: PlanReads
+    told: PlanReads
+    lowered: frozenset[str]
+    loads: Mapping[str, Throughput]
+
+    @property
+    def signed(self) -> Mapping[str, Signed]:
+        """By node name."""
+        return self.situation.signed
+
+
+def prepare(
+    workflow: Workflow, catalog: Catalog, settings: Mapping[str, str], around: Surroundings, run: str
+) -> Prepared:
+    """Compiles, signs, looks up and estimates.
+
+    Args:
+        settings: those of Spark that change results.
+
+    Raises:
+        WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
+    """
+    whole = pin_versions(compile_workflow(workflow))
+    return look_up(whole, describe(whole, settings), catalog, around, run)
+
+
+def look_up(
+    whole: Dag, described: Mapping[str, Description], catalog: Catalog, around: Surroundings, run: str, *,
+    equivalent: Mapping[str, str] | None = None, reads: PlanReads | None = None,
+) -> Prepared:
+    """The part of `prepare` after signing; again when the catalog changed, or more was found out.
+
+    Args:
+        equivalent: equivalences found in this run, beside those on record.
+        reads: what functions read, found in this run, beside that on record.
+    """
+    view = catalog.snapshot(whole.workflow)
+    read = sampled(view.artifacts.values())
+    also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
+    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=also, held=around.held)
+    signed = of_whole = records.sign(whole)
+    known, known_random, measured = records.known, records.known_random, records.measured
+    loads = calibrated_loads(read, measured)
+    fits = newest_fits(whole, catalog)
+    leaving = leave_out(
+        whole, fits, {name: own.declared for name, own in signed.items()},
+        {name for name, own in signed.items() if own.random},
+    )
+    if leaving.dag is not whole:
+        signed = records.sign(leaving.dag)
+    dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
+    told = _reads_on_record(measured) | dict(reads or {})
+    unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
+    offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
+    explained = _with_chance_found(described, signed, known_random)
+    situation = replace(
+        _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
+        overhead=_bytes_beside(view), notices=leaving.notices,
+        left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
+    )
+    situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
+    return Prepared(
+        dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
+        told, frozenset(signature for signature, record in measured.items() if record.lowered is not None), loads,
+    )
+
+
+def _stored_of_late(view: CatalogView) -> set[str]:
+    """Stored results of iterations on record: what they took says what it takes to have others again from them."""
+    return {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
+
+
+def _bytes_beside(view: CatalogView) -> int:
+    """Bytes of the records, and of what nobody refers to. Tables that lack columns are among what is stored; what is
+    gone counts by its records until the run has ended them, and takes no room."""
+    return view.other_bytes - sum(record.bytes for record in view.missing)
+
+
+def _reads_on_record(measured: Mapping[str, ResultRecord]) -> dict[str, Mapping[str, frozenset[str]]]:
+    return {
+        signature: {source: frozenset(columns) for source, columns in json.loads(record.reads).items()}
+        for signature, record in measured.items() if record.reads
+    }
+
+
+def _with_others(
+    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput]
+) -> Situation:
+    """With what else is stored. What that costs to have again is looked into only where there is a budget: without one
+    all of it is kept."""
+    if situation.budget is not None:
+        lineage = past_lineage(planning_problem(situation).nodes, view, measured, loads)
+        situation = replace(situation, lineage=lineage)
+    return replace(situation, others=others_among(view.artifacts.values(), situation, view, loads))
+
+
+def _seconds_without(dag: Dag, signed: Mapping[str, Signed], measured: Mapping[str, ResultRecord]) -> dict[str, float]:
+    """By node, what was measured of those that are left out: all of them ran before they were."""
+    records = {
+        name: measured.get(signed[name].signature) for one in dag.left_out for name in one.nodes
+    }
+    return {name: record.compute_seconds or 0.0 for name, record in records.items() if record is not None}
+
+
+def _with_chance_found(
+    described: Mapping[str, Description], signed: Mapping[str, Signed], known_random: Mapping[str, str]
+) -> dict[str, Description]:
+    """The nodes, with why their results may differ each time where only an earlier run could tell."""
+    return {
+        name: replace(own, random=(why,)) if not own.random and name in signed
+        and (why := known_random.get(signed[name].declared)) else own
+        for name, own in described.items()
+    }
+
+
+def _foreseen(
+    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput],
+    one_run: bool | None,
+) -> Situation:
+    random = {name for name, own in situation.signed.items() if own.random}
+    expected = foresee(
+        planning_problem(situation).nodes, random, view, measured, loads, writer=writer(), one_run=one_run
+    )
+    return replace(
+        situation, scenarios=expected.scenarios, horizon=expected.horizon,
+        starts=expected.starts, fresh_process=expected.fresh_process,
+    )
+
+
+def _situation(
+    dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
+    measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, around: Surroundings,
+    fits: Mapping[str, Influence], loads: Mapping[str, Throughput],
+) -> Situation:
+    signatures = {node.name: signed[node.name].signature for node in dag.nodes}
+    previous = _previous_versions(signatures, measured, view, catalog)
+    sizes = _previous_sizes(measured, view)
+    estimates = estimate(
+        dag, signatures, {s: _measurement(record) for s, record in measured.items()},
+        {
+            name: replace(own := _measurement(previous.get(name)), bytes=sizes.get(name, own.bytes))
+            for name in previous.keys() | sizes.keys()
+        },
+        {name: described[name].version.bytes for name in signatures if described[name].version is not None},  # type: ignore[union-attr]  # filtered in this very expression
+        load=loads, write=calibrated_writes(view.artifacts.values()),
+    )
+    current = set(signatures.values())
+    last = {node.signature for node in view.nodes}
+    ended = catalog.ends_among((current & last) - view.artifacts.keys() - frozenset(around.held))
+    return Situation(
+        dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
+        stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
+        session_runs=around.session_runs, session_worked=around.session_worked,
+        influences=told_of(dag, signatures, measured, previous, fits),
+        ended={signature: f"{record.event}: {record.why}" for signature, record in ended.items()},
+    )
+
+
+def _previous_versions(
+    signatures: Mapping[str, str], measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog
+) -> dict[str, ResultRecord]:
+    """By name, of nodes that were not measured yet: their newest earlier version that was."""
+    def is_known(signature: str) -> bool:
+        return signature in measured and measured[signature].compute_seconds is not None
+
+    unmeasured = {name for name, signature in signatures.items() if not is_known(signature)}
+    last = {node.name: measured[node.signature] for node in view.nodes
+            if node.name in unmeasured and is_known(node.signature)}
+    left = sorted(unmeasured - last.keys())
+    return last | (catalog.measured(view.workflow, left) if left and view.last else {})
+
+
+def _previous_sizes(measured: Mapping[str, ResultRecord], view: CatalogView) -> dict[str, int]:
+    """By name, bytes of the newest version whose size was measured: of the iteration before, or what that one knew."""
+    sizes = {}
+    for node in view.nodes:
+        record = measured.get(node.signature)
+        size = record.bytes if record is not None and record.bytes is not None else node.bytes
+        if size is not None:
+            sizes[node.name] = size
+    return sizes
+
+
+def _measurement(record: ResultRecord | None) -> Measurement:
+    return Measurement() if record is None else Measurement(record.compute_seconds, record.load_seconds, record.bytes)
+
+
+def _previous_parts(nodes: Collection[NodeRecord]) -> dict[str, tuple[Part, ...]]:
+    return {node.name: parts_from_json(node.parts) for node in nodes}

@@ -1,0 +1,188 @@
+"""From what a run did to the rows of the catalog."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from types import FunctionType
+from typing import Any
+
+from helix_spark.catalog.holders import writer
+from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
+from helix_spark.dag.node import Node
+from helix_spark.engine.execution.outcome import Outcome, starts_by_node
+from helix_spark.engine.execution.timing import load_seconds
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.planner.influence import left_out_json
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.environment import package_version
+from helix_spark.signature.source import text_of
+from helix_spark.workflow.operators import Function
+
+_SHOWN_CODE = 20_000
+"""Characters of a function's text that a record holds; for people, who stop reading long before."""
+
+
+def begun(plan: Plan, run: str, message: str) -> IterationRecord:
+    """The record of an iteration that starts now."""
+    return IterationRecord(
+        run=run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
+        message=message, parameters=json.dumps(dict(plan.parameters)), plan=json.dumps(plan_summary(plan)),
+        versions=json.dumps({
+            "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+            "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+        }),
+        writer=writer(),
+    )
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """How good the plan was known to be, and what it expected."""
+    proof = plan.certificate
+    return {
+        "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
+        "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
+        "policy": plan.policy, "budget": plan.budget, "used": plan.used, "scenarios": plan.scenarios,
+        "predicted_seconds": plan.predicted_seconds, "run_all_seconds": plan.run_all_seconds,
+        "left_out": left_out_json(plan),
+    }
+
+
+def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Outputs by the author's names: values as they are, tables and models as a short description.
+
+    Args:
+        asked: the names of the outputs before equal nodes were merged.
+    """
+    return {name: _described(name, plan, outcome) for name in asked if plan[name].name in outcome.results}
+
+
+def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
+    canonical = plan[name].name
+    match outcome.results[canonical]:
+        case ValueResult() as value:
+            return value.copy()
+        case TableResult() as table:
+            rows = len(table.arrow()) if table.collected else outcome.rows.get(canonical)
+            return {"table": name, "rows": rows}
+        case ModelResult(model=model):
+            return {"model": type(model).__name__}
+    return None
+
+
+def node_records(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int, begun: float
+) -> list[NodeRecord]:
+    """What happened to each node.
+
+    Args:
+        begun: `time.perf_counter()` at the start of the run.
+    """
+    started = starts_by_node(prepared.dag, plan, outcome)
+    return [
+        NodeRecord(
+            run=prepared.run, workflow=plan.workflow, iteration=number, name=node.name, kind=node.kind,
+            inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
+            declared=plan[node.name].declared, signature=plan[node.name].signature,
+            parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
+            predicted_seconds=plan[node.name].predicted_seconds,
+            bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,
+            rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
+            started=started[node.name] - begun if node.name in started else None,
+        )
+        for node in prepared.dag.nodes
+    ]
+
+
+def result_records(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
+    random: Mapping[str, str], lowered: Mapping[str, str], influences: Mapping[str, str],
+) -> list[ResultRecord]:
+    """What this run learnt of results: costs, sizes, and which differ each time.
+
+    Args:
+        seconds: of each node that ran, without what a young JVM takes longer; of loads only those are recorded that had
+            steps of their own.
+        random: by node name, what the run found beyond what was known when it was planned.
+        lowered: digests of lowered plans by node name.
+        influences: what fits gave their features, as JSON by learner's name.
+    """
+    records = []
+    loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
+    for node in prepared.dag.nodes:
+        own, blamed = plan[node.name], prepared.signed[node.name].random
+        newly_equal = own.declared in prepared.found
+        if (node.name not in outcome.results and not newly_equal) or (blamed and node.name not in blamed):
+            continue
+        took = seconds.get(node.name)
+        computed = own.state is State.COMPUTE
+        why = random.get(node.name, "") or _known_random(node, prepared)
+        if took is None and not why and not newly_equal:
+            continue
+        record = ResultRecord(
+            declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
+            iteration=number, compute_seconds=took if computed else None,
+            load_seconds=loads.get(node.name) if not own.held else None,
+            read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
+            rows=outcome.rows.get(node.name), random=why,
+            lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
+        )
+        # Why a result varies is on record by the time that it is loaded or held.
+        if newly_equal or (computed and why) or _tells(record):
+            records.append(record)
+    return records
+
+
+def _tells(record: ResultRecord) -> bool:
+    """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
+    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows, record.lowered)
+    return any(figure is not None for figure in figures) or record.influence != ""
+
+
+def _read_seconds(result: NodeResult | None) -> float | None:
+    return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
+
+
+def size_records(prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str, int]) -> list[ResultRecord]:
+    """What storing results taught of them: physical bytes, by node name."""
+    return [
+        ResultRecord(
+            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
+            node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name],
+        )
+        for node in prepared.dag.nodes if node.name in sizes
+    ]
+
+
+def read_records(
+    prepared: Prepared, plan: Plan, number: int, reads: Mapping[str, Mapping[str, frozenset[str]]]
+) -> list[ResultRecord]:
+    """What the plans of functions told of the columns they read: by the function's signature, then its input's."""
+    return [
+        ResultRecord(
+            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
+            node=node.name, kind=node.kind, iteration=number,
+            reads=json.dumps({source: sorted(columns) for source, columns in reads[plan[node.name].signature].items()}),
+        )
+        for node in prepared.dag.nodes if plan[node.name].signature in reads and not plan[node.name].random
+    ]
+
+
+def _known_random(node: Node, prepared: Prepared) -> str:
+    own = prepared.described[node.name].random
+    return own[0] if own else prepared.known_random.get(prepared.signed[node.name].declared, "")
+
+
+def _code(node: Node) -> str:
+    """Its author's text. As it was signed: the file may have been saved since, and say something else."""
+    if not isinstance(node.operator, Function):
+        return ""
+    function = inspect.unwrap(node.operator.call)
+    return text_of(function.__code__)[:_SHOWN_CODE] if isinstance(function, FunctionType) else ""
+

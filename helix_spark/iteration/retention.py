@@ -1,0 +1,315 @@
+"""What of a run is kept: stored, in place of what is evicted, and within the budget once all is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.errors import CatalogError
+from helix_spark.iteration.foresight import others_among
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.read_sources import ReadSources
+from helix_spark.iteration.settling import names_at_hand, settled
+from helix_spark.iteration.tools import Tools
+from helix_spark.iteration.unread_columns import candidates, unread_columns
+from helix_spark.planner.joint import LARGE_GAP
+from helix_spark.planner.lineage import lineage_of
+from helix_spark.planner.overflow import Held, overflow
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.planning import Situation
+from helix_spark.planner.problem import State
+from helix_spark.planner.reasons import insisted_elsewhere
+from helix_spark.planner.serving import PlanReads
+from helix_spark.workflow.declaration import Wishes
+
+OVERFLOW_ROUNDS = 3
+"""An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
+
+OVERFLOWED = "records of the run took the room that the budget had left for it"
+
+TOO_LARGE = "it turned out larger than what the budget had left"
+
+_NO_WISHES = Wishes()
+
+DECISIONS = 3
+"""How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
+measured, mostly after one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Physical bytes by node, of what a run wrote.
+
+    Attributes:
+        stored: of what is there.
+        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
+    """
+
+    stored: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All that was learnt of sizes."""
+        return {**self.gone, **self.stored}
+
+    def then(self, more: Kept, evicted: Collection[str]) -> Kept:
+        """After more was written.
+
+        Args:
+            evicted: names of what was stored and is not any more.
+
+        >>> Kept({"a": 1, "b": 2}).then(Kept({"c": 3}, {"d": 4}), ["b"])
+        Kept(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
+        """
+        stays = {name: size for name, size in self.stored.items() if name not in evicted}
+        gone = {name: size for name, size in self.sizes.items() if name not in stays}
+        return Kept({**stays, **more.stored}, {**gone, **more.gone})
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What a run keeps in the catalog.
+
+    Attributes:
+        iteration: its number.
+        start_seconds: what starting Spark took in the run; 0 if it ran already, or was not needed.
+        warm_seconds: of each node that ran, without what a young JVM takes longer.
+        random: names of the nodes of which the run found that their own result may differ each time.
+        leased: names of the leases that the run holds.
+    """
+
+    prepared: Prepared
+    plan: Plan
+    outcome: Outcome
+    iteration: int
+    start_seconds: float
+    warm_seconds: Mapping[str, float]
+    random: Collection[str]
+    leased: tuple[str, ...]
+    tools: Tools
+
+    @cached_property
+    def spoiled(self) -> frozenset[str]:
+        """Names of the results that may differ each time, by themselves or by what they are made of."""
+        return frozenset(self.random) | self.prepared.dag.descendants(self.random)
+
+    @cached_property
+    def of_moved_sources(self) -> frozenset[str]:
+        """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
+        knows which data they are of."""
+        moved = frozenset(name for name in self._sources.names if self._sources.has_moved(name))
+        for name in sorted(moved):
+            self.tools.observer.warning(f"source `{name}` changed while the iteration ran: nothing made of it is kept")
+        return moved | self.prepared.dag.descendants(moved)
+
+    @cached_property
+    def _sources(self) -> ReadSources:
+        return ReadSources(self.prepared.dag, self.plan, self.prepared.described, self.outcome.results)
+
+    def narrowable(self) -> tuple[str, ...]:
+        """Names of the tables that may be stored without some of their columns."""
+        varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
+        return candidates(self.prepared, self.outcome.results, varying)
+
+    def keep(self, reads: PlanReads) -> Kept:
+        """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
+        room to others, so that it is decided once more.
+
+        Args:
+            reads: what this run was told of the columns that functions read, beside that on record.
+        """
+        kept, plan = Kept(), self.plan
+        for _ in range(DECISIONS):
+            plan = self._settled(kept.sizes)
+            more = self.store(plan, reads)
+            kept = kept.then(more, [name for name in kept.stored if self.plan[name].signature in plan.evict])
+            if not more.gone:
+                break
+        late = self._read_by_writes(plan)
+        self._evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
+        if plan.certificate.status == "fallback" or plan.certificate.gap > LARGE_GAP:
+            self.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
+        return kept
+
+    def _settled(self, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
+        """The plan with storage decided on what is known by now; what the run itself has recorded takes its room, and
+        so does what others have stored since it was planned.
+
+        Args:
+            sizes: of what this run has stored already, or could not. `to_write` as for `settled`.
+        """
+        tools, situation = self.tools, self.prepared.situation
+        if self.start_seconds:
+            situation = replace(situation, starts=(*situation.starts, self.start_seconds))
+        if situation.budget is not None:
+            live = self._live()
+            situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))
+            situation = _as_stored_now(situation, live, self.prepared)
+        prepared = replace(self.prepared, situation=situation)
+        return settled(
+            prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held, sizes,
+            to_write=to_write,
+        )
+
+    def store(self, plan: Plan, reads: PlanReads) -> Kept:
+        """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
+        late = self._read_by_writes(plan)
+        self._evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
+        owed = sum(one.bytes for one in self.tools.catalog.live_among(late & plan.evict.keys()).values())
+        wanted = self._wanted(plan)
+        # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
+        there = self.tools.catalog.live_among([node.signature for node in wanted])
+        narrow, told = self.narrowable(), {**self.prepared.told, **reads}
+        stored: dict[str, int] = {}
+        gone: dict[str, int] = {}
+        for node in wanted:
+            before = there.get(node.signature)
+            left_out: tuple[str, ...] = ()
+            if node.name in narrow:
+                left_out = unread_columns(
+                    node.name, before, self.prepared, self.outcome.results, told, self.tools.catalog
+                )
+            if before is not None and set(before.left_out) <= set(left_out):
+                stored[node.name] = before.bytes
+            elif (record := self._store_one(node.name, plan, left_out)) is not None:
+                fits = self._fits(record, owed)
+                (stored if fits else gone)[node.name] = record.bytes
+        return Kept(stored, gone)
+
+    def evict_overflow(self) -> set[str]:
+        """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
+        catalog, budget = self.tools.catalog, self.plan.budget
+        if budget is None or catalog.bytes_used() <= budget:
+            return set()
+        plan = self._settled({}, to_write=False)
+        gone = set(plan.evict)
+        self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED))
+        lineage = {**self.prepared.situation.lineage, **lineage_of(plan.nodes)}
+        for _ in range(OVERFLOW_ROUNDS):
+            excess = catalog.bytes_used() - budget
+            if excess <= 0:
+                break
+            chosen = overflow([one for one in self._held() if one.signature not in gone], excess, lineage)
+            self._evict_all(dict.fromkeys(chosen, OVERFLOWED))
+            gone.update(chosen)
+        return gone
+
+    def _live(self) -> tuple[ArtifactRecord, ...]:
+        """All that is stored by now, with what other workflows wish of it today."""
+        return tuple(map(self.prepared.view.as_wished, self.tools.catalog.live()))
+
+    def _held(self) -> list[Held]:
+        """All that is stored by now, and who insists on it: of this version its author, as it says today."""
+        wishes = {self.plan[node.name].signature: node.wishes for node in self.prepared.dag.nodes}
+        found = []
+        for one in self._live():
+            own = wishes.get(one.signature, _NO_WISHES)
+            theirs = insisted_elsewhere(one, self.plan.workflow)
+            found.append(Held(
+                one.signature, one.bytes, one.recompute_seconds, theirs or own.insisted, one.fixed or own.fixed
+            ))
+        return found
+
+    def _wanted(self, plan: Plan) -> list[PlannedNode]:
+        """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
+        tables are there long before their rows, and nobody waits for rows that a run did not get to."""
+        had = lasting(self.outcome).keys() - self.spoiled - self.of_moved_sources
+        if self.outcome.failure is not None:
+            had = {name for name in had if self._is_in_memory(name)}
+        return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
+
+    def _is_in_memory(self, name: str) -> bool:
+        result = self.outcome.results[name]
+        return not isinstance(result, TableResult) or result.in_memory
+
+    @cached_property
+    def _at_hand(self) -> frozenset[str]:
+        return names_at_hand(self.outcome)
+
+    def _read_by_writes(self, plan: Plan) -> frozenset[str]:
+        """Signatures of the stored tables that what is to be written is made from once more: a run had them, but not in
+        memory. If one of these is to go, it goes when all is written."""
+        elsewhere = self.outcome.results.keys() - self._at_hand
+        written = [node.name for node in self._wanted(plan) if node.name in elsewhere]
+        read = self.prepared.dag.upstream_within(written, elsewhere)
+        return frozenset(plan[name].signature for name in read if plan[name].state is State.LOAD)
+
+    def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
+        tools, node = self.tools, plan[name]
+        tools.observer.storing(name)
+        try:
+            again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
+            wishes = self.prepared.dag[name].wishes
+            maker = Origin(
+                node.signature, plan.workflow, name, self.iteration, again, name in self._at_hand, wishes.insisted,
+                wishes.fixed,
+            )
+            return store(
+                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self._check_unmoved(name)
+            )
+        except NotStoredError as error:
+            tools.observer.warning(error.what)
+            return None
+        finally:
+            if node.signature in self.leased:
+                tools.catalog.leases.release(node.signature)
+
+    def _fits(self, record: ArtifactRecord, owed: int) -> bool:
+        """Whether there is room for what was just stored; else it goes.
+
+        What takes no bytes always fits, were there no room for anything: that it went would free nothing. And another
+        driver's record, which came first, is not this run's to take away.
+
+        Args:
+            owed: bytes of what is to go once all is written.
+        """
+        budget, catalog = self.plan.budget, self.tools.catalog
+        own = (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
+        if budget is not None and record.bytes and own and catalog.bytes_used() - owed > budget:
+            with self._warned():
+                catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
+            return False
+        self.tools.observer.stored(record.node, record.bytes)
+        return True
+
+    def _evict_all(self, why: Mapping[str, str]) -> None:
+        with self._warned():
+            self.tools.catalog.evict_all(why)
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        """What cannot be evicted is said, and no more: the run has answered."""
+        try:
+            yield
+        except CatalogError as error:
+            self.tools.observer.warning(error.what)
+
+    def _check_unmoved(self, name: str) -> None:
+        """A table that was not in memory was read from its files once more while it was written.
+
+        Raises:
+            CatalogError: they have changed since.
+        """
+        result = self.outcome.results[name]
+        if not isinstance(result, TableResult) or result.at_hand:
+            return
+        for source in self._sources.below(name):
+            if self._sources.has_moved(source):
+                raise CatalogError(f"source `{source}` changed while it was written")
+
+
+def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], prepared: Prepared) -> Situation:
+    """The situation after some results were stored, and others evicted, by this run or by another. One that lacked
+    columns may be whole by now."""
+    lacking = {gap.stored.attempt for gap in situation.unserved.values()}
+    return replace(
+        situation, stored={record.signature: record for record in live if record.attempt not in lacking},
+        others=others_among(live, situation, prepared.view, prepared.loads),
+    )

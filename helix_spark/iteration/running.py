@@ -1,0 +1,159 @@
+"""One run from plan to answer; what follows the answer is in `after_answer.py`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.outcome import Outcome, lasting, seconds_by_node, warm_seconds_by_node
+from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.results.loading import DamagedResultError, load, looked_into
+from helix_spark.engine.results.results import NodeResult
+from helix_spark.errors import CatalogError
+from helix_spark.iteration import recording
+from helix_spark.iteration.after_answer import AfterAnswer, hold, release
+from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.leasing import PlanAgain, after_others
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.tools import Tools
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import make_plan
+
+
+def run_prepared(
+    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    provenance: Provenance,
+) -> Iteration:
+    """Runs a plan and returns at its answer, or raises its failure; the rest follows either in the background.
+
+    Args:
+        again: looks the workflow up once more, when a stored result turned out to be damaged.
+        begun: `time.perf_counter()` at the start of the run.
+        provenance: where the workflow comes from.
+
+    Raises:
+        NodeError: the author's code or a Spark job failed; what was computed before is kept.
+    """
+    def plan_again() -> tuple[Prepared, Plan]:
+        found = again()
+        return found, make_plan(found.situation, tools.policy)
+
+    tools.catalog.make()
+    _end_missing(prepared, tools)
+    prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
+    tools.catalog.leases.take(prepared.run)
+    leased = (prepared.run, *leased)
+    try:
+        after = _executed(prepared, plan, plan_again, tools, message, begun, leased, provenance)
+        outputs = after.outputs()
+        hold(after.plan, after.outcome, tools.memory, after.retention.spoiled)
+    except BaseException:
+        release(leased, tools)
+        raise
+    if after.outcome.failure is None:
+        tools.observer.answered(after.seconds)
+    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))
+    behind.add_done_callback(partial(_tell_defect, tools.observer))
+    if after.outcome.failure is not None:
+        raise after.outcome.failure
+    return Iteration(
+        after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
+        lasting(after.outcome), outputs, after.seconds, after.node_seconds,
+        after.start_seconds, behind, partial(_held_or_stored, tools),
+    )
+
+
+def _executed(
+    prepared: Prepared, plan: Plan, plan_again: PlanAgain, tools: Tools, message: str, begun: float,
+    leased: tuple[str, ...], provenance: Provenance,
+) -> AfterAnswer:
+    """The run up to its answer, or its failure."""
+    tools.memory.next_version(node.signature for node in plan.nodes)
+    record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
+    tools.observer.planned(replace(plan, iteration=record.number))
+    _end_missing(prepared, tools)
+    outcome = _execute(prepared, plan, tools)
+    seen: set[str] = set()
+    while isinstance(outcome.failure, DamagedResultError) and outcome.failure.record.attempt not in seen:
+        seen.add(outcome.failure.record.attempt)  # each is put aside once, so this comes to an end
+        hold(plan, outcome, tools.memory, _made_of(outcome.failure, prepared, plan))
+        if (sound := _quarantined(outcome.failure, tools)) is not None:
+            outcome.failure = sound
+            break
+        prepared, plan = plan_again()
+        tools.observer.planned(replace(plan, iteration=record.number))
+        outcome = _execute(prepared, plan, tools)
+    seconds = time.perf_counter() - begun
+    node_seconds = seconds_by_node(prepared.dag, plan, outcome)
+    warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
+    random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
+    return AfterAnswer(
+        prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds_since(begun), node_seconds,
+        warm_seconds, tools, random, leased, provenance,
+    )
+
+
+def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
+    registering = [node.name for node in prepared.dag.nodes if _registers(node, prepared)]
+    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run, registering)
+
+
+def _registers(node: Node, prepared: Prepared) -> bool:
+    """Whether a node's code registers views or functions with the session."""
+    said = prepared.described[node.name].said
+    return bool(said.views or said.registers)
+
+
+def _held_or_stored(tools: Tools, signature: str) -> NodeResult | None:
+    """A result that a run did not need, for who asks for it afterwards: checked as whatever a run loads. None where it
+    is neither held in memory nor stored."""
+    held = tools.memory.get(signature)
+    if held is not None:
+        return held
+    record = tools.catalog.artifact(signature)
+    return None if record is None else load(record, tools.catalog, tools.sessions)
+
+
+def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
+    """Says what nobody foresaw to fail behind an answer: who does not wait for the end would never hear of it."""
+    if not behind.cancelled() and (error := behind.exception()) is not None:
+        observer.warning(
+            f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "
+            "stored before is kept"
+        )
+
+
+def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> frozenset[str]:
+    """Names of the nodes whose results are made of a damaged one: persisted or not, their plans may have to read it."""
+    names = [node.name for node in plan.nodes if node.signature == damage.record.signature]
+    return prepared.dag.descendants(names).union(names)
+
+
+def _quarantined(damage: DamagedResultError, tools: Tools) -> CatalogError | None:
+    """Puts a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
+    try:
+        found = looked_into(damage, tools.catalog)
+    except CatalogError as error:
+        return error
+    if found is not damage:
+        return found
+    ended = tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+    if ended is not None:  # else it was evicted since this run planned, and its files are gone for that reason
+        tools.observer.warning(f"{damage.what}; it is computed again")
+    return None
+
+
+def _end_missing(prepared: Prepared, tools: Tools) -> None:
+    """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
+    for record in prepared.view.missing:
+        if tools.catalog.is_there(record):  # asked once more: an end is final
+            continue
+        if tools.catalog.quarantine(record.signature, "its folder is gone", attempt=record.attempt) is not None:
+            tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")

@@ -1,0 +1,82 @@
+"""What to store, decided once more when a run is over: on what it has measured, and on what it still has in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from helix_spark.costs.model import Estimate, NodeEstimate, Origin
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.planning import replan_storage
+from helix_spark.planner.problem import Certificate, Derivation, Solution, State
+from helix_spark.planner.storage import Policy
+
+
+def settled(
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], policy: Policy,
+    held: Collection[str], sizes: Mapping[str, int], *, to_write: bool = True,
+) -> Plan:
+    """The plan with storage decided on what the run has measured.
+
+    Args:
+        seconds: of each node that ran.
+        held: signatures that the session holds in memory now.
+        sizes: bytes of results that were stored already, or were too large to be.
+        to_write: whether what is not stored may still be; else it is decided what stays of what is.
+    """
+    again = seconds_to_have_again(prepared.dag, seconds, names_at_hand(outcome))
+    estimates = {
+        name: _measured(
+            costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0),
+            sizes.get(name),
+        )
+        for name, costs in prepared.situation.estimates.items() if name in plan.by_name
+    }
+    chosen = {
+        node.name: Derivation(
+            node.name, node.state, node.inputs if node.state is State.COMPUTE else (), seconds.get(node.name, 0.0)
+        )
+        for node in plan.nodes if to_write and node.state is not State.PRUNE
+    }
+    spent = sum(way.seconds for way in chosen.values())
+    solution = Solution(chosen, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))
+    return replan_storage(plan, replace(prepared.situation, estimates=estimates, held=held), policy, solution)
+
+
+def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
+    """What writing each result that this run had would compute once more: a lazy table that is not persisted comes from
+    its inputs again, as far up as nothing is at hand.
+
+    A table that columns extend is made once for all of them: it counts with who reads it beside them, not with each.
+
+    Args:
+        seconds: of each node that ran.
+        at_hand: names of the results whose rows are in memory.
+    """
+    again: dict[str, float] = {}
+    for node in dag.nodes:
+        if node.name in seconds and node.name not in at_hand:
+            inputs = (name for name in dict.fromkeys(node.inputs) if name != node.base)
+            again[node.name] = seconds[node.name] + sum(again.get(name, 0.0) for name in inputs)
+    return again
+
+
+def names_at_hand(outcome: Outcome) -> frozenset[str]:
+    """Names of the results whose rows are in memory, so that writing them reads nothing."""
+    return frozenset(
+        name for name, result in outcome.results.items()
+        if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)
+        or (isinstance(result, TableResult) and result.at_hand)
+    )
+
+
+def _measured(costs: NodeEstimate, seconds: float | None, again: float, size: int | None) -> NodeEstimate:
+    return replace(
+        costs, write=replace(costs.write, amount=costs.write.amount + again),
+        compute=costs.compute if seconds is None else Estimate(seconds, Origin.MEASURED),
+        bytes=costs.bytes if size is None else Estimate(size, Origin.MEASURED),
+    )

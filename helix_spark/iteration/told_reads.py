@@ -1,0 +1,73 @@
+"""Asks which columns functions read of which that is not on record: see `column_reads`. Before a run, and right behind
+its answer, never while another one runs: a function may register a view, and the next run's would be of our stubs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from helix_spark.dag.reading import declared_reads
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.results import NodeResult
+from helix_spark.engine.spark.session import Sessions
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.second_chance import stubs_after, stubs_before
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.planner.serving import PlanReads
+
+
+def unknown_readers(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
+    """Functions of which it is to be found out what they read: if that is no more than what is stored, tables that are
+    to be computed could be loaded."""
+    found: dict[str, None] = {}
+    for node in plan.nodes:
+        gap = prepared.situation.unserved.get(node.signature)
+        if gap is not None and gap.closable and node.state is State.COMPUTE:
+            found.update(dict.fromkeys(gap.unknown))
+    return tuple(found)
+
+
+def with_reads(
+    prepared: Prepared, readers: Iterable[str], sessions: Sessions, memory: MemoryTier,
+    again: Callable[[PlanReads], Prepared],
+) -> Prepared:
+    """The workflow with what these functions read, as far as their plans tell.
+
+    Args:
+        again: looks the workflow up once more, with what was found.
+    """
+    stubs = stubs_before(prepared, sessions, memory)
+    found = {
+        prepared.signed[name].signature: by_signature(prepared, reads)
+        for name in readers if (reads := stubs.reads(prepared.dag[name])) is not None
+    }
+    return again(found) if found else prepared
+
+
+def by_signature(prepared: Prepared, reads: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """What a function reads by its inputs' signatures, in place of their names."""
+    found: dict[str, frozenset[str]] = {}
+    for name, columns in reads.items():
+        signature = prepared.signed[name].signature
+        found[signature] = found.get(signature, frozenset()) | columns
+    return found
+
+
+def reads_after(
+    prepared: Prepared, tables: Collection[str], results: Mapping[str, NodeResult], sessions: Sessions,
+    memory: MemoryTier,
+) -> dict[str, dict[str, frozenset[str]]]:
+    """What functions read of these tables, where that is not on record: by function's signature, then its input's."""
+    asked: dict[str, None] = {}
+    for table in tables:
+        for name in prepared.dag.readers(table):
+            known = prepared.told.get(prepared.signed[name].signature, {})
+            if declared_reads(prepared.dag, name, table).by_plan and prepared.signed[table].signature not in known:
+                asked[name] = None
+    if not asked:
+        return {}
+    stubs = stubs_after(prepared, results, sessions, memory)
+    return {
+        prepared.signed[name].signature: by_signature(prepared, reads)
+        for name in asked if (reads := stubs.reads(prepared.dag[name])) is not None
+    }

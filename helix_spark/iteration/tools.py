@@ -1,0 +1,34 @@
+"""What a run works with."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.execution.executor import Executor
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.iteration.tracker import Tracker
+from helix_spark.planner.storage import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run works with.
+
+    Attributes:
+        recording: records answers; the next run waits for it, to plan on them.
+        behind: stores what follows the answers; nobody waits for it.
+    """
+
+    sessions: SessionProvider
+    catalog: Catalog
+    memory: MemoryTier
+    observer: Observer
+    executor: Executor
+    recording: ThreadPoolExecutor
+    behind: ThreadPoolExecutor
+    policy: Policy
+    tracker: Tracker | None

@@ -1,0 +1,53 @@
+"""The columns, of a table that is about to be stored, that nothing reads. Its readers' plans were asked before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.results.narrowing import may_be_narrow, narrowed
+from helix_spark.engine.results.results import NodeResult, TableResult
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.planner.serving import PlanReads
+
+
+def candidates(prepared: Prepared, results: Mapping[str, NodeResult], varying: Collection[str]) -> tuple[str, ...]:
+    """Names of the tables that a run had as DataFrames, and that may be stored without some of their columns.
+
+    Args:
+        varying: names of the results that may differ each time.
+    """
+    return tuple(
+        node.name for node in prepared.dag.nodes
+        if isinstance(result := results.get(node.name), TableResult) and not result.collected and not result.left_out
+        and may_be_narrow(node, prepared.dag, varying)
+    )
+
+
+def unread_columns(
+    name: str, before: ArtifactRecord | None, prepared: Prepared, results: Mapping[str, NodeResult], reads: PlanReads,
+    catalog: Catalog,
+) -> tuple[str, ...]:
+    """What to leave out of a candidate.
+
+    Args:
+        before: the stored result that this one is to replace.
+        reads: what is known of its readers' plans.
+    """
+    result, own = results[name], prepared.signed[name].signature
+    assert isinstance(result, TableResult)
+    if (before is not None and not before.left_out) or _was_damaged(own, catalog):
+        return ()
+
+    def told(reader: str) -> frozenset[str] | None:
+        return reads.get(prepared.signed[reader].signature, {}).get(own)
+
+    lacked = None if before is None else before.left_out
+    return narrowed(prepared.dag[name], result.frame().schema, prepared.dag, told, lacked)
+
+
+def _was_damaged(signature: str, catalog: Catalog) -> bool:
+    """Whether the last stored result could not be read: if that was for want of a column, it would be so again."""
+    last = catalog.last_event(signature)
+    return last is not None and last.event == "quarantined"

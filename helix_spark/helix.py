@@ -59,6 +59,7 @@ class Helix:
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
         ParameterError: the budget is no size, or negative.
+        SetupError: the session is one by Spark Connect, or a setting leaves Delta out.
 
     Use it as a context manager, or call `close`: it waits until everything is stored.
     """

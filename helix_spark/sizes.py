@@ -38,7 +38,7 @@ def format_size(size: float) -> str:
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Seconds for people; nothing where there are none.
+    """Seconds for people, where the unit is said beside them; nothing where there are none.
 
     >>> format_seconds(0.034), format_seconds(2.51), format_seconds(150.2), format_seconds(None)
     ('0.03', '2.5', '150', '')
@@ -46,6 +46,19 @@ def format_seconds(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds:.2f}" if seconds < 1 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Seconds with their unit; nothing where there are none.
+
+    >>> [seconds_text(value) for value in (0.004, 0.62, 41.2, 400, None)]
+    ['4 ms', '0.62 s', '41.2 s', '6.7 min', '']
+    """
+    if seconds is None:
+        return ""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
+    return f"{format_seconds(seconds)} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def without_password(address: str) -> str:

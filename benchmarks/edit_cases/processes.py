@@ -71,7 +71,7 @@ class ReuseAll:
 
 
 def _cheap_to_load(node: NodeCosts) -> NodeCosts:
-    return replace(node, compute_seconds=1.0, load_seconds=1e-4, held_seconds=1e-4)
+    return replace(node, compute_seconds=1.0, load_seconds=1e-4)
 
 
 class Warnings(Silent):

@@ -73,7 +73,7 @@ class LoadsGladly:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        nodes = tuple(replace(node, load_seconds=0.0, held_seconds=0.0) for node in problem.nodes)
+        nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
         return self._stores.decide(replace(problem, nodes=nodes))
 
 

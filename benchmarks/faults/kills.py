@@ -18,6 +18,7 @@ import helix_spark as hx
 from benchmarks.faults.job import answers, run, workflow
 from benchmarks.faults.records import all_of
 from benchmarks.faults.row import Tally, fault
+from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.verification import verify
@@ -96,10 +97,10 @@ def unsound(catalog: Path, key: int, printed: Sequence[str]) -> str:
 def _collected(catalog: Path) -> str:
     """Collects what the dead left, and says how much it was."""
     opened = Catalog.open(catalog, create=False)
-    before = opened.bytes_used(exact=True)
+    before = physical_bytes(catalog)
     leftovers = opened.gc(dry_run=False)
     again = opened.gc(dry_run=False)
-    after = opened.bytes_used(exact=True)
+    after = physical_bytes(catalog)
     return f"{len(leftovers)} leftovers, {before - after:,} of {before:,} bytes collected, then {len(again)}"
 
 

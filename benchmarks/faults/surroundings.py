@@ -107,7 +107,7 @@ def budgets(folder: Path, count: int, tally: Tally) -> None:
             policy = ("always", "joint", "rule")[(index + key) % 3]
             outputs = run(catalog, workflow(key), policy=policy, budget=budget)
             opened = Catalog.open(catalog, create=False)
-            used, records = opened.bytes_used(exact=True), physical_bytes(catalog / "records")
+            used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
             over = used - budget if _results_bytes(opened) else 0
             most, before, own = max(most, over), records, records - before
             what = what or ("" if outputs == answers(key) else f"answered {outputs}")

@@ -2,7 +2,7 @@
 
 Another driver runs the whole script beforehand and stores everything: that measures every result of every version. Then
 all versions are declared anew against those records, so that each has its signatures, seconds and bytes, and one
-program over all iterations says what to keep after each (`helix_spark.planner.oracle`). Its costs are of another run of
+program over all iterations says what to keep after each (`simulation.oracle`). Its costs are of another run of
 the same work, and it knows nothing of what the session still holds in memory: so it is no bound on single runs, but a
 measure of what foresight of the edits is worth.
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from benchmarks.iterating.systems import workflow_of, write_texts
 from benchmarks.scripts.edit import Version
+from benchmarks.simulation.oracle import Foresight, foresee
+from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.iteration.preparation import Surroundings, prepare
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.oracle import Foresight, foresee
-from helix_spark.planner.oracle import Version as PlannedVersion
 from helix_spark.planner.planning import planning_problem
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.simulation.work import BACK, GROWTH, RERUN, Work, targets
-from helix_spark.costs.forecast import Prospect, forecast, uniform
+from helix_spark.costs.forecast import Prospect, forecast
 from helix_spark.planner.prospects import scenarios
 from helix_spark.planner.storage import Scenario
 
@@ -37,8 +37,11 @@ def learned(work: Work, number: int) -> tuple[Scenario, ...]:
 
 
 def even(work: Work, number: int) -> tuple[Scenario, ...]:
-    """Every node is as likely as any other."""
-    return _scenarios(work, uniform(node.name for node in work.nodes))
+    """Every node is as likely as any other to be edited next, and nothing else happens."""
+    share = 1 / len(work.nodes)
+    return _scenarios(work, [
+        Prospect(share, frozenset({node.name}), f"`{node.name}` is edited") for node in work.nodes
+    ])
 
 
 def none(work: Work, number: int) -> tuple[Scenario, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.simulation.forecasters import Forecaster
+from benchmarks.simulation.oracle import Oracle, Version
 from benchmarks.simulation.work import Work
 from helix_spark.costs.forecast import horizon
 from helix_spark.planner.joint import WRITE_WEIGHT
-from helix_spark.planner.oracle import Oracle, Version
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy
 
@@ -105,9 +105,7 @@ def _problem(
         replace(scenario, version=tuple(believed(node) for node in scenario.version))
         for scenario in forecaster(work, number)
     )
-    return PlanningProblem(
-        nodes, version.outputs, budget, 0, others, scenarios, horizon(number + 1), None, "simulated"
-    )
+    return PlanningProblem(nodes, version.outputs, budget, 0, others, scenarios, horizon(number + 1))
 
 
 def _check(version: Version, decision: Decision, store: dict[str, _Stored]) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from benchmarks.simulation import forecasters
 from benchmarks.simulation.forecasters import Forecaster
 from benchmarks.simulation.limit import expected_seconds, limit
+from benchmarks.simulation.oracle import Oracle, foresee
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
 from benchmarks.simulation.work import Work, draw
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.oracle import Oracle, foresee
 from helix_spark.planner.policies import Always, Never, Rule
 from helix_spark.planner.recreation import Recreation
 from helix_spark.planner.storage import Policy

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
+from benchmarks.simulation.oracle import Version
 from benchmarks.simulation.shapes import SHAPES, Step
 from helix_spark.costs.forecast import Edit
-from helix_spark.planner.oracle import Version
 from helix_spark.planner.storage import NodeCosts
 
 SECONDS = {

@@ -2,7 +2,8 @@
 
 An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
 one live attempt: publishing is conditional on nobody having published in between, so the first record wins,
-unless it lacks columns that the later one has: then its end is recorded together with the later one.
+unless it lacks columns that the later one has: then its end is recorded together with the later one. Of an attempt that
+was published several rows may say so, as more comes to be wished of it; the newest counts.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.held_columns import holds_all_of
+from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.places import Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.upkeep import Upkept, maintain
 from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    from helix_spark.workflow.declaration import Wishes
 
 End = Literal["evicted", "quarantined"]
 """How a stored result may end."""
@@ -27,6 +32,9 @@ WIDER = "stored again with columns that it lacked"
 """Why a table is gone that another one of its signature replaced."""
 
 _ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
+
+_OLDEST_FIRST = "ORDER BY sequence"
+"""Of an attempt's rows the newest counts: see `_by_signature`."""
 
 
 class ArtifactLedger:
@@ -41,14 +49,14 @@ class ArtifactLedger:
 
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""
-        return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED}"))
+        return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
 
     def live_for_plan(self, near: Collection[str]) -> dict[str, ArtifactRecord]:
         """The same as far as a plan looks at them: with the schemas of the signatures in `near` alone. Schemas are most
         of all that is on record of artifacts, and a plan has to do with few of them."""
         schema = f", CASE WHEN signature IN ({listed_signatures(near)}) THEN schema END AS schema" if near else ""
         return _by_signature(self._journal.query(
-            f"SELECT * EXCEPT (schema, content, why){schema} FROM journal WHERE NOT {_ENDED}"
+            f"SELECT * EXCEPT (schema, why){schema} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"
         ))
 
     def live_bytes(self) -> dict[str, int]:
@@ -69,7 +77,8 @@ class ArtifactLedger:
         if not signatures:
             return {}
         return _by_signature(self._journal.query(
-            f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND NOT {_ENDED}"
+            f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND NOT {_ENDED} "
+            + _OLDEST_FIRST
         ))
 
     def last_of(self, signature: str) -> ArtifactRecord | None:
@@ -125,12 +134,26 @@ class ArtifactLedger:
 
         return (record, live) if self._journal.decide_and_append(decide) else (live or record, None)
 
+    def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
+        """Append, in one commit, the records of live artifacts which do not say yet what a workflow's author wishes of
+        them; nothing where all do.
+
+        Args:
+            wishes: by signature.
+        """
+        def decide() -> Sequence[ArtifactRecord]:
+            live = self.live_among(wishes)
+            told = {signature: wished(record, workflow, wishes[signature]) for signature, record in live.items()}
+            return [record for signature, record in told.items() if record != live[signature]]
+
+        self._journal.decide_and_append(decide)
+
     def end_all(
-        self, why: Mapping[str, str], event: End, *, attempt: str | None = None
+        self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None
     ) -> tuple[ArtifactRecord, ...]:
         """Append the ends of the live attempts of some signatures in one commit, and return what was live.
 
-        With `attempt`, only of that one: who read a damaged table must not end its replacement.
+        With `attempts`, only of these: who read a damaged table must not end its replacement.
 
         Args:
             why: by signature.
@@ -138,7 +161,7 @@ class ArtifactLedger:
         live = self.live_among(why)
         ended = tuple(
             live[signature] for signature in why
-            if signature in live and attempt in (None, live[signature].attempt)
+            if signature in live and (attempts is None or live[signature].attempt in attempts)
         )
         if ended:
             self._journal.append([_ended(record, event, why[record.signature]) for record in ended])
@@ -168,7 +191,7 @@ def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
 
 def _by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
     # Two live attempts of a signature cannot be published where commits exclude each other, as on a local disk; where
-    # they do not, the smaller id wins, so that all processes agree.
+    # they do not, the smaller id wins, so that all processes agree. Of one attempt's rows the last one does.
     return {record.signature: record for record in sorted(records, key=lambda record: record.attempt, reverse=True)}
 
 

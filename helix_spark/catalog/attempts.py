@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,17 +56,33 @@ def seconds_untouched(path: Place) -> float:
     return 0.0 if newest is None else time.time() - newest
 
 
-def stored_attempts(layout: Layout, beside: Collection[str] = ()) -> Iterator[Attempt]:
-    """All attempts that have a folder, live or not, in no order. Other things in there are left alone.
-
-    Args:
-        beside: signatures whose folders are not looked into.
-    """
+def stored_attempts(layout: Layout) -> Iterator[Attempt]:
+    """All attempts that have a folder, live or not, in no order. Other things in there are left alone."""
     for kind in layout.kinds_with_folders:
-        folder = at(layout.attempts(kind))
-        for signature, attempt in folder.second_names(lambda name: is_signature(name) and name not in beside):
-            if is_id(attempt):
-                yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
+        yield from _attempts(layout, kind, at(layout.attempts(kind)).second_names(is_signature))
+
+
+def looked_for(
+    layout: Layout, records: Collection[ArtifactRecord], wanted: Callable[[str], bool]
+) -> tuple[list[ArtifactRecord], list[Attempt]]:
+    """Those of some live artifacts whose folder is gone; and what `stored_attempts` has of the signatures that are
+    wanted. One look tells both: in an object store each would list all that is there.
+    """
+    gone, stored = list[ArtifactRecord](), list[Attempt]()
+    for kind in layout.kinds_with_folders:
+        of_kind = {(record.signature, record.attempt): record for record in records if record.kind == kind}
+        absent, pairs = at(layout.attempts(kind)).looked_for(
+            of_kind.keys(), lambda name: is_signature(name) and wanted(name)
+        )
+        gone += [of_kind[pair] for pair in absent]
+        stored += _attempts(layout, kind, pairs)
+    return gone, stored
+
+
+def _attempts(layout: Layout, kind: ArtifactKind, pairs: Iterable[tuple[str, str]]) -> Iterator[Attempt]:
+    for signature, attempt in pairs:
+        if is_id(attempt):
+            yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
 
 
 def check_folders(layout: Layout, kinds: Collection[ArtifactKind]) -> None:
@@ -82,13 +98,6 @@ def check_folders(layout: Layout, kinds: Collection[ArtifactKind]) -> None:
                 f"the folder {folder} is gone, and with it every {kind} that is on record",
                 remedy="mount it or copy it back; or make an empty one, and what it held is computed again",
             )
-
-
-def without_folder(layout: Layout, records: Collection[ArtifactRecord]) -> Iterator[ArtifactRecord]:
-    """Those of the live artifacts whose folder is gone; each is asked for by itself, as a listing may be an old one."""
-    for kind in layout.kinds_with_folders:
-        of_kind = {(record.signature, record.attempt): record for record in records if record.kind == kind}
-        yield from (of_kind[pair] for pair in at(layout.attempts(kind)).absent(of_kind.keys()))
 
 
 def delete(layout: Layout, attempt: Attempt) -> None:
@@ -113,3 +122,26 @@ def delete(layout: Layout, attempt: Attempt) -> None:
             f"{path} cannot be deleted: {error.strerror}",
             remedy="it is not used any more; `helix gc` tries again, or delete it by hand",
         ) from error
+
+
+def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
+    """Delete the folders of attempts, each of them whatever becomes of the others.
+
+    Raises CatalogError or OSError for the first that could not be deleted.
+    """
+    failures: list[CatalogError | OSError] = []
+    for attempt in attempts:
+        try:
+            delete(layout, attempt)
+        except (CatalogError, OSError) as error:
+            failures.append(error)
+    if failures:
+        raise _with_others(failures)
+
+
+def _with_others(failures: Sequence[CatalogError | OSError]) -> CatalogError | OSError:
+    """The first of some failures to delete, and how many there were besides."""
+    first, more = failures[0], len(failures) - 1
+    if not more or not isinstance(first, CatalogError):
+        return first
+    return CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)

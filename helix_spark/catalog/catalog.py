@@ -7,20 +7,20 @@ record's end first, then the data. Whoever stops in between leaves bytes that no
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger, End
-from helix_spark.catalog.attempts import Attempt, physical_bytes
+from helix_spark.catalog.attempts import Attempt
 from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.file_digest import digest_of_model
 from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
+from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.layout import Layout, check_writable, explained, found, locate
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
@@ -40,9 +40,9 @@ from helix_spark.catalog.table_reading import check_rows, read_arrow
 from helix_spark.catalog.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError
-from helix_spark.planner.reasons import insisted_elsewhere
 
 if TYPE_CHECKING:
+    from helix_spark.workflow.declaration import Wishes
     import pyarrow as pa
 
 REMEMBERED = 40
@@ -90,22 +90,26 @@ class Catalog:
         live = self._artifacts.live_for_plan(near)
         with explained(self._layout, "read"):
             folders.check_folders(self._layout, {record.kind for record in live.values()})
-            missing = tuple(folders.without_folder(self._layout, [live[one] for one in sorted(near & live.keys())]))
-            leftovers = list(folders.stored_attempts(self._layout, live.keys()))
+            missing, leftovers = folders.looked_for(
+                self._layout, [live[one] for one in sorted(near & live.keys())], lambda signature: signature not in live
+            )
         lost = {record.signature for record in missing}
+        past_wishes = self._past_wishes(live.values(), workflow)
         ended = [one.record for one in past if one.record.status != "running"]
         last = ended[-1] if ended else self._history.last_ended(workflow) if past else None
         return CatalogView(
             workflow,
             MappingProxyType({
-                signature: record for signature, record in self._as_wished(live, workflow) if signature not in lost
+                signature: without_past(record, past_wishes)
+                for signature, record in live.items() if signature not in lost
             }),
-            missing,
+            tuple(missing),
             last,
             self._history.nodes_of(last) if last else (),
             past,
             past[-1].record.number + 1 if past else 1,
             self._bytes_from_records({record.attempt: record.bytes for record in live.values()}, leftovers),
+            past_wishes,
         )
 
     def results(
@@ -249,7 +253,7 @@ class Catalog:
         Raises CatalogError if the end cannot be recorded (nothing happened), or if the data cannot be deleted (it is
         not used any more; `gc` tries again).
         """
-        return next(iter(self._end_all({signature: why}, "evicted", attempt)), None)
+        return self._end_one(signature, why, "evicted", attempt)
 
     def evict_all(self, why: Mapping[str, str]) -> tuple[ArtifactRecord, ...]:
         """The same for several, by signature: all their ends are recorded at once, and then all their data is deleted.
@@ -260,19 +264,27 @@ class Catalog:
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """The same as `evict` for a damaged artifact."""
-        return next(iter(self._end_all({signature: why}, "quarantined", attempt)), None)
+        return self._end_one(signature, why, "quarantined", attempt)
+
+    def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
+        """The same at once for those of some artifacts whose folder is gone: it is asked for once more, as an end is
+        final. Returns these."""
+        if not records:
+            return ()
+        with explained(self._layout, "read"):
+            gone, _ = folders.looked_for(self._layout, records, lambda signature: False)
+        why = dict.fromkeys((record.signature for record in gone), "its folder is gone")
+        return self._end_all(why, "quarantined", {record.attempt for record in gone})
+
+    def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
+        """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
+        self._artifacts.note_wishes(workflow, wishes)
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
         if record.kind == "value":
             return None
         return self._layout.attempt(record.kind, record.signature, record.attempt)
-
-    def is_there(self, record: ArtifactRecord) -> bool:
-        """Whether the folder of a table or a model is there; of a value nothing can be missing."""
-        path = self.path_of(record)
-        with explained(self._layout, "read"):
-            return path is None or path.is_dir()
 
     def written_digest(self, attempt: Attempt) -> str | None:
         """The digest for the record of what was just written; None for a value. Raises CatalogError."""
@@ -300,30 +312,22 @@ class Catalog:
 
     # What it takes -------------------------------------------------------------------------------------------------
 
-    def bytes_used(self, *, exact: bool = False) -> int:
-        """Physical bytes of the catalog: live artifacts, records and leftovers.
-
-        Live artifacts count with the bytes of their records, which is quick; with `exact` everything is looked at.
-        """
+    def bytes_used(self) -> int:
+        """Physical bytes of the catalog: records, leftovers, and live artifacts, as their own records say."""
         with explained(self._layout, "read"):
-            if exact:
-                return physical_bytes(self._layout.root)
             stored = list(folders.stored_attempts(self._layout))
         return self._bytes_from_records(self._artifacts.live_bytes(), stored)
 
-    def orphans(self, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """What `gc` would delete; see `leftovers.find_leftovers`."""
-        return self._orphans(self.leases.dead(untouched=grace_seconds), grace_seconds)
-
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete what `orphans` lists, and return it.
+        """Delete what nobody refers to, and return it; see `leftovers.find_leftovers`.
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
         dead = self.leases.dead(untouched=grace_seconds)
-        leftovers = self._orphans(dead, grace_seconds)
+        with explained(self._layout, "read"):
+            leftovers = find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
         if not dry_run:
-            self._delete_all(leftover.attempt for leftover in leftovers)
+            folders.delete_all(self._layout, (leftover.attempt for leftover in leftovers))
             self.leases.clear(dead, untouched=grace_seconds)
         return leftovers
 
@@ -340,41 +344,24 @@ class Catalog:
                 remedy="set the clocks; what is stored is not affected",
             )
 
-    def _orphans(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
-        with explained(self._layout, "read"):
-            return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
+    def _past_wishes(self, live: Collection[ArtifactRecord], workflow: str) -> frozenset[tuple[str, str]]:
+        """See `CatalogView`: what another workflow insists on is wanted as long as the newest version of that one has
+        it."""
+        theirs = [(name, record) for record in live for name in record.insisting - {workflow}]
+        current = self._history.in_newest_versions({name for name, _ in theirs})
+        return frozenset((name, record.attempt) for name, record in theirs if (name, record.signature) not in current)
 
-    def _as_wished(
-        self, live: Mapping[str, ArtifactRecord], workflow: str
-    ) -> Iterable[tuple[str, ArtifactRecord]]:
-        """Live artifacts by signature, `insisted` as `CatalogView` has it: what another workflow than `workflow`
-        insisted on is wanted as long as the newest version of that one has it."""
-        theirs = {record.workflow for record in live.values() if insisted_elsewhere(record, workflow)}
-        current = self._history.in_newest_versions(theirs)
-        for signature, record in live.items():
-            is_past = record.workflow in theirs and (record.workflow, signature) not in current
-            yield signature, dataclasses.replace(record, insisted=False) if is_past and record.insisted else record
+    def _end_one(self, signature: str, why: str, event: End, attempt: str | None) -> ArtifactRecord | None:
+        return next(iter(self._end_all({signature: why}, event, None if attempt is None else {attempt})), None)
 
-    def _end_all(self, why: Mapping[str, str], event: End, attempt: str | None = None) -> tuple[ArtifactRecord, ...]:
-        ended = self._artifacts.end_all(why, event, attempt=attempt)
+    def _end_all(
+        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None
+    ) -> tuple[ArtifactRecord, ...]:
+        ended = self._artifacts.end_all(why, event, attempts=attempts)
         if ended:
             reach("end.recorded")
-            self._delete_all(_attempt_of(record, self.path_of(record)) for record in ended)
+            folders.delete_all(self._layout, (_attempt_of(record, self.path_of(record)) for record in ended))
         return ended
-
-    def _delete_all(self, attempts: Iterable[Attempt]) -> None:
-        """Delete the folders of attempts, each of them whatever becomes of the others.
-
-        Raises CatalogError or OSError for the first that could not be deleted.
-        """
-        failures: list[CatalogError | OSError] = []
-        for attempt in attempts:
-            try:
-                folders.delete(self._layout, attempt)
-            except (CatalogError, OSError) as error:
-                failures.append(error)
-        if failures:
-            raise _with_others(failures)
 
     def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)
@@ -389,11 +376,3 @@ class Catalog:
 
 def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:
     return Attempt(record.signature, record.attempt, record.kind, path)
-
-
-def _with_others(failures: Sequence[CatalogError | OSError]) -> CatalogError | OSError:
-    """The first of some failures to delete, and how many there were besides."""
-    first, more = failures[0], len(failures) - 1
-    if not more or not isinstance(first, CatalogError):
-        return first
-    return CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)

@@ -114,7 +114,7 @@ class History:
                 ORDER BY iteration, run, place"""
         )
         nodes: dict[str, list[PastNode]] = {record.run: [] for record in records}
-        for run, name, kind, inputs, *rest in zip(*columns.values(), strict=True):
+        for run, name, kind, inputs, *rest in _rows(columns):
             if run in nodes:
                 nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
         return tuple(PastIteration(record, tuple(nodes[record.run])) for record in reversed(records))

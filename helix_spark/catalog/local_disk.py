@@ -47,8 +47,11 @@ class OnDisk:
             for second in _names(self.path / first):
                 yield first, second
 
-    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
-        return [(first, second) for first, second in pairs if not (self.path / first / second).is_dir()]
+    def looked_for(
+        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        gone = [(first, second) for first, second in pairs if not (self.path / first / second).is_dir()]
+        return gone, list(self.second_names(wanted))
 
     def files(self) -> Iterator[Path]:
         with os.scandir(self.path) as entries:

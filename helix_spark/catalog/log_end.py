@@ -53,9 +53,10 @@ class LogEnd:
         """Check the log of a table read at `version`, after `head` was. Raises CatalogError if it lost something."""
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
-        for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
-            if self._bytes_of(each) == 0:
-                raise self.damaged(f"its log entry {self._entry(each).name} is empty")
+        if version > self._checked:
+            for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
+                if self._bytes_of(each) == 0:
+                    raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
     def committed_at(self, version: int) -> float:

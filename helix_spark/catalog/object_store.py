@@ -158,10 +158,12 @@ class ObjectPath:
                     pairs[names[0], names[1]] = None
         yield from pairs
 
-    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
+    def looked_for(
+        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """By one listing: a store's are never old, and a question for each would take longer."""
-        there = set(self.second_names({first for first, _ in pairs}.__contains__)) if pairs else set()
-        return [pair for pair in pairs if pair not in there]
+        there = dict.fromkeys(self.second_names(lambda name: True))
+        return [pair for pair in pairs if pair not in there], [pair for pair in there if wanted(pair[0])]
 
     def files(self) -> Iterator[ObjectPath]:
         yield from (self._listed(found) for found in self._listing(recursive=True) if found.is_file)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from helix_spark.catalog.comparison import Comparison
-from helix_spark.catalog.shown import short
+from helix_spark.catalog.shown import side
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import differences, folded, heading, page, paragraph, picture, table
 from helix_spark.sizes import format_seconds
@@ -15,11 +15,11 @@ from helix_spark.sizes import format_seconds
 def comparison_text(compared: Comparison) -> str:
     """A line a difference."""
     lines = [_title(compared), *([f"  {compared.unrecorded}"] if compared.unrecorded else [])]
-    lines += [f"  parameter {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.parameters.items()]
+    lines += [f"  parameter {name}: {side(a)} -> {side(b)}" for name, (a, b) in compared.parameters.items()]
     lines += [f"  + {name}" for name in compared.added] + [f"  - {name}" for name in compared.removed]
     lines += [f"  ~ {name}: {compared.what(name)}" for name in compared.nodes]
     lines += [f"  = {name}: {compared.what(name)}" for name in compared.rewritten]
-    lines += [f"  output {name}: {_value(a)} -> {_value(b)}" for name, (a, b) in compared.outputs.items()]
+    lines += [f"  output {name}: {side(a)} -> {side(b)}" for name, (a, b) in compared.outputs.items()]
     if len(lines) == 1:
         lines.append("  no difference")
     return "\n".join([*lines, f"  {_seconds(compared)}"])
@@ -61,11 +61,7 @@ def _title(compared: Comparison) -> str:
 
 
 def _rows(pairs: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
-    return [(name, _value(before), _value(after)) for name, (before, after) in pairs.items()]
-
-
-def _value(value: Any) -> str:
-    return "-" if value is None else short(value)
+    return [(name, side(before), side(after)) for name, (before, after) in pairs.items()]
 
 
 def _seconds(compared: Comparison) -> str:

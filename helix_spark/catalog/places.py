@@ -78,8 +78,11 @@ class Ground(Protocol):
     def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
         """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
 
-    def absent(self, pairs: Collection[tuple[str, str]], /) -> list[tuple[str, str]]:
-        """Those (folder in this one, folder in it) that are not there, whatever an older listing said."""
+    def looked_for(
+        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Those (folder in this one, folder in it) that are not there, whatever an older listing said; and, as they are
+        asked for together, what `second_names` gives."""
 
     def files(self) -> Iterator[Any]:
         """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list."""

@@ -26,7 +26,6 @@ class ArtifactRecord:
         at: Unix seconds by the writer's clock; for people, never for a decision.
         bytes: physical, logs included; 0 for a value.
         rows, files, version: of a table; None otherwise. `version` is the Delta version.
-        content: in records of older writers ``bit_xor(xxhash64(*))`` over a table's rows; read by nobody.
         schema: a table's Spark schema as JSON.
         value: a value as JSON text. The record of an end has neither: nobody reads them there.
         write_seconds: what writing it took; 0 where that cannot be told from computing it.
@@ -35,8 +34,10 @@ class ArtifactRecord:
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
         left_out: columns of `schema` that are not in the files, because nothing read them; in the order of the schema.
-        insisted: whether its author insisted, when it was stored, that it is kept; older records do not say so of any.
-        fixed: whether that is because computing it again would give another result (`hx.fixed`).
+        insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said; older
+            records do not say so of any.
+        insisted_by: other workflows whose authors insist on it as well, sorted.
+        fixed: whether somebody does because computing it again would give another result (`hx.fixed`).
     """
 
     signature: str
@@ -51,7 +52,6 @@ class ArtifactRecord:
     rows: int | None = None
     files: int | None = None
     version: int | None = None
-    content: int | None = None
     schema: str | None = None
     value: str | None = None
     write_seconds: float = 0.0
@@ -61,6 +61,12 @@ class ArtifactRecord:
     left_out: tuple[str, ...] = ()
     insisted: bool = False
     fixed: bool = False
+    insisted_by: tuple[str, ...] = ()
+
+    @property
+    def insisting(self) -> frozenset[str]:
+        """The workflows whose authors insist that it is kept."""
+        return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
 
 
 @dataclass(frozen=True, slots=True)

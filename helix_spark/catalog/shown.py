@@ -1,9 +1,11 @@
-"""Outputs as people read them, each in a line."""
+"""What records hold, as it is shown: outputs in a line each, nodes as JSON's types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from helix_spark.catalog.records import NodeRecord
 
 
 def short(value: Any) -> str:
@@ -15,14 +17,44 @@ def short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        if set(value) == {"table", "rows"}:
-            return f"table of {value['rows']:,} rows" if value["rows"] is not None else "table"
-        if set(value) == {"model"}:
-            return str(value["model"])
-        return _cut("{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}")
+        return result_text(value) or _cut("{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}")
     if isinstance(value, list):
         return _cut("[" + ", ".join(short(item) for item in value) + "]")
     return _cut(str(value))
+
+
+def side(value: Any) -> str:
+    """One side of a difference in a line: a value, or that there is none."""
+    return "-" if value is None else short(value)
+
+
+def result_text(value: Any) -> str:
+    """What stands for a table or a model among outputs, in words; empty for a value.
+
+    >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
+    ('table of 3 rows', 'table')
+    >>> result_text({"model": "KMeansModel"}), result_text({"model": 3})
+    ('KMeansModel', '')
+    """
+    match value:
+        case {"table": _, "rows": rows, **rest} if not rest:
+            return f"table of {rows:,} rows" if isinstance(rows, int) else "table"
+        case {"model": str(name), **rest} if not rest:
+            return name
+    return ""
+
+
+def node_json(node: NodeRecord, live: Collection[str]) -> dict[str, Any]:
+    """What happened to a node as JSON's types.
+
+    Args:
+        live: signatures of the results that are stored by now.
+    """
+    return {
+        "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
+        "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,
+        "bytes": node.bytes, "rows": node.rows, "signature": node.signature, "stored": node.signature in live,
+    }
 
 
 def _cut(text: str, limit: int = 120) -> str:

@@ -53,12 +53,10 @@ class CheckedTable:
     Attributes:
         files: paths of its parquet files in the order of their partitions.
         schema: Spark schema of what its files hold, as JSON.
-        rows: how many the log says there are; None if it does not say.
     """
 
     files: tuple[Place, ...]
     schema: str
-    rows: int | None
 
 
 def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
@@ -86,7 +84,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     files = sorted(_checked_files(folder, adds), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
-    return CheckedTable(tuple(files), recorded or schema, rows)
+    return CheckedTable(tuple(files), recorded or schema)
 
 
 def _recorded_schema(folder: Place, record: ArtifactRecord) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 
 
@@ -15,7 +16,6 @@ class PastNode:
     name: str
     kind: str
     inputs: tuple[str, ...]
-    declared: str
     signature: str
     output: bool
 
@@ -35,7 +35,7 @@ class CatalogView:
     Attributes:
         workflow: its name.
         artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
-            those alone that the iterations in `past` had. Another workflow's is `insisted` only as long as the newest
+            those alone that the iterations in `past` had. Another workflow insists on one only as long as the newest
             version of that workflow has it.
         missing: live artifacts that iterations in `past` had, and whose folder is gone: to be quarantined, never
             planned with.
@@ -45,6 +45,7 @@ class CatalogView:
         next_iteration: the number that a run would get now.
         bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that lie
             beside a live artifact of the same signature.
+        past_wishes: (workflow, attempt) of what other workflows insist on by its record, and no longer have.
     """
 
     workflow: str
@@ -55,16 +56,14 @@ class CatalogView:
     past: tuple[PastIteration, ...]
     next_iteration: int
     bytes_used: int
+    past_wishes: frozenset[tuple[str, str]] = frozenset()
 
     def as_wished(self, record: ArtifactRecord) -> ArtifactRecord:
-        """A live artifact that was read later, `insisted` as in `artifacts`.
+        """A live artifact that was read later, insisted on as in `artifacts`.
 
-        What is not among those was stored since, so that a version which ran since has it.
+        Who insists on it since then has it in a version which ran since.
         """
-        known = self.artifacts.get(record.signature)
-        if known is None or known.attempt != record.attempt or known.insisted == record.insisted:
-            return record
-        return replace(record, insisted=known.insisted)
+        return without_past(record, self.past_wishes)
 
     @property
     def artifact_bytes(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from helix_spark.catalog.comparison import differ
 from helix_spark.catalog.shown import short
 from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.picture import took_text
 from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -26,7 +27,7 @@ def answer_text(iteration: Iteration, before: Mapping[str, Any]) -> str:
     plan = iteration.plan
     lines = [f"{plan.workflow}, iteration {iteration.number}", ""]
     lines += outputs_text(iteration.outputs, before)
-    lines += ["", *_ran(iteration), *_reused(plan), "", _summary(iteration)]
+    lines += ["", *_ran(iteration), *_reused(plan), "", took_text(iteration)]
     return "\n".join(lines)
 
 
@@ -72,14 +73,3 @@ def _listed(title: str, names: Sequence[str]) -> list[str]:
     if not names:
         return []
     return textwrap.wrap(f"{title}: {', '.join(names)}", _WIDTH, subsequent_indent="  ")
-
-
-def _summary(iteration: Iteration) -> str:
-    plan = iteration.plan
-    saved = plan.saved_seconds
-    parts = [f"{format_seconds(iteration.seconds)} s to answer"]
-    if iteration.session_seconds:
-        parts[0] += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
-    if any(plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0:
-        parts.append(f"about {format_seconds(saved)} s of computing saved")
-    return "; ".join(parts)

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from helix_spark.catalog.comparison import Comparison, Sort
-from helix_spark.catalog.shown import short
+from helix_spark.catalog.shown import side
 from helix_spark.cli.history import commit_text
 from helix_spark.cli.tables import console, diff_lines, table
+from helix_spark.costs.metrics import number
 from helix_spark.sizes import format_seconds
 
 SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "same": "=", "affected": "."}
@@ -56,18 +57,18 @@ def _values(out: Console, title: str, pairs: dict[str, tuple[Any, Any]], heads: 
     _title(out, title)
     shown = table(("  name", "left"), (heads[0], "left"), (heads[1], "left"), ("change", "left"))
     for name, (before, after) in pairs.items():
-        shown.add_row(f"  {name}", _value(before), _value(after), _change(before, after))
+        shown.add_row(f"  {name}", side(before), side(after), _change(before, after))
     out.print(shown)
     return True
 
 
-def _value(value: Any) -> str:
-    return "-" if value is None else short(value)
-
-
 def _change(before: Any, after: Any) -> str:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after))
-    return f"{after - before:+.4g}" if numbers else ""
+    """After less before, of two numbers.
+
+    >>> _change(0.8, 0.9), _change(False, 1), _change(1, 10**400)
+    ('+0.1', '', '')
+    """
+    return "" if number(before) is None or number(after) is None else f"{after - before:+.4g}"
 
 
 def _nodes(out: Console, compared: Comparison) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.shown import short
+from helix_spark.catalog.shown import node_json, short
 from helix_spark.cli.answers import outputs_text
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.sizes import format_seconds, format_size
@@ -123,15 +123,4 @@ def _nodes(nodes: Sequence[NodeRecord], live: Collection[str], *, wide: bool) ->
 
 def show_json(record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str]) -> dict[str, Any]:
     """One iteration and its nodes as JSON's types. Arguments as for `print_iteration`."""
-    return {
-        **iteration_json(record),
-        "nodes": [
-            {
-                "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason,
-                "seconds": node.seconds, "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs),
-                "output": node.output, "bytes": node.bytes, "rows": node.rows, "signature": node.signature,
-                "stored": node.signature in live,
-            }
-            for node in nodes
-        ],
-    }
+    return {**iteration_json(record), "nodes": [node_json(node, live) for node in nodes]}

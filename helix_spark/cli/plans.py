@@ -6,8 +6,8 @@ import textwrap
 
 from rich.text import Text
 
-from helix_spark.cli.tables import WIDE, console, listed, state_text, table
-from helix_spark.planner.explain import node_text, totals
+from helix_spark.cli.tables import WIDE, console, state_text, table
+from helix_spark.planner.explain import dropped_text, kept_text, node_text, totals, why_text
 from helix_spark.planner.influence import influence_lines, left_out_lines
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
@@ -24,16 +24,16 @@ def print_plan(plan: Plan) -> None:
         seconds = format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else ""
         sizes = (
             format_seconds(node.compute_seconds), format_seconds(node.load_seconds), format_size(node.bytes),
-            _kept(node, plan),
+            kept_text(node, plan),
         ) if wide else ()
-        why = node.reason if wide else _with_storage(node, plan)
+        why = node.reason if wide else why_text(node, plan)
         shown.add_row(state_text(node.state), seconds, *sizes, node.name, why)
     out.print(Text(f"{plan.workflow}, iteration {plan.iteration}", style="bold"))
     out.print()
     out.print(shown)
     out.print()
-    for line in listed("not used by any output, so dropped", plan.dropped):
-        out.print(line)
+    if plan.dropped:
+        out.print(dropped_text(plan))
     for told in left_out_lines(plan):
         out.print(told)
     for warning in plan.warnings:
@@ -55,18 +55,3 @@ def print_node(node: PlannedNode, plan: Plan) -> None:
         )
         for part in parts:
             out.print(part, soft_wrap=True)
-
-
-def _kept(node: PlannedNode, plan: Plan) -> str:
-    if node.signature in plan.evict:
-        return "evict"
-    if node.stored:
-        return "yes"
-    return "to store" if node.keep else "no"
-
-
-def _with_storage(node: PlannedNode, plan: Plan) -> str:
-    kept = _kept(node, plan)
-    size = f" ({format_size(node.bytes)})" if node.bytes else ""
-    said = {"to store": f"to be stored{size}", "evict": "to be evicted"}
-    return f"{node.reason}; {said[kept]}" if kept in said else node.reason

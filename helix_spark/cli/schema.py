@@ -48,7 +48,7 @@ SCHEMA_VERSION = 1
 READING = """
 log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
           died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
-          `run`), versions, error, file, file_digest, commit, dirty (true, false or null)
+          `run`, and budget, used, left_out), versions, error, file, file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature, stored (true or false, now)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
@@ -68,7 +68,6 @@ config    name -> value, origin
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan as JSON's types; see the module."""
-    proof = plan.certificate
     return {
         "schema": SCHEMA_VERSION, "workflow": plan.workflow, "iteration": plan.iteration, "seconds": None,
         "message": "", "parameters": dict(plan.parameters), "outputs": {},
@@ -85,12 +84,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for node in plan.nodes
         ],
         "dropped": list(plan.dropped), "left_out": left_out_json(plan),
-        "plan": {
-            "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
-            "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
-            "policy": plan.policy, "scenarios": plan.scenarios, "predicted_seconds": plan.predicted_seconds,
-            "run_all_seconds": plan.run_all_seconds, "session_seconds": plan.session_seconds,
-        },
+        "plan": plan.figures,
         "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
         "warnings": list(plan.warnings),
     }

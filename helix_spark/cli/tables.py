@@ -4,7 +4,7 @@ wanted (NO_COLOR, a file, a pipe)."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -57,8 +57,3 @@ def diff_lines(lines: Iterable[str], indent: str = "  ") -> list[Text]:
     """The lines of a unified diff, coloured; the signs say the same without colours."""
     styles = {"+": "green", "-": "red", "@": "cyan"}
     return [Text(indent + line, style=styles.get(line[:1], "")) for line in lines]
-
-
-def listed(title: str, names: Sequence[str]) -> list[Text]:
-    """Names in a sentence; nothing where there are none."""
-    return [Text(f"{title}: {', '.join(names)}")] if names else []

@@ -11,7 +11,7 @@ Dirichlet: pseudo-counts to which the edits seen so far are added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -155,16 +155,6 @@ def edits(iterations: Sequence[Signed], kinds: Mapping[str, str]) -> tuple[Edit,
 
 def _signatures(iteration: Signed) -> frozenset[tuple[str, str]]:
     return frozenset((name, signature) for name, (signature, _) in iteration.items())
-
-
-def uniform(names: Iterable[str]) -> tuple[Prospect, ...]:
-    """Every node is as likely as any other to be edited next, and nothing else happens.
-
-    >>> [prospect.probability for prospect in uniform(["a", "b"])]
-    [0.5, 0.5]
-    """
-    listed = list(names)
-    return tuple(Prospect(1 / len(listed), frozenset({name}), f"`{name}` is edited") for name in listed)
 
 
 def horizon(iterations: int) -> float:

@@ -77,7 +77,8 @@ or on a busy machine, would be believed for ever: plans would compute instead, a
 again. What is believed to load too quickly is loaded, and is measured anew: so there is no bound below. Some results do
 take several times what their bytes let expect, such as pipelines of many small models."""
 _PRIOR_SAMPLES = 4
-"""How many samples what is known beforehand is worth where it is told what is usual; as many as for `calibrate`."""
+"""How many samples what is known beforehand is worth, where a throughput is fitted and where it is told what is usual:
+few, so that a catalog's own first dozen outweigh it."""
 _WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
 """Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
 any first work takes longer there (`costs.starting`). Whole first runs of 2.5, 5.8 and 20 s (census, flights, genomics;
@@ -133,9 +134,9 @@ def estimate(
     return estimates
 
 
-def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput, weight: float = 2.0) -> Throughput:
-    """Fits a throughput to (bytes, seconds) samples, drawn towards a prior that counts as `weight` samples of 1 MB and
-    of 100 MB each, so that a few samples of one size cannot tilt it.
+def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throughput:
+    """Fits a throughput to (bytes, seconds) samples, drawn towards a prior that counts as `_PRIOR_SAMPLES` of them,
+    half of 1 MB and half of 100 MB, so that a few samples of one size cannot tilt it.
 
     >>> calibrate([], Throughput(0.5, 1e-8))
     Throughput(fixed=0.5, per_byte=1e-08)
@@ -143,7 +144,7 @@ def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput, weight: f
     points = [(size / 1e6, seconds, 1.0) for size, seconds in samples]
     if not points:
         return prior
-    points += [(size, prior.seconds(size * 1e6), weight) for size in (1.0, 100.0)]
+    points += [(size, prior.seconds(size * 1e6), _PRIOR_SAMPLES / 2) for size in (1.0, 100.0)]
     total = sum(w for _, _, w in points)
     mean_x = sum(x * w for x, _, w in points) / total
     mean_y = sum(y * w for _, y, w in points) / total

@@ -10,7 +10,7 @@ from itertools import accumulate
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.layout import Layout, Point, layout
 from helix_spark.drawing.style import SIGNS, STYLE, WORDS
-from helix_spark.sizes import format_seconds
+from helix_spark.sizes import seconds_text
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
 _LETTER, _SMALL_LETTER = 8.0, 6.8
@@ -97,8 +97,7 @@ def _corner(point: Point, frame: _Frame) -> tuple[float, float]:
 
 
 def _small(node: DrawnNode) -> str:
-    taken = "" if node.seconds is None else f"{format_seconds(node.seconds)} s"
-    return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), taken, node.note]))
+    return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), seconds_text(node.seconds), node.note]))
 
 
 def _edges(graph: DrawnGraph, placed: Layout, frame: _Frame) -> list[str]:

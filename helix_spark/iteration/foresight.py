@@ -16,7 +16,7 @@ from helix_spark.costs.starting import fresh_process
 from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.prospects import Version, scenarios
-from helix_spark.planner.reasons import insisted_elsewhere
+from helix_spark.planner.reasons import kept_for
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
 
 
@@ -111,7 +111,7 @@ def others_among(
     what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
 
     Args:
-        live: everything that is stored, `insisted` as in `view`.
+        live: everything that is stored, insisted on as in `view`.
         view: the catalog, as the plan saw it; `loads` as for `foresee`.
     """
     lacking = {gap.stored.attempt for gap in situation.unserved.values()}
@@ -134,7 +134,7 @@ def others_among(
             record.attempt if record.attempt in lacking else record.signature, record.workflow, record.node,
             record.bytes, loads[record.kind].seconds(record.bytes), record.recompute_seconds, age(record),
             seconds_again(situation.lineage, record.signature, stored),
-            insisted=insisted_elsewhere(record, view.workflow), fixed=record.fixed,
+            kept_for=kept_for(record, view.workflow), fixed=record.fixed,
         )
         for record in live if record.attempt in lacking or record.signature not in current
     )

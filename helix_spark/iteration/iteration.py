@@ -11,6 +11,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, UnknownNodeError, nearest
 from helix_spark.planner.plan import Plan
+from helix_spark.sizes import seconds_text
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class Iteration:
         return self._behind.done()
 
     def __repr__(self) -> str:
-        return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {self.seconds:.1f} s>"
+        took = seconds_text(self.seconds)
+        return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""

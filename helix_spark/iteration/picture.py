@@ -44,10 +44,17 @@ def iteration_html(iteration: Iteration) -> str:
 def summary(iteration: Iteration) -> str:
     """How much ran, and how long it took, in a sentence."""
     counts = {state: len(iteration.plan.in_state(state)) for state in State}
-    saved = iteration.plan.saved_seconds
-    text = (
+    return (
         f"{counts[State.COMPUTE]} computed, {counts[State.LOAD]} loaded, {counts[State.PRUNE]} not needed; "
-        f"{format_seconds(iteration.seconds)} s to answer"
+        f"{took_text(iteration)}"
     )
-    reused = counts[State.LOAD] + counts[State.PRUNE] > 0 and saved > 0
+
+
+def took_text(iteration: Iteration) -> str:
+    """How long it took, and what reuse saved."""
+    saved = iteration.plan.saved_seconds
+    text = f"{format_seconds(iteration.seconds)} s to answer"
+    if iteration.session_seconds:
+        text += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
+    reused = any(iteration.plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0
     return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text

@@ -44,14 +44,7 @@ def begun(plan: Plan, run: str, message: str) -> IterationRecord:
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """How good the plan was known to be, and what it expected."""
-    proof = plan.certificate
-    return {
-        "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
-        "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
-        "policy": plan.policy, "budget": plan.budget, "used": plan.used, "scenarios": plan.scenarios,
-        "predicted_seconds": plan.predicted_seconds, "run_all_seconds": plan.run_all_seconds,
-        "left_out": left_out_json(plan),
-    }
+    return {**plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan)}
 
 
 def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:

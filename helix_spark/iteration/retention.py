@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.results.results import TableResult
@@ -24,7 +25,7 @@ from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
-from helix_spark.planner.reasons import insisted_elsewhere
+from helix_spark.planner.reasons import kept_for
 from helix_spark.planner.serving import PlanReads
 from helix_spark.workflow.declaration import Wishes
 
@@ -166,6 +167,7 @@ class Retention:
         wanted = self._wanted(plan)
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.tools.catalog.live_among([node.signature for node in wanted])
+        self._note_wishes({**self.prepared.view.artifacts, **there})
         narrow, told = self.narrowable(), {**self.prepared.told, **reads}
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
@@ -207,15 +209,31 @@ class Retention:
 
     def _held(self) -> list[Held]:
         """All that is stored by now, and who insists on it: of this version its author, as it says today."""
-        wishes = {self.plan[node.name].signature: node.wishes for node in self.prepared.dag.nodes}
+        wishes = self._wishes
         found = []
         for one in self._live():
             own = wishes.get(one.signature, _NO_WISHES)
-            theirs = insisted_elsewhere(one, self.plan.workflow)
-            found.append(Held(
-                one.signature, one.bytes, one.recompute_seconds, theirs or own.insisted, one.fixed or own.fixed
-            ))
+            insisted = own.insisted or bool(kept_for(one, self.plan.workflow))
+            found.append(Held(one.signature, one.bytes, one.recompute_seconds, insisted, one.fixed or own.fixed))
         return found
+
+    @cached_property
+    def _wishes(self) -> dict[str, Wishes]:
+        """What the author wishes today of each result of this version, by signature."""
+        return {self.plan[node.name].signature: node.wishes for node in self.prepared.dag.nodes}
+
+    def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
+        """Has it on record where what is stored already is wished otherwise than when it was stored, or was stored by
+        another workflow: whoever makes room has nothing but records to tell it from. A table that lacks columns is
+        stored anew for who insists on it."""
+        news = {
+            signature: wishes for signature, wishes in self._wishes.items()
+            if (record := stored.get(signature)) is not None and not record.left_out
+            and wished(record, self.plan.workflow, wishes) != record
+        }
+        if news:
+            with self._warned():
+                self.tools.catalog.note_wishes(self.plan.workflow, news)
 
     def _wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
@@ -285,7 +303,7 @@ class Retention:
 
     @contextmanager
     def _warned(self) -> Iterator[None]:
-        """What cannot be evicted is said, and no more: the run has answered."""
+        """What cannot be evicted, or be put on record, is said, and no more: the run has answered."""
         try:
             yield
         except CatalogError as error:

@@ -152,8 +152,5 @@ def _quarantined(damage: DamagedResultError, tools: Tools) -> CatalogError | Non
 
 def _end_missing(prepared: Prepared, tools: Tools) -> None:
     """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
-    for record in prepared.view.missing:
-        if tools.catalog.is_there(record):  # asked once more: an end is final
-            continue
-        if tools.catalog.quarantine(record.signature, "its folder is gone", attempt=record.attempt) is not None:
-            tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")
+    for record in tools.catalog.quarantine_missing(prepared.view.missing):
+        tools.observer.warning(f"the stored result of {record.node!r} is gone; it is computed again when needed")

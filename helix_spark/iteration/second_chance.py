@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 
 def changed_functions(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
-    """Nodes that are to be computed although only their own code changed since the last iteration."""
+    """Nodes that are to be computed although only their own code changed since the last iteration, and that a plan may
+    tell of."""
     previous = prepared.situation.previous
     return tuple(
         node.name for node in prepared.dag.nodes
         if plan[node.name].state is State.COMPUTE and not plan[node.name].random and node.name in previous
-        and isinstance(node.operator, Function) and is_lazy(node)
+        and isinstance(node.operator, Function) and is_lazy(node) and not prepared.effects(node.name)
         and own_changes(previous[node.name], prepared.signed[node.name].parts)
     )
 
@@ -92,7 +93,8 @@ def lowered_digests(
 
 def _stubs(prepared: Prepared, sessions: Sessions, schemas: Mapping[str, StructType]) -> Stubs:
     signatures = {node.name: prepared.signed[node.name].signature for node in prepared.dag.nodes}
-    return Stubs(sessions.get(), prepared.dag, signatures, schemas)
+    acting = [node.name for node in prepared.dag.nodes if prepared.effects(node.name)]
+    return Stubs(sessions.get(), prepared.dag, signatures, schemas, acting)
 
 
 def _known_schemas(prepared: Prepared, memory: MemoryTier) -> dict[str, StructType]:

@@ -1,5 +1,5 @@
 """Asks which columns functions read of which that is not on record: see `column_reads`. Before a run, and right behind
-its answer, never while another one runs: a function may register a view, and the next run's would be of our stubs."""
+its answer. One that registers views or writes is not asked, for its stub's would take the place of the real ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def reads_after(
     for table in tables:
         for name in prepared.dag.readers(table):
             known = prepared.told.get(prepared.signed[name].signature, {})
-            if declared_reads(prepared.dag, name, table).by_plan and prepared.signed[table].signature not in known:
+            unknown = prepared.signed[table].signature not in known and not prepared.effects(name)
+            if unknown and declared_reads(prepared.dag, name, table).by_plan:
                 asked[name] = None
     if not asked:
         return {}

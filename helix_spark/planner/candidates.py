@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.demands import last_steps
 from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Turn
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -35,7 +35,6 @@ class Candidate:
         tie: seconds that tell equal plans apart (see `TIE`).
     """
 
-    signature: str
     bytes: int
     stored: bool
     seconds: float = 0.0
@@ -87,14 +86,14 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
             continue
         life = lifetime(hazard.get(node.signature, 0.0), problem.horizon)
         seconds = 0.0 if node.stored else write_weight * node.write_seconds / life
-        found[node.signature] = Candidate(node.signature, node.bytes, node.stored, seconds)
+        found[node.signature] = Candidate(node.bytes, node.stored, seconds)
     in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
     for other in problem.others:
         if other.signature in found or (room is not None and other.bytes > room):
             continue
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
-        found[other.signature] = Candidate(other.signature, other.bytes, True, 0.0, worth)
+        found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
     granted = _granted(problem, found)
     return {
         name: _ranked(replace(candidate, insisted=name in granted), rank / len(found))
@@ -107,14 +106,14 @@ def _granted(problem: PlanningProblem, found: Mapping[str, Candidate]) -> set[st
 
     What other workflows insist on comes before what this version does, or this run would evict it for its own; only a
     draw of this version that is stored comes before both, as it could not be had again. Draws of versions that are past
-    come last, the newest first (see `OtherArtifact.turn`).
+    come last, the newest first (see `Turn`).
     """
     room = capacity(problem)
     wished = [node for node in problem.nodes if node.keep == "always"]
     drawn = [node for node in wished if node.fixed and node.stored]
     shared = [node for node in wished if node.kept_for]
-    theirs = [other for other in problem.others if other.turn == 0]
-    past = sorted((other for other in problem.others if other.turn == 1), key=lambda other: other.age)
+    theirs = [other for other in problem.others if other.turn is Turn.INSISTED]
+    past = sorted((other for other in problem.others if other.turn is Turn.DRAWN), key=lambda other: other.age)
     claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
     granted: set[str] = set()
     taken = 0

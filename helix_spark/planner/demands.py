@@ -36,14 +36,12 @@ class Outlook:
     Attributes:
         certain_seconds: expected seconds that no decision of today changes.
         certain_loads: by signature, the probability that it is loaded whatever is decided, being certain to be kept.
-        scenarios: how many there were.
     """
 
     results: Results
     demands: tuple[Demand, ...]
     certain_seconds: float
     certain_loads: dict[str, float]
-    scenarios: int = 0
 
 
 def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
@@ -78,7 +76,7 @@ def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str]
         for part in parts:
             merged[part] = merged.get(part, 0.0) + scenario.probability
     demands = tuple(Demand(part, weight, given) for (part, given), weight in merged.items())
-    return Outlook(results, demands, certain, loads, len(ahead.scenarios))
+    return Outlook(results, demands, certain, loads)
 
 
 def last_steps(ahead: Frontiers) -> dict[str, float]:

@@ -18,12 +18,30 @@ def plan_text(plan: Plan) -> str:
     head = f"{plan.workflow}, iteration {plan.iteration}"
     lines = [head, "", f"{'state':8}{'seconds':>8}  {'node':{name_width}}  why"]
     for node in plan.nodes:
-        lines += _node_lines(node, name_width)
-    if plan.dropped:
-        lines += ["", *textwrap.wrap(f"not used by any output, so dropped: {', '.join(plan.dropped)}", _WIDTH)]
+        lines += _node_lines(node, plan, name_width)
+    lines += ["", *textwrap.wrap(dropped_text(plan), _WIDTH)] if plan.dropped else []
     lines += ["", *left_out_lines(plan)] if plan.left_out else []
     lines += [f"warning: {warning}" for warning in plan.warnings]
     return "\n".join([*lines, "", *totals(plan)])
+
+
+def dropped_text(plan: Plan) -> str:
+    """Which declared nodes no output needs; empty where each is needed."""
+    return f"not used by any output, so dropped: {', '.join(plan.dropped)}" if plan.dropped else ""
+
+
+def kept_text(node: PlannedNode, plan: Plan) -> str:
+    """Whether a node's result is stored, and whether that is to change."""
+    if node.signature in plan.evict:
+        return "to be evicted"
+    return "yes" if node.stored else "to be stored" if node.keep else "no"
+
+
+def why_text(node: PlannedNode, plan: Plan) -> str:
+    """Why a node is in its state, and what is to change of what is stored."""
+    kept = kept_text(node, plan)
+    size = f" ({format_size(node.bytes)})" if kept == "to be stored" and node.bytes else ""
+    return f"{node.reason}; {kept}{size}" if kept.startswith("to be") else node.reason
 
 
 def totals(plan: Plan) -> list[str]:
@@ -67,8 +85,8 @@ def node_text(node: PlannedNode) -> str:
     return "\n".join([*lines, f"  signature {node.signature}"])
 
 
-def _node_lines(node: PlannedNode, name_width: int) -> list[str]:
+def _node_lines(node: PlannedNode, plan: Plan, name_width: int) -> list[str]:
     seconds = format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else ""
     start = f"{node.state:8}{seconds:>8}  {node.name:{name_width}}  "
-    reason = node.reason + ("; to be stored" if node.keep and not node.stored else "")
-    return textwrap.wrap(reason, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start]
+    why = why_text(node, plan)
+    return textwrap.wrap(why, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)) or [start]

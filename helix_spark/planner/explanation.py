@@ -10,7 +10,7 @@ from helix_spark.planner.demands import Outlook
 from helix_spark.planner.problem import Solution
 from helix_spark.planner.recall import Recall, recall
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
-from helix_spark.sizes import format_size
+from helix_spark.sizes import format_size, seconds_text
 
 _UNLIKELY = 0.005
 """Below half a percent a probability reads as 0 %."""
@@ -49,19 +49,6 @@ def explain(
     for other in problem.others:
         reasons[other.signature] = _other(other, uses, chosen.get(other.signature), keep, best)
     return reasons
-
-
-def seconds_text(seconds: float) -> str:
-    """Seconds as people say them.
-
-    >>> [seconds_text(value) for value in (0.004, 0.62, 7.31, 41.2, 400)]
-    ['4 ms', '0.6 s', '7.3 s', '41 s', '6.7 min']
-    """
-    if seconds < 0.1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def _uses(view: Outlook, ahead: Sequence[Recall]) -> _Uses:
@@ -155,10 +142,16 @@ def _other(
             return f"evicted: its {format_size(other.bytes)} are more than the whole budget"
         return f"evicted: the budget is better spent on {f'`{best}`' if best else 'newer results'} than on {whose}"
     if candidate is not None and candidate.insisted:
-        why = "whose author asked for it" if other.insisted else "a draw that could not be had again"
-        return f"kept: {whose}, {why}; takes {format_size(other.bytes)}"
+        return f"kept: {whose}, {_why_kept(other)}; takes {format_size(other.bytes)}"
     chance = uses.loaded.get(other.signature, 0.0)
     if chance >= _UNLIKELY:
         return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {format_size(other.bytes)}"
     used = f"last used {other.age} iterations ago" if other.age > 0 else "its current result"
     return f"kept: there is room for {whose}, {used}; takes {format_size(other.bytes)}"
+
+
+def _why_kept(other: OtherArtifact) -> str:
+    """Who insists on a stored result that the current version does not have, or why it is kept as if somebody did."""
+    if not other.kept_for:
+        return "a draw that could not be had again"
+    return "whose author asked for it" if other.kept_for == other.workflow else f"which `{other.kept_for}` asked for"

@@ -28,7 +28,6 @@ class ResultCosts:
         load_inputs: of the inputs, those that loading takes as well: the session, for what only Spark can load.
     """
 
-    signature: str
     inputs: tuple[str, ...]
     compute_seconds: float
     load_seconds: float
@@ -193,7 +192,7 @@ def _results(problem: PlanningProblem) -> Results:
     for name in session:
         made_from[name] = 1 << len(own)
         own.append(problem.later_session_seconds)
-        results[name] = ResultCosts(name, (), problem.later_session_seconds, 0.0, False)
+        results[name] = ResultCosts((), problem.later_session_seconds, 0.0, False)
     for version in (problem.nodes, *(scenario.version for scenario in problem.scenarios if scenario.version)):
         signatures = {node.name: node.signature for node in version}
         for node in version:
@@ -210,9 +209,7 @@ def _results(problem: PlanningProblem) -> Results:
             # Loading that takes as long as computing it and all it is made from never pays.
             spared = made_from[node.signature] & ~sum(made_from[name] for name in loading)
             loadable = may and _exceeds((own[index] for index in _members(spared)), node.load_seconds)
-            results[node.signature] = ResultCosts(
-                node.signature, inputs, node.compute_seconds, node.load_seconds, loadable, loading
-            )
+            results[node.signature] = ResultCosts(inputs, node.compute_seconds, node.load_seconds, loadable, loading)
     return results
 
 

@@ -55,8 +55,7 @@ def planned_influences(
                 name, weight.share, declared[name] in weightless, sum(seconds.get(need, 0.0) for need in needs)
             ))
         found.append(PlannedInfluence(
-            learner, examples.name, influence.workflow, influence.iteration, dag[learner].wishes.prune_features,
-            tuple(features),
+            learner, influence.workflow, influence.iteration, dag[learner].wishes.prune_features, tuple(features),
         ))
     return tuple(found)
 

@@ -119,7 +119,7 @@ class Joint:
             if room is None or used <= room or program.budget_row is None:
                 states = problem.done or _states(program, answer)
                 offset = program.underestimate - _ties(program, answer, chosen, picked)
-                return _Found(states, keep, used, answer.solver, bound + offset)
+                return _Found(states, keep, answer.solver, bound + offset)
             if program.spared:
                 return None
             terms, limit = program.program.rows_at_most[program.budget_row]
@@ -132,13 +132,11 @@ class _Found:
     """States and what is kept.
 
     Attributes:
-        bytes: of what is kept.
         bound: no plan costs less, constant parts of the objective aside; None where this plan is the best.
     """
 
     solution: Solution
     keep: frozenset[str]
-    bytes: int
     solver: str
     bound: float | None = None
 
@@ -167,7 +165,7 @@ def _without_choice(
         return None
     if problem.done is None and _more_may_pay(problem, view, chosen, solution, keep):
         return None
-    return _Found(solution, keep, used, "none needed")
+    return _Found(solution, keep, "none needed")
 
 
 def _more_may_pay(
@@ -223,7 +221,7 @@ def _decision(
     certificate = Certificate(
         "optimal" if optimal else "feasible", objective, objective if optimal else bound, 0.0 if optimal else gap,
         found.solver, time.perf_counter() - start, "" if optimal else f"not proven best, by at most {gap:.1%}",
-        len(problem.scenarios), problem.overhead + found.bytes,
+        len(problem.scenarios),
     )
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
     reasons = explain(problem, view, chosen, solution, found.keep, ahead)
@@ -273,18 +271,11 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
     decision = Rule().decide(problem)
     notice = f"{why}; what to keep was decided by Helix's rule instead"
     cost = total_seconds(decision.solution.chosen.values())
-    used = problem.overhead + _stored_bytes(problem, decision)
     certificate = Certificate(
         "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
-        len(problem.scenarios), used,
+        len(problem.scenarios),
     )
     return replace(decision, certificate=certificate)
-
-
-def _stored_bytes(problem: PlanningProblem, decision: Decision) -> int:
-    kept = {node.signature: node.bytes for node in problem.nodes if node.signature in decision.keep}
-    kept |= {other.signature: other.bytes for other in problem.others if other.signature not in decision.evict}
-    return sum(kept.values())
 
 
 def _walked_back(problem: PlanningProblem) -> Solution:
@@ -295,7 +286,7 @@ def _walked_back(problem: PlanningProblem) -> Solution:
         if node.name not in needed:
             continue
         if (node.held or node.stored) and not node.recompute:
-            seconds = node.held_seconds if node.held else seconds_now(problem, node, State.LOAD)
+            seconds = 0.0 if node.held else seconds_now(problem, node, State.LOAD)
             chosen[node.name] = Derivation(node.name, State.LOAD, (), seconds)
         else:
             seconds = seconds_now(problem, node, State.COMPUTE)

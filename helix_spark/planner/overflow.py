@@ -27,9 +27,9 @@ class Held:
     fixed: bool = False
 
     @property
-    def turn(self) -> int:
-        """Who goes first: 0 what only saves seconds, then past draws, what is insisted on today, and draws of today."""
-        return 2 * self.insisted + self.fixed
+    def turn(self) -> tuple[bool, bool]:
+        """Who goes first: what only saves seconds, then past draws, what is insisted on today, and draws of today."""
+        return self.insisted, self.fixed
 
 
 def overflow(held: Sequence[Held], excess: int, lineage: Lineage = _UNKNOWN) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def _missed_least(left: Mapping[str, Held], excess: int, lineage: Lineage) -> st
         again = seconds_again(lineage, one.signature, left.keys())
         return one.recompute_seconds if again is None else again
 
-    enough = [one for one in left.values() if one.bytes >= excess and not one.turn]
+    enough = [one for one in left.values() if one.bytes >= excess and not any(one.turn)]
     if enough:
         return min((seconds(one), one.bytes, one.signature) for one in enough)[2]
     return min((one.turn, seconds(one) / one.bytes, one.signature) for one in left.values() if one.bytes)[2]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
-from helix_spark.planner.explain import totals
+from helix_spark.planner.explain import dropped_text, kept_text, totals
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -48,21 +48,14 @@ def plan_html(plan: Plan) -> str:
     rows = [
         (
             node.name, node.state, node.reason, format_seconds(node.compute_seconds),
-            format_seconds(node.load_seconds), format_size(node.bytes), _kept(node, plan),
+            format_seconds(node.load_seconds), format_size(node.bytes), kept_text(node, plan),
         )
         for node in plan.nodes
     ]
-    dropped = f"not used by any output, so dropped: {', '.join(plan.dropped)}" if plan.dropped else ""
     heads = ["node", "state", "why", "compute s", "load s", "size", "kept"]
     return page(
         heading(f"plan of {plan.workflow}, iteration {plan.iteration}"), picture(plan_graph(plan)),
-        *(paragraph(line) for line in totals(plan)), paragraph(dropped),
+        *(paragraph(line) for line in totals(plan)), paragraph(dropped_text(plan)),
         *(paragraph(f"warning: {warning}") for warning in plan.warnings),
         folded("why, node by node", table(heads, rows, numbers=["compute s", "load s", "size"])),
     )
-
-
-def _kept(node: PlannedNode, plan: Plan) -> str:
-    if node.signature in plan.evict:
-        return "to be evicted"
-    return "yes" if node.stored else "to be stored" if node.keep else "no"

@@ -99,14 +99,13 @@ class PlannedInfluence:
     """What the fit on record of a learner, of this version or else of an earlier one, gave its features.
 
     Attributes:
-        learner, synthesizer: names, of the learner and of its examples.
+        learner: its name.
         workflow, iteration: where it was fitted.
         prunes: whether the author asked for features without influence to be left out.
         features: those that are unchanged since, in order.
     """
 
     learner: str
-    synthesizer: str
     workflow: str
     iteration: int
     prunes: bool
@@ -130,7 +129,6 @@ class Plan:
             measured against it.
         warnings: in words.
         parameters: of the workflow.
-        scenarios: how many possible next edits the storage decision weighed.
         left_out: features that synthesizers go without; no node of `nodes` is theirs.
         influences: what is known of the learners' features.
         session_seconds: what the chosen states are expected to take beside their own seconds because they need Spark:
@@ -151,7 +149,6 @@ class Plan:
     run_all_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    scenarios: int = 0
     left_out: tuple[PlannedLeftOut, ...] = ()
     influences: tuple[PlannedInfluence, ...] = ()
     session_seconds: float = 0.0
@@ -180,6 +177,17 @@ class Plan:
     def saved_seconds(self) -> float:
         """What reuse is expected to save of computing everything."""
         return max(0.0, self.run_all_seconds - self.predicted_seconds)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """How good the plan is known to be, and what it expects, as JSON's types: for records and for `--json`."""
+        proof = self.certificate
+        return {
+            "status": proof.status, "objective": proof.objective, "bound": proof.bound, "gap": proof.gap,
+            "solver": proof.solver, "solver_seconds": proof.solver_seconds, "notice": proof.notice,
+            "policy": self.policy, "scenarios": proof.scenarios, "predicted_seconds": self.predicted_seconds,
+            "run_all_seconds": self.run_all_seconds, "session_seconds": self.session_seconds,
+        }
 
     def __str__(self) -> str:
         from helix_spark.planner.explain import plan_text

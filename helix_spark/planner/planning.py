@@ -13,7 +13,7 @@ from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.reasons import Stored, insisted_elsewhere, reasons
+from helix_spark.planner.reasons import Stored, kept_for, reasons
 from helix_spark.planner.serving import Gap, columns_text
 from helix_spark.planner.storage import (
     Decision,
@@ -109,7 +109,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         evict=_evictions(situation, decision),
         run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
         session_runs=situation.session_runs,
-        warnings=_warnings(situation), parameters=dag.parameters, scenarios=len(situation.scenarios),
+        warnings=_warnings(situation), parameters=dag.parameters,
         left_out=planned_left_out(dag, situation.left_out_seconds),
         influences=planned_influences(
             dag, situation.influences, {name: own.declared for name, own in situation.signed.items()},
@@ -125,7 +125,7 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
         others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
         session_seconds=situation.session_seconds, start_price=start_price(situation.starts), done=done,
-        workflow=situation.dag.workflow, fresh_process=situation.fresh_process, young=not situation.session_worked,
+        fresh_process=situation.fresh_process, young=not situation.session_worked,
     )
 
 
@@ -176,21 +176,16 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
     own, costs = situation.signed[node.name], situation.estimates[node.name]
     artifact = situation.stored.get(own.signature)
     asked = node.wishes.insisted
-    kept_for = "" if asked else _insisting(artifact, situation.dag.workflow)
+    theirs = "" if asked or artifact is None else kept_for(artifact, situation.dag.workflow)
     return NodeCosts(
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
-        keep="always" if asked or kept_for else node.wishes.keep, recompute=node.wishes.recompute,
+        keep="always" if asked or theirs else node.wishes.keep, recompute=node.wishes.recompute,
         compute_needs_spark=computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
-        fixed=node.wishes.fixed, kept_for=kept_for,
+        fixed=node.wishes.fixed, kept_for=theirs,
     )
-
-
-def _insisting(artifact: Stored | None, workflow: str) -> str:
-    """The other workflow whose author insists on a stored result; empty if there is none."""
-    return artifact.workflow if artifact is not None and insisted_elsewhere(artifact, workflow) else ""
 
 
 def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.problem import Certificate, Solution, State
+from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import (
     Decision,
     NodeCosts,
     OtherArtifact,
     PlanningProblem,
+    Turn,
     cumulative_seconds,
     execution_problem,
 )
+from helix_spark.sizes import seconds_text
 
 Wanted = Callable[[NodeCosts, float], str | None]
 """Given a computed node and its C(n): why it is to be kept, or None."""
@@ -49,7 +51,7 @@ class Rule:
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
-            insists on, nor draws (see `OtherArtifact.turn`), which the paper knows nothing of.
+            insists on, nor draws (see `Turn`), which the paper knows nothing of.
     """
 
     purge: bool = False
@@ -61,7 +63,7 @@ class Rule:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        gone = (other.signature for other in problem.others if other.turn == 2)
+        gone = (other.signature for other in problem.others if other.turn is Turn.WEIGHED)
         purged = frozenset(gone) if self.purge else frozenset[str]()
         return _first_come(problem, _worth_two_loads, purged)
 
@@ -69,7 +71,7 @@ class Rule:
 def _worth_two_loads(node: NodeCosts, spent: float) -> str | None:
     if spent <= 2 * node.load_seconds:
         return None
-    return f"{spent:.2g} s to recompute is more than twice {node.load_seconds:.2g} s to load"
+    return f"{seconds_text(spent)} to recompute is more than twice {seconds_text(node.load_seconds)} to load"
 
 
 def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str] = frozenset()) -> Decision:
@@ -97,7 +99,8 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
         keep.add(node.signature)
         used += node.bytes
         reasons[node.signature] = f"kept: {why}"
-    return Decision(solution, frozenset(keep), frozenset(evict), _certificate(solution, start, used), reasons)
+    certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
+    return Decision(solution, frozenset(keep), frozenset(evict), certificate, reasons)
 
 
 def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) -> str | None:
@@ -120,15 +123,9 @@ def _over_budget(
     used = problem.overhead + sum(node.bytes for node in stored if node.keep == "always")
     not_asked_for = sum(node.bytes for node in stored if node.keep != "always")
     for other in sorted(others, key=lambda other: other.turn):
-        beside = not_asked_for if other.turn == 2 else 0
+        beside = not_asked_for if other.turn is Turn.WEIGHED else 0
         if used + beside + other.bytes > problem.budget:
             reasons[other.signature] = "evicted: the budget is used up"
             yield other.signature
         else:
             used += other.bytes
-
-
-def _certificate(solution: Solution, start: float, used: int) -> Certificate:
-    """The states' own, with the time that storage took besides, and the bytes that are stored after it."""
-    seconds = time.perf_counter() - start
-    return replace(solution.certificate, solver_seconds=seconds, budget_used=used)

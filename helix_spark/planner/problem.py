@@ -53,8 +53,7 @@ class Certificate:
         solver: which one, or "none needed".
         solver_seconds: time spent in building and solving the program.
         notice: in words, where something other than the program decided.
-        scenarios: how many possible next iterations it weighed, after equal ones were merged.
-        budget_used: bytes that are stored when the decision is carried out; None where it decided no storage.
+        scenarios: how many possible next iterations it weighed.
     """
 
     status: str
@@ -65,7 +64,6 @@ class Certificate:
     solver_seconds: float
     notice: str = ""
     scenarios: int = 0
-    budget_used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,13 @@ class Stored(Protocol):
     @property
     def left_out(self) -> tuple[str, ...]: ...
     @property
-    def insisted(self) -> bool: ...
+    def insisting(self) -> frozenset[str]: ...
 
 
-def insisted_elsewhere(artifact: Stored, workflow: str) -> bool:
-    """Whether the author of another workflow than this one insists on a stored result."""
-    return artifact.insisted and artifact.workflow != workflow
+def kept_for(artifact: Stored, workflow: str) -> str:
+    """The other workflow than this one whose author insists on a stored result, of several the first by name; empty if
+    there is none."""
+    return min(artifact.insisting - {workflow}, default="")
 
 
 def reasons(

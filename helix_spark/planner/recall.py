@@ -37,8 +37,8 @@ def recall(
     """The cheapest way to have the required results when those in `kept` may be loaded and those in `given` are there.
 
     >>> from helix_spark.planner.frontiers import ResultCosts
-    >>> rows = ResultCosts("r", (), 5.0, 1.0, True)
-    >>> model = ResultCosts("m", ("r",), 2.0, 4.0, True)
+    >>> rows = ResultCosts((), 5.0, 1.0, True)
+    >>> model = ResultCosts(("r",), 2.0, 4.0, True)
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
     3.0
     """

@@ -13,23 +13,19 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.candidates import capacity, had_now
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Solution
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
+from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Turn, execution_problem
+from helix_spark.sizes import seconds_text
 
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One result that may be kept: seconds to recreate it with all it needs, less the load; and its turn, as
-    `OtherArtifact` has it."""
+    """One result that may be kept. What it saves: seconds to recreate it with all it needs, less the load."""
 
     signature: str
     bytes: int
     saved_seconds: float
     stored: bool
-    turn: int
-
-    @property
-    def wished(self) -> bool:
-        return self.turn < 2
+    turn: Turn
 
     def rank(self) -> tuple[int, float, str]:
         """Wishes first, then benefit per byte."""
@@ -54,20 +50,19 @@ class Recreation:
             if option.signature in kept:
                 continue
             verb = "evicted" if option.stored else "not kept"
-            if option.saved_seconds <= 0 and not option.wished:
+            if option.saved_seconds <= 0 and option.turn is Turn.WEIGHED:
                 reasons[option.signature] = f"{verb}: recreating it is no slower than loading it"
             elif room is not None and used + option.bytes > room:
                 reasons[option.signature] = f"{verb}: others save more seconds per byte"
             else:
                 kept.add(option.signature)
                 used += option.bytes
-                reasons[option.signature] = f"kept: it saves {option.saved_seconds:.2g} s when it is needed again"
+                saved = seconds_text(max(0.0, option.saved_seconds))
+                reasons[option.signature] = f"kept: it saves {saved} when it is needed again"
         current = {node.signature for node in problem.nodes}
         stored = {node.signature for node in problem.nodes if node.stored}
         stored |= {other.signature for other in problem.others}
-        certificate = replace(
-            solution.certificate, solver_seconds=time.perf_counter() - start, budget_used=problem.overhead + used
-        )
+        certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
         return Decision(solution, frozenset(kept & current), frozenset(stored - kept), certificate, reasons)
 
 
@@ -77,7 +72,7 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     options = [
         _Option(
             node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored,
-            0 if node.keep == "always" else 2,
+            Turn.INSISTED if node.keep == "always" else Turn.WEIGHED,
         )
         for node in problem.nodes
         if node.storable and node.keep != "never" and (node.stored or node.signature in had)

@@ -12,7 +12,7 @@ from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProble
 LARGEST = 1e9
 """Seconds, thirty years. Beyond it a figure is a mistake, and would drown the others in the solver's arithmetic."""
 
-_SECONDS = ("compute_seconds", "load_seconds", "write_seconds", "held_seconds")
+_SECONDS = ("compute_seconds", "load_seconds", "write_seconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,10 @@ class Answer:
     bound: float = float("-inf")
 
 
-def solve(
-    program: Program, *, relaxed: bool = False, time_limit: float | None = None, gap: float | None = None
-) -> Answer:
+def solve(program: Program, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
     """Solves a program.
 
     Args:
-        relaxed: let variables take any value between 0 and 1.
         time_limit: seconds, after which the best solution found so far is returned.
         gap: relative; stop when the solution is known to be this close to the best.
 
@@ -77,7 +74,7 @@ def solve(
 
     if not program.costs:
         return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
-    problem = _model(program, relaxed)
+    problem = _model(program)
     solver = _solver(time_limit, EXACT if gap is None else gap)
     try:
         problem.solve(solver)
@@ -91,14 +88,13 @@ def solve(
     return Answer(values, status, solver.name, objective, _bound(problem, status, objective))
 
 
-def _model(program: Program, relaxed: bool) -> Any:
+def _model(program: Program) -> Any:
     """The program in PuLP's terms; its variables, in order, as `helix_variables`."""
     import pulp
 
     problem = pulp.LpProblem("helix", pulp.LpMinimize)
     everything = range(len(program.costs))
-    integer = () if relaxed else everything if program.integer is None else program.integer
-    category = dict.fromkeys(integer, pulp.LpInteger)
+    category = dict.fromkeys(everything if program.integer is None else program.integer, pulp.LpInteger)
     variables = [
         problem.add_variable(f"x{index}", 0, 1, category.get(index, pulp.LpContinuous)) for index in everything
     ]

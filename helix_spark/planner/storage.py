@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.model import with_warm_up
@@ -23,7 +24,7 @@ class NodeCosts:
         bytes: physical bytes when stored.
         stored: whether a live artifact exists.
         storable: whether it may be stored at all (columns, and results that differ each time, may not).
-        held: whether the session still holds it in memory, to be had at `held_seconds`.
+        held: whether the session still holds it in memory, to be had at once.
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
@@ -43,13 +44,29 @@ class NodeCosts:
     stored: bool = False
     storable: bool = True
     held: bool = False
-    held_seconds: float = 0.0
     keep: Literal["auto", "always", "never"] = "auto"
     recompute: bool = False
     compute_needs_spark: bool = False
     load_needs_spark: bool = False
     fixed: bool = False
     kept_for: str = ""
+
+
+class Turn(IntEnum):
+    """In which turn a stored result is given room, the first one first.
+
+    Draws that nobody's newest version has come in between. To lose another result costs seconds, which a plan can
+    weigh; a draw could not be had again, nor could anything that was found with it. So it goes for nothing but what
+    somebody insists on today. For that it does go: who often edits what is drawn would fill a budget with draws, and
+    then not even the newest would be kept.
+    """
+
+    INSISTED = auto()
+    """Somebody wants it kept: the author of the current version, or of another workflow's."""
+    DRAWN = auto()
+    """It was fixed as it was drawn, in a version that is past."""
+    WEIGHED = auto()
+    """What it saves decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,7 @@ class OtherArtifact:
             says here when that workflow will run again.
         compute_seconds: C, to recreate it with everything it needs from nothing.
         marginal_seconds: to have it again from what else is stored; None where what it is made from is not known.
-        insisted: the newest version of another workflow has it, and its author wants it kept.
+        kept_for: the workflow whose newest version has it and whose author wants it kept, where it is another one.
         fixed: it was fixed by its author: computing it again would give another, whichever version has it.
     """
 
@@ -73,20 +90,13 @@ class OtherArtifact:
     compute_seconds: float
     age: int
     marginal_seconds: float | None = None
-    insisted: bool = False
+    kept_for: str = ""
     fixed: bool = False
 
     @property
-    def turn(self) -> int:
-        """In which turn it is given room: 0 where somebody insists on it, as on nodes of the current version; 2 where
-        what it saves decides.
-
-        In between, 1, come draws that nobody's newest version has. To lose another result costs seconds, which a plan
-        can weigh; a draw could not be had again, nor could anything that was found with it. So it goes for nothing but
-        what somebody insists on today. For that it does go: who often edits what is drawn would fill a budget with
-        draws, and then not even the newest would be kept.
-        """
-        return 0 if self.insisted else 1 if self.fixed else 2
+    def turn(self) -> Turn:
+        """In which turn it is given room."""
+        return Turn.INSISTED if self.kept_for else Turn.DRAWN if self.fixed else Turn.WEIGHED
 
     @property
     def seconds_again(self) -> float:
@@ -132,7 +142,6 @@ class PlanningProblem:
         start_price: what an iteration in a process of its own pays if it needs Spark.
         fresh_process: probability that the next iteration runs in a process of its own.
         done: the states, when the iteration has run and only storage is left to decide.
-        workflow: its name, to tell its own older results from those of other workflows.
     """
 
     nodes: tuple[NodeCosts, ...]
@@ -143,7 +152,6 @@ class PlanningProblem:
     scenarios: tuple[Scenario, ...] = ()
     horizon: float = 1.0
     done: Solution | None = None
-    workflow: str = ""
     session_seconds: float = 0.0
     start_price: float = 0.0
     fresh_process: float = 0.0
@@ -222,7 +230,7 @@ def _ways(problem: PlanningProblem, node: NodeCosts, start: tuple[str, ...]) -> 
     if node.fixed and (node.held or node.stored):
         ways.clear()
     if node.held:
-        ways.insert(0, Derivation(node.name, State.LOAD, (), node.held_seconds))
+        ways.insert(0, Derivation(node.name, State.LOAD, (), 0.0))
     elif node.stored:
         loading = start if node.load_needs_spark else ()
         ways.insert(0, Derivation(node.name, State.LOAD, loading, seconds_now(problem, node, State.LOAD)))

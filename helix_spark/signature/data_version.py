@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
 from helix_spark.signature.folders import files_below
 from helix_spark.signature.parts import digest
+from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 HASHED_BYTES = 64 * 2**20
 """Files up to this size are known by content; larger ones by size, time of last change and samples of their content.
 Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
+
+WHOLE_BYTES = 8 * HASHED_BYTES
+"""Where the files of one source that are no larger than that are more than this together, they are known as larger ones
+are, all that have more in them than is sampled. It is the most that a plan reads of a source to know it, and what a run
+reads again behind its answer: half a second of hashing, or a few seconds of a disk, where a table of a hundred thousand
+files would take minutes. What that may miss is what it may miss of one large file: a rewrite that leaves a file's name,
+size and time as they were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known
+otherwise from then on: their source is another one once."""
 
 SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE = 16, 2**22, 2**12
 """Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files;
@@ -51,6 +60,20 @@ class SourceVersion:
     digest: str
     shown: str
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """How the files of one source are known.
+
+    Attributes:
+        above: larger ones by size, time and samples, the others by content.
+        count, block: how many blocks of each are hashed, and how many bytes a block has.
+    """
+
+    above: int
+    count: int
+    block: int
 
 
 def version_of(source: Source, *, where: Location | None = None) -> SourceVersion:
@@ -173,12 +196,13 @@ def _files_version(source: FileSource, where: Location | None) -> SourceVersion:
         return SourceVersion(digest("declared", *source.paths, source.version), source.version)
     files = files_of(source, where)
     states = [path.stat() for _, path in files]
-    large, size = sum(one.st_size > HASHED_BYTES for one in states), sum(one.st_size for one in states)
+    size, sampling = sum(one.st_size for one in states), _sampling([one.st_size for one in states])
     identity = digest("files", *(
-        _identity(name, path, state, large) for (name, path), state in zip(files, states, strict=True)
+        _identity(name, path, state, sampling) for (name, path), state in zip(files, states, strict=True)
     ))
+    large = sum(one.st_size > sampling.above for one in states)
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
-    return SourceVersion(identity, f"{count}, {size / 1e6:.1f} MB, {identity[:7]}{_known_by(large, len(files))}", size)
+    return SourceVersion(identity, f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}", size)
 
 
 def _known_by(large: int, files: int) -> str:
@@ -191,18 +215,28 @@ def _known_by(large: int, files: int) -> str:
     return f", {which}by size, time of change and samples" if large else ""
 
 
-def _identity(name: str, path: Path, status: os.stat_result, large: int) -> str:
-    """A file's identity.
+def _sampling(sizes: Sequence[int]) -> _Sampling:
+    """What is sampled of files of these sizes.
 
-    Args:
-        large: how many files of the source are too large to be hashed whole.
+    >>> _sampling([1, HASHED_BYTES + 1]).above == HASHED_BYTES
+    True
+    >>> _sampling([HASHED_BYTES] * 9)
+    _Sampling(above=466032, count=16, block=29127)
     """
-    if status.st_size <= HASHED_BYTES:
-        return digest(name, "content", _content(path))
+    many = sum(size for size in sizes if size <= HASHED_BYTES) > WHOLE_BYTES
+    # To sample a file that is no larger than the least that is sampled reads no less than all of it.
+    large = max(1, sum(size > (2 * LEAST_SAMPLE if many else HASHED_BYTES) for size in sizes))
     count = max(2, min(SAMPLES, MOST_SAMPLES // large))
     block = max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
+    return _Sampling(count * block if many else HASHED_BYTES, count, block)
+
+
+def _identity(name: str, path: Path, status: os.stat_result, sampling: _Sampling) -> str:
+    """A file's identity. It names the way in which the file is known: no two ways give one identity."""
+    if status.st_size <= sampling.above:
+        return digest(name, "content", _content(path))
     told = str(status.st_size), str(status.st_mtime_ns)
-    return digest(name, "sampled", *told, *_samples(path, status.st_size, block, count))
+    return digest(name, "sampled", *told, *_samples(path, status.st_size, sampling.block, sampling.count))
 
 
 def _content(path: Path) -> str:

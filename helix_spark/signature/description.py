@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
+from helix_spark.signature.attributes import attributes
 from helix_spark.signature.classes import describe_class, describe_module
 from helix_spark.signature.compiled import content_of
 from helix_spark.signature.edges import (
@@ -24,11 +26,15 @@ from helix_spark.signature.given_texts import said_by, texts_in
 from helix_spark.signature.holders import held_values, is_project, wrapped
 from helix_spark.signature.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.leaves import shown
-from helix_spark.signature.origin import Package, package_of_file
+from helix_spark.signature.origin import Package, package_of_file, package_of_module
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.randomness import leaves_seed, stages_in
 from helix_spark.signature.reflection import describe_reflected
 from helix_spark.signature.spark_functions import describe_udf
 from helix_spark.signature.unidentified import UnidentifiedError
+
+_ROOTS = ("value", "depends_on")
+"""Roles of what a trace begins with."""
 
 
 def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
@@ -165,5 +171,17 @@ def _describe_value(reference: Reference) -> Described:
     form = canonical(reference.value, refer)
     said = said_by(tuple(texts_in(reference.value)))
     return Described(
-        Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value), said=said
+        Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
+        random=tuple(_unseeded(reference)), said=said,
     )
+
+
+def _unseeded(reference: Reference) -> Iterator[str]:
+    """Stages of Spark ML without a seed that code holds, outright or in an object of the project's own. One that a node
+    is made of may be given its seed beside it, and is looked at there."""
+    if reference.role not in _ROOTS:
+        value = reference.value
+        own = attributes(value) if package_of_module(type(value).__module__) is None else []
+        held = [value, *(attribute for _, attribute in own)]
+        names = dict.fromkeys(type(one).__name__ for one in stages_in(held) if leaves_seed(one))
+        yield from (f"{reference.place()} is or holds a {name} without a seed (give it seed=...)" for name in names)

@@ -80,17 +80,19 @@ class Said:
         views: names in lower case of the views that are registered; empty for one whose name is not known.
         calls: words that SQL may call as functions.
         registers: names under which functions are registered with the session.
+        effects: what is done beside returning a result, in words of the code: see `effects`.
     """
 
     texts: frozenset[str] = frozenset()
     views: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
+    effects: frozenset[str] = frozenset()
 
     def __or__(self, other: Said) -> Said:
         return Said(
             self.texts | other.texts, self.views | other.views, self.calls | other.calls,
-            self.registers | other.registers,
+            self.registers | other.registers, self.effects | other.effects,
         )
 
 

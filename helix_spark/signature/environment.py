@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
+from helix_spark.signature.origin import Package, as_first_read
 from helix_spark.signature.parts import Group, Part, digest
 
 
-@lru_cache(maxsize=64)
 def package_version(name: str, fields: int | None = None) -> str:
-    """Version of an installed distribution, cut to its first `fields` numbers; "absent" if it is not installed.
+    """Version of an installed distribution as this process first met it, cut to its first `fields` numbers; "absent" if
+    it is not installed.
 
     >>> package_version("no-such-package")
     'absent'
     """
+    return as_first_read(_installed, name, fields).version
+
+
+def _installed(name: str, fields: int | None) -> Package:
     try:
         full = version(name)
     except PackageNotFoundError:
-        return "absent"
-    return full if fields is None else ".".join(full.split(".")[:fields])
+        return Package(name, "absent")
+    return Package(name, full if fields is None else ".".join(full.split(".")[:fields]))
 
 
 def package_part(name: str, fields: int | None = None) -> Part:

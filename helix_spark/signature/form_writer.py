@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field
 
 from helix_spark.signature.annotations import annotations_of, tabular_annotations
-from helix_spark.signature.forms import Argument, Call, Free
+from helix_spark.signature.forms import Argument, Call, Chain, Free
 from helix_spark.signature.scopes import (
     Comprehension,
     FunctionNode,
@@ -43,17 +43,21 @@ class FormWriter:
 
     Attributes:
         keep_names: whether the names of locals count.
-        shows_names: whether those of inner functions do, and their annotations.
+        shows_names: whether those of inner functions do, and of their parameters, and their annotations.
+        shows_docs: whether docstrings do.
     """
 
     keep_names: bool
     shows_names: bool = False
+    shows_docs: bool = False
     out: list[str] = field(default_factory=list)
     slots: dict[Free, int] = field(default_factory=dict)
     lines: list[int] = field(default_factory=list)
     passed: set[int] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    chains: list[Chain] = field(default_factory=list)
+    noted: set[ast.Attribute] = field(default_factory=set)
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
     imports: dict[tuple[int, str], tuple[Imported, int]] = field(default_factory=dict)
@@ -148,8 +152,21 @@ class FormWriter:
         elif isinstance(node, ast.Name):
             self.name(node.id, scope, node.lineno)
         else:
+            self.note_chain(node)
             self.generic(node, scope)
         return slot
+
+    def note_chain(self, node: ast.Attribute) -> None:
+        """Notes the longest chain alone: that of ``a.b`` has begun by the time that ``a`` is visited."""
+        if node not in self.noted:
+            names: list[str] = []
+            inner: ast.expr = node
+            while isinstance(inner, ast.Attribute):
+                self.noted.add(inner)
+                names.insert(0, inner.attr)
+                inner = inner.value
+            if isinstance(node.ctx, ast.Load):
+                self.chains.append(Chain(tuple(names), node.lineno))
 
     def generic(self, node: ast.AST, scope: Scope) -> None:
         self.out.append(f"{type(node).__name__}(")
@@ -167,7 +184,9 @@ class FormWriter:
         self.out.append("[")
         for statement in statements:
             match statement:
-                case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Global() | ast.Nonlocal():
+                case ast.Pass() | ast.Global() | ast.Nonlocal():
+                    pass
+                case ast.Expr(value=ast.Constant()) if not self.shows_docs:
                     pass
                 case _:
                     self.visit(statement, scope)
@@ -295,7 +314,8 @@ class FormWriter:
         )
         by_position = {id(argument) for argument in (*arguments.posonlyargs, arguments.vararg, arguments.kwarg)}
         for argument in parameters(arguments):
-            keyword = f"Keyword {argument.arg};" if named and id(argument) not in by_position else ""
+            counts = self.shows_names or id(argument) not in by_position
+            keyword = f"Keyword {argument.arg};" if named and counts else ""
             self.out.append(keyword + self.local(argument.arg, scope))
         if isinstance(node, ast.Lambda):
             self.out.append("[Return(")

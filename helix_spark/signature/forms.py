@@ -62,6 +62,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """Attributes that are read one of the other, as far as they go, of something without a slot: ``sparkSession.conf``
+    of `rows`.
+
+    Attributes:
+        names: of the attributes, in order.
+        line: in the file.
+    """
+
+    names: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionForm:
     """Normal form of one function.
 
@@ -73,6 +87,7 @@ class FunctionForm:
         calls: all calls, in order, for what is watched for: randomness, dynamic routes.
         annotations: source of the annotations that say how rows are passed; empty if none does.
         texts: the texts in it, docstrings aside, in order; of one that is put together, the pieces.
+        chains: the attributes that it reads of what has no slot.
     """
 
     text: str
@@ -82,6 +97,7 @@ class FunctionForm:
     calls: tuple[Call, ...]
     annotations: str
     texts: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     def mentions(self, name: str) -> bool:
         """Whether the function reads an attribute of that name, of whatever, or has the name as a text."""

@@ -9,8 +9,10 @@ from pathlib import PurePath
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Reference, Said, edge_to
+from helix_spark.signature.effects import effects_of
 from helix_spark.signature.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.given_texts import Texts, constant_text, said_by
+from helix_spark.signature.looked_at import NAMING, OWN_NAMES, UDFS
 from helix_spark.signature.names import Names
 from helix_spark.signature.outside import asks_others, outside_uses, views_of
 from helix_spark.signature.parts import Group, encode
@@ -22,9 +24,6 @@ from helix_spark.signature.source import bytecode_form, form_of, global_names
 from helix_spark.signature.text_names import LookedUp, looked_up
 
 _EXECUTES = frozenset({"builtins.eval", "builtins.exec", "builtins.globals"})
-_OWN_NAMES = frozenset({"__name__", "__qualname__", "__doc__"})
-_NAMING = frozenset({"agg", "aggregate", "pivot_table"})
-_UDFS = frozenset({"udf", "pandas_udf", "udtf"})
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
 _HOLDS_MODULES = "sys.modules"
@@ -52,8 +51,8 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
         form = form_of(function.__code__, top=reference.top, keep_names=True) or form
     text = form.text.encode("utf-8", "surrogatepass") or bytecode_form(function.__code__, function.__doc__)
     used = _used(form, edges)
-    random, outside = _reasons(used, called, names, texts)
-    said = _said(called, texts)
+    random, outside = _reasons(form, used, called, names, texts)
+    said = _said(called, texts, function.__code__)
     return Described(
         Group.CODE,
         names.label,
@@ -92,23 +91,25 @@ def _used(form: FunctionForm, edges: Sequence[Edge]) -> list[tuple[str, int]]:
 
 
 def _reasons(
-    used: Sequence[tuple[str, int]], called: Sequence[tuple[Call, str | None]], names: Names, texts: Texts
+    form: FunctionForm, used: Sequence[tuple[str, int]], called: Sequence[tuple[Call, str | None]], names: Names,
+    texts: Texts,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the function may answer otherwise each time: by chance, and because of what it reads."""
     known = [(_without_nothing(call, texts.edges), name) for call, name in called]
     # A class that gives its objects a hash orders sets by it, and no more.
-    chance = () if names.function.__name__ == "__hash__" else random_uses(used, known, texts)
+    chance = () if names.function.__name__ == "__hash__" else random_uses(used, known, texts, form.chains)
     reads = outside_uses(used, known, partial(_of_path, edges=texts.edges), texts)
     return tuple(_told(names, *use) for use in chance), tuple(_told(names, *use) for use in reads)
 
 
-def _said(called: Sequence[tuple[Call, str | None]], texts: Texts) -> Said:
+def _said(called: Sequence[tuple[Call, str | None]], texts: Texts, code: CodeType) -> Said:
     """What a function says that counts for whatever reaches it."""
     said = said_by(texts.own)
     by_name = {name for call, _ in called if call.method in _CALLS_BY_NAME for name in texts.of(call)}
     registered = {name for call, _ in called if call.method in _REGISTERS for name in texts.of(call) or texts.own}
     return replace(
-        said, views=views_of(called, texts), calls=said.calls | by_name, registers=frozenset(registered)
+        said, views=views_of(called, texts), calls=said.calls | by_name, registers=frozenset(registered),
+        effects=said.effects | effects_of(code),
     )
 
 
@@ -148,8 +149,8 @@ def _own_names_read(
 ) -> Iterator[str]:
     """What code reads of how functions and classes are called: by name, or because columns are named after the
     functions that make them, by pandas those of an aggregation, by Spark those of a user-defined function."""
-    yield from filter(form.mentions, _OWN_NAMES)
-    if any(call.method in _NAMING and any(map(_may_be_function, call.given)) for call, _ in called):
+    yield from filter(form.mentions, OWN_NAMES)
+    if any(call.method in NAMING and any(map(_may_be_function, call.given)) for call, _ in called):
         yield "__name__"
     if any(_makes_udf(call, name, edges) for call, name in called):
         yield "__name__"
@@ -162,7 +163,7 @@ def _may_be_function(argument: Argument) -> bool:
 def _makes_udf(call: Call, called: str | None, edges: Sequence[Edge]) -> bool:
     """Whether a call is ``F.udf(clean)`` or ``F.udf("double")(clean)``, and what it is given may be called `clean`."""
     maker = _dotted(edges[call.maker]) if call.maker is not None and not call.method else None
-    if _UDFS.isdisjoint((call.method, _last(called), _last(maker))):
+    if UDFS.isdisjoint((call.method, _last(called), _last(maker))):
         return False
     given = [argument for argument in call.arguments[:1] or call.given if _may_be_function(argument)]
     held = [edges[argument.slot] if argument.slot is not None else None for argument in given]

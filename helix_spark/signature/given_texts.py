@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from helix_spark.signature.attributes import attributes
 from helix_spark.signature.edges import NOTHING_SAID, Edge, Reference, Said
+from helix_spark.signature.effects import effects_named
 from helix_spark.signature.forms import Argument, Call
 from helix_spark.signature.origin import Package, package_of_module
 from helix_spark.signature.sql_texts import functions_called, is_sql
@@ -109,7 +110,7 @@ def said_by(texts: Sequence[str]) -> Said:
     """
     short = (text for text in texts if len(text) < _LONG_TEXT)
     queries = frozenset(text for text in short if "@" in text or is_sql(text) or _EVALUATED.search(text))
-    return Said(queries, calls=frozenset[str]().union(*map(functions_called, texts)))
+    return Said(queries, calls=frozenset[str]().union(*map(functions_called, texts)), effects=effects_named(texts))
 
 
 def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:

@@ -12,16 +12,11 @@ import ast
 from helix_spark.signature.annotations import tabular_annotations
 from helix_spark.signature.form_writer import FormWriter
 from helix_spark.signature.forms import FunctionForm
+from helix_spark.signature.looked_at import DOCS, LOOKS
 from helix_spark.signature.scopes import FunctionNode, function_scope
 
 READS_LOCAL_NAMES = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
-
-READS_NAMES_OF_FUNCTIONS = frozenset({
-    "agg", "aggregate", "pivot_table", "udf", "pandas_udf", "udtf", "__name__", "__qualname__",
-    "get_type_hints", "get_annotations", "signature", "getfullargspec", "__annotations__", "__signature__",
-})
-"""What can see how an inner function is called or annotated: columns are named after the functions that make them."""
 
 
 def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = False) -> FunctionForm:
@@ -39,7 +34,7 @@ def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = F
     >>> form("def f(a, b): return a - b") == form("def f(a, b): return b - a")
     False
     """
-    writer = FormWriter(keep_names or _sees_local_names(node), _sees_names_of_functions(node))
+    writer = FormWriter(keep_names or _sees_local_names(node), _mentions(node, LOOKS), _mentions(node, DOCS))
     scope = function_scope(node, None)
     writer.function(node, scope, named=not top or writer.keep_names)
     writer.unused_imports()
@@ -51,6 +46,7 @@ def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = F
         tuple(writer.calls),
         "" if isinstance(node, ast.Lambda) else tabular_annotations(node),
         tuple(writer.texts),
+        tuple(writer.chains),
     )
 
 
@@ -58,9 +54,9 @@ def _sees_local_names(node: FunctionNode) -> bool:
     return any(isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES for inner in ast.walk(node))
 
 
-def _sees_names_of_functions(node: FunctionNode) -> bool:
+def _mentions(node: FunctionNode, names: frozenset[str]) -> bool:
     return any(
-        (isinstance(inner, ast.Attribute) and inner.attr in READS_NAMES_OF_FUNCTIONS)
-        or (isinstance(inner, ast.Name) and inner.id in READS_NAMES_OF_FUNCTIONS)
+        (isinstance(inner, ast.Attribute) and inner.attr in names)
+        or (isinstance(inner, ast.Name) and inner.id in names)
         for inner in ast.walk(node)
     )

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -20,6 +21,7 @@ from helix_spark.signature.parts import FORMAT
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
 """Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
 
+_SITES = frozenset({"site-packages", "dist-packages"})
 _HERE = Path(__file__).resolve().parents[1]
 _STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib")})
 
@@ -33,6 +35,14 @@ class Package:
 
 
 PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+_first_read: dict[tuple[Callable[..., Package], tuple[object, ...]], Package] = {}
+"""By what reads it, and of what."""
+
+_replaced: dict[tuple[str, str], str] = {}
+_looked_at: dict[str, int] = {}
+"""When the folders of installed packages had changed last, by the time that was last looked at."""
 
 
 def package_of_file(filename: str, module: str | None) -> Package | None:
@@ -93,10 +103,38 @@ def package_of_module(name: str | None) -> Package | None:
     return PYTHON if top in sys.stdlib_module_names else None
 
 
-def forget_versions() -> None:
-    """Read the versions of installed distributions again: they are read once in a process."""
-    _package_of_path.cache_clear()
-    _distribution.cache_clear()
+def as_first_read(read: Callable[..., Package], *of: object) -> Package:
+    """What a function read of an installed package when this process first asked, as what it imported is of then."""
+    if (read, of) not in _first_read:
+        _first_read[read, of] = read(*of)
+    return _first_read[read, of]
+
+
+def replaced() -> Mapping[tuple[str, str], str]:
+    """Packages that were replaced since this process first asked for them: the version that is there now, by name and
+    the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a reload,
+    is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
+    now = _changes_of_sites()
+    if now != _looked_at:
+        for (read, of), package in list(_first_read.items()):
+            if (found := _read_again(read, of)) != package:
+                _replaced[package.name, package.version] = "another" if found is None else found.version
+        _looked_at.clear()
+        _looked_at.update(now)
+    return dict(_replaced)
+
+
+def _changes_of_sites() -> dict[str, int]:
+    """When something was put into each folder of installed packages, or taken out of it, as by each installation."""
+    sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
+    return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
+
+
+def _read_again(read: Callable[..., Package], of: tuple[object, ...]) -> Package | None:
+    try:
+        return read(*of)
+    except (OSError, ImportError, AttributeError, TypeError):  # it is being replaced: metadata is half written
+        return None
 
 
 def _package_of_missing(top: str) -> Package | None:
@@ -121,14 +159,15 @@ def _package_of_path(filename: str) -> Package | None:
     if path.is_relative_to(_HERE):
         return Package("helix_spark", str(FORMAT))
     site = _site_folder(path)
-    return PYTHON if site is None else _distribution(site, path.relative_to(site).parts[0].partition(".")[0])
+    if site is None:
+        return PYTHON
+    return as_first_read(_distribution, site, path.relative_to(site).parts[0].partition(".")[0])
 
 
 def _site_folder(path: Path) -> Path | None:
-    return next((folder for folder in path.parents if folder.name in ("site-packages", "dist-packages")), None)
+    return next((folder for folder in path.parents if folder.name in _SITES), None)
 
 
-@cache
 def _distribution(site: Path, top: str) -> Package:
     names = _distribution_names(site, top)
     if not names:

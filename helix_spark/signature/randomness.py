@@ -6,10 +6,11 @@ Seen from the code alone, so it says what is likely: the plan of a Spark query s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
-from helix_spark.signature.forms import Argument, Call
+from helix_spark.signature.forms import Argument, Call, Chain
 from helix_spark.signature.given_texts import Texts
 from helix_spark.signature.spark_objects import spark_classes
 
@@ -43,8 +44,14 @@ _SEEDABLE = re.compile(
 _ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
 _CONFS = frozenset({"conf", "_conf"})
 _CONF_READS = frozenset({"get", "getAll", "contains"})
+_GIVE_SETTINGS = frozenset({"getAll", "getConf"})
+"""Attributes of sessions and their settings alone; of a session `getAll` is no method."""
+
+_SESSIONS = frozenset({"sparkSession", "sparkContext", "SparkSession", "SparkContext"})
 _CONF_KEY = "spark."
-_SETTING_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET\s+[\w.]+\s*;?\s*$", re.IGNORECASE)
+_CONF_BY_NAME = re.compile(r"pyspark\.(\w+\.)+(getConf|_?conf\.(get|getAll|contains))$")
+_CONF_CLASS = re.compile(r"pyspark\.(conf\.)?SparkConf$")
+_SETTING_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET(\s+(-v|[\w.`]+))?\s*;?\s*$", re.IGNORECASE)
 _TAKES_COLUMNS = frozenset({"where", "filter"})
 _SQL = frozenset({"expr", "selectExpr", "sql"}) | _TAKES_COLUMNS
 _SQL_RANDOM = re.compile(
@@ -84,9 +91,12 @@ SEEDED_STAGES = frozenset(
 """Spark ML's stages that draw by a seed. By default it is Python's `hash` of the class name, which differs from process
 to process. By name, for pyspark may not be imported yet."""
 
+_LONG = 10_000
+
 
 def random_uses(
-    names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts = _NO_TEXTS
+    names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts = _NO_TEXTS,
+    chains: Sequence[Chain] = (),
 ) -> Iterator[tuple[str, int]]:
     """What is random in one function: phrases with the line each was seen at.
 
@@ -94,12 +104,13 @@ def random_uses(
         names: full dotted names of what the function refers to outside the project, each with a line.
         calls: its calls, each with the dotted name of what is called; None if that is not known.
         texts: that are passed.
+        chains: attributes that it reads of what is known at run time only.
 
     >>> list(random_uses([("time.time", 3), ("math.pi", 4)], []))
     [('calls time.time', 3)]
     """
-    known = list(calls)
-    for name, line in names:
+    known, used = list(calls), list(names)
+    for name, line in used:
         if (use := _by_name(name, known)) is not None:
             yield use, line
     for call, called in known:
@@ -107,7 +118,7 @@ def random_uses(
             yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
             yield from ((use, call.line) for text in _given_texts(call, texts) if (use := random_sql(text)))
-    yield from _settings_read(known, texts)
+    yield from _settings_read(used, known, texts, chains)
     yield from _stages_without_seed(known)
 
 
@@ -170,14 +181,46 @@ def random_sql(text: str) -> str | None:
     return f"uses {found[0].rstrip(' (')} in SQL" if found else None
 
 
-def _settings_read(calls: Iterable[tuple[Call, str | None]], texts: Texts) -> Iterator[tuple[str, int]]:
+def _settings_read(
+    names: Sequence[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts, chains: Sequence[Chain]
+) -> Iterator[tuple[str, int]]:
     """Where a function asks for Spark's settings by itself: signatures have those alone that change what a query
-    answers."""
+    answers. Arguments as for `random_uses`."""
     found: dict[int, str] = {}
     for call, called in calls:
-        if called is None and (read := _setting_read(call, texts)) is not None:
-            found.setdefault(call.line, f"reads Spark's settings ({read})")
-    yield from ((use, line) for line, use in found.items())
+        read = _setting_read(call, texts) if called is None else _settings_made(call, called)
+        if read is not None:
+            found.setdefault(call.line, read)
+    for chain in chains:
+        if (read := _settings_in(chain)) is not None:
+            found.setdefault(chain.line, read)
+    for name, line in names:
+        if _CONF_BY_NAME.match(name):
+            found.setdefault(line, name)
+    found = found or dict(_settings_held(names, chains))
+    yield from ((f"reads Spark's settings ({read})", line) for line, read in found.items())
+
+
+def _settings_made(call: Call, called: str) -> str | None:
+    """How a call of a library gives Spark's settings; None if it does not."""
+    defaults = call.arguments[0] if call.arguments else _given(call, "loadDefaults")
+    return "SparkConf()" if _CONF_CLASS.match(called) and defaults != Argument("False") else None
+
+
+def _settings_in(chain: Chain) -> str | None:
+    """Where in a chain of attributes Spark's settings are asked; None if they are not."""
+    for before, name in pairwise(("", *chain.names)):
+        if name in _GIVE_SETTINGS or (before in _CONFS and name in _CONF_READS):
+            return f".{before}.{name}" if before else f".{name}"
+    return None
+
+
+def _settings_held(names: Sequence[tuple[str, int]], chains: Sequence[Chain]) -> Iterator[tuple[int, str]]:
+    """Where a function takes hold of Spark's settings: they may be asked for anything then, here or elsewhere. A column
+    may be called `conf`, too, but few functions that read one have to do with a session."""
+    words = {word for name, _ in names for word in name.split(".")}.union(*(chain.names for chain in chains))
+    if not _SESSIONS.isdisjoint(words):
+        yield from ((chain.line, f".{chain.names[-1]}") for chain in chains if chain.names[-1] in _CONFS)
 
 
 def _setting_read(call: Call, texts: Texts) -> str | None:
@@ -189,11 +232,9 @@ def _setting_read(call: Call, texts: Texts) -> str | None:
         return ".getConf()"
     if call.owner in _CONFS and call.method in _CONF_READS:
         return f".{call.owner}.{call.method}()"
-    if call.owner == "getAll":  # of a session it is no method
-        return ".conf.getAll"
     if call.method == "get":
         return next((f".get({key!r})" for key in texts.of(call) if key.startswith(_CONF_KEY)), None)
-    queries = texts.of(call) if call.method == "sql" else ()
+    queries = _given_texts(call, texts) if call.method == "sql" else ()
     asked = (_SETTING_IN_SQL.search(text) for text in queries)
     return next((f"{found[0].strip()} in SQL" for found in asked if found is not None), None)
 
@@ -227,10 +268,16 @@ def has_seed(stage: Any) -> bool:
     return bool(stage.isSet("seed")) and stage.getOrDefault("seed") is not None
 
 
-def stages_in(value: Any) -> Iterator[Any]:
+def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
     """The stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and what its
-    grid tries in its place."""
+    grid tries in its place. Not in long lists, which hold data.
+
+    Args:
+        met: identities of what the value is in, for it may be in itself.
+    """
     inside: Iterable[Any] = ()
+    if id(value) in met or (isinstance(value, list | tuple | dict) and len(value) > _LONG):
+        return
     if isinstance(value, list | tuple):
         inside = value
     elif isinstance(value, dict):
@@ -238,8 +285,9 @@ def stages_in(value: Any) -> Iterator[Any]:
     elif "Params" in spark_classes(value):
         yield value
         inside = value._paramMap.values()
+    around = met | {id(value)}
     for one in inside:
-        yield from stages_in(one)
+        yield from stages_in(one, around)
 
 
 def _tells_when(call: Call, place: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from helix_spark.signature.classes import INTERNALS, MODULE_INTERNALS, hints_of
 from helix_spark.signature.edges import Described, Edge, Named, Reference, Reflected, edge_to
 from helix_spark.signature.forms import Call, FunctionForm
+from helix_spark.signature.looked_at import READ_SIGNATURES, TELL_OF_SIGNATURES
 from helix_spark.signature.origin import package_of_module
 from helix_spark.signature.parts import Group, encode
 
@@ -24,12 +25,6 @@ _LOOKED_AT: dict[str, tuple[type, ...]] = {
 """What has each of them."""
 
 REFLECTED = frozenset(_LOOKED_AT)
-
-_TELL_OF_SIGNATURES = frozenset({"__annotations__", "__signature__", "__code__"})
-_READ_SIGNATURES = frozenset({
-    "typing.get_type_hints", "typing_extensions.get_type_hints", "inspect.get_annotations", "inspect.signature",
-    "inspect.Signature.from_callable", "inspect.getfullargspec",
-})
 
 _ADDED_LATER = frozenset({"__warningregistry__"})
 """What Python puts into a module while it runs."""
@@ -46,7 +41,7 @@ def reflective_reads(
         edges: what its slots stand for.
         used: full dotted names of what it refers to outside the project, each with a line.
     """
-    if any(map(form.mentions, _TELL_OF_SIGNATURES)) or any(name in _READ_SIGNATURES for name, _ in used):
+    if any(map(form.mentions, TELL_OF_SIGNATURES)) or any(name in READ_SIGNATURES for name, _ in used):
         yield _ANNOTATIONS
     if form.mentions(_SUBCLASSES):
         yield _SUBCLASSES

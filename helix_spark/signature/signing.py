@@ -18,6 +18,7 @@ from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.edges import NOTHING_SAID, Said
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.given_texts import said_by
+from helix_spark.signature.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
 from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
 from helix_spark.workflow.operators import Form, Function, Read, Stage
@@ -74,8 +75,9 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
+    others = replaced()
     surroundings = (python_part(), package_part("pyspark", 2), *setting_parts(settings))
-    return {node.name: _describe(node, surroundings) for node in dag.nodes}
+    return {node.name: _with_replaced(_describe(node, surroundings), others) for node in dag.nodes}
 
 
 def resolve(
@@ -118,6 +120,24 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
             return _describe_function(node, operator, (kind, *_around(operator, surroundings)))
         case _:
             return _describe_ready_made(node, (kind, *surroundings))
+
+
+def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
+    """A node, and what it uses that was replaced under this process. Its result belongs to neither version, so it is
+    this run's alone, and what is on record of it is said of no version that another process has."""
+    uses = [part for part in own.parts if part.group is Group.PACKAGE and (part.label, part.shown or "") in others]
+    if not uses:
+        return own
+    now = {part: others[part.label, part.shown or ""] for part in uses}
+    parts = tuple(
+        replace(part, digest=digest(part.digest, now[part]), shown=f"{part.shown}, then {now[part]}")
+        if part in now else part for part in own.parts
+    )
+    reasons = dict.fromkeys(
+        f"{part.label} {part.shown} was replaced by {version} under this process, which may run either of them"
+        " (start it again)" for part, version in now.items()
+    )
+    return replace(own, parts=parts, random=(*reasons, *own.random))
 
 
 def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.shown import node_json
+from helix_spark.costs.metrics import number
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
@@ -83,16 +85,17 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
 
 
 def numbers(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numeric outputs, dicts of numbers flattened. What is no number is in `outputs.json` alone.
+    """The numeric outputs, dicts of numbers flattened, and how many rows tables have. What is no number is in
+    `outputs.json` alone.
 
-    >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "note": "x", "rows": {"table": "t", "rows": 3}}))
+    >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "ok": True, "rows": {"table": "t", "rows": 3}}))
     {'auc': 0.9, 'by_sex.F': 1.0, 'by_sex.M.old': 2.0, 'rows.rows': 3.0}
     """
     for name, value in outputs.items():
         if isinstance(value, Mapping):
             yield from numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float):
-            yield _name(f"{prefix}{name}"), float(value)
+        elif (found := number(value)) is not None:
+            yield _name(f"{prefix}{name}"), found
 
 
 def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
@@ -156,15 +159,7 @@ def _stored(node: NodeRecord, finished: Finished) -> Stored:
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
     return {
         "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
-        "nodes": [
-            {
-                "name": node.name, "kind": node.kind, "inputs": list(node.inputs), "state": node.state,
-                "reason": node.reason, "predicted_seconds": node.predicted_seconds, "seconds": node.seconds,
-                "bytes": node.bytes, "stored": _stored(node, finished) == "stored", "output": node.output,
-                "signature": node.signature,
-            }
-            for node in finished.nodes
-        ],
+        "nodes": [node_json(node, finished.live) for node in finished.nodes],
     }
 
 

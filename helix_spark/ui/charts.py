@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
-from helix_spark.sizes import format_seconds, format_size
+from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.iteration import Bar
 from helix_spark.ui.metrics import metric_text
 
@@ -145,9 +145,9 @@ def timeline(bars: Sequence[Bar], total: float) -> str:
         name = bar.view.record.name
         size = f", {format_size(bar.view.record.bytes)}" if bar.view.record.bytes else ""
         parts.append(
-            f"<g><title>{text(name)}: {bar.view.word}, {format_seconds(bar.seconds)} s{size}</title>"
+            f"<g><title>{text(name)}: {bar.view.word}, {seconds_text(bar.seconds)}{size}</title>"
             f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 22))}</text>'
             f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
-            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{format_seconds(bar.seconds)} s</text></g>'
+            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(bar.seconds)}</text></g>'
         )
     return "".join([*parts, "</svg>"])

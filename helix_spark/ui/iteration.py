@@ -11,7 +11,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.costs.metrics import number
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
-from helix_spark.sizes import format_seconds, format_size
+from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.metrics import metric_text
 from helix_spark.ui.reading import mapping, text_of
@@ -130,7 +130,7 @@ def graph_of(
 
 def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
     record = view.record
-    took = f" in {format_seconds(record.seconds)} s" if record.seconds is not None else ""
+    took = f" in {seconds_text(record.seconds)}" if record.seconds is not None else ""
     stored = {"stored": "stored", "evicted": "no longer stored", "": ""}[view.stored]
     told = [f"{record.name} ({record.kind})", f"{view.word}{took}", record.reason, stored]
     if record.bytes and view.stored == "stored":
@@ -198,7 +198,7 @@ def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
     """How good the plan was known to be, in words."""
     def seconds(name: str) -> str:
         value = plan.get(name)
-        return f"{format_seconds(value)} s" if isinstance(value, int | float) else ""
+        return seconds_text(value) if isinstance(value, int | float) else ""
 
     budget, used, gap = plan.get("budget"), plan.get("used"), plan.get("gap")
     facts = {

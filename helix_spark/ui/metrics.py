@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.shown import result_text
 from helix_spark.costs.metrics import number
 from helix_spark.ui.reading import mapping
 
@@ -36,16 +37,11 @@ def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in outputs.items():
-        if isinstance(value, dict) and value and not _stands_for_a_result(value):
+        if isinstance(value, dict) and value and not result_text(value):
             found |= {f"{name}.{key}": each for key, each in leaves(value).items()}
         else:
             found[name] = value
     return found
-
-
-def _stands_for_a_result(value: Mapping[str, Any]) -> bool:
-    """Whether an object is what is recorded of a table or a model."""
-    return set(value) == {"table", "rows"} or (set(value) == {"model"} and isinstance(value["model"], str))
 
 
 def metric_text(value: float, sign: str = "") -> str:

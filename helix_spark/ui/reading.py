@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from helix_spark.catalog.shown import result_text
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
 
@@ -46,9 +47,4 @@ def text_of(value: Any) -> str:
         return value
     if type(value) is int:
         return str(value)
-    if isinstance(value, dict) and set(value) == {"table", "rows"}:
-        rows = value["rows"]
-        return f"table of {rows:,} rows" if isinstance(rows, int) else "table"
-    if isinstance(value, dict) and set(value) == {"model"}:
-        return str(value["model"])
-    return json.dumps(value, ensure_ascii=False)
+    return result_text(value) or json.dumps(value, ensure_ascii=False)

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from helix_spark.drawing import DrawnGraph, svg
 from helix_spark.drawing.style import SIGNS, WORDS
-from helix_spark.sizes import format_seconds, format_size
+from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair
 from helix_spark.ui.metrics import metric_text
@@ -47,17 +47,6 @@ def _drawn(graph: DrawnGraph) -> Markup:
 def _markup(draw: Any) -> Any:
     """A drawing function whose text templates take as markup."""
     return lambda *arguments: Markup(draw(*arguments))
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Seconds with their unit; nothing where there are none.
-
-    >>> seconds_text(2.51), seconds_text(None), seconds_text(200)
-    ('2.5 s', '', '3.3 min')
-    """
-    if seconds is None:
-        return ""
-    return f"{format_seconds(seconds)} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def when(unix: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.costs.metrics import number
+from helix_spark.planner.lineage import Lineage, Made, seconds_again
 from helix_spark.ui.reading import mapping
 
 
@@ -73,11 +74,10 @@ def storage_view(
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
     everything = [node for records in newest.values() for node in records]
     nodes = {node.signature: node for node in everything}
-    # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
-    by_name = {(node.workflow, node.name): node for node in everything}
+    made = _lineage(everything, live, measured)
     stored = [
         Stored(
-            record, _again(signature, nodes, by_name, live, measured), _load(measured.get(signature)),
+            record, _again(signature, made, live, measured), _load(measured.get(signature)),
             loads[signature][0] if signature in loads else 0,
             loads[signature][1:] if signature in loads else None, signature in nodes,
         )
@@ -97,25 +97,25 @@ def _load(measured: ResultRecord | None) -> float | None:
 
 
 def _again(
-    signature: str, nodes: Mapping[str, NodeRecord], by_name: Mapping[tuple[str, str], NodeRecord],
-    live: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord],
+    signature: str, made: Lineage, live: Collection[str], measured: Mapping[str, ResultRecord]
 ) -> float | None:
-    """Seconds to compute a result, and what it is made of down to what is stored, each once."""
     own = measured.get(signature)
-    if own is None or own.compute_seconds is None:
-        return None
-    total, seen, waiting = own.compute_seconds, {signature}, [signature]
-    while waiting:
-        node = nodes.get(waiting.pop())
-        for name in node.inputs if node else ():
-            source = by_name.get((node.workflow, name)) if node else None
-            if source is None or source.signature in seen:
-                continue
-            seen.add(source.signature)
-            costs = measured.get(source.signature)
-            if source.signature in live:
-                total += (costs.load_seconds if costs else None) or 0.0
-            else:
-                total += (costs.compute_seconds if costs else None) or 0.0
-                waiting.append(source.signature)
-    return total
+    return None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
+
+
+def _lineage(
+    nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
+) -> dict[str, Made]:
+    """What the results of these nodes, and all else that is stored, are made from; what nobody measured counts as
+    nothing."""
+    # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
+    by_name = {(node.workflow, node.name): node.signature for node in nodes}
+    inputs: dict[str, tuple[str, ...]] = dict.fromkeys(live, ())
+    for node in nodes:
+        read = ((node.workflow, name) for name in node.inputs)
+        inputs[node.signature] = tuple(by_name[source] for source in read if source in by_name)
+    return {signature: _made(sources, measured.get(signature)) for signature, sources in inputs.items()}
+
+
+def _made(inputs: tuple[str, ...], costs: ResultRecord | None) -> Made:
+    return Made(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)

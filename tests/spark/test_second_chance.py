@@ -318,6 +318,34 @@ def test_what_looks_at_its_data_is_computed_again_whether_it_fails_on_a_stub_or_
     assert tuple(found) == totals
 
 
+def by_view(data: DataFrame) -> DataFrame:
+    data.createOrReplaceTempView("people_now")
+    return data.sparkSession.sql("SELECT age, age AS price FROM people_now")
+
+
+def by_view_in_other_words(data: DataFrame) -> DataFrame:
+    people = data
+    people.createOrReplaceTempView("people_now")
+    return people.sparkSession.sql("SELECT age, age AS price FROM people_now")
+
+
+def test_no_stub_takes_the_place_of_a_view(spark: SparkSession, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n30\n")
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        for scanner in (by_view, by_view_in_other_words):
+            iteration = helix.run(priced(people, scanner))
+            iteration.wait()
+            assert "priced" in computed(iteration), "it has no second chance"
+            assert sorted(row.age for row in spark.table("people_now").collect()) == [20.0, 30.0]
+        spark.range(1).toDF("mine").createOrReplaceTempView("people_now")
+        again = helix.run(priced(people, by_view))
+        again.wait()
+        assert "priced" not in computed(again)
+        assert spark.table("people_now").columns == ["mine"]
+    spark.catalog.dropTempView("people_now")
+
+
 def stubs_of(spark: SparkSession, people: Path, scanner: Callable[[DataFrame], DataFrame]) -> tuple[Stubs, Node]:
     """Stubs for the workflow of a scanner, and its node."""
     dag = compile_workflow(priced(people, scanner))

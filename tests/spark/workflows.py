@@ -83,7 +83,7 @@ class LoadsGladly:
         return self.stores.name
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        nodes = tuple(replace(node, load_seconds=0.0, held_seconds=0.0) for node in problem.nodes)
+        nodes = tuple(replace(node, load_seconds=0.0) for node in problem.nodes)
         return self.stores.decide(replace(problem, nodes=nodes))
 
 

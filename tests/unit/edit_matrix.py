@@ -1589,6 +1589,50 @@ def f(x):
   def g(a: float): return a
   return inspect.signature(g)
 
+=== annotation of an inner function that a signature is made from
+import inspect
+def f(x):
+  def g(a: int): return a
+  return str(inspect.Signature.from_callable(g))
+--- becomes
+import inspect
+def f(x):
+  def g(a: float): return a
+  return str(inspect.Signature.from_callable(g))
+
+=== parameter of an inner function that is read
+import inspect
+def f(x):
+  def g(a, /, *rest): return a
+  return str(inspect.signature(g))
+--- becomes
+import inspect
+def f(x):
+  def g(a, /, *more): return a
+  return str(inspect.signature(g))
+
+=== name of an inner function that is read of its code
+def f(x):
+  def g(a): return a
+  return g.__code__.co_name
+--- becomes
+def f(x):
+  def h(a): return a
+  return h.__code__.co_name
+
+=== docstring of an inner function that is read
+def f(x):
+  def g(a):
+    "one"
+    return a
+  return g.__doc__
+--- becomes
+def f(x):
+  def g(a):
+    "two"
+    return a
+  return g.__doc__
+
 === subclass that is looked for
 class Feature: pass
 class Age(Feature):

@@ -8,7 +8,15 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
+from helix_spark.signature import origin
 from helix_spark.signature.code import CodeTrace, trace
+
+
+def forget_packages() -> None:
+    """Has the versions of installed packages read as in a process that begins."""
+    origin._package_of_path.cache_clear()
+    for known in (origin._first_read, origin._replaced, origin._looked_at):
+        known.clear()
 
 
 class Project:

@@ -14,12 +14,15 @@ from helix_spark.catalog import local_disk
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import Journal
 from helix_spark.catalog.layout import MARKER
 from helix_spark.catalog.leases import Leases
 from helix_spark.catalog.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import CatalogError
+from helix_spark.planner.reasons import kept_for
 from helix_spark.signature.parts import digest
+from helix_spark.workflow.declaration import Wishes
 
 A, B, C = (digest(letter) for letter in "abc")
 RUN = "0" * 32
@@ -64,8 +67,8 @@ class TestOpening:
         assert (view.next_iteration, view.bytes_used) == (1, 0)
         assert catalog.results([A], [B], [C]).standing == {}
         assert catalog.measured("census", ["rows"]) == {}
-        assert (catalog.iterations(), catalog.workflows(), catalog.nodes(RUN), catalog.orphans()) == ((), (), (), ())
-        assert (catalog.bytes_used(), catalog.bytes_used(exact=True)) == (0, 0)
+        assert (catalog.iterations(), catalog.workflows(), catalog.nodes(RUN)) == ((), (), ())
+        assert (catalog.bytes_used(), catalog.gc(dry_run=True)) == (0, ())
         catalog.maintain()
         assert list(tmp_path.iterdir()) == []
 
@@ -178,13 +181,13 @@ class TestIterations:
         ]
         assert catalog.iterations(limit=0) == ()
 
-    def test_history_of_declared_signatures(self, catalog: Catalog) -> None:
-        for number, declared in enumerate((A, B, C), 1):
+    def test_history_of_signatures(self, catalog: Catalog) -> None:
+        for number, signature in enumerate((A, B, C), 1):
             one = iteration(number)
-            catalog.append_iteration(one, [node(one, "rows", declared), node(one, "age")])
+            catalog.append_iteration(one, [node(one, "rows", signature), node(one, "age")])
         past = catalog.snapshot("census").past
         assert [one.record.number for one in past] == [1, 2, 3]
-        assert [{node.name: node.declared for node in one.nodes} for one in past[1:]] == [
+        assert [{node.name: node.signature for node in one.nodes} for one in past[1:]] == [
             {"rows": B, "age": A}, {"rows": C, "age": A}
         ]
         assert past[0].nodes[0].inputs == ("rows", "data")
@@ -299,6 +302,31 @@ class TestArtifacts:
         monkeypatch.setattr(OnDisk, "second_names", lambda *_: iter(()))
         view = catalog.snapshot("census")
         assert (dict(view.artifacts), view.missing) == ({A: kept}, ())
+
+    def test_what_is_missing_ends_at_once_and_nothing_else(self, catalog: Catalog) -> None:
+        gone, back, kept, again = (catalog.publish(record(catalog, one)) for one in (A, B, C, digest("d")))
+        ran = iteration(1)
+        catalog.append_iteration(ran, [node(ran, "rows", one.signature) for one in (gone, back, kept, again)])
+        for lost in (gone, back, again):
+            folder_of(catalog, lost).rename(catalog.root / lost.attempt)
+        view = catalog.snapshot("census")
+        assert set(view.missing) == {gone, back, again}
+        (catalog.root / back.attempt).rename(folder_of(catalog, back))
+        catalog.evict(again.signature, "stored anew")
+        anew = catalog.publish(record(catalog, again.signature))
+        before = catalog._artifacts.version()
+        assert catalog.quarantine_missing(view.missing) == (gone,)
+        assert catalog._artifacts.version() == before + 1
+        assert set(catalog.live()) == {back, kept, anew}
+        assert catalog.quarantine_missing(()) == ()
+
+    def test_all_that_is_missing_is_recorded_in_one_commit(self, catalog: Catalog) -> None:
+        lost = [catalog.publish(record(catalog, one)) for one in (A, B, C)]
+        for each in lost:
+            shutil.rmtree(folder_of(catalog, each))
+        before = catalog._artifacts.version()
+        assert set(catalog.quarantine_missing(lost)) == set(lost)
+        assert catalog._artifacts.version() == before + 1
 
     def test_that_all_tables_are_gone_at_once_is_no_loss_of_each(self, catalog: Catalog) -> None:
         kept = catalog.publish(record(catalog, A))
@@ -423,14 +451,75 @@ class TestWishes:
         again = self.stored_by_theirs(catalog, 4, A)
         assert view.as_wished(again) == again
 
+    def test_what_is_wished_of_what_is_stored_already_is_on_record_once(self, catalog: Catalog) -> None:
+        first, second = catalog.publish(record(catalog, A)), catalog.publish(record(catalog, B))
+        before = catalog._artifacts.version()
+        catalog.note_wishes("census", {A: Wishes(keep="always"), B: Wishes(fixed=True), C: Wishes(keep="always")})
+        told = {
+            A: dataclasses.replace(first, insisted=True), B: dataclasses.replace(second, insisted=True, fixed=True),
+        }
+        assert {one.signature: one for one in catalog.live()} == told == dict(catalog.snapshot("census").artifacts)
+        assert catalog._artifacts.version() == before + 1
+        catalog.note_wishes("census", {A: Wishes(keep="always"), B: Wishes(keep="always")})
+        assert catalog._artifacts.version() == before + 1, "it says so already"
+        assert catalog.bytes_used() == catalog.snapshot("census").bytes_used
+        catalog.note_wishes("census", {A: Wishes()})
+        assert catalog.artifact(A) == first, "nobody insists any more"
+        assert catalog.evict(A, "no room") == first
+        catalog.note_wishes("census", {A: Wishes(keep="always")})
+        assert catalog.artifact(A) is None, "an end is final"
+
+    def test_several_workflows_may_insist_on_one_result(self, catalog: Catalog) -> None:
+        catalog.publish(record(catalog, A))
+        for name in ("theirs", "another"):
+            ran = iteration(1, workflow=name)
+            catalog.append_iteration(ran, [node(ran, "rows", A)])
+            catalog.note_wishes(name, {A: Wishes(keep="always")})
+        (own,) = catalog.live()
+        assert (own.workflow, own.insisted, own.insisting) == ("census", False, {"theirs", "another"})
+        assert kept_for(catalog.snapshot("census").artifacts[A], "census") == "another"
+        gone_on = iteration(2, workflow="another")
+        catalog.append_iteration(gone_on, [node(gone_on, "rows", B)])
+        view = catalog.snapshot("census")
+        assert view.artifacts[A].insisting == view.as_wished(own).insisting == {"theirs"}, "its newest version lacks it"
+        assert kept_for(catalog.snapshot("theirs").artifacts[A], "theirs") == ""
+
+    def test_a_catalog_of_an_older_version_is_read_and_written(self, catalog: Catalog) -> None:
+        @dataclasses.dataclass(frozen=True)
+        class Older:
+            """A record of a stored result as earlier versions had it."""
+
+            signature: str
+            attempt: str
+            kind: str
+            event: str
+            workflow: str
+            node: str
+            iteration: int
+            at: float
+            bytes: int = 0
+            content: int | None = None
+            schema: str | None = None
+            why: str = ""
+            insisted: bool = False
+
+        made = record(catalog, A)
+        Journal(Path(str(catalog.root)) / "records" / "artifacts", Older, pruned_by=()).append([Older(
+            A, made.attempt, "table", "published", "census", "rows", 1, 0.0, made.bytes, content=99, insisted=True
+        )])
+        older = dataclasses.replace(made, insisted=True)
+        assert dict(catalog.snapshot("census").artifacts) == {A: older}
+        catalog.note_wishes("theirs", {A: Wishes(keep="always")})
+        assert catalog.live() == (dataclasses.replace(older, insisted_by=("theirs",)),)
+
 
 class TestSpace:
     def test_bytes_count_everything(self, catalog: Catalog) -> None:
         catalog.publish(record(catalog, A, size=1000))
         record(catalog, B, size=500)
         (catalog.root / "tables" / A / ".part.crc").write_bytes(b"12345678")
-        exact = catalog.bytes_used(exact=True)
-        assert exact == physical_bytes(catalog.root) >= 1508 + physical_bytes(catalog.root / "records")
+        exact = physical_bytes(catalog.root)
+        assert exact >= 1508 + physical_bytes(catalog.root / "records")
         # Quick: no marker, and live artifacts as their records say.
         assert catalog.bytes_used() == exact - 8 - (catalog.root / MARKER).stat().st_size
         assert catalog.snapshot("census").bytes_used == catalog.bytes_used()
@@ -443,16 +532,15 @@ class TestSpace:
         catalog.evict(B, "no room")
         path.mkdir(parents=True)
         (path / "part").write_bytes(b"x" * 11)
-        assert [(each.attempt.signature, each.bytes, each.why) for each in catalog.orphans(3600)] == [
-            (B, 11, "evicted: no room")
-        ]
+        told = catalog.gc(dry_run=True, grace_seconds=3600)
+        assert [(each.attempt.signature, each.bytes, each.why) for each in told] == [(B, 11, "evicted: no room")]
         assert len(catalog.gc(dry_run=True, grace_seconds=0)) == 2
         assert path.exists()
         catalog.gc(dry_run=False, grace_seconds=0)
         assert not path.exists()
         assert not folder_of(catalog, orphan).exists()
         assert folder_of(catalog, live).exists()
-        assert catalog.orphans(0) == ()
+        assert catalog.gc(dry_run=True, grace_seconds=0) == ()
 
     def test_gc_asks_only_how_those_ended_whose_data_is_there(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch

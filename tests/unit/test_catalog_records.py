@@ -152,6 +152,18 @@ for i in range(30):
         other.append([Seen("other")])
         assert names(one) == ["one", "other"]
 
+    def test_a_look_at_a_log_that_did_not_move_reads_two_small_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = of(tmp_path)
+        journal.append([Seen("one")])
+        assert names(journal) == ["one"]
+        asked: list[str] = []
+        read = Path.read_text
+        monkeypatch.setattr(Path, "read_text", lambda self, **how: [asked.append(self.name), read(self, **how)][1])
+        assert names(journal) == ["one"]
+        assert sorted(asked) == ["_last_checkpoint", "seen.head"]
+
     def test_a_checkpoint_beyond_a_gap_in_the_log_is_noticed(self, tmp_path: Path) -> None:
         one, other = of(tmp_path), of(tmp_path)
         one.append([Seen("one")])

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 from edit_matrix import DIFFERENT, SAME
-from project import Project
+from project import Project, forget_packages
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature import origin
@@ -201,10 +201,10 @@ def test_the_version_of_a_library_counts(project: Project, monkeypatch: pytest.M
         return origin.Package(top, "99.0")
 
     with monkeypatch.context() as changed:
-        origin.forget_versions()
+        forget_packages()
         changed.setattr(origin, "_distribution", other_version)
         after = project.trace()
-    origin.forget_versions()
+    forget_packages()
     assert differing(before, after) == {"numpy"}
 
 
@@ -258,7 +258,7 @@ def library(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     folder = project.folder / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    origin.forget_versions()
+    forget_packages()
     return project.write(**{"site-packages/lib": LIBRARY}, lib="").without("lib")
 
 
@@ -284,7 +284,7 @@ def test_fields_that_a_librarys_metaclass_takes_are_told(library: Project) -> No
 def test_a_library_without_metadata_counts_by_its_files(library: Project) -> None:
     library.write(job="import lib\ndef f(x): return lib.helper(x)")
     before = library.trace()
-    origin.forget_versions()
+    forget_packages()
     after = library.write(**{"site-packages/lib": LIBRARY + "\n# patched"}).trace()
     assert differing(before, after) == {"lib"}
 
@@ -567,7 +567,24 @@ RANDOM = [
     ("def f(x):\n  c = x.sparkContext.getConf()\n  return c.contains('least')", "reads Spark's settings (.getConf())"),
     ("def f(x): return x.sparkContext.getConf().get('spark.least')", "reads Spark's settings (.getConf())"),
     ("def f(x):\n  c = x.sparkSession.conf\n  return c.get('spark.least')", "settings (.get('spark.least')) ("),
+    ("def f(x): return x.sparkSession.conf.getAll['least']", "reads Spark's settings (.conf.getAll)"),
+    ("def f(x): return dict(x.sparkSession.conf.getAll)", "reads Spark's settings (.conf.getAll)"),
+    ("def f(x):\n  c = x.sparkSession.conf\n  return c.getAll", "reads Spark's settings (.getAll)"),
+    ("def f(x):\n  c = x.sparkSession.conf\n  return c.get('least')", "reads Spark's settings (.conf)"),
+    ("def f(x):\n  s = x.sparkSession\n  c = s.conf\n  return c.get('least')", "settings (.conf)"),
+    ("def g(c): return c.get('least')\ndef f(x): return g(x.sparkSession.conf)", "`f` reads Spark's settings (.conf)"),
+    ("def f(x, keys): return list(map(x.sparkSession.conf.get, keys))", "reads Spark's settings (.conf.get)"),
+    ("def f(x): return dict(x.sparkSession.sparkContext.getConf().getAll())['least']", "settings (.getConf())"),
+    ("def f(x): return dict(x.sparkSession.sparkContext._conf.getAll())", "settings (._conf.getAll())"),
+    ("def f(x): return x.sparkSession._jsparkSession.conf().getAll().size()", "reads Spark's settings (.getAll)"),
+    ("from pyspark import SparkConf\ndef f(x): return SparkConf().get('least')", "settings (SparkConf())"),
+    ("def f(x):\n  from pyspark import SparkConf as C\n  c = C()\n  return c.get('least')", "settings (SparkConf())"),
+    ("from pyspark import SparkContext as C\ndef f(x): return C._active_spark_context.getConf()", "settings (pyspark."),
+    ("from pyspark.sql import SparkSession as S\ndef f(x): return S.active().conf.getAll", "settings (.conf.getAll)"),
     ("def f(x): return x.sparkSession.sql('SELECT ${spark.least} AS n')", "settings (${spark.least} in SQL)"),
+    ("def f(x): return x.sparkSession.sql('SET').collect()", "settings (SET in SQL)"),
+    ("def f(x): return x.sparkSession.sql('set -v').count()", "settings (set -v in SQL)"),
+    ("def f(x):\n  q = 'SET spark.least'\n  return x.sparkSession.sql(q).first()", "settings (SET spark.least in SQL)"),
     (
         "from pyspark.ml import Pipeline\nfrom pyspark.ml.classification import RandomForestClassifier as R\n"
         "def make(): return Pipeline(stages=[R(numTrees=5)])\ndef f(x): return make().fit(x)",
@@ -704,6 +721,8 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "def f(x): return x.where(\"born > DATE '2020-01-01' AND day = 'today'\").selectExpr('unix_timestamp(t)')",
         "C = {'spark.a': 1}\ndef f(x): return C.get('spark.a'), x.get('a'), x.a.get('spark'), {'conf': 1}.get('conf')",
         "def f(x): x.sparkSession.conf.set('spark.a', 1)",
+        "def f(x): return x.where(x.conf > 1).select(x.conf)",
+        "from pyspark import SparkConf\ndef f(x): return SparkConf(False), SparkConf(loadDefaults=False), SparkConf",
         "from pyspark.ml.classification import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
         "from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans(seed=1).fit(x), KMeans().setSeed(1).setK(2)",
         "from pyspark.ml.clustering import KMeans as K\ndef f(x):\n  k = K()\n  k.setParams(k=2, seed=1)\n  return k",

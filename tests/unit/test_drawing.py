@@ -72,6 +72,12 @@ def test_signs_say_what_colours_say() -> None:
     assert [state for state in states if state != "same" and f".hx-{state} .hx-" not in STYLE] == []
 
 
+def test_a_box_says_seconds_as_the_tables_beside_it_do() -> None:
+    drawn = svg(DrawnGraph((DrawnNode("a", kind="learner", seconds=150.0), DrawnNode("b", seconds=0.02))), styled=False)
+    assert "learner · 2.5 min" in drawn
+    assert "20 ms" in drawn
+
+
 def test_stored_and_evicted_have_drums() -> None:
     plain, stored, evicted = (
         svg(DrawnGraph((DrawnNode("n", stored=mark),)), styled=False) for mark in ("", "stored", "evicted")

@@ -14,7 +14,7 @@ from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import NodeCosts, OtherArtifact
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, Turn
 
 CHAIN = {"rows": ("scanner", ()), "model": ("learner", ("rows",)), "auc": ("reducer", ("model",))}
 
@@ -36,7 +36,7 @@ def past(number: int, auc: float | None = None, pid: int = 1, **edited: str) -> 
         writer=json.dumps({"pid": pid}),
     )
     return PastIteration(record, tuple(
-        PastNode(name, kind, inputs, own[name], own[name], name == "auc") for name, (kind, inputs) in CHAIN.items()
+        PastNode(name, kind, inputs, own[name], name == "auc") for name, (kind, inputs) in CHAIN.items()
     ))
 
 
@@ -209,9 +209,14 @@ def test_another_workflows_older_result_that_this_one_had_is_as_old_as_that() ->
 def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are() -> None:
     theirs = replace(stored("theirs", "model", 1, "theirs"), insisted=True)
     ours = replace(stored("x", "model", 1), insisted=True)
+    shared = replace(stored("shared", "model", 1), insisted=True, insisted_by=("theirs",))
     draws = [replace(stored(f"draw-{own}", "rows", 1, own), fixed=True) for own in ("w", "theirs")]
-    found = others([theirs, ours, *draws], view(past(1)))
-    assert {name: one.turn for name, one in found.items()} == {"theirs": 0, "x": 2, "draw-w": 1, "draw-theirs": 1}
+    found = others([theirs, ours, shared, *draws], view(past(1)))
+    assert {name: one.turn for name, one in found.items()} == {
+        "theirs": Turn.INSISTED, "x": Turn.WEIGHED, "shared": Turn.INSISTED, "draw-w": Turn.DRAWN,
+        "draw-theirs": Turn.DRAWN,
+    }
+    assert {found[name].kept_for for name in ("theirs", "shared")} == {"theirs"}
 
 
 def test_what_lacks_columns_that_are_read_goes_by_its_attempt() -> None:
@@ -238,7 +243,7 @@ def test_what_nobody_knows_the_making_of_costs_what_its_record_says() -> None:
     foreign = stored("theirs", "rows", 3, "theirs")
     lineage = past_lineage(current(), view(past(1)), {})
     assert others([foreign], view(past(1)), lineage=lineage)["theirs"].seconds_again == 50.0
-    gone = PastIteration(past(1).record, (PastNode("old", "scanner", (), "old", "old", True),))
+    gone = PastIteration(past(1).record, (PastNode("old", "scanner", (), "old", True),))
     assert "old" not in past_lineage(current(), view(gone), {})
 
 

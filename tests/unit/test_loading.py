@@ -225,7 +225,7 @@ class Gladly:
         from helix_spark.planner.by_name import policy_named
 
         nodes = tuple(
-            dataclasses.replace(node, load_seconds=0.0, held_seconds=0.0, compute_seconds=9.0) for node in problem.nodes
+            dataclasses.replace(node, load_seconds=0.0, compute_seconds=9.0) for node in problem.nodes
         )
         return policy_named("always").decide(dataclasses.replace(problem, nodes=nodes))
 

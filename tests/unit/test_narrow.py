@@ -205,7 +205,7 @@ class Artifact:
     workflow: str = "w"
     iteration: int = 3
     bytes: int = 1000
-    insisted: bool = False
+    insisting: frozenset[str] = frozenset()
 
 
 def now(wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None) -> Situation:

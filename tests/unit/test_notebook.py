@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ def test_an_iteration(runs: Any) -> None:
     assert "hx-compute" in html
     assert EVIL in text
     assert "closure value `limit` 1.0 -&gt; 0.0" in shown(second)[1]
+
+
+def test_an_iteration_says_what_spark_s_start_took_and_how_long_it_took(runs: Any) -> None:
+    made = copy(runs[2])
+    made.session_seconds, made.seconds = 2.0, 150.0
+    assert "; 150 s to answer (Spark's start 2.0 s)" in shown(made)[0]
+    assert repr(made).endswith(" in 2.5 min>")
 
 
 def test_a_comparison(runs: Any) -> None:

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.object_store import object_path
+from helix_spark.catalog.object_store import ObjectPath, object_path
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.places import at
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
@@ -86,7 +87,7 @@ class TestStoring:
         assert again.read_arrow(record, ["b"]).column_names == ["b"]
         assert Overview.open(str(catalog.root)).first_rows(record, 2)[0].num_rows == 2
         assert again.snapshot("w").artifacts == {record.signature: dataclasses.replace(record, schema=None)}
-        assert again.snapshot("w").bytes_used == again.bytes_used(exact=True) - objects()["catalog/helix.json"]
+        assert again.snapshot("w").bytes_used == physical_bytes(again.root) - objects()["catalog/helix.json"]
         inside = sum(size for name, size in objects().items() if record.attempt in name)
         assert inside == record.bytes
         assert verify(again, deep=True).sound
@@ -134,13 +135,13 @@ class TestStoring:
         catalog.evict(record.signature, "room is needed")
         half = catalog.begin_attempt(digest("half"), "table")
         catalog.write_arrow(half, TABLE)
-        assert catalog.orphans(0.0) == ()
+        assert catalog.gc(dry_run=True, grace_seconds=0.0) == ()
         catalog.leases.release(half.attempt)
         (left,) = catalog.gc(dry_run=True, grace_seconds=0.0)
         assert left.bytes > 0
         assert [one.attempt for one in catalog.gc(dry_run=False, grace_seconds=0.0)] == [left.attempt]
         assert not any(size for name, size in objects().items() if "/tables/" in name)
-        assert catalog.orphans(0.0) == ()
+        assert catalog.gc(dry_run=True, grace_seconds=0.0) == ()
 
     def test_a_folder_that_is_gone_is_missing(self, catalog: Catalog) -> None:
         record, kept = stored(catalog), stored(catalog, "kept")
@@ -154,6 +155,25 @@ class TestStoring:
         at(folder).delete_tree()
         view = catalog.snapshot("w")
         assert (view.missing, dict(view.artifacts)) == ((record,), {kept.signature: kept})
+
+    def test_a_snapshot_lists_what_is_stored_once(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+        kept = stored(catalog)
+        orphan = catalog.begin_attempt(digest("half"), "table")
+        catalog.write_arrow(orphan, TABLE)
+        had = NodeRecord("1" * 32, "w", 1, "node", "scanner", (), "compute", "", kept.signature, kept.signature, "[]")
+        catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), [had])
+        listed, listing = list[str](), ObjectPath._listing
+
+        def counted(self: ObjectPath, *, recursive: bool) -> list[Any]:
+            listed.append(self.name)
+            return listing(self, recursive=recursive)
+
+        monkeypatch.setattr(ObjectPath, "_listing", counted)
+        view = catalog.snapshot("w")
+        assert (dict(view.artifacts), view.missing) == ({kept.signature: kept}, ())
+        assert orphan.path is not None
+        assert sorted(listed) == sorted(["tables", "models", "records", orphan.path.name])
+        assert view.bytes_used > kept.bytes
 
     def test_upkeep_keeps_all_records(self, catalog: Catalog) -> None:
         for number in range(1, 9):

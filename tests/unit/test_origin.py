@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from project import forget_packages
 
-from helix_spark.signature import origin
-from helix_spark.signature.origin import Package, package_of_file
+from helix_spark.signature.environment import package_part
+from helix_spark.signature.origin import Package, package_of_file, replaced
 
 
 @pytest.fixture
@@ -17,9 +19,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    origin.forget_versions()
+    forget_packages()
     yield folder
-    origin.forget_versions()
+    forget_packages()
 
 
 def install(site: Path, name: str, version: str, top: str, **files: str) -> None:
@@ -32,8 +34,16 @@ def install(site: Path, name: str, version: str, top: str, **files: str) -> None
         (folder / file.replace("_json", ".json")).write_text(text)
 
 
+def upgrade(site: Path, name: str, before: str, after: str) -> None:
+    """As an installer does it: what is said of a distribution lies in a folder that is named after its version."""
+    folder = next(site.glob(f"{name}-*.dist-info"))
+    shutil.rmtree(folder)
+    install(site, name, after, name)
+    (site / f"{name}-0.dist-info").rename(site / f"{name}-{after}.dist-info")
+
+
 def package_of(file: Path) -> Package | None:
-    origin.forget_versions()
+    forget_packages()
     return package_of_file(str(file), None)
 
 
@@ -76,3 +86,42 @@ def test_other_code_under_the_same_version_counts_where_it_is_no_release(site: P
     assert version("two", direct_url_json="{}") != first
     elsewhere = "../../bin/built,sha256=x,1\nbuilt-0.dist-info/direct_url.json,sha256=y,1\n__pycache__/built.pyc,,\n"
     assert version("one", elsewhere, direct_url_json='{"url": "file:///elsewhere"}') == first
+
+
+def test_what_is_replaced_under_a_process_is_told_and_stays_so(site: Path) -> None:
+    (site / "whole.py").write_text("")
+    (site / "other.py").write_text("")
+    install(site, "whole", "1.0", "whole")
+    install(site, "other", "1.0", "other")
+    before = package_of(site / "whole.py")
+    assert package_of_file(str(site / "other.py"), None) == Package("other", "1.0")
+    assert replaced() == {}
+    install(site, "unheard-of", "1.0", "unheard_of")
+    assert replaced() == {}
+    upgrade(site, "whole", "1.0", "2.0")
+    assert replaced() == {("whole", "1.0"): "2.0"}
+    assert package_of_file(str(site / "whole.py"), None) == before
+    upgrade(site, "whole", "2.0", "1.0")
+    assert replaced() == {("whole", "1.0"): "2.0"}
+    forget_packages()
+    assert replaced() == {}
+
+
+def test_a_package_that_is_being_replaced_or_is_gone_is_told_too(site: Path) -> None:
+    (site / "whole.py").write_text("")
+    install(site, "whole", "1.0", "whole")
+    package_of(site / "whole.py")
+    (site / "whole.py").unlink()
+    shutil.rmtree(site / "whole-0.dist-info")
+    (site / "whole-1.dist-info").mkdir()
+    assert replaced().keys() == {("whole", "1.0")}
+
+
+def test_packages_whose_objects_functions_are_handed_are_looked_at_again(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = package_part("pandas")
+    assert replaced() == {}
+    install(site, "pandas", "99.0", "pandas")  # before the other one on the path
+    assert replaced() == {("pandas", part.shown): "99.0"}
+    assert package_part("pandas") == part

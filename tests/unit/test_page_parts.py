@@ -286,6 +286,11 @@ def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
     }
     view = storage_view(artifacts, {}, measured, newest, None, 0)
     assert {each.artifact.node: each.again for each in view.stored} == {"a": 11.0, "b": 12.0}
+    unmeasured = {name: costs for name, costs in measured.items() if name != "shared"}
+    view = storage_view(artifacts, {}, unmeasured, newest, None, 0)
+    assert {each.artifact.node: each.again for each in view.stored} == {"a": 1.0, "b": 2.0}, "counted as nothing"
+    view = storage_view(artifacts, {}, {}, {}, None, 0)
+    assert [each.again for each in view.stored] == [None, None]
 
 
 # What is kept

@@ -43,7 +43,7 @@ def test_nothing_is_there_before_it_is_written(place: Place) -> None:
     assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names(bool))) == (0, None, [])
     assert list(place.glob("*")) == list(place.rglob("*")) == []
     at(place).delete_tree()
-    assert at(place).absent([("a", "b")]) == [("a", "b")]
+    assert at(place).looked_for([("a", "b")], bool) == ([("a", "b")], [])
     for ask in (
         place.stat, place.lstat, place.read_bytes, place.unlink, lambda: at(place).open_binary(),
         lambda: list(at(place).files()),
@@ -79,8 +79,10 @@ def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
     assert at(place).total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
     assert sorted(pair for pair in at(place).second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
     assert [*at(place).second_names("b".__eq__)] == [("b", "z")]
-    assert at(place).absent([("a", "x"), ("a", "z"), ("c", "x")]) == [("a", "z"), ("c", "x")]
-    assert at(place).absent([]) == []
+    assert at(place).looked_for([("a", "x"), ("a", "z"), ("c", "x")], "b".__eq__) == (
+        [("a", "z"), ("c", "x")], [("b", "z")]
+    )
+    assert at(place).looked_for([], lambda name: False) == ([], [])
     assert sorted(str(path)[len(str(place)) :] for path in at(place).files()) == [
         "/a/x/1", "/a/x/2", "/a/y/.3", "/b/z/deep/er", "/top"
     ]

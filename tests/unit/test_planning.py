@@ -17,7 +17,10 @@ from helix_spark.costs.model import estimate
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
+from helix_spark.iteration.recording import plan_summary
 from helix_spark.planner.by_name import POLICIES, policy_named
+from helix_spark.planner.explain import why_text
+from helix_spark.planner.picture import plan_html
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation, make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State
@@ -36,7 +39,7 @@ class Artifact:
     bytes: int = 1000
     attempt: str = "attempt"
     left_out: tuple[str, ...] = ()
-    insisted: bool = False
+    insisting: frozenset[str] = frozenset()
 
 
 def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:
@@ -183,13 +186,13 @@ def test_the_authors_wish_outranks_the_policy() -> None:
 
 def test_what_another_workflow_insists_on_is_kept_whatever_is_wished_here() -> None:
     now = situation(build(keep="never"), budget=10**9)
-    theirs = storing(now, "rows", workflow="theirs", insisted=True)
+    theirs = storing(now, "rows", workflow="theirs", insisting=frozenset({"theirs"}))
     for policy in POLICIES:
         made = plan(theirs, policy)
         assert made["rows"].keep, policy
         assert made.evict == {}, policy
     assert plan(theirs, "joint")["rows"].storage_reason.startswith("kept: workflow `theirs` asked for it")
-    ours = plan(storing(now, "rows", insisted=True), "joint")
+    ours = plan(storing(now, "rows", insisting=frozenset({"w"})), "joint")
     assert ours.evict.keys() == {now.signed["rows"].signature}, "of its own results a workflow says today what it wants"
 
 
@@ -267,6 +270,19 @@ def test_what_decided_on_storage_again_says_how_sure_it_is() -> None:
     assert again.nodes[0].state is made.nodes[0].state
 
 
+def test_a_record_of_a_plan_has_all_that_a_run_prints_of_it() -> None:
+    made = plan(situation(build(), session_runs=False, session_worked=False), "joint")
+    printed = plan_json(made)["plan"]
+    assert plan_summary(made).items() >= printed.items()
+    assert printed["session_seconds"] > 0
+
+
+def test_how_many_iterations_were_weighed_is_told_by_who_weighed_them() -> None:
+    now = situation(build())
+    weighed = [plan_json(plan(now, policy))["plan"]["scenarios"] for policy in ("joint", "rule")]
+    assert weighed[0] > weighed[1] == 0
+
+
 def test_an_unknown_policy_is_refused_with_the_nearest() -> None:
     with pytest.raises(ParameterError, match="no policy 'allways'") as caught:
         policy_named("allways")
@@ -289,6 +305,14 @@ def test_a_plan_knows_its_nodes_by_each_of_their_names() -> None:
     assert made["same"] is made["again"]
     with pytest.raises(UnknownNodeError, match="did you mean 'rows'"):
         made["row"]
+
+
+def test_a_plan_says_what_is_to_change_of_what_is_stored() -> None:
+    made = plan(storing(situation(build(keep="never")), "rows"))
+    assert "stored by iteration 3; to be evicted" in " ".join(str(made).split())
+    assert "to be evicted" in plan_html(made)
+    total = replace(made["mean"], keep=True, bytes=14_000_000)
+    assert why_text(total, made) == "never run before; to be stored (14 MB)"
 
 
 def test_the_plan_prints_every_node_with_its_reason_within_the_width_of_a_terminal() -> None:

@@ -8,7 +8,6 @@ from typing import Literal
 import pytest
 
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.oracle import Oracle, Version, foresee
 from helix_spark.planner.policies import Always, Never, Rule
 from helix_spark.planner.problem import State
 from helix_spark.planner.recreation import Recreation
@@ -33,6 +32,12 @@ def test_always_stores_in_the_order_of_the_graph_while_the_budget_lasts() -> Non
 
 def test_the_rule_stores_what_costs_more_than_two_loads() -> None:
     assert Rule().decide(PROBLEM).keep == {"s-rows", "s-model"}
+
+
+def test_the_simple_policies_say_seconds_as_all_else_does() -> None:
+    slow = replace(PROBLEM, nodes=(replace(ROWS, compute_seconds=400.0), COUNTS, MODEL))
+    assert Rule().decide(slow).reasons["s-rows"] == "kept: 6.7 min to recompute is more than twice 2.0 s to load"
+    assert Recreation().decide(slow).reasons["s-rows"] == "kept: it saves 6.6 min when it is needed again"
 
 
 @pytest.mark.parametrize(("purge", "evicted"), [(False, set()), (True, {"s-past"})])
@@ -60,7 +65,6 @@ def test_no_policy_exceeds_the_budget(policy: Policy, budget: int) -> None:
     sizes = {node.signature: node.bytes for node in stored} | {PAST.signature: PAST.bytes}
     left = decision.keep | ({"s-past"} - decision.evict)
     assert sum(sizes[name] for name in left) <= budget
-    assert decision.certificate.budget_used == sum(sizes[name] for name in left)
     assert ("s-rows" in decision.keep) is not ("s-rows" in decision.evict)
 
 
@@ -73,7 +77,7 @@ def test_every_policy_heeds_the_authors_wishes(policy: Policy) -> None:
     assert decision.evict == {"s-rows"}
 
 
-THEIRS = replace(PAST, signature="s-theirs", workflow="theirs", insisted=True)
+THEIRS = replace(PAST, signature="s-theirs", workflow="theirs", kept_for="theirs")
 DRAW = replace(PAST, signature="s-draw", fixed=True)
 
 
@@ -93,24 +97,3 @@ def test_a_draw_of_the_past_goes_for_nothing_but_a_wish(
     nodes = (replace(ROWS, stored=True, keep=wish), replace(COUNTS, keep="never"), replace(MODEL, keep="never"))
     decision = policy.decide(replace(PROBLEM, nodes=nodes, others=(DRAW,), budget=115))
     assert decision.evict == {evicted}
-
-
-def test_the_oracle_stores_only_what_a_later_iteration_needs() -> None:
-    edited = replace(MODEL, signature="s-model-2")
-    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
-    foresight = foresee(script, None)
-    first, second, third = (kept for _, kept in foresight.steps)
-    assert first == {"s-rows", "s-model"}
-    assert second == {"s-model"}
-    assert third == set()
-    # rows, counts, model and two writes; then load rows, counts, model; then the first model again.
-    assert foresight.seconds == pytest.approx((40 + 1 + 10 + 3 + 0.2) + (2 + 1 + 10) + 0.1)
-    assert foresight.bound <= foresight.seconds
-
-
-def test_the_oracle_keeps_to_the_budget() -> None:
-    edited = replace(MODEL, signature="s-model-2")
-    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
-    foresight = foresee(script, 100)
-    assert all(sum({"s-rows": 100, "s-model": 10}[name] for name in kept) <= 100 for _, kept in foresight.steps)
-    assert Oracle(foresight).at(1).decide(PROBLEM).solution.state("rows") is State.LOAD

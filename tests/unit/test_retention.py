@@ -18,6 +18,7 @@ from test_planning import situation
 from warned import Warned
 
 import helix_spark as hx
+from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.view import CatalogView
@@ -25,14 +26,14 @@ from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
-from helix_spark.errors import NodeError
+from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import retention
 from helix_spark.iteration.retention import OVERFLOWED, Kept, Retention
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
 from helix_spark.planner.planning import Situation, make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem
+from helix_spark.planner.storage import Decision, PlanningProblem, Turn
 from helix_spark.signature.signing import Description, Signed
 
 
@@ -101,7 +102,7 @@ def test_a_table_that_cannot_be_stored_keeps_nothing_else_from_being_stored(tmp_
     with hx.Helix(tmp_path / "catalog", policy="always", observer=heard) as helix:
         helix.run(wf).wait()
         assert {record.node for record in helix.catalog.live()} == {"size"}
-        assert helix.catalog.orphans(0) == ()
+        assert helix.catalog.gc(dry_run=True, grace_seconds=0) == ()
     (warning,) = heard.warnings
     assert "'odd' was not stored: Delta has no type for column 'more'" in warning
 
@@ -160,7 +161,7 @@ def build() -> hx.Workflow:
 
 
 def published(
-    catalog: Catalog, signature: str, node: str, size: int, iteration: int = 1, workflow: str = "w", **wishes: bool
+    catalog: Catalog, signature: str, node: str, size: int, iteration: int = 1, workflow: str = "w", **more: Any
 ) -> ArtifactRecord:
     attempt = catalog.begin_attempt(signature, "table")
     assert attempt.path is not None
@@ -168,7 +169,7 @@ def published(
     (attempt.path / "part").write_bytes(b"0" * size)
     return catalog.publish(ArtifactRecord(
         signature, attempt.attempt, "table", "published", workflow, node, iteration, 0.0, bytes=size,
-        recompute_seconds=99.0, **wishes,
+        recompute_seconds=99.0, **more,
     ))
 
 
@@ -255,7 +256,7 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
     assert writes.live == [{"rows"}], "it could be read"
     assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
-    assert catalog.bytes_used(exact=True) <= budget
+    assert physical_bytes(catalog.root) <= budget
 
 
 def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:
@@ -373,6 +374,46 @@ def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Write
     }
 
 
+def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Catalog, writes: Writes) -> None:
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    by_others = published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
+    keeps = run.retention()
+    keeps.keep({})
+    assert writes.makers == []
+    assert by_others.insisting == set()
+    told = catalog.artifact(by_others.signature)
+    assert told == replace(by_others, insisted_by=("w",))
+    before = catalog._artifacts.version()
+    replace(keeps, prepared=replace(keeps.prepared, view=catalog.snapshot("w"))).keep({})
+    assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
+
+
+def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_whole_one(
+    catalog: Catalog, writes: Writes
+) -> None:
+    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    signature = situation(build()).signed["wide"].signature
+    published(catalog, signature, "wide", 1_000, 3, "theirs", left_out=("story",))
+    keeps = run.retention()
+    before = catalog._artifacts.version()
+    keeps.keep({})
+    assert len(writes.makers) == 1
+    assert catalog._artifacts.version() == before + 1
+    assert {one.left_out for one in catalog.live() if one.signature == signature} == {()}
+
+
+def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Catalog, *given: object) -> None:
+        raise CatalogError("no room")
+
+    run = Run(catalog, Told())
+    published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
+    keeps = run.retention()
+    monkeypatch.setattr(Catalog, "note_wishes", full)
+    keeps.keep({})
+    assert run.heard.warnings == ["no room"]
+
+
 def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalog) -> None:
     past, now, since, draw = (letter * 64 for letter in "abcd")
     for number, one in ((1, past), (2, now)):
@@ -384,7 +425,9 @@ def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalo
     published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
     keeps.keep({})
     (asked,) = run.policy.asked
-    assert {other.signature: other.turn for other in asked.others} == {past: 2, now: 0, since: 0, draw: 1}
+    assert {other.signature: other.turn for other in asked.others} == {
+        past: Turn.WEIGHED, now: Turn.INSISTED, since: Turn.INSISTED, draw: Turn.DRAWN,
+    }
 
 
 def test_of_too_much_what_another_workflow_insists_on_goes_after_what_its_newest_version_lacks(
@@ -491,3 +534,16 @@ def test_what_a_workflow_insists_on_outlives_the_runs_of_another(
     assert left_after(asking("theirs", 5), "rule_purge") == ({("rows", 1)} if wishes else set())
     left_after(asking("mine", 2, **wishes), "always")
     assert left_after(asking("theirs", 6), "rule_purge") == {("rows", number) for number in stays}
+
+
+def test_what_a_workflow_insists_on_since_it_was_stored_outlives_the_runs_of_another(tmp_path: Path) -> None:
+    def left_after(made: hx.Workflow, policy: str) -> set[str]:
+        with hx.Helix(tmp_path / "catalog", policy=policy) as helix:
+            helix.run(made).wait()
+            return {one.node for one in helix.catalog.live() if one.workflow == "mine"}
+
+    assert left_after(asking("mine", 1), "always") == {"rows", "total"}
+    assert left_after(asking("mine", 1, keep="always"), "always") == {"rows", "total"}
+    assert left_after(asking("theirs", 5), "rule_purge") == {"rows"}
+    left_after(asking("mine", 1), "always")
+    assert left_after(asking("theirs", 6), "rule_purge") == set(), "nobody insists any more"

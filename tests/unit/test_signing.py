@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from pyspark.ml import Estimator, Pipeline, Transformer
@@ -26,15 +28,18 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
+from helix_spark.signature import data_version, signing
 from helix_spark.signature.data_version import (
     HASHED_BYTES,
     SAMPLED_BYTES,
     SAMPLES,
+    WHOLE_BYTES,
     files_of,
     sample_places,
     version_of,
 )
 from helix_spark.signature.encoder import canonical
+from helix_spark.signature.parts import digest
 from helix_spark.signature.randomness import SEEDED_STAGES
 from helix_spark.signature.signing import Signed, describe, resolve
 
@@ -475,6 +480,24 @@ def test_a_result_that_a_run_found_to_differ_is_treated_so_from_then_on() -> Non
     assert sign(wf, known_random={declared: "found by a run"})["examples"].random == ("column",)
 
 
+def test_what_uses_a_package_that_was_replaced_under_the_process_is_this_runs_alone(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logged(data: DataFrame) -> Column:
+        return F.lit(float(np.log(2)))
+
+    wf = extracted(logged)
+    before = sign(wf)
+    monkeypatch.setattr(signing, "replaced", lambda: {("numpy", np.__version__): "99.0", ("numpy", "0.1"): "98.0"})
+    (why,) = describe(compile_workflow(wf), SETTINGS)["column"].random
+    assert why.startswith(f"numpy {np.__version__} was replaced by 99.0 under this process")
+    after, again = sign(wf, run="1"), sign(wf, run="2")
+    assert after["column"].signature != again["column"].signature
+    assert before["column"].declared != after["column"].declared  # what is on record of it is of no version alone
+    assert after["examples"].random == ("column",)
+    assert after["data"] == before["data"]
+
+
 def test_an_equivalent_program_has_the_signature_it_stands_for() -> None:
     wf = extracted(shifted)
     before = sign(wf)
@@ -495,7 +518,7 @@ def test_files_are_known_by_content_not_by_time(tmp_path: Path) -> None:
     assert version_of(hx.csv(str(file))).digest == before.digest
     file.write_text("2")
     assert version_of(hx.csv(str(file))).digest != before.digest
-    assert before.shown.startswith("1 file, ")
+    assert before.shown.startswith("1 file, 1 B, ")
 
 
 def test_large_files_are_known_by_samples_too_and_it_is_said(tmp_path: Path) -> None:
@@ -522,6 +545,76 @@ def test_of_files_of_all_sizes_it_is_said_how_many_are_sampled(tmp_path: Path) -
         with (tmp_path / name).open("wb") as stream:
             stream.truncate(size)
     assert version_of(hx.csv(str(tmp_path))).shown.endswith(", 1 of them by size, time of change and samples")
+
+
+def table_of(folder: Path, files: int, size: int) -> Path:
+    """A folder of files with nothing but holes: they take no room."""
+    folder.mkdir()
+    for number in range(files):
+        with (folder / f"part-{number}.csv").open("wb") as stream:
+            stream.truncate(size)
+    return folder
+
+
+def test_many_files_that_are_large_together_are_sampled(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "table", WHOLE_BYTES // HASHED_BYTES + 1, HASHED_BYTES)
+    (table / "small.csv").write_text("1")
+    file, source = table / "part-0.csv", hx.csv(str(table))
+    before, status = version_of(source), file.stat()
+    assert before.shown.endswith(", 9 of them by size, time of change and samples")
+    os.utime(table / "small.csv", ns=(0, 0))  # it is still known by content
+    assert version_of(source).digest == before.digest
+    (table / "small.csv").write_text("2")
+    seen = {before.digest, version_of(source).digest}
+    for place in (0, HASHED_BYTES // 15, HASHED_BYTES - 1):
+        with file.open("r+b") as stream:
+            stream.seek(place)
+            stream.write(b"x")
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        seen.add(version_of(source).digest)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    seen.add(version_of(source).digest)
+    assert len(seen) == 6
+
+
+def test_what_is_no_more_than_may_be_read_is_known_by_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_version, "WHOLE_BYTES", 4_000_000)
+    table = table_of(tmp_path / "table", 2, 2_000_000)
+    with (table / "large.csv").open("wb") as stream:
+        stream.truncate(HASHED_BYTES + 1)  # sampled anyway, so it is no reason to sample the others
+    source = hx.csv(str(table))
+    before = version_of(source)
+    assert before.shown.endswith(", 1 of them by size, time of change and samples")
+    os.utime(table / "part-0.csv", ns=(0, 0))
+    assert version_of(source).digest == before.digest
+    monkeypatch.setattr(data_version, "WHOLE_BYTES", 3_999_999)
+    assert version_of(source).shown.endswith(f"{version_of(source).digest[:7]}, by size, time of change and samples")
+
+
+def test_no_file_is_known_in_two_ways_by_one_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(tmp_path / "table", 200, 50_000)
+    source = hx.csv(str(table))
+    by_content = version_of(source)
+    monkeypatch.setattr(data_version, "WHOLE_BYTES", 1_000_000)
+    by_samples = version_of(source)
+    assert by_content.digest != by_samples.digest
+    assert by_content.shown.endswith(by_content.digest[:7])
+    assert by_samples.shown.endswith(", by size, time of change and samples")
+
+
+def test_files_are_identified_as_they_always_were(tmp_path: Path) -> None:
+    for name, text in (("a.csv", "1"), ("b.csv", "2")):
+        (tmp_path / name).write_text(text)
+    known = (digest(name, "content", sha256(text).hexdigest()) for name, text in (("a.csv", b"1"), ("b.csv", b"2")))
+    assert version_of(hx.csv(str(tmp_path))).digest == digest("files", *known)
+    large = tmp_path / "large.csv"
+    with large.open("wb") as stream:
+        stream.truncate(HASHED_BYTES + 1)
+    told = str(HASHED_BYTES + 1), str(large.stat().st_mtime_ns)
+    blocks = [sha256(bytes(SAMPLED_BYTES // SAMPLES)).digest()] * SAMPLES
+    assert version_of(hx.csv(str(large))).digest == digest("files", digest("large.csv", "sampled", *told, *blocks))
 
 
 def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> None:

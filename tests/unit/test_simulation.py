@@ -1,16 +1,21 @@
-"""The simulation's lower bound is one: no choices are below it, and choices are charged what they really take."""
+"""The simulation's lower bound is one: no choices are below it, and choices are charged what they really take. And its
+oracle knows what comes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.simulation import forecasters
 from benchmarks.simulation.limit import expected_seconds, limit
+from benchmarks.simulation.oracle import Oracle, Version, foresee
 from benchmarks.simulation.replay import replay
 from benchmarks.simulation.work import draw
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.policies import Always, Never, Rule
-from helix_spark.planner.storage import Policy
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
@@ -40,3 +45,30 @@ def test_choices_are_charged_what_they_take_in_the_mean() -> None:
         charged.append(expected_seconds(work, course.kept) / scale)
     # The standard error of their difference is 2 %: a script is seldom an average one.
     assert sum(taken) == pytest.approx(sum(charged), rel=0.05)
+
+
+ROWS = NodeCosts("rows", "scanner", "s-rows", (), 40.0, 2.0, 3.0, 100)
+COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0, 50)
+MODEL = NodeCosts("model", "learner", "s-model", ("rows", "counts"), 10.0, 0.1, 0.2, 10)
+
+
+def test_the_oracle_stores_only_what_a_later_iteration_needs() -> None:
+    edited = replace(MODEL, signature="s-model-2")
+    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
+    foresight = foresee(script, None)
+    first, second, third = (kept for _, kept in foresight.steps)
+    assert first == {"s-rows", "s-model"}
+    assert second == {"s-model"}
+    assert third == set()
+    # rows, counts, model and two writes; then load rows, counts, model; then the first model again.
+    assert foresight.seconds == pytest.approx((40 + 1 + 10 + 3 + 0.2) + (2 + 1 + 10) + 0.1)
+    assert foresight.bound <= foresight.seconds
+
+
+def test_the_oracle_keeps_to_the_budget() -> None:
+    edited = replace(MODEL, signature="s-model-2")
+    script = [Version((ROWS, COUNTS, model), frozenset({"model"})) for model in (MODEL, edited, MODEL)]
+    foresight = foresee(script, 100)
+    assert all(sum({"s-rows": 100, "s-model": 10}[name] for name in kept) <= 100 for _, kept in foresight.steps)
+    problem = PlanningProblem(script[1].nodes, script[1].outputs)
+    assert Oracle(foresight).at(1).decide(problem).solution.state("rows") is State.LOAD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import threading
@@ -19,10 +20,11 @@ import pytest
 from warned import Warned
 
 import helix_spark as hx
+from helix_spark.cli.history import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.iteration.tracker import Finished
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
-from helix_spark.tracking.entry import RunEntry, entry_of
+from helix_spark.tracking.entry import RunEntry, entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import send, trouble
 
@@ -85,6 +87,16 @@ def test_numbers_become_metrics_and_the_rest_is_told_as_parameters_tags_and_arti
     assert {node["state"] for node in json.loads(entry.texts["plan.json"])["nodes"]} == {"compute"}
     assert "never run before" in entry.texts["plan.txt"]
     assert entry.texts["dag.svg"].startswith("<svg")
+
+
+def test_what_is_no_number_is_no_metric() -> None:
+    assert dict(numbers({"auc": 0.9, "ok": True, "worst": math.nan, "huge": 10**400})) == {"auc": 0.9}
+
+
+def test_its_nodes_are_told_as_helix_show_tells_them(tmp_path: Path) -> None:
+    finished, = tracked(tmp_path, scores())
+    told = json.loads(entry_of(finished, None, {}).texts["plan.json"])["nodes"]
+    assert told == show_json(finished.record, finished.nodes, finished.live)["nodes"]
 
 
 def drums(entry: RunEntry, mark: str) -> list[str]:

@@ -4,7 +4,9 @@ The function is called on stubs with its inputs' schemas, and the analysed plan 
 form, is compared with the one on record. A stub names its input in its plan: two inputs may have one schema, and
 ``new.subtract(old)`` is not ``old.subtract(new)``. It fails when it is executed, and nothing about it can be answered
 otherwise: a function that looks at its data while it declares (`count`, `collect`) has Spark run a job, and gets no
-second chance, whether it lets the failure out or not, for what it declares depends on more than its code.
+second chance, whether it lets the failure out or not, for what it declares depends on more than its code. A function
+that does more than to return its table (`effects` in the signature) is never called with one: it would register a view
+of the stub in the author's own session, in the place of his or of a node's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +49,15 @@ class Stubs:
 
     Args:
         known: schemas by signature, of results that are held or stored.
+        acting: names of the nodes whose code does more than to return a result: none of it is called.
     """
 
     def __init__(
-        self, spark: SparkSession, dag: Dag, signatures: Mapping[str, str], known: Mapping[str, StructType]
+        self, spark: SparkSession, dag: Dag, signatures: Mapping[str, str], known: Mapping[str, StructType],
+        acting: Collection[str] = (),
     ) -> None:
         self._spark, self._dag, self._signatures, self._known = spark, dag, signatures, known
+        self._acting = frozenset(acting)
         self._schemas: dict[str, StructType | None] = {}
         self._unmarked: dict[str, DataFrame] = {}
         self._marked: dict[str, MarkedStub] = {}
@@ -61,7 +66,7 @@ class Stubs:
         """Digest of what a node computes: its canonical plan, its schema, and what counts beside them.
 
         None where a plan does not tell: Python code inside, data looked at, rows from elsewhere, inputs of unknown
-        schema, things that the author says count besides.
+        schema, things that the author says count besides. None where its code must not be called.
 
         Args:
             beside: see `parts_beside_plan`.
@@ -99,7 +104,7 @@ class Stubs:
 
     def _schema(self, node: Node) -> StructType | None:
         known = self._known.get(self._signatures[node.name])
-        if known is not None:
+        if known is not None or node.name in self._acting:
             return known
         match node.operator:
             case Read(source=FileSource(schema=None, format="csv" | "json")) | Read(source=MemorySource()):
@@ -119,6 +124,8 @@ class Stubs:
     ) -> DataFrame | None:
         """What a function returns for stubs of its inputs; None if it cannot be called with them, or has Spark run
         something meanwhile: what it returns may rest on that, or on its failure."""
+        if node.name in self._acting:
+            return None
         from pyspark.sql import Column, DataFrame
 
         arguments: dict[str, DataFrame] = {}

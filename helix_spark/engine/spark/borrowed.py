@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.spark.connect import check_classic, check_no_client
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import installed_pair
 from helix_spark.engine.spark.s3_jars import hadoop_version
@@ -31,9 +32,7 @@ class BorrowedSettings:
                 spark.conf.set(name, value)
 
     def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
-        """Sets those of Hadoop's settings that have no value. By Spark Connect they cannot be set, and are not."""
-        if getattr(spark, "_sc", None) is None:
-            return
+        """Sets those of Hadoop's settings that have no value."""
         settings = _hadoop(spark)
         for name, value in wanted.items():
             if settings.get(name) is None:
@@ -70,23 +69,26 @@ def _set_in(spark: SparkSession) -> dict[str, str]:
 
 
 def running_session() -> SparkSession | None:
-    """The session that is active in this thread, or the process's, if one runs."""
+    """The session that is active in this thread, or the process's, if one runs.
+
+    Raises:
+        SetupError: it is one by Spark Connect.
+    """
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
+    check_no_client()
     try:
         found = SparkSession.active()
     except PySparkRuntimeError:
         return None
+    check_classic(found)  # where pyspark is nothing but a client, no variable tells
     return found if is_alive(found) else None
 
 
 def is_alive(spark: SparkSession) -> bool:
     """Whether the session was not stopped, and its JVM has not ended."""
-    context = getattr(spark, "_sc", None)  # a session by Spark Connect has none
-    if context is None:
-        return not getattr(spark, "is_stopped", False)
-    return context._jsc is not None and exit_status() is None
+    return spark._sc._jsc is not None and exit_status() is None
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -134,12 +136,10 @@ def _has_delta_classes(spark: SparkSession) -> bool:
 
 
 def _has_class(spark: SparkSession, name: str) -> bool:
-    """Whether the driver can load a class. A session by Spark Connect cannot be asked."""
-    jvm = getattr(spark, "_jvm", None)
-    if jvm is None:
-        return True
+    """Whether the driver can load a class."""
     from py4j.protocol import Py4JJavaError
 
+    jvm: Any = spark._jvm
     try:
         jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
     except Py4JJavaError:

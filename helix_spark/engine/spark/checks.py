@@ -15,6 +15,7 @@ from helix_spark.catalog.local_disk import what_is_there
 from helix_spark.catalog.places import is_remote
 from helix_spark.catalog.s3_access import access_from
 from helix_spark.engine.spark.archive import archive_path, is_off
+from helix_spark.engine.spark.connect import check_not_asked_for
 from helix_spark.engine.spark.gateway import driver_jvm
 from helix_spark.engine.spark.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.spark.java import find_java
@@ -94,6 +95,7 @@ def _java(environ: Mapping[str, str]) -> Check:
 
 
 def _pair(environ: Mapping[str, str]) -> Check:
+    check_not_asked_for({}, environ)
     pair = installed_pair(environ)
     found = f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}"
     return Check("spark and delta", True, found)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.archive import ready_archive
+from helix_spark.engine.spark.connect import check_not_asked_for
 from helix_spark.engine.spark.jars import delta_jars, spark_home
 from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.s3_jars import s3_jars
@@ -68,13 +69,14 @@ def planned_settings(author: Mapping[str, str], store: Mapping[str, str] = _NO_S
         store: see `start`.
 
     Raises:
-        SetupError: Spark is not installed, or a setting leaves Delta out.
+        SetupError: Spark is not installed, a setting leaves Delta out, or Spark Connect is asked for.
     """
     around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     settings = own_settings(os.cpu_count() or 1, machine_memory()) | for_spark(store) | around | dict(author)
     if is_local(settings["spark.master"]):
         settings = _LOCAL | _import_path() | settings
     check_settings(settings)
+    check_not_asked_for(settings)
     return settings
 
 

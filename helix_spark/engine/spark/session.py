@@ -25,6 +25,7 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
+from helix_spark.engine.spark.connect import check_classic, check_no_client
 from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, results_settings
 
@@ -63,7 +64,7 @@ class SessionProvider:
         start_seconds: how long the start of the session of our own took; 0.0 where there is none.
 
     Raises:
-        SetupError: a setting leaves Delta out.
+        SetupError: a setting leaves Delta out; or the session, given or active, is one by Spark Connect.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class SessionProvider:
         on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         check_settings(settings)
+        check_classic(spark)
+        check_no_client()
         self.start_seconds = self._first_had = 0.0
         self._worked = self._closed = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
@@ -151,7 +154,7 @@ class SessionProvider:
         """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
 
         Raises:
-            SetupError: Spark is not installed, or the user's session has ended.
+            SetupError: Spark is not installed, the user's session has ended, or Spark Connect is asked for.
         """
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()

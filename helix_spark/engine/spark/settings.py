@@ -260,8 +260,8 @@ def parse_submit_arguments(text: str) -> dict[str, str]:
     words = shlex.split(text)
     settings: dict[str, str] = {}
     for option, value in pairwise(words):
-        if option == "--master":
-            settings["spark.master"] = value
+        if option in {"--master", "--remote"}:
+            settings[f"spark.{option[2:]}"] = value
         elif option in {"--conf", "-c"}:
             name, _, said = value.partition("=")
             settings[name] = said

@@ -1,4 +1,4 @@
-"""The oracle: one program over all iterations at once, for an edit script that is known beforehand. For benchmarks.
+"""The oracle: one program over all iterations at once, for an edit script that is known beforehand.
 
 No policy can do better than it, so a policy's time over the oracle's is its regret.
 
@@ -17,6 +17,9 @@ from helix_spark.planner.joint import WRITE_WEIGHT
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.solver import Program, solve
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
+
+TIME_LIMIT, GAP = 30.0, 1e-3
+"""Seconds for the solver, and the relative gap at which it stops: a tenth of a percent of a regret is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,7 @@ class Foresight:
     bound: float
 
 
-def foresee(
-    script: Sequence[Version], budget: int | None, *, time_limit: float = 30.0, gap: float = 1e-3,
-    write_weight: float = WRITE_WEIGHT,
-) -> Foresight:
+def foresee(script: Sequence[Version], budget: int | None) -> Foresight:
     """The best that can be done for a script of iterations, nothing being stored at first.
 
     Args:
@@ -56,13 +56,13 @@ def foresee(
         SetupError: if no solver is installed.
     """
     sizes = {node.signature: node.bytes for version in script for node in version.nodes}
-    made = _Multiperiod(sizes, budget, write_weight)
+    made = _Multiperiod(sizes, budget)
     for version, later in zip(script, _asked_for_later(script), strict=True):
         made.add(version, later)
     made.program.integer = frozenset(index for kept in made.kept for index in kept.values())
-    answer = solve(made.program, time_limit=time_limit, gap=gap)
+    answer = solve(made.program, time_limit=TIME_LIMIT, gap=GAP)
     if answer.values is None:
-        raise PlanError(f"the oracle found no plan in {time_limit:g} s ({answer.status})")
+        raise PlanError(f"the oracle found no plan in {TIME_LIMIT:g} s ({answer.status})")
     steps = tuple(
         (
             {way.node: way for way, index in ways.items() if answer.values[index] > 0.5},
@@ -120,7 +120,6 @@ class _Multiperiod:
 
     sizes: Mapping[str, int]
     budget: int | None
-    write_weight: float
     program: Program = field(default_factory=lambda: Program(costs=[]))
     ways: list[dict[Derivation, int]] = field(default_factory=list)
     kept: list[dict[str, int]] = field(default_factory=list)
@@ -167,7 +166,7 @@ class _Multiperiod:
         sources: dict[str, list[int]] = {}
         for node in version.nodes:
             if node.storable and node.keep != "never" and node.signature in later:
-                seconds[node.signature] = self.write_weight * node.write_seconds
+                seconds[node.signature] = WRITE_WEIGHT * node.write_seconds
                 sources.setdefault(node.signature, []).append(computed[node.name])
         for name, made_by in sources.items():
             index = kept[name] if name in kept else kept.setdefault(name, program.variable(0.0))

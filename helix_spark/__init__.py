@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helix_spark.cli.main import main
-    from helix_spark.errors import HelixError
+    from helix_spark.engine.execution.observer import Observer, Silent
+    from helix_spark.errors import (
+        CatalogError,
+        HelixError,
+        NodeError,
+        NotStoredError,
+        ParameterError,
+        SetupError,
+        SourceError,
+        WorkflowError,
+    )
     from helix_spark.helix import Helix
     from helix_spark.iteration.iteration import Iteration
+    from helix_spark.iteration.recorded import RecordedIteration
     from helix_spark.planner.plan import Plan
+    from helix_spark.planner.storage import Policy
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.operators import HashSplit
     from helix_spark.workflow.refs import NodeRef
@@ -24,16 +36,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Bucketizer", "Fields", "HashSplit", "Helix", "HelixError", "Interaction", "Iteration", "MlflowTracker", "NodeRef",
-    "OneHot", "Plan", "Workflow", "csv", "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
+    "Bucketizer", "CatalogError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction", "Iteration",
+    "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError", "Plan", "Policy",
+    "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv", "delta", "fixed",
+    "json", "main", "parquet", "reader", "table", "text",
 ]
 
 _HOMES = {
     "helix_spark.cli.main": ("main",),
     "helix_spark.iteration.iteration": ("Iteration",),
-    "helix_spark.errors": ("HelixError",),
+    "helix_spark.iteration.recorded": ("RecordedIteration",),
+    "helix_spark.engine.execution.observer": ("Observer", "Silent"),
+    "helix_spark.errors": (
+        "CatalogError", "HelixError", "NodeError", "NotStoredError", "ParameterError", "SetupError", "SourceError",
+        "WorkflowError",
+    ),
     "helix_spark.helix": ("Helix",),
     "helix_spark.planner.plan": ("Plan",),
+    "helix_spark.planner.storage": ("Policy",),
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
     "helix_spark.workflow.operators": ("HashSplit",),
     "helix_spark.workflow.refs": ("NodeRef",),

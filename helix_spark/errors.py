@@ -106,6 +106,10 @@ class CatalogError(HelixError):
     """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
 
 
+class NotStoredError(HelixError):
+    """A result of an iteration is asked for that is neither held in memory nor stored any more."""
+
+
 class PlanError(HelixError):
     """The planner was given a problem that has no solution."""
 
@@ -123,6 +127,15 @@ class NodeError(HelixError):
     ) -> None:
         self.node = node
         super().__init__(what, where=where, exists=exists, remedy=remedy)
+
+
+def install(extra: str) -> str:
+    """How to get what only one of this package's extras brings, as long as no registry has the package.
+
+    >>> install("ui")
+    "install the extra `ui`: `make setup`, or `pip install -e '.[ui]'` in the checkout of Helix"
+    """
+    return f"install the extra `{extra}`: `make setup`, or `pip install -e '.[{extra}]'` in the checkout of Helix"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, overload
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.comparison import Comparison, compare
-from helix_spark.catalog.finding import find_iteration
+from helix_spark.catalog.finding import check_workflow, find_iteration
 from helix_spark.catalog.places import spark_options
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
-from helix_spark.engine.execution.observer import Observer, Silent
+from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.preparation import Prepared, Surroundings, look_up, prepare
 from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.running import run_prepared
+from helix_spark.iteration.recorded import RecordedIteration
+from helix_spark.iteration.running import held_or_stored, run_prepared
 from helix_spark.iteration.second_chance import changed_functions, second_chance
+from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.told_reads import unknown_readers, with_reads
 from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Tracker
@@ -35,6 +41,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.storage import Policy
 from helix_spark.sizes import parse_size
+from helix_spark.workflow.place import caller
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -50,7 +57,9 @@ class Helix:
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be
             computed, and stopped by `close`.
         settings: Spark settings for a session of Helix's own.
-        observer: is told what happens.
+        observer: is told what happens; else warnings go to stderr, which a notebook shows below the cell. `hx.Silent()`
+            hears nothing.
+        progress: has what is computed, loaded and stored printed to stderr as well.
         tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
         one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
             start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
@@ -58,7 +67,7 @@ class Helix:
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
-        ParameterError: the budget is no size, or negative.
+        ParameterError: the budget is no size, or negative; or both an observer and progress are asked for.
         SetupError: the session is one by Spark Connect, or a setting leaves Delta out.
 
     Use it as a context manager, or call `close`: it waits until everything is stored.
@@ -68,20 +77,22 @@ class Helix:
         self, catalog: str | os.PathLike[str] = "catalog", *, budget: int | str | None = None,
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
-        tracker: Tracker | None = None, one_run: bool | None = None,
+        progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
             raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
+        if observer is not None and progress:
+            raise ParameterError("an observer of your own is told of the progress", remedy="leave out one of the two")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self.catalog = Catalog.open(catalog, create=True)
-        self.observer = observer or Silent()
+        self.observer = observer or (Lines() if progress else Quiet())
         self.tracker = tracker
         self.sessions = SessionProvider(
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
         self._one_run, self._writable, self._closed = one_run, False, False
-        self._memory = MemoryTier()
+        self._memory, self._standing = MemoryTier(), StandingWarnings()
         self._followed = Followed(self.observer, self.catalog)
         self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
         self._recording = ThreadPoolExecutor(1, thread_name_prefix="helix-recording")
@@ -95,6 +106,7 @@ class Helix:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
         """
         self._check_open()
+        _check_workflow(workflow, "plan")
         return make_plan(self._prepare(workflow).situation, self.policy)
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
@@ -107,12 +119,15 @@ class Helix:
         """
         with self._running:
             self._check_open()
+            _check_workflow(workflow, "run")
             if not self._writable:
                 self.catalog.check_writable()
                 self._writable = True
             begun = time.perf_counter()
             provenance = Provenance.of(workflow.where)
             prepared = self._prepare(workflow)
+            if elsewhere := provenance.declared_elsewhere(prepared.view.last):
+                self.observer.warning(elsewhere)
             plan = make_plan(prepared.situation, self.policy)
             if changed_functions(prepared, plan):
                 prepared = second_chance(
@@ -128,13 +143,48 @@ class Helix:
                 provenance,
             )
 
+    def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
+        """What is on record of the iterations of a workflow, or of all, newest first.
+
+        Raises:
+            ParameterError: the catalog has no such workflow.
+            CatalogError: the records cannot be read.
+        """
+        self._check_open()
+        self._recorded()
+        check_workflow(self.catalog, workflow)
+        return self.catalog.iterations(workflow, limit)
+
+    @overload
+    def iteration(self, number: int, /) -> RecordedIteration: ...
+    @overload
+    def iteration(self, workflow: str, number: int, /) -> RecordedIteration: ...
+    def iteration(self, first: int | str, second: int | None = None, /) -> RecordedIteration:
+        """An iteration that is on record: ``helix.iteration(3)``; where the catalog has several workflows,
+        ``helix.iteration("census", 3)``. Its values are there without Spark, and so are tables as pandas or pyarrow.
+
+        Raises:
+            ParameterError: there is no such iteration, or a number does not say of which workflow.
+            CatalogError: the records cannot be read.
+        """
+        self.wait()
+        workflow = first if isinstance(first, str) else None
+        number = second if isinstance(first, str) else first
+        if number is None or (workflow is None and second is not None):
+            raise ParameterError(
+                "an iteration is named by its number, or by its workflow and its number",
+                remedy='such as helix.iteration(3), or helix.iteration("census", 3)',
+            )
+        record = find_iteration(self.catalog, workflow, number)
+        return RecordedIteration(record, self.catalog, partial(held_or_stored, self._tools()))
+
     def compare(
-        self, before: int | Iteration, after: int | Iteration, workflow: str | None = None
+        self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None
     ) -> Comparison:
         """How two iterations differ: parameters, nodes, code, outputs, seconds.
 
         Args:
-            before, after: iterations, or their numbers.
+            before, after: iterations, just run or on record, or their numbers.
             workflow: its name; needed for numbers where the catalog has several.
 
         Raises:
@@ -142,8 +192,8 @@ class Helix:
             CatalogError: the records cannot be read.
         """
         self.wait()
-        named = [one.plan.workflow for one in (before, after) if isinstance(one, Iteration)]
-        numbers = (one.number if isinstance(one, Iteration) else one for one in (before, after))
+        named = [one.workflow for one in (before, after) if isinstance(one, NamedResults)]
+        numbers = (one.number if isinstance(one, NamedResults) else one for one in (before, after))
         found = [find_iteration(self.catalog, workflow or (named[0] if named else None), n) for n in numbers]
         return compare(self.catalog, *found)
 
@@ -177,8 +227,12 @@ class Helix:
         if self._closed:
             raise HelixError(f"the Helix of {self.catalog.root} was closed", remedy="make another one")
 
+    def _recorded(self) -> None:
+        """Waits until the last answer is on record."""
+        self._recording.submit(lambda: None).result()
+
     def _prepare(self, workflow: Workflow) -> Prepared:
-        self._recording.submit(lambda: None).result()  # the last answer's records are what this plans on
+        self._recorded()  # the last answer's records are what this plans on
         if self.sessions.let_go_of_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
@@ -204,5 +258,19 @@ class Helix:
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.tracker,
+            self.policy, self.tracker, self._standing,
         )
+
+
+def _check_workflow(given: object, verb: str) -> None:
+    """Whether what a plan or a run is asked of is a workflow, and not the function that builds it."""
+    if isinstance(given, Workflow):
+        return
+    if inspect.isroutine(given):
+        called = getattr(given, "__name__", "the function")
+        raise ParameterError(
+            "a workflow is run, not a function", where=caller(), remedy=f"call it: helix.{verb}({called}())"
+        )
+    raise ParameterError(
+        f"a workflow is run, not a {type(given).__name__}", where=caller(), remedy="give it a hx.Workflow"
+    )

@@ -56,6 +56,8 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     def capital(rows: DataFrame) -> Column:
         return F.log1p(rows.capital_gain) - F.log1p(rows.capital_loss)
 
+    # The buckets and categories are learned of all rows, test rows too, as in the plain job that this one is compared
+    # with; given the split of `income`, as split=hx.HashSplit(...), they would be learned of its training rows alone.
     numbers = [wf.extractor(name, hx.Fields(name), on=rows) for name in ("age", "hours_per_week")]
     age_bucket = wf.extractor("age_bucket", hx.Bucketizer("age", bins=bins), on=rows)
     categories = [wf.extractor(f"{name}_is", hx.OneHot(name), on=rows) for name in CATEGORIES]

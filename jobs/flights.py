@@ -140,7 +140,7 @@ def flights(path: str = "", times: int = 1, late: int = 15, reg: float = 0.01) -
 
     @wf.reducer(output=True)
     def worst_carrier(predictions: pd.DataFrame) -> str:
-        """Of those with at least 100 flights a copy of the data, the one with the largest share of late flights."""
+        """Of those with at least 100 test flights a copy of the data, the one with the largest share of late ones."""
         shares = predictions.groupby("carrier").label.agg(["mean", "size"])
         return str(shares[shares["size"] >= 100 * times]["mean"].idxmax())
 

@@ -160,7 +160,7 @@ def workflow_of(path: Path, version: Version) -> Workflow:
     from helix_spark.cli.loading import build, find_factory, load_file
     from helix_spark.cli.watching import forget_project
 
-    forget_project(path)
+    forget_project()
     return build(find_factory(load_file(path), path, None), path, settings_of(version))
 
 

@@ -42,8 +42,9 @@ from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    from helix_spark.workflow.declaration import Wishes
     import pyarrow as pa
+
+    from helix_spark.workflow.declaration import Wishes
 
 REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""

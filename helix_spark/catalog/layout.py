@@ -120,6 +120,8 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
                 f"there is no catalog at {layout.root}",
                 remedy="name the folder of an earlier run, or run a workflow first",
             )
+        elif isinstance(layout.root, Path):
+            _folder_above(layout.root)
     return layout
 
 
@@ -213,10 +215,16 @@ def check_writable(layout: Layout) -> None:
             check_conditional(layout.marker, layout.marker.read_text())
 
 
-def _check_folder_writable(layout: Layout, root: Path) -> None:
+def _folder_above(root: Path) -> Path:
+    """The folder that a catalog is, or will be made in."""
     place = what_is_there(root)
     if not place.is_dir():
         raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
+    return place
+
+
+def _check_folder_writable(layout: Layout, root: Path) -> None:
+    place = _folder_above(root)
     inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
     for each in (place, *(path for path in inside if path.exists())):
         if not os.access(each, os.W_OK | os.X_OK):

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.s3_access import S3Access
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -121,7 +121,7 @@ def check_installed() -> None:
         import obstore  # noqa: F401  # only whether it can be had
     except ImportError as error:
         raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
-                           remedy="pip install 'helix-spark[s3]'") from error
+                           remedy=install("s3")) from error
 
 
 def _said(error: Exception) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VECTOR = "org.apache.spark.ml.linalg.VectorUDT"
-NO_NAME = re.compile(r"[ ,;{}()\n\t=]|^$")
-"""What Delta takes for no column's name without column mapping (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES)."""
+NO_NAME = re.compile(r"[\n\t]|^$")
+"""What is taken for no column's name. Delta's own writer takes any of ` ,;{}()=` for none either, unless columns are
+mapped (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES): headers of files often have them, so files with such names are
+committed by us. Spark, Delta and delta-rs read them."""
 
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
 

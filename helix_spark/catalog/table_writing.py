@@ -105,7 +105,7 @@ def _storable_field(field: pa.Field, name: str, column: str) -> pa.Field:
     import pyarrow as pa
 
     if NO_NAME.search(name):
-        raise NotStorableError(f"Delta allows no column named {name!r}", remedy="rename the column")
+        raise NotStorableError(f"no column named {name!r} is stored", remedy="rename the column")
     return pa.field(name, _storable_type(field.type, column), nullable=field.nullable)
 
 

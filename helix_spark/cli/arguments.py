@@ -56,7 +56,7 @@ def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any])
     settable = [kind for kind in kinds if kind is not NoneType and _conversion(kind) is not None]
     if settable:
         raise ParameterError(
-            f"{takes}, and {text!r} is none", where=location_of(factory),
+            f"{takes}, and {text!r} is not one", where=location_of(factory),
             remedy=f"for example --set {parameter.name}={_example(settable[0])}",
         )
     raise ParameterError(

@@ -16,6 +16,9 @@ DEFAULTS: Mapping[str, str | None] = {"catalog": "catalog", "budget": None, "pol
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
 
+_DISTRIBUTION = "helix-spark"
+"""What the package is installed as, by which other tools call their tables."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -71,13 +74,18 @@ def _setting(
 
 def _project_settings(file: Path) -> dict[str, str]:
     try:
-        table = tomllib.loads(file.read_text()).get("tool", {}).get(TABLE, {})
+        tools = tomllib.loads(file.read_text()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ParameterError(f"{file} cannot be read: {error}", remedy="mend it, or say the settings as arguments") \
             from error
+    if _DISTRIBUTION in tools:
+        raise ParameterError(
+            f"nothing reads the table [tool.{_DISTRIBUTION}]", where=Location(str(file), _line_of(file, _DISTRIBUTION)),
+            remedy=f"write [tool.{TABLE}]",
+        )
     found = {}
-    for name, value in table.items():
-        where = Location(str(file), _line_of(file, name))
+    for name, value in tools.get(TABLE, {}).items():
+        where = Location(str(file), _line_of(file, TABLE, name))
         if name not in DEFAULTS:
             raise ParameterError(f"there is no setting {name!r}", where=where, remedy=nearest(name, DEFAULTS))
         if not isinstance(value, str) and (name != "budget" or isinstance(value, bool) or not isinstance(value, int)):
@@ -89,12 +97,14 @@ def _project_settings(file: Path) -> dict[str, str]:
     return found
 
 
-def _line_of(file: Path, name: str) -> int:
-    """The line that sets a name in the table; the first line if that cannot be told."""
+def _line_of(file: Path, table: str, name: str = "") -> int:
+    """The line that sets a name in a table, or that begins the table; the first line if that cannot be told."""
     inside = False
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if line.strip().startswith("["):
-            inside = line.strip() == f"[tool.{TABLE}]"
+            inside = line.strip() == f"[tool.{table}]"
+            if inside and not name:
+                return number
         elif inside and line.split("=")[0].strip().strip("\"'") == name:
             return number
     return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import inspect
 import sys
@@ -22,6 +23,9 @@ from helix_spark.workflow.workflow import Workflow
 
 Factory = Callable[..., Workflow]
 
+_FOLDERS_DEEP, _SHOWN_FILES = 2, 20
+"""How far below a folder a file is looked for that is not in it, and how many files an error names."""
+
 
 class NeedsSessionError(HelixError):
     """The file builds Spark objects while it is loaded, which takes a running session."""
@@ -31,14 +35,37 @@ def split_target(target: str) -> tuple[Path, str | None]:
     """File and function of a target such as ``jobs/census.py:census``.
 
     Raises:
-        ParameterError: there is no such file.
+        ParameterError: there is no such file, or it is a folder.
     """
     file, _, function = target.partition(":")
     path = Path(file)
+    if path.is_dir():
+        raise ParameterError(f"{file!r} is a folder, and a file is run", remedy=_files_of(path))
     if not path.is_file():
-        known = sorted(str(one) for one in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise ParameterError(f"there is no file {file!r}", remedy=nearest(file, known))
+        raise ParameterError(f"there is no file {file!r}", remedy=_other_files(path))
     return path, function or None
+
+
+def _other_files(path: Path) -> str:
+    """What somebody may have meant by a file that is not there: one of its name in a folder near by, else one beside
+    it of a similar name."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {str(folder)!r} either"
+    pattern = f"{glob.escape(path.name.removesuffix('.py'))}.py"
+    below = [one for depth in range(_FOLDERS_DEEP + 1) for one in sorted(folder.glob("*/" * depth + pattern))]
+    seen = [str(one) for one in below if not any(part.startswith(".") for part in one.relative_to(folder).parts)]
+    if seen:
+        return f"did you mean {' or '.join(map(repr, seen[:_SHOWN_FILES]))}?"
+    beside = sorted(str(one) for one in folder.glob("*.py"))
+    return nearest(str(path), beside) if beside else _files_of(folder)
+
+
+def _files_of(folder: Path) -> str:
+    files = sorted(str(one) for one in folder.glob("*.py") if one.name != "__init__.py")
+    if not files:
+        return f"no Python file is in {str(folder.resolve())!r}; name the file that declares the workflow"
+    return f"there are: {', '.join(files[:_SHOWN_FILES])}" + (", ..." if len(files) > _SHOWN_FILES else "")
 
 
 def load_file(path: Path) -> ModuleType:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from helix_spark.cli import options
 from helix_spark.cli.being_loaded import is_loading
+from helix_spark.cli.export import export
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.upkeep import upkeep_commands
@@ -49,10 +50,11 @@ def run(target: str, settings: Sequence[str], message: str, quiet: bool, as_json
 @options.target
 @options.parameters
 @options.deciding
+@options.spark
 @options.json_wanted
 @told
 def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
-    """Say what a run would do, and why. Runs nothing, starts no JVM."""
+    """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_plan
     from helix_spark.cli.schema import plan_json, to_text
@@ -71,10 +73,11 @@ def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> N
 @options.target
 @options.parameters
 @options.deciding
+@options.spark
 @options.json_wanted
 @told
 def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
-    """Say everything that a plan knows of one NODE."""
+    """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_node
     from helix_spark.cli.schema import plan_json, to_text
@@ -99,6 +102,7 @@ def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **gi
 @options.target
 @options.parameters
 @options.deciding
+@options.spark
 @options.tracking
 @told
 def watch(target: str, settings: Sequence[str], **given: Any) -> None:
@@ -111,7 +115,7 @@ def watch(target: str, settings: Sequence[str], **given: Any) -> None:
         watch_file(path, function, settings, engine)
 
 
-for _command in (*reading_commands, *upkeep_commands):
+for _command in (*reading_commands, *upkeep_commands, export):
     helix.add_command(_command)
 
 
@@ -193,8 +197,8 @@ def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
     from helix_spark.helix import Helix
 
     return Helix(
-        given.catalog, budget=given.budget, policy=given.policy, observer=observer_for(quiet=quiet),
-        tracker=_tracker(given), one_run=one_run,
+        given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
+        observer=observer_for(quiet=quiet), tracker=_tracker(given), one_run=one_run,
     )
 
 

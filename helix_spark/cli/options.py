@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import click
 
 from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
-from helix_spark.errors import CatalogError, HelixError, NodeError, ResultTypeError, SetupError
+from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -73,11 +73,13 @@ class Asked:
     Attributes:
         settings: by name.
         experiment, log_models: of MLflow.
+        spark: settings for a session of Helix's own.
     """
 
     settings: Mapping[str, Setting]
     experiment: str | None = None
     log_models: bool = False
+    spark: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def catalog(self) -> str:
@@ -98,15 +100,36 @@ class Asked:
 
 def asked(
     start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
-    mlflow: str | None = None, experiment: str | None = None, log_models: bool = False,
+    mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
 ) -> Asked:
     """What a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
-        ParameterError: see `config.settings_for`.
+        ParameterError: see `config.settings_for` and `spark_settings`.
     """
     arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow}
-    return Asked(settings_for(start, arguments, os.environ), experiment, log_models)
+    return Asked(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
+
+
+def spark_settings(given: Sequence[str]) -> dict[str, str]:
+    """What ``--conf NAME=VALUE`` says, as of spark-submit; of several values of one setting the last counts.
+
+    Raises:
+        ParameterError: a setting without a value, or one that is none of Spark's, which Spark would pass over.
+
+    >>> spark_settings(["spark.master=local[2]", "spark.driver.extraJavaOptions=-Da=b"])
+    {'spark.master': 'local[2]', 'spark.driver.extraJavaOptions': '-Da=b'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name.startswith("spark."):
+            raise ParameterError(
+                f"--conf {text!r} is no setting of Spark's", remedy="write --conf spark.NAME=VALUE, such as "
+                "--conf spark.driver.memory=12g",
+            )
+        found[name] = value
+    return found
 
 
 def records(start: Path | None = None, **given: Any) -> Catalog:
@@ -131,7 +154,9 @@ def _together(*options: Decorator) -> Decorator:
 place = click.option(
     "--catalog", metavar="DIR",
     help="The folder of prior results, or s3a://BUCKET/PATH (else HELIX_CATALOG, the project's, ./catalog).",
-
+)
+named_workflow = click.option(
+    "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."
 )
 json_wanted = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py."
@@ -150,8 +175,12 @@ tracking = _together(
     click.option("--experiment", metavar="NAME", help="MLflow's experiment (else the workflow's name)."),
     click.option("--log-models", is_flag=True, help="Log fitted models in MLflow, too."),
 )
+spark = click.option(
+    "--conf", "conf", multiple=True, metavar="NAME=VALUE",
+    help="Set Spark, where Helix starts it: spark.driver.memory=12g. As often as needed.",
+)
 running = _together(
-    parameters, deciding, tracking,
+    parameters, deciding, spark, tracking,
     click.option("-m", "--message", default="", help="What this iteration is about."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
 )

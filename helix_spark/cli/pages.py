@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from helix_spark.catalog.overview import Overview
-from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.errors import CatalogError, HelixError, SetupError, install
 from helix_spark.sizes import format_size
 
 
@@ -58,6 +58,4 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
 
 
 def _missing(error: ModuleNotFoundError) -> HelixError:
-    return SetupError(
-        f"the pages need {error.name}, which is not installed", remedy="pip install 'helix-spark[ui]'"
-    )
+    return SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui"))

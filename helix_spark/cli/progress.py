@@ -7,62 +7,16 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.execution.observer import Lines, Quiet
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.sizes import format_seconds, format_size
+from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class Lines(Silent):
-    """Plain lines, for logs."""
-
-    def planned(self, plan: Plan) -> None:
-        counts = {state: len(plan.in_state(state)) for state in State}
-        self._say(
-            f"{plan.workflow}, iteration {plan.iteration}: {counts[State.COMPUTE]} to compute, "
-            f"{counts[State.LOAD]} to load, {counts[State.PRUNE]} not needed; "
-            f"expected {format_seconds(plan.predicted_seconds)} s"
-        )
-
-    def session_starting(self) -> None:
-        self._say("starting Spark")
-
-    def waiting(self, name: str, holder: str) -> None:
-        self._say(waiting_text(name, holder))
-
-    def node_finished(self, name: str, seconds: float) -> None:
-        self._say(f"  {name} {format_seconds(seconds)} s")
-
-    def stored(self, name: str, size: int) -> None:
-        if size:
-            self._say(f"  stored {name}, {format_size(size)}")
-
-    def warning(self, text: str) -> None:
-        self._say(f"warning: {text}")
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
-def waiting_text(name: str, holder: str) -> str:
-    """What a run says that waits for another."""
-    return f"`{name}` is being computed by {holder}; waiting"
-
-
-class Quiet(Silent):
-    """Warnings, and why nothing happens for a while."""
-
-    def waiting(self, name: str, holder: str) -> None:
-        print(waiting_text(name, holder), file=sys.stderr, flush=True)
-
-    def warning(self, text: str) -> None:
-        print(f"warning: {text}", file=sys.stderr, flush=True)
-
-
-class Bar(Silent):
+class Bar(Quiet):
     """A progress bar by expected seconds, drawn only while a run is under way."""
 
     def __init__(self) -> None:
@@ -92,9 +46,6 @@ class Bar(Silent):
     def session_starting(self) -> None:
         self._describe("starting Spark")
 
-    def waiting(self, name: str, holder: str) -> None:
-        print(waiting_text(name, holder), file=sys.stderr, flush=True)
-
     def node_started(self, name: str) -> None:
         with self._lock:
             self._running[name] = time.monotonic()
@@ -114,7 +65,7 @@ class Bar(Silent):
         if self._progress is not None:
             self._progress.console.print(f"warning: {text}", markup=False, highlight=False)
         else:
-            print(f"warning: {text}", file=sys.stderr, flush=True)
+            super().warning(text)
 
     def close(self) -> None:
         """Takes the bar away, when a run ends early."""
@@ -130,7 +81,7 @@ class Bar(Silent):
             self._progress = None
 
 
-def observer_for(*, quiet: bool) -> Silent:
+def observer_for(*, quiet: bool) -> Quiet:
     """A bar on a terminal, lines elsewhere, warnings only where nothing else is wanted."""
     if quiet:
         return Quiet()

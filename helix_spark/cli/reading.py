@@ -12,12 +12,10 @@ from helix_spark.cli.options import asked, records, told
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import without_password
 
-_workflow = click.option("--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several.")
-
 
 @click.command()
 @click.argument("workflow", required=False)
-@_workflow
+@options.named_workflow
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
 )
@@ -42,7 +40,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 @click.command()
 @click.argument("number", type=int)
 @click.argument("workflow", required=False)
-@_workflow
+@options.named_workflow
 @options.place
 @options.json_wanted
 @told
@@ -66,7 +64,7 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
 @click.argument("before", type=int)
 @click.argument("after", type=int)
 @click.argument("workflow", required=False)
-@_workflow
+@options.named_workflow
 @options.place
 @options.json_wanted
 @told
@@ -89,7 +87,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
 @click.command(short_help="Write the workflow's file as an iteration had it.")
 @click.argument("number", type=int)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@_workflow
+@options.named_workflow
 @options.place
 @told
 def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
@@ -115,7 +113,8 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """Print the settings as the commands would take them here.
 
     Arguments come before HELIX_CATALOG, HELIX_BUDGET, HELIX_POLICY and HELIX_MLFLOW, these before [tool.helix_spark]
-    in the project's pyproject.toml, and that before defaults. A password in an address is shown as ***.
+    in the project's pyproject.toml, and that before defaults: the catalog ./catalog, no budget, the policy joint. A
+    password in an address is shown as ***.
     """
     from helix_spark.cli.schema import to_text
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
 
+_RARER, _LONGEST_POLL = 20, 1.0
+"""Where a look takes long (thousands of files, a network disk), the pause is this many times as long, up to seconds."""
+
 Stamp = tuple[int, int]
 
-_NEVER = frozenset({"__main__", "__mp_main__", "pyspark", "py4j", "delta"})
+_NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
 
 
@@ -28,12 +33,13 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
     """Runs now and at each save, until interrupted. An error is shown, and the watch goes on."""
     from helix_spark.cli.main import run_and_tell, workflow_of
 
+    ours = frozenset(list(sys.modules))
     engine.sessions.warm()
     known: frozenset[Path] = frozenset()
     while True:
         started = time.perf_counter()
         before = _stamps(known | _project_files(path))
-        forget_project(path)
+        forget_project(ours)
         if sys.stdout.isatty():
             print("\033[2J\033[H", end="")
         broken: set[Path] = set()
@@ -41,27 +47,56 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
             run_and_tell(engine, workflow_of(path, function, settings, engine), "", print_answer=True)
         except HelixError as error:
             print(f"error: {error}", flush=True)
-            # A module that could not be imported is not among the loaded ones, and has to be watched all the more.
-            broken = {*known, *([Path(error.where.file).absolute()] if error.where is not None else [])}
+            broken = {*known, *_blamed(error)}
         seconds = time.perf_counter() - started
         print(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", flush=True)
         known = _project_files(path) | broken
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
         before = {file: before.get(file, stamp) for file, stamp in _stamps(known).items()}
-        while _stamps(known) == before:
-            time.sleep(POLL_SECONDS)
+        _await_change(known, before)
 
 
-def forget_project(path: Path) -> None:
-    """Forgets the project's own modules, so that the next import reads them as they are now."""
-    for name in [name for name, module in list(sys.modules.items()) if _is_project(module, path)]:
-        del sys.modules[name]
+def forget_project(kept: Collection[str] = ()) -> None:
+    """Forgets the project's own modules, so that the next import reads them as they are now.
+
+    Args:
+        kept: modules that stay. What was there before the author's file was loaded is not of the project, wherever it
+            lies, as a debugger does.
+    """
+    old = {name: one for name, one in list(sys.modules.items()) if name not in kept and _is_project(name, one)}
+    for name, module in old.items():
+        sys.modules.pop(name, None)
+        parent, _, last = name.rpartition(".")
+        package = sys.modules.get(parent)
+        # A package that stays, as an installed one to which the project adds, would go on giving out the old module.
+        if parent not in old and isinstance(package, ModuleType) and vars(package).get(last) is module:
+            delattr(package, last)
 
 
 def _project_files(path: Path) -> frozenset[Path]:
     """The watched file and the project's files that it has loaded."""
-    loaded = (module.__file__ for module in list(sys.modules.values()) if _is_project(module, path))
-    return frozenset({path.resolve()} | {Path(str(file)) for file in loaded})
+    loaded = [_files_of(name, module) for name, module in list(sys.modules.items()) if _is_project(name, module)]
+    return frozenset({path.resolve()}.union(*([Path(file) for file in files] for files in loaded)))
+
+
+def _blamed(error: HelixError) -> Iterator[Path]:
+    """The project's files that an error comes from. A module that could not be imported is not among the loaded ones,
+    and has to be watched all the more."""
+    if error.where is not None:
+        yield Path(error.where.file).absolute()
+    cause = error.__cause__
+    files = [frame.f_code.co_filename for frame, _ in walk_tb(cause.__traceback__)] if cause is not None else []
+    files += [cause.filename] if isinstance(cause, SyntaxError) and cause.filename else []
+    yield from (Path(file).absolute() for file in files if not file.startswith("<") and is_project_file(file))
+
+
+def _await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
+    while True:
+        began = time.perf_counter()
+        if _stamps(files) != before:
+            return
+        took = time.perf_counter() - began
+        time.sleep(min(max(POLL_SECONDS, _RARER * took), _LONGEST_POLL))
 
 
 def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
@@ -76,12 +111,36 @@ def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
     return stamps
 
 
-def _is_project(module: ModuleType, path: Path) -> bool:
-    """Whether a module's file is the project's, and lies in the folder of the watched file or in the current one.
-
-    An interpreter may lie there, too: in the home folder, in a project's environment, and below / it always does.
-    """
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or module.__name__.partition(".")[0] in _NEVER or not is_project_file(file):
+def _is_project(name: str, module: object) -> bool:
+    """Whether a module is read from files of the project alone, wherever they lie: its library may be installed from a
+    checkout. A folder that an installed package shares with it stays."""
+    own = str(vars(module).get("__name__")) if isinstance(module, ModuleType) else name  # an entry may be an alias
+    if not _NEVER.isdisjoint(one.partition(".")[0] for one in (name, own)):
         return False
-    return any(Path(file).is_relative_to(folder) for folder in (path.resolve().parent, Path.cwd()))
+    files = _files_of(name, module)
+    return bool(files) and all(map(is_project_file, files))
+
+
+def _files_of(name: str, module: object) -> list[str]:
+    """The file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it another
+    package."""
+    if not isinstance(module, ModuleType):
+        return _file_behind(name) if module is not None else []
+    file = vars(module).get("__file__")
+    return [file] if isinstance(file, str) else [str(Path(folder) / "__init__.py") for folder in _folders(module)]
+
+
+def _file_behind(name: str) -> list[str]:
+    """The file of a module that put something else into its place: ``sys.modules[__name__] = Settings()``."""
+    parent = name.rpartition(".")[0]
+    folders = _folders(sys.modules.get(parent)) if parent else None
+    found = PathFinder.find_spec(name, folders) if folders != [] else None
+    return [found.origin] if found is not None and found.origin is not None and found.has_location else []
+
+
+def _folders(package: object) -> list[str]:
+    """Where the modules of a package lie; none of what is no package."""
+    try:
+        return [*vars(package)["__path__"]] if isinstance(package, ModuleType) else []
+    except (KeyError, TypeError):  # also where a folder's own package is gone
+        return []

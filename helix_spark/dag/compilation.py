@@ -60,8 +60,11 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
             )
     operator = _of_split(declaration.operator, tuple(kept), declared)
     if isinstance(operator, Function) and len(kept) < len(declaration.inputs):
-        forms = dict(zip(operator.arguments, operator.forms, strict=True))
-        operator = replace(operator, arguments=tuple(kept), forms=tuple(forms[name] for name in kept))
+        parameters = zip(operator.arguments, operator.forms, declaration.inputs, strict=True)
+        there = [(argument, form) for argument, form, name in parameters if name in kept]
+        operator = replace(
+            operator, arguments=tuple(argument for argument, _ in there), forms=tuple(form for _, form in there)
+        )
     return Node(
         declaration.name, declaration.kind, operator, tuple(kept), declaration.result, declaration.where,
         declaration.base, declaration.wishes,

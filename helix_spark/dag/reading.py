@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.workflow.operators import (
@@ -22,10 +22,12 @@ from helix_spark.workflow.operators import (
     FitStage,
     Form,
     Function,
+    HashSplit,
     Interact,
     Result,
     Select,
     Stage,
+    split_of_fit,
 )
 
 _STARS = re.compile(r"(?:^|[(,.])\s*\*")
@@ -74,11 +76,11 @@ def declared_reads(dag: Dag, name: str, source: str) -> Reads:
         case Select(columns=columns) | Interact(columns=columns):
             return _named(columns)
         case FitCategories() | EncodeCategories() | FitQuantiles() | Bucket():
-            return _named([operator.column])
+            return _divided(_named([operator.column]), split_of_fit(operator))
         case Assemble():
             return _of_examples(operator)
         case FitStage(stage=stage, rows=rows):
-            return _of_stage(stage, () if rows == "all" else ("split",))
+            return _divided(_of_stage(stage, () if rows == "all" else ("split",)), split_of_fit(operator))
         case ApplyStage(stage=None):
             fit = dag[reader.inputs[-1]].operator
             return _of_stage(fit.stage) if isinstance(fit, FitStage) else WHOLE
@@ -120,13 +122,17 @@ def _of_function(reader: Node, function: Function) -> Reads:
 
 
 def _of_examples(examples: Assemble) -> Reads:
-    if examples.split is not None and not examples.split.key:
-        return WHOLE  # rows are divided by all that is in them
-    named = _named([*(kept for kept in examples.keep if isinstance(kept, str)),
-                    *(examples.split.key if examples.split else ())])
-    if named.whole:
-        return WHOLE
-    return Reads(names=named.names, text=examples.label if isinstance(examples.label, str) else "")
+    named = _named(kept for kept in examples.keep if isinstance(kept, str))
+    label = examples.label if isinstance(examples.label, str) else ""
+    return _divided(replace(named, text=label), examples.split)
+
+
+def _divided(reads: Reads, split: HashSplit | None) -> Reads:
+    """What is read of a table whose rows are divided: by columns that are named, else by all that is in them."""
+    if split is None:
+        return reads
+    by = _named(split.key) if split.key else WHOLE
+    return replace(reads, names=reads.names | by.names, whole=reads.whole or by.whole)
 
 
 def _of_stage(stage: Stage, more: tuple[str, ...] = ()) -> Reads:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import HelixError, UnknownNodeError, nearest
+from helix_spark.engine.results.results import NodeResult
+from helix_spark.errors import HelixError, Location, NotStoredError
+from helix_spark.iteration.named_results import NamedResults
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import seconds_text
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.ml import PipelineModel
 
 
-class Iteration:
+class Iteration(NamedResults):
     """The outputs of one run, and how they came about.
 
     Its tables, models and values are those that the run had. What it did not need is loaded when somebody asks for it,
@@ -30,7 +28,7 @@ class Iteration:
         elsewhere: finds the result of a signature that the run did not need; None where there is none.
 
     Attributes:
-        number: counts from 1 within the workflow.
+        workflow, number: its name; numbers count from 1 within it.
         plan: what was decided, and why.
         seconds: time to answer.
         node_seconds: measured or attributed, by name.
@@ -43,48 +41,27 @@ class Iteration:
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
         elsewhere: Callable[[str], NodeResult | None],
     ) -> None:
-        self.number, self.plan, self.outputs, self.seconds = number, plan, outputs, seconds
+        super().__init__(plan.workflow, number, outputs, results)
+        self.plan, self.seconds = plan, seconds
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
-        self._dag, self._results, self._behind, self._elsewhere = dag, dict(results), behind, elsewhere
+        self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
 
-    def __getitem__(self, name: str) -> Any:
-        """An output's value; tables and models as a short description.
+    def pipeline(self, name: str) -> PipelineModel:
+        """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it
+        takes rows of the table that the synthesizer extends, and adds the prediction (and the columns in between).
 
         Raises:
-            UnknownNodeError: no output is named so.
+            OperatorError: a function makes one of the features, or fits the model; the error names it.
+            UnknownNodeError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
+                learnt.
         """
-        if name not in self.outputs:
-            raise UnknownNodeError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
-        return deepcopy(self.outputs[name])
+        from helix_spark.engine.lowering.pipelines import pipeline
 
-    def table(self, name: str) -> DataFrame:
-        """A table, as a Spark DataFrame.
+        def result(node: str) -> NodeResult:
+            found: NodeResult = self._result(node, self._dag[node].result)
+            return found
 
-        Raises, as all that follow:
-            UnknownNodeError: no node is named so.
-            HelixError: it is no table; or this run did not need it, and it is neither held nor stored.
-            CatalogError: what is stored is damaged.
-        """
-        table: TableResult = self._result(name, Result.TABLE)
-        return table.frame()
-
-    def pandas(self, name: str) -> pd.DataFrame:
-        """A table, as a pandas DataFrame."""
-        return self._rows(name).pandas()
-
-    def arrow(self, name: str) -> pa.Table:
-        """A table, as a pyarrow Table."""
-        return self._rows(name).arrow()
-
-    def model(self, name: str) -> Any:
-        """A fitted Spark ML model."""
-        model: ModelResult = self._result(name, Result.MODEL)
-        return model.copy()
-
-    def value(self, name: str) -> Any:
-        """A value, output or not."""
-        value: ValueResult = self._result(name, Result.VALUE)
-        return value.copy()
+        return pipeline(self._dag[name], self._dag, result)
 
     @property
     def left_out(self) -> Mapping[str, tuple[str, ...]]:
@@ -112,21 +89,10 @@ class Iteration:
 
         return bundle(iteration_text(self), iteration_html(self))
 
-    def _rows(self, name: str) -> TableResult:
-        """A table of which all columns are wanted."""
-        table: TableResult = self._result(name, Result.TABLE)
-        if table.left_out and not table.collected:
-            node = self._dag[name]
-            del self._results[node.name]  # a later run may store all of it
-            raise HelixError(
-                f"{name!r} is stored without {', '.join(table.left_out)}, which nothing reads", where=node.where,
-                remedy=f"it.table({name!r}).select(...) reads the columns that are there; output=True keeps all",
-            )
-        return table
+    def _where(self, name: str) -> Location | None:
+        return self._dag[name].where
 
     def _result(self, name: str, wanted: Result) -> Any:
-        if name not in self._dag.by_name:
-            raise UnknownNodeError(f"no node is named {name!r}", remedy=nearest(name, self._dag.by_name))
         node = self._dag[name]
         if node.result is not wanted:
             raise HelixError(
@@ -135,7 +101,7 @@ class Iteration:
         if node.name not in self._results:
             found = self._elsewhere(self.plan[name].signature)
             if found is None:
-                raise HelixError(
+                raise NotStoredError(
                     f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
                     exists=self.plan[name].reason,
                     remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 def iteration_text(iteration: Iteration) -> str:
-    """Outputs, and counts of what ran."""
+    """Outputs, what the plan warns of, and counts of what ran."""
     width = max(map(len, iteration.outputs), default=0)
     lines = [f"{iteration.plan.workflow}, iteration {iteration.number}"]
     lines += [f"  {name:{width}}  {short(value)}" for name, value in iteration.outputs.items()]
+    lines += [f"warning: {warning}" for warning in iteration.plan.warnings]
     return "\n".join([*lines, summary(iteration)])
 
 
 def iteration_html(iteration: Iteration) -> str:
-    """Outputs, the graph of what happened, and a table of the nodes."""
+    """Outputs, what the plan warns of, the graph of what happened, and a table of the nodes."""
     stored = frozenset(iteration.wait()) if iteration.stored else frozenset[str]()
     rows = [
         (node.name, node.state, format_seconds(iteration.node_seconds.get(node.name)),
@@ -33,6 +34,7 @@ def iteration_html(iteration: Iteration) -> str:
     outputs = [(name, short(value)) for name, value in iteration.outputs.items()]
     return page(
         heading(f"{iteration.plan.workflow}, iteration {iteration.number}"), table(["output", "value"], outputs),
+        *(paragraph(f"warning: {warning}") for warning in iteration.plan.warnings),
         paragraph(summary(iteration)), picture(plan_graph(iteration.plan, iteration.node_seconds, stored)),
         folded(
             "what ran, and why",

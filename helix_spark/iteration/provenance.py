@@ -7,6 +7,7 @@ too, but in a process of its own, and its answer is read behind the run's. No gi
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +18,8 @@ from helix_spark.errors import Location
 
 LONGEST_FILE = 512 * 1024
 """Bytes of a file whose text is recorded; hand-written files are far below that."""
+
+_CHECKED_OUT = re.compile(r"\.iteration-\d+\Z")
 
 GIT_SECONDS = 10.0
 """How long git may take to look at a repository; an answer that comes later is done without."""
@@ -62,6 +65,20 @@ class Provenance:
         commit, dirty = self._commit(self.path)
         return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
 
+    def declared_elsewhere(self, last: IterationRecord | None) -> str:
+        """What is to be said where the newest iteration of the workflow was declared by another file, which still
+        declares one of that name; empty where that is not so. A file that was moved, or is a `helix checkout` of the
+        other, is the same one.
+        """
+        if last is None or not last.file or self.path is None or _original(self.path) == _original(Path(last.file)):
+            return ""
+        if not _still_declares(Path(last.file), last) or Path(last.file).samefile(self.path):
+            return ""
+        return (
+            f"iteration {last.number} of workflow {last.workflow!r} was declared by {last.file}, and this one by "
+            f"{self.path}: two workflows of one name are counted and compared as one; give one of them another name"
+        )
+
     def _commit(self, path: Path) -> tuple[str, bool | None]:
         if self._git is None:
             return "", None
@@ -81,6 +98,25 @@ class Provenance:
             return commit, any(not line.startswith("#") for line in lines) or not _is_tracked(path)
         except subprocess.TimeoutExpired:
             return commit, None
+
+
+def _original(path: Path) -> Path:
+    """The file that `helix checkout` wrote an earlier version of, where it wrote this one.
+
+    >>> _original(Path("jobs/census.iteration-2.py"))
+    PosixPath('jobs/census.py')
+    """
+    return path.with_name(_CHECKED_OUT.sub("", path.stem) + path.suffix)
+
+
+def _still_declares(path: Path, last: IterationRecord) -> bool:
+    """Whether a file is there, and is what declared an iteration, or has the workflow's name in it."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return False
+    named = (f"{quote}{last.workflow}{quote}".encode() for quote in ("'", '"'))
+    return sha256(raw).hexdigest() == last.file_digest or any(name in raw for name in named)
 
 
 def _text(raw: bytes) -> str | None:

@@ -13,6 +13,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, lasting, seconds_by_node, warm_seconds_by_node
 from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, load, looked_into
 from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import CatalogError
@@ -25,6 +26,7 @@ from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.tools import Tools
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
+from helix_spark.planner.problem import State
 
 
 def run_prepared(
@@ -39,12 +41,14 @@ def run_prepared(
         provenance: where the workflow comes from.
 
     Raises:
+        OperatorError: a stage that is to be computed cannot be had; nothing was run.
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
     """
     def plan_again() -> tuple[Prepared, Plan]:
         found = again()
         return found, make_plan(found.situation, tools.policy)
 
+    check_stages(node for node in prepared.dag.nodes if plan[node.name].state is State.COMPUTE)
     tools.catalog.make()
     _end_missing(prepared, tools)
     prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
@@ -66,7 +70,7 @@ def run_prepared(
     return Iteration(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
-        after.start_seconds, behind, partial(_held_or_stored, tools),
+        after.start_seconds, behind, partial(held_or_stored, tools),
     )
 
 
@@ -78,6 +82,7 @@ def _executed(
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
     tools.observer.planned(replace(plan, iteration=record.number))
+    tools.standing.tell(plan, tools.observer.warning)
     _end_missing(prepared, tools)
     outcome = _execute(prepared, plan, tools)
     seen: set[str] = set()
@@ -111,9 +116,9 @@ def _registers(node: Node, prepared: Prepared) -> bool:
     return bool(said.views or said.registers)
 
 
-def _held_or_stored(tools: Tools, signature: str) -> NodeResult | None:
-    """A result that a run did not need, for who asks for it afterwards: checked as whatever a run loads. None where it
-    is neither held in memory nor stored."""
+def held_or_stored(tools: Tools, signature: str) -> NodeResult | None:
+    """A result that a run did not need, or that an earlier one had, for who asks for it afterwards: checked as whatever
+    a run loads. None where it is neither held in memory nor stored."""
     held = tools.memory.get(signature)
     if held is not None:
         return held

@@ -10,6 +10,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.tracker import Tracker
 from helix_spark.planner.storage import Policy
 
@@ -32,3 +33,4 @@ class Tools:
     behind: ThreadPoolExecutor
     policy: Policy
     tracker: Tracker | None
+    standing: StandingWarnings

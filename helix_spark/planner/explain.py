@@ -27,7 +27,7 @@ def plan_text(plan: Plan) -> str:
 
 def dropped_text(plan: Plan) -> str:
     """Which declared nodes no output needs; empty where each is needed."""
-    return f"not used by any output, so dropped: {', '.join(plan.dropped)}" if plan.dropped else ""
+    return f"not used by any output: {', '.join(plan.dropped)}" if plan.dropped else ""
 
 
 def kept_text(node: PlannedNode, plan: Plan) -> str:

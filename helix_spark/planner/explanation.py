@@ -11,6 +11,7 @@ from helix_spark.planner.problem import Solution
 from helix_spark.planner.recall import Recall, recall
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 from helix_spark.sizes import format_size, seconds_text
+from helix_spark.workflow.operators import Kind
 
 _UNLIKELY = 0.005
 """Below half a percent a probability reads as 0 %."""
@@ -105,7 +106,7 @@ def _not_kept(
 ) -> str:
     room = capacity(problem)
     if not node.storable:
-        return "it cannot be stored by itself"
+        return _unstorable(node)
     if node.keep == "never":
         return "you asked not to keep it"
     if room is not None and node.bytes > room:
@@ -126,6 +127,12 @@ def _not_kept(
         f"{seconds_text(again)} to recompute and {chance:.0%} likely to be needed again, "
         f"not worth {seconds_text(node.write_seconds)} to write and {format_size(node.bytes)}"
     )
+
+
+def _unstorable(node: NodeCosts) -> str:
+    if node.differs:
+        return "it may differ each time, so nobody could use it"
+    return "it is read from where it lies" if node.kind == Kind.SOURCE else "it cannot be stored by itself"
 
 
 def _no_quicker(node: NodeCosts, view: Outlook, keep: frozenset[str]) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from helix_spark.costs.model import NodeEstimate, Origin
 from helix_spark.costs.starting import first_work_seconds, start_price, start_seconds
 from helix_spark.dag.influence import Influence
+from helix_spark.dag.leakage import learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.planner.influence import planned_influences, planned_left_out
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.reasons import Stored, kept_for, reasons
+from helix_spark.planner.reasons import Stored, fixed_in_vain, kept_for, reasons
 from helix_spark.planner.serving import Gap, columns_text
 from helix_spark.planner.storage import (
     Decision,
@@ -184,7 +185,7 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         storable=_is_storable(node, own, situation), held=own.signature in situation.held,
         keep="always" if asked or theirs else node.wishes.keep, recompute=node.wishes.recompute,
         compute_needs_spark=computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
-        fixed=node.wishes.fixed, kept_for=theirs,
+        fixed=node.wishes.fixed, kept_for=theirs, differs=bool(own.random),
     )
 
 
@@ -226,6 +227,7 @@ def _storage_reason(decision: Decision, signature: str, left_out: tuple[str, ...
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
     found = [warning for node in situation.dag.nodes for warning in situation.described[node.name].warnings]
-    return tuple(dict.fromkeys([*found, *situation.notices]))
+    vain = fixed_in_vain(situation.dag, situation.signed, situation.described)
+    return tuple(dict.fromkeys([*found, *vain, *learned_of_test_rows(situation.dag), *situation.notices]))
 
 

@@ -12,6 +12,7 @@ from helix_spark.planner.problem import Solution, State
 from helix_spark.signature.difference import changes
 from helix_spark.signature.parts import Group, Part
 from helix_spark.signature.signing import Description, Signed
+from helix_spark.workflow.operators import Result
 
 _SHOWN_CHANGES = 3
 
@@ -104,7 +105,7 @@ def _pruned(node: Node, dag: Dag, solution: Solution) -> str:
     loaded = [name for name in readers if solution.state(name) is State.LOAD]
     if loaded:
         return f"not needed: {_names(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
-    return f"not needed: nothing that runs reads it ({_names(readers)} pruned)"
+    return f"not needed: nothing that runs reads it ({_names(readers)}: not needed either)"
 
 
 def _loaded(node: Node, own: Signed, dag: Dag, stored: Mapping[str, Stored]) -> str:
@@ -126,6 +127,27 @@ def _random(node: Node, own: Signed, described: Mapping[str, Description]) -> st
     if node.name in own.random:
         return f"its result may differ each time: {mine[0]}" if mine else "its result may differ each time"
     return f"reads {_names(own.random)}, whose result may differ each time"
+
+
+def fixed_in_vain(dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description]) -> list[str]:
+    """What is to be said of nodes that were fixed and differ each time all the same: what they are made of does, or
+    they are columns, of which no result could be kept."""
+    found: list[str] = []
+    for node in dag.nodes:
+        if not node.wishes.fixed:
+            continue
+        if blamed := signed[node.name].random:
+            fixes = ", ".join(_how_to_fix(dag[name]) for name in blamed)
+            found.append(f"`{node.name}` is fixed, but what differs is {_names(blamed)}, which it reads: {fixes}")
+        elif node.result is Result.COLUMN and described[node.name].random:
+            found.append(f"`{node.name}` is fixed, but it is a column, never stored by itself: {_how_to_fix(node)}")
+    return found
+
+
+def _how_to_fix(node: Node) -> str:
+    if node.result is Result.COLUMN:
+        return f"make `{node.name}` in a scanner, and fix that"
+    return f"hx.fixed({node.name.removesuffix('.fit')})"
 
 
 def _listed(sentences: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ class NodeCosts:
         bytes: physical bytes when stored.
         stored: whether a live artifact exists.
         storable: whether it may be stored at all (columns, and results that differ each time, may not).
+        differs: whether its result may differ each time.
         held: whether the session still holds it in memory, to be had at once.
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
@@ -50,6 +51,7 @@ class NodeCosts:
     load_needs_spark: bool = False
     fixed: bool = False
     kept_for: str = ""
+    differs: bool = False
 
 
 class Turn(IntEnum):

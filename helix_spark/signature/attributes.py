@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copyreg
+import enum
 import struct
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 _ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
 """What `functools.update_wrapper` copies from a function to an object that wraps it: name, module, docstring, ..."""
+
+_OWN_TEXTS = frozenset({"__name__", "__qualname__", "__doc__"})
+_CODE = (type, FunctionType, BuiltinFunctionType, MethodType)
 
 
 def attributes(value: object) -> list[tuple[str, object]]:
@@ -31,13 +37,80 @@ def attributes(value: object) -> list[tuple[str, object]]:
     return sorted(
         (name, attribute)
         for name, attribute in found.items()
-        if name not in _ABOUT_CODE and not isinstance(getattr(type(value), name, None), cached_property)
+        if not _is_about_code(name, attribute, found.values())
+        and not isinstance(class_attribute(type(value), name), cached_property)
     )
+
+
+def _is_about_code(name: str, attribute: object, held: Iterable[object]) -> bool:
+    """Whether an attribute says of an object what it says of code that the object holds. A name or a docstring that it
+    was given itself may be read, as pandas does to name columns."""
+    if name not in _OWN_TEXTS:
+        return name in _ABOUT_CODE
+    return any(isinstance(one, _CODE) and getattr(one, name, None) == attribute for one in held)
+
+
+def class_attribute(kind: type, name: str) -> object | None:
+    """What a class or one of its bases has under a name, without asking a `__getattr__` of its metaclass, which may
+    answer anything."""
+    return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
+
+
+def declares_itself(value: object) -> bool:
+    """Whether the class of an object says what counts of it."""
+    return class_attribute(type(value), "__helix_signature__") is not None
 
 
 def _slot_names(kind: type) -> list[str]:
     # Private to the standard library and older than most of it: names mangled, `__dict__` and `__weakref__` left out.
     return list(copyreg._slotnames(kind))  # type: ignore[attr-defined]
+
+
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
+"""What Python keeps in each member of an enum, the last one once a flag was inverted."""
+
+
+def beside_value(member: enum.Enum) -> Iterator[tuple[str, object]]:
+    """What a member of an enum holds beside its name and value: attributes of its own, and the number or text that it
+    is, where the `__new__` of its class made that another.
+
+    >>> class Level(int, enum.Enum):
+    ...     def __new__(cls, text, number):
+    ...         made = int.__new__(cls, number); made._value_ = text; made.half = number / 2
+    ...         return made
+    ...     HIGH = "high", 3
+    >>> list(beside_value(Level.HIGH))
+    [('int', 3), ('half', 1.5)]
+    """
+    base, content = builtin_content(member)
+    value: object = member._value_
+    if base is not object and not (type(content) is type(value) and content == value):
+        yield base.__name__, content
+    yield from ((name, held) for name, held in attributes(member) if name not in _OF_MEMBERS)
+
+
+_BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
+    (dict, dict.copy),
+    (list, lambda value: list.__getitem__(value, slice(None))),
+    (tuple, lambda value: tuple.__getitem__(value, slice(None))),
+    (set, lambda value: set().union(set.__iter__(value))),
+    (frozenset, lambda value: frozenset().union(frozenset.__iter__(value))),
+    (str, str.__str__),
+    (bytes, lambda value: bytes(memoryview(value))),
+    (int, int.__int__),
+    (float, float.__float__),
+    (complex, lambda value: complex(value.real, value.imag)),
+    (BaseException, lambda value: value.args),
+)
+
+
+def builtin_content(value: object) -> tuple[type, object]:
+    """The builtin that an object's class extends, and what the object is as one: ``int`` and 3; else ``object``."""
+    for base, content in _BUILTIN_CONTENT:
+        if issubclass(type(value), base):  # a proxy says of itself that it is an instance
+            plain = dict(dict.items(value)) if isinstance(value, dict) else content(value)
+            return base, plain
+    return object, None
 
 
 _MANAGED_DICT = 1 << 4

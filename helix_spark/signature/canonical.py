@@ -7,26 +7,36 @@ from helix_spark.signature.edges import edge_to, home_of
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.parts import Group, Part, digest, encode
-from helix_spark.signature.reach import reach
+from helix_spark.signature.reach import Reached, reach
 
-__all__ = ["canonical", "shown", "value_part"]
+__all__ = ["canonical", "shown", "value_part", "value_trace"]
 
 
 def value_part(group: Group, label: str, value: object, *, node: str, where: Location | None = None) -> Part:
-    """One part for a value, whatever it reaches: a parameter of an operator.
-
-    Args:
-        group: what kind of thing the value is to the node.
-        label: what it is called there.
-        value, node, where: as in `trace`.
-
-    Raises:
-        SignatureError: it cannot be identified.
+    """One part for a value, whatever it reaches. Arguments and errors as for `value_trace`.
 
     >>> value_part(Group.PARAMETER, "regParam", 0.1, node="model").shown
     '0.1'
     """
+    return value_trace(group, label, value, node=node, where=where)[0]
+
+
+def value_trace(
+    group: Group, label: str, value: object, *, node: str, where: Location | None = None,
+    stages: dict[str, int] | None = None, gives: frozenset[str] = frozenset(),
+) -> tuple[Part, Reached]:
+    """One part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
+
+    Args:
+        group: what kind of thing the value is to the node.
+        label: what it is called there.
+        value, node, where, stages: as in `trace`.
+        gives: as in `reach`.
+
+    Raises:
+        SignatureError: it cannot be identified.
+    """
     root = edge_to(value, label, role="parameter")
-    reached = reach([root], node=node, where=where, home=home_of(value))
+    reached = reach([root], node=node, where=where, home=home_of(value), stages=stages, gives=gives)
     identity = digest(*(encode(part.group, part.digest) for part in reached.parts))
-    return Part(group, label, identity, shown(value))
+    return Part(group, label, identity, shown(value)), reached

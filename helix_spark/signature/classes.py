@@ -11,25 +11,41 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from helix_spark.signature.attributes import attributes, beside_value
 from helix_spark.signature.edges import Described, Edge, Named, Reference, edge_to
+from helix_spark.signature.encoder import canonical
 from helix_spark.signature.identity import DESCRIPTORS
 from helix_spark.signature.origin import PYTHON, Package, package_of_file, package_of_module
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.unidentified import UnidentifiedError
 
 _FIELD_TABLES = (
-    "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__struct_fields__", "__struct_defaults__",
+    "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
+    "__struct_defaults__",
 )
-"""Where pydantic, attrs and msgspec keep the fields of a class."""
+"""Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
+
+_PYDANTIC = "__pydantic_"
+_PYDANTIC_CONFIG = "__pydantic_config__"
+"""Of the names that pydantic keeps in a class, the one that an author may write."""
 
 INTERNALS = frozenset(
     {
         "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__orig_bases__",
-        "__parameters__", "__abstractmethods__", "_abc_impl", "__match_args__", "__slotnames__", "__dataclass_fields__",
+        "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__", "__dataclass_fields__",
         "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__", "_is_protocol",
-        "_is_runtime_protocol", "__total__", "__required_keys__", "__optional_keys__",
+        "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
     }
 )
-"""What Python, dataclasses, attrs and typing keep in a class, where its author wrote none of it."""
+"""What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
+
+_ENUM_INTERNALS = frozenset(
+    {
+        "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
+        "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
+    }
+)
+"""What Python keeps in a class of an enum besides its members."""
 
 MODULE_INTERNALS = frozenset(
     {
@@ -59,13 +75,27 @@ def describe_class(reference: Reference, home: str) -> Described:
     if issubclass(kind, enum.Enum):
         edges += _enum_members(kind, label)
     edges += _fields(kind, label)
+    edges += _decorators(kind, label)
     edges += _annotations(kind, label)
     for name, member in sorted(vars(kind).items()):
         if not _is_generated(kind, name, member):
             edges.append(Named(f"member {name}"))
             variable = (id(kind), name)
-            edges.append(edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable))
+            edge = edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
+            edges.append(_without_self(edge, kind))
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
+
+
+def _without_self(edge: Edge, kind: type) -> Edge:
+    """A method whose first parameter may be called anything: no library looks at it, as some ask for `self`."""
+    if not isinstance(edge, Reference) or type(edge.value) is not types.FunctionType:
+        return edge
+    if any(_library_of(one) is not None for one in (type(kind), *kind.__mro__)):
+        return edge
+    code = edge.value.__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:  # which would take in what the parameter was called before
+        return edge
+    return dataclasses.replace(edge, given=frozenset(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]))
 
 
 def _unseen(kind: type, label: str) -> Iterator[str]:
@@ -93,6 +123,10 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
     for name, member in kind.__members__.items():  # aliases included, in order of definition
         yield Named(f"enum member {name}")
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
+        for attribute, value in beside_value(member):
+            variable = (id(member), attribute)
+            yield Named(f"attribute {attribute}")
+            yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
@@ -122,6 +156,16 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
 
 
+def _decorators(kind: type, label: str) -> Iterator[Edge]:
+    """What pydantic's decorators were told: which fields, before or after what. What they decorate are members."""
+    tables: Any = getattr(kind, "__pydantic_decorators__", None)
+    for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
+        for name, decorator in getattr(tables, table.name).items():
+            yield Named(f"{table.name} {name}")
+            told = {option: value for option, value in attributes(decorator.info) if option != "description"}
+            yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
+
+
 def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
     """What annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
     try:
@@ -139,19 +183,34 @@ def _annotations(kind: type, label: str) -> Iterator[Edge]:
 
 def _is_generated(kind: type, name: str, member: object) -> bool:
     """Whether a member says nothing that the class's fields and bases do not say already."""
-    if name in INTERNALS or isinstance(member, DESCRIPTORS) or (name == "__hash__" and member is None):
+    if name in INTERNALS or (name == "__hash__" and member is None):
         return True
+    if isinstance(member, DESCRIPTORS) and member.__objclass__ is kind:
+        return True  # of a slot
+    if name.startswith(_PYDANTIC) and name != _PYDANTIC_CONFIG:
+        return True
+    if name == "__signature__" and _library_of(type(member)) is not None:
+        return True  # pydantic's, which keeps what it was asked for
     function = _function_of(member)
     if function is not None:
         return _is_made_from_fields(kind, function)
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
-        return name in kind.__members__ or (name.startswith("_") and name.endswith("_"))
+        return name in kind.__members__ or name in _ENUM_INTERNALS
     if issubclass(kind, tuple) and name in ("_fields", "_field_defaults", *vars(kind).get("_fields", ())):
         return True
-    # What a library's metaclass leaves behind: validators, serializers, caches.
-    return name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
+    # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
+    is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
+    return is_library and not _is_plain(member)
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        canonical(value)
+    except UnidentifiedError:
+        return False
+    return True
 
 
 def _is_made_from_fields(kind: type, function: types.FunctionType) -> bool:
@@ -162,7 +221,7 @@ def _is_made_from_fields(kind: type, function: types.FunctionType) -> bool:
         code.co_qualname.startswith("__create_fn__.<locals>.")  # dataclasses._create_fn
         or code.co_filename.startswith("<attrs generated")
         or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
-        or (issubclass(kind, tuple) and package_of_file(code.co_filename, None) == PYTHON)
+        or (code.co_qualname.startswith("namedtuple.<locals>.") and package_of_file(code.co_filename, None) == PYTHON)
     )
 
 

@@ -15,8 +15,10 @@ from types import FunctionType, ModuleType
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
 from helix_spark.signature.folders import files_below
+from helix_spark.signature.holders import own_attribute
 from helix_spark.signature.identity import is_udf
 from helix_spark.signature.leaves import shown
+from helix_spark.signature.made_once import reach_made_once
 from helix_spark.signature.origin import package_of_file, package_of_module
 from helix_spark.signature.parts import Part, digest, encode
 from helix_spark.signature.reach import Reached, reach
@@ -28,9 +30,11 @@ class CodeTrace:
 
     Attributes:
         parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
-        warnings: routes that could not be followed, in sentences.
+        warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
         random: why the result may be another one each time, in sentences; empty if nothing says so.
         outside: what is read that is no code, in sentences; what was read is not covered.
+        unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
+        gives: what it gives seeds to, as in `Described`.
         said: what its code and texts say that counts for who runs it.
     """
 
@@ -38,6 +42,8 @@ class CodeTrace:
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    gives: frozenset[str] = frozenset()
     said: Said = NOTHING_SAID
 
     @property
@@ -53,6 +59,7 @@ def trace(
     where: Location | None = None,
     depends_on: Sequence[object] = (),
     name: str | None = None,
+    stages: dict[str, int] | None = None,
 ) -> CodeTrace:
     """Everything a value depends on.
 
@@ -62,6 +69,7 @@ def trace(
         where: where that node is declared, for errors.
         depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
         name: what to call the value where it has no name itself.
+        stages: as in `reach`.
 
     Raises:
         SignatureError: something it reaches cannot be identified.
@@ -75,7 +83,8 @@ def trace(
     """
     label = name or _name(value) or node
     more = [_declared(extra, node, where) for extra in depends_on]
-    reached = reach([_root(value, label), *more], node=node, where=where, home=home_of(value))
+    roots = [_root(value, label), *more]
+    reached = reach_made_once(roots, node=node, where=where, home=home_of(value), stages=stages)
     return _trace_of(reached)
 
 
@@ -101,11 +110,14 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
 
 
 def _trace_of(reached: Reached) -> CodeTrace:
-    return CodeTrace(reached.parts, reached.warnings, reached.random, reached.outside, reached.said)
+    return CodeTrace(
+        reached.parts, reached.warnings, reached.random, reached.outside, reached.unfollowed, reached.gives,
+        reached.said,
+    )
 
 
 def _name(value: object) -> str:
-    name = str(getattr(value, "__qualname__", "")).rpartition("<locals>.")[2]
+    name = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     return "" if name == "<lambda>" else name
 
 

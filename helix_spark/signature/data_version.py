@@ -15,7 +15,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
 from helix_spark.signature.folders import files_below
-from helix_spark.signature.parts import digest
+from helix_spark.signature.parts import digest, encode
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
@@ -42,6 +42,9 @@ and time as they were (`cp -p`)."""
 
 MOST_SAMPLES = 1024
 """Of a source; at a millisecond each, as on a network disk, what people do not yet wait for."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_REASON = 300
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 """Alternatives in a pattern that have no others inside."""
@@ -274,20 +277,37 @@ def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        return DeltaTable(source.path, version=source.version, without_files=True)
+        return DeltaTable(source.path, version=source.version)
     except TableNotFoundError:
         raise SourceError(
             f"there is no Delta table at {source.path!r}", where=where, remedy="check the path"
         ) from None
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
+        newest = source.version is None
+        which = "the Delta table" if newest else f"version {source.version} of the Delta table"
         raise SourceError(
-            f"version {source.version} of the Delta table {source.path!r} cannot be read: {error}", where=where,
-            remedy="leave the version out for the newest one",
+            f"{which} {source.path!r} cannot be read: {_in_a_line(error)}", where=where,
+            remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
         ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    """What deltalake says in many lines and colours.
+
+    >>> _in_a_line(OSError("Kernel error\\n  \\x1b[31m-> \\x1b[0m no credentials"))
+    'Kernel error: no credentials'
+    """
+    lines = (line.strip(" \u21b3->") for line in _COLOURS.sub("", str(error)).splitlines())
+    return ": ".join(line for line in lines if line)[:_LONGEST_REASON]
 
 
 def _memory_version(source: MemorySource) -> SourceVersion:
     data = source.data
     size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())
-    identity = digest("memory", canonical(data))
+    identity = digest("memory", canonical(data, _by_name))
     return SourceVersion(identity, f"{len(data)} rows, {identity[:7]}", int(size))
+
+
+def _by_name(value: object, _path: str) -> bytes | None:
+    """Stands for the class of a column of another library's than pandas; no function of it makes the table."""
+    return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.signature.attributes import attributes
+from helix_spark.signature.attributes import attributes, declares_itself
 from helix_spark.signature.classes import describe_class, describe_module
 from helix_spark.signature.compiled import content_of
 from helix_spark.signature.edges import (
@@ -23,18 +24,24 @@ from helix_spark.signature.edges import (
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.functions import describe_function
 from helix_spark.signature.given_texts import said_by, texts_in
+from helix_spark.signature.held import NOTHING_HELD, ObjectDraws, partial_uses, statements_in
 from helix_spark.signature.holders import held_values, is_project, wrapped
 from helix_spark.signature.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.leaves import shown
 from helix_spark.signature.origin import Package, package_of_file, package_of_module
+from helix_spark.signature.own_names import read_by_value
 from helix_spark.signature.parts import Group, encode
-from helix_spark.signature.randomness import leaves_seed, stages_in
+from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
 from helix_spark.signature.reflection import describe_reflected
+from helix_spark.signature.registries import found_by_name
 from helix_spark.signature.spark_functions import describe_udf
 from helix_spark.signature.unidentified import UnidentifiedError
 
-_ROOTS = ("value", "depends_on")
+_ROOTS = ("value", "parameter", "depends_on")
 """Roles of what a trace begins with."""
+
+_FUNCTION_GIVEN = 2
+"""The edges of a partial before those of its arguments."""
 
 
 def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
@@ -67,7 +74,7 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
         return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
     if isinstance(value, types.ModuleType):
         return describe_module(reference, home)
-    inner = _inner(value) if not hasattr(type(value), "__helix_signature__") else None
+    inner = _inner(value) if not declares_itself(value) else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
 
 
@@ -151,28 +158,44 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     for name, value in inner:
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
         edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
-    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges))
+    given = reference.value if isinstance(reference.value, partial | partialmethod) else None
+    held = NOTHING_HELD if given is None else partial_uses(reference, given)
+    return Described(
+        Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges),
+        random=held.random, outside=held.outside, draws=held.draws, checked=0 if given is None else _FUNCTION_GIVEN,
+    )
 
 
 def _describe_value(reference: Reference) -> Described:
     """Plain data; the code in it becomes edges."""
     edges: list[Edge] = []
     slots: dict[int, int] = {}
+    stages: dict[str, int] = {}
+    draws = ObjectDraws(reference)
+    classes: set[int] = set()
 
     def refer(value: object, path: str) -> bytes | None:
         if not is_code(value):
+            classes.add(id(type(value)))
+            draws.look_at(value, path)
             return None
         if id(value) not in slots:
             slots[id(value)] = len(edges)
-            edges.append(edge_to(value, f"{reference.label}{path}", role=reference.role,
-                                 name=f"{reference.name}{path}", owner=reference.owner))
+            edge = edge_to(value, f"{reference.label}{path}", role=reference.role,
+                           name=f"{reference.name}{path}", owner=reference.owner)
+            # The class of an object that is there already is not held to be called.
+            edges.append(replace(edge, held="class") if id(value) in classes else edge)
         return encode("slot", str(slots[id(value)]))
 
-    form = canonical(reference.value, refer)
-    said = said_by(tuple(texts_in(reference.value)))
+    form = canonical(reference.value, refer, stages)
+    statements = statements_in(reference.value)
+    random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
+    texts = tuple(texts_in(reference.value))
+    edges += found_by_name(texts, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(_unseeded(reference)), said=said,
+        random=(*_unseeded(reference), *random), draws=tuple(draws.found), reads=frozenset(read_by_value(texts, edges)),
+        said=said_by((*texts, *statements)), stages=tuple(stages),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 
+from helix_spark.signature.holders import own_attribute
 from helix_spark.signature.identity import identity
 from helix_spark.signature.origin import PYTHON, Package
 from helix_spark.signature.parts import Group
@@ -21,6 +22,10 @@ class Reference:
         text: what the referring code says about it besides: attributes it reads, the name within a package.
         variable: the variable it was read from; two variables are two parts, even if their values are one object.
         top: whether it is the function that a node runs, whose parameters are known by position.
+        called: whether it is called there and no more, so that nobody looks at it.
+        given: of a function that is called and no more, the names by which it is given arguments; None where nobody
+            knows.
+        held: of something of a package, the role in which something holds it; empty where nothing does.
     """
 
     value: object
@@ -31,6 +36,9 @@ class Reference:
     text: str = ""
     variable: tuple[int, str] | None = None
     top: bool = False
+    called: bool = False
+    given: frozenset[str] | None = None
+    held: str = ""
 
     def place(self, path: str = "") -> str:
         """Where it is, in words.
@@ -43,9 +51,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something identified by a name alone: a builtin, or a name bound to nothing."""
+    """Something identified by a name alone: a builtin, or a name bound to nothing. `held` as in `Reference`."""
 
     text: str
+    held: str = ""
 
 
 Edge = Reference | Named
@@ -64,7 +73,7 @@ class Reflected:
 
     Attributes:
         value: the function, class or module.
-        attribute: ``__annotations__``, ``__subclasses__`` or ``__dict__``.
+        attribute: ``__annotations__``, ``__subclasses__``, ``__dict__``, ``__orig_bases__`` or ``rows``.
     """
 
     value: object
@@ -107,11 +116,16 @@ class Described:
         group, label, shown: as in `Part`.
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
-        warnings, random, outside: see `CodeTrace`.
+        warnings, random, outside, unfollowed: see `CodeTrace`.
+        draws: why the result may be another one each time unless something gives a seed to what is not known by its
+            name, each with the parameter that takes the seed.
+        gives: the parameters by which it gives seeds to such things.
+        checked: so many of the first edges were looked at for what is random in them, or reads, with their calls.
         reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them; see
             `reflection` for those that are more than a text.
         said: what it says that counts for others.
         listens: whether what the others say counts for it.
+        stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
     """
 
     group: Group
@@ -122,9 +136,14 @@ class Described:
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    draws: tuple[tuple[str, str], ...] = ()
+    gives: frozenset[str] = frozenset()
+    checked: int = 0
     reads: frozenset[str] = frozenset()
     said: Said = NOTHING_SAID
     listens: bool = False
+    stages: tuple[str, ...] = ()
 
 
 def edge_to(
@@ -136,18 +155,23 @@ def edge_to(
     if known is None:
         return Reference(value, label, role, name or label, owner, text, variable)
     package, qualified = known
-    return package_edge(package, qualified + text)
+    return package_edge(package, qualified + text, held=role)
 
 
-def package_edge(package: Package, text: str) -> Edge:
+def package_edge(package: Package, text: str, *, held: str = "") -> Edge:
     if package == PYTHON and text.startswith("builtins."):
-        return Named(text)
-    return Reference(package, package.name, "package", text=text)
+        return Named(text, held)
+    return Reference(package, package.name, "package", text=text, held=held)
+
+
+def dotted(edge: Edge) -> str | None:
+    """The full name of something outside the project, up to the first key; None for what is the project's."""
+    return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
 
 
 def home_of(value: object) -> str:
     """The module a value is at home in; names of that module need no prefix."""
-    function = getattr(value, "func", value)
+    function = own_attribute(value, "func") or value
     if isinstance(function, types.FunctionType):
         return str(function.__globals__.get("__name__", ""))
-    return str(getattr(value, "__module__", None) or type(value).__module__)
+    return str(own_attribute(value, "__module__") or type(value).__module__)

@@ -13,24 +13,24 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from types import MappingProxyType, SimpleNamespace
 
-from helix_spark.signature import spark_objects, tabular, typing_objects
-from helix_spark.signature.attributes import attributes, has_hidden_state
+from helix_spark.signature import pydantic_objects, spark_objects, tabular, typing_objects
+from helix_spark.signature.attributes import attributes, builtin_content, declares_itself, has_hidden_state
+from helix_spark.signature.holders import own_attribute
 from helix_spark.signature.leaves import LEAVES, shown
 from helix_spark.signature.parts import digest, encode
-from helix_spark.signature.unidentified import UnidentifiedError
+from helix_spark.signature.unidentified import PLAIN_DATA, UnidentifiedError
 
 Refer = Callable[[object, str], bytes | None]
 """Given a value and the path to it (``['a'].scale``): what stands for it if it is code, None if it is data."""
 
-_PLAIN_DATA = "pass plain data, make it a dataclass, or build it inside the function"
 
-
-def canonical(value: object, refer: Refer | None = None) -> bytes:
+def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] | None = None) -> bytes:
     """The canonical bytes of a value.
 
     Args:
         value: plain data, a dataclass or other object made of such, numpy, pandas, pyarrow or Spark type objects.
         refer: what to do with functions, classes and other code in it.
+        stages: takes up which stages of Spark ML it holds or names: numbers in order of appearance, by identifier.
 
     Raises:
         UnidentifiedError: holds something whose state cannot be seen.
@@ -41,13 +41,13 @@ def canonical(value: object, refer: Refer | None = None) -> bytes:
     True
     """
     try:
-        return Encoder(refer or _refuse)(value)
+        return Encoder(refer or _refuse, stages)(value)
     except RecursionError:
         raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
 
 
 def _refuse(value: object, path: str) -> bytes | None:
-    if isinstance(value, type) or (callable(value) and not hasattr(type(value), "__helix_signature__")):
+    if isinstance(value, type) or (callable(value) and not declares_itself(value)):
         raise UnidentifiedError(f"it holds code ({shown(value)})", "pass plain data")
     return None
 
@@ -55,8 +55,9 @@ def _refuse(value: object, path: str) -> bytes | None:
 class Encoder:
     """Canonical bytes of one value and all that is in it. One encoder per value: it remembers what it saw."""
 
-    def __init__(self, refer: Refer) -> None:
+    def __init__(self, refer: Refer, stages: dict[str, int] | None = None) -> None:
         self.refer = refer
+        self._stages: dict[str, int] = {} if stages is None else stages
         self._open: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
         self._outermost = 0
@@ -89,13 +90,16 @@ class Encoder:
         self._outermost = min(around, self._outermost)
         return result
 
+    def stage(self, identifier: str) -> str:
+        """Stands for the identifier of a stage of Spark ML, which ends in random letters: the number of the stage."""
+        return str(self._stages.setdefault(identifier, len(self._stages)))
+
     def _fields(self, value: object) -> Iterable[bytes | str]:
         container = _CONTAINERS.get(type(value))
         if container is not None:
             return container(self, value)
-        declared = getattr(type(value), "__helix_signature__", None)
-        if declared is not None and not isinstance(value, type):
-            return "declared", self(declared(value))
+        if declares_itself(value) and not isinstance(value, type):
+            return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
         hint = typing_objects.fields(self, value)
         if hint is not None:
             return hint
@@ -106,7 +110,8 @@ class Encoder:
             library = _LIBRARIES.get(kind.__module__.partition(".")[0])
             fields = library(self, value) if library is not None else None
             if fields is not None:
-                return fields
+                # A class of somebody else's that extends the library's has methods of its own.
+                return fields if kind is type(value) else (*fields, "extended", self(type(value)))
         return _object(self, value)
 
 
@@ -154,7 +159,8 @@ def _set(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
 def _name_of_code(value: object, path: str) -> bytes | None:
     """Orders the elements of a set before any slot is given away."""
     if isinstance(value, type) or callable(value):
-        return encode(str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", type(value))))
+        qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
+        return encode(str(own_attribute(value, "__module__")), str(qualified))
     return None
 
 
@@ -219,6 +225,7 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
     "numpy": tabular.numpy_fields,
     "pandas": tabular.pandas_fields,
     "pyarrow": tabular.pyarrow_fields,
+    "pydantic": pydantic_objects.fields,
     "pyspark": spark_objects.fields,
     "py4j": spark_objects.fields,
 }
@@ -231,38 +238,15 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
 def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     """An object is its class, the builtin it extends if any, and its attributes."""
     kind = type(value)
-    if isinstance(value, enum.Enum):
+    if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
         return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")
-    if isinstance(value, SimpleNamespace):
+    if kind is SimpleNamespace:
         return "namespace", encoder(vars(value))
-    base, content = _builtin_content(value)
+    base, content = builtin_content(value)
     if has_hidden_state(value, base):
         what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
-        raise UnidentifiedError(what, _PLAIN_DATA)
+        raise UnidentifiedError(what, PLAIN_DATA)
     fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
     for name, attribute in attributes(value):
         fields += [name, encoder(attribute, f".{name}")]
     return fields
-
-
-_BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
-    (dict, dict.copy),
-    (list, lambda value: list.__getitem__(value, slice(None))),
-    (tuple, lambda value: tuple.__getitem__(value, slice(None))),
-    (set, lambda value: set().union(set.__iter__(value))),
-    (frozenset, lambda value: frozenset().union(frozenset.__iter__(value))),
-    (str, str.__str__),
-    (bytes, lambda value: bytes(memoryview(value))),
-    (int, int.__int__),
-    (float, float.__float__),
-    (complex, lambda value: complex(value.real, value.imag)),
-    (BaseException, lambda value: value.args),
-)
-
-
-def _builtin_content(value: object) -> tuple[type, object]:
-    for base, content in _BUILTIN_CONTENT:
-        if isinstance(value, base):
-            plain = dict(dict.items(value)) if isinstance(value, dict) else content(value)
-            return base, plain
-    return object, None

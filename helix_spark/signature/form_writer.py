@@ -6,7 +6,8 @@ import ast
 from dataclasses import dataclass, field
 
 from helix_spark.signature.annotations import annotations_of, tabular_annotations
-from helix_spark.signature.forms import Argument, Call, Chain, Free
+from helix_spark.signature.expressions import attribute_of, is_data, path_of, read_by_name, template_of
+from helix_spark.signature.forms import Argument, Call, Chain, Free, Lookup
 from helix_spark.signature.scopes import (
     Comprehension,
     FunctionNode,
@@ -33,10 +34,6 @@ def constant_text(value: object) -> str:
     return f"{type(value).__name__} {text};"
 
 
-def _attribute(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else ""
-
-
 @dataclass(slots=True)
 class FormWriter:
     """Writes the form of one function as text, and notes its slots, calls and texts on the way.
@@ -58,6 +55,7 @@ class FormWriter:
     texts: list[str] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     noted: set[ast.Attribute] = field(default_factory=set)
+    lookups: list[Lookup] = field(default_factory=list)
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
     imports: dict[tuple[int, str], tuple[Imported, int]] = field(default_factory=dict)
@@ -91,17 +89,17 @@ class FormWriter:
                 return
         self.out.append(f"Slot {self.slot(Free(name), line)};")
 
-    def chain(self, node: ast.expr, scope: Scope) -> int | None:
-        """The slot of ``name.attribute.attribute`` if the name is free here; None for any other expression."""
-        attributes: list[str] = []
-        base = node
-        while isinstance(base, ast.Attribute) and isinstance(base.ctx, ast.Load):
-            attributes.append(base.attr)
-            base = base.value
-        if not (isinstance(base, ast.Name) and isinstance(base.ctx, ast.Load)):
+    def chain(self, node: ast.expr, scope: Scope, *, keys: bool = False) -> int | None:
+        """The slot of ``name.attribute.attribute`` if the name is free here; None for any other expression.
+
+        Args:
+            keys: whether constant keys count as attributes do: ``CFG.model["reg"]``.
+        """
+        found = path_of(node, keys=keys)
+        if found is None:
             return None
+        base, path = found
         owner = scope.owner(base.id)
-        path = tuple(reversed(attributes))
         if owner is None:
             return self.slot(Free(base.id, path), node.lineno)
         imported = owner.imported(base.id)
@@ -111,9 +109,10 @@ class FormWriter:
         return self.slot(Free(imported, path), node.lineno)
 
     def unused_imports(self) -> None:
-        """An import that no name refers to is there for what it does: it counts as the whole module."""
+        """An import that no name refers to is there for what it does, if that is anything: it counts as the whole
+        module."""
         for key, (imported, line) in self.imports.items():
-            if key not in self.used_imports:
+            if key not in self.used_imports and not imported.does_nothing:
                 self.out.append(f"Import {self.slot(Free(imported), line)};")
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
@@ -153,8 +152,22 @@ class FormWriter:
             self.name(node.id, scope, node.lineno)
         else:
             self.note_chain(node)
-            self.generic(node, scope)
+            if not self.keyed(node, scope):
+                self.generic(node, scope)
         return slot
+
+    def keyed(self, node: ast.expr, scope: Scope) -> bool:
+        """Writes the slot of what is read by constant keys: ``CFG.model["reg"]``. Whether there is one."""
+        slot = self.chain(node, scope, keys=True)
+        if slot is None:
+            return False
+        self.out.append(f"Slot {slot};")
+        self.passed.add(slot)
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Constant):
+                self.texts.append(str(inner.value))
+                self.lookups.append(Lookup(slot, None, self.argument(inner, scope), inner.lineno))
+        return True
 
     def note_chain(self, node: ast.Attribute) -> None:
         """Notes the longest chain alone: that of ``a.b`` has begun by the time that ``a`` is visited."""
@@ -202,12 +215,17 @@ class FormWriter:
         self.visit(node.args, scope)
         self.visit(node.keywords, scope)
         self.out.append(")")
+        callee: ast.expr = node.func
+        if (by_name := self.by_name(node.func, scope)) is not None:
+            callee, slot = by_name, self.chain(by_name, scope)
+        if (read := self.by_name(node, scope)) is not None and self.chain(read, scope) is None:
+            self.note_chain(read)
         self.calls.append(
             Call(
                 slot,
-                _attribute(node.func),
-                _attribute(node.func.value) if isinstance(node.func, ast.Attribute) else "",
-                self.maker(node.func, scope),
+                attribute_of(callee),
+                attribute_of(callee.value) if isinstance(callee, ast.Attribute) else "",
+                self.maker(callee, scope),
                 node.lineno,
                 tuple(self.argument(argument, scope) for argument in node.args),
                 tuple((keyword.arg or "", self.argument(keyword.value, scope)) for keyword in node.keywords),
@@ -215,20 +233,37 @@ class FormWriter:
         )
 
     def maker(self, callee: ast.expr, scope: Scope) -> int | None:
-        made = callee.value if isinstance(callee, ast.Attribute) else callee
+        return self.made_by(callee.value if isinstance(callee, ast.Attribute) else callee, scope)
+
+    def made_by(self, made: ast.expr, scope: Scope) -> int | None:
         return self.chain(made.func, scope) if isinstance(made, ast.Call) else None
+
+    def by_name(self, node: ast.expr, scope: Scope) -> ast.Attribute | None:
+        return read_by_name(node) if scope.owner("getattr") is None else None
 
     def argument(self, node: ast.expr, scope: Scope) -> Argument:
         if isinstance(node, ast.Constant):
             return Argument(constant=repr(node.value))
         match node:
-            case ast.Call():
-                return Argument(made="call")
+            case ast.Call(func=called):
+                return Argument(made="call", maker=self.chain(called, scope))
             case ast.Lambda():
                 return Argument(made="lambda")
             case ast.JoinedStr() | ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr()):
-                return Argument(made="text")
-        return Argument(slot=self.chain(node, scope))
+                return Argument(made="text", template=template_of(node))
+            case ast.List() | ast.Tuple() | ast.Set() | ast.Dict() | ast.ListComp() | ast.SetComp() | ast.DictComp():
+                return Argument(made="data" if is_data(node) else "several")
+            case ast.Name(id=name) if (owner := scope.owner(name)) is not None and owner.defines(name):
+                return Argument(made="function")
+        return Argument(slot=self.chain(node, scope, keys=True))
+
+    def visit_Subscript(self, node: ast.Subscript, scope: Scope) -> None:  # noqa: N802 (named after the node class)
+        if self.keyed(node, scope):
+            return
+        self.generic(node, scope)
+        if isinstance(node.ctx, ast.Load):
+            slot, maker = self.chain(node.value, scope), self.made_by(node.value, scope)
+            self.lookups.append(Lookup(slot, maker, self.argument(node.slice, scope), node.lineno))
 
     def visit_AnnAssign(self, node: ast.AnnAssign, scope: Scope) -> None:  # noqa: N802 (named after the node class)
         if scope.kind == "class":

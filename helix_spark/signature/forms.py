@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from helix_spark.signature.scopes import Imported
 
 
+def key_step(key: str) -> str:
+    """A key as a step of a path, which no attribute is called: ``['reg']``."""
+    return f"[{key!r}]"
+
+
+def path_text(path: Sequence[str]) -> str:
+    """Attributes and keys as they are written behind a name.
+
+    >>> path_text(("model", key_step("reg"), "real"))
+    ".model['reg'].real"
+    """
+    return "".join(step if step.startswith("[") else f".{step}" for step in path)
+
+
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``."""
+    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``.
+
+    Attributes:
+        base: the name.
+        attributes: in order; a constant key that is read, as of ``CFG.model["reg"]``, is one of them: see `key_step`.
+    """
 
     base: str | Imported
     attributes: tuple[str, ...] = ()
@@ -24,17 +44,22 @@ class Argument:
         constant: the source of the constant, as Python would print it.
         slot: the slot.
         made: "call" for what a call returns, "text" for a text that is put together, "lambda" for a function without a
-            name.
+            name, "function" for one that is defined there, "several" for a list, tuple, set or dict that is made there,
+            "data" for one of constants.
+        maker: of what a call returns, the slot of what is called, if it has one.
+        template: of a text that is put together, with a NUL for each thing that is put in.
     """
 
     constant: str | None = None
     slot: int | None = None
-    made: Literal["", "call", "text", "lambda"] = ""
+    made: Literal["", "call", "text", "lambda", "function", "several", "data"] = ""
+    template: str = ""
+    maker: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: of a slot, or of a method of some local value.
+    """One call: of a slot, or of a method of some local value; ``getattr(rows, "query")(...)`` is one of a method.
 
     Attributes:
         slot: the slot called, or None.
@@ -60,6 +85,10 @@ class Call:
         """All that is passed."""
         return (*self.arguments, *(value for _, value in self.keywords))
 
+    def keyword(self, name: str) -> Argument | None:
+        """What is passed by a keyword; None if nothing is."""
+        return next((value for keyword, value in self.keywords if keyword == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -76,6 +105,23 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """What is looked up by a key: ``sys.modules["helpers"]``, ``globals()["clean"]``.
+
+    Attributes:
+        slot: in which slot, or None.
+        maker: the slot of what was called to get what it is looked up in, or None.
+        key: the key.
+        line: in the file.
+    """
+
+    slot: int | None
+    maker: int | None
+    key: Argument
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionForm:
     """Normal form of one function.
 
@@ -85,9 +131,9 @@ class FunctionForm:
         lines: the line each slot first appears at.
         passed: the slots that are used in other ways than being called.
         calls: all calls, in order, for what is watched for: randomness, dynamic routes.
-        annotations: source of the annotations that say how rows are passed; empty if none does.
         texts: the texts in it, docstrings aside, in order; of one that is put together, the pieces.
         chains: the attributes that it reads of what has no slot.
+        lookups: what it looks up by a key.
     """
 
     text: str
@@ -95,9 +141,9 @@ class FunctionForm:
     lines: tuple[int, ...]
     passed: frozenset[int]
     calls: tuple[Call, ...]
-    annotations: str
     texts: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
     def mentions(self, name: str) -> bool:
         """Whether the function reads an attribute of that name, of whatever, or has the name as a text."""

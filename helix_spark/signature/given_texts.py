@@ -32,12 +32,10 @@ class Given:
     Attributes:
         known: the texts that it is, or may be, as far as they are given outright or by a variable that holds one.
         open: whether it may be another one.
-        made: whether it is put together on the spot.
     """
 
     known: tuple[str, ...] = ()
     open: bool = False
-    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +59,21 @@ class Texts:
 
     def of(self, call: Call) -> tuple[str, ...]:
         """All texts that are known to be passed, in whatever place."""
-        return tuple(text for argument in call.given if (text := self._known(argument)) is not None)
+        return tuple(text for argument in call.given if (text := self.known(argument)) is not None)
 
     def unknown(self, call: Call) -> bool:
         """Whether more texts may be passed than these."""
-        return any(self._known(argument) is None and self._may_be_text(argument) for argument in call.given)
+        return any(self.known(argument) is None and self._may_be_text(argument) for argument in call.given)
 
     def given(self, call: Call) -> Given:
         """The query that is passed: in the first place, or by its name."""
         queries = call.arguments[:1] or tuple(value for name, value in call.keywords if name in _QUERIES)
-        known = {argument: text for argument in queries if (text := self._known(argument)) is not None}
+        known = {argument: text for argument in queries if (text := self.known(argument)) is not None}
         unknown = [argument for argument in queries if argument not in known and self._may_be_text(argument)]
-        return Given(tuple(known.values()), bool(unknown), any(argument.made == "text" for argument in unknown))
+        return Given(tuple(known.values()), bool(unknown))
 
-    def _known(self, argument: Argument) -> str | None:
+    def known(self, argument: Argument) -> str | None:
+        """The text that an argument is, outright or by a variable that holds it; None where that is not known."""
         outright = constant_text(argument)
         edge = self._edge(argument)
         if outright is None and isinstance(edge, Reference) and isinstance(edge.value, str) and not edge.text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import _lru_cache_wrapper, partial
 from typing import Any
 
@@ -19,9 +20,11 @@ _DISPATCHER = "singledispatch.<locals>.wrapper"
 
 
 def own_attribute(value: object, name: str) -> object | None:
-    """An attribute that the object or its class has, without asking a `__getattr__`, which may answer anything."""
-    found = inspect.getattr_static(value, name, None)
-    return getattr(value, name, None) if found is not None else None
+    """An attribute that the object or its class has, without asking a `__getattr__`, which may answer anything; None
+    also where an object answers for itself and raises."""
+    with suppress(Exception):
+        return getattr(value, name) if inspect.getattr_static(value, name, None) is not None else None
+    return None
 
 
 def wrapped(value: object) -> dict[str, object]:

@@ -8,6 +8,7 @@ import types
 from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
+from helix_spark.signature.attributes import declares_itself
 from helix_spark.signature.compiled import is_compiled
 from helix_spark.signature.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.signature.origin import PYTHON, Package, package_of_file, package_of_module
@@ -47,7 +48,7 @@ def is_code(value: object) -> bool:
         return False
     if kind is types.FunctionType or isinstance(value, _CODE):
         return True
-    if hasattr(kind, "__helix_signature__"):
+    if declares_itself(value):
         return False
     return is_udf(value) or bool(wrapped(value)) or identity(value) is not None or compiled_home(value) is not None
 
@@ -62,7 +63,7 @@ def identity(value: object) -> tuple[Package, str] | None:
         return _function_identity(value)
     if isinstance(value, types.ModuleType):
         package = package_of_module(value.__name__)
-        return (package, value.__name__) if package else None
+        return (package, _NAMED_OTHERWISE.get(value.__name__, value.__name__)) if package else None
     if isinstance(value, type):
         return _class_identity(value)
     if kind is types.MethodType or kind in (types.BuiltinFunctionType, types.MethodWrapperType):
@@ -125,7 +126,7 @@ def _bound_identity(value: object) -> tuple[Package, str] | None:
     if owner is None or isinstance(owner, types.ModuleType):
         module = str(value.__module__ or "builtins")
         package = package_of_module(module)
-        return (package, f"{module}.{value.__qualname__}") if package else None
+        return (package, _public_name(module, value.__qualname__, value)) if package else None
     if isinstance(owner, type):
         found = _class_identity(owner)
         return (found[0], f"{found[1]}.{value.__name__}") if found else None
@@ -145,21 +146,24 @@ def _global_generator(owner: object, method: str) -> tuple[Package, str] | None:
     return None
 
 
-_CYTHON = "_cython_"
+_UFUNCS = "scipy.special"
+"""Its functions are of a class of numpy's, and do not say where they are from."""
+
+CYTHON = "_cython_"
 """The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
 
 
 def _kept_identity(value: object) -> tuple[Package, str] | None:
     """An object that a library itself keeps under a name: a compiled function, `os.environ`."""
     home = type(value).__module__
-    if package_of_module(home) is None and not home.startswith(_CYTHON):
+    if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
     if callable(value):
         name = own_attribute(value, "__qualname__") or own_attribute(value, "__name__")
-        for module in (own_attribute(value, "__module__"), home, home.partition(".")[0]):
+        for module in (own_attribute(value, "__module__"), home, home.partition(".")[0], _UFUNCS):
             if isinstance(module, str) and isinstance(name, str) and _keeps(module, name, value):
                 package = package_of_module(module)
-                return (package, f"{module}.{name}") if package else None
+                return (package, _public_name(module, name, value)) if package else None
     for holder in _with_parents(home):
         for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
             if one is value:
@@ -169,10 +173,11 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
 
 
 def _with_parents(module: str) -> Iterator[str]:
-    """A module and the packages it is in, which often keep the one object of a class that a private module defines."""
-    while module:
-        yield module
-        module = module.rpartition(".")[0]
+    """The packages that a module is in, outermost first, which often keep what a private module defines; and itself."""
+    for end, character in enumerate(module):
+        if character == ".":
+            yield module[:end]
+    yield module
 
 
 def compiled_home(value: object) -> types.ModuleType | None:
@@ -202,12 +207,18 @@ def _claimed_by(value: object) -> list[str]:
     return [module] if isinstance(module, str) else []
 
 
+_NAMED_OTHERWISE = {
+    "posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path", "genericpath": "os.path",
+}
+"""Modules of Python that go by the name of another one, which has what is in them."""
+
+
 def _public_name(module: str, name: str, value: object) -> str:
-    """The name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are one."""
-    parent = module.rpartition(".")[0]
-    while parent and _keeps(parent, name, value):
-        module, parent = parent, parent.rpartition(".")[0]
-    return f"{module}.{name}"
+    """The name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are one. What
+    is in between need not have it: ``pandas.DataFrame`` is of `pandas.core.frame`."""
+    known = _NAMED_OTHERWISE.get(module, module)
+    holders = _with_parents(module) if known == module else (known,)
+    return f"{next((holder for holder in holders if _keeps(holder, name, value)), module)}.{name}"
 
 
 def _keeps(module: str | None, name: str, value: object) -> bool:

@@ -9,12 +9,14 @@ import re
 import struct
 import uuid
 import zoneinfo
+from array import array
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, NoneType, NotImplementedType
 
+from helix_spark.signature.holders import own_attribute
 from helix_spark.signature.parts import encode
 
 
@@ -30,6 +32,12 @@ def _decimal(value: Decimal) -> str:
     return repr(value.as_tuple())
 
 
+def _context(value: Context) -> str:
+    """How a context calculates; its flags note what happened since, and say nothing of what will."""
+    traps = sorted(signal.__name__ for signal, is_trapped in value.traps.items() if is_trapped)
+    return f"{value.prec} {value.rounding} {value.Emin} {value.Emax} {value.capitals} {value.clamp} {traps}"
+
+
 LEAVES: dict[type, Callable[[object], bytes]] = {
     NoneType: _leaf("None", lambda _: b""),
     EllipsisType: _leaf("Ellipsis", lambda _: b""),
@@ -41,8 +49,10 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     str: _leaf("str", lambda value: value.encode("utf-8", "surrogatepass")),
     bytes: _leaf("bytes", bytes),
     bytearray: _leaf("bytearray", bytes),
+    array: _leaf("array", lambda value: encode(value.typecode, value.tobytes())),
     range: _leaf("range", lambda value: f"{value.start} {value.stop} {value.step}"),
     Decimal: _leaf("Decimal", _decimal),
+    Context: _leaf("Context", _context),
     Fraction: _leaf("Fraction", str),
     dt.date: _leaf("date", dt.date.isoformat),
     dt.timedelta: _leaf("timedelta", lambda value: f"{value.days} {value.seconds} {value.microseconds}"),
@@ -56,7 +66,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }
 
-_IMMUTABLE = (*LEAVES.keys() - {bytearray}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
+_IMMUTABLE = (*LEAVES.keys() - {bytearray, array, Context}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
 
 
 def is_immutable(value: object) -> bool:
@@ -65,7 +75,7 @@ def is_immutable(value: object) -> bool:
     >>> is_immutable((1, 2)), is_immutable([1, 2])
     (True, False)
     """
-    return type(value) in _IMMUTABLE or isinstance(value, enum.Enum)
+    return type(value) in _IMMUTABLE or issubclass(type(value), enum.Enum)
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -78,7 +88,7 @@ def shown(value: object, limit: int = 60) -> str:
     if type(value) in _SHORT or (type(value) in (list, tuple, dict, set, frozenset) and _is_short(value)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"
     elif isinstance(value, type) or callable(value):
-        text = str(getattr(value, "__qualname__", type(value).__qualname__)).rpartition("<locals>.")[2]
+        text = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     text = text or type(value).__qualname__
     return text if len(text) <= limit else text[: limit - 3] + "..."
 

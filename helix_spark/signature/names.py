@@ -12,14 +12,16 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
+from helix_spark.signature.annotations import tabular_hints
 from helix_spark.signature.classes import MODULE_INTERNALS
 from helix_spark.signature.edges import Edge, Named, Reference, edge_to, package_edge
-from helix_spark.signature.forms import Free
-from helix_spark.signature.holders import closure_of, defaults_of
+from helix_spark.signature.fields import field_of, is_plain, reference_to
+from helix_spark.signature.forms import Free, path_text
+from helix_spark.signature.holders import closure_of, defaults_of, is_project
+from helix_spark.signature.looked_at import DOCS
 from helix_spark.signature.origin import package_of_module
 from helix_spark.signature.patches import put_into_module
 from helix_spark.signature.scopes import Imported
-from helix_spark.signature.source import form_of
 
 
 @dataclass(slots=True)
@@ -57,13 +59,15 @@ class Names:
         namespace = self.function.__globals__
         if name in self.closure:
             start = self._found(self.closure[name], f"closure value `{name}`", "closure value", name)
-        elif name in MODULE_INTERNALS:
-            return Named(".".join((name, *free.attributes)))
+        elif name in MODULE_INTERNALS - DOCS:
+            return Named(f"{name}{path_text(free.attributes)}")
         elif name in namespace:
             start = self._global(namespace, name)
+        elif _is_put_into_builtins(name):
+            start = self._found(vars(builtins)[name], name, "global", name, (id(vars(builtins)), name))
         else:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
-            return Named(".".join((kind, name, *free.attributes)))
+            return Named(f"{kind}.{name}{path_text(free.attributes)}")
         return self._along(start, free.attributes, passed)
 
     def _mangled(self, name: str) -> str:
@@ -90,33 +94,39 @@ class Names:
             if rest[0] == "__dict__":
                 break  # the module as a whole
             module, attribute, rest = start.value, rest[0], rest[1:]
-            submodule = None if attribute in vars(module) else _module(f"{module.__name__}.{attribute}")
+            name = f"{module.__name__}.{attribute}"
             if attribute in vars(module):
                 start = self._global(vars(module), attribute)
-            elif submodule is not None:
-                start = self._found(submodule, submodule.__name__, "module", submodule.__name__)
+            elif (submodule := _module(name) if _may_hold(module, name) else None) is not None:
+                start = self._found(submodule, name, "module", name)
             else:
                 return self._missing(module, ".".join((attribute, *rest)))
         if isinstance(start.value, ModuleType) and (put := put_into_module(start.value, rest)) is not None:
             return self._put(start.value.__name__, rest, *put)
-        text = "".join(f".{attribute}" for attribute in rest)
+        start, rest = self._field(start, rest)
         edge = edge_to(
-            start.value, start.label, role=start.role, name=start.name, owner=self.label, text=text,
+            start.value, start.label, role=start.role, name=start.name, owner=self.label, text=path_text(rest),
             variable=start.variable,
         )
-        if passed and not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
-            form = form_of(edge.value.__code__, top=False)
-            return replace(edge, text=form.annotations) if form is not None else edge
+        if not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
+            return replace(edge, text=tabular_hints(edge.value)) if passed else replace(edge, called=True)
         return edge
+
+    def _field(self, start: Reference, path: tuple[str, ...]) -> tuple[Reference, tuple[str, ...]]:
+        """The field of a configuration that a path leads to, and the rest of the path."""
+        field = field_of(start.value, path)
+        if field is None:
+            return start, path
+        return reference_to(start, field, path, self.label), path[field.steps :]
 
     def _put(self, module: str, path: tuple[str, ...], value: object, length: int) -> Edge:
         """What the project holds under a library's name."""
-        label, text = ".".join((module, *path[:length])), "".join(f".{attribute}" for attribute in path[length:])
-        return edge_to(value, label, role="global", owner=self.label, text=text)
+        label = ".".join((module, *path[:length]))
+        return edge_to(value, label, role="global", owner=self.label, text=path_text(path[length:]))
 
     def _missing(self, module: ModuleType, text: str) -> Edge:
-        """An attribute that a module does not have: its `__getattr__` may make it."""
-        getter = vars(module).get("__getattr__")
+        """An attribute that a module does not have: its `__getattr__` may make it, or the class that it was given."""
+        getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
         if getter is None:
             return Named(f"unbound attribute {text}")
         return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
@@ -132,7 +142,7 @@ class Names:
         module = _module(name) if name else None
         if module is None:
             return Named(".".join(("unbound module", "." * imported.level + imported.module, *path)))
-        return self._along(self._found(module, module.__name__, "module", module.__name__), path, passed)
+        return self._along(self._found(module, str(name), "module", str(name)), path, passed)
 
     def _absolute(self, imported: Imported) -> str | None:
         """The full name of the module; None if there is no package for the dots to start from."""
@@ -145,8 +155,20 @@ class Names:
             return None
 
 
-def _module(name: str) -> ModuleType | None:
-    """A module of the project, imported if need be; None if there is none."""
+def _may_hold(module: ModuleType, name: str) -> bool:
+    """Whether a module may hold another one: who asks what is no package for one asks its `__getattr__`."""
+    return "__path__" in vars(module) or name in sys.modules
+
+
+def _is_put_into_builtins(name: str) -> bool:
+    """Whether somebody gave all modules a variable or a function of that name: Python itself has no data there."""
+    value = vars(builtins).get(name)
+    is_pythons = name.startswith("__") or any(value is one for one in (None, Ellipsis, NotImplemented))
+    return not is_pythons and (is_plain(value) or is_project(value))
+
+
+def _module(name: str) -> object | None:
+    """A module of the project, imported if need be, or what it put into its place; None if there is none."""
     if name in sys.modules:
         return sys.modules[name]
     try:

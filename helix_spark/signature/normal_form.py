@@ -9,34 +9,33 @@ from __future__ import annotations
 
 import ast
 
-from helix_spark.signature.annotations import tabular_annotations
 from helix_spark.signature.form_writer import FormWriter
 from helix_spark.signature.forms import FunctionForm
-from helix_spark.signature.looked_at import DOCS, LOOKS
+from helix_spark.signature.looked_at import DOCS
 from helix_spark.signature.scopes import FunctionNode, function_scope
 
 READS_LOCAL_NAMES = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
 
 
-def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = False) -> FunctionForm:
-    """The normal form of a function or lambda.
+def function_form(node: FunctionNode, *, keep_names: bool = False, shows: bool = False) -> FunctionForm:
+    """The normal form of a function or lambda. What its own parameters are called is left to whoever refers to it.
 
     Args:
         node: its syntax tree; decorators and defaults of the function itself do not count, they are objects by now.
-        top: whether its parameters are known by position only, so that their names do not count.
         keep_names: whether the names of locals count, for something that the function calls looks them up.
+        shows: whether names, parameters and annotations of inner functions count, for somebody looks at them.
 
     >>> def form(source: str) -> str:
-    ...     return function_form(ast.parse(source).body[0], top=True).text
+    ...     return function_form(ast.parse(source).body[0]).text
     >>> form("def f(rows):\\n    kept = rows  # a comment\\n    return kept") == form("def f(r): x = r; return x")
     True
     >>> form("def f(a, b): return a - b") == form("def f(a, b): return b - a")
     False
     """
-    writer = FormWriter(keep_names or _sees_local_names(node), _mentions(node, LOOKS), _mentions(node, DOCS))
+    writer = FormWriter(keep_names or _sees_local_names(node), shows, _mentions(node, DOCS))
     scope = function_scope(node, None)
-    writer.function(node, scope, named=not top or writer.keep_names)
+    writer.function(node, scope, named=writer.keep_names)
     writer.unused_imports()
     return FunctionForm(
         "".join(writer.out),
@@ -44,9 +43,9 @@ def function_form(node: FunctionNode, *, top: bool = False, keep_names: bool = F
         tuple(writer.lines),
         frozenset(writer.passed),
         tuple(writer.calls),
-        "" if isinstance(node, ast.Lambda) else tabular_annotations(node),
         tuple(writer.texts),
         tuple(writer.chains),
+        tuple(writer.lookups),
     )
 
 

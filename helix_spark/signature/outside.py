@@ -15,29 +15,48 @@ from helix_spark.signature.sql_texts import is_sql, tables_named, views_made
 _READERS = re.compile(
     r"(builtins|_?io|os|codecs|gzip|bz2|lzma|tarfile|shelve|dbm|wave|PIL\.Image)\.open$|(h5py|netCDF4)\.(File|Dataset)$"
     r"|zipfile\.(ZipFile|is_zipfile)$|tarfile\.TarFile(\.open)?$|linecache\.\w+$|fileinput\.\w+$|mmap\.mmap$"
-    r"|(os|posix)\.(listdir|scandir|walk|stat)$|glob\.i?glob$"
-    r"|(os\.path|posixpath|genericpath)\.(exists|isfile|isdir|getsize|getmtime)$"
+    r"|(os|posix)\.(listdir|scandir|f?walk|l?stat|access|readlink|getcwdb?)$|glob\.i?glob$|filecmp\.\w+$"
+    r"|(os\.path|posixpath|genericpath)\.(l?exists|isfile|isdir|islink|getsize|get[acm]time|expanduser|expandvars)$"
+    r"|pathlib\.\w*Path\.(cwd|home)$|shutil\.(which|disk_usage)$|dotenv\.(\w+\.)*\w+$"
+    r"|importlib[._]resources\.(\w+\.)*(files|as_file|path|contents|is_resource|(open|read)_\w+)$"
+    r"|pkgutil\.(get_data|iter_modules|walk_packages)$|(importlib\.|importlib_)metadata\.(\w+\.)*[a-z]\w*$"
+    r"|runpy\.\w+$|importlib\.(util\.spec_from_file_location|(_bootstrap_external|machinery)\.\w+FileLoader)$"
+    r"|inspect\.(getsource\w*|getcomments|findsource)$|ctypes\.(\w+\.)*(\w*DLL|LoadLibrary)$"
     # Where a package re-exports these, a name that was imported by itself may go by the module inside.
     r"|(pyspark\.)?pandas\.(\w+\.)*(read_\w+|HDFStore|ExcelFile)$"
     r"|polars\.(\w+\.)*(read|scan)_\w+$|duckdb\.(read|from)_\w+$"
-    r"|numpy\.(\w+\.)*(load|loadtxt|genfromtxt|fromfile|memmap)$|scipy\.(io\.(\w+\.)*\w+|sparse\.(\w+\.)*load_npz)$"
+    r"|numpy\.(\w+\.)*(load|loadtxt|genfromtxt|fromfile|fromregex|memmap)$|scipy\.(io\.(\w+\.)*\w+|sparse\.(\w+\.)*load_npz)$"
     r"|pyarrow\.(\w+\.)*(memory_map|OSFile|input_stream|read_(table|csv|json|feather|pandas)|dataset\.dataset|\w+File)$"
     r"|delta\.(\w+\.)*DeltaTable\.for(Path|Name)$|pyspark\.ml\.(\w+\.)*(load|read)$"
     r"|(joblib|torch)\.(\w+\.)*load$|(keras|tensorflow)\.(\w+\.)*load_model$|mlflow\.(\w+\.)*load_\w+$"
     r"|cv2\.imread$|imageio\.(\w+\.)*\w*read$|deltalake\.(\w+\.)*DeltaTable$"
+    r"|((defused)?xml|lxml)\.(\w+\.)*(parse|iterparse)$|(omegaconf|toml|anyconfig)\.(\w+\.)*load$"
+    r"|jinja2\.(\w+\.)*(FileSystem|Package|Module)Loader$|spacy\.(\w+\.)*load_model_from_path$"
+    r"|sklearn\.datasets\.(\w+\.)*(load_svmlight_files?|load_files|fetch_\w+)$|datasets\.(\w+\.)*load_\w+$"
+    r"|(openpyxl\.(\w+\.)*load_workbook|geopandas\.(\w+\.)*read_\w+|xarray\.(\w+\.)*(open|load)_\w+)$"
     r"|sqlite3\.connect$|sqlalchemy\.(\w+\.)*create_engine$|psycopg2?\.connect$"
     r"|(requests|httpx)\.(\w+\.)*(get|post|request|Session|Client)$|urllib\.request\.\w+$|http\.client\.\w+$"
     r"|boto3\.\w+$|fsspec\.(\w+\.)*(open|filesystem|get_mapper)$|socket\.(socket|create_connection)$"
-    r"|subprocess\.(run|Popen|call|check_call|check_output)$|os\.(system|popen)$"
+    r"|subprocess\.(run|Popen|call|check_call|check_output|getoutput|getstatusoutput)$|(os|posix)\.(system|popen)$"
+    r"|asyncio\.(\w+\.)*create_subprocess_\w+$"
 )
 _READING = frozenset({
-    "read_text", "read_bytes", "iterdir", "rglob", "load_model",
+    "read_text", "read_bytes", "iterdir", "rglob", "load_model", "from_disk",
     "textFile", "wholeTextFiles", "binaryFiles", "sequenceFile",
 })
 """Methods that nothing but a path, Spark's context or a model of a file has."""
 
-_OF_PATHS = frozenset({"open", "glob", "exists", "is_file", "is_dir", "stat", "walk"})
-"""Methods of paths that other objects have, too."""
+_OF_PATHS = frozenset({"exists", "glob", "stat", "walk"})
+_OF_FILES = frozenset({"open", "is_file", "is_dir", "is_symlink", "lstat"})
+"""Methods of paths that other objects have, too; the latter few others."""
+
+_LOCAL = (
+    (re.compile(r"pathlib\.\w*Path\b"), _OF_PATHS),
+    (re.compile(r"configparser\.\w+Parser$"), frozenset({"read"})),
+    (re.compile(r"ruamel\.yaml\.(\w+\.)*YAML$"), frozenset({"load", "load_all"})),
+)
+"""What a function that refers to one of these reads by methods of its locals."""
+
 
 _READER = frozenset({"read", "readStream"})
 _READS = frozenset({
@@ -47,7 +66,7 @@ _READS = frozenset({
 plan tells of it as well; of a value nothing does."""
 
 _BY_NAME_OR_PATH = re.compile(
-    r"spacy\.(\w+\.)*load$|sentence_transformers\.(\w+\.)*SentenceTransformer$|.*\.from_pretrained$"
+    r"spacy\.(\w+\.)*load(_model)?$|sentence_transformers\.(\w+\.)*SentenceTransformer$|.*\.from_pretrained$"
 )
 _PATH = re.compile(r"[./~]")
 _NO_TEXTS = Texts()
@@ -72,7 +91,7 @@ def outside_uses(
     >>> list(outside_uses([("pandas.read_csv", 3), ("math.pi", 4), ("builtins.open", 5)], []))
     [('uses pandas.read_csv', 3), ('uses open', 5)]
     """
-    calls = list(calls)
+    calls, names = list(calls), list(names)
     for name, line in names:
         opened = [call for call, called in calls if called == name and name.endswith(".open")]
         if _READERS.match(name) and not (opened and all(_only_writes(call, 1) for call in opened)):
@@ -81,7 +100,10 @@ def outside_uses(
         paths = texts.of(call)[:1] if called is not None and _BY_NAME_OR_PATH.match(called) else ()
         yield from ((f"uses {called} of {path!r}", call.line) for path in paths if _PATH.match(path))
     methods = [call for call, called in calls if called is None]
-    yield from _through_methods(methods, of_path)
+    local = frozenset[str]().union(*(
+        read for made, read in _LOCAL if any(made.match(name) for name, _ in names)
+    ))
+    yield from _through_methods(methods, of_path, local)
     own = views_of(calls, texts) | texts.elsewhere.views
     yield from _by_name([call for call in methods if call.slot is None and call.method in _BY_NAME], texts, own)
 
@@ -109,18 +131,25 @@ def asks_others(calls: Iterable[tuple[Call, str | None]], texts: Texts, own: fro
     return given or any(_by_name(by_name, texts, own))
 
 
-def _through_methods(calls: Iterable[Call], of_path: Callable[[Call], bool | None]) -> Iterator[tuple[str, int]]:
+def _through_methods(
+    calls: Iterable[Call], of_path: Callable[[Call], bool | None], local: frozenset[str]
+) -> Iterator[tuple[str, int]]:
+    """What is read by methods.
+
+    Args:
+        local: methods that read where it is not known what they are called of.
+    """
     for call in calls:
         if call.method == "open" and _only_writes(call, 0):
             continue
-        if call.method in _READING or (call.method in _OF_PATHS and of_path(call)):
+        if call.method in _READING or (call.method in _OF_PATHS | _OF_FILES and of_path(call)):
             yield f"calls .{call.method}()", call.line
         elif call.slot is not None:  # of a module or a class; a session is never one that a function finds outside
             continue
         elif call.owner in _READER and call.method in _READS - _BY_NAME:
             yield f"calls .{call.owner}.{call.method}()", call.line
-        elif call.method == "open" and of_path(call) is None:
-            yield "calls .open()", call.line
+        elif call.method in local - _OF_PATHS or (call.method in _OF_FILES | local and of_path(call) is None):
+            yield f"calls .{call.method}()", call.line
 
 
 def _by_name(calls: Iterable[Call], texts: Texts, own: frozenset[str]) -> Iterator[tuple[str, int]]:

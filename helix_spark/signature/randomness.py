@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
-from helix_spark.signature.forms import Argument, Call, Chain
+from helix_spark.signature.forms import Argument, Call, Chain, Lookup
 from helix_spark.signature.given_texts import Texts
 from helix_spark.signature.spark_objects import spark_classes
+from helix_spark.signature.spark_state import names_place, spark_state_read, texts_given
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
 _PARTITIONS = ", which depends on how rows are partitioned even with a seed"
@@ -20,12 +20,12 @@ _PARTITIONS = ", which depends on how rows are partitioned even with a seed"
 _SEEDED_BY_PARTITION = re.compile(_SPARK + r"(rand|randn)$")
 _RANDOM = re.compile(
     _SPARK + r"(uuid|shuffle|randstr|uniform|monotonically_increasing_id|spark_partition_id"
-    r"|current_timestamp|current_date|current_time|curdate|now|localtimestamp|unix_timestamp_now)$"
+    r"|current_timestamp|current_date|current_time|curdate|now|localtimestamp|unix_timestamp_now|input_file_\w+)$"
     r"|random\.(?!Random$|SystemRandom$|seed$)\w+$|random\.SystemRandom\b"
     r"|numpy\.random\.(?!default_rng$|RandomState$|Generator$|SeedSequence$|PCG64$|Philox$|MT19937$|SFC64$|seed$)\w+$"
     r"|time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?|localtime|gmtime|ctime)$"
     r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
-    r"|uuid\.(uuid1|uuid4)$|os\.(urandom|getpid|getrandom)$|secrets\.\w+$"
+    r"|uuid\.(uuid1|uuid4|getnode)$|(os|posix)\.(urandom|getpid|getppid|getrandom)$|secrets\.\w+$"
     r"|tensorflow\.random\.(?!set_seed$|stateless_|Generator)\w+$"
 )
 _NOW_UNLESS_TOLD = re.compile(rf"time\.(strftime|asctime)$|{_SPARK}unix_timestamp$")
@@ -41,21 +41,19 @@ _NOW = frozenset({"now", "today"})
 _SEEDABLE = re.compile(
     r"random\.Random$|numpy\.random\.(default_rng|RandomState|SeedSequence|PCG64|Philox|MT19937|SFC64)$"
 )
-_ENVIRONMENT = re.compile(r"os\.(environ|environb|getenv|getenvb)\b|sys\.argv\b|platform\.node$|socket\.gethostname$")
-_CONFS = frozenset({"conf", "_conf"})
-_CONF_READS = frozenset({"get", "getAll", "contains"})
-_GIVE_SETTINGS = frozenset({"getAll", "getConf"})
-"""Attributes of sessions and their settings alone; of a session `getAll` is no method."""
+_ENVIRONMENT = re.compile(
+    r"os\.(environ|environb|getenv|getenvb)\b|sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$"
+    r"|socket\.(gethostname|getfqdn)$|builtins\.input$|getpass\.\w+$|(os|posix)\.(getlogin|getuid|uname)$"
+    r"|locale\.(getlocale|localeconv)$|time\.(tzname|timezone|altzone|daylight)$|decouple\.(\w+\.)*\w+$"
+)
+_SETTINGS = re.compile(r"pydantic(_settings|\.v1)?\.(\w+\.)*BaseSettings$")
+_PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
+"""Methods of argparse: they read the command line unless they are given what to parse."""
 
-_SESSIONS = frozenset({"sparkSession", "sparkContext", "SparkSession", "SparkContext"})
-_CONF_KEY = "spark."
-_CONF_BY_NAME = re.compile(r"pyspark\.(\w+\.)+(getConf|_?conf\.(get|getAll|contains))$")
-_CONF_CLASS = re.compile(r"pyspark\.(conf\.)?SparkConf$")
-_SETTING_IN_SQL = re.compile(r"\$\{[^}]*\}|^\s*SET(\s+(-v|[\w.`]+))?\s*;?\s*$", re.IGNORECASE)
-_TAKES_COLUMNS = frozenset({"where", "filter"})
-_SQL = frozenset({"expr", "selectExpr", "sql"}) | _TAKES_COLUMNS
+_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter"})
 _SQL_RANDOM = re.compile(
-    r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate)\s*\("
+    r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate"
+    r"|input_file_\w+)\s*\("
     r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b|\bunix_timestamp\s*\(\s*\)"
     r"|\b(date|timestamp\w*)\s*['\"]\s*(now|today|tomorrow|yesterday)\b[^'\"]*['\"]",
     re.IGNORECASE,
@@ -72,7 +70,9 @@ _BY_RANDOM_STATE = re.compile(
 """What draws by itself unless it is given ``random_state``."""
 
 _NO_TEXTS = Texts()
+_SEEDS = frozenset({"random_state", "seed"})
 _SHUFFLES = re.compile(r"sklearn\.(\w+\.)*(Stratified|StratifiedGroup|Group)?KFold$")
+_ENSEMBLE = re.compile(r"sklearn\.ensemble\.(\w+\.)*BaseEnsemble$")
 _BY_GENERATOR = re.compile(r"torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)(_like)?$")
 
 SEEDED_STAGES = frozenset(
@@ -96,7 +96,7 @@ _LONG = 10_000
 
 def random_uses(
     names: Iterable[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts = _NO_TEXTS,
-    chains: Sequence[Chain] = (),
+    chains: Sequence[Chain] = (), lookups: Sequence[Lookup] = (),
 ) -> Iterator[tuple[str, int]]:
     """What is random in one function: phrases with the line each was seen at.
 
@@ -105,6 +105,7 @@ def random_uses(
         calls: its calls, each with the dotted name of what is called; None if that is not known.
         texts: that are passed.
         chains: attributes that it reads of what is known at run time only.
+        lookups: what it looks up by a key.
 
     >>> list(random_uses([("time.time", 3), ("math.pi", 4)], []))
     [('calls time.time', 3)]
@@ -117,8 +118,8 @@ def random_uses(
         if (use := _by_call(call, called, texts)) is not None:
             yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
-            yield from ((use, call.line) for text in _given_texts(call, texts) if (use := random_sql(text)))
-    yield from _settings_read(used, known, texts, chains)
+            yield from ((use, call.line) for text in texts_given(call, texts) if (use := random_sql(text)))
+    yield from spark_state_read(used, known, texts, chains, lookups)
     yield from _stages_without_seed(known)
 
 
@@ -129,7 +130,7 @@ def _by_name(name: str, calls: list[tuple[Call, str | None]]) -> str | None:
     if _SEEDED_BY_PARTITION.match(name):
         return f"calls {name}{_PARTITIONS}"
     if _ENVIRONMENT.match(name):
-        return f"reads the environment ({name})"
+        return f"reads the environment ({name.removeprefix('builtins.')})"
     if _NOW_UNLESS_TOLD.match(name):
         place = 1 if name.endswith("strftime") else 0
         told = [_tells_when(call, place) for call, called in calls if called == name]
@@ -141,11 +142,13 @@ def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
     """Why a call may return something else each time; None if nothing says so."""
     if called is not None and (lack := _lack(call, called, texts)) is not None:
         return f"calls {called}{lack}"
+    if called is None and call.method in _PARSES_ARGUMENTS and not (call.arguments or call.keyword("args")):
+        return f"reads the command line (.{call.method}())"
     if called == "builtins.hash":
         return "calls hash, which for text differs from process to process"
     if call.method == "rvs" and not _has_state(call):
         return "calls .rvs() without random_state"
-    if called is None and call.method in _SAMPLERS and not _is_said(_given(call, "random_state")):
+    if called is None and call.method in _SAMPLERS and not _is_said(call.keyword("random_state")):
         return f"calls .{call.method}(){_PARTITIONS}"
     return None
 
@@ -158,17 +161,10 @@ def _lack(call: Call, called: str, texts: Texts) -> str | None:
         return " without random_state"
     if _SHUFFLES.match(called) and _is_true(call, "shuffle") and not _has_state(call):
         return ", which shuffles, without random_state"
-    if _BY_GENERATOR.match(called) and _given(call, "generator") is None:
+    if _BY_GENERATOR.match(called) and call.keyword("generator") is None:
         return " without a generator"
-    dates: Iterable[str] = _given_texts(call, texts) if _DATES.match(called) else ()
+    dates: Iterable[str] = texts_given(call, texts) if _DATES.match(called) else ()
     return next((f" with {text!r}" for text in dates if text.strip().lower() in _NOW), None)
-
-
-def _given_texts(call: Call, texts: Texts) -> Iterator[str]:
-    """The texts that a call is given. Where one is not known, any of the function's may be part of it."""
-    yield from texts.of(call)
-    if call.method not in _TAKES_COLUMNS and texts.unknown(call):
-        yield from texts.own
 
 
 def random_sql(text: str) -> str | None:
@@ -178,65 +174,9 @@ def random_sql(text: str) -> str | None:
     ('uses CURRENT_DATE in SQL', None)
     """
     found = _SQL_RANDOM.search(text)
-    return f"uses {found[0].rstrip(' (')} in SQL" if found else None
-
-
-def _settings_read(
-    names: Sequence[tuple[str, int]], calls: Iterable[tuple[Call, str | None]], texts: Texts, chains: Sequence[Chain]
-) -> Iterator[tuple[str, int]]:
-    """Where a function asks for Spark's settings by itself: signatures have those alone that change what a query
-    answers. Arguments as for `random_uses`."""
-    found: dict[int, str] = {}
-    for call, called in calls:
-        read = _setting_read(call, texts) if called is None else _settings_made(call, called)
-        if read is not None:
-            found.setdefault(call.line, read)
-    for chain in chains:
-        if (read := _settings_in(chain)) is not None:
-            found.setdefault(chain.line, read)
-    for name, line in names:
-        if _CONF_BY_NAME.match(name):
-            found.setdefault(line, name)
-    found = found or dict(_settings_held(names, chains))
-    yield from ((f"reads Spark's settings ({read})", line) for line, read in found.items())
-
-
-def _settings_made(call: Call, called: str) -> str | None:
-    """How a call of a library gives Spark's settings; None if it does not."""
-    defaults = call.arguments[0] if call.arguments else _given(call, "loadDefaults")
-    return "SparkConf()" if _CONF_CLASS.match(called) and defaults != Argument("False") else None
-
-
-def _settings_in(chain: Chain) -> str | None:
-    """Where in a chain of attributes Spark's settings are asked; None if they are not."""
-    for before, name in pairwise(("", *chain.names)):
-        if name in _GIVE_SETTINGS or (before in _CONFS and name in _CONF_READS):
-            return f".{before}.{name}" if before else f".{name}"
-    return None
-
-
-def _settings_held(names: Sequence[tuple[str, int]], chains: Sequence[Chain]) -> Iterator[tuple[int, str]]:
-    """Where a function takes hold of Spark's settings: they may be asked for anything then, here or elsewhere. A column
-    may be called `conf`, too, but few functions that read one have to do with a session."""
-    words = {word for name, _ in names for word in name.split(".")}.union(*(chain.names for chain in chains))
-    if not _SESSIONS.isdisjoint(words):
-        yield from ((chain.line, f".{chain.names[-1]}") for chain in chains if chain.names[-1] in _CONFS)
-
-
-def _setting_read(call: Call, texts: Texts) -> str | None:
-    """How a method asks for Spark's settings; None if it does not. A dict has a `get`, too: which one it is shows in
-    what it is called of, or in the key."""
-    if call.slot is not None:  # of a module or a class; a session is never one that a function finds outside
-        return None
-    if call.method == "getConf":
-        return ".getConf()"
-    if call.owner in _CONFS and call.method in _CONF_READS:
-        return f".{call.owner}.{call.method}()"
-    if call.method == "get":
-        return next((f".get({key!r})" for key in texts.of(call) if key.startswith(_CONF_KEY)), None)
-    queries = _given_texts(call, texts) if call.method == "sql" else ()
-    asked = (_SETTING_IN_SQL.search(text) for text in queries)
-    return next((f"{found[0].strip()} in SQL" for found in asked if found is not None), None)
+    if found is None:
+        return "reads paths or times of files (_metadata)" if names_place(text) else None
+    return f"uses {found[0].rstrip(' (')} in SQL"
 
 
 def _stages_without_seed(calls: list[tuple[Call, str | None]]) -> Iterator[tuple[str, int]]:
@@ -251,6 +191,54 @@ def _gives_seed(call: Call) -> bool:
     if call.method == "setSeed":
         return any(map(_is_said, call.given))
     return call.method in ("setParams", "_set") and _may_have_seed(call)
+
+
+def seed_of(name: str, *, alone: bool) -> str | None:
+    """The parameter that seeds what has this name; None for what draws nothing by itself.
+
+    Args:
+        alone: whether it is called with nothing else, as what makes the default of a field.
+    """
+    if _BY_RANDOM_STATE.match(name):
+        return "random_state"
+    return "seed" if name in SEEDED_STAGES or (alone and _SEEDABLE.match(name)) else None
+
+
+def seeds_given(calls: Iterable[tuple[Call, str | None]]) -> frozenset[str]:
+    """The parameters by which a function gives seeds to what it does not know by its name: ``MODELS[name](seed=1)``.
+    Arguments as for `random_uses`."""
+    unknown = [call for call, called in calls if called is None]
+    named = {name for call in unknown for name, value in call.keywords if name in _SEEDS and _is_said(value)}
+    named |= {"seed"} if any(map(_gives_seed, unknown)) else set()
+    # What ** brings is not known.
+    made = any(not call.method and call.keyword("") is not None for call in unknown)
+    return _SEEDS if made else frozenset(named)
+
+
+def reads_environment(kind: object) -> bool:
+    """Whether making an object of a class reads the environment, as of pydantic's settings."""
+    return isinstance(kind, type) and any(map(_SETTINGS.match, _names_of(kind)))
+
+
+def lacks_state(value: Any) -> str | None:
+    """The class of scikit-learn's that makes an object draw which was given no ``random_state``; None for all else."""
+    names = _names_of(type(value))
+    only_shuffles = any(map(_SHUFFLES.match, names))
+    if not only_shuffles and not any(map(_BY_RANDOM_STATE.match, names)):
+        return None
+    given = vars(value)
+    draws = given.get("random_state", 0) is None and given.get("shuffle", not only_shuffles)
+    return type(value).__name__ if draws else None
+
+
+def seeds_its_own(value: object) -> bool:
+    """Whether an object is an ensemble of scikit-learn's that gives seeds to the estimators that it makes."""
+    return any(map(_ENSEMBLE.match, _names_of(type(value))))
+
+
+def _names_of(kind: type) -> list[str]:
+    """The full names of a class and of those that it extends."""
+    return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
 
 
 def leaves_seed(stage: Any) -> bool:
@@ -301,16 +289,16 @@ def _tells_when(call: Call, place: int) -> bool:
 
 
 def _seeded(call: Call) -> bool:
-    return _is_said(call.arguments[0] if call.arguments else _given(call, "seed") or _given(call, "x"))
+    return _is_said(call.arguments[0] if call.arguments else call.keyword("seed") or call.keyword("x"))
 
 
 def _may_have_seed(call: Call) -> bool:
-    return _is_said(_given(call, "seed") or _given(call, ""))  # what ** brings is not known
+    return _is_said(call.keyword("seed") or call.keyword(""))  # what ** brings is not known
 
 
 def _has_state(call: Call) -> bool:
-    state = _given(call, "random_state") or _given(call, "")  # what ** brings is not known
-    return _given(call, "shuffle") == Argument("False") or _is_said(state)
+    state = call.keyword("random_state") or call.keyword("")  # what ** brings is not known
+    return call.keyword("shuffle") == Argument("False") or _is_said(state)
 
 
 def _is_said(argument: Argument | None) -> bool:
@@ -319,8 +307,4 @@ def _is_said(argument: Argument | None) -> bool:
 
 
 def _is_true(call: Call, keyword: str) -> bool:
-    return _given(call, keyword) == Argument("True")
-
-
-def _given(call: Call, keyword: str) -> Argument | None:
-    return next((value for name, value in call.keywords if name == keyword), None)
+    return call.keyword(keyword) == Argument("True")

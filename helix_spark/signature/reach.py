@@ -9,31 +9,44 @@ from __future__ import annotations
 import types
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.description import describe
 from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Outside, Reference, Reflected, Said
+from helix_spark.signature.held import Held, held_uses
 from helix_spark.signature.leaves import is_immutable
 from helix_spark.signature.origin import Package
+from helix_spark.signature.own_names import own_texts, parameters_named
 from helix_spark.signature.parts import Group, Part, digest
-from helix_spark.signature.reflection import REFLECTED, may_be_read
-from helix_spark.signature.unidentified import UnidentifiedError
+from helix_spark.signature.reflection import ROWS, may_be_read
+from helix_spark.signature.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The parts, and what was noticed on the way; see `CodeTrace`."""
+    """The parts, and what was noticed on the way; see `CodeTrace`.
+
+    Attributes:
+        met: what was met.
+        empty: the variables that were None, or counted as None.
+    """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...]
     random: tuple[str, ...]
     outside: tuple[str, ...]
+    unfollowed: tuple[str, ...]
+    gives: frozenset[str]
     said: Said
+    met: tuple[object, ...]
+    empty: frozenset[tuple[int, str]]
 
 
 def reach(
-    roots: Sequence[Edge], *, node: str, where: Location | None, home: str, elsewhere: Said = NOTHING_SAID
+    roots: Sequence[Edge], *, node: str, where: Location | None, home: str, elsewhere: Said = NOTHING_SAID,
+    stages: dict[str, int] | None = None, gives: frozenset[str] = frozenset(),
+    empty: frozenset[tuple[int, str]] = frozenset(),
 ) -> Reached:
     """Describe everything the roots reach.
 
@@ -43,44 +56,42 @@ def reach(
         where: where the node is declared, for errors.
         home: the module whose names need no prefix.
         elsewhere: what is known already of what all that is reached says.
+        stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
+            takes up those that are new.
+        gives: what is given seeds elsewhere, as in `Described`.
+        empty: variables that count as None, whatever they are.
 
     Raises:
         SignatureError: something cannot be identified.
     """
-    walk = _Walk()
+    walk = _Walk({} if stages is None else stages, empty)
     for root in roots:
         walk.token(_asked_for(root))
     parts: list[Part] = []
-    warnings: dict[str, None] = {}
-    random: dict[str, None] = {}
-    outside: dict[str, None] = {}
+    noticed = _Noticed(gives=gives)
     met: list[tuple[object, str]] = []
     read, said, listens = frozenset[str](), Said(), False
     while walk.queue:
         reference = walk.queue.popleft()
         described = _described(reference, node, where, home, elsewhere)
-        tokens = [walk.token(edge) for edge in described.edges]
+        tokens = [*map(walk.token, described.edges), *map(walk.stage, described.stages)]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
         met.append((reference.value, described.label))
         read, said, listens = read | described.reads, said | described.said, listens or described.listens
-        warnings |= dict.fromkeys(described.warnings)
-        random |= dict.fromkeys(described.random)
-        outside |= dict.fromkeys(described.outside)
+        noticed.take(described, held_uses(reference, described.edges[described.checked :]))
         if not walk.queue:
             walk.look_at(met, read)
-    if named := sorted(read - REFLECTED):
-        things = [one for one, _ in met if isinstance(one, types.FunctionType | type)]
-        names = [str(getattr(one, attribute, "")) for one in things for attribute in named]
-        parts.append(Part(Group.CODE, "names of functions", digest(*named, *names)))
+    if texts := own_texts([one for one, _ in met], read):
+        parts.append(Part(Group.CODE, "names of functions", digest(*texts)))
     if listens and (said.texts, said.views) != (elsewhere.texts, elsewhere.views):
         # A query may be handed on, a view be registered by a helper: who reads it is described anew, knowing that.
-        return reach(roots, node=node, where=where, home=home, elsewhere=said)
-    first = roots[0]
-    if isinstance(first, Reference) and first.top and walk.came_back:
-        # Something calls the function that the node runs, perhaps by keyword: its parameters' names count after all.
-        again = [replace(first, top=False), *roots[1:]]
-        return reach(again, node=node, where=where, home=home, elsewhere=elsewhere)
-    return Reached(tuple(parts), tuple(warnings), tuple(random), tuple(outside), said)
+        return reach(
+            roots, node=node, where=where, home=home, elsewhere=said, stages=walk.stages, gives=gives, empty=empty
+        )
+    return Reached(
+        tuple(parts), tuple(noticed.warnings), noticed.random(), tuple(noticed.outside), tuple(noticed.unfollowed),
+        noticed.gives, said, tuple(value for value, _ in met), frozenset(walk.empty),
+    )
 
 
 def _asked_for(root: Edge) -> Reference:
@@ -95,9 +106,8 @@ def _described(reference: Reference, node: str, where: Location | None, home: st
         return describe(reference, home, elsewhere)
     except UnidentifiedError as error:
         place = reference.place(error.path or "")
-        raise SignatureError(
-            f"node {node!r}: {place} cannot be identified: {error.what}", where=where, remedy=error.remedy
-        ) from None
+        what = f"node {node!r}: {place} cannot be identified: {error.what}"
+        raise UnidentifiedVariableError(what, reference.variable, where=where, remedy=error.remedy) from None
     except SignatureError as error:
         raise SignatureError(
             f"node {node!r}: {reference.place()}: {error.what}",
@@ -105,6 +115,34 @@ def _described(reference: Reference, node: str, where: Location | None, home: st
             exists=error.exists,
             remedy=error.remedy,
         ) from error
+    except Exception as error:  # an object that answers for itself where it is looked at may raise anything
+        raise SignatureError(
+            f"node {node!r}: {reference.place()} cannot be identified: looking at it raises {error!r}",
+            where=where, remedy=PLAIN_DATA,
+        ) from error
+
+
+@dataclass(slots=True)
+class _Noticed:
+    """What was noticed so far, each sentence once."""
+
+    warnings: dict[str, None] = field(default_factory=dict)
+    chance: dict[str, None] = field(default_factory=dict)
+    draws: dict[tuple[str, str], None] = field(default_factory=dict)
+    gives: frozenset[str] = frozenset()
+    outside: dict[str, None] = field(default_factory=dict)
+    unfollowed: dict[str, None] = field(default_factory=dict)
+
+    def take(self, described: Described, held: Held) -> None:
+        self.warnings |= dict.fromkeys(described.warnings)
+        self.chance |= dict.fromkeys((*described.random, *held.random))
+        self.draws |= dict.fromkeys((*described.draws, *held.draws))
+        self.gives |= described.gives
+        self.outside |= dict.fromkeys((*described.outside, *held.outside))
+        self.unfollowed |= dict.fromkeys(described.unfollowed)
+
+    def random(self) -> tuple[str, ...]:
+        return (*self.chance, *(why for why, by in self.draws if by not in self.gives))
 
 
 class _Walk:
@@ -112,12 +150,16 @@ class _Walk:
 
     Attributes:
         queue: met but not described yet.
-        came_back: whether anything refers to the first one.
+        handed: ids of what is handed around, and not called alone.
+        stages: as in `reach`.
+        empty: variables that are None, or count as such.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]]) -> None:
+        self.stages = stages
+        self.empty = set(empty)
         self.queue: deque[Reference] = deque()
-        self.came_back = False
+        self.handed: set[int] = set()
         self._numbers: dict[Hashable, int] = {}
         self._looked_at: set[tuple[int, str]] = set()
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
@@ -126,20 +168,30 @@ class _Walk:
         """What an edge says; queues what it leads to if that is new."""
         if isinstance(edge, Named):
             return f"name {edge.text}"
+        if edge.variable in self.empty:
+            edge = replace(edge, value=None, called=False)
+        elif edge.value is None and edge.variable is not None:
+            self.empty.add(edge.variable)
+        if not (edge.called or edge.top):
+            self.handed.add(id(edge.value))
         key = self._key(edge)
         number = self._numbers.get(key)
+        said = edge.text + parameters_named(edge)
         if number is not None:
-            self.came_back |= number == 0
-            return f"seen {number} {edge.text}"
+            return f"seen {number} {said}"
         self._numbers[key] = len(self._numbers)
         self._kept.append(edge.value)
         self.queue.append(edge)
-        return f"new {edge.text}"
+        return f"new {said}"
+
+    def stage(self, identifier: str) -> str:
+        """Which stage a part is or names: whether it is one of an earlier part."""
+        return f"stage {self.stages.setdefault(identifier, len(self.stages))}"
 
     def look_at(self, met: Iterable[tuple[object, str]], read: frozenset[str]) -> None:
         """Queues what is read by reflection of the things met so far (each with a label), which may lead to more."""
         for value, label in met:
-            for attribute in sorted(read):
+            for attribute in sorted(read if id(value) in self.handed else read - {ROWS}):
                 if may_be_read(value, attribute) and (id(value), attribute) not in self._looked_at:
                     self._looked_at.add((id(value), attribute))
                     self.token(Reference(Reflected(value, attribute), label))
@@ -150,7 +202,7 @@ class _Walk:
         value = reference.value
         if isinstance(value, Package):
             return value
-        if isinstance(value, types.MethodType):
+        if type(value) is types.MethodType:
             return "method", id(value.__self__), id(value.__func__)
         if is_immutable(value):
             return reference.variable or len(self._numbers)

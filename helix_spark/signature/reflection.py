@@ -1,4 +1,5 @@
-"""What code reads of functions and classes by reflection: annotations and parameters, subclasses, the order of members.
+"""What code reads of functions and classes by reflection: annotations and parameters, subclasses, the order of members,
+what generic bases are told, how functions take their rows.
 
 Most code does not look, so none of this counts unless something that is reached reads it.
 """
@@ -10,21 +11,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FunctionType, GenericAlias, ModuleType
 from typing import Any
 
+from helix_spark.signature.annotations import tabular_hints
 from helix_spark.signature.classes import INTERNALS, MODULE_INTERNALS, hints_of
 from helix_spark.signature.edges import Described, Edge, Named, Reference, Reflected, edge_to
 from helix_spark.signature.forms import Call, FunctionForm
-from helix_spark.signature.looked_at import READ_SIGNATURES, TELL_OF_SIGNATURES
+from helix_spark.signature.looked_at import READ_SIGNATURES, TAKE_ROWS, TELL_OF_SIGNATURES
 from helix_spark.signature.origin import package_of_module
 from helix_spark.signature.parts import Group, encode
 
 _ANNOTATIONS, _SUBCLASSES, _MEMBERS = "__annotations__", "__subclasses__", "__dict__"
+_GENERIC_BASES = "__orig_bases__"
+ROWS = "rows"
+"""Of a function that is handed around: the annotations by which Spark knows how it takes its rows."""
 
 _LOOKED_AT: dict[str, tuple[type, ...]] = {
     _ANNOTATIONS: (FunctionType, type), _SUBCLASSES: (type,), _MEMBERS: (type, ModuleType),
+    _GENERIC_BASES: (type,), ROWS: (FunctionType,),
 }
 """What has each of them."""
-
-REFLECTED = frozenset(_LOOKED_AT)
 
 _ADDED_LATER = frozenset({"__warningregistry__"})
 """What Python puts into a module while it runs."""
@@ -43,17 +47,22 @@ def reflective_reads(
     """
     if any(map(form.mentions, TELL_OF_SIGNATURES)) or any(name in READ_SIGNATURES for name, _ in used):
         yield _ANNOTATIONS
-    if form.mentions(_SUBCLASSES):
-        yield _SUBCLASSES
-    if any(isinstance(one, Reference) and may_be_read(one.value, _MEMBERS) for one in _opened(form, called, edges)):
+    yield from filter(form.mentions, (_SUBCLASSES, _GENERIC_BASES))
+    if any(map(form.mentions, TAKE_ROWS)) or any(name.rpartition(".")[2] in TAKE_ROWS for name, _ in used):
+        yield ROWS
+    opened = _opened(form, called, edges)
+    if any(one is None or (isinstance(one, Reference) and may_be_read(one.value, _MEMBERS)) for one in opened):
         yield _MEMBERS
 
 
-def _opened(form: FunctionForm, called: Iterable[tuple[Call, str | None]], edges: Sequence[Edge]) -> Iterator[Edge]:
-    """What is asked for all its members, where that has a name: of a local nobody knows whether it is a class."""
+def _opened(
+    form: FunctionForm, called: Iterable[tuple[Call, str | None]], edges: Sequence[Edge]
+) -> Iterator[Edge | None]:
+    """What is asked for all its members; None for a local, which may be a class."""
     yield from (edge for free, edge in zip(form.free, edges, strict=True) if _MEMBERS in free.attributes)
+    yield from (None for chain in form.chains if _MEMBERS in chain.names)
     slots = [call.arguments[0].slot for call, name in called if name == "builtins.vars" and call.arguments]
-    yield from (edges[slot] for slot in slots if slot is not None)
+    yield from (edges[slot] if slot is not None else None for slot in slots)
 
 
 def may_be_read(value: object, attribute: str) -> bool:
@@ -103,6 +112,15 @@ def _subclasses(kind: type, label: str) -> Iterator[Edge]:
             yield edge_to(one, one.__qualname__, role="subclass", owner=label)
 
 
+def _generic_bases(kind: type, label: str) -> Iterator[Edge]:
+    """The bases as they are written, with what they are told: ``Reader[int]``."""
+    yield edge_to(vars(kind).get(_GENERIC_BASES), f"{label}.{_GENERIC_BASES}", role="base", owner=label)
+
+
+def _rows(function: FunctionType, _label: str) -> Iterator[Edge]:
+    yield Named(f"rows {tabular_hints(function)}")
+
+
 def _members(value: object, _label: str) -> Iterator[Edge]:
     """The names of all members, in the order in which they were bound."""
     unwritten = INTERNALS | MODULE_INTERNALS | _ADDED_LATER
@@ -110,5 +128,6 @@ def _members(value: object, _label: str) -> Iterator[Edge]:
 
 
 _EDGES: dict[str, Callable[[Any, str], Iterator[Edge]]] = {
-    _ANNOTATIONS: _annotations, _SUBCLASSES: _subclasses, _MEMBERS: _members,
+    _ANNOTATIONS: _annotations, _SUBCLASSES: _subclasses, _MEMBERS: _members, _GENERIC_BASES: _generic_bases,
+    ROWS: _rows,
 }

@@ -11,6 +11,15 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
+_IDLE = frozenset({
+    "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
+    "functools", "glob", "hashlib", "heapq", "inspect", "io", "itertools", "json", "logging", "math", "operator", "os",
+    "pathlib", "pickle", "random", "re", "statistics", "string", "sys", "textwrap", "time", "types", "typing",
+    "uuid", "warnings",
+})
+"""Modules that every Python has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What an import statement binds a local name to.
@@ -25,6 +34,11 @@ class Imported:
     name: str | None = None
     level: int = 0
 
+    @property
+    def does_nothing(self) -> bool:
+        """Whether to import a module of Python's changes nothing and cannot fail, wherever it is tried."""
+        return self.name is None and self.module in _IDLE
+
 
 @dataclass(slots=True)
 class Scope:
@@ -33,12 +47,14 @@ class Scope:
     Attributes:
         kind: class scopes are invisible from the scopes inside them.
         names: bound here, each with the imports that bind it (one entry per binding; None for any other binding).
-        outer: declared global or nonlocal here.
+        functions: which of them are bound by a definition of a function.
+        global_names, nonlocal_names: declared so here.
     """
 
     kind: Literal["function", "class", "comprehension"]
     parent: Scope | None
     names: dict[str, list[Imported | None]] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
     global_names: set[str] = field(default_factory=set)
     nonlocal_names: set[str] = field(default_factory=set)
 
@@ -49,6 +65,10 @@ class Scope:
         """The import that is the name's only binding here."""
         bindings = self.names.get(name, [])
         return bindings[0] if bindings and all(one == bindings[0] for one in bindings) else None
+
+    def defines(self, name: str) -> bool:
+        """Whether a definition of a function is the name's only binding here."""
+        return name in self.functions and len(self.names[name]) == 1
 
     def owner(self, name: str) -> Scope | None:
         """The scope the name is bound in as seen from here; None for a name that is free in the whole tree."""
@@ -112,7 +132,10 @@ def _bind(node: ast.AST, scope: Scope) -> None:
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             scope.bind(name)
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            scope.bind(name)
+            scope.functions.add(name)
+        case ast.ClassDef(name=name):
             scope.bind(name)
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
             scope.bind(name)

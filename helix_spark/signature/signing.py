@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.signature.canonical import value_part
+from helix_spark.signature.canonical import value_part, value_trace
 from helix_spark.signature.code import CodeTrace, trace, trace_path
 from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.edges import NOTHING_SAID, Said
@@ -21,10 +21,12 @@ from helix_spark.signature.given_texts import said_by
 from helix_spark.signature.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
 from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
+from helix_spark.signature.reach import Reached
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
+_LOST = "what it reaches cannot be followed"
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
@@ -34,8 +36,9 @@ class Description:
 
     Attributes:
         parts: of its operator, code and environment, in canonical order.
-        warnings: what could not be followed.
-        random: why its result may differ each time it is computed; empty if nothing says so.
+        warnings: see `CodeTrace`.
+        random: why its result may differ each time it is computed, or cannot be told by its signature alone; empty if
+            nothing says so.
         version: of a source's data.
         said: what its code and texts say that counts where it runs.
     """
@@ -152,9 +155,15 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     forms = digest("forms", *operator.forms, operator.returns, *_positions(operator))
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
-    kept = tuple(part for part in traced.parts if part.label not in node.wishes.exclude)
+    kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
     random = (*traced.random, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, said=traced.said)
+
+
+def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
+    """Whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with `CFG`."""
+    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
+    return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
 
 
 def _positions(operator: Function) -> Iterator[str]:
@@ -171,12 +180,14 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
         case FileSource(format=format, schema=schema, options=options):
             read = (
                 _parameter(node, "format", format), _parameter(node, "schema", schema),
-                *(_named(node, name, value) for name, value in options),
+                *(_named(name, _parameter(node, name, value)) for name, value in options),
             )
             return Description((*parts, data, *read), version=version)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-            return Description((*parts, data, *traced.parts), traced.warnings, traced.random, version, traced.said)
+            lost = tuple(f"{one}: {_LOST} (call it by its name)" for one in traced.unfollowed)
+            random = (*traced.random, *lost)
+            return Description((*parts, data, *traced.parts), traced.warnings, random, version, traced.said)
         case DeltaSource() | MemorySource():
             return Description((*parts, data), version=version)
 
@@ -190,38 +201,52 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if isinstance(value, Stage):
-            tracing = trace_path if isinstance(value.make, str) else trace
-            traced = tracing(value.make, node=node.name, where=node.where)
-            given_by_name = sorted(value.parameters, key=itemgetter(0))
-            parts += traced.parts + tuple(_named(node, name, given) for name, given in given_by_name)
-            random += traced.random + _unseeded(node, value) + _undeclared(node, traced)
-            warnings += traced.warnings
-            said |= traced.said
+            stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
+            if isinstance(value.make, str):
+                traced = trace_path(value.make, node=node.name, where=node.where)
+            else:
+                traced = trace(value.make, node=node.name, where=node.where, stages=stages)
+            given = {
+                name: value_trace(
+                    Group.PARAMETER, name, one, node=node.name, where=node.where, stages=stages, gives=traced.gives
+                ) for name, one in sorted(value.parameters, key=itemgetter(0))
+            }
+            parts += traced.parts + tuple(_named(name, part) for name, (part, _) in given.items())
+            random += _unseeded(node, value)
+            noticed: list[CodeTrace | Reached] = [traced, *(reached for _, reached in given.values())]
             texts = [given for name, given in value.parameters if name == "statement"]  # SQLTransformer's
         else:
-            parts += (_parameter(node, entry.name, value),)
+            part, reached = value_trace(Group.PARAMETER, entry.name, value, node=node.name, where=node.where)
+            parts += (part,)
+            noticed = [reached]
             texts = [value] if entry.name == "label" else []
+        for one in noticed:
+            random += one.random + _undeclared(node, one)
+            warnings += one.warnings
+            said |= one.said
         written = [text for text in texts if isinstance(text, str)]
         random += [f"`{node.name}` {use}" for text in written if (use := random_sql(text))]
         said |= said_by(written)
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
-    return Description(kept, tuple(warnings), tuple(random), said=said)
+    return Description(kept, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random)), said=said)
 
 
-def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:
-    """What the code reads by itself, unless the author declares what else counts."""
+def _undeclared(node: Node, traced: CodeTrace | Reached) -> tuple[str, ...]:
+    """What the code reads by itself, and routes in it that nobody can follow, unless the author declares what else
+    counts."""
     if node.wishes.depends_on:
         return ()
-    return tuple(f"{one}: what that reads is not covered (name it in depends_on=)" for one in traced.outside)
+    reads = (f"{one}: what that reads is not covered (name it in depends_on=)" for one in traced.outside)
+    lost = (f"{one}: {_LOST} (call it by its name, or declare it in depends_on=)" for one in traced.unfollowed)
+    return (*reads, *lost)
 
 
 def _parameter(node: Node, label: str, value: object) -> Part:
     return value_part(Group.PARAMETER, label, value, node=node.name, where=node.where)
 
 
-def _named(node: Node, name: str, value: object) -> Part:
+def _named(name: str, part: Part) -> Part:
     """A parameter by keyword: of two that are given the same value, the name says which one it is."""
-    part = _parameter(node, name, value)
     return replace(part, digest=digest(name, part.digest))
 
 

@@ -42,17 +42,23 @@ _files: dict[tuple[str, int], _File] = {}
 """By file name and future features. An entry is used as long as its code is the live code: no clock decides that."""
 
 
-def form_of(code: CodeType, *, top: bool, keep_names: bool = False) -> FunctionForm | None:
+def form_of(code: CodeType, *, keep_names: bool = False, shows: bool = False) -> FunctionForm | None:
     """The normal form of the function a code object belongs to; None if its source is not to be had. Arguments as for
     `function_form`."""
     found = _find(code)
     if found is None:
         return None
     file, node = found
-    key = (id(node), top, keep_names)
+    key = (id(node), keep_names, shows)
     if key not in file.forms:
-        file.forms[key] = function_form(node, top=top, keep_names=keep_names)
+        file.forms[key] = function_form(node, keep_names=keep_names, shows=shows)
     return file.forms[key]
+
+
+def node_of(code: CodeType) -> FunctionNode | None:
+    """The syntax tree of the function a code object belongs to; None if its source is not to be had."""
+    found = _find(code)
+    return found[1] if found is not None else None
 
 
 def text_of(code: CodeType) -> str:
@@ -115,7 +121,7 @@ def _find(code: CodeType) -> tuple[_File, FunctionNode] | None:
     file = _files.get(key)
     if file is not None and code in file.nodes:
         return file, file.nodes[code]
-    lines = _read(code.co_filename)
+    lines = read_lines(code.co_filename)
     if not lines:
         return None
     if file is None or file.lines != lines:
@@ -123,11 +129,11 @@ def _find(code: CodeType) -> tuple[_File, FunctionNode] | None:
     if code in file.nodes:
         return file, file.nodes[code]
     # Lines above it may have come or gone since it was loaded; that alone makes no other function.
-    moved = [(live, node) for live, node in file.nodes.items() if _same(live, code)]
+    moved = [(live, node) for live, node in file.nodes.items() if same_code(live, code)]
     return (file, moved[0][1]) if moved else None
 
 
-def _read(filename: str) -> list[str]:
+def read_lines(filename: str) -> list[str]:
     """The file's lines as they are now, or as a notebook or doctest keeps them; empty if there are none."""
     if not Path(filename).is_file():
         return linecache.getlines(filename)
@@ -154,7 +160,7 @@ def _parse(lines: list[str], live: CodeType) -> _File:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             nodes.setdefault((node.name, first), []).append(node)
-    for code in _nested(module):
+    for code in nested(module):
         candidates = nodes.get((code.co_name, code.co_firstlineno), [])
         if len(candidates) > 1:
             candidates = _at_position(code, candidates)
@@ -163,11 +169,12 @@ def _parse(lines: list[str], live: CodeType) -> _File:
     return file
 
 
-def _nested(code: CodeType) -> Iterator[CodeType]:
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code objects inside one, at any depth."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
-            yield from _nested(constant)
+            yield from nested(constant)
 
 
 def _at_position(code: CodeType, candidates: list[FunctionNode]) -> list[FunctionNode]:
@@ -190,7 +197,7 @@ def _at_position(code: CodeType, candidates: list[FunctionNode]) -> list[Functio
     return sorted(holding, key=lambda node: (node.lineno, node.col_offset), reverse=True)
 
 
-def _same(one: CodeType, other: CodeType) -> bool:
+def same_code(one: CodeType, other: CodeType) -> bool:
     """Whether two code objects differ in nothing but where they stand."""
     return (
         one.co_qualname == other.co_qualname
@@ -213,5 +220,5 @@ def _signature(code: CodeType) -> tuple[int, int, int]:
 
 def _same_constant(one: object, other: object) -> bool:
     if isinstance(one, CodeType) and isinstance(other, CodeType):
-        return _same(one, other)
+        return same_code(one, other)
     return _constant(one) == _constant(other)

@@ -34,6 +34,9 @@ _REMEDIES = {
 }
 """What to do instead of keeping an object of a session, by class of pyspark or py4j, most special class first."""
 
+_OF_A_CLASS = "undefined"
+"""The stage of a parameter that belongs to a class, before there is a stage."""
+
 _STAGE_INTERNALS = frozenset({"uid", "_paramMap", "_defaultParamMap", "_params", "_java_obj", "_input_kwargs"})
 
 
@@ -53,25 +56,36 @@ def fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
         if name in _REMEDIES:
             raise UnidentifiedError(f"it is a Spark {classes[0]}, which lives in one session", _REMEDIES[name])
     if "DataType" in classes:
-        return "spark.type", value.json()
+        # One of an author's own is code, and its JSON has a pickle of it: such types are told by their attributes.
+        return None if _has_own_type(value) else ("spark.type", value.json())
     if "Param" in classes:
-        # Of which stage: its identifier ends in random letters.
+        # Of which sort of stage, and of which one: its identifier ends in random letters.
         sort = str(value.parent).rpartition("_")[0]
-        return "spark.param", sort, value.name, encoder(value.typeConverter, ".typeConverter")
+        own = () if value.parent == _OF_A_CLASS else (encoder.stage(value.parent),)
+        return "spark.param", sort, value.name, encoder(value.typeConverter, ".typeConverter"), *own
     if "Params" in classes:
         return _stage(encoder, value)
     return None
 
 
+def _has_own_type(value: Any) -> bool:
+    """Whether a type is or holds one whose class is not Spark's: a user-defined type."""
+    if not type(value).__module__.startswith("pyspark."):
+        return True
+    inner = [getattr(value, name, None) for name in ("dataType", "elementType", "keyType", "valueType")]
+    return any(one is not None and _has_own_type(one) for one in (*inner, *getattr(value, "fields", ())))
+
+
 def _stage(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     """A stage is its class and the parameters set; the defaults come with the version of Spark or with its code."""
-    named = sorted((param.name, setting) for param, setting in value._paramMap.items())
-    result: list[bytes | str] = ["spark.stage", encoder(type(value))]
-    for name, setting in named:
+    settings = {param.name: setting for param, setting in value._paramMap.items()}
+    result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
+    for name, setting in sorted(settings.items()):
         result += [name, encoder(setting, f".{name}")]
     if not type(value).__module__.startswith("pyspark."):
-        defaults = sorted((param.name, default) for param, default in value._defaultParamMap.items())
-        result.append(encoder(defaults, " default"))
+        # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
+        defaults = {param.name: default for param, default in value._defaultParamMap.items()}
+        result.append(encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default"))
         for name, attribute in attributes(value):
             if name not in _STAGE_INTERNALS:
                 result += [name, encoder(attribute, f".{name}")]

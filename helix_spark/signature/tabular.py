@@ -18,7 +18,7 @@ _SEED = "pass a seed and make the generator inside the function"
 
 
 def numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Fields of a numpy scalar, array or dtype; None for any other object of numpy.
+    """Fields of a numpy scalar, array, dtype or calendar; None for any other object of numpy.
 
     Raises:
         UnidentifiedError: a random generator.
@@ -34,6 +34,11 @@ def numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     if type(value) is np.ndarray:
         content = encoder(value.ravel().tolist()) if value.dtype.hasobject else value.tobytes()
         return "numpy.array", _dtype(value.dtype), str(value.shape), content
+    if type(value) is np.ma.MaskedArray:
+        filled = encoder(value.fill_value), str(value.hardmask)
+        return "numpy.masked", encoder(value.data), encoder(np.ma.getmask(value)), *filled
+    if isinstance(value, np.busdaycalendar):
+        return "numpy.busdaycalendar", encoder(value.weekmask), encoder(value.holidays)
     if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
         raise UnidentifiedError(f"it is a {type(value).__name__}, whose state changes as it is used", _SEED)
     return None
@@ -51,14 +56,17 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
     if isinstance(value, pd.DataFrame):
         columns = [encoder(value.iloc[:, position]) for position in range(value.shape[1])]
-        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_attrs(encoder, value)
+        return "pandas.DataFrame", encoder(value.columns), encoder(value.index), *columns, *_noted(encoder, value)
     if isinstance(value, pd.Series):
         own = encoder(value.name), encoder(value.index), encoder(value.array)
-        return "pandas.Series", *own, *_attrs(encoder, value)
+        return "pandas.Series", *own, *_noted(encoder, value)
     if isinstance(value, pd.RangeIndex):
         return "pandas.RangeIndex", encoder(value.name), f"{value.start} {value.stop} {value.step}"
     if isinstance(value, pd.MultiIndex):
-        return "pandas.MultiIndex", encoder(list(value.names)), encoder(value.tolist())
+        dtypes = (encoder(level.dtype) for level in value.levels)
+        return "pandas.MultiIndex", encoder(list(value.names)), encoder(value.tolist()), *dtypes
+    if isinstance(value, pd.DatetimeIndex | pd.TimedeltaIndex) and value.freq is not None:
+        return "pandas.Index", encoder(value.name), encoder(value.array), encoder(value.freq, ".freq")
     if isinstance(value, pd.Index):
         return "pandas.Index", encoder(value.name), encoder(value.array)
     if isinstance(value, pd.Categorical):
@@ -81,9 +89,14 @@ def _own_state(encoder: Encoder, value: Any) -> Iterator[bytes]:
             yield encoder(held, f".{name}")
 
 
-def _attrs(encoder: Encoder, value: Any) -> list[bytes]:
-    """What the author noted on a frame or series, if anything."""
-    return [encoder(value.attrs)] if value.attrs else []
+def _noted(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
+    """What the author noted on a frame or series, if anything: `attrs`, and what a class of the author's carries."""
+    if value.attrs:
+        yield encoder(value.attrs)
+    for name in value._metadata:
+        if name != "_name":  # a series' own, which is told already
+            yield name
+            yield encoder(getattr(value, name, None), f".{name}")
 
 
 def _pandas_scalar(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
@@ -100,7 +113,7 @@ def _pandas_scalar(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
     if isinstance(value, pd.Period):
         return "pandas.Period", value.freqstr, str(value.ordinal)
     if isinstance(value, pd.offsets.BaseOffset):
-        return "pandas.offset", value.freqstr, encoder(value.kwds)
+        return "pandas.offset", value.freqstr, str(value.normalize), encoder(value.kwds)  # type: ignore[attr-defined]  # the stubs lack it
     return None
 
 

@@ -25,7 +25,9 @@ def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
         metadata = getattr(value, "__metadata__", ())  # of Annotated
         return "hint", encoder(origin), *(encoder(one) for one in (*typing.get_args(value), *metadata))
     if isinstance(value, typing.TypeVar | typing.ParamSpec):
-        return "hint", type(value).__qualname__, str(value.__name__)
+        limits = [value.__bound__, *getattr(value, "__constraints__", ())]
+        variance = f"{value.__covariant__:d}{value.__contravariant__:d}"
+        return "hint", type(value).__qualname__, str(value.__name__), variance, *map(encoder, limits)
     if isinstance(value, typing.ForwardRef):
         return "hint", "forward", value.__forward_arg__
     if isinstance(value, typing.NewType):

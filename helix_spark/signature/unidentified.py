@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from helix_spark.errors import Location, SignatureError
+
+PLAIN_DATA = "pass plain data, make it a dataclass, or build it inside the function"
+"""What to do about most of them."""
+
+
+class UnidentifiedVariableError(SignatureError):
+    """A variable whose value has no identity, unless code that is reached has made it.
+
+    Attributes:
+        variable: as in `Reference`; None where it is no variable.
+    """
+
+    def __init__(self, what: str, variable: tuple[int, str] | None, *, where: Location | None, remedy: str) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.variable = variable
+
 
 class UnidentifiedError(Exception):
     """A value that cannot be told apart from others. Whoever knows where it came from makes it a `SignatureError`.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.errors import install
 from helix_spark.tracking.courier import URI_VARIABLE
 from helix_spark.tracking.entry import RUN_TAG
 
@@ -126,7 +127,7 @@ def main(uri: str) -> None:
 
         client = MlflowClient(uri)
     except ImportError as error:
-        answer({"error": f"mlflow is not installed ({error}); pip install 'helix-spark[mlflow]'", "again": False})
+        answer({"error": f"mlflow is not installed ({error}); {install('mlflow')}", "again": False})
         return
     except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
         answer(trouble(error, uri))

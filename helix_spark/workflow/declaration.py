@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from helix_spark.errors import Location, OperatorError, nearest
 from helix_spark.workflow.operators import Kind, Operator, Result
 from helix_spark.workflow.several import several
 
+if TYPE_CHECKING:
+    from helix_spark.workflow.refs import NodeRef
+
 Keep = Literal["auto", "always", "never"]
 
 WISHES = frozenset({"keep", "fixed", "recompute", "depends_on", "exclude"})
 """Options of a declaration that say what its author wants of the node, and not what it computes."""
+
+
+class NodeOptions(TypedDict, total=False):
+    """What may be said of any node when it is declared, beside ``keep=``: see `Wishes`."""
+
+    fixed: bool
+    recompute: bool
+    depends_on: Iterable[Any]
+    exclude: Iterable[str]
+
+
+class FunctionOptions(NodeOptions, total=False):
+    """What may be said of a node that is a function.
+
+    Attributes:
+        name: its name, if not the function's.
+        output: it is asked for.
+        keep: see `Wishes`.
+        reads: the node that a parameter reads, by parameter, where that is not the node of its name.
+    """
+
+    name: str
+    output: bool
+    keep: Keep
+    reads: Mapping[str, NodeRef | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +103,16 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
     for option in options:
         if option not in WISHES:
             raise OperatorError(
-                f"there is no option {option!r}", where=where, remedy=nearest(option, WISHES | {"output", "name"})
+                f"there is no option {option!r}", where=where,
+                remedy=nearest(option, WISHES | {"output", "name", "reads"}),
             )
     keep = options.get("keep", "auto")
     if keep not in ("auto", "always", "never"):
-        raise OperatorError(f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where)
+        raise OperatorError(
+            f"keep is 'auto', 'always' or 'never', not {keep!r}", where=where,
+            remedy=None if isinstance(keep, str) else "columns are kept by wf.synthesizer(name, table, features=[...], "
+            "keep=[...]), and by wf.predict(..., keep_columns=[...]); a function keeps those that it returns",
+        )
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
         depends_on=several("depends_on", options.get("depends_on", ()), where),

@@ -48,8 +48,9 @@ def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise OperatorError(
-                f"parameter {parameter} names no node", where=where,
-                remedy="name each node that the function reads as a parameter of its own",
+                f"parameter {parameter.replace(annotation=parameter.empty)} names no node", where=where,
+                remedy="name each node that the function reads as a parameter of its own, or point parameters at nodes "
+                'with reads={"parameter": node}',
             )
         form = _form(parameter.annotation, function)
         read[parameter.name] = (form or Form.ANY, parameter.default is not parameter.empty)
@@ -66,7 +67,7 @@ def returned_form(function: Callable[..., Any], kind: Kind, where: Location | No
     form = form or _BY_FAMILY[kind]
     if _RESULTS[form] not in _ALLOWED[kind]:
         allowed = " or ".join(sorted(result.value for result in _ALLOWED[kind]))
-        raise OperatorError(f"a {kind} returns a {allowed}, not a {form}", where=where)
+        raise OperatorError(f"{kind.article} {kind} returns a {allowed}, not a {form}", where=where)
     return form
 
 

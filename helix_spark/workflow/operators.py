@@ -8,7 +8,7 @@ learners, reducers; sources feed them, and `predict` applies what a learner lear
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from numbers import Real
@@ -30,6 +30,11 @@ class Kind(StrEnum):
     LEARNER = "learner"
     PREDICT = "predict"
     REDUCER = "reducer"
+
+    @property
+    def article(self) -> str:
+        """The one that goes before it in a sentence."""
+        return "an" if self.value[0] in "aeiou" else "a"
 
 
 class Result(StrEnum):
@@ -179,6 +184,10 @@ class ApplyStage:
 class HashSplit:
     """Divides examples into train and test by a hash of the row, so that a row stays on its side however it is read.
 
+    A synthesizer hashes the columns of the table that it is made of, and so does an extractor that is given a split:
+    what extractors add counts in neither. One split is therefore the same rows for both, wherever both stand on one
+    table; on tables with other columns it is where `key` names columns that both have, with the same values.
+
     Attributes:
         test: share of test rows, between 0 and 1.
         seed: another seed, another division.
@@ -199,6 +208,28 @@ class HashSplit:
                 remedy="for example hx.HashSplit(test=0.2); without test rows, leave split out",
             )
         several("key", self.key, caller())
+
+
+@dataclass(frozen=True, slots=True)
+class FitCategoriesOfTraining(FitCategories):
+    """The same of the training rows of a split alone. An operator of its own, so that plain fits stay what they were,
+    as are the two that follow."""
+
+    split: HashSplit
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuantilesOfTraining(FitQuantiles):
+    """See `FitCategoriesOfTraining`."""
+
+    split: HashSplit
+
+
+@dataclass(frozen=True, slots=True)
+class FitStageOfTraining(FitStage):
+    """See `FitCategoriesOfTraining`. What an extractor learns from is not divided yet: its `rows` are all."""
+
+    split: HashSplit = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +283,10 @@ Operator = (
     Read | Function | Select | FitCategories | EncodeCategories | FitQuantiles | Bucket | Interact
     | FitStage | ApplyStage | Assemble | Predict
 )
+
+
+def split_of_fit(operator: Operator) -> HashSplit | None:
+    """The split whose training rows alone what an extractor learns is learned from; None of all other operators."""
+    if isinstance(operator, FitCategoriesOfTraining | FitQuantilesOfTraining | FitStageOfTraining):
+        return operator.split
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.errors import Location, OperatorError, nearest
 from helix_spark.workflow.declaration import WISHES
-from helix_spark.workflow.operators import Kind
+from helix_spark.workflow.operators import Kind, Stage
 from helix_spark.workflow.refs import NodeRef
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -21,6 +21,13 @@ _ONE_BY_ONE = (
     "a parameter takes one node; put several together with wf.synthesizer(name, table, features=[...]), or name "
     "columns of the table as text"
 )
+LABELLED_FEATURES = frozenset(
+    f"pyspark.ml.feature.{name}" for name in ("ChiSqSelector", "RFormula", "TargetEncoder", "UnivariateFeatureSelector")
+)
+"""Spark ML's extractors that learn the label. By name, for pyspark may not be imported yet."""
+
+_PREDICTORS = ("pyspark.ml.classification", "pyspark.ml.regression")
+
 _BY_NAME = "name a column of its examples as text; wf.synthesizer(..., keep=[...]) has them keep that of an extractor"
 
 
@@ -70,7 +77,7 @@ def check_not_wished(kind: Kind, name: str, make: Any, wishes: Collection[str], 
     taken = next((one for one in wishes if one in known or _is_param(make, one)), None)
     if taken is not None:
         raise OperatorError(
-            f"{kind} {name!r}: {taken!r} was taken for a wish about the node, and {make.__name__} has a parameter of "
+            f"{kind} {name!r}: {taken!r} was taken for an option of the node, and {make.__name__} has a parameter of "
             "that name", where=where, remedy="give the class itself instead of its path: then it is the class's",
         )
 
@@ -94,13 +101,15 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
     """Whether a stage can be made of what its declaration gives. An extractor's parameter that is a node is a column.
 
     Raises:
-        OperatorError: it is a node, a function that reads nodes, or was given parameters that it cannot have.
+        OperatorError: it is a node, a class of something else, a function that reads nodes, or was given parameters
+            that it cannot have.
     """
     if isinstance(make, NodeRef):
         raise OperatorError(
             f"{kind} {name!r} was given the node {make.name!r}, where a Spark ML class belongs", where=where,
-            remedy=f"a function that is to be a {kind} is declared with @wf.{kind}",
+            remedy=f"a function that is to be {kind.article} {kind} is declared with @wf.{kind}",
         )
+    check_is_stage(kind, name, make, where)
     columns = kind is Kind.EXTRACTOR
     plain = {key: value for key, value in parameters.items() if not (columns and isinstance(value, NodeRef))}
     _check_function(kind, name, make, plain, where)
@@ -111,6 +120,38 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
                 remedy=_ONE_BY_ONE if columns else _BY_NAME,
             )
     check_taken(kind, name, make, plain, where)
+
+
+def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
+    """Whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns, and what
+    is behind a path, shows only later.
+
+    Raises:
+        OperatorError: it is of something else.
+    """
+    if isinstance(make, str) or inspect.isroutine(make):
+        return
+    owner = make if inspect.isclass(make) else type(make)
+    if not any(base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
+        given = "" if inspect.isclass(make) else "an object of "
+        raise OperatorError(
+            f"{kind} {name!r} was given {given}{owner.__module__}.{owner.__qualname__}, which is no estimator or "
+            "transformer of Spark ML", where=where,
+            remedy=f"use it inside a function that is declared with @wf.{kind}",
+        )
+
+
+def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
+    """Whether a stage learns the label, as far as its declaration tells.
+
+    Args:
+        wired: those of its parameters that are columns of other extractors.
+    """
+    if "labelCol" in {*wired, *(name for name, _ in stage.parameters)}:
+        return True
+    if isinstance(stage.make, str):
+        return stage.make in LABELLED_FEATURES or stage.make.rpartition(".")[0] in _PREDICTORS
+    return _is_param(stage.make if inspect.isclass(stage.make) else type(stage.make), "labelCol")
 
 
 def _check_function(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:

@@ -17,8 +17,11 @@ from helix_spark.workflow.operators import (
     ColumnSource,
     EncodeCategories,
     FitCategories,
+    FitCategoriesOfTraining,
     FitQuantiles,
+    FitQuantilesOfTraining,
     FitStage,
+    FitStageOfTraining,
     HashSplit,
     Input,
     Interact,
@@ -39,18 +42,29 @@ Naming = Callable[[NodeRef | str], str]
 
 
 def extractor(
-    name: str, what: Any, base: str, parameters: Mapping[str, Any], wishes: Wishes, naming: Naming, where: Location
+    name: str, what: Any, base: str, parameters: Mapping[str, Any], split: HashSplit | None, wishes: Wishes,
+    naming: Naming, where: Location,
 ) -> tuple[Declaration, ...]:
     """A ready-made extractor of the table `base`: its fit, where it has one, and its column.
 
+    Args:
+        split: the fit reads its training rows alone; None has it read all rows.
+
     Raises:
-        OperatorError: parameters where there are none or that a stage does not take, or a wish to keep what is nothing
-            by itself.
+        OperatorError: parameters where there are none or that a stage does not take, a wish to keep what is nothing
+            by itself, or a split of what learns nothing.
     """
+    _check_split("extractor", name, split, where)
     *fits, column = _extractor(name, what, base, parameters, naming, where)
     if fits:
         mine = Wishes(exclude=wishes.exclude)  # what is wished else is wished of what it learns
-        return (*(replace(fit, wishes=wishes) for fit in fits), replace(column, wishes=mine))
+        learned = [replace(fit, operator=_of_training(fit.operator, split), wishes=wishes) for fit in fits]
+        return (*learned, replace(column, wishes=mine))
+    if split is not None:
+        raise OperatorError(
+            f"extractor {name!r} learns nothing, so there are no rows for it to learn from", where=where,
+            remedy="leave split= out",
+        )
     if wishes.keep != "auto":
         raise OperatorError(
             f"extractor {name!r} learns nothing that could be kept: it makes a column, which is stored in the examples "
@@ -106,6 +120,20 @@ def _fitted(
     return learned, _column(name, apply, (*inputs, learned.name), where)
 
 
+def _of_training(fit: Operator, split: HashSplit | None) -> Operator:
+    """What a fit learns, learned from the training rows of a split, if there is one."""
+    if split is None:
+        return fit
+    match fit:
+        case FitCategories(column=column):
+            return FitCategoriesOfTraining(column, split)
+        case FitQuantiles(column=column, bins=bins, relative_error=error):
+            return FitQuantilesOfTraining(column, bins, error, split)
+        case FitStage(stage=stage, columns=columns):
+            return FitStageOfTraining(stage, columns, split=split)
+    raise AssertionError(f"{fit} learns nothing")
+
+
 def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Declaration:
     return Declaration(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=inputs[0])
 
@@ -159,16 +187,20 @@ def _check_examples(
             f"a feature of {name!r} is not an extractor", where=where,
             remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
         )
-    if split is not None and not isinstance(split, HashSplit):
-        raise OperatorError(
-            f"the split of {name!r} is a {type(split).__name__}", where=where,
-            remedy="for example split=hx.HashSplit(test=0.2)",
-        )
+    _check_split("synthesizer", name, split, where)
     taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
     if taken is not None:
         raise OperatorError(
             f"{name!r} keeps the extractor {taken!r}, and examples have a column of that name already", where=where,
             remedy="give the extractor another name",
+        )
+
+
+def _check_split(kind: str, name: str, split: object, where: Location) -> None:
+    if split is not None and not isinstance(split, HashSplit):
+        raise OperatorError(
+            f"the split of {kind} {name!r} is a {type(split).__name__}", where=where,
+            remedy="for example split=hx.HashSplit(test=0.2)",
         )
 
 

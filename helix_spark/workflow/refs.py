@@ -31,7 +31,8 @@ class NodeRef:
     def __helix_signature__(self) -> object:
         raise SignatureError(
             f"a function uses the node {self.name!r} from outside",
-            remedy=f"give the function a parameter named {self.name!r} to read the node's result",
+            remedy=f"give the function a parameter named {self.name!r} to read the node's result, or point one of "
+            'another name at it with reads={"parameter": node}',
         )
 
 

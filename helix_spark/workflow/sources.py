@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.errors import OperatorError
+from helix_spark.workflow.place import caller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,9 @@ def _files(
 ) -> FileSource:
     paths = tuple(str(one) for one in ([path] if isinstance(path, str | Path) else path))
     if not paths or not all(paths):
-        raise OperatorError(f"{format}() was given no path", remedy="give the path of a file, a folder or a glob")
+        raise OperatorError(
+            f"{format}() was given no path", where=caller(), remedy="give the path of a file, a folder or a glob"
+        )
     return FileSource(format, paths, _ddl(schema), tuple(sorted((k, _option(v)) for k, v in options.items())), version)
 
 
@@ -123,7 +126,8 @@ def table(data: pd.DataFrame | pa.Table) -> MemorySource:
     """A table in memory: a pandas DataFrame (its index is not read) or a pyarrow Table."""
     if type(data).__module__.split(".")[0] not in ("pandas", "pyarrow"):
         raise OperatorError(
-            f"table() was given a {type(data).__name__}", remedy="give a pandas.DataFrame or a pyarrow.Table"
+            f"table() was given a {type(data).__name__}", where=caller(),
+            remedy="give a pandas.DataFrame or a pyarrow.Table",
         )
     return MemorySource(data)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.errors import OperatorError
+from helix_spark.workflow.place import caller
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -28,7 +29,9 @@ class Fields:
 
     def __init__(self, *columns: str) -> None:
         if not columns or not all(isinstance(column, str) for column in columns):
-            raise OperatorError("Fields takes one or more column names", remedy='for example hx.Fields("age")')
+            raise OperatorError(
+                "Fields takes one or more column names", where=caller(), remedy='for example hx.Fields("age")'
+            )
         object.__setattr__(self, "columns", columns)
 
 
@@ -65,13 +68,15 @@ class Bucketizer:
 
     def __post_init__(self) -> None:
         if (self.bins is None) == (self.splits is None):
-            raise OperatorError("Bucketizer takes either bins or splits", remedy='for example bins=10')
+            raise OperatorError(
+                "Bucketizer takes either bins or splits", where=caller(), remedy="for example bins=10"
+            )
         if self.bins is not None and (isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 2):
-            raise OperatorError(f"Bucketizer needs at least 2 bins, not {self.bins!r}")
+            raise OperatorError(f"Bucketizer needs at least 2 bins, not {self.bins!r}", where=caller())
         if self.splits is not None:
             values = tuple(float(split) for split in self.splits)
             if not values or list(values) != sorted(set(values)):
-                raise OperatorError(f"Bucketizer's splits must ascend, not {list(values)}")
+                raise OperatorError(f"Bucketizer's splits must ascend, not {list(values)}", where=caller())
             object.__setattr__(self, "splits", values)
 
 
@@ -83,5 +88,5 @@ class Interaction:
 
     def __init__(self, *columns: Column) -> None:
         if len(columns) < 2:
-            raise OperatorError("Interaction takes two or more features")
+            raise OperatorError("Interaction takes two or more features", where=caller())
         object.__setattr__(self, "columns", columns)

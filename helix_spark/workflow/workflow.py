@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, get_args, overload
+from typing import Any, Never, Unpack, get_args, overload
 
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
 from helix_spark.workflow import ready_made
-from helix_spark.workflow.declaration import Declaration, Keep, wishes_from
+from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
@@ -32,18 +32,15 @@ from helix_spark.workflow.refs import NodeRef, name_in
 from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 from helix_spark.workflow.stages import Fields
-
-_READY_MADE = {
-    Kind.SCANNER: "wf.scanner(name, hx.Fields(...), on=table)",
-    Kind.EXTRACTOR: "wf.extractor(name, what, on=table)",
-    Kind.SYNTHESIZER: "wf.synthesizer(name, table, features=[...])",
-    Kind.LEARNER: "wf.learner(name, what, on=examples)",
-}
-"""How a node that is no function is declared, in the families that have such nodes."""
+from helix_spark.workflow.ways import check_no_more, how_declared, is_ready_made, pointed_at
 
 
 class Workflow:
     """A declarative workflow.
+
+    A function that is declared reads the nodes that its parameters are named after. ``reads={"parameter": node}``
+    points a parameter at another one, so that a loop may declare one function several times, each time with another
+    ``name=``.
 
     Args:
         name: names the workflow in the catalog; its iterations are counted by it.
@@ -74,9 +71,12 @@ class Workflow:
 
         return bundle(workflow_text(self), workflow_html(self))
 
-    def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
+    def source(
+        self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto", **more: Never
+    ) -> NodeRef:
         """Declares where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
         where = caller()
+        check_no_more(Kind.SOURCE, name, more, ("output", "keep"), where)
         if not isinstance(source, FileSource | DeltaSource | MemorySource | ReaderSource):
             raise OperatorError(
                 f"source {name!r} was given a {type(source).__name__}", where=where,
@@ -88,50 +88,58 @@ class Workflow:
         )
 
     @overload
-    def scanner(self, function: Callable[..., Any], /) -> NodeRef: ...
+    def scanner(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
     def scanner(
-        self, name: str, fields: Fields, /, *, on: NodeRef | str, output: bool = False, **wishes: Any
+        self, name: str, fields: Fields, /, *, on: NodeRef | str, output: bool = False, keep: Keep = "auto",
+        **wishes: Unpack[NodeOptions],
     ) -> NodeRef: ...
     @overload
-    def scanner(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def scanner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def scanner(self, /, *args: Any, **options: Any) -> Any:
         """Reads tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
 
         A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
         something: see `reducer`.
         """
-        if _is_ready_made(Kind.SCANNER, args, options):
+        if is_ready_made(Kind.SCANNER, args, options):
             return self._select(*args, **options)
         return self._function(Kind.SCANNER, args, options)
 
     @overload
-    def extractor(self, function: Callable[..., Any], /) -> NodeRef: ...
+    def extractor(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
-    def extractor(self, name: str, what: Any, /, *, on: NodeRef | str, **options: Any) -> NodeRef: ...
+    def extractor(
+        self, name: str, what: Any, /, *, on: NodeRef | str, split: HashSplit | None = None, **options: Any
+    ) -> NodeRef: ...
     @overload
-    def extractor(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def extractor(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def extractor(self, /, *args: Any, **options: Any) -> Any:
         """Derives a column from a table.
 
         A function whose first parameter is the table and that returns a Column (or, by annotation, a table); or
         ``extractor(name, what, on=table)`` where `what` is `hx.Fields`, `hx.OneHot`, `hx.Bucketizer`,
         `hx.Interaction` or a Spark ML estimator or transformer with its parameters. What such an extractor learns
-        from the data is a node of its own, ``NAME.fit``, and what is wished of it (``keep=``, ...) is wished of that.
+        from the data is a node of its own, ``NAME.fit``, and options of a node (``keep=``, ...) are options of that.
+
+        It learns of all rows of the table, those that will be test rows too. Given the synthesizer's split, as in
+        ``split=hx.HashSplit(test=0.2, seed=1)``, it learns of the training rows alone, and its column is made of all:
+        both stand on one table, so the same split is the same rows (see `hx.HashSplit`).
         """
-        if _is_ready_made(Kind.EXTRACTOR, args, options):
+        if is_ready_made(Kind.EXTRACTOR, args, options):
             return self._ready_made(*args, **options)
         return self._function(Kind.EXTRACTOR, args, options)
 
     @overload
-    def synthesizer(self, function: Callable[..., Any], /) -> NodeRef: ...
+    def synthesizer(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
     def synthesizer(
         self, name: str, table: NodeRef | str, /, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
-        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False, **wishes: Any,
+        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False,
+        **wishes: Unpack[NodeOptions],
     ) -> NodeRef: ...
     @overload
-    def synthesizer(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def synthesizer(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def synthesizer(self, /, *args: Any, **options: Any) -> Any:
         """Makes examples or joins tables.
 
@@ -141,39 +149,40 @@ class Workflow:
         such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
         they are to be stored, or not.
         """
-        if _is_ready_made(Kind.SYNTHESIZER, args, options):
+        if is_ready_made(Kind.SYNTHESIZER, args, options):
             return self._assemble(*args, **options)
         return self._function(Kind.SYNTHESIZER, args, options)
 
     @overload
-    def learner(self, function: Callable[..., Any], /) -> NodeRef: ...
+    def learner(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
     def learner(
         self, name: str, what: Any, /, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
         keep: Keep = "auto", prune_features: bool = False, **options: Any,
     ) -> NodeRef: ...
     @overload
-    def learner(self, /, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def learner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def learner(self, /, *args: Any, **options: Any) -> Any:
         """Learns a model.
 
         ``learner(name, what, on=examples, **parameters)``, where `what` is a Spark ML estimator's class, its dotted
         path, a function that returns one, or one; fitted on the training rows where the examples are split. Or a
-        function of tables that returns a fitted Spark ML model, or a plain value.
+        function of tables that returns a fitted Spark ML model, or a plain value. One that is built already takes a
+        running session, so that even a plan has to start Spark: a class with its parameters does not.
 
         With ``prune_features=True``, features to which the newest fit of such an estimator gave no weight are left out
         of its examples, until they are edited; the plan says which.
 
-        What may be wished of any node may be said beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
+        The options of any node may be given beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
-        if _is_ready_made(Kind.LEARNER, args, options):
+        if is_ready_made(Kind.LEARNER, args, options):
             return self._learn(*args, **options)
         return self._function(Kind.LEARNER, args, options)
 
     def predict(
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
-        keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto",
+        keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto", **more: Never,
     ) -> NodeRef:
         """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says.
 
@@ -182,6 +191,7 @@ class Workflow:
         (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
         """
         where = caller()
+        check_no_more(Kind.PREDICT, name, more, ("rows", "keep_columns", "output", "keep"), where)
         kept = _kept_columns(keep_columns, where)
         operator = PredictKeeping(_rows(rows, where), kept) if kept else Predict(_rows(rows, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
@@ -191,9 +201,9 @@ class Workflow:
         )
 
     @overload
-    def reducer(self, function: Callable[..., Any], /) -> NodeRef: ...
+    def reducer(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
-    def reducer(self, *, output: bool = False, **wishes: Any) -> Callable[[Callable[..., Any]], NodeRef]: ...
+    def reducer(self, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def reducer(self, *args: Any, **options: Any) -> Any:
         """Turns tables, models and values into a value (or, by annotation, a table): metrics, checks, reports.
 
@@ -212,9 +222,11 @@ class Workflow:
                 self.outputs.append(name)
 
     def fix(self, node: NodeRef) -> None:
-        """See `fixed`."""
+        """See `fixed`. Of an extractor that learns, it is what it learns that is fixed, as by ``fixed=True``."""
+        learned = f"{node.name}.fit"
+        name = learned if any(d.name == learned for d in self.declarations) else node.name
         self.declarations = [
-            replace(d, wishes=replace(d.wishes, fixed=True)) if d.name == node.name else d for d in self.declarations
+            replace(d, wishes=replace(d.wishes, fixed=True)) if d.name == name else d for d in self.declarations
         ]
 
     # -- how each family's declarations come about
@@ -239,7 +251,7 @@ class Workflow:
         if args and callable(args[0]) and not isinstance(args[0], NodeRef):
             return self._from_function(kind, args[0], {**options})
         if args:
-            raise OperatorError(f"{kind}() was given {args[0]!r}", where=caller(), remedy=_how_declared(kind))
+            raise OperatorError(f"{kind}() was given {args[0]!r}", where=caller(), remedy=how_declared(kind))
         return lambda function: self._from_function(kind, function, {**options})
 
     def _from_function(self, kind: Kind, function: Callable[..., Any], options: dict[str, Any]) -> NodeRef:
@@ -251,11 +263,16 @@ class Workflow:
         parameters = parameters_of(function, where)
         returns = returned_form(function, kind, where)
         operator = Function(function, tuple(parameters), tuple(form for form, _ in parameters.values()), returns)
+        if "reads" in options:
+            where = caller()  # one function may be declared several times
+        pointed = pointed_at(self, name, options.pop("reads", {}), parameters, where)
+        inputs = tuple(pointed.get(parameter, parameter) for parameter in parameters)
+        may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
         return self._declare(
             Declaration(
-                name, kind, operator, tuple(parameters), result_of(returns), where,
-                optional=frozenset(parameter for parameter, (_, default) in parameters.items() if default),
-                base=next(iter(parameters), None) if returns is Form.COLUMN else None,
+                name, kind, operator, inputs, result_of(returns), where,
+                optional=frozenset(may_lack.difference(pointed.values())),
+                base=next(iter(inputs), None) if returns is Form.COLUMN else None,
                 wishes=wishes_from(options, where),
             ),
             output,
@@ -268,7 +285,7 @@ class Workflow:
         if not isinstance(fields, Fields):
             raise OperatorError(
                 f"scanner {name!r} was given a {type(fields).__name__} where hx.Fields belongs", where=where,
-                remedy=_how_declared(Kind.SCANNER),
+                remedy=how_declared(Kind.SCANNER),
             )
         return self._declare(
             Declaration(
@@ -279,7 +296,8 @@ class Workflow:
         )
 
     def _ready_made(
-        self, name: str, what: Any, /, *, on: NodeRef | str, output: bool = False, **options: Any
+        self, name: str, what: Any, /, *, on: NodeRef | str, split: HashSplit | None = None, output: bool = False,
+        **options: Any,
     ) -> NodeRef:
         where = caller()
         base = name_in(self, on, where)
@@ -290,7 +308,7 @@ class Workflow:
             )
         wishes, parameters = separated(what, options)
         wished = wishes_from(wishes, where)
-        made = ready_made.extractor(name, what, base, parameters, wished, self._naming(where), where)
+        made = ready_made.extractor(name, what, base, parameters, split, wished, self._naming(where), where)
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
@@ -327,31 +345,6 @@ class Workflow:
         return lambda ref: name_in(self, ref, where)
 
 
-def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
-    """Whether a declaration is of a node that is no function.
-
-    Raises:
-        OperatorError: it is, and lacks its name, what it is or what it reads; or has more than that by position.
-    """
-    needed = "features" if kind is Kind.SYNTHESIZER else "on"
-    if not args or (len(args) == 1 and needed not in options):
-        return False
-    if len(args) != 2:
-        raise OperatorError(
-            f"a ready-made {kind} takes two arguments by position, and was given {len(args)}", where=caller(),
-            remedy=_how_declared(kind),
-        )
-    if needed not in options:
-        raise OperatorError(f"{kind} {args[0]!r} was given no {needed}=", where=caller(), remedy=_how_declared(kind))
-    return True
-
-
-def _how_declared(kind: Kind) -> str:
-    """How a node of this family is declared."""
-    decorator = f"use it as a decorator: @wf.{kind}"
-    return f"write {_READY_MADE[kind]}, or {decorator}" if kind in _READY_MADE else decorator
-
-
 def _rows(rows: Rows | None, where: Location) -> Rows | None:
     """Which rows, if that is said. Raises OperatorError: of another word no row would be found."""
     if rows is not None and rows not in get_args(Rows):
@@ -380,6 +373,7 @@ def _of_one_name(first: Declaration, second: Declaration) -> str:
 
 
 def fixed(node: NodeRef) -> NodeRef:
-    """Says that a result which may differ each time is to be computed once and kept as *the* result."""
+    """Says that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
+    own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
     node.workflow.fix(node)
     return node

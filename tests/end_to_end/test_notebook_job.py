@@ -14,6 +14,7 @@ nbclient = pytest.importorskip("nbclient")
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "jobs" / "census.ipynb"
+EARLIER = '[helix.iteration("ages", each.number)["largest"] for each in helix.iterations("ages", limit=2)]'
 
 
 def test_it_is_committed_without_outputs() -> None:
@@ -33,8 +34,14 @@ def test_it_runs_and_shows_what_it_says_and_does_so_again(tmp_path: Path, monkey
     assert "\n4 computed, " in shown["second"][0]
     assert "parameter reg: 0.1 -> 0.01" in shown["helix.compare(first, second)"][0]
     assert "\n0 computed, " in shown['helix.run(workflow, "back")'][0]
+    assert "\n4 computed, " in shown["third"][0]
+    assert re.search(r"compute +\S+ +largest +code of `largest` changed", shown["helix.plan(ages())"][0])
+    assert "\n1 computed, 1 loaded, 2 not needed" in shown["fourth"][0]
+    assert shown[EARLIER][0] == "[30, 270]"
     again = executed(tmp_path)  # over the catalog that is there by now
     assert "\n0 computed, " in again["second"][0]
+    assert "\n0 computed, " in again["fourth"][0]
+    assert again[EARLIER][0] == "[30, 270]"
     assert "<table" in again['second.pandas("predictions").head()'][1]
 
 

@@ -31,11 +31,11 @@ from helix_spark.errors import (
     ParameterError,
     ResultTypeError,
     SetupError,
-    SignatureError,
     SourceError,
     UnknownNodeError,
 )
 from helix_spark.iteration import retention
+from helix_spark.signature.unidentified import UnidentifiedVariableError
 
 pytestmark = pytest.mark.spark
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
@@ -140,7 +140,7 @@ def not_a_node() -> hx.Workflow:
         (unknown, UnknownNodeError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
         (duplicate, DuplicateNodeError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
         (no_output, MissingOutputError, ["asks for nothing", "output=True"], "no output"),
-        (unhashable, SignatureError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
+        (unhashable, UnidentifiedVariableError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
         (not_a_node, UnknownNodeError, ["'data frame'", "there are: data, model"], "not a node"),

@@ -285,6 +285,33 @@ def test_extractors_and_examples_say_what_they_read(
     assert other.plan["rows"].reason == "stored without `story`, which `examples` reads"
 
 
+def test_fits_of_training_rows_say_what_these_are_told_by(
+    run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path
+) -> None:
+    def build(bins: int) -> hx.Workflow:
+        wf = hx.Workflow("divided")
+        wf.source("data", hx.table(DATA))
+        split = hx.HashSplit(test=0.3, key=("key",))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where("key >= 0")
+
+        sex = wf.extractor("sex_is", hx.OneHot("sex"), on=rows, split=split)
+        decade = wf.extractor("decade", hx.Bucketizer("age", bins=bins), on=rows, split=split)
+        wf.synthesizer("examples", rows, features=[sex, decade], label="age > 30", output=True)
+        return wf
+
+    run(build(2))
+    assert in_files(catalog) == ["key", "age", "sex"]
+    again = run(build(3))
+    assert again.plan["rows"].state is State.LOAD
+    assert {"decade.fit", "examples"} <= computed(again)
+    whole = run(build(3), tmp_path / "scratch")
+    assert sorted(map(str, again.table("examples").collect())) == sorted(map(str, whole.table("examples").collect()))
+    assert heard.warnings == []
+
+
 def test_feature_stages_fit_and_transform_a_table_that_lacks_the_rest(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path
 ) -> None:

@@ -51,12 +51,14 @@ def example(tmp_path: Path) -> ModuleType:
 
 def test_the_readme_s_workflow_learns_and_reuses(example: Any, tmp_path: Path, spark: SparkSession) -> None:
     data = tmp_path / "adult.data"
-    data.write_text("\n".join(as_adults(600)) + "\n")
+    unknown = next(as_adults(1)).replace("Private", "?")
+    data.write_text("\n".join([*as_adults(600), unknown]) + "\n")
     with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
         first = helix.run(example.census(str(data)))
         first.wait()
         incomes = {row.income for row in first.table("rows").select("income").distinct().collect()}
         assert incomes == {">50K", "<=50K"}  # the columns are those that the file has
+        assert first.table("rows").count() == 600, "who has a missing value is left out"
         assert 0.8 < first["accuracy"] < 1
         second = helix.run(example.census(str(data), reg=0.01))
     assert computed(second) == {"model", "predictions", "accuracy"}

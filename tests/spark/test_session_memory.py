@@ -94,10 +94,10 @@ def test_an_edit_of_a_module_that_udfs_call_reaches_the_workers(
     answers = []
     for by, add in ((1, 0), (10, 0), (10, 5)):
         (project / "factors.py").write_text(FACTORS.format(by=by, add=add))
-        forget_project(project / "job.py")
+        forget_project()
         iteration = engine.run(load_file(project / "job.py").job())
         iteration.wait()
         answers.append((iteration["total"], iteration["most"]))
-    forget_project(project / "job.py")
+    forget_project()
     assert answers == [(3.0, 2.0), (30.0, 20.0), (40.0, 25.0)]
 

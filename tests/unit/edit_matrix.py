@@ -313,16 +313,304 @@ class Feature: pass
 class Age(Feature): pass
 def f(x): return Feature
 
-=== order of members where that of a local is read
-class Columns:
-  a = 1
-  b = 2
-def f(x): return vars(x), Columns
+=== package that re-exports a library's function
+import pandas as pd
+def f(x): return pd.concat([x])
 --- becomes
-class Columns:
-  b = 2
+from pandas import concat
+def f(x): return concat([x])
+
+=== package that re-exports a library's class
+import pandas as pd
+def f(x): return pd.DataFrame(x)
+--- becomes
+from pandas import DataFrame
+def f(x): return DataFrame(x)
+
+=== package that re-exports a compiled function
+import pyarrow as pa
+def f(x): return pa.table(x)
+--- becomes
+from pyarrow import table
+def f(x): return table(x)
+
+=== package that re-exports an object
+from scipy import stats
+def f(x): return stats.norm.pdf(x)
+--- becomes
+from scipy.stats import norm
+def f(x): return norm.pdf(x)
+
+=== module that goes by another name
+import os
+def f(x): return os.path.join(x, 'a')
+--- becomes
+from os import path
+def f(x): return path.join(x, 'a')
+
+=== function of a module that goes by another name
+import os
+def f(x): return os.path.join(x, 'a'), os.fspath(x)
+--- becomes
+from os import fspath
+from os.path import join
+def f(x): return join(x, 'a'), fspath(x)
+
+=== parameter of a helper that is given by position
+def g(a, b=1): return a - b
+def f(x): return g(x), g(x, 2)
+--- becomes
+def g(p, q=1): return p - q
+def f(x): return g(x), g(x, 2)
+
+=== parameter of a helper beside one that is given by name
+def g(a, b=1): return a - b
+def f(x): return g(x, b=2)
+--- becomes
+def g(p, b=1): return p - b
+def f(x): return g(x, b=2)
+
+=== parameter of a function that calls itself
+def f(x, k=1): return f(x - k, k) if x else 0
+--- becomes
+def f(y, j=1): return f(y - j, j) if y else 0
+
+=== parameter of a method that is the object itself
+class A:
+  def __init__(self, k): self.k = k
+  def g(self, x): return self.k - x
+def f(x): return A(1).g(x)
+--- becomes
+class A:
+  def __init__(this, k): this.k = k
+  def g(me, x): return me.k - x
+def f(x): return A(1).g(x)
+
+=== module of Python's that is imported inside and not used
+def f(x): return x
+--- becomes
+def f(x):
+    import json
+    import datetime as dt
+    return x
+
+=== name of a function that is applied
+def clean(x): return x
+def f(rows): return rows.a.apply(clean)
+--- becomes
+def tidy(x): return x
+def f(rows): return rows.a.apply(tidy)
+
+=== name of an inner function that is applied
+def f(rows):
+    def clean(x): return x
+    return rows.a.apply(clean)
+--- becomes
+def f(rows):
+    def tidy(x): return x
+    return rows.a.apply(tidy)
+
+=== name of a helper beside an aggregation by names
+def clean(x): return x
+def f(rows): return clean(rows.groupby('a').agg({'b': ['sum', 'max']}).agg(total=('b', 'sum')))
+--- becomes
+def tidy(x): return x
+def f(rows): return tidy(rows.groupby('a').agg({'b': ['sum', 'max']}).agg(total=('b', 'sum')))
+
+=== name of a helper beside a model that transforms
+def clean(x): return x
+def f(model, rows):
+    kept = clean(rows)
+    return model.transform(kept)
+--- becomes
+def tidy(x): return x
+def f(model, rows):
+    kept = tidy(rows)
+    return model.transform(kept)
+
+=== name of a class that no text shows
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+CFG = Config()
+def f(x): return CFG, x
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Settings:
+  a: int = 1
+CFG = Settings()
+def f(x): return CFG, x
+
+=== name of a class whose objects do not show it
+class Config:
   a = 1
-def f(x): return vars(x), Columns
+def f(x): return Config(), str(x)
+--- becomes
+class Settings:
+  a = 1
+def f(x): return Settings(), str(x)
+
+=== field of a configuration that is not read
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+  b: int = 1
+  def total(self): return self.a
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+  b: int = 2
+  c: int = 3
+  def total(self): return self.a
+CFG = Config()
+def f(x): return CFG.a
+
+=== field of a frozen configuration that is not read
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Config:
+  a: int = 1
+  b: int = 1
+CFG = Config(b=3)
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Config:
+  a: int = 1
+  b: int = 1
+CFG = Config(b=4)
+def f(x): return CFG.a
+
+=== field of a slotted configuration that is not read
+from dataclasses import dataclass
+@dataclass(slots=True)
+class Config:
+  a: int = 1
+  b: int = 1
+CFG = Config(b=3)
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass(slots=True)
+class Config:
+  a: int = 1
+  b: int = 1
+CFG = Config(b=4)
+def f(x): return CFG.a
+
+=== field of a named tuple that is not read
+from typing import NamedTuple
+class Config(NamedTuple):
+  a: int = 1
+  b: int = 1
+CFG = Config(b=3)
+def f(x): return CFG.a
+--- becomes
+from typing import NamedTuple
+class Config(NamedTuple):
+  a: int = 1
+  b: int = 1
+CFG = Config(b=4)
+def f(x): return CFG.a
+
+=== constant of a class that is not read
+class CFG:
+  a = 1
+  b = 1
+def f(x): return CFG.a
+--- becomes
+class CFG:
+  a = 1
+  b = 2
+def f(x): return CFG.a
+
+=== key of a configuration that is not read
+CFG = {'a': 1, 'b': 1}
+def f(x): return CFG['a']
+--- becomes
+CFG = {'a': 1, 'b': 2}
+def f(x): return CFG['a']
+
+=== key of a nested configuration that is not read
+PARAMS = {'model': {'reg': 0.1, 'depth': 3}}
+def f(x): return PARAMS['model']['reg']
+--- becomes
+PARAMS = {'model': {'reg': 0.1, 'depth': 4}}
+def f(x): return PARAMS['model']['reg']
+
+=== key of a configuration that is not asked for
+CFG = {'a': 1, 'b': 1}
+def f(x): return CFG.get('a', 3), CFG.get('a')
+--- becomes
+CFG = {'a': 1, 'b': 2}
+def f(x): return CFG.get('a', 3), CFG.get('a')
+
+=== key of a configuration in an object that is not asked for
+class CFG:
+  model = {'a': 1, 'b': 1}
+def f(x): return CFG.model.get('a', 3)
+--- becomes
+class CFG:
+  model = {'a': 1, 'b': 2}
+def f(x): return CFG.model.get('a', 3)
+
+=== field of a nested configuration that is not read
+from types import SimpleNamespace as N
+CFG = N(model={'reg': N(l1=0.1, l2=3)})
+def f(x): return CFG.model['reg'].l1
+--- becomes
+from types import SimpleNamespace as N
+CFG = N(model={'reg': N(l1=0.1, l2=4)})
+def f(x): return CFG.model['reg'].l1
+
+=== field of a configuration around a function that is not read
+class Config:
+  def __init__(self, a, b): self.a, self.b = a, b
+def make(cfg):
+  def f(x): return cfg.a
+  return f
+f = make(Config(1, 2))
+--- becomes
+class Config:
+  def __init__(self, a, b): self.a, self.b = a, b
+def make(cfg):
+  def f(x): return cfg.a
+  return f
+f = make(Config(1, 3))
+
+=== field that only a method reads which is not called
+class Config:
+  a, b = 1, 2
+  def total(self): return self.a + self.b
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+class Config:
+  a, b = 1, 2
+  def total(self): return self.a - self.b
+CFG = Config()
+def f(x): return CFG.a
+
+=== object that has the field that is read
+class CFG:
+  a = 0.5
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: float = 0.5
+  b: int = 1
+CFG = Config()
+def f(x): return CFG.a
 """
 )
 """The signature stays."""
@@ -1691,6 +1979,34 @@ class Columns:
   a = 1
 def f(x): return list(Columns.__dict__.items())
 
+=== order of members that a helper reads by vars
+class Columns:
+  a = 1
+  b = 2
+def names(kind): return [name for name in vars(kind)]
+def f(x): return names(Columns)
+--- becomes
+class Columns:
+  b = 2
+  a = 1
+def names(kind): return [name for name in vars(kind)]
+def f(x): return names(Columns)
+
+=== order of members that a class method reads
+class Columns:
+  a = 1
+  b = 2
+  @classmethod
+  def names(cls): return list(cls.__dict__)
+def f(x): return Columns.names()
+--- becomes
+class Columns:
+  b = 2
+  a = 1
+  @classmethod
+  def names(cls): return list(cls.__dict__)
+def f(x): return Columns.names()
+
 === type that a function dispatches to
 from functools import singledispatch
 class A: pass
@@ -1735,6 +2051,572 @@ from pyspark.sql import functions as F
 class Twice:
   def eval(self, n): yield n * 2,
 def f(x): return Twice
+
+=== function that names a column of a transformation
+def halve(x): return x / 2
+def f(rows): return rows.transform([halve])
+--- becomes
+def half(x): return x / 2
+def f(rows): return rows.transform([half])
+
+=== function that names a column of several applied
+def p90(x): return x.quantile(0.9)
+def f(rows): return rows.apply({'a': [p90]})
+--- becomes
+def q90(x): return x.quantile(0.9)
+def f(rows): return rows.apply({'a': [q90]})
+
+=== functions in a list that are applied
+def p90(x): return x.quantile(0.9)
+HOW = [p90]
+def f(rows): return rows.a.apply(HOW)
+--- becomes
+def q90(x): return x.quantile(0.9)
+HOW = [q90]
+def f(rows): return rows.a.apply(HOW)
+
+=== functions that a helper applies
+def p90(x): return x.quantile(0.9)
+def summary(rows, how): return rows.a.apply(how)
+def f(rows): return summary(rows, [p90])
+--- becomes
+def q90(x): return x.quantile(0.9)
+def summary(rows, how): return rows.a.apply(how)
+def f(rows): return summary(rows, [q90])
+
+=== functions that a helper returns to be applied
+def p90(x): return x.quantile(0.9)
+def how(): return [p90]
+def f(rows): return rows.agg(how())
+--- becomes
+def q90(x): return x.quantile(0.9)
+def how(): return [q90]
+def f(rows): return rows.agg(how())
+
+=== function that names a column of a cross table
+import pandas as pd
+def p90(x): return x.quantile(0.9)
+def f(rows): return pd.crosstab(rows.a, rows.b, rows.c, aggfunc=[p90])
+--- becomes
+import pandas as pd
+def q90(x): return x.quantile(0.9)
+def f(rows): return pd.crosstab(rows.a, rows.b, rows.c, aggfunc=[q90])
+
+=== function that names a column of a cross table imported by itself
+from pandas import crosstab as ct
+def p90(x): return x.quantile(0.9)
+def f(rows): return ct(rows.a, rows.b, rows.c, aggfunc=[p90])
+--- becomes
+from pandas import crosstab as ct
+def q90(x): return x.quantile(0.9)
+def f(rows): return ct(rows.a, rows.b, rows.c, aggfunc=[q90])
+
+=== name that a function was given
+def z(x): return x
+z.__name__ = 'zscore'
+def f(rows): return rows.transform([z])
+--- becomes
+def z(x): return x
+z.__name__ = 'std'
+def f(rows): return rows.transform([z])
+
+=== name that a callable object was given
+class A:
+  def __init__(self, n): self.__name__ = n
+  def __call__(self, x): return x.sum()
+TOTAL = A('total')
+def f(rows): return rows.agg([TOTAL])
+--- becomes
+class A:
+  def __init__(self, n): self.__name__ = n
+  def __call__(self, x): return x.sum()
+TOTAL = A('sum')
+def f(rows): return rows.agg([TOTAL])
+
+=== name of the class of a callable object
+class Total:
+  def __call__(self, x): return x.sum()
+HOW = Total()
+def f(rows): return rows.agg([HOW])
+--- becomes
+class Sum:
+  def __call__(self, x): return x.sum()
+HOW = Sum()
+def f(rows): return rows.agg([HOW])
+
+=== name of an inner function of a factory
+def quantile(n):
+  def p(x): return x.quantile(n)
+  return p
+def f(rows): return rows.agg([quantile(0.5)])
+--- becomes
+def quantile(n):
+  def q(x): return x.quantile(n)
+  return q
+def f(rows): return rows.agg([quantile(0.5)])
+
+=== docstring that is read by inspect
+import inspect
+def g(x):
+  'one'
+def f(x): return inspect.getdoc(g)
+--- becomes
+import inspect
+def g(x):
+  'two'
+def f(x): return inspect.getdoc(g)
+
+=== docstring of an inner function that is read by inspect
+from inspect import getdoc as told
+def f(x):
+  def g(a): 'one'
+  return told(g)
+--- becomes
+from inspect import getdoc as told
+def f(x):
+  def g(a): 'two'
+  return told(g)
+
+=== docstring that is read by a name in a constant
+WHAT = '__doc__'
+def g(x):
+  'one'
+def f(x): return getattr(g, WHAT)
+--- becomes
+WHAT = '__doc__'
+def g(x):
+  'two'
+def f(x): return getattr(g, WHAT)
+
+=== docstring of an object
+class A: pass
+a = A()
+a.__doc__ = 'one'
+def f(x): return a.__doc__
+--- becomes
+class A: pass
+a = A()
+a.__doc__ = 'two'
+def f(x): return a.__doc__
+
+=== docstring of the module
+'one'
+def f(x): return __doc__
+--- becomes
+'two'
+def f(x): return __doc__
+
+=== variable that is put among the builtins
+import builtins
+builtins.LIMIT_ = 1
+def f(x): return LIMIT_
+--- becomes
+import builtins
+builtins.LIMIT_ = 2
+def f(x): return LIMIT_
+
+=== function that is put among the builtins
+import builtins
+def clean(x): return 1
+builtins.clean_ = clean
+def f(x): return clean_(x)
+--- becomes
+import builtins
+def clean(x): return 2
+builtins.clean_ = clean
+def f(x): return clean_(x)
+
+=== name of an enum that a text shows
+from enum import Enum
+class Color(Enum):
+  RED = 1
+def f(x): return str(Color.RED)
+--- becomes
+from enum import Enum
+class Colour(Enum):
+  RED = 1
+def f(x): return str(Colour.RED)
+
+=== name of a dataclass that a text shows
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+def f(x): return f'{Config()}'
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Settings:
+  a: int = 1
+def f(x): return f'{Settings()}'
+
+=== name of a dataclass that a helper shows
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+def show(x): return '%s' % x
+def f(x): return show(Config())
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Settings:
+  a: int = 1
+def show(x): return '%s' % x
+def f(x): return show(Settings())
+
+=== name of an inner class that a text shows
+def f(x):
+  from enum import Enum
+  class Color(Enum):
+    RED = 1
+  return '{}'.format(Color.RED)
+--- becomes
+def f(x):
+  from enum import Enum
+  class Colour(Enum):
+    RED = 1
+  return '{}'.format(Colour.RED)
+
+=== name of a class that names a step
+from sklearn.pipeline import make_pipeline
+class Doubler:
+  def fit(self, X, y=None): return self
+  def transform(self, X): return X
+def f(x): return list(make_pipeline(Doubler()).named_steps)
+--- becomes
+from sklearn.pipeline import make_pipeline
+class Twice:
+  def fit(self, X, y=None): return self
+  def transform(self, X): return X
+def f(x): return list(make_pipeline(Twice()).named_steps)
+
+=== annotation of an inner function that is read under another name
+from inspect import signature as s
+def f(x):
+  def g(a: int): return a
+  return s(g)
+--- becomes
+from inspect import signature as s
+def f(x):
+  def g(a: float): return a
+  return s(g)
+
+=== annotation of an inner function that a helper reads
+import inspect
+def told(g): return inspect.signature(g)
+def f(x):
+  def g(a: int): return a
+  return told(g)
+--- becomes
+import inspect
+def told(g): return inspect.signature(g)
+def f(x):
+  def g(a: float): return a
+  return told(g)
+
+=== parameter of a helper that is given by **
+def g(a=1, b=2): return a - b
+def f(x): return g(**{'a': 5})
+--- becomes
+def g(b=1, a=2): return b - a
+def f(x): return g(**{'a': 5})
+
+=== parameter of a helper that is handed on
+def g(a, b): return a - b
+def apply(how): return how(b=1, a=2)
+def f(x): return apply(g)
+--- becomes
+def g(b, a): return b - a
+def apply(how): return how(b=1, a=2)
+def f(x): return apply(g)
+
+=== parameter of a method
+class A:
+  def g(self, a, b): return a - b
+def f(x): return A().g(b=1, a=2)
+--- becomes
+class A:
+  def g(self, b, a): return b - a
+def f(x): return A().g(b=1, a=2)
+
+=== parameter that is the object itself where a library may look at it
+from sklearn.base import BaseEstimator
+class A(BaseEstimator):
+  def __init__(self, k=1): self.k = k
+def f(x): return A().get_params()
+--- becomes
+from sklearn.base import BaseEstimator
+class A(BaseEstimator):
+  def __init__(this, k=1): this.k = k
+def f(x): return A().get_params()
+
+=== library that is imported inside and not used
+def f(x): return x
+--- becomes
+def f(x):
+    import pandas
+    return x
+
+=== module that may not be there
+def f(x):
+    try:
+        import fcntl
+        return 1
+    except ImportError:
+        return 2
+--- becomes
+def f(x):
+    try:
+        import winreg
+        return 1
+    except ImportError:
+        return 2
+
+=== parameter of a helper in a list
+def g(a, b): return a - b
+ALL = [g]
+def f(x): return ALL[0](b=1, a=2)
+--- becomes
+def g(b, a): return b - a
+ALL = [g]
+def f(x): return ALL[0](b=1, a=2)
+
+=== parameter of a function that calls itself by name
+def f(x, k=1): return f(x=k, k=x) if x else 0
+--- becomes
+def f(k, x=1): return f(x=x, k=k) if k else 0
+
+=== field of a configuration
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+CFG = Config(2)
+def f(x): return CFG.a
+
+=== default of a field of a configuration
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 1
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+from dataclasses import dataclass
+@dataclass
+class Config:
+  a: int = 2
+CFG = Config()
+def f(x): return CFG.a
+
+=== constant of a base of a configuration
+class Base:
+  a = 1
+class CFG(Base): pass
+def f(x): return CFG.a
+--- becomes
+class Base:
+  a = 2
+class CFG(Base): pass
+def f(x): return CFG.a
+
+=== field of a configuration that is a property
+class Config:
+  b = 1
+  @property
+  def a(self): return self.b
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+class Config:
+  b = 2
+  @property
+  def a(self): return self.b
+CFG = Config()
+def f(x): return CFG.a
+
+=== field of a configuration whose class says how it is read
+class Config:
+  def __init__(self): self.a, self.b = 1, 2
+  def __getattribute__(self, name): return object.__getattribute__(self, 'b')
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+class Config:
+  def __init__(self): self.a, self.b = 1, 3
+  def __getattribute__(self, name): return object.__getattribute__(self, 'b')
+CFG = Config()
+def f(x): return CFG.a
+
+=== field of a configuration that is not there
+class Config:
+  b = 1
+  def __getattr__(self, name): return self.b
+CFG = Config()
+def f(x): return CFG.a
+--- becomes
+class Config:
+  b = 2
+  def __getattr__(self, name): return self.b
+CFG = Config()
+def f(x): return CFG.a
+
+=== method of a configuration
+class Config:
+  a, b = 1, 2
+  def total(self): return self.a + self.b
+CFG = Config()
+def f(x): return CFG.a, CFG.total()
+--- becomes
+class Config:
+  a, b = 1, 3
+  def total(self): return self.a + self.b
+CFG = Config()
+def f(x): return CFG.a, CFG.total()
+
+=== field of a configuration that a helper sets from another
+class Config:
+  a, b = 1, 2
+CFG = Config()
+def set_up(): CFG.a = CFG.b
+def f(x):
+  set_up()
+  return CFG.a
+--- becomes
+class Config:
+  a, b = 1, 3
+CFG = Config()
+def set_up(): CFG.a = CFG.b
+def f(x):
+  set_up()
+  return CFG.a
+
+=== configuration that is handed on beside a field of it
+class Config:
+  a, b = 1, 2
+CFG = Config()
+def g(c): return c.b
+def f(x): return CFG.a, g(CFG)
+--- becomes
+class Config:
+  a, b = 1, 3
+CFG = Config()
+def g(c): return c.b
+def f(x): return CFG.a, g(CFG)
+
+=== configuration that is told to set its fields
+class Base:
+  @classmethod
+  def set_up(cls): cls.a = cls.b
+class CFG(Base):
+  a, b = 1, 2
+def f(x):
+  CFG.set_up()
+  return CFG.a
+--- becomes
+class Base:
+  @classmethod
+  def set_up(cls): cls.a = cls.b
+class CFG(Base):
+  a, b = 1, 3
+def f(x):
+  CFG.set_up()
+  return CFG.a
+
+=== key of a configuration
+CFG = {'a': 1}
+def f(x): return CFG['a']
+--- becomes
+CFG = {'a': 2}
+def f(x): return CFG['a']
+
+=== key of a configuration that is not there yet
+CFG = {'b': 1}
+def f(x): return CFG['a']
+--- becomes
+CFG = {'a': 1}
+def f(x): return CFG['a']
+
+=== key of a configuration that is read by get
+CFG = {'a': 1}
+def f(x): return CFG.get('a', 3)
+--- becomes
+CFG = {'a': 2}
+def f(x): return CFG.get('a', 3)
+
+=== key of a configuration that get does not find
+CFG = {'b': 1}
+def f(x): return CFG.get('a', 3)
+--- becomes
+CFG = {'a': 1}
+def f(x): return CFG.get('a', 3)
+
+=== default of a key of a configuration
+CFG = {'a': 1}
+def f(x): return CFG.get('a', 3)
+--- becomes
+CFG = {'a': 1}
+def f(x): return CFG.get('a', 4)
+
+=== key of a configuration that is asked for beside one that is not known
+CFG = {'a': 1, 'b': 1}
+def f(x): return CFG.get('a', 3), CFG.get(x)
+--- becomes
+CFG = {'a': 1, 'b': 2}
+def f(x): return CFG.get('a', 3), CFG.get(x)
+
+=== key of a configuration whose get is handed on
+CFG = {'a': 1, 'b': 1}
+def f(x): return CFG.get('a', 3), list(map(CFG.get, x))
+--- becomes
+CFG = {'a': 1, 'b': 2}
+def f(x): return CFG.get('a', 3), list(map(CFG.get, x))
+
+=== key of a nested configuration
+PARAMS = {'model': {'reg': 0.1}}
+def f(x): return PARAMS['model']['reg']
+--- becomes
+PARAMS = {'model': {'reg': 0.2}}
+def f(x): return PARAMS['model']['reg']
+
+=== key of a configuration that is set
+CFG = {'a': 1, 'b': 2}
+def f(x):
+  CFG['a'] = x
+  return g()
+def g(): return sum(CFG.values())
+--- becomes
+CFG = {'a': 1, 'b': 3}
+def f(x):
+  CFG['a'] = x
+  return g()
+def g(): return sum(CFG.values())
+
+=== which field of a configuration
+class CFG:
+  a, b = 1, 1
+def f(x): return CFG.a + CFG.b * CFG.a
+--- becomes
+class CFG:
+  a, b = 1, 1
+def f(x): return CFG.a + CFG.b * CFG.b
+
+=== list in a configuration
+class CFG:
+  a = ['x']
+def f(x): return CFG.a
+--- becomes
+class CFG:
+  a = ['y']
+def f(x): return CFG.a
 """
 )
 """The signature changes, and changes back when the edit is taken back."""

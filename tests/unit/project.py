@@ -52,3 +52,9 @@ class Project:
 
     def digest(self, **modules: str) -> str:
         return self.write(**modules).trace().digest
+
+    def check_differs(self, before: str, after: str) -> None:
+        """That an edit of the job changes its signature, and that its revert changes it back."""
+        first, second, third = (self.digest(job=text) for text in (before, after, before))
+        assert first != second
+        assert first == third

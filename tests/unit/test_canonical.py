@@ -9,10 +9,11 @@ import math
 import operator
 import re
 import threading
+from array import array
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -158,6 +159,14 @@ DIFFERENT: list[list[object]] = [
     [np.dtype("i4"), np.dtype("i8"), np.dtype(">i4"), np.dtype([("a", "i4")]), np.dtype([("b", "i4")])],
     [np.array([]), np.array([], dtype="i4"), np.zeros((0, 2))],
     [
+        np.ma.masked_array([1, 2], mask=[False, True]), np.ma.masked_array([1, 2], mask=[False, False]),
+        np.ma.masked_array([1, 2]), np.ma.masked_array([1, 3], mask=[False, True]),
+        np.ma.masked_array([1, 2], mask=[False, True], fill_value=7),
+        np.ma.masked_array([1, 2], mask=[False, True], hard_mask=True), np.array([1, 2]),
+    ],
+    [array("d", [1.0]), array("f", [1.0]), array("d", [2.0]), array("d")],
+    [Context(3), Context(4), Context(3, rounding="ROUND_UP"), Context(3, Emax=9), Context(3, traps=[Inexact])],
+    [
         pd.DataFrame({"a": [1, 2]}),
         pd.DataFrame({"a": [1, 3]}),
         pd.DataFrame({"b": [1, 2]}),
@@ -185,6 +194,24 @@ DIFFERENT: list[list[object]] = [
     [pd.IntervalDtype("int64", "left"), pd.IntervalDtype("int64", "right"), pd.IntervalDtype("float64", "right")],
     [pd.SparseDtype("int64", 0), pd.SparseDtype("int64", 1), pd.SparseDtype("float64"), pd.Int64Dtype()],
     [pd.PeriodDtype("D"), pd.PeriodDtype("M"), pd.PeriodDtype("2D")],
+    [
+        pd.MultiIndex.from_arrays([np.array([1], dtype=one), ["a"]]) for one in ("int64", "int8", "float64")
+    ],
+    [
+        pd.DatetimeIndex(["2020-01-01"]), pd.date_range("2020-01-01", periods=1, freq="D"),
+        pd.date_range("2020-01-01", periods=1, freq="h"), pd.DatetimeIndex(["2020-01-02"]),
+    ],
+    [pd.timedelta_range("1D", periods=1, freq="D"), pd.timedelta_range("1D", periods=1, freq="h")],
+    [
+        pd.DateOffset(months=1), pd.DateOffset(months=2), pd.DateOffset(months=1, normalize=True),
+        pd.DateOffset(n=2, months=1), pd.offsets.MonthEnd(1), pd.offsets.MonthEnd(1, normalize=True),
+    ],
+    [
+        pd.offsets.CustomBusinessDay(), pd.offsets.CustomBusinessDay(holidays=["2020-01-02"]),
+        pd.offsets.CustomBusinessDay(holidays=["2020-01-03"]),
+        pd.offsets.CustomBusinessDay(calendar=np.busdaycalendar("1110000")),
+    ],
+    [np.busdaycalendar(), np.busdaycalendar("1110000"), np.busdaycalendar(holidays=["2020-01-02"])],
     [pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021"), pd.NaT, pd.NA, pd.Timedelta(1)],
     [pa.table({"a": [1, 2]}), pa.table({"a": [1, 3]}), pa.table({"b": [1, 2]}), pa.table({"a": [1.0, 2.0]})],
     [pa.array([1, None]), pa.array([1, 2]), pa.array(["1"]), pa.scalar(1), pa.int64(), pa.int32()],
@@ -205,6 +232,11 @@ SAME: list[tuple[object, object]] = [
     (Scale(2.0, ["a"]), Scale(2.0, ["a"])),
     (np.array([[1, 2], [3, 4]]), np.asfortranarray(np.array([[1, 2], [3, 4]]))),
     (np.arange(6)[::2], np.array([0, 2, 4])),
+    (np.ma.masked_array([1, 2], mask=[False, True]), np.ma.masked_array([9, 1, 2], mask=[False, False, True])[1:]),
+    (array("d", [1.0]), array("d", [1])),
+    (
+        pd.offsets.CustomBusinessDay(holidays=["2020-01-02"]), pd.offsets.CustomBusinessDay(holidays=["2020-01-02"]),
+    ),
     (pd.DataFrame({"a": [1, 2, 3]}).iloc[:2], pd.DataFrame({"a": [1, 2]})),
     (pd.CategoricalDtype(["a", "b"]), pd.Series(["b", "a"], dtype="category").dtype),
     (pd.DatetimeTZDtype("ns", "Europe/Berlin"), pd.DatetimeTZDtype("ns", "Europe/Berlin")),

@@ -119,7 +119,7 @@ class TestOpening:
         (tmp_path / "file").write_text("")
         for root in (tmp_path / "file", tmp_path / "file" / "below"):
             with pytest.raises(CatalogError, match="is a file"):
-                Catalog.open(root, create=True).check_writable()
+                Catalog.open(root, create=True)
         with pytest.raises(CatalogError, match="neither a local folder"):
             Catalog.open("gs://bucket/catalog", create=True)
 

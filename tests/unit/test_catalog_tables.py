@@ -133,6 +133,10 @@ class TestRoundTrip:
         with pytest.raises(ColumnNotFoundError, match="no column 'd'"):
             catalog.read_arrow(record, ["d"])
 
+    def test_names_as_headers_of_files_have_them(self, catalog: Catalog) -> None:
+        table = pa.table({"a b": [1], "x (y), {z}=;": ["p"], "s": [{"in ner": 1}]})
+        assert catalog.read_arrow(stored(catalog, table)).equals(table)
+
     def test_no_rows(self, catalog: Catalog) -> None:
         table = pa.table({"a": pa.array([], pa.string())})
         assert catalog.read_arrow(stored(catalog, table)).equals(table)
@@ -151,12 +155,12 @@ class TestRoundTrip:
         assert storable(ready).equals(ready)
 
     @pytest.mark.parametrize("table", [
-        pa.table({}), pa.table({"a b": [1]}), pa.table({"a": [1], "A": [2]}), pa.table({"": [1]}),
+        pa.table({}), pa.table({"a\tb": [1]}), pa.table({"a": [1], "A": [2]}), pa.table({"": [1]}),
         pa.table({"t": pa.array([1], pa.time32("s"))}), pa.table({"ns": pa.array([1], pa.timestamp("ns"))}),
         pa.table({"u": pa.array([2**64 - 1], pa.uint64())}), pa.table({"d": pa.array([1], pa.duration("s"))}),
-        pa.table({"n": pa.nulls(2)}), pa.table({"s": [{"x y": 1}]}), pa.table({"s": [[{"a": 1, "A": 2}]]}),
+        pa.table({"n": pa.nulls(2)}), pa.table({"s": [{"x\ny": 1}]}), pa.table({"s": [[{"a": 1, "A": 2}]]}),
         pa.table({"s": [{}, {}]}), pa.table({"s": [[{}]]}), pa.table({"s": [{"a": {}}]}),
-    ], ids=["no columns", "space", "case", "empty name", "time", "nanosecond", "large", "duration", "null", "nested",
+    ], ids=["no columns", "tab", "case", "empty name", "time", "nanosecond", "large", "duration", "null", "nested",
             "nested case", "empty struct", "empty structs in a list", "empty struct in a struct"])
     def test_what_delta_cannot_hold_is_refused(self, catalog: Catalog, table: pa.Table) -> None:
         attempt = catalog.begin_attempt(A, "table")

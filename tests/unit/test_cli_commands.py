@@ -425,6 +425,16 @@ def test_no_fewer_than_one_iteration_can_be_asked_for(command: Command) -> None:
     assert not (command.folder / "all.html").exists()
 
 
+def test_pages_without_what_shows_them_name_the_extra(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.run()
+    for name in ("serving", "export"):
+        monkeypatch.setitem(sys.modules, f"helix_spark.ui.{name}", None)
+    for words in (["ui", "--port", "0"], ["ui", "--export", "all.html"]):
+        done = command(*words)
+        assert done.exit_code == 3
+        assert "`make setup`, or `pip install -e '.[ui]'` in the checkout" in done.stderr
+
+
 def test_a_missing_file_ends_with_2(command: Command) -> None:
     done = command("run", str(command.folder / "prices_jbo.py"))
     assert done.exit_code == 2

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import helix_spark as hx
+from helix_spark.cli import watching
 from helix_spark.cli.loading import NeedsSessionError, build, find_factory, given_to_main, load_file, split_target
 from helix_spark.cli.main import main
-from helix_spark.cli.watching import forget_project
+from helix_spark.cli.watching import _blamed, _project_files, forget_project
 from helix_spark.errors import HelixError, ParameterError
 
 
@@ -27,6 +29,7 @@ def job(tmp_path: Path) -> Iterator[Path]:
     sys.path[:] = paths
     for name in set(sys.modules) - set(modules):
         del sys.modules[name]
+    sys.modules.update(modules)
 
 
 HEAD = "import helix_spark as hx\n"
@@ -74,6 +77,31 @@ def test_a_missing_file_is_refused_with_the_nearest(job: Path) -> None:
     with pytest.raises(ParameterError, match="there is no file") as caught:
         split_target(str(job.with_name("jbo_of_test.py")))
     assert f"did you mean '{job}'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("jobs", "'jobs' is a folder, and a file is run\n  there are: jobs/census.py, jobs/flights.py"),
+        ("census", "there is no file 'census'\n  did you mean 'jobs/census.py'?"),
+        ("census.py:census", "there is no file 'census.py'\n  did you mean 'jobs/census.py'?"),
+        ("jobs/census", "there is no file 'jobs/census'\n  did you mean 'jobs/census.py'?"),
+        ("deep", "did you mean 'a/b/deep.py'?"),
+        ("gone/census.py", "there is no file 'gone/census.py'\n  there is no folder 'gone' either"),
+        ("hidden", "no Python file is in"),
+    ],
+)
+def test_what_may_have_been_meant_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, said: str
+) -> None:
+    for name in ("jobs/__init__", "jobs/census", "jobs/flights", "a/b/deep", "a/b/c/deep", ".venv/hidden"):
+        file = tmp_path / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError) as caught:
+        split_target(target)
+    assert said in str(caught.value)
 
 
 def test_the_only_function_that_returns_a_workflow_builds_it(job: Path) -> None:
@@ -247,11 +275,114 @@ def test_a_watch_forgets_the_projects_modules_wherever_python_lies(
     with monkeypatch.context() as patch:
         patch.chdir("/")  # all of Python lies below it
         patch.setattr(sys, "modules", {**sys.modules, **made})
-        forget_project(tmp_path / "job.py")
+        forget_project()
         left = set(sys.modules)
     assert "helper_of_test" not in left
     others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.cli.loading", "__main__"}
     assert {*others, "library_of_test", "pyspark.part_of_test"} <= left
+
+
+READS = (
+    "from features_of_test import text\ndef f(): return text.K",
+    "from features_of_test.text import K\ndef f(): return K",
+    "import features_of_test.text\ndef f(): return features_of_test.text.K",
+    "def f():\n    from features_of_test import text\n    return text.K",
+)
+
+
+@pytest.fixture
+def folder(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of the job, and the current one; what is written there is read anew, however soon after."""
+    monkeypatch.chdir(job.parent)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return job.parent
+
+
+@pytest.mark.parametrize("reads", READS)
+def test_a_watch_reads_folders_anew_that_have_no_init(job: Path, folder: Path, reads: str) -> None:
+    text = folder / "features_of_test" / "text.py"
+    text.parent.mkdir()
+    job.write_text(reads)
+    answers = []
+    for edit in ("K = 1", "K = 2", "K = 3"):
+        text.write_text(edit)
+        forget_project()
+        answers.append(load_file(job).f())
+        assert {text, text.with_name("__init__.py")} <= _project_files(job)
+    assert answers == [1, 2, 3]
+
+
+def test_a_watch_reads_the_part_of_an_installed_package_anew_that_is_the_projects(
+    job: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = folder / "env" / "site-packages"
+    (site / "shared_of_test").mkdir(parents=True)
+    (site / "shared_of_test" / "theirs.py").write_text("K = object()")
+    (folder / "shared_of_test").mkdir()
+    job.write_text("from shared_of_test import ours, theirs\nK = ours.K, theirs.K")
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    answers = []
+    for edit in ("K = 1", "K = 2"):
+        (folder / "shared_of_test" / "ours.py").write_text(edit)
+        forget_project()
+        answers.append(load_file(job).K)
+    assert [ours for ours, _ in answers] == [1, 2]
+    assert answers[0][1] is answers[1][1], "what is installed stays"
+
+
+def test_a_watch_reads_modules_anew_that_lie_elsewhere(
+    job: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path_factory.mktemp("library") / "elsewhere_of_test.py"
+    monkeypatch.setattr(sys, "path", [str(module.parent), *sys.path])
+    job.write_text("from elsewhere_of_test import K")
+    answers = []
+    for edit in ("K = 1", "K = 2"):
+        module.write_text(edit)
+        forget_project()
+        answers.append(load_file(job).K)
+        assert module in _project_files(job)
+    assert answers == [1, 2]
+    module.write_text("K = 1 / 0")
+    forget_project()
+    with pytest.raises(HelixError) as caught:
+        load_file(job)
+    assert module not in _project_files(job), "it is not loaded"
+    assert module in _blamed(caught.value)
+
+
+def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path, folder: Path) -> None:
+    module = folder / "settings_of_test.py"
+    job.write_text("import settings_of_test\nK = settings_of_test.K")
+    answers = []
+    for edit in ("1", "2"):
+        module.write_text(f"import sys\nclass Settings: K = {edit}\nsys.modules[__name__] = Settings()")
+        forget_project()
+        answers.append(load_file(job).K)
+        assert module in _project_files(job)
+    assert answers == [1, 2]
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.001, 0.05), (0.01, 0.2), (1.0, 1.0)])
+def test_a_watch_looks_more_rarely_where_a_look_takes_long(
+    monkeypatch: pytest.MonkeyPatch, took: float, pause: float
+) -> None:
+    looks = iter([{}, {}, {Path("job.py"): (1, 1)}])
+    clock, pauses = itertools.count(step=took), list[float]()
+    monkeypatch.setattr(watching, "_stamps", lambda _: next(looks))
+    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
+    watching._await_change([], {})
+    assert pauses == pytest.approx([pause, pause])
+
+
+def test_a_watch_keeps_what_was_loaded_before_it(job: Path, folder: Path) -> None:
+    (folder / "before_of_test.py").write_text("")
+    job.write_text("import before_of_test")
+    load_file(job)
+    before = sys.modules["before_of_test"]
+    forget_project({"before_of_test"})
+    assert sys.modules["before_of_test"] is before
+    assert job.stem not in sys.modules
 
 
 # --set
@@ -312,13 +443,13 @@ def test_an_unknown_parameter_is_refused_with_the_nearest(job: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "setting", "words"),
     [
-        ("bins: int = 1", "bins=two", "parameter 'bins' takes int, and 'two' is none"),
+        ("bins: int = 1", "bins=two", "parameter 'bins' takes int, and 'two' is not one"),
         ("bins: int = 1", "bins=2.5", "takes int"), ("reg: float = 0.1", "reg=", "takes float"),
         ("deep: bool = False", "deep=maybe", "takes bool"), ("reg: float | None = None", "reg=x", "takes float | None"),
-        ("bins: list[int] = ()", "bins=1,x", "parameter 'bins' takes list[int], and '1,x' is none"),
-        ("pair: tuple[int, str] = ()", "pair=1", "takes tuple[int, str], and '1' is none"),
-        ("on: Literal['a', 'b'] = 'a'", "on=c", "takes Literal['a', 'b'], and 'c' is none"),
-        ("since: date | None = None", "since=soon", "takes date | None, and 'soon' is none"),
+        ("bins: list[int] = ()", "bins=1,x", "parameter 'bins' takes list[int], and '1,x' is not one"),
+        ("pair: tuple[int, str] = ()", "pair=1", "takes tuple[int, str], and '1' is not one"),
+        ("on: Literal['a', 'b'] = 'a'", "on=c", "takes Literal['a', 'b'], and 'c' is not one"),
+        ("since: date | None = None", "since=soon", "takes date | None, and 'soon' is not one"),
     ],
 )
 def test_a_value_of_the_wrong_type(job: Path, parameters: str, setting: str, words: str) -> None:

@@ -473,33 +473,6 @@ def test_files_behind_a_link_in_a_declared_folder_count(tmp_path: Path) -> None:
     assert len(digests) == 4
 
 
-# -- dynamic routes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("def f(x): return eval(x)", "`f` calls eval (job.py:1)"),
-        ("def f(x): return globals()[x]", "`f` calls globals (job.py:1)"),
-        ("import importlib\ndef f(x): return importlib.import_module(x)", "`f` imports a module by a name (job.py:2)"),
-        ("import helpers\ndef f(x): return getattr(helpers, x)", "`f` calls getattr (job.py:2)"),
-        ("class A:\n  def g(): return 1\ndef f(x): return getattr(A, x)", "`f` calls getattr (job.py:3)"),
-        ("import sys\ndef f(x): return sys.modules[x].g()", "`f` reads sys.modules (job.py:2)"),
-    ],
-)
-def test_routes_that_cannot_be_followed_are_told(
-    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, words: str
-) -> None:
-    monkeypatch.chdir(project.folder)
-    (warning,) = project.write(job=text, helpers="def g(): return 1").trace().warnings
-    assert warning.startswith(words)
-    assert "depends_on" in warning
-
-
-def test_a_getattr_on_data_is_no_route(project: Project) -> None:
-    assert not project.write(job="def f(x): return getattr(x, str(x)), getattr(x, 'a')").trace().warnings
-
-
 # -- randomness --------------------------------------------------------------------------------------------------------
 
 RANDOM = [
@@ -595,6 +568,25 @@ RANDOM = [
     ("from pyspark.ml.clustering import KMeans as K\ndef f(x): return K().setSeed(1), K()", "KMeans without a seed"),
     ("from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans().setSeed(None)", "KMeans without a seed"),
     ("from pyspark.ml.tuning import CrossValidator as C\ndef f(x, e): return C(estimator=e)", "CrossValidator without"),
+    ("def f(x): return input()", "reads the environment (input)"),
+    ("import sys\ndef f(x): return sys.stdin.read()", "reads the environment (sys.stdin.read)"),
+    ("import argparse\ndef f(x): return argparse.ArgumentParser().parse_args()", "the command line (.parse_args())"),
+    ("import argparse\ndef f(x):\n  p = argparse.ArgumentParser()\n  return p.parse_known_args()", "the command line"),
+    ("import getpass\ndef f(x): return getpass.getuser()", "reads the environment (getpass.getuser)"),
+    ("import platform\ndef f(x): return platform.uname()", "reads the environment (platform.uname)"),
+    ("from os import urandom\ndef f(x): return urandom(3)", "calls os.urandom"),
+    ("def f(x): return x.sparkSession.sparkContext.defaultParallelism", "settings (.sparkContext.defaultParallelism)"),
+    ("def f(x):\n  c = x.sparkSession.sparkContext\n  return c.applicationId", "Spark's settings (.applicationId)"),
+    ("def f(x): return x.sparkContext.appName", "reads Spark's settings (.sparkContext.appName)"),
+    ("from pyspark import SparkContext as C\ndef f(x): return C.getOrCreate().applicationId", "(.applicationId)"),
+    ("from pyspark.sql import functions as F\ndef f(x): return F.input_file_name()", "functions.input_file_name"),
+    ("def f(x): return x.selectExpr('input_file_name() AS n')", "uses input_file_name in SQL"),
+    ("from pyspark.sql import functions as F\ndef f(x): return F.col('_metadata.file_path')", "files (_metadata)"),
+    ("P = '_metadata.file_path'\ndef f(x): return x.select('a', P)", "reads paths or times of files (_metadata)"),
+    ("def f(x): return x._metadata.file_modification_time", "reads paths or times of files (_metadata)"),
+    ("def f(x): return x['_metadata']['file_path']", "reads paths or times of files (_metadata)"),
+    ("def f(x): return x.select('_metadata')", "reads paths or times of files (_metadata)"),
+    ("def f(x): return x.selectExpr('_metadata.file_path AS p')", "reads paths or times of files (_metadata)"),
 ]
 
 
@@ -649,6 +641,28 @@ OUTSIDE = [
     ("from pyspark.ml import PipelineModel as M\ndef f(x): return M.load('a').transform(x)", "PipelineModel.load"),
     ("from delta import DeltaTable\ndef f(x): return DeltaTable.forPath(x.sparkSession, 'a')", "DeltaTable.forPath"),
     ("import urllib.request as u\ndef f(x): return u.urlopen('http://a')", "uses urllib.request.urlopen"),
+    ("import configparser\ndef f(x):\n  c = configparser.ConfigParser()\n  c.read('a.ini')", "calls .read()"),
+    ("from configparser import ConfigParser\ndef f(x): return ConfigParser().read('a.ini')", "calls .read()"),
+    ("from importlib.resources import read_text\ndef f(x): return read_text('a', 'b')", "importlib.resources.read"),
+    ("from importlib import resources as r\ndef f(x): return r.open_text('a', 'b')", "importlib.resources.open_text"),
+    ("from importlib.resources import files\ndef f(x): return files('a') / 'b'", "uses importlib.resources.files"),
+    ("import pkgutil\ndef f(x): return pkgutil.get_data('a', 'b')", "uses pkgutil.get_data"),
+    ("import xml.etree.ElementTree as E\ndef f(x): return E.parse('a')", "uses xml.etree.ElementTree.parse"),
+    ("import subprocess as s\ndef f(x): return s.getoutput('a')", "uses subprocess.getoutput"),
+    ("import subprocess as s\ndef f(x): return s.getstatusoutput('a')", "uses subprocess.getstatusoutput"),
+    ("import os\ndef f(x): return os.path.getctime('a')", "uses os.path.getctime"),
+    ("import jinja2\ndef f(x): return jinja2.FileSystemLoader('a')", "uses jinja2.FileSystemLoader"),
+    ("from sklearn.datasets import load_svmlight_file as r\ndef f(x): return r('a')", "load_svmlight_file"),
+    ("from sklearn.datasets import load_files\ndef f(x): return load_files('a')", "load_files"),
+    ("from sklearn.datasets import fetch_openml\ndef f(x): return fetch_openml('a')", "fetch_openml"),
+    ("def f(x, nlp): return nlp.from_disk('a')", "calls .from_disk()"),
+    ("import os\ndef f(x): return os.getcwd()", "uses os.getcwd"),
+    ("from pathlib import Path\ndef f(x): return Path.cwd()", "uses pathlib.Path.cwd"),
+    ("from pathlib import Path\ndef f(x):\n  p = Path('a')\n  return p.exists()", "calls .exists()"),
+    ("from pathlib import Path\ndef f(x):\n  p = Path('a')\n  return p.stat().st_mtime", "calls .stat()"),
+    ("from pathlib import Path\nP = Path('a')\ndef f(x): return (P / 'b').exists()", "calls .exists()"),
+    ("def g(p): return p.is_file()\ndef f(x): return g(x)", "`g` calls .is_file()"),
+    ("import inspect\ndef f(x): return inspect.getsource(x)", "uses inspect.getsource"),
 ]
 
 
@@ -722,6 +736,8 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "C = {'spark.a': 1}\ndef f(x): return C.get('spark.a'), x.get('a'), x.a.get('spark'), {'conf': 1}.get('conf')",
         "def f(x): x.sparkSession.conf.set('spark.a', 1)",
         "def f(x): return x.where(x.conf > 1).select(x.conf)",
+        "def f(x): return x.select('_metadata.file_name', 'file_metadata'), x.metadata, x['metadata'], x.appName",
+        "import argparse\ndef f(x): return argparse.ArgumentParser().parse_args(['a'])",
         "from pyspark import SparkConf\ndef f(x): return SparkConf(False), SparkConf(loadDefaults=False), SparkConf",
         "from pyspark.ml.classification import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
         "from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans(seed=1).fit(x), KMeans().setSeed(1).setK(2)",
@@ -831,15 +847,6 @@ def test_a_view_is_the_nodes_own_whichever_of_its_helpers_registers_it(project: 
     for views in ("def register(x, name): pass", "def register(x, name): x.createOrReplaceTempView('other')"):
         (sentence,) = project.write(job=text, views=views).trace().outside
         assert "`f` names a table in .sql()" in sentence
-
-
-def test_a_query_that_is_made_at_run_time_is_told(project: Project) -> None:
-    text = "def f(rows, words):\n  return rows.query(f'age > {words}')"
-    (warning,) = project.write(job=text).trace().warnings
-    assert "names looked up in a text that is made at run time" in warning
-    assert "job.py:2" in warning
-    quiet = "def f(tree, points):\n  return tree.query(points), tree.query('age > 3'), tree.eval(), tree.query(...)"
-    assert project.write(job=quiet).trace().warnings == ()
 
 
 def test_a_local_hides_a_global_that_a_text_mentions(project: Project) -> None:

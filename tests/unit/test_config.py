@@ -43,6 +43,15 @@ def test_a_setting_that_there_is_not(project: Path) -> None:
     assert f"{project / 'pyproject.toml'}:2" in str(caught.value)
 
 
+def test_a_table_by_the_name_of_the_distribution_is_refused(project: Path) -> None:
+    file = project / "pyproject.toml"
+    file.write_text('[project]\nname = "x"\n[tool.helix-spark]\ncatalog = "x"\n')
+    with pytest.raises(ParameterError, match=r"nothing reads the table \[tool.helix-spark\]") as caught:
+        settings_for(project, {}, {})
+    assert f"{file}:3" in str(caught.value)
+    assert "write [tool.helix_spark]" in str(caught.value)
+
+
 @pytest.mark.parametrize(("line", "words"), [("policy = 3", "some text, not 3"), ("policy = ", "cannot be read")])
 def test_settings_that_make_no_sense(project: Path, line: str, words: str) -> None:
     (project / "pyproject.toml").write_text(f"[tool.helix_spark]\n{line}\n")

@@ -129,6 +129,13 @@ def test_iterations_are_listed_like_a_log(client: TestClient) -> None:
     assert "reg 0.1 → 0.05" in text
 
 
+def test_a_metric_is_better_higher_or_lower_and_a_part_of_a_graph_is_explained(client: TestClient) -> None:
+    assert "higher is better" in read(client, PAGES["iterations"]).text
+    assert re.search(r"Better is.*higher", read(client, PAGES["metrics"]).text)
+    hints = [a["title"] for tag, a in read(client, PAGES["done"]).elements if tag == "input" and "title" in a]
+    assert "+model: the node and all that it reads" in (hints[0] or "")
+
+
 def test_a_filter_finds_words_of_a_row_and_keeps_its_state_in_the_address(client: TestClient) -> None:
     found = read(client, f"/?workflow={W}&q=failed")
     numbers = [text for text in found.texts if re.fullmatch(r"#\d", text)]
@@ -159,6 +166,7 @@ def test_a_failed_iteration_shows_which_node_failed_and_what_did_not_run(client:
     classes = [a.get("class") or "" for tag, a in found.elements if tag == "a" and "hx-node" in (a.get("class") or "")]
     assert [sum(state in name for name in classes) for state in ("hx-failed", "hx-waiting", "hx-load")] == [1, 1, 1]
     assert "at jobs/x.py:3" in found.text
+    assert "Nothing had to run" not in found.text
 
 
 def test_a_running_iteration_is_followed(client: TestClient) -> None:

@@ -9,6 +9,10 @@ import pandas as pd
 import pytest
 from project import Project
 from pyspark.sql import DataFrame
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
+
+from helix_spark.signature.code import trace
 
 SPARK = "from pyspark.sql import DataFrame\ndef clean(x): return {0}\n"
 PANDAS = "import pandas as pd\ndef helper(): return {0}\ndef clean(x): return helper()\n"
@@ -25,6 +29,33 @@ METHODS = {
     "accessor": (
         "import pandas as pd\n@pd.api.extensions.register_series_accessor('hung')\nclass Clean:\n"
         "  def __init__(self, x): ...\n  def clean(self): return {0}", "x.hung.clean()",
+    ),
+}
+
+DATA = {
+    "number": ("import pandas as pd\npd.DataFrame.hung = {0}", "x.hung"),
+    "descriptor": (
+        "import pandas as pd\nclass Get:\n  def __get__(self, one, kind): return {0}\npd.Series.hung = Get()",
+        "x.a.hung",
+    ),
+    "cached": (
+        "import functools\nimport pandas as pd\n@functools.lru_cache\ndef g(x): return {0}\npd.Series.hung = g",
+        "x.hung()",
+    ),
+}
+
+SCALER = "from sklearn.preprocessing import StandardScaler\n"
+
+ESTIMATORS = {
+    "named": (f"{SCALER}StandardScaler.hung = lambda self: {{0}}", "StandardScaler().hung()"),
+    "of a base": (
+        f"{SCALER}from sklearn.base import BaseEstimator\nBaseEstimator.hung = lambda self: {{0}}",
+        "StandardScaler().hung()",
+    ),
+    "of an object": (f"{SCALER}StandardScaler.hung = lambda self: {{0}}\nSCALER = StandardScaler()", "SCALER.hung()"),
+    "of a class of ours": (
+        "from sklearn.base import BaseEstimator\nBaseEstimator.hung = lambda self: {0}\nclass A(BaseEstimator): pass",
+        "A().hung()",
     ),
 }
 
@@ -46,14 +77,14 @@ def _unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves libraries as they were."""
     for owner, name in ((statistics, "mean"), (statistics, "NormalDist"), (saxutils, "escape"), (DataFrame, "dropna")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
-    for kind in (pd.DataFrame, pd.Series, DataFrame):
+    for kind in (pd.DataFrame, pd.Series, DataFrame, BaseEstimator, StandardScaler):
         monkeypatch.setattr(kind, "hung", None, raising=False)
 
 
 @pytest.mark.filterwarnings("ignore:registration of accessor")
-@pytest.mark.parametrize("way", METHODS)
-def test_a_method_that_was_hung_on_a_class_counts(project: Project, way: str) -> None:
-    patch, use = METHODS[way]
+@pytest.mark.parametrize("way", METHODS | DATA | ESTIMATORS)
+def test_what_was_hung_on_a_class_counts(project: Project, way: str) -> None:
+    patch, use = (METHODS | DATA | ESTIMATORS)[way]
     one, two, again = (project.digest(job=f"{patch.format(k)}\ndef f(x): return {use}") for k in (1, 2, 1))
     assert one != two
     assert one == again
@@ -64,6 +95,76 @@ def test_a_function_put_in_place_of_a_librarys_counts(project: Project, way: str
     one, two, again = (project.digest(job=FUNCTIONS[way].format(k)) for k in (1, 2, 1))
     assert one != two
     assert one == again
+
+
+def test_a_method_hung_on_a_class_that_is_imported_inside_counts(project: Project) -> None:
+    text = f"{SCALER}StandardScaler.hung = lambda self: {{}}\ndef f(x):\n  import sklearn.preprocessing as p\n"
+    text += "  return p.StandardScaler().hung()"
+    assert project.digest(job=text.format(1)) != project.digest(job=text.format(2))
+
+
+SPACY = {
+    "component": ("@Language.component('shout')\ndef shout(doc): return {0}", "x.add_pipe('shout')"),
+    "component by a variable": (
+        "@Language.component('shout')\ndef shout(doc): return {0}\nPIPES = ['shout']", "[x.add_pipe(p) for p in PIPES]",
+    ),
+    "factory": (
+        "@Language.factory('shout')\ndef shout(nlp, name): return lambda doc: {0}", "x.add_pipe('shout')",
+    ),
+    "default of a factory": (
+        "@Language.factory('shout', default_config={{'k': {0}}})\ndef shout(nlp, name, k): return k",
+        "x.add_pipe('shout')",
+    ),
+    "function of a registry": (
+        "import spacy\n@spacy.registry.misc('shout')\ndef shout(): return {0}", "x.from_config({{'@misc': 'shout'}})",
+    ),
+    "getter of an extension": ("Doc.set_extension('shout', getter=lambda doc: {0}, force=True)", "x._.shout"),
+    "default of an extension": ("Doc.set_extension('shout', default={0}, force=True)", "x._.shout"),
+}
+
+
+@pytest.mark.parametrize("way", SPACY)
+def test_what_is_registered_under_a_name_counts_where_the_name_is_used(project: Project, way: str) -> None:
+    pytest.importorskip("spacy")
+    registering, use = SPACY[way]
+    text = f"from spacy.language import Language\nfrom spacy.tokens import Doc\n{registering}\n"
+    found = []
+    for k in (1, 2, 1):
+        _forget("shout")
+        found.append(project.digest(job=f"{text.format(k)}def f(x): return {use}"))
+    assert found[0] != found[1]
+    assert found[0] == found[2]
+    _forget("shout")
+
+
+def test_what_a_function_registers_itself_is_no_other_once_it_has_run(project: Project) -> None:
+    pytest.importorskip("spacy")
+    text = """
+        from spacy.language import Language
+        from spacy.tokens import Doc
+        def f(x):
+            Doc.set_extension("shout", getter=lambda doc: 1, force=True)
+            Doc.set_extension("quiet", default=None, force=True)
+            @Language.component("shout")
+            def shout(doc): return doc
+            return x._.shout, x._.quiet, x.add_pipe("shout")
+    """
+    module = project.write(job=text).load()
+    before = trace(module.f, node="n").digest
+    with pytest.raises(AttributeError):
+        module.f(None)
+    assert trace(module.f, node="n").digest == before
+    _forget("shout")
+    _forget("quiet")
+
+
+def _forget(name: str) -> None:
+    import catalogue
+    from spacy.tokens.underscore import Underscore
+
+    for key in [key for key in catalogue.REGISTRY if key[-1] == name]:
+        del catalogue.REGISTRY[key]
+    Underscore.doc_extensions.pop(name, None)
 
 
 def test_what_is_hung_on_a_class_under_another_name_does_not_count(project: Project) -> None:

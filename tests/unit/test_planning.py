@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.ml.clustering import KMeans
-from pyspark.sql import DataFrame
+from pyspark.ml.regression import LinearRegression
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
@@ -104,7 +106,8 @@ def test_a_stored_answer_is_loaded_and_nothing_else_is_needed() -> None:
     made = plan(storing(now, "mean"))
     assert made.in_state(State.LOAD) == ("mean",)
     assert reasons(made) == {
-        "data": "not needed: nothing that runs reads it (`rows` pruned)", "rows": "not needed: `mean` is loaded",
+        "data": "not needed: nothing that runs reads it (`rows`: not needed either)",
+        "rows": "not needed: `mean` is loaded",
         "mean": "stored by iteration 3",
     }
 
@@ -164,6 +167,52 @@ def test_a_random_node_is_blamed_by_itself_and_its_heirs() -> None:
     assert made["cost"].reason == "reads `clusters`, whose result may differ each time"
     assert not made["clusters"].keep
     assert not made["cost"].keep
+    told = plan(situation(wf), "joint")
+    for name in ("clusters", "cost"):
+        assert told[name].storage_reason == "not kept: it may differ each time, so nobody could use it"
+    assert told["data"].storage_reason == "not kept: it is read from where it lies"
+
+
+def sampled(*, learned: bool) -> hx.Workflow:
+    """A sample, a model of it, and of a column that is drawn besides."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.sample(0.5)
+
+    @wf.extractor
+    def noise(rows: DataFrame) -> Column:
+        return F.rand()
+
+    examples = wf.synthesizer("examples", rows, features=[noise])
+    wf.output(wf.learner("m", LinearRegression, on=examples if learned else rows))
+    return wf
+
+
+@pytest.mark.parametrize(
+    ("fixed", "learned", "said"),
+    [
+        ("m", False, "`m` is fixed, but what differs is `rows`, which it reads: hx.fixed(rows)"),
+        ("examples", True, "`examples` is fixed, but what differs is `rows`, `noise`, which it reads: hx.fixed(rows), "
+                           "make `noise` in a scanner, and fix that"),
+        ("rows", False, None),
+    ],
+)
+def test_what_is_fixed_downstream_of_what_differs_is_said(fixed: str, learned: bool, said: str | None) -> None:
+    wf = sampled(learned=learned)
+    wf.fix(hx.NodeRef(wf, fixed))
+    assert plan(situation(wf)).warnings == ((said,) if said else ())
+
+
+def test_a_column_that_is_fixed_is_said_to_be_drawn_all_the_same() -> None:
+    wf = sampled(learned=True)
+    for name in ("rows", "noise"):
+        wf.fix(hx.NodeRef(wf, name))
+    assert plan(situation(wf)).warnings == (
+        "`noise` is fixed, but it is a column, never stored by itself: make `noise` in a scanner, and fix that",
+    )
 
 
 # What is kept

@@ -38,6 +38,7 @@ from helix_spark.signature.data_version import (
     sample_places,
     version_of,
 )
+from helix_spark.signature.edges import Said
 from helix_spark.signature.encoder import canonical
 from helix_spark.signature.parts import digest
 from helix_spark.signature.randomness import SEEDED_STAGES
@@ -206,6 +207,23 @@ def test_rows_that_are_said_are_the_same_as_rows_that_follow_from_the_split() ->
 
 def test_wishes_do_not_count() -> None:
     assert predicted(learned={"recompute": True, "keep": "never"}, scored={"keep_columns": ()}) == predicted()
+
+
+LIMITS = {"low": 1, "high": 2}
+
+
+def limited(data: DataFrame) -> Column:
+    return data.a + LIMITS["low"]
+
+
+def test_a_value_that_is_left_out_is_left_out_with_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**wishes: Any) -> str:
+        return signatures(extracted(limited, **wishes))["column"]
+
+    counted, left_out = found(), found(exclude=["LIMITS"])
+    monkeypatch.setitem(LIMITS, "low", 3)
+    assert found() != counted
+    assert found(exclude=["LIMITS"]) == left_out
 
 
 def test_kept_columns_touch_the_predictions_alone() -> None:
@@ -390,6 +408,75 @@ def test_so_is_one_inside_another_stage(what: Any, parameters: dict[str, Any], s
 )
 def test_stages_with_seeds_are_not(what: Any, parameters: dict[str, Any]) -> None:
     assert blamed(what, **parameters) == ()
+
+
+class Cleaned(Transformer):
+    """A stage of an author's own, whose code does as it is told."""
+
+    def __init__(self, clean: Callable[..., Any]) -> None:
+        super().__init__()
+        self.clean = clean
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        cleaned: DataFrame = self.clean(dataset)
+        return cleaned
+
+
+class Statement(SQLTransformer):
+    """Spark's, made without a JVM."""
+
+    def __init__(self, statement: str) -> None:
+        Params.__init__(self)
+        self._set(statement=statement)
+
+
+def opening(rows: DataFrame) -> DataFrame:
+    with open("words.txt") as words:  # noqa: PTH123 (what is to be seen)
+        return rows.limit(len(words.read()))
+
+
+def drawing(rows: DataFrame) -> DataFrame:
+    return rows.withColumn("r", F.rand(1))
+
+
+def evaluating(rows: DataFrame) -> DataFrame:
+    column: Column = eval(rows.columns[0])
+    return rows.select(column)
+
+
+def registering(rows: DataFrame) -> DataFrame:
+    rows.createOrReplaceTempView("cleaned")
+    return rows
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        (Cleaned(opening), "opening` uses open ("), (Cleaned(drawing), "drawing` calls pyspark.sql.functions.rand"),
+        (Cleaned(evaluating), "evaluating` calls eval ("), (Cleaned(pd.read_csv), "is or holds pandas.read_csv"),
+        (Statement("SELECT rand() FROM __THIS__"), "uses rand in SQL"),
+    ],
+)
+def test_what_the_stages_of_a_parameter_do_is_seen_as_that_of_any_other(stage: Any, words: str, inside: bool) -> None:
+    (why,) = blamed(Pipeline(stages=[stage])) if inside else blamed(Pipeline, stages=[stage])
+    assert words in why
+
+
+def test_what_the_stages_of_a_parameter_say_counts() -> None:
+    def said(what: Any, **parameters: Any) -> Said:
+        wf = hx.Workflow("w")
+        wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+        wf.learner("model", what, on=hx.NodeRef(wf, "data"), output=True, **parameters)
+        return describe(compile_workflow(wf), SETTINGS)["model"].said
+
+    stages = [Cleaned(registering), Statement("SELECT clean(a) FROM __THIS__")]
+    assert said(Pipeline, stages=stages).views == said(Pipeline(stages=stages)).views == {"cleaned"}
+    assert "clean" in said(Pipeline, stages=stages).calls & said(Pipeline(stages=stages)).calls
+
+
+def test_what_the_stages_of_a_parameter_read_may_be_declared() -> None:
+    assert blamed(Pipeline, stages=[Cleaned(opening)], depends_on=[len]) == ()
 
 
 def test_the_stages_that_have_a_seed_are_those_of_pyspark() -> None:

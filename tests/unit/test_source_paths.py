@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 import helix_spark as hx
 from helix_spark.engine.lowering import sources
 from helix_spark.engine.lowering.sources import read_source
-from helix_spark.workflow.sources import Source
+from helix_spark.errors import SourceError
+from helix_spark.signature.data_version import version_of
+from helix_spark.workflow.sources import DeltaSource, Source
 
 
 class Session:
@@ -94,3 +98,43 @@ def test_a_delta_table_of_this_disk_is_read_from_it(reading: Any, tmp_path: Path
     assert told.loaded == f"file://{tmp_path}/a [1]", "Delta knows no patterns"
     assert told.told == {"versionAsOf": 3}
     assert reading(hx.delta("s3a://bucket/table")).loaded == "s3a://bucket/table"
+
+
+# Which version of a Delta table
+
+
+@pytest.fixture
+def delta(tmp_path: Path) -> str:
+    write_deltalake(str(tmp_path / "table"), pa.table({"a": [1]}))
+    return str(tmp_path / "table")
+
+
+def refused(source: DeltaSource) -> str:
+    with pytest.raises(SourceError) as caught:
+        version_of(source)
+    return str(caught.value)
+
+
+def test_a_version_that_a_delta_table_lacks_is_named(delta: str) -> None:
+    said = refused(hx.delta(delta, version=7))
+    assert f"version 7 of the Delta table {delta!r} cannot be read: " in said
+    assert "leave the version out for the newest one" in said
+
+
+def test_what_is_no_delta_table_is_not_said_to_lack_a_version(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a\n")
+    said = refused(hx.delta(tmp_path / "d.csv"))
+    assert f"the Delta table {str(tmp_path / 'd.csv')!r} cannot be read: " in said
+    assert "check the path and the store" in said
+    assert "version" not in said
+
+
+def test_a_store_that_cannot_be_asked_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_given: object, **_options: object) -> None:
+        raise OSError("Kernel error -> Generic S3 error\n   \x1b[31m\u21b3\x1b[0m no credentials found\n")
+
+    monkeypatch.setattr("deltalake.DeltaTable", opened)
+    said = refused(hx.delta("s3a://bucket/table"))
+    assert said.splitlines()[0] == (
+        "the Delta table 's3a://bucket/table' cannot be read: Kernel error -> Generic S3 error: no credentials found"
+    )

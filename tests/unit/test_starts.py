@@ -23,7 +23,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
 
     def start(*given: object, **named: object) -> SimpleNamespace:
         return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), launched=False, stop=lambda: None
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), launched=True, stop=lambda: None
         )
 
     monkeypatch.setattr(session, "start", start)
@@ -31,6 +31,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "running_session", lambda: None)
     monkeypatch.setattr(session.gateway, "forget_ended", lambda: None)
+    monkeypatch.setattr(session.archive, "build_in_background", lambda: False)
     return SessionProvider()
 
 
@@ -73,6 +74,19 @@ def test_a_session_has_its_first_work_before_it_until_something_ran(provider: Se
     provider.let_go_of_ended()
     provider.get()
     assert not provider.worked, "this one is new"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_plans(
+    provider: SessionProvider, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    built: list[bool] = []
+    monkeypatch.setattr(session.archive, "build_in_background", lambda: built.append(True))
+    provider.get()  # as for a file that builds Spark objects while it is loaded
+    if works:
+        provider.note_work()
+    provider.close()
+    assert built == [True] * works
 
 
 def test_a_session_of_the_users_is_taken_to_have_worked(provider: SessionProvider) -> None:

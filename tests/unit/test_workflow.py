@@ -10,6 +10,7 @@ from typing import Any, Optional
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.ml import Estimator
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.feature import StringIndexer, Tokenizer, VectorAssembler
@@ -218,6 +219,14 @@ def test_wishes_are_kept_with_the_declaration(wf: hx.Workflow) -> None:
     assert declared(wf, "rows").wishes.fixed
 
 
+def test_to_fix_an_extractor_that_learns_is_to_fix_what_it_learns(wf: hx.Workflow, data: hx.NodeRef) -> None:
+    wf.extractor("topics", KMeans, on=data, k=3, fixed=True)
+    assert (declared(wf, "topics.fit").wishes.fixed, declared(wf, "topics").wishes.fixed) == (True, False)
+    later = wf.extractor("groups", KMeans, on=data, k=3)
+    hx.fixed(later)
+    assert (declared(wf, "groups.fit").wishes.fixed, declared(wf, "groups").wishes.fixed) == (True, False)
+
+
 def test_plain_arguments_of_the_builder_are_the_parameters_of_the_workflow() -> None:
     def build(reg: float = 0.1, *, bins: int = 3, table: object = object()) -> hx.Workflow:
         return hx.Workflow("w")
@@ -366,13 +375,13 @@ def test_what_an_extractor_learns_is_wished_what_the_extractor_is(wf: hx.Workflo
     assert fit.stage == Stage(StringIndexer, (("inputCol", "sex"),))
 
 
-class Anything:
+class Anything(Estimator):
     """A stage of somebody's own that takes whatever it is given."""
 
     def __init__(self, **parameters: object) -> None: ...
 
 
-class Fixed:
+class Fixed(Estimator):
     """One with a parameter that is called as a wish."""
 
     def __init__(self, fixed: bool = False) -> None: ...
@@ -497,6 +506,8 @@ def old_age(data: DataFrame) -> Column:
         (lambda wf, data: wf.learner("m", KMeans, on=data, rows="training"), "not 'training'"),
         (lambda wf, data: wf.predict("p", "m", data, rows="tests"), "not 'tests'"),
         (lambda wf, data: wf.predict("p", "m", data, keep_columns="features"), 'write ["features"]'),
+        (lambda wf, data: wf.predict("p", "m", data, keep=["rawPrediction"]), "by wf.predict(..., keep_columns=[...])"),
+        (lambda wf, data: wf.extractor(keep=["a"])(old_age), "a function keeps those that it returns"),
         (lambda wf, data: wf.predict("p", "m", data, keep_columns=["raw"]), "there are: features, rawPrediction"),
         (lambda wf, data: wf.learner("m", KMeans, on=data, K=3), "takes no parameter 'K'"),
         (lambda wf, data: wf.learner("m", LogisticRegression, on=data, regparam=0.1), "did you mean 'regParam'"),
@@ -577,9 +588,14 @@ def test_a_family_refuses_results_that_are_not_its_own(wf: hx.Workflow) -> None:
         def rows(data: DataFrame) -> float:
             return 0.0
 
+    with pytest.raises(OperatorError, match="an extractor returns a column or table, not a value"):
+        @wf.extractor
+        def age(data: DataFrame) -> float:
+            return 0.0
+
 
 def test_variable_arguments_name_no_node(wf: hx.Workflow) -> None:
-    with pytest.raises(OperatorError, match=r"parameter \*tables.* names no node"):
+    with pytest.raises(OperatorError, match=r"parameter \*tables names no node"):
         @wf.reducer
         def count(*tables: pd.DataFrame) -> int:
             return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from helix_spark.costs.model import Origin, in_python_workers
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
-from helix_spark.engine.lowering.fits import BATCHED
+from helix_spark.engine.lowering.fits import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import FitStage, Form, Function, Result
@@ -33,7 +33,7 @@ class Unit:
 
 def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
     """The plan's loads and computes; needs before readers."""
-    batches: dict[tuple[str, type], list[Node]] = {}
+    batches: dict[tuple[str, type, str], list[Node]] = {}
     single: list[Unit] = []
     for node in dag.nodes:
         state = plan[node.name].state
@@ -41,12 +41,12 @@ def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
             single.append(Unit((node.name,), state, node.result is Result.MODEL, frozenset()))
         elif state is State.COMPUTE:
             if isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str):
-                batches.setdefault((node.inputs[0], type(node.operator)), []).append(node)
+                batches.setdefault(shared_pass(node), []).append(node)
             else:
                 single.append(Unit((node.name,), state, not is_lazy(node), frozenset(node.inputs)))
     together = [
         Unit(tuple(node.name for node in nodes), State.COMPUTE, True, frozenset({base}))
-        for (base, _), nodes in batches.items()
+        for (base, *_), nodes in batches.items()
     ]
     position = {node.name: index for index, node in enumerate(dag.nodes)}
     return tuple(sorted(single + together, key=lambda unit: position[unit.names[0]]))

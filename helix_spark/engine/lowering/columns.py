@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ def column_name(node: str) -> str:
 
 def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:
     """The table with these columns and all that they need, each once."""
-    waiting = _closure(columns)
+    waiting = closure(columns)
     there: set[str] = set()
     while waiting:
         ready = [column for column in waiting if all(need.column in there for need in column.needs)]
@@ -49,7 +50,8 @@ def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame
     return frame
 
 
-def _closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
+def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
+    """These columns and all that they need, each once and after what it needs."""
     found: dict[str, ColumnResult] = {}
 
     def visit(column: ColumnResult) -> None:
@@ -126,17 +128,22 @@ def add_functions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFram
 
 def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     """Adds one-hot vectors; each `make` is (input column, labels, drop_last)."""
+    for drop_last in sorted({column.make[2] for column in columns}):
+        indexer, encoder = category_stages([column for column in columns if column.make[2] == drop_last])
+        frame = _encoded(indexer.transform(frame), encoder)
+    return frame
+
+
+def category_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any]:
+    """The indexer and the encoder, yet to be fitted, of one-hot vectors that drop the last place all, or none."""
     from pyspark.ml.feature import OneHotEncoder
 
-    for drop_last in sorted({column.make[2] for column in columns}):
-        group = [column for column in columns if column.make[2] == drop_last]
-        indexed = [f"{column.column}_index" for column in group]
-        indexer = _indexer([column.make[1] for column in group])
-        indexer.setInputCols([column.make[0] for column in group]).setOutputCols(indexed).setHandleInvalid("keep")
-        # The indexer gives unseen values and nulls the last place; dropping the last leaves them all zeros.
-        encoder = OneHotEncoder(inputCols=indexed, outputCols=[c.column for c in group], dropLast=drop_last)
-        frame = _encoded(indexer.transform(frame), encoder).drop(*indexed)
-    return frame
+    indexed = [f"{column.column}_index" for column in columns]
+    indexer = _indexer([column.make[1] for column in columns])
+    indexer.setInputCols([column.make[0] for column in columns]).setOutputCols(indexed).setHandleInvalid("keep")
+    # The indexer gives unseen values and nulls the last place; dropping the last leaves them all zeros.
+    drop_last = columns[0].make[2]
+    return indexer, OneHotEncoder(inputCols=indexed, outputCols=[c.column for c in columns], dropLast=drop_last)
 
 
 def _indexer(labels: Sequence[Sequence[str]]) -> Any:
@@ -171,40 +178,78 @@ def separator(texts: Iterable[str]) -> str:
 
 
 def _encoded(frame: DataFrame, encoder: Any) -> DataFrame:
-    """Fitting the encoder reads the categories from the schema; it runs no job."""
+    """With the encoder's columns in place of its inputs. Fitting it reads the categories from the schema; it runs no
+    job."""
     encoded: DataFrame = encoder.fit(frame).transform(frame)
-    return encoded
+    return encoded.drop(*encoder.getInputCols())
 
 
 def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     """Adds bucket numbers or their one-hot vectors; each `make` is (input column without nulls, inner boundaries,
     one_hot)."""
+    bucketizer, encoder = bucket_stages(columns)
+    frame = bucketizer.transform(frame)
+    return frame if encoder is None else _encoded(frame, encoder)
+
+
+def bucket_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any | None]:
+    """The bucketizer, and the encoder, yet to be fitted, of those that become one-hot vectors; None where none does."""
     from pyspark.ml.feature import Bucketizer, OneHotEncoder
 
     inf = float("inf")
     numbered = {c.column: f"{c.column}_bucket" if c.make[2] else c.column for c in columns}
-    frame = Bucketizer(
+    bucketizer = Bucketizer(
         splitsArray=[[-inf, *c.make[1], inf] if c.make[1] else [-inf, 0.0, inf] for c in columns],
         inputCols=[c.make[0] for c in columns], outputCols=list(numbered.values()), handleInvalid="keep",
-    ).transform(frame)
+    )
     hot = [c.column for c in columns if c.make[2]]
-    if hot:
-        temporary = [numbered[column] for column in hot]
-        # What is no number has a place of its own, which is dropped: it is all zeros.
-        encoder = OneHotEncoder(inputCols=temporary, outputCols=hot, dropLast=True, handleInvalid="keep")
-        frame = _encoded(frame, encoder).drop(*temporary)
-    return frame
+    if not hot:
+        return bucketizer, None
+    # What is no number has a place of its own, which is dropped: it is all zeros.
+    return bucketizer, OneHotEncoder(
+        inputCols=[numbered[column] for column in hot], outputCols=hot, dropLast=True, handleInvalid="keep"
+    )
 
 
-def number_or_nan(frame: DataFrame, column: str) -> Column:
-    """A numeric column with NaN for its nulls: Bucketizer has a place for NaN, and passes nulls on to an assembler that
-    fails on them. A column of another type as it is, for Bucketizer to refuse: a cast would accept text."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import NumericType
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Makes a column of the table once more, under another name.
 
-    found = frame[quoted(column)]
-    is_number = isinstance(frame.schema[column].dataType, NumericType)
-    return F.coalesce(found.cast("double"), F.lit(float("nan"))) if is_number else found
+    >>> Again("a.b").sql
+    '`a.b`'
+    """
+
+    source: str
+
+    def __call__(self, frame: DataFrame) -> Column:
+        return frame[quoted(self.source)]
+
+    @property
+    def sql(self) -> str:
+        """The same as text, which a pipeline can hold."""
+        return quoted(self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOrNan:
+    """Makes a numeric column with NaN for its nulls: Bucketizer has a place for NaN, and passes nulls on to an
+    assembler that fails on them. A column of another type as it is, for Bucketizer to refuse: a cast would accept text.
+    """
+
+    source: str
+
+    def __call__(self, frame: DataFrame) -> Column:
+        from pyspark.sql import functions as F
+        from pyspark.sql.types import NumericType
+
+        found = frame[quoted(self.source)]
+        is_number = isinstance(frame.schema[self.source].dataType, NumericType)
+        return F.coalesce(found.cast("double"), F.lit(float("nan"))) if is_number else found
+
+    @property
+    def sql(self) -> str:
+        """The same of a numeric column, as text, which a pipeline can hold."""
+        return f"coalesce(CAST({quoted(self.source)} AS DOUBLE), CAST('NaN' AS DOUBLE))"
 
 
 def add_stage(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:

@@ -3,23 +3,27 @@ run as one, and are kept apart afterwards: eight one-hot columns are one scan, a
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.partitions import in_few_partitions
+from helix_spark.engine.lowering.sides import check_sides, training_rows
+from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
-from helix_spark.errors import OperatorError
-from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, Kind, Rows, Stage
-from helix_spark.workflow.parameters import check_not_wished, check_taken
+from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, split_of_fit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BATCHED = (FitCategories, FitQuantiles)
+
+
+def shared_pass(node: Node) -> tuple[str, type, str]:
+    """What fits of BATCHED operators have in common that one pass can do: the table, the operator, and the rows."""
+    # As text: the key of a split may be a list.
+    return node.inputs[0], type(node.operator), repr(split_of_fit(node.operator))
 
 
 def input_frame(results: Sequence[NodeResult], columns: Sequence[ColumnSource]) -> tuple[DataFrame, list[str]]:
@@ -41,14 +45,15 @@ def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
 
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fits several nodes of one operator over one table in a single pass."""
+    """Fits several nodes that have a pass in common (see `shared_pass`)."""
     operators: list[Any] = [node.operator for node in nodes]
     made = {
         result.column: result for row in results for result in row if isinstance(result, ColumnResult)
     }
     base = results[0][0]
     assert isinstance(base, TableResult)
-    frame = with_columns(base.frame(), made.values())
+    rows = with_columns(base.frame(), made.values())
+    frame = training_rows(rows, split_of_fit(nodes[0].operator), base.frame().columns)
     names = [name_of(operator.column, row) for operator, row in zip(operators, results, strict=True)]
     if isinstance(operators[0], FitCategories):
         return [ValueResult(labels) for labels in _categories(frame, names)]
@@ -91,44 +96,9 @@ def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, lis
     return frame.select(*(F.col(quoted(c)).alias(p) for c, p in zip(columns, plain, strict=True))), plain
 
 
-def _wished(node: Node) -> list[str]:
-    """Options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep` is
-    always a wish."""
-    wishes = node.wishes
-    said = [name for name in ("fixed", "recompute", "depends_on", "exclude") if getattr(wishes, name)]
-    return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
-
-
-def build_stage(node: Node, stage: Stage) -> Any:
-    """The estimator or transformer, built now that a session runs.
-
-    Raises:
-        OperatorError: it is no Spark ML stage, or does not take these parameters.
-    """
-    make = stage.make
-    parameters = dict(stage.parameters)
-    if isinstance(make, str):
-        module, _, name = make.rpartition(".")
-        make = getattr(import_module(module), name)
-        check_not_wished(node.kind, node.name, make, _wished(node), node.where)
-    check_taken(node.kind, node.name, make, parameters, node.where)
-    if inspect.isclass(make) or inspect.isroutine(make):
-        try:
-            built = make(**parameters)
-        except TypeError as error:
-            raise OperatorError(f"{node.name!r}: {error}", where=node.where) from error
-    else:
-        built = make.copy({make.getParam(name): value for name, value in parameters.items()})
-    if not hasattr(built, "fit") and not hasattr(built, "transform"):
-        raise OperatorError(
-            f"{node.name!r} was given a {type(built).__name__}, which is no Spark ML estimator or transformer",
-            where=node.where,
-        )
-    return built
-
-
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> ModelResult:
-    """Fits an estimator to its table: to the rows the operator names, where examples are split."""
+    """Fits an estimator to its table: to the rows the operator names, where examples are split, or to the training
+    rows of an extractor's split."""
     frame, names = input_frame(results, [source for _, source in operator.columns])
     base, rows = results[0], operator.rows
     assert isinstance(base, TableResult)
@@ -136,6 +106,8 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
     check_sides(node, rows, node.inputs[0], base)
     if rows != "all":
         frame = frame.where(frame["split"] == rows)
+    elif (split := split_of_fit(operator)) is not None:
+        frame = training_rows(frame, split, base.frame().columns)
     elif frame is base.frame():
         frame = base.persisted()
     stage = build_stage(node, operator.stage)
@@ -143,31 +115,3 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
     return ModelResult(stage.fit(in_few_partitions(frame, stage), wired or None))
-
-
-def check_sides(node: Node, rows: Rows, name: str, table: TableResult) -> None:
-    """Whether it was said that train and test rows are meant alike, where a learner or a prediction takes both.
-
-    What a synthesizer divided is no longer told apart once a function has passed it on: nothing but a column `split`
-    speaks of it then, and its rows have to be looked at.
-
-    Args:
-        name: of the table's node.
-
-    Raises:
-        OperatorError: the table has both, and its author did not say that all rows are meant.
-    """
-    from pyspark.sql import functions as F
-
-    if rows != "all" or node.wishes.all_rows or node.kind not in (Kind.LEARNER, Kind.PREDICT):
-        return
-    frame = table.frame()
-    if [kind for name, kind in frame.dtypes if name == "split"] != ["string"] or "split" in table.left_out:
-        return  # what is left out, nothing reads; of two columns of one name nobody says which is meant
-    sides = frame.where(frame["split"].isin("train", "test")).agg(F.min("split"), F.max("split")).first()
-    if sides is not None and sides[0] != sides[1]:
-        mine = "train" if node.kind is Kind.LEARNER else "test"
-        raise OperatorError(
-            f"{node.kind} {node.name!r} takes all of {name!r}, whose column `split` has both train and test rows",
-            where=node.where, remedy=f'say rows="{mine}", or rows="all" if all of them are meant',
-        )

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
+    Again,
     CalledOnce,
+    NumberOrNan,
     add_buckets,
     add_categories,
     add_expressions,
     add_functions,
     add_stage,
     column_name,
-    number_or_nan,
     with_columns,
 )
-from helix_spark.engine.lowering.fits import build_stage, check_sides, fit_batch, fit_stage, name_of
+from helix_spark.engine.lowering.fits import fit_batch, fit_stage, name_of
+from helix_spark.engine.lowering.sides import check_sides, side_of
 from helix_spark.engine.lowering.slots import with_sizes
 from helix_spark.engine.lowering.sources import read_source
+from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.results import (
     ColumnResult,
     ModelResult,
@@ -43,14 +46,15 @@ from helix_spark.workflow.operators import (
     FitStage,
     Form,
     Function,
-    HashSplit,
     Interact,
     Kept,
+    Operator,
     Predict,
     PredictKeeping,
     Read,
     Result,
     Select,
+    split_of_fit,
 )
 from helix_spark.workflow.sources import MemorySource, Source
 
@@ -58,9 +62,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from helix_spark.engine.spark.session import Sessions
-
-_SPLIT_STEPS = 1_000_000
-"""Resolution of a split's share."""
 
 
 def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
@@ -85,6 +86,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> Node
                 check_columns(node, results)
                 return fit_batch([node], [results])[0]
             case FitStage():
+                check_columns(node, results)
                 return fit_stage(node, operator, results)
             case Assemble():
                 return _table(_assembled(node, operator, results))
@@ -95,7 +97,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> Node
                 return _table(_base(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
-                return _ready_made_column(node, results)
+                return ready_made_column(node, results)
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
@@ -113,7 +115,7 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
             )
 
 
-def _named_columns(operator: object) -> list[str]:
+def _named_columns(operator: Operator) -> list[str]:
     match operator:
         case Select(columns=columns):
             return list(columns)
@@ -123,7 +125,8 @@ def _named_columns(operator: object) -> list[str]:
             return [*(one for one in keep if isinstance(one, str)), *(split.key if split else ())]
         case _:
             column: ColumnSource | None = getattr(operator, "column", None)
-            return [column] if isinstance(column, str) else []
+            split = split_of_fit(operator)
+            return [*([column] if isinstance(column, str) else []), *(split.key if split else ())]
 
 
 def _read(node: Node, source: Source, sessions: Sessions) -> DataFrame:
@@ -205,7 +208,8 @@ def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFra
     return given
 
 
-def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult:
+def ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult:
+    """The column of an extractor that is no function. Its table is not looked at."""
     base, name, learned = _base(results), column_name(node.name), results[-1]
     copies = {one: _plainly_named(one, base) for one in _named_columns(node.operator) if "." in one or "`" in one}
     needs = (*_needs(results), *copies.values())
@@ -215,10 +219,10 @@ def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResul
 
     match node.operator:
         case Select(columns=(column,)):
-            return ColumnResult(name, base, (), add_expressions, "expression", lambda frame: frame[quoted(column)])
+            return ColumnResult(name, base, (), add_expressions, "expression", Again(column))
         case Select(columns=columns):
             taken = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, add_stage, "stage", lambda: _assembler(taken, name))
+            return ColumnResult(name, base, needs, add_stage, "stage", lambda: assembler(taken, name))
         case EncodeCategories(column=column, drop_last=drop_last):
             assert isinstance(learned, ValueResult)
             make = (named(column), learned.value, drop_last)
@@ -243,19 +247,18 @@ def _ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResul
 def _plainly_named(column: str, base: TableResult) -> ColumnResult:
     """A column of the table again, under a name without dots: Spark ML would look for a part of a column."""
     made = column_name(f"column {column}")
-    return ColumnResult(made, base, (), add_expressions, "expression", lambda frame: frame[quoted(column)])
+    return ColumnResult(made, base, (), add_expressions, "expression", Again(column))
 
 
 def _number(column: ColumnSource, results: Sequence[NodeResult]) -> ColumnResult:
     """A column again, without its nulls: a need like any other, so that it is added together with them."""
     source = name_of(column, results)
     made, needs = column_name(f"number {source}"), _needs(results)
-    return ColumnResult(
-        made, _base(results), needs, add_expressions, "expression", lambda frame: number_or_nan(frame, source)
-    )
+    return ColumnResult(made, _base(results), needs, add_expressions, "expression", NumberOrNan(source))
 
 
-def _assembler(columns: Sequence[str], output: str) -> Any:
+def assembler(columns: Sequence[str], output: str) -> Any:
+    """What makes one vector of columns."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=list(columns), outputCol=output)
@@ -285,12 +288,12 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
         column = F.expr(label) if isinstance(label, str) else frame[name_of(label, results)]
         extra["label"] = column.cast("double")
     if split is not None:
-        extra["split"] = _split_column(split, base.columns)
+        extra["split"] = side_of(split, base.columns)
     extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
     wanted = ["features", *extra, *(name for name in operator.keep if isinstance(name, str))]
     renamed = {name: f"helix_new_{name}" for name in extra}
     frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
-    assembled = _assembler(names, "helix_new_features").transform(frame)
+    assembled = assembler(names, "helix_new_features").transform(frame)
     sized = with_sizes(assembled, "helix_new_features", names)
     chosen = [
         F.col("helix_new_features").alias("features", metadata=sized) if name == "features"
@@ -299,15 +302,6 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     ]
     examples: DataFrame = assembled.select(*chosen)
     return examples
-
-
-def _split_column(split: HashSplit, columns: Sequence[str]) -> Column:
-    """By a hash of the row: whichever way and order rows are read in, a row stays on its side."""
-    from pyspark.sql import functions as F
-
-    hashed = F.xxhash64(*(F.col(quoted(name)) for name in split.key or columns), F.lit(split.seed))
-    share = F.pmod(hashed, F.lit(_SPLIT_STEPS))
-    return F.when(share < round(split.test * _SPLIT_STEPS), "test").otherwise("train")
 
 
 def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:

@@ -4,8 +4,8 @@
 
 About 230 MB in the cache folder. It fits exactly one Java runtime, set of jars and set of flags, its *key*: an archive
 of another key is never used, and a JVM that finds the archive unfit after all starts without it (-Xshare:auto). It is
-built after a first session was closed, by a process of its own at the lowest priority; nobody waits for it.
-HELIX_CDS=off turns it off. (JEP 350, dynamic class-data archives.)
+built once a first session is closed that has run something, by a process of its own at the lowest priority; nobody
+waits for it. HELIX_CDS=off turns it off. (JEP 350, dynamic class-data archives.)
 """
 
 from __future__ import annotations

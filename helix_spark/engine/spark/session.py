@@ -168,12 +168,12 @@ class SessionProvider:
         with self._lock:
             starting, self._starting = self._starting, None
             self._borrowed.give_back()
-            self._closed = True
+            self._closed, worked = True, self._worked
             self._usable, self._worked, self.start_seconds = False, False, 0.0
         if starting is not None and starting.exception() is None:
             own = starting.result()
             own.stop()
-            if own.launched:
+            if own.launched and worked:  # who only plans starts Spark for files that need it while they are loaded
                 archive.build_in_background()
 
     def __enter__(self) -> SessionProvider:

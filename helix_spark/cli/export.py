@@ -1,0 +1,165 @@
+"""`helix export`: a stored result of an iteration as a file that other tools read. Without a JVM, and none of your code
+is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from helix_spark.cli import options
+from helix_spark.cli.options import records, told
+from helix_spark.errors import CatalogError, HelixError, ParameterError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.records import ArtifactRecord
+
+TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
+
+
+@click.command(short_help="Write a stored result of an iteration to a file.")
+@click.argument("number", type=int)
+@click.argument("node")
+@click.argument("path", type=click.Path(path_type=Path))
+@options.named_workflow
+@options.place
+@told
+def export(number: int, node: str, path: Path, named: str | None, **given: Any) -> None:
+    """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
+
+    A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
+    ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
+    """
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.iteration.recorded import stored_result, value_on_record
+
+    _check_free(path)
+    catalog = records(**given)
+    iteration = find_iteration(catalog, named, number)
+    value = value_on_record(iteration, node)
+    if value is not None:
+        _write_value(value.value, node, path)
+    else:
+        stored = stored_result(catalog, iteration, catalog.nodes(iteration.run), node)
+        match stored.kind:
+            case "value":
+                _write_value(json.loads(stored.value or "null"), node, path)
+            case "table":
+                _write_table(stored, catalog, node, path)
+            case "model":
+                _write_model(stored, catalog, node, path)
+    print(f"wrote {path}")
+
+
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise ParameterError(f"{path} exists", remedy="name another, or remove it; nothing was written")
+    if not path.absolute().parent.is_dir():
+        raise ParameterError(f"there is no folder {path.parent}", remedy="make it, or name another")
+
+
+def _check_ending(path: Path, node: str, kind: str, endings: Sequence[str]) -> None:
+    """Refuses a path by which nobody would know what is in it, or would take it for something else."""
+    if path.suffix.lower() not in endings:
+        wanted = " or ".join(one or "a folder without an ending" for one in endings)
+        raise ParameterError(
+            f"{node!r} is a {kind}, which is written as {wanted}", exists=f"not as {path.name!r}",
+            remedy=f"such as {path.with_suffix(endings[0]).name}",
+        )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Where to write what gets its name once all of it is there.
+
+    Raises:
+        HelixError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        _check_free(path)
+        partial.rename(path)
+    except OSError as error:
+        raise HelixError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+def _write_value(value: Any, node: str, path: Path) -> None:
+    from helix_spark.cli.schema import to_text
+
+    _check_ending(path, node, "value", VALUE_ENDINGS)
+    with _beside(path) as partial:
+        partial.write_text(to_text(value) + "\n", encoding="utf-8")
+
+
+def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
+    """The columns that are stored; which are not is said."""
+    _check_ending(path, node, "table", TABLE_ENDINGS)
+    named = [field["name"] for field in json.loads(stored.schema or '{"fields": []}')["fields"]]
+    table = catalog.read_arrow(stored, [name for name in named if name not in stored.left_out])
+    as_text = path.suffix.lower() == ".csv"
+    if as_text:
+        _check_flat(table, node)
+    with _beside(path) as partial:
+        if as_text:
+            import pyarrow.csv as pa_csv
+
+            pa_csv.write_csv(table, partial)
+        else:
+            import pyarrow.parquet as pq
+
+            pq.write_table(table, partial)
+    if stored.left_out:
+        print(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", file=sys.stderr)
+
+
+def _check_flat(table: pa.Table, node: str) -> None:
+    import pyarrow as pa
+
+    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+    if nested:
+        raise ParameterError(
+            f"CSV has no form for {', '.join(nested)} of {node!r}: lists and structs", remedy="write .parquet"
+        )
+
+
+def _write_model(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
+    """File by file as it is stored, and compared with its record: it may be evicted meanwhile."""
+    from helix_spark.catalog.file_digest import digest_of_model
+    from helix_spark.catalog.places import at
+
+    _check_ending(path, node, "model", MODEL_ENDINGS)
+    folder = catalog.path_of(stored)
+    assert folder is not None
+    try:
+        files = list(at(folder).files())
+    except OSError as error:
+        raise CatalogError(f"the stored result of {node!r} cannot be read: {error}") from error
+    beginning = len(str(folder)) + 1
+    with _beside(path) as partial:
+        partial.mkdir()
+        for file in files:
+            target = partial / str(file)[beginning:]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with at(file).open_binary() as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        if stored.digest not in (None, digest_of_model(partial)):
+            raise CatalogError(
+                f"the stored result of {node!r} is damaged: its files are not those that were written",
+                remedy="a run that needs it puts it aside and computes it again",
+            )

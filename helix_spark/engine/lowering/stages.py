@@ -1,0 +1,90 @@
+"""Stages of Spark ML, from what a declaration gives to an object. Whether they can be had is found out before anything
+runs: a stage is built only when all that it reads has been computed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.calls import authors_errors
+from helix_spark.errors import OperatorError, nearest
+from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
+from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
+
+
+def check_stages(nodes: Iterable[Node]) -> None:
+    """Whether the stages of nodes that are to be computed can be had, where a dotted path names their class: of a class
+    itself its declaration has told.
+
+    Raises:
+        OperatorError: a path leads nowhere or to no stage, or its class does not take the parameters.
+        NodeError: a module of the author's fails while it is imported.
+    """
+    for node in nodes:
+        stage = node.operator.stage if isinstance(node.operator, FitStage | ApplyStage) else None
+        if stage is not None and isinstance(stage.make, str):
+            with authors_errors(node):
+                _class_of(node, stage.make, stage)
+
+
+def _class_of(node: Node, path: str, stage: Stage) -> Any:
+    """The class that a dotted path names, which takes the parameters of the stage.
+
+    Raises:
+        OperatorError: there is none, it is no stage, or it does not take them.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        home = import_module(module)
+    except ImportError as error:
+        raise OperatorError(
+            f"{node.kind} {node.name!r} is made by {path!r}, and {error}", where=node.where,
+            remedy="check the path, or give the class itself",
+        ) from error
+    if not hasattr(home, name):
+        classes = [known for known, one in vars(home).items() if inspect.isclass(one) and not known.startswith("_")]
+        raise OperatorError(
+            f"{node.kind} {node.name!r} is made by {path!r}, and {module} has no {name!r}", where=node.where,
+            remedy=nearest(name, classes),
+        )
+    make = getattr(home, name)
+    check_is_stage(node.kind, node.name, make, node.where)
+    check_not_wished(node.kind, node.name, make, _wished(node), node.where)
+    check_taken(node.kind, node.name, make, dict(stage.parameters), node.where)
+    return make
+
+
+def _wished(node: Node) -> list[str]:
+    """Options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep` is
+    always a wish."""
+    wishes = node.wishes
+    said = [name for name in ("fixed", "recompute", "depends_on", "exclude") if getattr(wishes, name)]
+    return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
+
+
+def build_stage(node: Node, stage: Stage) -> Any:
+    """The estimator or transformer, built now that a session runs.
+
+    Raises:
+        OperatorError: it is no Spark ML stage, or does not take these parameters.
+    """
+    make = stage.make
+    parameters = dict(stage.parameters)
+    if isinstance(make, str):
+        make = _class_of(node, make, stage)
+    if inspect.isclass(make) or inspect.isroutine(make):
+        try:
+            built = make(**parameters)
+        except TypeError as error:
+            raise OperatorError(f"{node.name!r}: {error}", where=node.where) from error
+    else:
+        built = make.copy({make.getParam(name): value for name, value in parameters.items()})
+    if not hasattr(built, "fit") and not hasattr(built, "transform"):
+        raise OperatorError(
+            f"{node.name!r} was given a {type(built).__name__}, which is no Spark ML estimator or transformer",
+            where=node.where,
+        )
+    return built

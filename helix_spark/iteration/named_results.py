@@ -1,0 +1,94 @@
+"""What an iteration gives by the names of its nodes, whether it has just run or is on record alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.errors import HelixError, Location, UnknownNodeError, nearest
+from helix_spark.workflow.operators import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+
+class NamedResults(ABC):
+    """Tables, models and values by the names of their nodes.
+
+    Args:
+        results: those at hand, by node name; further ones are added as they are asked for.
+
+    Attributes:
+        workflow, number: which iteration; numbers count from 1 within a workflow.
+        outputs: values as they are; tables and models as a short description.
+    """
+
+    def __init__(
+        self, workflow: str, number: int, outputs: Mapping[str, Any], results: Mapping[str, NodeResult]
+    ) -> None:
+        self.workflow, self.number, self.outputs, self._results = workflow, number, outputs, dict(results)
+
+    def __getitem__(self, name: str) -> Any:
+        """An output's value; tables and models as a short description.
+
+        Raises:
+            UnknownNodeError: no output is named so.
+        """
+        if name not in self.outputs:
+            raise UnknownNodeError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
+        return deepcopy(self.outputs[name])
+
+    def table(self, name: str) -> DataFrame:
+        """A table, as a Spark DataFrame.
+
+        Raises, as all that follow:
+            UnknownNodeError: no node is named so.
+            HelixError: it is no table.
+            NotStoredError: it is neither at hand, nor held in memory, nor stored.
+            CatalogError: what is stored is damaged.
+        """
+        table: TableResult = self._result(name, Result.TABLE)
+        return table.frame()
+
+    def pandas(self, name: str) -> pd.DataFrame:
+        """A table, as a pandas DataFrame."""
+        return self._rows(name).pandas()
+
+    def arrow(self, name: str) -> pa.Table:
+        """A table, as a pyarrow Table."""
+        return self._rows(name).arrow()
+
+    def model(self, name: str) -> Any:
+        """A fitted Spark ML model."""
+        model: ModelResult = self._result(name, Result.MODEL)
+        return model.copy()
+
+    def value(self, name: str) -> Any:
+        """A value, output or not."""
+        value: ValueResult = self._result(name, Result.VALUE)
+        return value.copy()
+
+    @abstractmethod
+    def _result(self, name: str, wanted: Result) -> Any:
+        """The result of a node. It raises what `table` says."""
+
+    def _where(self, name: str) -> Location | None:
+        """Where a node is declared, if that is known."""
+        return None
+
+    def _rows(self, name: str) -> TableResult:
+        """A table of which all columns are wanted."""
+        table: TableResult = self._result(name, Result.TABLE)
+        if table.left_out and not table.collected:
+            # Another run may store all of it.
+            self._results = {node: result for node, result in self._results.items() if result is not table}
+            raise HelixError(
+                f"{name!r} is stored without {', '.join(table.left_out)}, which nothing reads", where=self._where(name),
+                remedy=f"it.table({name!r}).select(...) reads the columns that are there; output=True keeps all",
+            )
+        return table

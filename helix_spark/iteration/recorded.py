@@ -1,0 +1,118 @@
+"""An iteration that is on record alone: its outputs, and those of its results that are still stored."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.shown import result_text
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
+from helix_spark.iteration.named_results import NamedResults
+from helix_spark.workflow.operators import Result
+
+_LISTED = 8
+"""Names that an error lists of what is still stored."""
+
+
+class RecordedIteration(NamedResults):
+    """An iteration of the catalog. Values are read from its record; tables and models as far as they are stored.
+
+    Args:
+        elsewhere: finds the result of a signature; None where it is neither held in memory nor stored.
+
+    Attributes:
+        workflow, number: which iteration.
+        record: of the iteration, as it is in the catalog.
+        nodes: what happened to each of its nodes, inputs first; none before it has ended.
+        outputs: values as they are; tables and models as a short description.
+    """
+
+    def __init__(
+        self, record: IterationRecord, catalog: Catalog, elsewhere: Callable[[str], NodeResult | None]
+    ) -> None:
+        super().__init__(record.workflow, record.number, json.loads(record.outputs), {})
+        self.record, self.nodes = record, catalog.nodes(record.run)
+        self._catalog, self._elsewhere = catalog, elsewhere
+
+    def __repr__(self) -> str:
+        return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
+
+    def _result(self, name: str, wanted: Result) -> Any:
+        if wanted is Result.VALUE and (value := value_on_record(self.record, name)) is not None:
+            return value
+        if name not in self._results:
+            node = node_named(self.record, self.nodes, name)
+            found = self._elsewhere(node.signature)
+            if found is None:
+                raise not_stored(self._catalog, self.record, self.nodes, node)
+            self._results[name] = found
+        found = self._results[name]
+        is_a = _SORTS.get(type(found))
+        if is_a is not wanted:
+            raise HelixError(f"{name!r} is a {is_a}, not a {wanted}", remedy=f"ask for it by .{is_a}({name!r})")
+        return found
+
+
+_SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.MODEL, ValueResult: Result.VALUE}
+
+
+def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
+    """An output's value, which stays on record whatever is evicted; None for tables, models, and what is no output."""
+    outputs = json.loads(record.outputs)
+    return ValueResult(outputs[name]) if name in outputs and not result_text(outputs[name]) else None
+
+
+def stored_result(
+    catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
+) -> ArtifactRecord:
+    """What is stored of a node's result.
+
+    Raises:
+        UnknownNodeError: the iteration has no such node.
+        NotStoredError: nothing is.
+    """
+    node = node_named(record, nodes, name)
+    found = catalog.artifact(node.signature)
+    if found is None:
+        raise not_stored(catalog, record, nodes, node)
+    return found
+
+
+def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
+    """The record of a node. Raises UnknownNodeError if there is none."""
+    found = next((node for node in nodes if node.name == name), None)
+    if found is None:
+        raise UnknownNodeError(
+            f"iteration {record.number} of {record.workflow!r} has no node {name!r}",
+            exists=None if nodes else f"it has none on record, for it is {record.status}",
+            remedy=nearest(name, [node.name for node in nodes]) if nodes else None,
+        )
+    return found
+
+
+def not_stored(
+    catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
+) -> NotStoredError:
+    """The error of a result that is not there any more: why, what is, and how to have it again."""
+    last = catalog.last_event(node.signature)
+    if last is None:
+        why = "it never was"
+        if node.kind == "extractor":
+            why += "; a column is part of the tables that were made with it"
+    else:
+        why = f"it was {last.event} on {time.strftime('%Y-%m-%d %H:%M', time.localtime(last.at))}: {last.why}"
+    live = catalog.live_among({one.signature for one in nodes})
+    there = [one.name for one in nodes if one.signature in live]
+    listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
+    again = f"`helix checkout {record.number}` writes that version's file: run it" if record.file_digest else \
+        "run that version"
+    return NotStoredError(
+        f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",
+        exists=f"{why}; still stored of it: {listed or 'nothing'}",
+        remedy=f'{again} again to have it; keep="always" on the node stores it, output=True has it in every run',
+    )

@@ -1,0 +1,175 @@
+"""Code that is reached by a name, and not by syntax: followed where the name is known, never reused where it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from project import Project
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.signature.signing import describe
+
+RELATIVE = "from importlib import import_module\ndef f(x): return import_module('.helpers', {}).g(x)"
+
+FOLLOWED = {
+    "import of a global text": "from importlib import import_module as i\nN = 'helpers'\ndef f(x): return i(N).g(x)",
+    "import by keyword": "from importlib import import_module as i\ndef f(x): return i(name='helpers').g(x)",
+    "pydoc": "import pydoc\ndef f(x): return pydoc.locate('helpers.g')(x)",
+    "pkgutil": "import pkgutil\ndef f(x): return pkgutil.resolve_name('helpers:g')(x)",
+    "globals": "from helpers import g\ndef f(x): return globals()['g'](x)",
+    "get of globals": "from helpers import g\nNAME = 'g'\ndef f(x): return globals().get(NAME)(x)",
+    "sys.modules": "import sys\nimport helpers\ndef f(x): return sys.modules['helpers'].g(x)",
+    "get of sys.modules": "import sys\nimport helpers\ndef f(x): return sys.modules.get('helpers').g(x)",
+    "eval": "from helpers import g\ndef f(x): return eval('g(x)')",
+    "eval of a global text": "import helpers\nE = 'helpers.g(x)'\ndef f(x): return eval(E)",
+    "eval in eval": "from helpers import g\ndef f(x): return eval('eval(\"g(x)\")')",
+    "exec": "import helpers\nE = 'y = helpers.g(3)'\ndef f(x):\n  ns = {}\n  exec(E, ns)\n  return ns['y']",
+    "import in exec": "def f(x):\n  ns = {}\n  exec('from helpers import g', ns)\n  return ns['g'](x)",
+    "getattr of a module": "import helpers\ndef f(x): return getattr(helpers, x)(x)",
+    "getattr of a class": "from helpers import K\ndef f(x): return getattr(K, x)(x)",
+}
+
+
+@pytest.mark.parametrize("way", FOLLOWED)
+def test_a_name_that_is_known_is_followed(project: Project, way: str) -> None:
+    helpers = "def g(x): return {}\nclass K:\n  def m(self): return {}"
+    project.write(job=FOLLOWED[way], helpers=helpers.format(1, 1))
+    before = project.trace()
+    assert (before.unfollowed, before.outside, before.random) == ((), (), ())
+    assert before.digest != project.digest(helpers=helpers.format(2, 2))
+    assert before.digest == project.digest(helpers=helpers.format(1, 1) + "\n# a note")
+
+
+@pytest.mark.parametrize("package", ["__package__", "'pack'", "package='pack'"])
+def test_a_relative_name_is_followed_from_the_package(project: Project, package: str) -> None:
+    project.write(**{"pack/__init__": "", "pack/main": RELATIVE.format(package)}, job="from pack.main import f")
+    before = project.digest(**{"pack/helpers": "def g(x): return 1"})
+    assert before != project.digest(**{"pack/helpers": "def g(x): return 2"})
+    assert project.trace().unfollowed == ()
+
+
+def test_a_local_hides_what_a_text_would_find_around_the_function(project: Project) -> None:
+    text = "rows = {}\ndef f(x):\n  rows = x\n  return eval('rows + 1')"
+    assert project.digest(job=text.format(1)) == project.digest(job=text.format(2))
+
+
+LOST = [
+    ("def f(x): return eval(x)", "`f` calls eval (job.py:1)"),
+    ("def f(x): return eval(f'{x} + 1')", "`f` calls eval (job.py:1)"),
+    ("def f(x): return exec('1 +')", "`f` calls exec (job.py:1)"),
+    ("def f(x): return list(map(eval, x))", "`f` calls eval (job.py:1)"),
+    ("def f(x): return globals()[x]", "`f` calls globals (job.py:1)"),
+    ("def f(x): return globals()['f'], globals()[x]", "`f` calls globals (job.py:1)"),
+    ("def f(x): return dict(globals())", "`f` calls globals (job.py:1)"),
+    ("import importlib\ndef f(x): return importlib.import_module(x)", "`f` imports a module by a name (job.py:2)"),
+    (
+        "import importlib\ndef f(x): return importlib.import_module(f'plugins.{x}')",
+        "`f` imports a module by a name (job.py:2)",
+    ),
+    ("import importlib\ndef f(x): return importlib.import_module('.g')", "`f` imports a module by a name (job.py:2)"),
+    ("import pydoc\ndef f(x): return pydoc.locate(x)", "`f` calls pydoc.locate (job.py:2)"),
+    ("import sys\ndef f(x): return sys.modules[x].g()", "`f` reads sys.modules (job.py:2)"),
+    ("import sys\ndef f(x): return getattr(sys.modules[__name__], x)", "`f` reads sys.modules (job.py:2)"),
+    ("def g(): return 1\ndef f(x): return g.__globals__[x]", "`f` reads __globals__ (job.py:2)"),
+    ("def f(x): return x.__globals__['a']", "`f` reads __globals__ (job.py:1)"),
+    ("import sys\ndef f(x): return sys._getframe(1)", "`f` calls sys._getframe (job.py:2)"),
+    ("import inspect\ndef f(x): return inspect.currentframe()", "`f` calls inspect.currentframe (job.py:2)"),
+    ("def f(rows, n): return rows.query(f'age > @AGE_{n}')", "`f` has names looked up in a text"),
+    ("def f(rows, n): return rows.query('age > @' + n)", "`f` has names looked up in a text"),
+    ("import pandas as pd\ndef f(x): return pd.eval(f'AGE_{x} + 1')", "`f` has names looked up in a text"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), LOST)
+def test_a_route_that_cannot_be_followed_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.chdir(project.folder)
+    (sentence,) = project.write(job=text).trace().unfollowed
+    assert sentence.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x): return getattr(x, str(x)), getattr(x, 'a'), getattr(x, 'b', None)",
+        "from pyspark.sql import functions as F\ndef f(x): return [getattr(F, a)('n') for a in ('mean', 'max')]",
+        "from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'mean')('n')",
+        "import importlib\ndef f(x): return importlib.import_module('json').dumps(x)",
+        "def f(rows, words): return rows.query(f'age > {words}'), rows.query('age > %s' % words)",
+        "def f(tree, points): return tree.query(points), tree.query('age > 3'), tree.eval(), tree.query(...)",
+        "def f(x):\n  def getattr(a, b): return b\n  return getattr(x, 'sample')",
+    ],
+)
+def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
+    traced = project.write(job=text).trace()
+    assert (traced.unfollowed, traced.warnings, traced.random, traced.outside) == ((), (), (), ())
+
+
+FOUND = [
+    ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'rand')()", "functions.rand"),
+    ("from pyspark.sql import functions as F\nA = ['rand']\ndef f(x): return [getattr(F, a)() for a in A]", "rand"),
+    ("def f(x): return getattr(x, 'sample')(3)", "calls .sample()"),
+    ("import importlib\ndef f(x): return importlib.import_module('random').random()", "calls random.random"),
+    ("def f(x):\n  t = __import__('time')\n  return t.time()", "calls time.time"),
+    ("import random\ndef f(x): return eval('random.random()')", "calls random.random"),
+    ("def f(x): return eval('x.sample(3)')", "calls .sample()"),
+    ("import pandas as pd\ndef f(x): return getattr(pd, 'read_csv')(x)", "uses pandas.read_csv"),
+    ("import pandas as pd\nN = 'read_csv'\ndef f(x): return getattr(pd, N)(x)", "uses pandas.read_csv"),
+    ("import pandas as pd\ndef f(x, kind): return getattr(pd, f'read_{kind}')(x)", "uses pandas.read_x"),
+    ("import pandas as pd\ndef f(x): return globals()['pd'].read_csv(x)", "uses pandas.read_csv"),
+    ("import runpy\ndef f(x): return runpy.run_path('conf.py')['A']", "uses runpy.run_path"),
+    ("import runpy\ndef f(x): return runpy.run_module('conf')['A']", "uses runpy.run_module"),
+    (
+        "import importlib.util as u\ndef f(x): return u.spec_from_file_location('c', 'c.py')",
+        "uses importlib.util.spec_from_file_location",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), FOUND)
+def test_chance_and_readers_are_seen_behind_a_name(project: Project, text: str, words: str) -> None:
+    traced = project.write(job=text).trace()
+    (sentence,) = (*traced.random, *traced.outside)
+    assert words in sentence
+    assert traced.unfollowed == ()
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["pd.DataFrame.query(x, 'a > @T')", "pd.DataFrame.eval(x, 'a + @T')", "getattr(x, 'query')('a > @T')"],
+)
+def test_names_in_texts_count_however_the_method_is_called(project: Project, call: str) -> None:
+    text = f"import pandas as pd\nT = {{}}\ndef f(x): return {call}"
+    assert project.digest(job=text.format(1)) != project.digest(job=text.format(2))
+
+
+# What becomes of it
+
+
+def reasons(**wishes: Any) -> tuple[str, ...]:
+    wf = hx.Workflow("by_name")
+    wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
+
+    @wf.reducer(output=True, **wishes)
+    def count(data: pd.DataFrame) -> int:
+        return int(eval(str(data.age[0])))
+
+    return describe(compile_workflow(wf), {})["count"].random
+
+
+def test_what_cannot_be_followed_is_not_reused_unless_it_is_declared() -> None:
+    (why,) = reasons()
+    assert "`count` calls eval (" in why
+    assert "what it reaches cannot be followed (call it by its name, or declare it in depends_on=)" in why
+    assert reasons(depends_on=[len]) == ()
+
+
+def test_the_reader_of_a_source_has_to_call_by_name() -> None:
+    wf = hx.Workflow("by_name")
+    wf.output(wf.source("data", hx.reader(lambda spark: globals()[spark.version](spark), version="1")))
+    (why,) = describe(compile_workflow(wf), {})["data"].random
+    assert why.endswith("what it reaches cannot be followed (call it by its name)")

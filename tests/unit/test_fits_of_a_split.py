@@ -1,0 +1,230 @@
+"""What an extractor learns of the training rows alone: as declared, signed, run and read, and what a plan warns of."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml import Estimator
+from pyspark.ml.feature import StringIndexer, TargetEncoder, Tokenizer
+from pyspark.ml.param.shared import HasLabelCol
+from pyspark.sql import DataFrame
+from test_planning import situation
+from test_units import FakePlan
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.node import Dag
+from helix_spark.dag.reading import declared_reads, taken
+from helix_spark.engine.execution.units import units
+from helix_spark.errors import OperatorError
+from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.planning import make_plan
+from helix_spark.signature.parts import Group
+from helix_spark.signature.signing import describe, resolve
+from helix_spark.workflow.operators import (
+    FitCategories,
+    FitCategoriesOfTraining,
+    FitQuantilesOfTraining,
+    FitStageOfTraining,
+    HashSplit,
+    Stage,
+    split_of_fit,
+)
+from helix_spark.workflow.parameters import LABELLED_FEATURES, takes_label
+
+SPLIT = hx.HashSplit(test=0.2, seed=1)
+COLUMNS = ("key", "age", "sex", "y")
+TABLE = pd.DataFrame({"key": [1], "age": [1.0], "sex": ["F"], "y": [1.0]})
+
+
+def build(split: HashSplit | None = None, of_examples: HashSplit | None = SPLIT, **more: Any) -> hx.Workflow:
+    """Examples of what three extractors learn, with that split or of all rows."""
+    given: dict[str, Any] = {} if split is None else {"split": split}
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    features = [
+        wf.extractor("sex_is", hx.OneHot("sex"), on=data, **given),
+        wf.extractor("decade", hx.Bucketizer("age", bins=4), on=data, **given),
+        wf.extractor("index", StringIndexer, on=data, inputCol="sex", **given),
+    ]
+    wf.synthesizer("examples", data, features=features, label="y", split=of_examples, output=True, **more)
+    return wf
+
+
+def signatures(wf: hx.Workflow) -> dict[str, str]:
+    dag = compile_workflow(wf)
+    signed = resolve(dag, describe(dag, {}), run="run", equivalent={}, known_random={})
+    return {name: own.signature for name, own in signed.items()}
+
+
+# Declarations
+
+
+def test_the_fit_has_the_split_and_the_column_has_not() -> None:
+    made, plain = compile_workflow(build(SPLIT)).by_name, compile_workflow(build()).by_name
+    assert made["sex_is.fit"].operator == FitCategoriesOfTraining("sex", SPLIT)
+    assert made["decade.fit"].operator == FitQuantilesOfTraining("age", 4, 0.001, SPLIT)
+    assert isinstance(made["index.fit"].operator, FitStageOfTraining)
+    assert made["index.fit"].operator.rows == "all"
+    assert made.keys() == plain.keys()  # a graph shows nothing new
+    for name, node in made.items():
+        assert split_of_fit(node.operator) == (SPLIT if name.endswith(".fit") else None)
+        assert (node.inputs, node.result) == (plain[name].inputs, plain[name].result)
+
+
+@pytest.mark.parametrize(
+    ("what", "more", "words"),
+    [
+        (hx.Fields("age"), {"split": SPLIT}, "extractor 'x' learns nothing"),
+        (hx.Bucketizer("age", splits=[10]), {"split": SPLIT}, "leave split= out"),
+        (Tokenizer, {"split": SPLIT, "inputCol": "sex"}, "extractor 'x' learns nothing"),
+        (hx.OneHot("sex"), {"split": 0.2}, "the split of extractor 'x' is a float"),
+        (StringIndexer, {"split": "train", "inputCol": "sex"}, "split=hx.HashSplit(test=0.2)"),
+    ],
+)
+def test_a_split_of_what_learns_nothing_and_what_is_no_split_are_refused(
+    what: Any, more: dict[str, Any], words: str
+) -> None:
+    wf = hx.Workflow("w")
+    with pytest.raises(OperatorError) as caught:
+        wf.extractor("x", what, on=wf.source("data", hx.table(TABLE)), **more)
+    assert words in str(caught.value)
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+
+
+# Signatures
+
+
+def test_a_split_changes_what_is_learned_and_what_is_made_of_it() -> None:
+    plain, divided, other = (signatures(build(split)) for split in (None, SPLIT, hx.HashSplit(test=0.2, seed=2)))
+    for changed in (divided, other):
+        assert {name for name in plain if plain[name] == changed[name]} == {"data"}
+    assert divided["sex_is.fit"] != other["sex_is.fit"]
+    assert divided == signatures(build(hx.HashSplit(test=0.2, seed=1)))
+
+
+def test_without_a_split_a_fit_is_signed_as_if_there_were_no_such_option() -> None:
+    dag = compile_workflow(build())
+    assert type(dag["sex_is.fit"].operator) is FitCategories
+    parts = describe(dag, {})["sex_is.fit"].parts
+    assert [part.label for part in parts if part.group is Group.PARAMETER] == ["column"]
+    assert [part.shown for part in parts if part.group is Group.OPERATOR] == ["FitCategories"]
+
+
+def test_equal_fits_become_one_and_those_of_other_rows_do_not() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    splits = {"one": SPLIT, "same": SPLIT, "other": hx.HashSplit(seed=2), "whole": None}
+    features = [wf.extractor(name, hx.OneHot("sex"), on=data, split=split) for name, split in splits.items()]
+    wf.synthesizer("examples", data, features=features, output=True)
+    merged = merge_equal(compile_workflow(wf), signatures(wf))
+    assert [node.name for node in merged.nodes if node.name.endswith(".fit")] == ["one.fit", "other.fit", "whole.fit"]
+
+
+# Fused fits
+
+
+def passes(dag: Dag) -> set[frozenset[str]]:
+    work = units(dag, FakePlan(dag))  # type: ignore[arg-type]  # stands for a plan
+    return {frozenset(unit.names) for unit in work if unit.names[0].endswith(".fit")}
+
+
+def test_fits_share_a_pass_where_they_learn_of_the_same_rows() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    by_key, other = hx.HashSplit(key=["key"]), hx.HashSplit(key=["key"], seed=2)  # type: ignore[arg-type]  # a list does
+    splits = {"a": None, "b": None, "c": by_key, "d": by_key, "e": other}
+    features = [wf.extractor(name, hx.OneHot("sex"), on=data, split=split) for name, split in splits.items()]
+    wf.synthesizer("examples", data, features=features, output=True)
+    assert passes(compile_workflow(wf)) == {
+        frozenset({"a.fit", "b.fit"}), frozenset({"c.fit", "d.fit"}), frozenset({"e.fit"}),
+    }
+
+
+# What is read
+
+
+@pytest.mark.parametrize(("split", "sex", "age"), [
+    (None, ("sex",), ("age",)), (hx.HashSplit(key=("key",)), ("key", "sex"), ("key", "age")),
+    (SPLIT, COLUMNS, COLUMNS), (hx.HashSplit(key=("a.b",)), COLUMNS, COLUMNS),
+])
+def test_a_fit_reads_what_its_rows_are_divided_by(
+    split: HashSplit | None, sex: tuple[str, ...], age: tuple[str, ...]
+) -> None:
+    dag = compile_workflow(build(split))
+    read = {name: taken(declared_reads(dag, name, "data"), COLUMNS) for name in dag.readers("data")}
+    assert (read["sex_is.fit"], read["index.fit"], read["decade.fit"]) == (sex, sex, age)
+    assert (read["sex_is"], read["index"], read["decade"]) == (("sex",), ("sex",), ("age",))
+
+
+# What a plan warns of
+
+
+def warned(wf: hx.Workflow) -> tuple[str, ...]:
+    return make_plan(situation(wf), policy_named("never")).warnings
+
+
+def encoded(split: HashSplit | None, of_examples: HashSplit | None) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    mean = wf.extractor("mean_y", TargetEncoder, on=data, split=split, inputCol="sex", targetType="binary")
+    both = wf.extractor("both", hx.Interaction(mean, "age"), on=data)
+    wf.synthesizer("examples", data, features=[both], label="y", split=of_examples, output=True)
+    return wf
+
+
+def test_a_label_that_is_learned_of_test_rows_is_told_with_what_to_do() -> None:
+    (told,) = warned(encoded(None, SPLIT))
+    for words in ("`mean_y` learns the label of all rows of `data`", "the test rows of `examples`",
+                  "wf.extractor('mean_y', ..., split=hx.HashSplit(...))"):
+        assert words in told
+
+
+class Custom(Estimator, HasLabelCol):
+    """A stage of somebody's own, which can be made without a JVM."""
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("stage", "wired", "learns"), [
+    (Stage(TargetEncoder), (), True), (Stage("pyspark.ml.feature.TargetEncoder"), (), True),
+    (Stage("pyspark.ml.classification.LogisticRegression"), (), True), (Stage(Custom), (), True),
+    (Stage(Custom()), (), True), (Stage("mine.Encoder", (("labelCol", "y"),)), (), True),
+    (Stage("mine.Encoder"), ("labelCol",), True), (Stage("mine.Encoder"), ("inputCol",), False),
+    (Stage(StringIndexer), (), False), (Stage("pyspark.ml.feature.StringIndexer"), (), False),
+    (Stage(lambda: Custom()), (), False),
+])
+def test_that_a_label_is_learned_is_told_by_the_class_or_by_a_parameter(
+    stage: Stage, wired: tuple[str, ...], learns: bool
+) -> None:
+    assert takes_label(stage, wired) is learns
+
+
+def test_nothing_is_told_where_no_test_row_is_learned_of() -> None:
+    assert warned(encoded(SPLIT, SPLIT)) == ()
+    assert warned(encoded(hx.HashSplit(key=("key",)), hx.HashSplit(key=["key"]))) == ()  # type: ignore[arg-type]
+    assert warned(encoded(None, None)) == ()
+    assert warned(build()) == ()  # these learn no label
+    assert warned(build(SPLIT)) == ()
+
+
+def test_a_split_that_is_not_that_of_the_examples_is_told() -> None:
+    (told,) = warned(encoded(hx.HashSplit(test=0.2, seed=1, key=("key",)), SPLIT))
+    assert "`mean_y` learns of the training rows of another split than that of `examples`" in told
+    assert len(warned(build(hx.HashSplit(seed=5)))) == 3
+    assert warned(build(hx.HashSplit(seed=5), of_examples=None)) == ()
+
+
+def test_the_extractors_that_learn_a_label_are_those_of_pyspark() -> None:
+    feature = import_module("pyspark.ml.feature")
+    assert {
+        f"{feature.__name__}.{name}" for name, kind in vars(feature).items()
+        if isinstance(kind, type) and issubclass(kind, HasLabelCol) and issubclass(kind, Estimator)
+        and not name.startswith("_")
+    } == LABELLED_FEATURES

@@ -1,0 +1,118 @@
+"""Chance and readers that are reached as values: in tables, partials, fields, defaults, parameters of nodes."""
+
+from __future__ import annotations
+
+import pytest
+from project import Project
+
+FOREST = "from sklearn.ensemble import RandomForestClassifier as R\n"
+FOREST_OF = FOREST + "from functools import partial\nM = partial(R, {})\ndef f(x): return M({})"
+READ = "import pandas as pd\nfrom functools import lru_cache, partial\nread = {}\ndef f(x): return read(x)"
+FIELD = "from dataclasses import dataclass, field\n{}\n@dataclass\nclass A:\n  t: object = field(default_factory={})\n"
+
+RANDOM = [
+    ("import random\nD = {'a': random.random}\ndef f(x): return D['a']()", "`D` of `f` is or holds random.random"),
+    ("import datetime as d\nD = {'a': d.datetime.now}\ndef f(x): return D['a']()", "holds datetime.datetime.now"),
+    ("from pyspark.sql import functions as F\nD = [F.rand]\ndef f(x): return D[0]()", "holds pyspark.sql.functions.ra"),
+    ("import functools as t, random\nG = t.partial(random.gauss, 0, 1)\ndef f(x): return G()", "calls random.gauss"),
+    (FIELD.format("import time", "time.time") + "def f(x): return A()", "holds time.time"),
+    (FIELD.format("import uuid", "uuid.uuid4") + "def f(x): return A()", "holds uuid.uuid4"),
+    (FIELD.format("import numpy as np", "np.random.default_rng") + "def f(x): return A()", "which nothing gives seed"),
+    ("import numpy as np\ndef f(x, p=np.random.permutation): return p(x)", "holds numpy.random.permutation"),
+    ("import os\nD = {'a': os.environ.get}\nE = {'a': input}\ndef f(x): return E['a']()", "is or holds input"),
+    (FOREST + "D = {'a': R(n_estimators=3)}\ndef f(x): return D['a'].fit(x)", "`D['a']` of `f` is a RandomForestC"),
+    (FOREST + "D = {'a': R}\ndef f(x): return D['a']().fit(x)", "Classifier, which nothing gives random_state"),
+    (FOREST_OF.format("n_estimators=3", ""), "RandomForestClassifier without random_state"),
+    (
+        FOREST + "from sklearn.pipeline import make_pipeline\nM = make_pipeline(R())\ndef f(x): return M.fit(x)",
+        "is a RandomForestClassifier without random_state",
+    ),
+    (
+        "from sklearn.model_selection import KFold\nK = KFold(3, shuffle=True)\ndef f(x): return K.split(x)",
+        "`K` of `f` is a KFold without random_state",
+    ),
+    (
+        "from pyspark.ml.clustering import KMeans\nM = {'k': KMeans}\ndef f(x): return M['k']().fit(x)",
+        "KMeans, which nothing gives seed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), RANDOM)
+def test_chance_that_is_held_is_seen(project: Project, text: str, words: str) -> None:
+    (sentence,) = project.write(job=text).trace().random
+    assert words in sentence
+
+
+OUTSIDE = [
+    ("D = {'a': open}\ndef f(x): return D['a'](x).read()", "`D` of `f` is or holds io.open"),
+    ("import pandas as pd\nD = {'csv': pd.read_csv}\ndef f(x): return D['csv'](x)", "read_csv"),
+    (READ.format("partial(pd.read_csv, sep=';')"), "`read` of `f` uses pandas.read_csv"),
+    (READ.format("lru_cache(pd.read_csv)"), "`read` of `f` is or holds pandas.read_csv"),
+    ("import pandas as pd\nclass R:\n  read = staticmethod(pd.read_csv)\ndef f(x): return R.read(x)", "read_csv"),
+    ("import pandas as pd\ndef f(x, read=pd.read_csv): return read(x)", "read_csv"),
+    (
+        "import pandas as pd\nfrom functools import partial\ndef g(read, x): return read(x)\n"
+        "f = partial(g, pd.read_csv)", "read_csv",
+    ),
+    ("import readers\ndef f(x, name): return getattr(readers, name)(x)", "`readers` of `f` is or holds pandas"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), OUTSIDE)
+def test_readers_that_are_held_are_seen(project: Project, text: str, words: str) -> None:
+    (sentence,) = project.write(job=text, readers="from pandas import read_csv").trace().outside
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOREST + "D = {'a': R(random_state=1)}\ndef f(x): return D['a'].fit(x)",
+        FOREST + "D = {'a': R}\ndef f(x): return D['a'](random_state=1).fit(x)",
+        FOREST + "D = {'a': R}\ndef f(x, **options): return D['a'](**options).fit(x)",
+        FOREST + "D = {'a': R}\ndef g(kind): return kind(random_state=1)\ndef f(x): return g(D['a'])",
+        FOREST + "D = {'a': R()}\ndef f(x): return D['a'].set_params(random_state=1).fit(x)",
+        FOREST_OF.format("random_state=1", ""), FOREST_OF.format("n_estimators=3", "random_state=1"),
+        FOREST + "KINDS = (R,)\ndef f(x): return isinstance(x, KINDS)",
+        FOREST + "import models\ndef f(x, name): return getattr(models, name)(x)",
+        FOREST + "from dataclasses import dataclass\n@dataclass\nclass A:\n  m: R = None\ndef f(x): return A()",
+        "from sklearn.model_selection import KFold\nK = KFold(3)\ndef f(x): return K.split(x)",
+        "from pyspark.ml.clustering import KMeans\nM = {'k': KMeans}\ndef f(x): return M['k'](seed=1).fit(x)",
+        "from functools import partial\nw = partial(open, mode='w')\ndef f(x): w(x).write(x)",
+        "import functools as t, numpy as np\nG = t.partial(np.random.default_rng, 7)\ndef f(x): return G()",
+        FIELD.format("", "list") + "def f(x): return A()",
+        "import datetime as d, json, pathlib\nD = [json.loads, d.datetime, pathlib.Path]\ndef f(x): return D[0](x)",
+        "from pyspark.sql import functions as F\nD = {'a': F.mean}\ndef f(x): return D['a'](x)",
+    ],
+)
+def test_what_is_held_and_plain_or_seeded_is_neither(project: Project, text: str) -> None:
+    traced = project.write(job=text, models=FOREST).trace()
+    assert (traced.random, traced.outside) == ((), ())
+
+
+def test_fields_of_pydantic_are_seen(project: Project) -> None:
+    pytest.importorskip("pydantic")
+    text = """
+        import uuid
+        from pydantic import BaseModel, Field
+        class A(BaseModel):
+            t: str = Field(default_factory=uuid.uuid4)
+        def f(x): return A()
+    """
+    (sentence,) = project.write(job=text).trace().random
+    assert sentence.endswith("is or holds uuid.uuid4")
+
+
+def test_settings_that_are_made_read_the_environment_and_settings_that_are_there_are_values(project: Project) -> None:
+    pytest.importorskip("pydantic_settings")
+    text = """
+        from pydantic_settings import BaseSettings
+        class Settings(BaseSettings):
+            least: int = 1
+        SETTINGS = Settings()
+        def f(x): return {}.least
+    """
+    assert project.write(job=text.format("SETTINGS")).trace().random == ()
+    (sentence,) = project.write(job=text.format("Settings()")).trace().random
+    assert "`f` reads the environment (Settings) (" in sentence

@@ -1,0 +1,69 @@
+"""What a program or a notebook hears that named no observer."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from doubled import workflow
+
+import helix_spark as hx
+from helix_spark.engine.execution.observer import Lines, Quiet
+from helix_spark.errors import ParameterError
+
+
+def test_who_asks_for_nothing_hears_of_what_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        helix.run(workflow())
+        helix.wait()
+        assert capsys.readouterr().err == "", "nothing is wrong"
+    for stored in (tmp_path / "catalog" / "tables").iterdir():
+        shutil.rmtree(stored)
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        assert helix.run(workflow(3))["total"] == 36
+    said = capsys.readouterr()
+    assert said.err == "warning: the stored result of 'rows' is gone; it is computed again when needed\n"
+    assert said.out == ""
+
+
+def test_warnings_and_waits_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    heard = Quiet()
+    heard.warning("MLflow has no run of it")
+    heard.waiting("rows", "pid 3")
+    heard.node_finished("rows", 1.0)
+    heard.session_starting()
+    said = capsys.readouterr()
+    assert said.err == "warning: MLflow has no run of it\n`rows` is being computed by pid 3; waiting\n"
+    assert said.out == ""
+
+
+def test_the_silent_hear_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
+        helix.observer.warning("damaged")
+    with hx.Helix(tmp_path / "catalog") as helix:
+        helix.observer.warning("damaged")
+    assert capsys.readouterr().err == "warning: damaged\n"
+
+
+def test_progress_is_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always", progress=True) as helix:
+        helix.run(workflow())
+    said = capsys.readouterr()
+    assert "shared, iteration 1: 3 to compute, 0 to load, 0 not needed; expected " in said.err
+    assert "\n  rows " in said.err
+    assert "\n  stored rows, " in said.err
+    assert said.out == ""
+
+
+def test_progress_is_for_who_has_no_observer(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="an observer of your own is told of the progress"):
+        hx.Helix(tmp_path, observer=hx.Silent(), progress=True)
+
+
+def test_that_nobody_reads_it_ends_no_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "closed").open("w") as closed:
+        pass
+    monkeypatch.setattr(sys, "stderr", closed)
+    Lines().warning("unheard")

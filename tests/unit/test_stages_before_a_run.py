@@ -1,0 +1,123 @@
+"""Stages that cannot be had are found before anything runs: where they are declared, or before Spark is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from project import Project
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.feature import StringIndexer
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.engine.lowering.stages import check_stages
+from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.errors import Location, NodeError, OperatorError
+
+PATH = "pyspark.ml.classification.LogisticRegression"
+TABLE = pd.DataFrame({"a": [1.0]})
+
+
+class Classifier:
+    """As another library has them."""
+
+    def fit(self, table: object) -> Classifier:
+        return self
+
+    def transform(self, table: object) -> object:
+        return table
+
+
+def learned(what: Any, **parameters: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    wf.learner("model", what, on=wf.source("data", hx.table(TABLE)), output=True, **parameters)
+    return wf
+
+
+@pytest.fixture
+def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A process in which whoever asks for a session fails; says who did."""
+    asked: list[str] = []
+
+    def refuse(self: SessionProvider) -> Any:
+        asked.append("session")
+        raise AssertionError("no Spark in this test")
+
+    monkeypatch.setattr(SessionProvider, "get", refuse)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (Classifier, "learner 'model' was given test_stages_before_a_run.Classifier, which is no estimator or"),
+        (Classifier(), "was given an object of test_stages_before_a_run.Classifier"),
+        (BinaryClassificationEvaluator, "no estimator or transformer of Spark ML"),
+        (hx.OneHot("a"), "inside a function that is declared with @wf.learner"),
+    ],
+)
+def test_what_is_no_stage_is_refused_where_it_is_declared(what: Any, words: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        learned(what)
+    assert words in str(caught.value)
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+
+
+MISSING = "pyspark.ml.classification.LogisticRegresion"
+
+WRONG = [
+    (MISSING, {}, "pyspark.ml.classification has no 'LogisticRegresion'", "did you mean 'LogisticRegression'?"),
+    ("pyspark.ml.clasification.LogisticRegression", {}, "No module named 'pyspark.ml.clasification'", "check the path"),
+    (PATH, {"regparam": 1}, "takes no parameter 'regparam'", "did you mean 'regParam'?"),
+    ("pyspark.ml.evaluation.RankingEvaluator", {}, "no estimator or transformer of Spark ML", "@wf.learner"),
+]
+
+
+@pytest.mark.parametrize(("path", "parameters", "what", "remedy"), WRONG)
+def test_a_path_that_leads_to_no_stage_ends_a_run_before_it_begins(
+    tmp_path: Path, without_spark: list[str], path: str, parameters: dict[str, Any], what: str, remedy: str
+) -> None:
+    wf = learned(path, **parameters)
+    with hx.Helix(tmp_path / "catalog") as helix:
+        assert helix.plan(wf).nodes  # no class is looked at for a plan
+        with pytest.raises(OperatorError) as caught:
+            helix.run(wf)
+    assert what in caught.value.what
+    assert remedy in str(caught.value.remedy)
+    assert caught.value.where == Location(__file__, learned.__code__.co_firstlineno + 2)
+    assert without_spark == []
+    assert not (tmp_path / "catalog").exists()
+
+
+def test_only_what_is_to_be_computed_is_looked_at(tmp_path: Path, without_spark: list[str]) -> None:
+    wf = learned(MISSING)
+    wf.outputs.clear()
+
+    @wf.reducer(output=True)
+    def rows(data: pd.DataFrame) -> int:
+        return len(data)
+
+    with hx.Helix(tmp_path / "catalog") as helix:
+        assert helix.run(wf)["rows"] == 1
+
+
+def test_a_transformer_of_a_path_is_looked_at_as_well() -> None:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    words = wf.extractor("words", "pyspark.ml.feature.Tokeniser", on=data, inputCol="a")
+    index = wf.extractor("index", StringIndexer, on=data, inputCol="a")
+    wf.synthesizer("examples", data, features=[words, index], output=True)
+    dag = compile_workflow(wf)
+    with pytest.raises(OperatorError, match=r"'words\.fit' is made by 'pyspark\.ml\.feature\.Tokeniser'"):
+        check_stages(dag.nodes)
+    check_stages(node for node in dag.nodes if not node.name.startswith("words"))
+
+
+def test_a_module_of_the_authors_that_fails_is_the_nodes_error(project: Project) -> None:
+    project.write(mine="raise RuntimeError('not today')\n")
+    with pytest.raises(NodeError, match="learner 'model' failed: RuntimeError: not today"):
+        check_stages(compile_workflow(learned("mine.Encoder")).nodes)

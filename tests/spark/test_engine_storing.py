@@ -278,8 +278,8 @@ def test_what_is_too_large_leaves_its_room_and_is_not_written_again(catalog: Pat
 # What cannot be stored
 
 
-def spaced(data: DataFrame) -> DataFrame:
-    return data.withColumnRenamed("age", "age in years")
+def tabbed(data: DataFrame) -> DataFrame:
+    return data.withColumnRenamed("age", "age\tin years")
 
 
 def intervals(data: DataFrame) -> DataFrame:
@@ -290,7 +290,7 @@ def twice(data: DataFrame) -> DataFrame:
     return data.select("age", "age")
 
 
-@pytest.mark.parametrize("make", [spaced, intervals, twice])
+@pytest.mark.parametrize("make", [tabbed, intervals, twice])
 def test_a_schema_that_cannot_be_stored_is_told_and_the_run_goes_on(
     run: Callable[..., Iteration], heard: Heard, make: Callable[..., DataFrame]
 ) -> None:

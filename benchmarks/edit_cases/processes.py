@@ -166,9 +166,9 @@ def _serve_from_scratch(connection: Connection, project: Path, _: Path | None) -
 
 
 def _observe(engine: Helix, path: Path, project: Path, warnings: Warnings) -> Observed:
-    from helix_spark.cli.watching import forget_project
+    from benchmarks.forgetting import forget_jobs
 
-    forget_project()
+    forget_jobs()
     warnings.texts.clear()
     try:
         iteration = engine.run(_workflow(engine, path, project))

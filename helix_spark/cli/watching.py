@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from helix_spark.errors import HelixError
-from helix_spark.signature.origin import is_project_file
+from helix_spark.signature.objects.origin import is_project_file
 
 if TYPE_CHECKING:
     from helix_spark.helix import Helix

@@ -22,7 +22,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.environment import package_version
-from helix_spark.signature.source import text_of
+from helix_spark.signature.text.source import text_of
 from helix_spark.workflow.operators import Function
 
 _SHOWN_CODE = 20_000

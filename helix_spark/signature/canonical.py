@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from helix_spark.errors import Location
-from helix_spark.signature.edges import edge_to, home_of
-from helix_spark.signature.encoder import canonical
-from helix_spark.signature.leaves import shown
+from helix_spark.signature.objects.edges import edge_to, home_of
+from helix_spark.signature.objects.encoder import canonical
+from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.parts import Group, Part, digest, encode
 from helix_spark.signature.reach import Reached, reach
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
 from helix_spark.signature.folders import files_below
-from helix_spark.signature.holders import own_attribute
-from helix_spark.signature.identity import is_udf
-from helix_spark.signature.leaves import shown
 from helix_spark.signature.made_once import reach_made_once
-from helix_spark.signature.origin import package_of_file, package_of_module
+from helix_spark.signature.objects.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
+from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.identity import is_udf
+from helix_spark.signature.objects.leaves import shown
+from helix_spark.signature.objects.origin import package_of_file, package_of_module
 from helix_spark.signature.parts import Part, digest, encode
 from helix_spark.signature.reach import Reached, reach
 

@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.signature.attributes import attributes, declares_itself
-from helix_spark.signature.classes import describe_class, describe_module
-from helix_spark.signature.compiled import content_of
-from helix_spark.signature.edges import (
+from helix_spark.signature.functions.functions import describe_function
+from helix_spark.signature.functions.given_texts import said_by, texts_in
+from helix_spark.signature.functions.held import NOTHING_HELD, ObjectDraws, partial_uses, statements_in
+from helix_spark.signature.functions.own_names import read_by_value
+from helix_spark.signature.functions.randomness import leaves_seed, random_sql, stages_in
+from helix_spark.signature.functions.reflection import describe_reflected
+from helix_spark.signature.objects.attributes import attributes, declares_itself
+from helix_spark.signature.objects.classes import describe_class, describe_module
+from helix_spark.signature.objects.compiled import content_of
+from helix_spark.signature.objects.edges import (
     Described,
     Edge,
     Named,
@@ -21,21 +27,15 @@ from helix_spark.signature.edges import (
     edge_to,
     package_edge,
 )
-from helix_spark.signature.encoder import canonical
-from helix_spark.signature.functions import describe_function
-from helix_spark.signature.given_texts import said_by, texts_in
-from helix_spark.signature.held import NOTHING_HELD, ObjectDraws, partial_uses, statements_in
-from helix_spark.signature.holders import held_values, is_project, wrapped
-from helix_spark.signature.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
-from helix_spark.signature.leaves import shown
-from helix_spark.signature.origin import Package, package_of_file, package_of_module
-from helix_spark.signature.own_names import read_by_value
+from helix_spark.signature.objects.encoder import canonical
+from helix_spark.signature.objects.holders import held_values, is_project, wrapped
+from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
+from helix_spark.signature.objects.leaves import shown
+from helix_spark.signature.objects.origin import Package, package_of_file, package_of_module
+from helix_spark.signature.objects.registries import found_by_name
+from helix_spark.signature.objects.spark_functions import describe_udf
+from helix_spark.signature.objects.unidentified import UnidentifiedError
 from helix_spark.signature.parts import Group, encode
-from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
-from helix_spark.signature.reflection import describe_reflected
-from helix_spark.signature.registries import found_by_name
-from helix_spark.signature.spark_functions import describe_udf
-from helix_spark.signature.unidentified import UnidentifiedError
 
 _ROOTS = ("value", "parameter", "depends_on")
 """Roles of what a trace begins with."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from helix_spark.signature.origin import Package, as_first_read
+from helix_spark.signature.objects.origin import Package, as_first_read
 from helix_spark.signature.parts import Group, Part, digest
 
 

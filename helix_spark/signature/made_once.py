@@ -21,13 +21,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.assignments import Variable, assigns, takes_nothing
-from helix_spark.signature.edges import Edge, Reference
-from helix_spark.signature.origin import is_project_file
+from helix_spark.signature.objects.edges import Edge, Reference
+from helix_spark.signature.objects.origin import is_project_file
+from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 from helix_spark.signature.parts import digest, encode
 from helix_spark.signature.reach import Reached, reach
-from helix_spark.signature.source import nested, read_lines, same_code
-from helix_spark.signature.unidentified import UnidentifiedVariableError
+from helix_spark.signature.text.assignments import Variable, assigns, takes_nothing
+from helix_spark.signature.text.source import nested, read_lines, same_code
 
 
 @dataclass(frozen=True, slots=True)

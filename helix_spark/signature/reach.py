@@ -13,14 +13,23 @@ from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.description import describe
-from helix_spark.signature.edges import NOTHING_SAID, Described, Edge, Named, Outside, Reference, Reflected, Said
-from helix_spark.signature.held import Held, held_uses
-from helix_spark.signature.leaves import is_immutable
-from helix_spark.signature.origin import Package
-from helix_spark.signature.own_names import own_texts, parameters_named
+from helix_spark.signature.functions.held import Held, held_uses
+from helix_spark.signature.functions.own_names import own_texts, parameters_named
+from helix_spark.signature.functions.reflection import ROWS, may_be_read
+from helix_spark.signature.objects.edges import (
+    NOTHING_SAID,
+    Described,
+    Edge,
+    Named,
+    Outside,
+    Reference,
+    Reflected,
+    Said,
+)
+from helix_spark.signature.objects.leaves import is_immutable
+from helix_spark.signature.objects.origin import Package
+from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 from helix_spark.signature.parts import Group, Part, digest
-from helix_spark.signature.reflection import ROWS, may_be_read
-from helix_spark.signature.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part, value_trace
 from helix_spark.signature.code import CodeTrace, trace, trace_path
 from helix_spark.signature.data_version import SourceVersion, version_of
-from helix_spark.signature.edges import NOTHING_SAID, Said
 from helix_spark.signature.environment import package_part, python_part, setting_parts
-from helix_spark.signature.given_texts import said_by
-from helix_spark.signature.origin import replaced
+from helix_spark.signature.functions.given_texts import said_by
+from helix_spark.signature.functions.randomness import leaves_seed, random_sql, stages_in
+from helix_spark.signature.objects.edges import NOTHING_SAID, Said
+from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
-from helix_spark.signature.randomness import leaves_seed, random_sql, stages_in
 from helix_spark.signature.reach import Reached
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource

@@ -35,7 +35,7 @@ from helix_spark.errors import (
     UnknownNodeError,
 )
 from helix_spark.iteration import retention
-from helix_spark.signature.unidentified import UnidentifiedVariableError
+from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 
 pytestmark = pytest.mark.spark
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})

@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from helix_spark.signature import origin
 from helix_spark.signature.code import CodeTrace, trace
+from helix_spark.signature.objects import origin
 
 
 def forget_packages() -> None:

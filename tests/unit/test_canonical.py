@@ -29,8 +29,8 @@ from hypothesis import strategies as st
 
 from helix_spark.errors import SignatureError
 from helix_spark.signature.canonical import canonical, value_part
+from helix_spark.signature.objects.unidentified import UnidentifiedError
 from helix_spark.signature.parts import Group
-from helix_spark.signature.unidentified import UnidentifiedError
 
 scalars = (
     st.none()

@@ -16,8 +16,8 @@ from edit_matrix import DIFFERENT, SAME
 from project import Project, forget_packages
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature import origin
 from helix_spark.signature.code import CodeTrace, trace, trace_path
+from helix_spark.signature.objects import origin
 from helix_spark.signature.parts import Group
 
 _counter = itertools.count()

@@ -29,7 +29,7 @@ from helix_spark.engine.lowering.partitions import worthwhile
 from helix_spark.engine.results.results import TableResult
 from helix_spark.iteration.running import _registers
 from helix_spark.planner.problem import State
-from helix_spark.signature.edges import Said
+from helix_spark.signature.objects.edges import Said
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from project import Project
 
-from helix_spark.signature.randomness import stages_in
+from helix_spark.signature.functions.randomness import stages_in
 
 IMPORTS = "from pyspark.ml import Pipeline\nfrom pyspark.ml.tuning import CrossValidator as C\n"
 

@@ -16,7 +16,12 @@ ROOMS = [
     "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; `errors` and `sizes` are for all."""
-WITHIN_ENGINE = ["spark", "results", "lowering", "execution"]
+INNER_ROOMS = {
+    "signature": ["text", "objects", "functions"], "engine": ["spark", "results", "lowering", "execution"],
+}
+"""The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
+holds nothing besides."""
+FOR_ALL_WITHIN = {"signature": {"parts", "folders"}}
 FOR_ALL = {"errors", "sizes"}
 ENTRANCES = {"__init__", "__main__"}
 """They name what is imported later, so they stand above all rooms."""
@@ -67,17 +72,19 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "engine").rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+    "path", [path for path in files() if room_of(path) in INNER_ROOMS], ids=lambda path: str(path.relative_to(PACKAGE))
 )
-def test_imports_go_one_way_within_the_engine(path: Path) -> None:
-    if path.parent.name == "engine":
-        assert path.stem == "__init__", f"{path} belongs into one of the engine's rooms"
+def test_imports_go_one_way_within_a_room(path: Path) -> None:
+    room = room_of(path)
+    inner, for_all = INNER_ROOMS[room], FOR_ALL_WITHIN.get(room, set())
+    if path.parent.name == room:
+        assert room != "engine" or path.stem == "__init__", f"{path} belongs into one of the engine's rooms"
         return
-    room = WITHIN_ENGINE.index(path.parent.name)
     for module, line, _ in imported(path):
-        if module.startswith("helix_spark.engine."):
+        if module.startswith(f"helix_spark.{room}."):
             target = module.split(".")[2]
-            assert WITHIN_ENGINE.index(target) <= room, f"{path}:{line} imports {target}, a later room"
+            if target not in for_all:
+                assert inner.index(target) <= inner.index(path.parent.name), f"{path}:{line} imports {target}"
 
 
 def test_each_library_has_its_room() -> None:

@@ -10,7 +10,7 @@ import pytest
 from project import forget_packages
 
 from helix_spark.signature.environment import package_part
-from helix_spark.signature.origin import Package, package_of_file, replaced
+from helix_spark.signature.objects.origin import Package, package_of_file, replaced
 
 
 @pytest.fixture

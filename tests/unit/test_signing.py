@@ -38,10 +38,10 @@ from helix_spark.signature.data_version import (
     sample_places,
     version_of,
 )
-from helix_spark.signature.edges import Said
-from helix_spark.signature.encoder import canonical
+from helix_spark.signature.functions.randomness import SEEDED_STAGES
+from helix_spark.signature.objects.edges import Said
+from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.parts import digest
-from helix_spark.signature.randomness import SEEDED_STAGES
 from helix_spark.signature.signing import Signed, describe, resolve
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from helix_spark.signature.origin import is_project_file
+from helix_spark.signature.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""

@@ -1,0 +1,177 @@
+"""From one piece of a program to the next: what a name stands for, and whether it has to be followed."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+
+from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.identity import identity
+from helix_spark.signature.objects.origin import PYTHON, Package
+from helix_spark.signature.parts import Group
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Something that gets a part of its own.
+
+    Attributes:
+        value: the object, or a `Package`.
+        label: how people call it, where it has no name itself.
+        role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
+        text: what the referring code says about it besides: attributes it reads, the name within a package.
+        variable: the variable it was read from; two variables are two parts, even if their values are one object.
+        top: whether it is the function that a node runs, whose parameters are known by position.
+        called: whether it is called there and no more, so that nobody looks at it.
+        given: of a function that is called and no more, the names by which it is given arguments; None where nobody
+            knows.
+        held: of something of a package, the role in which something holds it; empty where nothing does.
+    """
+
+    value: object
+    label: str
+    role: str = "value"
+    name: str = ""
+    owner: str = ""
+    text: str = ""
+    variable: tuple[int, str] | None = None
+    top: bool = False
+    called: bool = False
+    given: frozenset[str] | None = None
+    held: str = ""
+
+    def place(self, path: str = "") -> str:
+        """Where it is, in words.
+
+        >>> Reference(1, "cfg", "closure value", "cfg", "clean").place(".limit")
+        'closure value `cfg.limit` of `clean`'
+        """
+        return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something identified by a name alone: a builtin, or a name bound to nothing. `held` as in `Reference`."""
+
+    text: str
+    held: str = ""
+
+
+Edge = Reference | Named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outside:
+    """Something known by name that is itself asked for, so that the name is a part."""
+
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflected:
+    """What is read of a thing by reflection, beside what it is made of.
+
+    Attributes:
+        value: the function, class or module.
+        attribute: ``__annotations__``, ``__subclasses__``, ``__dict__``, ``__orig_bases__`` or ``rows``.
+    """
+
+    value: object
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What texts and code say that counts for whoever reaches them, wherever it is said.
+
+    Attributes:
+        texts: those that a query may be: with names behind an @, or SQL.
+        views: names in lower case of the views that are registered; empty for one whose name is not known.
+        calls: words that SQL may call as functions.
+        registers: names under which functions are registered with the session.
+        effects: what is done beside returning a result, in words of the code: see `effects`.
+    """
+
+    texts: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+    registers: frozenset[str] = frozenset()
+    effects: frozenset[str] = frozenset()
+
+    def __or__(self, other: Said) -> Said:
+        return Said(
+            self.texts | other.texts, self.views | other.views, self.calls | other.calls,
+            self.registers | other.registers, self.effects | other.effects,
+        )
+
+
+NOTHING_SAID = Said()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a part is made of.
+
+    Attributes:
+        group, label, shown: as in `Part`.
+        form: its own canonical bytes, in which what it refers to is left out.
+        edges: what it refers to, in the order of the slots of its form.
+        warnings, random, outside, unfollowed: see `CodeTrace`.
+        draws: why the result may be another one each time unless something gives a seed to what is not known by its
+            name, each with the parameter that takes the seed.
+        gives: the parameters by which it gives seeds to such things.
+        checked: so many of the first edges were looked at for what is random in them, or reads, with their calls.
+        reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them; see
+            `reflection` for those that are more than a text.
+        said: what it says that counts for others.
+        listens: whether what the others say counts for it.
+        stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
+    """
+
+    group: Group
+    label: str
+    form: bytes
+    edges: tuple[Edge, ...] = ()
+    shown: str | None = None
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    draws: tuple[tuple[str, str], ...] = ()
+    gives: frozenset[str] = frozenset()
+    checked: int = 0
+    reads: frozenset[str] = frozenset()
+    said: Said = NOTHING_SAID
+    listens: bool = False
+    stages: tuple[str, ...] = ()
+
+
+def edge_to(
+    value: object, label: str, *, role: str, name: str = "", owner: str = "", text: str = "",
+    variable: tuple[int, str] | None = None,
+) -> Edge:
+    """The edge to a value: to its package if it is not the project's, else to itself. `text` as in `Reference`."""
+    known = identity(value)
+    if known is None:
+        return Reference(value, label, role, name or label, owner, text, variable)
+    package, qualified = known
+    return package_edge(package, qualified + text, held=role)
+
+
+def package_edge(package: Package, text: str, *, held: str = "") -> Edge:
+    if package == PYTHON and text.startswith("builtins."):
+        return Named(text, held)
+    return Reference(package, package.name, "package", text=text, held=held)
+
+
+def dotted(edge: Edge) -> str | None:
+    """The full name of something outside the project, up to the first key; None for what is the project's."""
+    return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
+
+
+def home_of(value: object) -> str:
+    """The module a value is at home in; names of that module need no prefix."""
+    function = own_attribute(value, "func") or value
+    if isinstance(function, types.FunctionType):
+        return str(function.__globals__.get("__name__", ""))
+    return str(own_attribute(value, "__module__") or type(value).__module__)

@@ -1,0 +1,136 @@
+"""What was put into libraries from outside: ``DataFrame.clean = clean``, ``statistics.mean = ours``, pandas' accessors.
+
+Code that uses it names an attribute of a library, whose version says nothing of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from types import CodeType, FunctionType, ModuleType
+
+from helix_spark.signature.objects.holders import HEAP_TYPE
+from helix_spark.signature.objects.identity import CYTHON
+from helix_spark.signature.objects.origin import package_of_file, package_of_module
+
+_HANDLED = (
+    ("pyspark.sql.dataframe", "DataFrame"), ("pyspark.sql.classic.dataframe", "DataFrame"),
+    ("pyspark.sql.column", "Column"), ("pyspark.sql.classic.column", "Column"),
+    ("pyspark.sql.group", "GroupedData"), ("pyspark.sql.session", "SparkSession"), ("pyspark.rdd", "RDD"),
+    ("pandas", "DataFrame"), ("pandas", "Series"), ("pandas", "Index"),
+    ("pandas.core.groupby.generic", "DataFrameGroupBy"), ("pandas.core.groupby.generic", "SeriesGroupBy"),
+)
+"""Classes of the objects that functions of a workflow are given, and make: what people hang methods on. Any other
+library's class that is patched counts where code names it, or is given an object of it."""
+
+_DATA = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+"""What nothing of theirs is that has a name for everybody."""
+
+
+def hung_on_classes(code: CodeType, kinds: Iterable[type] = ()) -> Iterator[tuple[str, object]]:
+    """What a function may read of such classes that did not come with their library, by class and name.
+
+    Whose method ``rows.clean()`` is cannot be told before it runs, so every class that was given a `clean` counts.
+
+    Args:
+        code: of the function.
+        kinds: further classes.
+    """
+    names = frozenset(mentioned(code))
+    handled = [vars(sys.modules[module])[kind] for module, kind in _HANDLED if module in sys.modules]
+    for kind in dict.fromkeys((*handled, *(base for one in kinds for base in _libraries_bases(one)))):
+        for name in sorted(names & vars(kind).keys()):
+            value = _registered(vars(kind)[name])
+            if _is_hung_on(kind, value) or (kind in handled and type(value) in _DATA and not name.startswith("_")):
+                yield f"{kind.__name__}.{name}", value
+
+
+def classes_named(names: Iterable[str]) -> Iterator[type]:
+    """The classes among what dotted names stand for, or lead through, without asking a module's `__getattr__`.
+
+    >>> list(classes_named(["decimal.Decimal.from_float", "math.pi", "no_such_module.A"]))
+    [<class 'decimal.Decimal'>]
+    """
+    for name in names:
+        value: object = None
+        for part, path in _parts(name):
+            value = vars(value).get(part) if isinstance(value, ModuleType) else None
+            value = sys.modules.get(path, value)
+            if isinstance(value, type):
+                yield value
+                break
+
+
+def _parts(name: str) -> Iterator[tuple[str, str]]:
+    parts = name.split(".")
+    yield from ((part, ".".join(parts[: length + 1])) for length, part in enumerate(parts))
+
+
+def _libraries_bases(kind: type) -> Iterator[type]:
+    """A class and its bases, as far as they are a library's and can be given methods."""
+    return (one for one in kind.__mro__ if one.__flags__ & HEAP_TYPE and package_of_module(one.__module__) is not None)
+
+
+def _is_hung_on(kind: type, value: object) -> bool:
+    """Whether what a class of a library has is code of somebody else: of the project, or another library's on one of
+    those that people hang methods on."""
+    home = _home(value)
+    if home is None or home.partition(".")[0] == kind.__module__.partition(".")[0]:
+        return False
+    return package_of_module(home) is None or kind.__module__.startswith(("pandas.", "pyspark."))
+
+
+def put_into_module(module: ModuleType, path: Sequence[str]) -> tuple[object, int] | None:
+    """The function or class of the project that a library's module holds under a dotted name, and how much of the name
+    leads there; None if there is none."""
+    value: object = module
+    for length, name in enumerate(path, start=1):
+        if not isinstance(value, ModuleType):
+            return None
+        value = vars(value).get(name)
+        if type(value) is FunctionType:
+            ours = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__")) is None
+            return (value, length) if ours else None
+        if isinstance(value, type):
+            return (value, length) if package_of_module(value.__module__) is None else None
+    return None
+
+
+def mentioned(code: CodeType) -> Iterator[str]:
+    """Names that a function, and those inside it, read; its texts besides, for ``getattr(rows, "clean")``.
+
+    >>> sorted(set(mentioned((lambda rows: getattr(rows, "clean")(lambda row: row.age)).__code__)))
+    ['age', 'clean', 'getattr']
+    """
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from mentioned(constant)
+
+
+def _registered(value: object) -> object:
+    """The class behind what `pandas.api.extensions.register_dataframe_accessor` leaves on a class."""
+    accessor = vars(value).get("_accessor") if type(value).__module__ == "pandas.core.accessor" else None
+    return value if accessor is None else accessor
+
+
+def _home(value: object) -> str | None:
+    """The module in which a class's attribute was written; None for what is no code."""
+    match value:
+        case FunctionType():
+            return str(value.__globals__.get("__name__", ""))
+        case type():
+            return value.__module__
+        case staticmethod() | classmethod():
+            return _home(value.__func__)
+        case property():
+            return _home(value.fget)
+        case partial() | partialmethod() | cached_property():
+            return _home(value.func)
+        case _lru_cache_wrapper():
+            return _home(value.__wrapped__)
+    home = type(value).__module__  # of a descriptor, or of what is called
+    return home if package_of_module(home) is None and not home.startswith(CYTHON) else None

@@ -1,0 +1,44 @@
+"""Canonical fields of type hints as values: ``list[int]``, ``Optional[Row]``, ``TypeVar``."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from helix_spark.signature.objects.encoder import Encoder
+
+
+def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
+    """The fields of an object of `typing` or `types`; None for any other.
+
+    >>> from helix_spark.signature.objects.encoder import canonical
+    >>> canonical(typing.Literal[1]) == canonical(typing.Literal[True])
+    False
+    """
+    if type(value).__module__ not in ("typing", "types", "collections.abc") or _is_class(value):
+        return None
+    origin = typing.get_origin(value)
+    if origin is not None:
+        metadata = getattr(value, "__metadata__", ())  # of Annotated
+        return "hint", encoder(origin), *(encoder(one) for one in (*typing.get_args(value), *metadata))
+    if isinstance(value, typing.TypeVar | typing.ParamSpec):
+        limits = [value.__bound__, *getattr(value, "__constraints__", ())]
+        variance = f"{value.__covariant__:d}{value.__contravariant__:d}"
+        return "hint", type(value).__qualname__, str(value.__name__), variance, *map(encoder, limits)
+    if isinstance(value, typing.ForwardRef):
+        return "hint", "forward", value.__forward_arg__
+    if isinstance(value, typing.NewType):
+        return "hint", "NewType", encoder(value.__supertype__)
+    name = getattr(value, "_name", None)
+    if isinstance(name, str):
+        return "hint", f"typing.{name}"
+    if isinstance(value, types.UnionType):
+        return "hint", "union", *(encoder(one) for one in typing.get_args(value))
+    return None
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, type) and not isinstance(value, types.GenericAlias)  # list[int] passes for a class

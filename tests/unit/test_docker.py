@@ -49,8 +49,9 @@ def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None
         assert all(service["environment"][variable] is None for variable in service["environment"] if "AWS" in variable)
 
 
-def test_the_variables_that_the_readme_names_are_passed_on(services: dict[str, Any]) -> None:
-    rows = [line.split("|")[1] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `AWS_")]
+def test_the_variables_that_the_manual_names_are_passed_on(services: dict[str, Any]) -> None:
+    manual = (ROOT / "helix_spark" / "README.md").read_text()
+    rows = [line.split("|")[1] for line in manual.splitlines() if line.startswith("| `AWS_")]
     named = set(re.findall(r"`(AWS_\w+)", " ".join(rows)))
     assert len(named) > 6
     assert named == {name for name in services["submit"]["environment"] if name.startswith("AWS_")}

@@ -188,14 +188,18 @@ class Helix:
             workflow: its name; needed for numbers where the catalog has several.
 
         Raises:
-            ParameterError: there is no such iteration, or numbers do not say of which workflow.
+            ParameterError: there is no such iteration, numbers do not say of which workflow, or it is not one workflow.
             CatalogError: the records cannot be read.
         """
         self.wait()
-        named = [one.workflow for one in (before, after) if isinstance(one, NamedResults)]
+        named = {one.workflow for one in (before, after) if isinstance(one, NamedResults)}
+        workflows = sorted(named if workflow is None else named | {workflow})
+        if len(workflows) > 1:
+            raise ParameterError(
+                f"iterations of one workflow are compared, not of {' and '.join(map(repr, workflows))}", where=caller()
+            )
         numbers = (one.number if isinstance(one, NamedResults) else one for one in (before, after))
-        found = [find_iteration(self.catalog, workflow or (named[0] if named else None), n) for n in numbers]
-        return compare(self.catalog, *found)
+        return compare(self.catalog, *(find_iteration(self.catalog, next(iter(workflows), None), n) for n in numbers))
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""

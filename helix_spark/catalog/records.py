@@ -168,7 +168,8 @@ class IterationRecord:
         message: what the author said of it.
         parameters: JSON object of the workflow's parameters.
         outputs: JSON object, name to value; tables and models as a short description.
-        plan: JSON object: status, objective, bound, gap, solver, solver_seconds, policy, budget.
+        plan: JSON object, see `recording.plan_summary`: what the plan expected, and, in `merged`, the name under which
+            a node is on record that was merged into an equal one.
         versions: JSON object: helix_spark, python, pyspark, delta.
         writer: JSON object: host, pid.
         error: of a failed one, in words.

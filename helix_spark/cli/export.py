@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.places import Place
     from helix_spark.catalog.records import ArtifactRecord
+
+_PIECE = 2**20
+"""Bytes of a stored file that are copied at a time."""
 
 TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
 
@@ -128,13 +132,37 @@ def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path
         print(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", file=sys.stderr)
 
 
+def _pieces(file: Place, node: str) -> Iterator[bytes]:
+    """What a stored file holds. That it cannot be read is not to be taken for a copy that cannot be written.
+
+    Raises:
+        CatalogError: it cannot be read.
+    """
+    from helix_spark.catalog.places import at
+
+    try:
+        with at(file).open_binary() as source:
+            while piece := source.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise _unreadable(node, error) from error
+
+
+def _unreadable(node: str, error: OSError) -> CatalogError:
+    return CatalogError(
+        f"the stored result of {node!r} cannot be read: {error}",
+        remedy="a run may have evicted it meanwhile: try again",
+    )
+
+
 def _check_flat(table: pa.Table, node: str) -> None:
     import pyarrow as pa
 
-    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
-    if nested:
+    types = pa.types
+    formless = [field.name for field in table.schema if types.is_nested(field.type) or types.is_binary(field.type)]
+    if formless:
         raise ParameterError(
-            f"CSV has no form for {', '.join(nested)} of {node!r}: lists and structs", remedy="write .parquet"
+            f"CSV has no form for {', '.join(formless)} of {node!r}: lists, structs and bytes", remedy="write .parquet"
         )
 
 
@@ -149,15 +177,15 @@ def _write_model(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path
     try:
         files = list(at(folder).files())
     except OSError as error:
-        raise CatalogError(f"the stored result of {node!r} cannot be read: {error}") from error
+        raise _unreadable(node, error) from error
     beginning = len(str(folder)) + 1
     with _beside(path) as partial:
         partial.mkdir()
         for file in files:
             target = partial / str(file)[beginning:]
             target.parent.mkdir(parents=True, exist_ok=True)
-            with at(file).open_binary() as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
+            with target.open("wb") as copy:
+                copy.writelines(_pieces(file, node))
         if stored.digest not in (None, digest_of_model(partial)):
             raise CatalogError(
                 f"the stored result of {node!r} is damaged: its files are not those that were written",

@@ -54,16 +54,18 @@ class Bar(Quiet):
     def node_finished(self, name: str, seconds: float) -> None:
         with self._lock:
             self._running.pop(name, None)
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task, self._weights.get(name, 0.0))
+        bar = self._progress  # another thread may take it away meanwhile
+        if bar is not None and self._task is not None:
+            bar.advance(self._task, self._weights.get(name, 0.0))
         self._describe(", ".join(self._running) or "planning")
 
     def answered(self, seconds: float) -> None:
         self._close()
 
     def warning(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.console.print(f"warning: {text}", markup=False, highlight=False)
+        bar = self._progress
+        if bar is not None:
+            bar.console.print(f"warning: {text}", markup=False, highlight=False)
         else:
             super().warning(text)
 
@@ -72,13 +74,14 @@ class Bar(Quiet):
         self._close()
 
     def _describe(self, text: str) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=text)
+        bar = self._progress
+        if bar is not None and self._task is not None:
+            bar.update(self._task, description=text)
 
     def _close(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        bar, self._progress = self._progress, None
+        if bar is not None:
+            bar.stop()
 
 
 def observer_for(*, quiet: bool) -> Quiet:

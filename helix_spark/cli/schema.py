@@ -48,7 +48,8 @@ SCHEMA_VERSION = 1
 READING = """
 log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
           died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
-          `run`, and budget, used, left_out), versions, error, file, file_digest, commit, dirty (true, false or null)
+          `run`, and budget, used, left_out, merged: name -> the equal node that it is part of), versions, error, file,
+          file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature, stored (true or false, now)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),

@@ -32,7 +32,7 @@ def _warnings(node: Node, dag: Dag) -> Iterator[str]:
                 f"`{called}` learns the label of all rows of `{node.inputs[0]}`, the test rows of `{examples}` among "
                 f"them (give it the split of `{examples}`: wf.extractor({called!r}, ..., split=hx.HashSplit(...)))"
             )
-        elif not _same(own, split):
+        elif own != split:
             yield (
                 f"`{called}` learns of the training rows of another split than that of `{examples}`, whose test rows "
                 "may be among them (give both the same split=)"
@@ -53,7 +53,3 @@ def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, HashSplit]]:
                 yield name, reader.operator.split
             elif reader.kind is Kind.EXTRACTOR:
                 waiting.append(name)
-
-
-def _same(one: HashSplit, other: HashSplit) -> bool:
-    return (one.test, one.seed, tuple(one.key)) == (other.test, other.seed, tuple(other.key))

@@ -72,7 +72,7 @@ class Provenance:
         """
         if last is None or not last.file or self.path is None or _original(self.path) == _original(Path(last.file)):
             return ""
-        if not _still_declares(Path(last.file), last) or Path(last.file).samefile(self.path):
+        if not _still_declares(Path(last.file), last, self.path):
             return ""
         return (
             f"iteration {last.number} of workflow {last.workflow!r} was declared by {last.file}, and this one by "
@@ -109,11 +109,14 @@ def _original(path: Path) -> Path:
     return path.with_name(_CHECKED_OUT.sub("", path.stem) + path.suffix)
 
 
-def _still_declares(path: Path, last: IterationRecord) -> bool:
-    """Whether a file is there, and is what declared an iteration, or has the workflow's name in it."""
+def _still_declares(path: Path, last: IterationRecord, other: Path) -> bool:
+    """Whether a file is there, is not the other one under another name, and is what declared an iteration, or has the
+    workflow's name in it."""
     try:
         raw = path.read_bytes()
-    except OSError:
+        if path.samefile(other):
+            return False
+    except OSError:  # also of the other one, which an editor may be about to put into its place
         return False
     named = (f"{quote}{last.workflow}{quote}".encode() for quote in ("'", '"'))
     return sha256(raw).hexdigest() == last.file_digest or any(name in raw for name in named)

@@ -43,8 +43,8 @@ class RecordedIteration(NamedResults):
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
     def _result(self, name: str, wanted: Result) -> Any:
-        if wanted is Result.VALUE and (value := value_on_record(self.record, name)) is not None:
-            return value
+        if (value := value_on_record(self.record, name)) is not None:
+            self._results[name] = value
         if name not in self._results:
             node = node_named(self.record, self.nodes, name)
             found = self._elsewhere(node.signature)
@@ -84,13 +84,18 @@ def stored_result(
 
 
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
-    """The record of a node. Raises UnknownNodeError if there is none."""
-    found = next((node for node in nodes if node.name == name), None)
+    """The record of a node, of one that was merged into an equal one that of the latter.
+
+    Raises:
+        UnknownNodeError: there is none.
+    """
+    merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records do not say
+    found = next((node for node in nodes if node.name == merged.get(name, name)), None)
     if found is None:
         raise UnknownNodeError(
             f"iteration {record.number} of {record.workflow!r} has no node {name!r}",
             exists=None if nodes else f"it has none on record, for it is {record.status}",
-            remedy=nearest(name, [node.name for node in nodes]) if nodes else None,
+            remedy=nearest(name, [*(node.name for node in nodes), *merged]) if nodes else None,
         )
     return found
 

@@ -43,8 +43,11 @@ def begun(plan: Plan, run: str, message: str) -> IterationRecord:
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
-    """How good the plan was known to be, and what it expected."""
-    return {**plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan)}
+    """How good the plan was known to be, what it expected, and under which name an equal node is on record."""
+    return {
+        **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan),
+        "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
+    }
 
 
 def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:

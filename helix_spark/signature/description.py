@@ -32,6 +32,7 @@ from helix_spark.signature.objects.holders import held_values, is_project, wrapp
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_file, package_of_module
+from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.objects.unidentified import UnidentifiedError
@@ -192,6 +193,8 @@ def _describe_value(reference: Reference) -> Described:
     random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
     texts = tuple(texts_in(reference.value))
     edges += found_by_name(texts, reference.label)
+    for name, hung in hung_on_classes(frozenset(texts)):
+        edges += [Named(f"method {name}"), edge_to(hung, name, role="method", owner=reference.label)]
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=(*_unseeded(reference), *random), draws=tuple(draws.found), reads=frozenset(read_by_value(texts, edges)),

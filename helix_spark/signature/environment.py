@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 
-from helix_spark.signature.objects.origin import Package, as_first_read
+from helix_spark.signature.objects.origin import Package, as_first_read, said_of
 from helix_spark.signature.parts import Group, Part, digest
 
 
@@ -22,7 +22,7 @@ def package_version(name: str, fields: int | None = None) -> str:
 
 def _installed(name: str, fields: int | None) -> Package:
     try:
-        full = version(name)
+        full = said_of(distribution(name), "Version")
     except PackageNotFoundError:
         return Package(name, "absent")
     return Package(name, full if fields is None else ".".join(full.split(".")[:fields]))

@@ -18,6 +18,9 @@ Keep = Literal["auto", "always", "never"]
 WISHES = frozenset({"keep", "fixed", "recompute", "depends_on", "exclude"})
 """Options of a declaration that say what its author wants of the node, and not what it computes."""
 
+_OF_FUNCTIONS = frozenset({"name", "reads"})
+"""Options of a declaration of a function, which other nodes do not have."""
+
 
 class NodeOptions(TypedDict, total=False):
     """What may be said of any node when it is declared, beside ``keep=``: see `Wishes`."""
@@ -101,10 +104,15 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
         OperatorError: for an option that there is not, or one that has no such value.
     """
     for option in options:
+        if option in _OF_FUNCTIONS:
+            raise OperatorError(
+                f"{option}= is for functions, and this node is none", where=where,
+                remedy="its own arguments say what it is named and what it reads",
+            )
         if option not in WISHES:
             raise OperatorError(
                 f"there is no option {option!r}", where=where,
-                remedy=nearest(option, WISHES | {"output", "name", "reads"}),
+                remedy=nearest(option, WISHES | _OF_FUNCTIONS | {"output"}),
             )
     keep = options.get("keep", "auto")
     if keep not in ("auto", "always", "never"):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from helix_spark.errors import OperatorError
@@ -207,7 +207,12 @@ class HashSplit:
                 f"the share of test rows is a number between 0 and 1, not {self.test!r}", where=caller(),
                 remedy="for example hx.HashSplit(test=0.2); without test rows, leave split out",
             )
-        several("key", self.key, caller())
+        if not isinstance(self.seed, Integral) or isinstance(self.seed, bool):  # 1.0 equals 1, and divides otherwise
+            raise OperatorError(
+                f"the seed of a split is a whole number, not {self.seed!r}", where=caller(), remedy="for example seed=1"
+            )
+        # A copy: a list may be changed later on, and an iterator would be empty when rows are divided.
+        object.__setattr__(self, "key", several("key", self.key, caller()))
 
 
 @dataclass(frozen=True, slots=True)

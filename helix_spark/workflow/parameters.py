@@ -101,15 +101,18 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
     """Whether a stage can be made of what its declaration gives. An extractor's parameter that is a node is a column.
 
     Raises:
-        OperatorError: it is a node, a class of something else, a function that reads nodes, or was given parameters
-            that it cannot have.
+        OperatorError: it is a node, a class of something else, text that is no dotted path, a function that reads
+            nodes, or was given parameters that it cannot have.
     """
     if isinstance(make, NodeRef):
         raise OperatorError(
             f"{kind} {name!r} was given the node {make.name!r}, where a Spark ML class belongs", where=where,
             remedy=f"a function that is to be {kind.article} {kind} is declared with @wf.{kind}",
         )
-    check_is_stage(kind, name, make, where)
+    if isinstance(make, str):
+        _check_path(kind, name, make, where)
+    else:
+        check_is_stage(kind, name, make, where)
     columns = kind is Kind.EXTRACTOR
     plain = {key: value for key, value in parameters.items() if not (columns and isinstance(value, NodeRef))}
     _check_function(kind, name, make, plain, where)
@@ -123,13 +126,13 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 
 def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
-    """Whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns, and what
-    is behind a path, shows only later.
+    """Whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns shows only
+    later.
 
     Raises:
         OperatorError: it is of something else.
     """
-    if isinstance(make, str) or inspect.isroutine(make):
+    if inspect.isroutine(make):
         return
     owner = make if inspect.isclass(make) else type(make)
     if not any(base.__module__ == "pyspark.ml.base" for base in owner.__mro__):
@@ -138,6 +141,16 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
             f"{kind} {name!r} was given {given}{owner.__module__}.{owner.__qualname__}, which is no estimator or "
             "transformer of Spark ML", where=where,
             remedy=f"use it inside a function that is declared with @wf.{kind}",
+        )
+
+
+def _check_path(kind: Kind, name: str, path: str, where: Location) -> None:
+    """Whether text can be the dotted path of a class; what is behind it shows only later."""
+    parts = path.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise OperatorError(
+            f"{kind} {name!r} was given {path!r}, which is no dotted path of a class", where=where,
+            remedy="write all of it, such as pyspark.ml.classification.LogisticRegression, or give the class itself",
         )
 
 

@@ -248,10 +248,11 @@ class Workflow:
         return NodeRef(self, name, function)
 
     def _function(self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if args and callable(args[0]) and not isinstance(args[0], NodeRef):
+        if len(args) == 1 and callable(args[0]) and not isinstance(args[0], NodeRef):
             return self._from_function(kind, args[0], {**options})
         if args:
-            raise OperatorError(f"{kind}() was given {args[0]!r}", where=caller(), remedy=how_declared(kind))
+            given = ", ".join(map(repr, args))
+            raise OperatorError(f"{kind}() was given {given}", where=caller(), remedy=how_declared(kind))
         return lambda function: self._from_function(kind, function, {**options})
 
     def _from_function(self, kind: Kind, function: Callable[..., Any], options: dict[str, Any]) -> NodeRef:

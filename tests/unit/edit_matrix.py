@@ -1646,6 +1646,20 @@ def f(x): return acc.__name__
 def accuracy(x): return x
 def f(x): return accuracy.__name__
 
+=== name of a class that is put into a text
+class Acc: pass
+def f(x): return f"{type(Acc())}"
+--- becomes
+class Accuracy: pass
+def f(x): return f"{type(Accuracy())}"
+
+=== name of a class of an object that is made a text
+class Acc: pass
+def f(x): return str(Acc().__class__)
+--- becomes
+class Accuracy: pass
+def f(x): return str(Accuracy().__class__)
+
 === docstring that is read
 def g(x):
     "one"

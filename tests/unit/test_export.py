@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +16,7 @@ from doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
 from helix_spark.signature.parts import digest
@@ -30,7 +32,7 @@ def results() -> hx.Workflow:
 
     @wf.scanner
     def nested(data: pd.DataFrame) -> pa.Table:
-        return pa.table({"a": [1], "vector": [[0.0, 1.0]]})
+        return pa.table({"a": [1], "vector": [[0.0, 1.0]], "raw": [b"\xff"]})
 
     @wf.reducer
     def parts(rows: pd.DataFrame, nested: pd.DataFrame) -> list[int]:
@@ -124,6 +126,20 @@ def test_a_model_whose_files_changed_is_not_written(catalog: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written(
+    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: OnDisk) -> Any:
+        raise FileNotFoundError(2, "No such file or directory", str(self.path))
+
+    monkeypatch.setattr(OnDisk, "open_binary", gone)
+    done = export(catalog, 1, "model", tmp_path / "model", workflow="models")
+    assert done.exit_code == 3
+    assert "the stored result of 'model' cannot be read: [Errno 2]" in done.stderr
+    assert "a run may have evicted it meanwhile" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_table_is_not_written(tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     with hx.Helix(folder, policy="always") as session:
@@ -142,7 +158,7 @@ def test_a_damaged_table_is_not_written(tmp_path: Path) -> None:
         ("rows", "rows.json", "'rows' is a table, which is written as .parquet or .csv"),
         ("rows", "rows", "such as rows.parquet"),
         ("parts", "parts.csv", "'parts' is a value, which is written as .json"),
-        ("nested", "nested.csv", "CSV has no form for vector of 'nested'"),
+        ("nested", "nested.csv", "CSV has no form for vector, raw of 'nested': lists, structs and bytes"),
         ("rwos", "rows.csv", "did you mean 'rows'?"),
         ("rows", "nowhere/rows.csv", "there is no folder"),
     ],

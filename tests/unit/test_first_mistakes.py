@@ -47,6 +47,10 @@ def test_what_is_no_workflow_is_not_run(tmp_path: Path, verb: str, given: Any, w
          "there are: keep, keep_columns, output, rows"),
         (lambda wf: wf.predict("p", "m", "data", keep_column=["features"]), "predict 'p' has no option 'keep_column'",
          "did you mean 'keep_columns'?"),
+        (lambda wf: wf.scanner("s", hx.Fields("a"), on="data", reads={}),
+         "reads= is for functions, and this node is none", "its own arguments say"),
+        (lambda wf: wf.synthesizer("s", "data", features=[], name="t"),
+         "name= is for functions, and this node is none", "its own arguments say"),
     ],
 )
 def test_an_option_that_there_is_not(declare: Any, what: str, known: str) -> None:
@@ -55,6 +59,12 @@ def test_an_option_that_there_is_not(declare: Any, what: str, known: str) -> Non
     assert caught.value.what == what
     assert known in str(caught.value.remedy)
     assert caught.value.where == Location(__file__, declare.__code__.co_firstlineno)
+
+
+def test_a_function_is_declared_with_nothing_beside_it() -> None:
+    with pytest.raises(OperatorError, match=r"reducer\(\) was given <.*>, 'total'") as caught:
+        census().reducer(census, "total")  # type: ignore[call-overload]
+    assert caught.value.remedy == "use it as a decorator: @wf.reducer"
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,15 @@ def test_a_split_of_what_learns_nothing_and_what_is_no_split_are_refused(
     assert caught.value.where.file == __file__
 
 
+def test_a_key_is_kept_as_it_was_given() -> None:
+    given = ["key"]
+    split = hx.HashSplit(key=given)  # type: ignore[arg-type]
+    given.append("age")
+    assert split == hx.HashSplit(key=("key",))
+    assert hx.HashSplit(key=iter(["key", "age"])).key == ("key", "age")  # type: ignore[arg-type]  # was empty once read
+    assert signatures(build(split)) == signatures(build(hx.HashSplit(key=("key",))))
+
+
 # Signatures
 
 

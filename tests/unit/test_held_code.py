@@ -22,6 +22,7 @@ RANDOM = [
     ("import os\nD = {'a': os.environ.get}\nE = {'a': input}\ndef f(x): return E['a']()", "is or holds input"),
     (FOREST + "D = {'a': R(n_estimators=3)}\ndef f(x): return D['a'].fit(x)", "`D['a']` of `f` is a RandomForestC"),
     (FOREST + "D = {'a': R}\ndef f(x): return D['a']().fit(x)", "Classifier, which nothing gives random_state"),
+    (FOREST + "class C:\n  model = R\ndef f(x, p): return C.model().fit(x.assign(**p))", "nothing gives random_state"),
     (FOREST_OF.format("n_estimators=3", ""), "RandomForestClassifier without random_state"),
     (
         FOREST + "from sklearn.pipeline import make_pipeline\nM = make_pipeline(R())\ndef f(x): return M.fit(x)",
@@ -71,6 +72,7 @@ def test_readers_that_are_held_are_seen(project: Project, text: str, words: str)
         FOREST + "D = {'a': R(random_state=1)}\ndef f(x): return D['a'].fit(x)",
         FOREST + "D = {'a': R}\ndef f(x): return D['a'](random_state=1).fit(x)",
         FOREST + "D = {'a': R}\ndef f(x, **options): return D['a'](**options).fit(x)",
+        FOREST + "class C:\n  model = R\nP = {'random_state': 1}\ndef f(x): return C.model(**P).fit(x)",
         FOREST + "D = {'a': R}\ndef g(kind): return kind(random_state=1)\ndef f(x): return g(D['a'])",
         FOREST + "D = {'a': R()}\ndef f(x): return D['a'].set_params(random_state=1).fit(x)",
         FOREST_OF.format("random_state=1", ""), FOREST_OF.format("n_estimators=3", "random_state=1"),

@@ -26,6 +26,11 @@ METHODS = {
     "static": (f"{SPARK}DataFrame.hung = staticmethod(clean)", "x.hung(x)"),
     "used in a function inside": (f"{SPARK}DataFrame.hung = clean", "[(lambda: y.hung())() for y in x]"),
     "by name": (f"{SPARK}setattr(DataFrame, 'hung', clean)", "getattr(x, 'hung')()"),
+    "by the name that a constant holds": (f"{SPARK}DataFrame.hung = clean\nHOW = 'hung'", "getattr(x, HOW)()"),
+    "by a name of several": (
+        f"{PANDAS}pd.Series.hung = clean\nSTEPS = {{{{'a': ['dropna', 'hung']}}}}",
+        "[getattr(x, step)() for step in STEPS['a']]",
+    ),
     "accessor": (
         "import pandas as pd\n@pd.api.extensions.register_series_accessor('hung')\nclass Clean:\n"
         "  def __init__(self, x): ...\n  def clean(self): return {0}", "x.hung.clean()",

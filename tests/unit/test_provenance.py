@@ -96,6 +96,14 @@ def test_a_file_that_moved_or_was_checked_out_is_not_another_one(job: Path) -> N
     assert Provenance.of(Location(str(moved), 5)).declared_elsewhere(None) == ""
 
 
+def test_a_file_that_an_editor_is_about_to_replace_fails_no_run(job: Path) -> None:
+    moved = job.with_name("moved.py")
+    moved.write_text(JOB)
+    found = Provenance.of(Location(str(moved), 5))
+    moved.unlink()
+    assert found.declared_elsewhere(stamp(job)) == ""
+
+
 @needs_git
 def test_a_commit_and_whether_there_was_more_than_that(job: Path) -> None:
     git(job.parent, "init", "-q")

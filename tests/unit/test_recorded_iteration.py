@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -95,6 +96,11 @@ def test_what_was_just_run_is_on_record(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="the catalog has several workflows"):
             helix.iteration(1)
         assert helix.iteration("shared", 1)["total"] == 12
+        mine, other = helix.iteration("shared", 1), helix.iteration("chain", 1)
+        for after, workflow in ((other, None), (1, "chain")):
+            with pytest.raises(ParameterError, match="of one workflow are compared, not of 'chain' and 'shared'"):
+                helix.compare(mine, cast("int", after), workflow=workflow)
+        assert helix.compare(1, other).before.workflow == "chain"
 
 
 def test_another_name_kind_or_number_says_what_there_is(helix: hx.Helix) -> None:
@@ -114,6 +120,26 @@ def test_another_name_kind_or_number_says_what_there_is(helix: hx.Helix) -> None
             helix.iteration(*wrong)  # type: ignore[call-overload]
 
 
+def test_equal_nodes_that_became_one_are_there_under_each_name(tmp_path: Path) -> None:
+    wf = hx.Workflow("twins")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    def doubled(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    for name in ("first", "second"):
+        wf.scanner(doubled, name=name, output=True)
+    with hx.Helix(tmp_path / "catalog", policy="always") as helix:
+        just = helix.run(wf)
+        past = helix.iteration(1)
+        assert past.outputs == just.outputs == {n: {"table": n, "rows": 3} for n in ("first", "second")}
+        for made in (just, past):
+            assert made.pandas("second").a.tolist() == [2, 4, 6]
+        with pytest.raises(UnknownNodeError, match="has no node 'secnd'") as caught:
+            past.pandas("secnd")
+    assert "did you mean 'second'?" in str(caught.value)
+
+
 def test_what_is_no_longer_stored_says_why_what_is_and_what_to_do(tmp_path: Path) -> None:
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         helix.run(chain())
@@ -124,6 +150,8 @@ def test_what_is_no_longer_stored_says_why_what_is_and_what_to_do(tmp_path: Path
         with pytest.raises(hx.NotStoredError, match="the result of 'rows' of iteration 1 of 'chain'") as caught:
             made.pandas("rows")
         assert made.value("width") == {"width": 4}, "an output's value is on record"
+        with pytest.raises(HelixError, match="'width' is a value, not a table"):
+            made.table("width")
         helix.run(chain(5))
         never = helix.iteration(2)
         helix._memory.clear()

@@ -57,6 +57,8 @@ def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (Classifier(), "was given an object of test_stages_before_a_run.Classifier"),
         (BinaryClassificationEvaluator, "no estimator or transformer of Spark ML"),
         (hx.OneHot("a"), "inside a function that is declared with @wf.learner"),
+        ("LogisticRegression", "'LogisticRegression', which is no dotted path of a class"),
+        (".mine.Encoder", "write all of it, such as pyspark.ml.classification.LogisticRegression"),
     ],
 )
 def test_what_is_no_stage_is_refused_where_it_is_declared(what: Any, words: str) -> None:
@@ -73,6 +75,7 @@ WRONG = [
     (MISSING, {}, "pyspark.ml.classification has no 'LogisticRegresion'", "did you mean 'LogisticRegression'?"),
     ("pyspark.ml.clasification.LogisticRegression", {}, "No module named 'pyspark.ml.clasification'", "check the path"),
     (PATH, {"regparam": 1}, "takes no parameter 'regparam'", "did you mean 'regParam'?"),
+    ("os.path.sep", {}, "was given an object of builtins.str, which is no estimator", "@wf.learner"),
     ("pyspark.ml.evaluation.RankingEvaluator", {}, "no estimator or transformer of Spark ML", "@wf.learner"),
 ]
 

@@ -503,6 +503,7 @@ def old_age(data: DataFrame) -> Column:
         (lambda wf, data: hx.HashSplit(test=0), "between 0 and 1, not 0"),
         (lambda wf, data: hx.HashSplit(test=20), "between 0 and 1, not 20"),
         (lambda wf, data: hx.HashSplit(test="0.2"), "between 0 and 1, not '0.2'"),
+        (lambda wf, data: hx.HashSplit(seed=1.0), "a whole number, not 1.0"),
         (lambda wf, data: wf.learner("m", KMeans, on=data, rows="training"), "not 'training'"),
         (lambda wf, data: wf.predict("p", "m", data, rows="tests"), "not 'tests'"),
         (lambda wf, data: wf.predict("p", "m", data, keep_columns="features"), 'write ["features"]'),

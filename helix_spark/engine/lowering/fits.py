@@ -12,7 +12,15 @@ from helix_spark.engine.lowering.partitions import in_few_partitions
 from helix_spark.engine.lowering.sides import check_sides, training_rows
 from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
-from helix_spark.workflow.operators import ColumnSource, FitCategories, FitQuantiles, FitStage, Input, split_of_fit
+from helix_spark.workflow.operators import (
+    ColumnSource,
+    FitCategories,
+    FitQuantiles,
+    FitStage,
+    HashSplit,
+    Input,
+    split_of_fit,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -20,10 +28,9 @@ if TYPE_CHECKING:
 BATCHED = (FitCategories, FitQuantiles)
 
 
-def shared_pass(node: Node) -> tuple[str, type, str]:
+def shared_pass(node: Node) -> tuple[str, type, HashSplit | None]:
     """What fits of BATCHED operators have in common that one pass can do: the table, the operator, and the rows."""
-    # As text: the key of a split may be a list.
-    return node.inputs[0], type(node.operator), repr(split_of_fit(node.operator))
+    return node.inputs[0], type(node.operator), split_of_fit(node.operator)
 
 
 def input_frame(results: Sequence[NodeResult], columns: Sequence[ColumnSource]) -> tuple[DataFrame, list[str]]:

@@ -192,10 +192,11 @@ def _put(
     """What was hung on the classes that a function uses, or may be given objects of; what libraries find by a name."""
     held = [edge.value for edge in edges if isinstance(edge, Reference)]
     kinds = [one if isinstance(one, type) else type(one) for one in held]
-    for name, value in hung_on_classes(function.__code__, (*classes_named(name for name, _ in used), *kinds)):
+    told = frozenset(mentioned(function.__code__))
+    for name, value in hung_on_classes(told, (*classes_named(name for name, _ in used), *kinds)):
         yield Named(f"method {name}")
         yield edge_to(value, name, role="method", owner=label)
-    yield from found_by_name(frozenset(mentioned(function.__code__)), label, function.__code__)
+    yield from found_by_name(told, label, function.__code__)
 
 
 def label_of(function: FunctionType, home: str, fallback: str) -> str:
@@ -209,6 +210,8 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
 
 def _without_nothing(call: Call, edges: Sequence[Edge]) -> Call:
     """A call in which variables that hold None are None: ``default_rng(seed)`` has no seed where `seed` is None."""
+    if all(argument.slot is None for argument in call.given):
+        return call
 
     def known(argument: Argument) -> Argument:
         edge = edges[argument.slot] if argument.slot is not None else None

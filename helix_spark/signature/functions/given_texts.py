@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from helix_spark.signature.functions.effects import effects_named
 from helix_spark.signature.objects.attributes import attributes
@@ -20,6 +21,9 @@ _QUERIES = frozenset({"", "expr", "ex", "formula", "formula_like", "query", "sql
 _LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
 """How deep in lists, dicts and objects texts are looked for, and in how long ones: a longer one holds no queries, and a
 text of more characters is none."""
+
+_REMEMBERED = 4096
+"""So many constants are read once: each is asked for by several that look at a call."""
 
 _EVALUATED = re.compile(r"[-+*/~<>=|&^%(\[]|^\s*[A-Za-z_]\w*\s*$")
 """What an expression or a formula has: an operator, a call, or nothing but a name."""
@@ -97,7 +101,12 @@ def constant_text(argument: Argument) -> str | None:
     ('a', None)
     """
     source = argument.constant or ""
-    return str(ast.literal_eval(source)) if source[:1] in ("'", '"') else None
+    return _text_of(source) if source[:1] in ("'", '"') else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _text_of(source: str) -> str:
+    return str(ast.literal_eval(source))
 
 
 def said_by(texts: Sequence[str]) -> Said:

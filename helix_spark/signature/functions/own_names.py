@@ -26,7 +26,7 @@ from helix_spark.signature.text.looked_at import (
 )
 from helix_spark.signature.text.source import form_of
 
-_NAME = "__name__"
+_NAME, _TYPE = "__name__", "builtins.type"
 OF_CLASSES = "names of classes"
 SHOWN = "names that texts show"
 """Of classes whose objects say what their class is called when they are made a text: dataclasses, enums."""
@@ -64,6 +64,7 @@ def own_names_read(
             yield _NAME
     if not names.isdisjoint(PUT_INTO_TEXT) or _puts_into_text(form):
         yield SHOWN
+        yield from (OF_CLASSES,) if _TYPE in names or form.mentions("__class__") else ()  # f"{type(x)}"
     handed = (edges[slot] for slot in form.passed)
     if any(map(_is_function, _functions_in(code))) or any(map(_is_handed, handed)):
         yield HANDED

@@ -58,6 +58,7 @@ _SQL_RANDOM = re.compile(
     r"|\b(date|timestamp\w*)\s*['\"]\s*(now|today|tomorrow|yesterday)\b[^'\"]*['\"]",
     re.IGNORECASE,
 )
+_GENERATOR = "random.Random"
 _SAMPLERS = frozenset({"sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"})
 _BY_RANDOM_STATE = re.compile(
     r"sklearn\.(\w+\.)*(\w*(RandomForest|ExtraTrees?|GradientBoosting|Bagging|AdaBoost|DecisionTree|SGD"
@@ -114,7 +115,10 @@ def random_uses(
     for name, line in used:
         if (use := _by_name(name, known)) is not None:
             yield use, line
+    has_generator = any(name == _GENERATOR for name, _ in used)
     for call, called in known:
+        if called is None and has_generator and _draws_from_list(call):
+            continue  # it has its seed, or is told to have none
         if (use := _by_call(call, called, texts)) is not None:
             yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
@@ -151,6 +155,15 @@ def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
     if called is None and call.method in _SAMPLERS and not _is_said(call.keyword("random_state")):
         return f"calls .{call.method}(){_PARTITIONS}"
     return None
+
+
+def _draws_from_list(call: Call) -> bool:
+    """Whether a call is likely one of Python's own generators, ``rng.sample(items, 3)``: a table's is given a number
+    first, and nothing by the name of `k`."""
+    first = call.arguments[0] if call.arguments else Argument("0")
+    several = len(call.arguments) == 2 and not call.keywords
+    by_name = [name for name, _ in call.keywords] == ["k"]
+    return call.method == "sample" and first.constant is None and (several or by_name)
 
 
 def _lack(call: Call, called: str, texts: Texts) -> str | None:
@@ -210,8 +223,8 @@ def seeds_given(calls: Iterable[tuple[Call, str | None]]) -> frozenset[str]:
     unknown = [call for call, called in calls if called is None]
     named = {name for call in unknown for name, value in call.keywords if name in _SEEDS and _is_said(value)}
     named |= {"seed"} if any(map(_gives_seed, unknown)) else set()
-    # What ** brings is not known.
-    made = any(not call.method and call.keyword("") is not None for call in unknown)
+    # What ** brings is not known. To a method of a local it brings no seed: ``rows.assign(**columns)``.
+    made = any(call.keyword("") is not None for call in unknown if call.slot is not None or not call.method)
     return _SEEDS if made else frozenset(named)
 
 

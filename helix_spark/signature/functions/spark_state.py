@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from helix_spark.signature.functions.given_texts import Texts, constant_text
+from helix_spark.signature.objects.edges import Reference
 from helix_spark.signature.text.forms import Argument, Call, Chain, Lookup
 
 _CONFS = frozenset({"conf", "_conf"})
@@ -20,9 +21,14 @@ _GIVE_SETTINGS = frozenset({"getAll", "getConf"})
 _OF_CONTEXT = frozenset({"defaultParallelism", "defaultMinPartitions", "applicationId", "uiWebUrl", "sparkUser"})
 """Attributes that nothing but a context of Spark has."""
 
-_CONTEXT = "sparkContext"
+_COLUMNS, _CONTEXT = frozenset({"applicationId"}), "sparkContext"
+"""Of these, what a column may well be called, too, where a function has nothing to do with a session."""
+
 _OF_NAMED_CONTEXT = frozenset({"appName", "master", "startTime"})
 """Attributes of a context that columns may be called, too."""
+
+_ASKED = _CONF_READS | _GIVE_SETTINGS | _OF_CONTEXT | _OF_NAMED_CONTEXT
+"""All attributes by which any of that is asked."""
 
 _SESSIONS = frozenset({"sparkSession", "sparkContext", "SparkSession", "SparkContext"})
 _CONF_KEY = "spark."
@@ -51,13 +57,16 @@ def spark_state_read(
         read = _setting_read(call, texts) if called is None else _settings_made(call, called)
         if read is not None:
             found.setdefault(call.line, read)
-    for chain in chains:
-        if (read := _settings_in(chain)) is not None:
+    words = {word for name, _ in names for word in name.split(".")}.union(*(chain.names for chain in chains))
+    has_session = not _SESSIONS.isdisjoint(words)
+    apart = frozenset[str]() if has_session else _COLUMNS
+    for chain in chains if not _ASKED.isdisjoint(words) else ():
+        if (read := _settings_in(chain, apart)) is not None:
             found.setdefault(chain.line, read)
     for name, line in names:
         if _CONF_BY_NAME.match(name):
             found.setdefault(line, name)
-    found = found or dict(_settings_held(names, chains))
+    found = found or (dict(_settings_held(chains)) if has_session else {})
     yield from ((f"reads Spark's settings ({read})", line) for line, read in found.items())
     lines = dict.fromkeys(_places_read(calls, texts, chains, lookups))
     yield from ((f"reads paths or times of files ({_METADATA})", line) for line in lines)
@@ -76,7 +85,7 @@ def names_place(text: str) -> bool:
     >>> names_place("_metadata.file_path AS p"), names_place("_metadata.file_name"), names_place("file_metadata")
     (True, False, False)
     """
-    return _PLACE.search(text) is not None
+    return _METADATA in text and _PLACE.search(text) is not None
 
 
 def _places_read(
@@ -87,7 +96,9 @@ def _places_read(
         if any(name == _METADATA and after not in _BY_CONTENT for name, after in followed):
             yield chain.line
     yield from (lookup.line for lookup in lookups if constant_text(lookup.key) == _METADATA)
-    yield from (call.line for call, _ in calls if any(map(names_place, texts_given(call, texts))))
+    held = (edge.value for edge in texts.edges if isinstance(edge, Reference) and isinstance(edge.value, str))
+    if any(map(names_place, (*texts.own, *held))):  # else no call can be given one, and most functions have none
+        yield from (call.line for call, _ in calls if any(map(names_place, texts_given(call, texts))))
 
 
 def _settings_made(call: Call, called: str) -> str | None:
@@ -96,21 +107,23 @@ def _settings_made(call: Call, called: str) -> str | None:
     return "SparkConf()" if _CONF_CLASS.match(called) and defaults != Argument("False") else None
 
 
-def _settings_in(chain: Chain) -> str | None:
-    """Where in a chain of attributes Spark's settings are asked, or its context; None if they are not."""
+def _settings_in(chain: Chain, apart: frozenset[str]) -> str | None:
+    """Where in a chain of attributes Spark's settings are asked, or its context; None if they are not.
+
+    Args:
+        apart: attributes that are not taken for a context's.
+    """
     for before, name in pairwise(("", *chain.names)):
-        of_context = name in _OF_CONTEXT or (before == _CONTEXT and name in _OF_NAMED_CONTEXT)
+        of_context = name in _OF_CONTEXT - apart or (before == _CONTEXT and name in _OF_NAMED_CONTEXT)
         if of_context or name in _GIVE_SETTINGS or (before in _CONFS and name in _CONF_READS):
             return f".{before}.{name}" if before else f".{name}"
     return None
 
 
-def _settings_held(names: Sequence[tuple[str, int]], chains: Sequence[Chain]) -> Iterator[tuple[int, str]]:
+def _settings_held(chains: Sequence[Chain]) -> Iterator[tuple[int, str]]:
     """Where a function takes hold of Spark's settings: they may be asked for anything then, here or elsewhere. A column
     may be called `conf`, too, but few functions that read one have to do with a session."""
-    words = {word for name, _ in names for word in name.split(".")}.union(*(chain.names for chain in chains))
-    if not _SESSIONS.isdisjoint(words):
-        yield from ((chain.line, f".{chain.names[-1]}") for chain in chains if chain.names[-1] in _CONFS)
+    return ((chain.line, f".{chain.names[-1]}") for chain in chains if chain.names[-1] in _CONFS)
 
 
 def _setting_read(call: Call, texts: Texts) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from helix_spark.signature.objects.holders import own_attribute
 from helix_spark.signature.objects.identity import identity
+from helix_spark.signature.objects.leaves import LEAVES
 from helix_spark.signature.objects.origin import PYTHON, Package
 from helix_spark.signature.parts import Group
 
@@ -171,6 +172,8 @@ def dotted(edge: Edge) -> str | None:
 
 def home_of(value: object) -> str:
     """The module a value is at home in; names of that module need no prefix."""
+    if type(value) in LEAVES:  # most are, and to look at one takes longer than to encode it
+        return type(value).__module__
     function = own_attribute(value, "func") or value
     if isinstance(function, types.FunctionType):
         return str(function.__globals__.get("__name__", ""))

@@ -28,16 +28,15 @@ _DATA = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 """What nothing of theirs is that has a name for everybody."""
 
 
-def hung_on_classes(code: CodeType, kinds: Iterable[type] = ()) -> Iterator[tuple[str, object]]:
-    """What a function may read of such classes that did not come with their library, by class and name.
+def hung_on_classes(names: frozenset[str], kinds: Iterable[type] = ()) -> Iterator[tuple[str, object]]:
+    """What may be read of such classes that did not come with their library, by class and name.
 
     Whose method ``rows.clean()`` is cannot be told before it runs, so every class that was given a `clean` counts.
 
     Args:
-        code: of the function.
+        names: that code mentions, or texts of a value: ``[getattr(rows, step)() for step in STEPS]``.
         kinds: further classes.
     """
-    names = frozenset(mentioned(code))
     handled = [vars(sys.modules[module])[kind] for module, kind in _HANDLED if module in sys.modules]
     for kind in dict.fromkeys((*handled, *(base for one in kinds for base in _libraries_bases(one)))):
         for name in sorted(names & vars(kind).keys()):

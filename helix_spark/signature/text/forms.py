@@ -147,5 +147,6 @@ class FunctionForm:
 
     def mentions(self, name: str) -> bool:
         """Whether the function reads an attribute of that name, of whatever, or has the name as a text."""
-        read = any(name in free.attributes for free in self.free)
-        return read or name in self.texts or f"str {name!r};" in self.text
+        if name in self.texts or f"str {name!r};" in self.text:
+            return True
+        return name in {attribute for free in self.free for attribute in free.attributes}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 
+from helix_spark.signature.text.expressions import nodes_in
 from helix_spark.signature.text.form_writer import FormWriter
 from helix_spark.signature.text.forms import FunctionForm
 from helix_spark.signature.text.looked_at import DOCS
@@ -33,7 +34,9 @@ def function_form(node: FunctionNode, *, keep_names: bool = False, shows: bool =
     >>> form("def f(a, b): return a - b") == form("def f(a, b): return b - a")
     False
     """
-    writer = FormWriter(keep_names or _sees_local_names(node), shows, _mentions(node, DOCS))
+    names, attributes = _mentioned(node)
+    sees_local_names = not READS_LOCAL_NAMES.isdisjoint(names)
+    writer = FormWriter(keep_names or sees_local_names, shows, not DOCS.isdisjoint(names | attributes))
     scope = function_scope(node, None)
     writer.function(node, scope, named=writer.keep_names)
     writer.unused_imports()
@@ -49,13 +52,13 @@ def function_form(node: FunctionNode, *, keep_names: bool = False, shows: bool =
     )
 
 
-def _sees_local_names(node: FunctionNode) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id in READS_LOCAL_NAMES for inner in ast.walk(node))
-
-
-def _mentions(node: FunctionNode, names: frozenset[str]) -> bool:
-    return any(
-        (isinstance(inner, ast.Attribute) and inner.attr in names)
-        or (isinstance(inner, ast.Name) and inner.id in names)
-        for inner in ast.walk(node)
-    )
+def _mentioned(node: FunctionNode) -> tuple[set[str], set[str]]:
+    """The names and the attributes in a function, of whatever."""
+    names: set[str] = set()
+    attributes: set[str] = set()
+    for inner in nodes_in(node):
+        if type(inner) is ast.Name:
+            names.add(inner.id)
+        elif type(inner) is ast.Attribute:
+            attributes.add(inner.attr)
+    return names, attributes

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import CodeType
 
 from helix_spark.signature.parts import encode
+from helix_spark.signature.text.expressions import nodes_in
 from helix_spark.signature.text.forms import FunctionForm
 from helix_spark.signature.text.normal_form import function_form
 from helix_spark.signature.text.scopes import FunctionNode
@@ -154,7 +155,7 @@ def _parse(lines: list[str], live: CodeType) -> _File:
     except (SyntaxError, ValueError):  # half-edited, or holds null bytes: then no live code comes from it
         return file
     nodes: dict[tuple[str, int], list[FunctionNode]] = {}
-    for node in ast.walk(tree):
+    for node in nodes_in(tree):
         if isinstance(node, ast.Lambda):
             nodes.setdefault(("<lambda>", node.lineno), []).append(node)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
 
+_SETTLED = 0.01
+"""Seconds without a change after which a save is over: most editors and programs empty a file before they fill it."""
+
+_EMPTY = 1.0
+"""Seconds for which a file that was emptied is taken for one that is about to be filled."""
+
 _RARER, _LONGEST_POLL = 20, 1.0
 """Where a look takes long (thousands of files, a network disk), the pause is this many times as long, up to seconds."""
 
@@ -93,10 +99,20 @@ def _blamed(error: HelixError) -> Iterator[Path]:
 def _await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
     while True:
         began = time.perf_counter()
-        if _stamps(files) != before:
-            return
+        if (now := _stamps(files)) != before:
+            return _await_end_of_save(files, before, now)
         took = time.perf_counter() - began
         time.sleep(min(max(POLL_SECONDS, _RARER * took), _LONGEST_POLL))
+
+
+def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> None:
+    """Waits until files hold still, and none is empty that was not; for a file that is meant to be empty not long."""
+    noticed = time.perf_counter()
+    while time.perf_counter() - noticed < _EMPTY:
+        time.sleep(_SETTLED)
+        last, now = now, _stamps(files)
+        if now == last and not any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items()):
+            return
 
 
 def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:

@@ -1,4 +1,4 @@
-"""What tests of signatures share."""
+"""What tests without Spark share."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made = Project(tmp_path)
     yield made
     made.forget()
+
+
+@pytest.fixture
+def no_running_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
+    monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)

@@ -367,12 +367,35 @@ def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path
 def test_a_watch_looks_more_rarely_where_a_look_takes_long(
     monkeypatch: pytest.MonkeyPatch, took: float, pause: float
 ) -> None:
-    looks = iter([{}, {}, {Path("job.py"): (1, 1)}])
+    looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
     monkeypatch.setattr(watching, "_stamps", lambda _: next(looks))
     monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
     watching._await_change([], {})
-    assert pauses == pytest.approx([pause, pause])
+    assert pauses[:2] == pytest.approx([pause, pause])
+
+
+@pytest.mark.parametrize(("after", "looked"), [
+    ([(5, 0), (5, 0), (6, 9), (6, 9)], 4),  # emptied, and filled a moment later
+    ([(5, 7), (5, 9), (5, 9)], 3),  # filled in two parts
+    ([(5, 0)] * 200, 102),  # meant to be empty
+])
+def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
+    monkeypatch: pytest.MonkeyPatch, after: list[tuple[int, int]], looked: int
+) -> None:
+    job, now, seen = Path("job.py"), [0.0], list[tuple[int, int]]()
+
+    def look(_: object) -> dict[Path, tuple[int, int]]:
+        seen.append(after[len(seen)])
+        return {job: seen[-1]}
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(watching, "_stamps", look)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
+    watching._await_change([job], {job: (4, 8)})
+    assert len(seen) == pytest.approx(looked, abs=1)
 
 
 def test_a_watch_keeps_what_was_loaded_before_it(job: Path, folder: Path) -> None:

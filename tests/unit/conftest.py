@@ -20,7 +20,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made.forget()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_running_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
     monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)

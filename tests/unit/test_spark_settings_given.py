@@ -29,7 +29,7 @@ ANSI = "spark.sql.ansi.enabled"
 
 
 @pytest.fixture(autouse=True)
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_running_session: None) -> None:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("HELIX_CATALOG", "HELIX_MLFLOW", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)

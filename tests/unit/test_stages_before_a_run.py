@@ -38,7 +38,7 @@ def learned(what: Any, **parameters: Any) -> hx.Workflow:
 
 
 @pytest.fixture
-def without_spark(monkeypatch: pytest.MonkeyPatch, no_running_session: None) -> list[str]:
+def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A process in which whoever asks for a session fails; says who did."""
     asked: list[str] = []
 

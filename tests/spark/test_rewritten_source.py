@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
+from helix_spark.engine.execution.observer import Silent
 from helix_spark.helix import Helix
 
 pytestmark = pytest.mark.spark
@@ -44,3 +46,42 @@ def test_pins_of_the_old_data_are_not_taken_for_the_new(spark: SparkSession, tmp
         again = helix.run(total(file))
         assert again.plan.in_state("compute") == ("data", "rows", "sum_of", "largest")
         assert again.outputs == {"sum_of": 11, "largest": 6}
+
+
+def test_what_was_made_while_its_source_changed_is_not_held_by_the_next_run(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    file = tmp_path / "numbers.csv"
+
+    def moving(edits: bool) -> hx.Workflow:
+        wf = hx.Workflow("moving")
+        wf.source("data", hx.csv(str(file), schema="a int"))
+
+        @wf.scanner
+        def rows(data: pd.DataFrame) -> pd.DataFrame:
+            return data * 2
+
+        @wf.reducer(output=True)
+        def total(rows: pd.DataFrame) -> int:
+            return int(rows.a.sum()) + (0 if edits else 100)
+
+        return wf
+
+    class Editor(Silent):
+        """Has the file hold something else while a run reads it."""
+
+        edits = True
+
+        def node_started(self, name: str) -> None:
+            if name == "rows" and self.edits:
+                file.write_text("10\n20\n")
+
+    file.write_text("1\n2\n")
+    editor = Editor()
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark, observer=editor) as helix:
+        helix.run(moving(edits=True)).wait()
+        editor.edits = False
+        file.write_text("1\n2\n")
+        again = helix.run(moving(edits=False))
+        assert again["total"] == 106
+        assert not again.plan["rows"].held

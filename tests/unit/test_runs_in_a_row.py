@@ -18,7 +18,6 @@ from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
 from helix_spark.iteration import retention
 
@@ -164,43 +163,6 @@ def test_what_a_reader_does_to_a_value_is_its_own_affair(tmp_path: Path) -> None
         again = helix.run(counted(pops=False))
         assert again.plan["counts"].reason == "stored by iteration 1"
         assert again["counts"] == {"the": 2, "spark": 1}
-
-
-def test_what_was_made_while_its_source_changed_is_not_held_either(tmp_path: Path) -> None:
-    file = tmp_path / "numbers.csv"
-
-    def moving(edits: bool) -> hx.Workflow:
-        wf = hx.Workflow("moving")
-        wf.source("data", hx.csv(str(file), schema="a int"))
-
-        @wf.scanner
-        def rows(data: pd.DataFrame) -> pd.DataFrame:
-            return data * 2
-
-        @wf.reducer(output=True)
-        def total(rows: pd.DataFrame) -> int:
-            return int(rows.a.sum()) + (0 if edits else 100)
-
-        return wf
-
-    class Editor(Silent):
-        """Has the file hold something else while a run reads it."""
-
-        edits = True
-
-        def node_started(self, name: str) -> None:
-            if name == "rows" and self.edits:
-                file.write_text("10\n20\n")
-
-    file.write_text("1\n2\n")
-    editor = Editor()
-    with hx.Helix(tmp_path / "catalog", policy="always", observer=editor) as helix:
-        helix.run(moving(edits=True)).wait()
-        editor.edits = False
-        file.write_text("1\n2\n")
-        again = helix.run(moving(edits=False))
-        assert again["total"] == 106
-        assert not again.plan["rows"].held
 
 
 def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores: Stores) -> None:

@@ -96,8 +96,7 @@ class History:
                       last_value(iteration ORDER BY sequence) AS number
                FROM journal WHERE state = 'load' GROUP BY signature"""
         )
-        rows = zip(*columns.values(), strict=True)
-        return {signature: (times, name, number) for signature, times, name, number in rows}
+        return {signature: (times, name, number) for signature, times, name, number in _rows(columns)}
 
     def version(self) -> tuple[int, int]:
         """Grows whenever something is recorded."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
 
+_LONGEST = 120
+"""Letters of a value in a line."""
+
 
 def short(value: Any) -> str:
     """A value in a line.
@@ -57,5 +60,5 @@ def node_json(node: NodeRecord, live: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _cut(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -8,8 +8,7 @@ from typing import Any
 
 from helix_spark.catalog.comparison import differ
 from helix_spark.catalog.shown import short
-from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.picture import took_text
+from helix_spark.iteration.iteration import Iteration, took_text
 from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
+from helix_spark.iteration.provenance import as_of
 
 
 def check_file(file: Path, workflows: Collection[str]) -> None:
@@ -53,7 +54,7 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
             f"the folder {beside.parent} is gone", remedy=f"say which file to put it beside: helix checkout "
             f"{record.number} FILE",
         )
-    path = beside.with_name(f"{beside.stem}.iteration-{record.number}{beside.suffix}")
+    path = as_of(beside, record.number)
     try:
         with path.open("x", encoding="utf-8", newline="") as opened:
             opened.write(text)

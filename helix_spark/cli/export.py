@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,6 +88,8 @@ def _beside(path: Path) -> Iterator[Path]:
     Raises:
         HelixError: it cannot be written.
     """
+    import shutil
+
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield partial
@@ -113,9 +114,11 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 
 def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
+    from helix_spark.catalog.held_columns import held_schema
+
     _check_ending(path, node, "table", TABLE_ENDINGS)
-    named = [field["name"] for field in json.loads(stored.schema or '{"fields": []}')["fields"]]
-    table = catalog.read_arrow(stored, [name for name in named if name not in stored.left_out])
+    held = json.loads(held_schema(stored) or '{"fields": []}')["fields"]
+    table = catalog.read_arrow(stored, [field["name"] for field in held])
     as_text = path.suffix.lower() == ".csv"
     if as_text:
         _check_flat(table, node)

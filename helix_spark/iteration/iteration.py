@@ -11,7 +11,8 @@ from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.planner.plan import Plan
-from helix_spark.sizes import seconds_text
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_seconds, seconds_text
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -57,11 +58,7 @@ class Iteration(NamedResults):
         """
         from helix_spark.engine.lowering.pipelines import pipeline
 
-        def result(node: str) -> NodeResult:
-            found: NodeResult = self._result(node, self._dag[node].result)
-            return found
-
-        return pipeline(self._dag[name], self._dag, result)
+        return pipeline(self._dag[name], self._dag, lambda node: self._result(node, self._dag[node].result))
 
     @property
     def left_out(self) -> Mapping[str, tuple[str, ...]]:
@@ -114,3 +111,13 @@ class Iteration(NamedResults):
         if node.result is Result.COLUMN:
             return f"a column is part of the tables that are made with it: {', '.join(self._dag.readers(node.name))}"
         return f"ask for it by .{node.result}({node.name!r})"
+
+
+def took_text(iteration: Iteration) -> str:
+    """How long it took, and what reuse saved."""
+    saved = iteration.plan.saved_seconds
+    text = f"{format_seconds(iteration.seconds)} s to answer"
+    if iteration.session_seconds:
+        text += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
+    reused = any(iteration.plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0
+    return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text

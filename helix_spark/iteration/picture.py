@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from helix_spark.catalog.shown import short
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
+from helix_spark.iteration.iteration import Iteration, took_text
 from helix_spark.planner.picture import plan_graph
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds
-
-if TYPE_CHECKING:
-    from helix_spark.iteration.iteration import Iteration
 
 
 def iteration_text(iteration: Iteration) -> str:
@@ -50,13 +46,3 @@ def summary(iteration: Iteration) -> str:
         f"{counts[State.COMPUTE]} computed, {counts[State.LOAD]} loaded, {counts[State.PRUNE]} not needed; "
         f"{took_text(iteration)}"
     )
-
-
-def took_text(iteration: Iteration) -> str:
-    """How long it took, and what reuse saved."""
-    saved = iteration.plan.saved_seconds
-    text = f"{format_seconds(iteration.seconds)} s to answer"
-    if iteration.session_seconds:
-        text += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
-    reused = any(iteration.plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0
-    return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text

@@ -19,8 +19,6 @@ from helix_spark.errors import Location
 LONGEST_FILE = 512 * 1024
 """Bytes of a file whose text is recorded; hand-written files are far below that."""
 
-_CHECKED_OUT = re.compile(r"\.iteration-\d+\Z")
-
 GIT_SECONDS = 10.0
 """How long git may take to look at a repository; an answer that comes later is done without."""
 
@@ -100,13 +98,22 @@ class Provenance:
             return commit, None
 
 
+def as_of(path: Path, number: int) -> Path:
+    """Where `helix checkout` writes a file as an iteration had it.
+
+    >>> as_of(Path("jobs/census.py"), 2)
+    PosixPath('jobs/census.iteration-2.py')
+    """
+    return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")
+
+
 def _original(path: Path) -> Path:
     """The file that `helix checkout` wrote an earlier version of, where it wrote this one.
 
     >>> _original(Path("jobs/census.iteration-2.py"))
     PosixPath('jobs/census.py')
     """
-    return path.with_name(_CHECKED_OUT.sub("", path.stem) + path.suffix)
+    return path.with_name(re.sub(r"\.iteration-\d+\Z", "", path.stem) + path.suffix)
 
 
 def _still_declares(path: Path, last: IterationRecord, other: Path) -> bool:

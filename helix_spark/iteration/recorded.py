@@ -43,18 +43,19 @@ class RecordedIteration(NamedResults):
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
     def _result(self, name: str, wanted: Result) -> Any:
-        if (value := value_on_record(self.record, name)) is not None:
-            self._results[name] = value
         if name not in self._results:
-            node = node_named(self.record, self.nodes, name)
-            found = self._elsewhere(node.signature)
-            if found is None:
-                raise not_stored(self._catalog, self.record, self.nodes, node)
-            self._results[name] = found
+            self._results[name] = value_on_record(self.record, name) or self._held_or_stored(name)
         found = self._results[name]
         is_a = _SORTS.get(type(found))
         if is_a is not wanted:
             raise HelixError(f"{name!r} is a {is_a}, not a {wanted}", remedy=f"ask for it by .{is_a}({name!r})")
+        return found
+
+    def _held_or_stored(self, name: str) -> NodeResult:
+        node = node_named(self.record, self.nodes, name)
+        found = self._elsewhere(node.signature)
+        if found is None:
+            raise not_stored(self._catalog, self.record, self.nodes, node)
         return found
 
 

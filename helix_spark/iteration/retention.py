@@ -25,7 +25,6 @@ from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
-from helix_spark.planner.reasons import kept_for
 from helix_spark.planner.serving import PlanReads
 from helix_spark.workflow.declaration import Wishes
 
@@ -209,13 +208,12 @@ class Retention:
 
     def _held(self) -> list[Held]:
         """All that is stored by now, and who insists on it: of this version its author, as it says today."""
-        wishes = self._wishes
-        found = []
-        for one in self._live():
-            own = wishes.get(one.signature, _NO_WISHES)
-            insisted = own.insisted or bool(kept_for(one, self.plan.workflow))
-            found.append(Held(one.signature, one.bytes, one.recompute_seconds, insisted, one.fixed or own.fixed))
-        return found
+        today = [
+            wished(one, self.plan.workflow, self._wishes.get(one.signature, _NO_WISHES)) for one in self._live()
+        ]
+        return [
+            Held(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed) for one in today
+        ]
 
     @cached_property
     def _wishes(self) -> dict[str, Wishes]:

@@ -182,14 +182,14 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
-        storable=_is_storable(node, own, situation), held=own.signature in situation.held,
+        storable=_is_storable(node, own), held=own.signature in situation.held,
         keep="always" if asked or theirs else node.wishes.keep, recompute=node.wishes.recompute,
         compute_needs_spark=computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
         fixed=node.wishes.fixed, kept_for=theirs, differs=bool(own.random),
     )
 
 
-def _is_storable(node: Node, own: Signed, situation: Situation) -> bool:
+def _is_storable(node: Node, own: Signed) -> bool:
     """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
     if node.result is Result.COLUMN or own.random:
         return False

@@ -6,8 +6,8 @@ from helix_spark.errors import Location
 from helix_spark.signature.objects.edges import edge_to, home_of
 from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.parts import Group, Part, digest, encode
-from helix_spark.signature.reach import Reached, reach
+from helix_spark.signature.parts import Group, Part
+from helix_spark.signature.reach import CodeTrace, reach
 
 __all__ = ["canonical", "shown", "value_part", "value_trace"]
 
@@ -24,7 +24,7 @@ def value_part(group: Group, label: str, value: object, *, node: str, where: Loc
 def value_trace(
     group: Group, label: str, value: object, *, node: str, where: Location | None = None,
     stages: dict[str, int] | None = None, gives: frozenset[str] = frozenset(),
-) -> tuple[Part, Reached]:
+) -> tuple[Part, CodeTrace]:
     """One part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
 
     Args:
@@ -37,6 +37,5 @@ def value_trace(
         SignatureError: it cannot be identified.
     """
     root = edge_to(value, label, role="parameter")
-    reached = reach([root], node=node, where=where, home=home_of(value), stages=stages, gives=gives)
-    identity = digest(*(encode(part.group, part.digest) for part in reached.parts))
-    return Part(group, label, identity, shown(value)), reached
+    trace = reach([root], node=node, where=where, home=home_of(value), stages=stages, gives=gives).trace
+    return Part(group, label, trace.digest, shown(value)), trace

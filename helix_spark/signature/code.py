@@ -5,51 +5,20 @@ The normal form of the code and of everything it reaches in the project; librari
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.folders import files_below
+from helix_spark.signature.folders import content_digest, files_below
 from helix_spark.signature.made_once import reach_made_once
-from helix_spark.signature.objects.edges import NOTHING_SAID, Edge, Reference, Said, edge_to, home_of, package_edge
+from helix_spark.signature.objects.edges import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.objects.holders import own_attribute
 from helix_spark.signature.objects.identity import is_udf
 from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.objects.origin import package_of_file, package_of_module
-from helix_spark.signature.parts import Part, digest, encode
-from helix_spark.signature.reach import Reached, reach
-
-
-@dataclass(frozen=True)
-class CodeTrace:
-    """What a value depends on.
-
-    Attributes:
-        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
-        warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
-        random: why the result may be another one each time, in sentences; empty if nothing says so.
-        outside: what is read that is no code, in sentences; what was read is not covered.
-        unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
-        gives: what it gives seeds to, as in `Described`.
-        said: what its code and texts say that counts for who runs it.
-    """
-
-    parts: tuple[Part, ...]
-    warnings: tuple[str, ...] = ()
-    random: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-    unfollowed: tuple[str, ...] = ()
-    gives: frozenset[str] = frozenset()
-    said: Said = NOTHING_SAID
-
-    @property
-    def digest(self) -> str:
-        """One digest for all parts, 64 hex characters."""
-        return digest(*(encode(part.group, part.digest) for part in self.parts))
+from helix_spark.signature.objects.origin import package_of_function, package_of_module
+from helix_spark.signature.reach import CodeTrace, reach
 
 
 def trace(
@@ -84,8 +53,7 @@ def trace(
     label = name or _name(value) or node
     more = [_declared(extra, node, where) for extra in depends_on]
     roots = [_root(value, label), *more]
-    reached = reach_made_once(roots, node=node, where=where, home=home_of(value), stages=stages)
-    return _trace_of(reached)
+    return reach_made_once(roots, node=node, where=where, home=home_of(value), stages=stages).trace
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
@@ -97,8 +65,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     module, _, name = path.rpartition(".")
     package = package_of_module(module)
     if package is not None:
-        reached = reach([package_edge(package, path)], node=node, where=where, home="")
-        return _trace_of(reached)
+        return reach([package_edge(package, path)], node=node, where=where, home="").trace
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # what a module raises while it is imported can be anything
@@ -109,13 +76,6 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     return trace(found, node=node, where=where)
 
 
-def _trace_of(reached: Reached) -> CodeTrace:
-    return CodeTrace(
-        reached.parts, reached.warnings, reached.random, reached.outside, reached.unfollowed, reached.gives,
-        reached.said,
-    )
-
-
 def _name(value: object) -> str:
     name = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     return "" if name == "<lambda>" else name
@@ -123,7 +83,7 @@ def _name(value: object) -> str:
 
 def _root(value: object, label: str) -> Edge:
     if type(value) is FunctionType and not is_udf(value):
-        package = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__"))
+        package = package_of_function(value)
         if package is None or package.name == "helix_spark":
             return Reference(value, label, name=label, top=True)
     return edge_to(value, label, role="value")
@@ -158,6 +118,6 @@ def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, 
         )
     files = [path] if path.is_file() else files_below(path)
     return tuple(
-        ("" if one == path else one.relative_to(path).as_posix(), hashlib.sha256(one.read_bytes()).hexdigest())
+        ("" if one == path else one.relative_to(path).as_posix(), content_digest(one))
         for one in files
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
-from helix_spark.signature.folders import files_below
+from helix_spark.signature.folders import content_digest, files_below
 from helix_spark.signature.parts import digest, encode
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
@@ -237,15 +237,10 @@ def _sampling(sizes: Sequence[int]) -> _Sampling:
 def _identity(name: str, path: Path, status: os.stat_result, sampling: _Sampling) -> str:
     """A file's identity. It names the way in which the file is known: no two ways give one identity."""
     if status.st_size <= sampling.above:
-        return digest(name, "content", _content(path))
+        # Read afresh each time: size and time alone miss a rewrite within the clock's tick.
+        return digest(name, "content", content_digest(path))
     told = str(status.st_size), str(status.st_mtime_ns)
     return digest(name, "sampled", *told, *_samples(path, status.st_size, sampling.block, sampling.count))
-
-
-def _content(path: Path) -> str:
-    """Hash of a file's bytes, read afresh each time: size and time alone miss a rewrite within the clock's tick."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:

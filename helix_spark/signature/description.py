@@ -27,15 +27,14 @@ from helix_spark.signature.objects.edges import (
     edge_to,
     package_edge,
 )
-from helix_spark.signature.objects.encoder import canonical
+from helix_spark.signature.objects.encoder import canonical, is_identifiable
 from helix_spark.signature.objects.holders import held_values, is_project, wrapped
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.objects.origin import Package, package_of_file, package_of_module
+from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.objects.spark_functions import describe_udf
-from helix_spark.signature.objects.unidentified import UnidentifiedError
 from helix_spark.signature.parts import Group, encode
 
 _ROOTS = ("value", "parameter", "depends_on")
@@ -65,7 +64,7 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
     if is_udf(value):
         return describe_udf(reference)
     if type(value) is types.FunctionType:
-        package = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__"))
+        package = package_of_function(value)
         if package is None or reference.top:
             return describe_function(reference, home, elsewhere)
         return _describe_library_function(reference, value, package)
@@ -74,7 +73,7 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
     if isinstance(value, DESCRIPTORS):
         return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
     if isinstance(value, types.ModuleType):
-        return describe_module(reference, home)
+        return describe_module(reference)
     inner = _inner(value) if not declares_itself(value) else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
 
@@ -87,7 +86,7 @@ def _describe_compiled(reference: Reference, module: types.ModuleType, home: str
     value = reference.value
     if isinstance(value, types.ModuleType):
         known = content_of(module)
-        seen = [*describe_module(reference, home).edges]
+        seen = [*describe_module(reference).edges]
     else:
         known = str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
         seen = [edge_to(module, module.__name__, role="module")]
@@ -101,7 +100,7 @@ def _is_visible(value: object) -> bool:
     """Whether something in a compiled module can be told by itself, and is not but a piece of the file."""
     if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
         return True
-    return not is_code(value) and _is_identifiable(value)
+    return not is_code(value) and _is_identifiable_around_code(value)
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
@@ -110,7 +109,7 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
     edges: list[Edge] = [package_edge(package, code_name(function))]
     warnings: list[str] = []
     for name, value in held_values(function):
-        if is_project(value) or is_code(value) or _is_identifiable(value):
+        if is_project(value) or is_code(value) or _is_identifiable_around_code(value):
             edges += [Named(name), edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
         else:
             edges.append(Named(f"{name} {type(value).__qualname__}"))
@@ -118,12 +117,9 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
     return Described(Group.CODE, label, encode("library function"), tuple(edges), warnings=tuple(warnings))
 
 
-def _is_identifiable(value: object) -> bool:
-    try:
-        canonical(value, lambda inner, _: b"" if is_code(inner) else None)
-    except UnidentifiedError:
-        return False
-    return True
+def _is_identifiable_around_code(value: object) -> bool:
+    """Whether a value has canonical bytes where the code in it is told by itself."""
+    return is_identifiable(value, lambda inner, _: b"" if is_code(inner) else None)
 
 
 def _inner(value: object) -> list[tuple[str, object]] | None:
@@ -133,14 +129,11 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
             return [("method", value.__func__), ("self", value.__self__)]
         case types.BuiltinFunctionType() | types.MethodWrapperType():
             return [(f"method {value.__name__}", value.__self__)]
-        case partial():
+        case partial() | partialmethod():
             keywords = [(f"keyword {name}", argument) for name, argument in value.keywords.items()]
             positional = [(f"argument {position}", argument) for position, argument in enumerate(value.args)]
-            return [("partial", value.func), *positional, *keywords, *vars(value).items()]
-        case partialmethod():
-            keywords = [(f"keyword {name}", argument) for name, argument in value.keywords.items()]
-            positional = [(f"argument {position}", argument) for position, argument in enumerate(value.args)]
-            return [("partialmethod", value.func), *positional, *keywords]
+            kind, own = ("partial", vars(value)) if isinstance(value, partial) else ("partialmethod", {})
+            return [(kind, value.func), *positional, *keywords, *own.items()]
         case _lru_cache_wrapper():
             return [("lru_cache", value.__wrapped__)]
         case staticmethod() | classmethod():
@@ -192,9 +185,9 @@ def _describe_value(reference: Reference) -> Described:
     statements = statements_in(reference.value)
     random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
     texts = tuple(texts_in(reference.value))
-    edges += found_by_name(texts, reference.label)
-    for name, hung in hung_on_classes(frozenset(texts)):
-        edges += [Named(f"method {name}"), edge_to(hung, name, role="method", owner=reference.label)]
+    told = frozenset(texts)
+    edges += found_by_name(told, reference.label)
+    edges += hung_on_classes(told, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=(*_unseeded(reference), *random), draws=tuple(draws.found), reads=frozenset(read_by_value(texts, edges)),

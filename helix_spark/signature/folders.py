@@ -1,7 +1,8 @@
-"""The files below a folder."""
+"""Files: those below a folder, and what is in one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,12 @@ def files_below(folder: Path, is_skipped: Callable[[str], bool] = lambda name: F
         paths = (Path(root, name) for name in files if not is_skipped(name))
         found += [path for path in paths if path.is_file()]
     return sorted(found)
+
+
+def content_digest(file: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _number(folder: Path) -> _Number:

@@ -24,7 +24,6 @@ from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.objects.edges import Edge, Reference
 from helix_spark.signature.objects.origin import is_project_file
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
-from helix_spark.signature.parts import digest, encode
 from helix_spark.signature.reach import Reached, reach
 from helix_spark.signature.text.assignments import Variable, assigns, takes_nothing
 from helix_spark.signature.text.source import nested, read_lines, same_code
@@ -65,8 +64,7 @@ def reach_made_once(
 
     def digest_of(filler: FunctionType, variable: Variable) -> str:
         makers: list[FunctionType | type] = [filler] if variable.kind is None else [filler, variable.kind]
-        parts = walk([Reference(one, one.__name__) for one in makers], empty=frozenset(refused)).parts
-        return digest(*(encode(part.group, part.digest) for part in parts))
+        return walk([Reference(one, one.__name__) for one in makers], empty=frozenset(refused)).trace.digest
 
     for key, refusal in refused.items():
         if not _is_made_by_code(key, reached.met, digest_of):

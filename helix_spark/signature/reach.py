@@ -29,25 +29,48 @@ from helix_spark.signature.objects.edges import (
 from helix_spark.signature.objects.leaves import is_immutable
 from helix_spark.signature.objects.origin import Package
 from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
-from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.signature.parts import Group, Part, digest, encode
+
+
+@dataclass(frozen=True)
+class CodeTrace:
+    """What a value depends on.
+
+    Attributes:
+        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
+        warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
+        random: why the result may be another one each time, in sentences; empty if nothing says so.
+        outside: what is read that is no code, in sentences; what was read is not covered.
+        unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
+        gives: what it gives seeds to, as in `Described`.
+        said: what its code and texts say that counts for who runs it.
+    """
+
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    gives: frozenset[str] = frozenset()
+    said: Said = NOTHING_SAID
+
+    @property
+    def digest(self) -> str:
+        """One digest for all parts, 64 hex characters."""
+        return digest(*(encode(part.group, part.digest) for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The parts, and what was noticed on the way; see `CodeTrace`.
+    """Where a walk led.
 
     Attributes:
+        trace: the parts, and what was noticed on the way.
         met: what was met.
         empty: the variables that were None, or counted as None.
     """
 
-    parts: tuple[Part, ...]
-    warnings: tuple[str, ...]
-    random: tuple[str, ...]
-    outside: tuple[str, ...]
-    unfollowed: tuple[str, ...]
-    gives: frozenset[str]
-    said: Said
+    trace: CodeTrace
     met: tuple[object, ...]
     empty: frozenset[tuple[int, str]]
 
@@ -97,10 +120,11 @@ def reach(
         return reach(
             roots, node=node, where=where, home=home, elsewhere=said, stages=walk.stages, gives=gives, empty=empty
         )
-    return Reached(
+    trace = CodeTrace(
         tuple(parts), tuple(noticed.warnings), noticed.random(), tuple(noticed.outside), tuple(noticed.unfollowed),
-        noticed.gives, said, tuple(value for value, _ in met), frozenset(walk.empty),
+        noticed.gives, said,
     )
+    return Reached(trace, tuple(value for value, _ in met), frozenset(walk.empty))
 
 
 def _asked_for(root: Edge) -> Reference:

@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.signature.canonical import value_part, value_trace
-from helix_spark.signature.code import CodeTrace, trace, trace_path
+from helix_spark.signature.code import trace, trace_path
 from helix_spark.signature.data_version import SourceVersion, version_of
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
@@ -21,7 +21,7 @@ from helix_spark.signature.functions.randomness import leaves_seed, random_sql, 
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
-from helix_spark.signature.reach import Reached
+from helix_spark.signature.reach import CodeTrace
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
@@ -213,12 +213,12 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
             }
             parts += traced.parts + tuple(_named(name, part) for name, (part, _) in given.items())
             random += _unseeded(node, value)
-            noticed: list[CodeTrace | Reached] = [traced, *(reached for _, reached in given.values())]
+            noticed = [traced, *(one for _, one in given.values())]
             texts = [given for name, given in value.parameters if name == "statement"]  # SQLTransformer's
         else:
-            part, reached = value_trace(Group.PARAMETER, entry.name, value, node=node.name, where=node.where)
+            part, traced = value_trace(Group.PARAMETER, entry.name, value, node=node.name, where=node.where)
             parts += (part,)
-            noticed = [reached]
+            noticed = [traced]
             texts = [value] if entry.name == "label" else []
         for one in noticed:
             random += one.random + _undeclared(node, one)
@@ -231,7 +231,7 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     return Description(kept, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random)), said=said)
 
 
-def _undeclared(node: Node, traced: CodeTrace | Reached) -> tuple[str, ...]:
+def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:
     """What the code reads by itself, and routes in it that nobody can follow, unless the author declares what else
     counts."""
     if node.wishes.depends_on:

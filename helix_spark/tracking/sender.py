@@ -84,10 +84,10 @@ def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model
     client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
 
 
-def trouble(error: Exception, uri: str) -> dict[str, Any]:
+def trouble(error: Exception) -> dict[str, Any]:
     """An error as an answer: in words, and whether the entry may be sent again later.
 
-    >>> trouble(ValueError("odd"), "http://h:5000")
+    >>> trouble(ValueError("odd"))
     {'error': 'odd', 'again': False}
     """
     text = (str(error).splitlines() or [type(error).__name__])[0]
@@ -130,14 +130,14 @@ def main(uri: str) -> None:
         answer({"error": f"mlflow is not installed ({error}); {install('mlflow')}", "again": False})
         return
     except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
-        answer(trouble(error, uri))
+        answer(trouble(error))
         return
     answer({"ready": True})
     for line in sys.stdin:
         try:
             answer({"run": send(client, json.loads(line))})
         except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
-            answer(trouble(error, uri))
+            answer(trouble(error))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from helix_spark.signature.code import CodeTrace, trace
+from helix_spark.signature.code import trace
 from helix_spark.signature.objects import origin
+from helix_spark.signature.reach import CodeTrace
 
 
 def forget_packages() -> None:

@@ -210,7 +210,7 @@ def test_a_run_that_got_stuck_half_way_is_completed(entry: RunEntry) -> None:
     ],
 )
 def test_troubles_in_words(error: str, words: str, again: bool) -> None:
-    told = trouble(RuntimeError(error), "http://h")
+    told = trouble(RuntimeError(error))
     assert words in told["error"]
     assert told["again"] is again
 

@@ -60,10 +60,10 @@ class Quiet(Silent):
     """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""
 
     def waiting(self, name: str, holder: str) -> None:
-        say(f"`{name}` is being computed by {holder}; waiting")
+        _say(f"`{name}` is being computed by {holder}; waiting")
 
     def warning(self, text: str) -> None:
-        say(f"warning: {text}")
+        _say(f"warning: {text}")
 
 
 class Lines(Quiet):
@@ -71,24 +71,24 @@ class Lines(Quiet):
 
     def planned(self, plan: Plan) -> None:
         counts = {state: len(plan.in_state(state)) for state in State}
-        say(
+        _say(
             f"{plan.workflow}, iteration {plan.iteration}: {counts[State.COMPUTE]} to compute, "
             f"{counts[State.LOAD]} to load, {counts[State.PRUNE]} not needed; "
             f"expected {format_seconds(plan.predicted_seconds)} s"
         )
 
     def session_starting(self) -> None:
-        say("starting Spark")
+        _say("starting Spark")
 
     def node_finished(self, name: str, seconds: float) -> None:
-        say(f"  {name} {format_seconds(seconds)} s")
+        _say(f"  {name} {format_seconds(seconds)} s")
 
     def stored(self, name: str, size: int) -> None:
         if size:
-            say(f"  stored {name}, {format_size(size)}")
+            _say(f"  stored {name}, {format_size(size)}")
 
 
-def say(text: str) -> None:
+def _say(text: str) -> None:
     """Prints to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
     with suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

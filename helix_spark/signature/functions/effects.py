@@ -9,8 +9,10 @@ Told from names and texts, so it says what is likely. What a library does with w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import CodeType
+
+from helix_spark.signature.text.source import nested
 
 _METHODS = frozenset({
     "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
@@ -45,7 +47,7 @@ def effects_of(code: CodeType) -> frozenset[str]:
     >>> effects_of((lambda rows: rows.select("write", "catalog")).__code__)
     frozenset()
     """
-    names = frozenset(_names(code))
+    names = frozenset(name for one in (code, *nested(code)) for name in one.co_names)
     sets = {f"conf.{name}" for name in _SETS & names if "conf" in names}
     return (names & (_METHODS | _WORDS)) | sets
 
@@ -65,10 +67,3 @@ def effects_named(texts: Iterable[str]) -> frozenset[str]:
 def _command(text: str) -> str:
     found = _COMMAND.search(text)
     return " ".join(found[0].split()).upper() if found else ""
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from helix_spark.signature.functions.given_texts import Texts
@@ -25,7 +25,7 @@ def with_evaluated(form: FunctionForm, names: Names) -> tuple[FunctionForm, list
     pending = list(form.calls)
     while pending:
         call = pending.pop(0)
-        text = evaluated_text(call, Texts(edges, form.texts))
+        text = evaluated_text(call, edges)
         inner = form_of_text(text, own) if text is not None and text not in done else None
         if inner is not None:
             done.add(str(text))
@@ -35,11 +35,15 @@ def with_evaluated(form: FunctionForm, names: Names) -> tuple[FunctionForm, list
     return form, edges
 
 
-def evaluated_text(call: Call, texts: Texts) -> str | None:
-    """The text that a call has evaluated; None where it is not known, and of any other call."""
-    if call.slot is None or dotted(texts.edges[call.slot]) not in EXECUTES or not call.arguments:
+def evaluated_text(call: Call, edges: Sequence[Edge]) -> str | None:
+    """The text that a call has evaluated; None where it is not known, and of any other call.
+
+    Args:
+        edges: what the slots of its function stand for.
+    """
+    if call.slot is None or dotted(edges[call.slot]) not in EXECUTES or not call.arguments:
         return None
-    return texts.known(call.arguments[0])
+    return Texts(edges).known(call.arguments[0])
 
 
 def form_of_text(text: str, own: Iterable[str] = ()) -> FunctionForm | None:

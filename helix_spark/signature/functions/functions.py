@@ -19,12 +19,12 @@ from helix_spark.signature.functions.randomness import random_uses, reads_enviro
 from helix_spark.signature.functions.reflection import reflective_reads
 from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.functions.text_names import LookedUp, looked_up
-from helix_spark.signature.objects.edges import NOTHING_SAID, Described, Edge, Named, Reference, Said, dotted, edge_to
+from helix_spark.signature.objects.edges import NOTHING_SAID, Described, Edge, Named, Reference, Said, dotted
 from helix_spark.signature.objects.patches import classes_named, hung_on_classes, mentioned
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.text.forms import Argument, Call, Free, FunctionForm
-from helix_spark.signature.text.source import bytecode_form, form_of, global_names
+from helix_spark.signature.text.source import bytecode_form, form_of, global_names, nested
 
 _MADE_NAMES = "has names looked up in a text that is made at run time"
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
@@ -168,8 +168,7 @@ def _around(function: FunctionType) -> set[str]:
 
 
 def _locals(code: CodeType) -> set[str]:
-    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return {*code.co_varnames, *code.co_cellvars}.union(*map(_locals, inner))
+    return {name for one in (code, *nested(code)) for name in (*one.co_varnames, *one.co_cellvars)}
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
@@ -193,9 +192,7 @@ def _put(
     held = [edge.value for edge in edges if isinstance(edge, Reference)]
     kinds = [one if isinstance(one, type) else type(one) for one in held]
     told = frozenset(mentioned(function.__code__))
-    for name, value in hung_on_classes(told, (*classes_named(name for name, _ in used), *kinds)):
-        yield Named(f"method {name}")
-        yield edge_to(value, name, role="method", owner=label)
+    yield from hung_on_classes(told, label, (*classes_named(name for name, _ in used), *kinds))
     yield from found_by_name(told, label, function.__code__)
 
 

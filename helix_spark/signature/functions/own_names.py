@@ -24,7 +24,7 @@ from helix_spark.signature.text.looked_at import (
     READ_DOCS,
     UDFS,
 )
-from helix_spark.signature.text.source import form_of
+from helix_spark.signature.text.source import form_of, nested
 
 _NAME, _TYPE = "__name__", "builtins.type"
 OF_CLASSES = "names of classes"
@@ -159,11 +159,7 @@ def _puts_into_text(form: FunctionForm) -> bool:
 
 def _functions_in(code: types.CodeType) -> Iterator[types.CodeType]:
     """The functions and classes that are written inside a function, as far as they have names."""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            if not constant.co_name.startswith("<"):
-                yield constant
-            yield from _functions_in(constant)
+    return (inner for inner in nested(code) if not inner.co_name.startswith("<"))
 
 
 def _is_function(code: types.CodeType) -> bool:

@@ -18,6 +18,7 @@ from helix_spark.signature.objects.origin import package_of_module
 from helix_spark.signature.parts import Group, encode
 from helix_spark.signature.text.forms import Call, FunctionForm
 from helix_spark.signature.text.looked_at import READ_SIGNATURES, TAKE_ROWS, TELL_OF_SIGNATURES
+from helix_spark.signature.text.source import parameter_names
 
 _ANNOTATIONS, _SUBCLASSES, _MEMBERS = "__annotations__", "__subclasses__", "__dict__"
 _GENERIC_BASES = "__orig_bases__"
@@ -86,22 +87,10 @@ def describe_reflected(reference: Reference) -> Described:
 def _annotations(value: Any, label: str) -> Iterator[Edge]:
     """The annotations, as they are and as what they mean; of a function the names of its parameters besides."""
     if isinstance(value, FunctionType):
-        yield Named(f"parameters {_parameters(value)}")
+        yield Named(f"parameters {list(parameter_names(value.__code__))}")
     own = inspect.get_annotations(value)
     for found in (own, hints_of(value)) if own else ():
         yield edge_to(found, f"{label}.{_ANNOTATIONS}", role="annotations", owner=label)
-
-
-def _parameters(function: FunctionType) -> list[str]:
-    """All names that a function's signature shows.
-
-    >>> def f(a, /, b, *rest, c=1, **more): d = a
-    >>> _parameters(f)
-    ['a', 'b', 'c', 'rest', 'more']
-    """
-    code = function.__code__
-    collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting])
 
 
 def _subclasses(kind: type, label: str) -> Iterator[Edge]:

@@ -101,7 +101,7 @@ def _through_calls(found: _Found, name: str, calls: Sequence[Call]) -> None:
     """Calls that are given a name, or a text that is code."""
     for call in calls:
         if name in EXECUTES:
-            text = evaluated_text(call, found.texts)
+            text = evaluated_text(call, found.texts.edges)
             if text is None or form_of_text(text) is None:
                 found.lost.append((_phrase(name), call.line))
         else:

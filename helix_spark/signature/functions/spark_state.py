@@ -92,8 +92,7 @@ def _places_read(
     calls: Sequence[tuple[Call, str | None]], texts: Texts, chains: Sequence[Chain], lookups: Sequence[Lookup]
 ) -> Iterator[int]:
     for chain in chains:
-        followed = zip(chain.names, (*chain.names[1:], ""), strict=True)
-        if any(name == _METADATA and after not in _BY_CONTENT for name, after in followed):
+        if any(name == _METADATA and after not in _BY_CONTENT for name, after in pairwise((*chain.names, ""))):
             yield chain.line
     yield from (lookup.line for lookup in lookups if constant_text(lookup.key) == _METADATA)
     held = (edge.value for edge in texts.edges if isinstance(edge, Reference) and isinstance(edge.value, str))

@@ -13,10 +13,9 @@ from typing import Any
 
 from helix_spark.signature.objects.attributes import attributes, beside_value
 from helix_spark.signature.objects.edges import Described, Edge, Named, Reference, edge_to
-from helix_spark.signature.objects.encoder import canonical
+from helix_spark.signature.objects.encoder import is_identifiable
 from helix_spark.signature.objects.identity import DESCRIPTORS
 from helix_spark.signature.objects.origin import PYTHON, Package, package_of_file, package_of_module
-from helix_spark.signature.objects.unidentified import UnidentifiedError
 from helix_spark.signature.parts import Group, encode
 
 _FIELD_TABLES = (
@@ -105,7 +104,7 @@ def _unseen(kind: type, label: str) -> Iterator[str]:
         yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
 
 
-def describe_module(reference: Reference, home: str) -> Described:
+def describe_module(reference: Reference) -> Described:
     """A module of the project used as a whole: every name in it."""
     module = reference.value
     assert isinstance(module, types.ModuleType)
@@ -193,7 +192,7 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True  # pydantic's, which keeps what it was asked for
     function = _function_of(member)
     if function is not None:
-        return _is_made_from_fields(kind, function)
+        return _is_made_from_fields(function)
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
@@ -202,18 +201,10 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True
     # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
-    return is_library and not _is_plain(member)
+    return is_library and not is_identifiable(member)
 
 
-def _is_plain(value: object) -> bool:
-    try:
-        canonical(value)
-    except UnidentifiedError:
-        return False
-    return True
-
-
-def _is_made_from_fields(kind: type, function: types.FunctionType) -> bool:
+def _is_made_from_fields(function: types.FunctionType) -> bool:
     """Methods that dataclass, named tuple or attrs generated, by the traces their generators leave."""
     inner = function.__dict__.get("__wrapped__", function)
     code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__

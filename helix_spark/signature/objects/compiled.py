@@ -4,12 +4,12 @@ of the file count.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
+from helix_spark.signature.folders import content_digest
 from helix_spark.signature.objects.origin import is_project_file
 
 
@@ -32,5 +32,4 @@ def content_of(module: ModuleType) -> str:
 @cache
 def _content(filename: str) -> str:
     """As it was when first asked for: a process loads it once, so what is built afterwards is not what runs here."""
-    with Path(filename).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return content_digest(Path(filename))

@@ -46,6 +46,15 @@ def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] 
         raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
 
 
+def is_identifiable(value: object, refer: Refer | None = None) -> bool:
+    """Whether a value has canonical bytes. `refer` as for `canonical`."""
+    try:
+        canonical(value, refer)
+    except UnidentifiedError:
+        return False
+    return True
+
+
 def _refuse(value: object, path: str) -> bytes | None:
     if isinstance(value, type) or (callable(value) and not declares_itself(value)):
         raise UnidentifiedError(f"it holds code ({shown(value)})", "pass plain data")

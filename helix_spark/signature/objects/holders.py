@@ -10,7 +10,7 @@ from functools import _lru_cache_wrapper, partial
 from typing import Any
 
 from helix_spark.signature.objects.attributes import has_hidden_state
-from helix_spark.signature.objects.origin import PYTHON, package_of_file, package_of_module
+from helix_spark.signature.objects.origin import PYTHON, package_of_function, package_of_module
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
@@ -87,7 +87,7 @@ def is_project(value: object, depth: int = 2) -> bool:
     kind = type(value)
     if kind is types.FunctionType:
         assert isinstance(value, types.FunctionType)
-        if package_of_file(value.__code__.co_filename, value.__globals__.get("__name__")) is None:
+        if package_of_function(value) is None:
             return True
         return depth > 0 and any(is_project(inner, depth - 1) for _, inner in held_values(value))
     if isinstance(value, type):

@@ -11,7 +11,7 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 from helix_spark.signature.objects.attributes import declares_itself
 from helix_spark.signature.objects.compiled import is_compiled
 from helix_spark.signature.objects.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
-from helix_spark.signature.objects.origin import PYTHON, Package, package_of_file, package_of_module
+from helix_spark.signature.objects.origin import PYTHON, Package, package_of_function, package_of_module
 
 DESCRIPTORS = (
     types.WrapperDescriptorType,
@@ -91,7 +91,7 @@ def is_udf(value: object) -> bool:
 def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
     """A function that the library keeps under its name is that name. One that it made for the project, around the
     project's code or around values, is not."""
-    package = package_of_file(function.__code__.co_filename, function.__globals__.get("__name__"))
+    package = package_of_function(function)
     if package is None or is_udf(function):
         return None
     module = function.__module__  # of the wrapped function, if `functools.wraps` was at work

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import FunctionType
 
 from helix_spark.signature.parts import FORMAT
 
@@ -58,6 +59,11 @@ def package_of_file(filename: str, module: str | None) -> Package | None:
     if filename.startswith("<"):
         return package_of_module(module) if module else None
     return _package_of_path(filename)
+
+
+def package_of_function(function: FunctionType) -> Package | None:
+    """The package that the code of a function belongs to; None for project code."""
+    return package_of_file(function.__code__.co_filename, function.__globals__.get("__name__"))
 
 
 @cache

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from types import CodeType, FunctionType, ModuleType
 
+from helix_spark.signature.objects.edges import Edge, Named, edge_to
 from helix_spark.signature.objects.holders import HEAP_TYPE
 from helix_spark.signature.objects.identity import CYTHON
-from helix_spark.signature.objects.origin import package_of_file, package_of_module
+from helix_spark.signature.objects.origin import package_of_function, package_of_module
 
 _HANDLED = (
     ("pyspark.sql.dataframe", "DataFrame"), ("pyspark.sql.classic.dataframe", "DataFrame"),
@@ -28,21 +29,26 @@ _DATA = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 """What nothing of theirs is that has a name for everybody."""
 
 
-def hung_on_classes(names: frozenset[str], kinds: Iterable[type] = ()) -> Iterator[tuple[str, object]]:
+def hung_on_classes(names: frozenset[str], label: str, kinds: Iterable[type] = ()) -> Iterator[Edge]:
     """What may be read of such classes that did not come with their library, by class and name.
 
     Whose method ``rows.clean()`` is cannot be told before it runs, so every class that was given a `clean` counts.
 
     Args:
         names: that code mentions, or texts of a value: ``[getattr(rows, step)() for step in STEPS]``.
+        label: of what mentions them.
         kinds: further classes.
     """
+    if not names:  # as of most values, and there are many classes to look at
+        return
     handled = [vars(sys.modules[module])[kind] for module, kind in _HANDLED if module in sys.modules]
     for kind in dict.fromkeys((*handled, *(base for one in kinds for base in _libraries_bases(one)))):
         for name in sorted(names & vars(kind).keys()):
             value = _registered(vars(kind)[name])
             if _is_hung_on(kind, value) or (kind in handled and type(value) in _DATA and not name.startswith("_")):
-                yield f"{kind.__name__}.{name}", value
+                called = f"{kind.__name__}.{name}"
+                yield Named(f"method {called}")
+                yield edge_to(value, called, role="method", owner=label)
 
 
 def classes_named(names: Iterable[str]) -> Iterator[type]:
@@ -89,8 +95,7 @@ def put_into_module(module: ModuleType, path: Sequence[str]) -> tuple[object, in
             return None
         value = vars(value).get(name)
         if type(value) is FunctionType:
-            ours = package_of_file(value.__code__.co_filename, value.__globals__.get("__name__")) is None
-            return (value, length) if ours else None
+            return (value, length) if package_of_function(value) is None else None
         if isinstance(value, type):
             return (value, length) if package_of_module(value.__module__) is None else None
     return None

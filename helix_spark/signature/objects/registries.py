@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -14,7 +14,7 @@ from helix_spark.signature.text.source import nested
 _SETS_EXTENSIONS = "set_extension"
 
 
-def found_by_name(names: Collection[str], label: str, code: CodeType | None = None) -> Iterator[Edge]:
+def found_by_name(names: frozenset[str], label: str, code: CodeType | None = None) -> Iterator[Edge]:
     """What is registered under names that code mentions, or texts of a value.
 
     Args:
@@ -22,10 +22,10 @@ def found_by_name(names: Collection[str], label: str, code: CodeType | None = No
         label: of what mentions them.
         code: of the function that mentions them. What it registers itself when it runs is part of it already.
     """
-    own = frozenset(nested(code)) if code is not None else frozenset()
     for look in _REGISTRIES:
         for name, value in look(names):
-            if own.isdisjoint(_codes(value)):
+            own = nested(code) if code is not None else ()
+            if frozenset(_codes(value)).isdisjoint(own):
                 yield Named(f"registered {name}")
                 yield edge_to(value, name, role="registered", owner=label)
 
@@ -41,7 +41,7 @@ def _codes(value: object) -> Iterator[CodeType]:
             yield from (one.__code__ for one in closure_of(value).values() if isinstance(one, FunctionType))
 
 
-def _in_catalogues(names: Collection[str]) -> Iterator[tuple[str, object]]:
+def _in_catalogues(names: frozenset[str]) -> Iterator[tuple[str, object]]:
     """Of the registries that `catalogue` keeps, as spaCy's and thinc's are: components, layers, readers."""
     entries: Mapping[Any, object] = getattr(sys.modules.get("catalogue"), "REGISTRY", {})
     told: Any = getattr(getattr(sys.modules.get("spacy.language"), "Language", None), "_factory_meta", {})
@@ -51,7 +51,7 @@ def _in_catalogues(names: Collection[str]) -> Iterator[tuple[str, object]]:
             yield ".".join(key), (entries[key], default) if default else entries[key]
 
 
-def _extensions(names: Collection[str]) -> Iterator[tuple[str, object]]:
+def _extensions(names: frozenset[str]) -> Iterator[tuple[str, object]]:
     """Attributes that spaCy's documents, spans and tokens were given, ``doc._.country``: default, method, getter,
     setter. Code that gives them itself does that when it runs, and may have run."""
     kind = getattr(sys.modules.get("spacy.tokens.underscore"), "Underscore", None)
@@ -63,4 +63,4 @@ def _extensions(names: Collection[str]) -> Iterator[tuple[str, object]]:
                 yield f"{of}._.{name}", entries[name]
 
 
-_REGISTRIES: tuple[Callable[[Collection[str]], Iterator[tuple[str, object]]], ...] = (_in_catalogues, _extensions)
+_REGISTRIES: tuple[Callable[[frozenset[str]], Iterator[tuple[str, object]]], ...] = (_in_catalogues, _extensions)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import dis
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 
 from helix_spark.signature.text.scopes import function_scope
-from helix_spark.signature.text.source import node_of
+from helix_spark.signature.text.source import node_of, parameter_names
 
 _OWN, _NAMED = frozenset({"LOAD_FAST", "LOAD_DEREF"}), frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
@@ -131,8 +130,7 @@ def takes_nothing(function: FunctionType, variable: Variable) -> bool:
     True
     """
     code, stores = function.__code__, _fillings(function.__code__, variable.name)
-    collects = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collects]
+    given = parameter_names(code)
     by_class = given and all(store.base == given[0] for store in stores)
     own = {given[0]} if by_class and _is_of_own(given[0], code, function.__globals__, variable) else set()
     if own.issuperset(given):

@@ -9,6 +9,7 @@ import __future__
 
 import ast
 import dis
+import inspect
 import linecache
 import tokenize
 from collections.abc import Iterator
@@ -101,12 +102,21 @@ def global_names(code: CodeType) -> Iterator[str]:
     >>> list(global_names(compile("lambda x: len(x) + K", "", "eval")))
     ['len', 'K']
     """
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(instruction.argval, str):
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from global_names(constant)
+    for one in (code, *nested(code)):
+        for instruction in dis.get_instructions(one):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(instruction.argval, str):
+                yield instruction.argval
+
+
+def parameter_names(code: CodeType) -> tuple[str, ...]:
+    """All names that the signature of a code object's function shows.
+
+    >>> def f(a, /, b, *rest, c=1, **more): d = a
+    >>> parameter_names(f.__code__)
+    ('a', 'b', 'c', 'rest', 'more')
+    """
+    collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
 
 
 def _constant(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self, overload
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.comparison import Comparison, compare
 from helix_spark.catalog.finding import check_workflow, find_iteration
-from helix_spark.catalog.places import spark_options
+from helix_spark.catalog.places.place import spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet

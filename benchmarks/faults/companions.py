@@ -17,11 +17,11 @@ import pyarrow as pa
 import helix_spark as hx
 from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.row import Tally, fault
-from helix_spark.catalog import leases
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.holders import this_process
+from helix_spark.catalog.leases import leases
+from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import CatalogError
 from helix_spark.iteration import leasing
@@ -70,7 +70,7 @@ def forged_leases(folder: Path, count: int, tally: Tally) -> None:
 _HOLDS = """
 import sys
 from pathlib import Path
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 for signature in sys.argv[2:]:
     Leases(Path(sys.argv[1])).take(signature, 0.1)
 print("taken", flush=True)

@@ -18,11 +18,11 @@ import helix_spark as hx
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import stored_table
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, HelixError, SetupError

@@ -18,9 +18,9 @@ import helix_spark as hx
 from benchmarks.faults.job import answers, run, workflow
 from benchmarks.faults.records import all_of
 from benchmarks.faults.row import Tally, fault
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
 

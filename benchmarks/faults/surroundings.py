@@ -18,8 +18,8 @@ import helix_spark as hx
 from benchmarks.faults.job import PEOPLE, Heard, LoadsGladly, answers, run, workflow
 from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State

@@ -13,13 +13,13 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.held_columns import holds_all_of
 from helix_spark.catalog.insisting import wished
-from helix_spark.catalog.journal import Journal
-from helix_spark.catalog.layout import checked_id, checked_signature, listed_signatures
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.upkeep import Upkept, maintain
+from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.upkeep import Upkept, maintain
+from helix_spark.catalog.tables.held_columns import holds_all_of
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

@@ -12,19 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger, End
-from helix_spark.catalog.attempts import Attempt
 from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.file_digest import digest_of_model
-from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
-from helix_spark.catalog.layout import Layout, check_writable, explained, found, locate
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places.file_digest import digest_of_model
+from helix_spark.catalog.places.folder_bytes import FolderBytes
+from helix_spark.catalog.places.layout import Layout, check_writable, explained, found, locate
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -35,9 +33,11 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 from helix_spark.catalog.results import KnownResults, ResultLedger
-from helix_spark.catalog.table_check import CheckedTable, check_table, written_digest
-from helix_spark.catalog.table_reading import check_rows, read_arrow
-from helix_spark.catalog.table_writing import TableStats, write_arrow
+from helix_spark.catalog.tables import attempts as folders
+from helix_spark.catalog.tables.attempts import Attempt
+from helix_spark.catalog.tables.table_check import CheckedTable, check_table, written_digest
+from helix_spark.catalog.tables.table_reading import check_rows, read_arrow
+from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError
 

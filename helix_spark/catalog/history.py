@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal import Journal, text_literal
-from helix_spark.catalog.layout import checked_id, checked_signature
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.journal.journal import Journal, text_literal
+from helix_spark.catalog.journal.upkeep import Upkept, maintain
+from helix_spark.catalog.places.layout import checked_id, checked_signature
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
-from helix_spark.catalog.upkeep import Upkept, maintain
 from helix_spark.catalog.view import PastIteration, PastNode
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}

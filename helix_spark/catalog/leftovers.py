@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from helix_spark.catalog import attempts as folders
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.attempts import Attempt, physical_bytes
-from helix_spark.catalog.layout import Layout
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.tables import attempts as folders
+from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 
 GRACE_SECONDS = 24 * 3600.0
 """An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""

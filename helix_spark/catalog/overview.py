@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.deaths import concluded
-from helix_spark.catalog.folder_bytes import FolderBytes
 from helix_spark.catalog.history import History
-from helix_spark.catalog.layout import Layout, locate
-from helix_spark.catalog.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.places.folder_bytes import FolderBytes
+from helix_spark.catalog.places.layout import Layout, locate
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.progress import Progress, read_progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
@@ -86,7 +86,7 @@ class Overview:
 
     def first_rows(self, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
         """The first rows of a stored table, and the columns left out; see `table_reading.read_first`."""
-        from helix_spark.catalog.table_reading import read_first
+        from helix_spark.catalog.tables.table_reading import read_first
 
         if record.kind != "table":
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
@@ -94,8 +94,8 @@ class Overview:
 
     def bytes_used(self) -> int:
         """Physical bytes of the whole catalog, as the budget counts them."""
-        from helix_spark.catalog.attempts import stored_attempts
         from helix_spark.catalog.leftovers import bytes_of_results
+        from helix_spark.catalog.tables.attempts import stored_attempts
 
         stored = list(stored_attempts(self._layout))
         return bytes_of_results(self._artifacts.live_bytes(), stored) + self._records_bytes.total()

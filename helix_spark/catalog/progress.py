@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from helix_spark.catalog.layout import Layout
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.place import Place, at
 from helix_spark.signature.parts import digest
 
 

@@ -23,12 +23,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from helix_spark.catalog.journal import Journal, text_literal
-from helix_spark.catalog.layout import checked_signature, listed_signatures
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.journal.journal import Journal, text_literal
+from helix_spark.catalog.journal.rows import columns_of, from_columns
+from helix_spark.catalog.journal.upkeep import Upkept, maintain
+from helix_spark.catalog.places.layout import checked_signature, listed_signatures
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.rows import columns_of, from_columns
-from helix_spark.catalog.upkeep import Upkept, maintain
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.attempts import physical_bytes
-from helix_spark.catalog.file_digest import digest_of_model
-from helix_spark.catalog.places import at, is_out_of_reach
+from helix_spark.catalog.places.file_digest import digest_of_model
+from helix_spark.catalog.places.place import at, is_out_of_reach
+from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.side_checksums import ChecksumError, check_all
-from helix_spark.catalog.table_check import DamagedArtifactError, unreached
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.catalog.catalog import Catalog
-    from helix_spark.catalog.places import Place
+    from helix_spark.catalog.places.place import Place
     from helix_spark.catalog.records import ArtifactRecord
 
 _PIECE = 2**20
@@ -114,7 +114,7 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 
 def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
-    from helix_spark.catalog.held_columns import held_schema
+    from helix_spark.catalog.tables.held_columns import held_schema
 
     _check_ending(path, node, "table", TABLE_ENDINGS)
     held = json.loads(held_schema(stored) or '{"fields": []}')["fields"]
@@ -141,7 +141,7 @@ def _pieces(file: Place, node: str) -> Iterator[bytes]:
     Raises:
         CatalogError: it cannot be read.
     """
-    from helix_spark.catalog.places import at
+    from helix_spark.catalog.places.place import at
 
     try:
         with at(file).open_binary() as source:
@@ -171,8 +171,8 @@ def _check_flat(table: pa.Table, node: str) -> None:
 
 def _write_model(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
     """File by file as it is stored, and compared with its record: it may be evicted meanwhile."""
-    from helix_spark.catalog.file_digest import digest_of_model
-    from helix_spark.catalog.places import at
+    from helix_spark.catalog.places.file_digest import digest_of_model
+    from helix_spark.catalog.places.place import at
 
     _check_ending(path, node, "model", MODEL_ENDINGS)
     folder = catalog.path_of(stored)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import Lease
+from helix_spark.catalog.leases.leases import Lease
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.holders import writer
+from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.records import NodeRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import Measurement, Throughput, estimate

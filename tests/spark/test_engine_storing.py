@@ -22,7 +22,7 @@ from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import at
+from helix_spark.catalog.places.place import at
 from helix_spark.costs.model import LOAD
 from helix_spark.engine.results import storing
 from helix_spark.errors import NodeError

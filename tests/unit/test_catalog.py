@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.catalog import local_disk
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import Journal
-from helix_spark.catalog.layout import MARKER
-from helix_spark.catalog.leases import Leases
-from helix_spark.catalog.local_disk import OnDisk
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places import local_disk
+from helix_spark.catalog.places.layout import MARKER
+from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.planner.reasons import kept_for
 from helix_spark.signature.parts import digest

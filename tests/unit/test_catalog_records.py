@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from helix_spark.catalog import journal as journal_module
-from helix_spark.catalog import upkeep
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import Journal, OutrunError
+from helix_spark.catalog.journal import journal as journal_module
+from helix_spark.catalog.journal import upkeep
+from helix_spark.catalog.journal.journal import Journal, OutrunError
+from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.upkeep import maintain
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 

@@ -7,8 +7,8 @@ import random
 import shutil
 from pathlib import Path
 
-from helix_spark.catalog.attempts import physical_bytes
-from helix_spark.catalog.folder_bytes import FolderBytes
+from helix_spark.catalog.places.folder_bytes import FolderBytes
+from helix_spark.catalog.tables.attempts import physical_bytes
 
 
 def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.layout import locate
+from helix_spark.catalog.places.layout import locate
 from helix_spark.catalog.progress import Progress, RunningNode, read_progress
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.observer import Silent

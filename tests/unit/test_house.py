@@ -17,11 +17,12 @@ ROOMS = [
 ]
 """A room imports rooms to its left, and itself; `errors` and `sizes` are for all."""
 INNER_ROOMS = {
-    "signature": ["text", "objects", "functions"], "engine": ["spark", "results", "lowering", "execution"],
+    "signature": ["text", "objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
+    "engine": ["spark", "results", "lowering", "execution"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
-FOR_ALL_WITHIN = {"signature": {"parts", "folders"}}
+FOR_ALL_WITHIN = {"signature": {"parts", "folders"}, "catalog": {"records", "failpoints"}}
 FOR_ALL = {"errors", "sizes"}
 ENTRANCES = {"__init__", "__main__"}
 """They name what is imported later, so they stand above all rooms."""

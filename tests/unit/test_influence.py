@@ -15,9 +15,9 @@ from pyspark.sql import Column, DataFrame
 from test_planning import after, plan, situation
 
 import helix_spark as hx
+from helix_spark.catalog.journal.rows import from_columns
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
-from helix_spark.catalog.rows import from_columns
 from helix_spark.cli import main
 from helix_spark.cli.schema import plan_json
 from helix_spark.dag.compilation import compile_workflow

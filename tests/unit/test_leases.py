@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.catalog import holders
-from helix_spark.catalog import leases as leases_module
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.holders import holder_from, this_process
-from helix_spark.catalog.lease_files import HEARTBEAT
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases import holders
+from helix_spark.catalog.leases import leases as leases_module
+from helix_spark.catalog.leases.holders import holder_from, this_process
+from helix_spark.catalog.leases.lease_files import HEARTBEAT
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.signature.parts import digest
 
@@ -27,7 +27,7 @@ NAME = digest("a")
 HOLDS = """
 import sys, time
 from pathlib import Path
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 leases = Leases(Path(sys.argv[1]))
 assert leases.take(sys.argv[2]) is None
 print("taken", flush=True)

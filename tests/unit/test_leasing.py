@@ -16,7 +16,7 @@ from doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.iteration import leasing
@@ -27,7 +27,7 @@ from helix_spark.planner.problem import State
 HOLDS = """
 import sys
 from pathlib import Path
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 assert Leases(Path(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is None
 print("taken", flush=True)
 sys.stdin.readline()

@@ -16,11 +16,11 @@ import pytest
 from doubled import workflow
 
 import helix_spark as hx
-from helix_spark.catalog import table_reading
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import Leases
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables import table_reading
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load, looked_into
 from helix_spark.engine.results.narrow_tables import LEFT_OUT

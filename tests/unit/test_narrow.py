@@ -22,8 +22,8 @@ from test_planning import plan, situation
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.table_check import DamagedArtifactError
-from helix_spark.catalog.table_reading import ColumnsLeftOutError
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_reading import ColumnsLeftOutError
 from helix_spark.catalog.verification import verify
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag

@@ -19,14 +19,14 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.object_store import ObjectPath, object_path
 from helix_spark.catalog.overview import Overview
-from helix_spark.catalog.places import at
+from helix_spark.catalog.places.object_store import ObjectPath, object_path
+from helix_spark.catalog.places.place import at
+from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.s3_access import access_from
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.loading import damaged_by

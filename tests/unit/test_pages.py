@@ -220,7 +220,7 @@ def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
-    from helix_spark.catalog.layout import Layout, found
+    from helix_spark.catalog.places.layout import Layout, found
 
     found(Layout(tmp_path / "c"))
     client = asking(tmp_path / "c")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.errors import Location

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helix_spark.catalog.journal import Journal
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.signature.parts import digest

@@ -18,9 +18,9 @@ from test_planning import situation
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag

@@ -14,10 +14,10 @@ from doubled import workflow
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.iteration import retention
 

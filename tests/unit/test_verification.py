@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from helix_spark.catalog import table_reading
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.file_digest import digest_of_model
+from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables import table_reading
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.signature.parts import digest
 

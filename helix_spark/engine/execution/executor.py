@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.observer import Observer

@@ -201,7 +201,7 @@ def _is_of_spans(dtype: Any) -> bool:
 def _as_loaded(table: pa.Table) -> pa.Table:
     """A table with the types it will have when it is loaded, so that its readers see one form of it: no categories, no
     nanoseconds, no unsigned integers."""
-    from helix_spark.catalog.table_writing import NotStorableError, storable
+    from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 
     try:
         return storable(table)

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.file_digest import digest_of_model
-from helix_spark.catalog.model_classes import foreign_class
-from helix_spark.catalog.places import Place, at, is_out_of_reach
+from helix_spark.catalog.places.file_digest import digest_of_model
+from helix_spark.catalog.places.place import Place, at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.spark_types import NeedsSparkError
-from helix_spark.catalog.table_check import DamagedArtifactError, unreached
+from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.spark_types import NeedsSparkError
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult, collect

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.attempts import Attempt, physical_bytes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.model_classes import foreign_class
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.spark_types import foreign_classes
-from helix_spark.catalog.table_check import files_written
-from helix_spark.catalog.table_commits import commit_files
+from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
+from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.spark_types import foreign_classes
+from helix_spark.catalog.tables.table_check import files_written
+from helix_spark.catalog.tables.table_commits import commit_files
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE

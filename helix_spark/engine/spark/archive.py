@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import what_is_there
+from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm
 from helix_spark.engine.spark.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.spark.java import Java, find_java

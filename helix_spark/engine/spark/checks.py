@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import what_is_there
-from helix_spark.catalog.places import is_remote
-from helix_spark.catalog.s3_access import access_from
+from helix_spark.catalog.places.local_disk import what_is_there
+from helix_spark.catalog.places.place import is_remote
+from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.engine.spark.archive import archive_path, is_off
 from helix_spark.engine.spark.connect import check_not_asked_for
 from helix_spark.engine.spark.gateway import driver_jvm

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places import at
-from helix_spark.catalog.spark_types import NO_NAME
-from helix_spark.catalog.table_check import CheckedTable
+from helix_spark.catalog.places.place import at
+from helix_spark.catalog.tables.spark_types import NO_NAME
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.engine.spark.settings import VERIFIED
 
 if TYPE_CHECKING:

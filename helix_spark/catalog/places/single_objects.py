@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.s3_access import S3Access
+from helix_spark.catalog.places.s3_access import S3Access
 from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.attempts import physical_bytes
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places import Place, at
-from helix_spark.catalog.side_checksums import write_checksums
-from helix_spark.catalog.spark_types import NO_NAME
+from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.side_checksums import write_checksums
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

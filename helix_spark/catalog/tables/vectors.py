@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.spark_types import NeedsSparkError
+from helix_spark.catalog.tables.spark_types import NeedsSparkError
 
 if TYPE_CHECKING:
     import pyarrow as pa

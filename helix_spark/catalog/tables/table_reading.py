@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.file_digest import AFTER_FOOTER
-from helix_spark.catalog.places import Place, at, each
+from helix_spark.catalog.places.file_digest import AFTER_FOOTER
+from helix_spark.catalog.places.place import Place, at, each
+from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.side_checksums import ChecksumError, check_end
-from helix_spark.catalog.spark_types import Column, NeedsSparkError, columns
-from helix_spark.catalog.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
-from helix_spark.catalog.vectors import to_lists
+from helix_spark.catalog.tables.spark_types import Column, NeedsSparkError, columns
+from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
+from helix_spark.catalog.tables.vectors import to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:

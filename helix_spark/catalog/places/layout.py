@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.catalog.local_disk import what_is_there
-from helix_spark.catalog.object_store import ObjectPath, check_conditional, object_path
-from helix_spark.catalog.places import Place, at, is_remote
+from helix_spark.catalog.places.local_disk import what_is_there
+from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
+from helix_spark.catalog.places.place import Place, at, is_remote
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 

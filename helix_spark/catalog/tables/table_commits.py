@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.side_checksums import write_checksums
+from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
 
 

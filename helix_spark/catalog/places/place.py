@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
-from helix_spark.catalog.local_disk import OnDisk
-from helix_spark.catalog.object_store import ObjectPath
-from helix_spark.catalog.single_objects import StoreError
+from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.object_store import ObjectPath
+from helix_spark.catalog.places.single_objects import StoreError
 
 T = TypeVar("T")
 R = TypeVar("R")

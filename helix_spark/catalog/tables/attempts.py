@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.layout import Layout, is_id, is_signature
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places.layout import Layout, is_id, is_signature
+from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 

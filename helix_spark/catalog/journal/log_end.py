@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places.place import Place, at
 from helix_spark.errors import CatalogError
 
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.log_end import LogEnd
-from helix_spark.catalog.places import Place, at
-from helix_spark.catalog.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
-from helix_spark.catalog.sealing import SealedFiles
-from helix_spark.catalog.side_checksums import ChecksumError
+from helix_spark.catalog.journal.log_end import LogEnd
+from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
+from helix_spark.catalog.journal.sealing import SealedFiles
+from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from helix_spark.catalog.s3_access import TRIES, S3Access, access_from
-from helix_spark.catalog.single_objects import ObjectStatus, SingleObject, StoreError, check_installed
+from helix_spark.catalog.places.s3_access import TRIES, S3Access, access_from
+from helix_spark.catalog.places.single_objects import ObjectStatus, SingleObject, StoreError, check_installed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.holders import Holder, holder_from, this_process
-from helix_spark.catalog.lease_files import lease_files
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
+from helix_spark.catalog.leases.lease_files import lease_files
+from helix_spark.catalog.places.place import Place
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very

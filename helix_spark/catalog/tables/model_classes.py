@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places.place import Place
 
 _SPARKS = ("org.apache.spark.ml.", "pyspark.ml.")
 

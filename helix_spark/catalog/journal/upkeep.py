@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal import Journal
-from helix_spark.catalog.places import at
-from helix_spark.catalog.rows import Row
-from helix_spark.catalog.sealing import remove_stale_seals
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.rows import Row
+from helix_spark.catalog.journal.sealing import remove_stale_seals
+from helix_spark.catalog.places.place import at
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:

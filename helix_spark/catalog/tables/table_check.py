@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from helix_spark.catalog.file_digest import digest_of_table
-from helix_spark.catalog.held_columns import held_schema
-from helix_spark.catalog.places import Place, each, is_out_of_reach
+from helix_spark.catalog.places.file_digest import digest_of_table
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.spark_types import foreign_classes, same_types
+from helix_spark.catalog.tables.held_columns import held_schema
+from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
 _PART = re.compile(r"part-(\d+)-")

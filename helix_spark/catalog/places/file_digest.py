@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from helix_spark.catalog.places import Place, at, each
+from helix_spark.catalog.places.place import Place, at, each
 
 AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from helix_spark.catalog.places import Place, at
+from helix_spark.catalog.places.place import Place, at
 
 _SETTLED_SECONDS = 0.1
 """File systems stamp a change by a clock that ticks every few milliseconds: a folder that was changed just before it

@@ -17,7 +17,7 @@ import threading
 import zlib
 from pathlib import Path
 
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places.place import Place
 
 _MAGIC = b"crc\0"
 _PIECE = 512

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from helix_spark.catalog.object_store import ObjectPath
-from helix_spark.catalog.places import Place
+from helix_spark.catalog.places.object_store import ObjectPath
+from helix_spark.catalog.places.place import Place
 
 HEARTBEAT = 2.0
 """Seconds between two heartbeats on a disk."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from helix_spark.catalog.places import Place, at
-from helix_spark.catalog.side_checksums import check_all, write_checksums
+from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.side_checksums import check_all, write_checksums
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

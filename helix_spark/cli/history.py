@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, short
+from helix_spark.catalog.states import shown_states
 from helix_spark.cli.answers import outputs_text
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.sizes import format_seconds, format_size
@@ -98,12 +99,12 @@ def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord], live: 
     for line in outputs_text(json.loads(record.outputs), {}):
         out.print(line)
     out.print()
-    out.print(_nodes(nodes, live, wide=out.width >= WIDE))
+    out.print(_nodes(nodes, shown_states(record, nodes), live, wide=out.width >= WIDE))
     for one in json.loads(record.plan).get("left_out", ()):
         out.print(f"left out of `{one['synthesizer']}`: `{one['feature']}`")
 
 
-def _nodes(nodes: Sequence[NodeRecord], live: Collection[str], *, wide: bool) -> Any:
+def _nodes(nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collection[str], *, wide: bool) -> Any:
     more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
     shown = table(
         ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
@@ -116,7 +117,7 @@ def _nodes(nodes: Sequence[NodeRecord], live: Collection[str], *, wide: bool) ->
             "yes" if node.signature in live else "",
         ) if wide else ()
         shown.add_row(
-            state_text(node.state), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
+            state_text(states[node.name]), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
         )
     return shown
 

@@ -13,7 +13,9 @@ from rich.text import Text
 WIDE = 100
 """Columns from which tables show more."""
 
-STATE_STYLES = {"compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow"}
+STATE_STYLES = {
+    "compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow", "waiting": "dim",
+}
 
 
 class _Terminal(Console):

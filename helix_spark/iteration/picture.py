@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.shown import short
+from helix_spark.catalog.states import shown_states
+from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
 from helix_spark.iteration.iteration import Iteration, took_text
+from helix_spark.iteration.recorded import RecordedIteration
 from helix_spark.planner.picture import plan_graph
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds
@@ -12,9 +19,7 @@ from helix_spark.sizes import format_seconds
 
 def iteration_text(iteration: Iteration) -> str:
     """Outputs, what the plan warns of, and counts of what ran."""
-    width = max(map(len, iteration.outputs), default=0)
-    lines = [f"{iteration.plan.workflow}, iteration {iteration.number}"]
-    lines += [f"  {name:{width}}  {short(value)}" for name, value in iteration.outputs.items()]
+    lines = [f"{iteration.plan.workflow}, iteration {iteration.number}", *_output_lines(iteration.outputs)]
     lines += [f"warning: {warning}" for warning in iteration.plan.warnings]
     return "\n".join([*lines, summary(iteration)])
 
@@ -32,17 +37,82 @@ def iteration_html(iteration: Iteration) -> str:
         heading(f"{iteration.plan.workflow}, iteration {iteration.number}"), table(["output", "value"], outputs),
         *(paragraph(f"warning: {warning}") for warning in iteration.plan.warnings),
         paragraph(summary(iteration)), picture(plan_graph(iteration.plan, iteration.node_seconds, stored)),
-        folded(
-            "what ran, and why",
-            table(["node", "state", "seconds", "expected", "why"], rows, numbers=["seconds", "expected"]),
-        ),
+        _what_ran(rows),
     )
 
 
 def summary(iteration: Iteration) -> str:
     """How much ran, and how long it took, in a sentence."""
-    counts = {state: len(iteration.plan.in_state(state)) for state in State}
-    return (
-        f"{counts[State.COMPUTE]} computed, {counts[State.LOAD]} loaded, {counts[State.PRUNE]} not needed; "
-        f"{took_text(iteration)}"
+    return f"{_counts(node.state for node in iteration.plan.nodes)}; {took_text(iteration)}"
+
+
+def recorded_text(iteration: RecordedIteration) -> str:
+    """Outputs, and how it ended."""
+    return "\n".join([_title(iteration), *_output_lines(iteration.outputs), *_ending(iteration)])
+
+
+def recorded_html(iteration: RecordedIteration, live: Collection[str]) -> str:
+    """Outputs, how it ended, the graph of what happened, and a table of the nodes.
+
+    Args:
+        live: signatures of the results that are stored now.
+    """
+    states = shown_states(iteration.record, iteration.nodes)
+    rows = [
+        (node.name, states[node.name], format_seconds(node.seconds),
+         format_seconds(node.predicted_seconds) if node.state != State.PRUNE else "", node.reason)
+        for node in iteration.nodes
+    ]
+    outputs = [(name, short(value)) for name, value in iteration.outputs.items()]
+    return page(
+        heading(_title(iteration)), table(["output", "value"], outputs), *map(paragraph, _ending(iteration)),
+        picture(_recorded_graph(iteration, states, live)), _what_ran(rows),
     )
+
+
+def _recorded_graph(
+    iteration: RecordedIteration, states: Mapping[str, str], live: Collection[str]
+) -> DrawnGraph:
+    return DrawnGraph(
+        tuple(
+            DrawnNode(
+                node.name, node.inputs, kind=node.kind, state=states[node.name], seconds=node.seconds,
+                stored="stored" if node.signature in live else "",
+                title=f"{node.name}: {states[node.name]}: {node.reason}",
+            )
+            for node in iteration.nodes
+        ),
+        title=_title(iteration),
+    )
+
+
+def _title(iteration: RecordedIteration) -> str:
+    return f"{iteration.workflow}, iteration {iteration.number}"
+
+
+def _ending(iteration: RecordedIteration) -> list[str]:
+    """How an iteration on record ended, in sentences."""
+    record = iteration.record
+    said = [record.message] if record.message else []
+    if missing := unrecorded(record):
+        return [*said, missing]
+    if record.status != "done":
+        return [*said, f"{record.status}: {record.error}"]
+    counts = _counts(node.state for node in iteration.nodes)
+    return [*said, f"{counts}; {format_seconds(record.seconds)} s to answer"]
+
+
+def _output_lines(outputs: Mapping[str, Any]) -> list[str]:
+    width = max(map(len, outputs), default=0)
+    return [f"  {name:{width}}  {short(value)}" for name, value in outputs.items()]
+
+
+def _counts(states: Iterable[str]) -> str:
+    found = list(states)
+    words = {State.COMPUTE: "computed", State.LOAD: "loaded", State.PRUNE: "not needed"}
+    return ", ".join(f"{found.count(state)} {word}" for state, word in words.items())
+
+
+def _what_ran(rows: Iterable[tuple[str, ...]]) -> str:
+    heads = ["node", "state", "seconds", "expected", "why"]
+    return folded("what ran, and why", table(heads, rows, numbers=["seconds", "expected"]))

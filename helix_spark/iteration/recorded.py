@@ -42,6 +42,14 @@ class RecordedIteration(NamedResults):
     def __repr__(self) -> str:
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows."""
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.iteration.picture import recorded_html, recorded_text
+
+        live = self._catalog.live_among({node.signature for node in self.nodes})
+        return bundle(recorded_text(self), recorded_html(self, live))
+
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._results:
             self._results[name] = value_on_record(self.record, name) or self._held_or_stored(name)

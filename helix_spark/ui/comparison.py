@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from helix_spark.catalog.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.states import shown_states
 from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
 from helix_spark.ui import metrics
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import mapping, parts, text_of
-from helix_spark.ui.states import shown_states
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.states import shown_states
 from helix_spark.costs.metrics import number
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
@@ -16,7 +17,6 @@ from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.metrics import metric_text
 from helix_spark.ui.reading import mapping, text_of
 from helix_spark.ui.selection import Selection, select
-from helix_spark.ui.states import shown_states
 
 _RANK = {
     state: place for place, state in enumerate(("failed", "died", "running", "compute", "load", "waiting", "prune"))

@@ -210,6 +210,13 @@ def test_log_show_and_diff(command: Command) -> None:
     assert set(compared["changed"]) == {"scaled", "total", "odd"}
 
 
+def test_what_a_failed_iteration_did_not_reach_is_not_shown_as_computed(command: Command) -> None:
+    assert command("run", str(command.job), "-q", "--set", "broken=true").exit_code == 1
+    shown = command("show", "1").stdout
+    assert re.search(r"compute +\S+ +\S+ +scaled", shown)
+    assert re.search(r"failed .* total", shown)
+
+
 def keys(command: str) -> set[str]:
     """The first word of each key that `schema.READING` names for a command."""
     text = re.search(rf"^{command} +((?:.|\n )*)", schema.READING, flags=re.MULTILINE)

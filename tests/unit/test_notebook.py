@@ -104,6 +104,36 @@ def test_an_iteration_says_what_spark_s_start_took_and_how_long_it_took(runs: An
     assert repr(made).endswith(" in 2.5 min>")
 
 
+def test_an_iteration_on_record(runs: Any) -> None:
+    helix, first, _ = runs
+    past = helix.iteration(1)
+    text, html = shown(past)
+    assert text.splitlines()[:2] == shown(first)[0].splitlines()[:2], "as what has just run"
+    assert re.search(r"\n3 computed, 0 loaded, 0 not needed; [\d.]+ s to answer\Z", text)
+    assert "hx-compute" in html
+    assert "never run before" in html
+    stored = helix.catalog.live_among({node.signature for node in past.nodes})
+    assert html.count('class="hx-drum"') == len(stored) > 0
+
+
+def test_an_iteration_on_record_that_failed_says_why(tmp_path: Path) -> None:
+    wf = hx.Workflow("failing")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.reducer(output=True)
+    def total(data: pd.DataFrame) -> float:
+        raise ValueError(EVIL)
+
+    with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
+        with pytest.raises(hx.NodeError):
+            helix.run(wf, "an attempt")
+        text, html = shown(helix.iteration(1))
+    assert "an attempt" in text
+    assert "\nfailed: reducer 'total' failed: ValueError" in text
+    assert "reducer &#x27;total&#x27; failed: ValueError" in html
+    assert ">failed</td>" in html, "the node, in the table of what ran"
+
+
 def test_a_comparison(runs: Any) -> None:
     helix, first, second = runs
     compared = helix.compare(first, second)

@@ -21,7 +21,7 @@ from helix_spark.ui.comparison import Pair
 from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.listing import Listing, Order, listing, rows_of
 from helix_spark.ui.selection import Selection, select
-from helix_spark.ui.states import shown_states
+from helix_spark.catalog.states import shown_states
 from helix_spark.ui.storage import storage_view
 
 

@@ -219,6 +219,13 @@ def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
     assert 2 <= around.count('class="hx-node') < 50
 
 
+def test_an_export_does_not_ask_what_a_file_cannot_answer(tmp_path: Path) -> None:
+    graph_catalog(tmp_path / "c", "large", 2000)
+    text = Reader(exported(Overview.open(tmp_path / "c"))).text
+    assert "more than most can read at once" in text
+    assert "Name some of them above" not in text
+
+
 def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
     from helix_spark.catalog.places.layout import Layout, found
 

@@ -1,4 +1,5 @@
-# `make run` and `make test` are all a fresh machine needs: Python 3.11, Java 17, make and the package registries.
+# `make run` and `make test` are all a fresh machine needs: Python 3.11, Java 17, 21 or 25, make and the package
+# registries.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,13 +32,13 @@ types: $(VENV)/.dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The markers are older than pyproject.toml only when its packages changed, so the second time costs nothing.
+# A marker says that all is installed, until pyproject.toml is edited; so the second time costs nothing.
 $(VENV)/.run: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,mlflow,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,mlflow,s3,dev]'
 	touch $@ $(VENV)/.run
 
 clean:

@@ -1,12 +1,15 @@
 """Who earns more than 50,000 a year? The census-income workflow on all 48,842 rows of Adult (UCI).
 
     helix run jobs/census.py
-    helix run jobs/census.py --set reg=0.01
-    helix watch jobs/census.py
-    helix run jobs/census.py --set times=100
+    helix run jobs/census.py --set reg=0.01       # a parameter of the function below
+    helix watch jobs/census.py                    # runs at each save
+    helix run jobs/census.py --set times=100      # on 4.9 million rows
     spark-submit jobs/census.py --set bins=20
 
 Edit a line and run it again: only what the edit touches is computed.
+
+With the defaults 83.6 % of the test rows, a fifth of all, are told right (76.4 % earn no more than that), and the area
+under the curve is 0.894.
 """
 
 from __future__ import annotations
@@ -42,11 +45,13 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     repeated, to see what becomes of it all with more of them; all copies of a row are on one side of the split.
     """
     wf = hx.Workflow("census")
+    # UCI's two files, one to train and one to test with, are taken together and divided anew below.
     wf.source("data", hx.csv(
         path or adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True,
         ignoreTrailingWhiteSpace=True,
     ))
 
+    # A node has its function's name, and reads the nodes that the function's parameters are named after.
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
         trimmed = data.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
@@ -56,19 +61,21 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     def capital(rows: DataFrame) -> Column:
         return F.log1p(rows.capital_gain) - F.log1p(rows.capital_loss)
 
-    # The buckets and categories are learned of all rows, test rows too, as in the plain job that this one is compared
-    # with; given the split of `income`, as split=hx.HashSplit(...), they would be learned of its training rows alone.
+    # The buckets and categories are learned from all rows, test rows too, as in the plain job that this one is compared
+    # with; given the split of `income`, as split=hx.HashSplit(...), they would be learned from its training rows alone.
     numbers = [wf.extractor(name, hx.Fields(name), on=rows) for name in ("age", "hours_per_week")]
     age_bucket = wf.extractor("age_bucket", hx.Bucketizer("age", bins=bins), on=rows)
     categories = [wf.extractor(f"{name}_is", hx.OneHot(name), on=rows) for name in CATEGORIES]
 
+    # Examples: what the extractors made of each row as one vector, its label, and whether it trains or tests.
     income = wf.synthesizer(
         "income", rows, features=[*numbers, capital, age_bucket, *categories], label="income = '>50K'",
         split=hx.HashSplit(test=0.2, seed=1, key=COLUMNS),
     )
     model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=income, regParam=reg, maxIter=50)
-    wf.predict("predictions", model, income)
+    wf.predict("predictions", model, income)  # of the test rows
 
+    # Outputs are what a run is for: what none of them needs is left out.
     @wf.reducer(output=True)
     def accuracy(predictions: pd.DataFrame) -> float:
         return float((predictions.prediction == predictions.label).mean())

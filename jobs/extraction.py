@@ -11,8 +11,8 @@ around them and of the grammar between them generalises from the votes; and wher
 compared with theirs. Nearly every edit leaves the parse alone.
 
 With the defaults (all of 16,928 passages, 450,000 tokens: a minute on two idle cores) precision is 0.73, recall 0.64
-and F1 0.68, measured on the judged candidates of half of the passages, whose votes the model has not seen. What the
-parser does not take for a person is no candidate and is not counted.
+and F1 0.68, measured on the judged candidates of half of the passages, whose votes the model has not seen (their words
+are among those that it knows). What the parser does not take for a person is no candidate and is not counted.
 """
 
 from __future__ import annotations

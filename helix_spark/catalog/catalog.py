@@ -218,10 +218,10 @@ class Catalog:
 
     def abandon(self, attempt: Attempt) -> None:
         """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
-        live = self._artifacts.live_of(attempt.signature)
-        if live is not None and live.attempt == attempt.attempt:
-            raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
         try:
+            live = self._artifacts.live_of(attempt.signature)
+            if live is not None and live.attempt == attempt.attempt:
+                raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
             folders.delete(self._layout, attempt)
         finally:
             self.leases.release(attempt.attempt)
@@ -239,12 +239,15 @@ class Catalog:
         if path is not None and not path.is_dir():
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
         live, replaced = self._artifacts.publish(record)
-        reach("publish.recorded")
-        if live.attempt != record.attempt:
-            folders.delete(self._layout, _attempt_of(record, path))
-        if replaced is not None:
-            folders.delete(self._layout, _attempt_of(replaced, self.path_of(replaced)))
-        self.leases.release(record.attempt)
+        try:
+            reach("publish.recorded")
+            surplus = replaced if live.attempt == record.attempt else record
+            if surplus is not None:
+                # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
+                with contextlib.suppress(CatalogError):
+                    folders.delete(self._layout, _attempt_of(surplus, self.path_of(surplus)))
+        finally:
+            self.leases.release(record.attempt)
         return live
 
     def evict(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:

@@ -13,6 +13,10 @@ Event = Literal["published", "evicted", "quarantined"]
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 
+LARGEST_VALUE = 4 << 20
+"""Bytes of a value, as JSON, that are recorded at most. Values lie in the records themselves, which count against a
+budget, are read whole, and are never evicted: what is larger belongs into a table."""
+
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
     """One stored result, or the end of one (`event`). An attempt is live until there is an end of it; that is final.

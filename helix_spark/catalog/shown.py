@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
+from helix_spark.sizes import format_size
 
 _LONGEST = 120
 """Letters of a value in a line."""
@@ -32,18 +33,22 @@ def side(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """What stands for a table or a model among outputs, in words; empty for a value.
+    """What stands for a table, a model or a huge value among outputs, in words; empty for a value.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')
     >>> result_text({"model": "KMeansModel"}), result_text({"model": 3})
     ('KMeansModel', '')
+    >>> result_text({"value": "list", "bytes": 5_000_000})
+    'list of 5.0 MB, too large to be recorded'
     """
     match value:
         case {"table": _, "rows": rows, **rest} if not rest:
             return f"table of {rows:,} rows" if isinstance(rows, int) else "table"
         case {"model": str(name), **rest} if not rest:
             return name
+        case {"value": str(kind), "bytes": int(size), **rest} if not rest:
+            return f"{kind} of {format_size(size)}, too large to be recorded"
     return ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import ModelResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
@@ -62,7 +62,7 @@ class AfterAnswer:
         seconds: to its answer.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
-        random: by node name, why its own result may differ each time.
+        chance: which results may differ each time, and why.
         leased: names of the leases that the run holds.
     """
 
@@ -76,7 +76,7 @@ class AfterAnswer:
     node_seconds: Mapping[str, float]
     warm_seconds: Mapping[str, float]
     tools: Tools
-    random: Mapping[str, str]
+    chance: Chance
     leased: tuple[str, ...]
     provenance: Provenance
 
@@ -85,7 +85,7 @@ class AfterAnswer:
         """What the run keeps."""
         return Retention(
             self.prepared, self.plan, self.outcome, self.record.number, self.start_seconds, self.warm_seconds,
-            self.random, self.leased, self.tools,
+            self.chance.found, self.leased, self.tools,
         )
 
     def outputs(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class AfterAnswer:
         lowered = self._lowered() if status == "done" else {}
         reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
-            self.record, status=status, seconds=self.seconds, outputs=json.dumps(dict(outputs)), error=error,
+            self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs), error=error,
             start_seconds=self.start_seconds or None,
         ))
         if (file := self.provenance.file_record()) is not None:
@@ -204,7 +204,8 @@ class AfterAnswer:
         )
         influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
-            self.prepared, self.plan, self.outcome, self.warm_seconds, number, self.random, lowered, influences
+            self.prepared, self.plan, self.outcome, self.warm_seconds, number,
+            {**self.chance.drawn, **self.chance.found}, lowered, influences,
         )
         told = recording.read_records(self.prepared, self.plan, number, reads)
         self.tools.catalog.append_iteration(record, nodes, [*results, *told])
@@ -216,7 +217,9 @@ class AfterAnswer:
         if failure is None:
             return "done", ""
         text = str(failure) if isinstance(failure, HelixError) else f"{type(failure).__name__}: {failure}"
-        return ("interrupted" if self._interrupted else "failed"), text
+        # A path that is no text, say, must not keep the end from being recorded.
+        told = text.encode(errors="backslashreplace").decode()
+        return ("interrupted" if self._interrupted else "failed"), told
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(

@@ -51,32 +51,32 @@ def expensive(plan: Plan) -> dict[str, str]:
 
 
 def after_others(
-    prepared: Prepared, plan: Plan, again: PlanAgain, catalog: Catalog, observer: Observer,
-) -> tuple[Prepared, Plan, tuple[str, ...]]:
+    prepared: Prepared, plan: Plan, again: PlanAgain, catalog: Catalog, observer: Observer, held: list[str],
+) -> tuple[Prepared, Plan]:
     """Waits while another process computes what this plan would compute, then plans with what it stored.
 
     Who takes too long is not waited for again: the run says so, and computes the result as well.
 
-    Returns the plan to run, and the leases it holds: to be released when their results are stored, or will not be.
+    Args:
+        held: takes down each lease as it is had, so that whoever is interrupted knows what to give back. In the end,
+            those of the plan to run: to be released when their results are stored, or will not be.
+
+    Returns the plan to run.
     """
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
         wanted = {signature: name for signature, name in expensive(plan).items() if signature not in late}
-        held, blocking = _take_all(wanted, catalog, plan.predicted_seconds)
-        mine = False
-        try:
-            mine = blocking is None and not _stored_meanwhile(prepared, held, catalog)
-        finally:
-            if not mine:
-                for signature in held:
-                    catalog.leases.release(signature)
-        if mine:
-            return prepared, plan, held
+        blocking = _take_all(wanted, catalog, plan.predicted_seconds, held)
+        if blocking is None and not _stored_meanwhile(prepared, held, catalog):
+            return prepared, plan
+        while held:
+            catalog.leases.release(held[-1])
+            held.pop()
         if blocking is not None and not _waited(blocking, wanted[blocking.name], plan, catalog, observer):
             late.add(blocking.name)
         prepared, plan = again()
     observer.warning(f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well")
-    return prepared, plan, ()
+    return prepared, plan
 
 
 def _stored_meanwhile(prepared: Prepared, signatures: Collection[str], catalog: Catalog) -> bool:
@@ -100,13 +100,11 @@ def _waited(blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: 
     return False
 
 
-def _take_all(
-    wanted: dict[str, str], catalog: Catalog, expected: float
-) -> tuple[tuple[str, ...], Lease | None]:
-    held: list[str] = []
+def _take_all(wanted: dict[str, str], catalog: Catalog, expected: float, held: list[str]) -> Lease | None:
+    """Takes leases, up to the first one that another process has: that is returned."""
     for signature in sorted(wanted):
         found = catalog.leases.take(signature, expected)
         if found is not None:
-            return tuple(held), found
+            return found
         held.append(signature)
-    return tuple(held), None
+    return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import SourceError
 from helix_spark.planner.plan import Plan
@@ -43,7 +44,8 @@ class _Look:
 
 
 class ReadSources:
-    """The sources that one run read itself. What it took from the catalog or from memory was made of the signed data.
+    """The sources that one run read itself. What it took from the catalog or from memory was made of the signed data;
+    but of a table that memory holds as collected rows alone, Spark computes the DataFrame anew for who asks for that.
 
     The data of each is read once after the answer, and again only where a file's identity, size or times are others.
 
@@ -57,6 +59,8 @@ class ReadSources:
     ) -> None:
         self._dag, self._plan, self._described, self._results = dag, plan, described, results
         self._looks: dict[str, _Look] = {}
+        anew = [node.name for node in dag.nodes if self._is_computed_anew(node)]
+        self._again = frozenset(anew).union(*(dag.ancestors(name) for name in anew))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,14 +95,24 @@ class ReadSources:
 
     def _is_read(self, node: Node) -> bool:
         computed = node.name in self._results and self._plan[node.name].state is State.COMPUTE
-        return computed and _source(node) is not None
+        return (computed or node.name in self._again) and _source(node) is not None
+
+    def _is_computed_anew(self, node: Node) -> bool:
+        """Whether memory holds the rows of a table, and Spark computes them once more for a reader of this run."""
+        result = self._results.get(node.name)
+        if self._plan[node.name].state is not State.LOAD or not isinstance(result, TableResult):
+            return False
+        return result.collected and result.through_frame and not result.in_memory and any(
+            self._plan[name].state is State.COMPUTE and not collects(self._dag[name], node.name)
+            for name in self._dag.readers(node.name)
+        )
 
     def _is_there(self, name: str) -> bool:
         """Whether a result is had without computing it again."""
         result = self._results.get(name)
         if isinstance(result, ModelResult | ValueResult) or (isinstance(result, TableResult) and result.at_hand):
             return True
-        return self._plan[name].state is not State.COMPUTE
+        return self._plan[name].state is not State.COMPUTE and name not in self._again
 
 
 def _source(node: Node) -> Source | None:

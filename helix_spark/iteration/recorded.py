@@ -29,7 +29,7 @@ class RecordedIteration(NamedResults):
         workflow, number: which iteration.
         record: of the iteration, as it is in the catalog.
         nodes: what happened to each of its nodes, inputs first; none before it has ended.
-        outputs: values as they are; tables and models as a short description.
+        outputs: values as they are; tables, models and huge values as a short description.
     """
 
     def __init__(

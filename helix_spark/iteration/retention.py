@@ -101,6 +101,19 @@ class Retention:
         return frozenset(self.random) | self.prepared.dag.descendants(self.random)
 
     @cached_property
+    def drawn_once(self) -> frozenset[str]:
+        """Names of the fixed tables whose rows Spark has not kept: whoever writes them, or reads them later on, would
+        have them drawn once more."""
+        drawn = {
+            node.name: self.outcome.results.get(node.name) for node in self.prepared.dag.nodes
+            if node.wishes.fixed and self.plan[node.name].state is State.COMPUTE
+        }
+        return frozenset(
+            name for name, result in drawn.items()
+            if isinstance(result, TableResult) and result.through_frame and name not in self.outcome.pinned
+        )
+
+    @cached_property
     def of_moved_sources(self) -> frozenset[str]:
         """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
         knows which data they are of."""
@@ -170,6 +183,7 @@ class Retention:
         narrow, told = self.narrowable(), {**self.prepared.told, **reads}
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
+        met: dict[str, ArtifactRecord] = {}
         for node in wanted:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
@@ -182,6 +196,11 @@ class Retention:
             elif (record := self._store_one(node.name, plan, left_out)) is not None:
                 fits = self._fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
+                met[node.signature] = record
+        for signature, record in {**there, **met}.items():
+            if self._wishes[signature].fixed and not self._is_own(record):
+                self.tools.memory.drop(signature)  # what is stored stands, and may be another draw than this run's
+        self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
         return Kept(stored, gone)
 
     def evict_overflow(self) -> set[str]:
@@ -236,7 +255,10 @@ class Retention:
     def _wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
         tables are there long before their rows, and nobody waits for rows that a run did not get to."""
-        had = lasting(self.outcome).keys() - self.spoiled - self.of_moved_sources
+        had = {
+            name for name, result in lasting(self.outcome).items()
+            if not (isinstance(result, TableResult) and result.only_in_its_files)
+        } - self.spoiled - self.drawn_once - self.of_moved_sources
         if self.outcome.failure is not None:
             had = {name for name in had if self._is_in_memory(name)}
         return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
@@ -287,13 +309,16 @@ class Retention:
             owed: bytes of what is to go once all is written.
         """
         budget, catalog = self.plan.budget, self.tools.catalog
-        own = (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
-        if budget is not None and record.bytes and own and catalog.bytes_used() - owed > budget:
+        if budget is not None and record.bytes and self._is_own(record) and catalog.bytes_used() - owed > budget:
             with self._warned():
                 catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
             return False
         self.tools.observer.stored(record.node, record.bytes)
         return True
+
+    def _is_own(self, record: ArtifactRecord) -> bool:
+        """Whether it is of this run, and not another driver's that came first."""
+        return (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
 
     def _evict_all(self, why: Mapping[str, str]) -> None:
         with self._warned():

@@ -23,6 +23,7 @@ from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.leasing import PlanAgain, after_others
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.read_sources import ReadSources
 from helix_spark.iteration.tools import Tools
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -51,19 +52,20 @@ def run_prepared(
     check_stages(node for node in prepared.dag.nodes if plan[node.name].state is State.COMPUTE)
     tools.catalog.make()
     _end_missing(prepared, tools)
-    prepared, plan, leased = after_others(prepared, plan, plan_again, tools.catalog, tools.observer)
-    tools.catalog.leases.take(prepared.run)
-    leased = (prepared.run, *leased)
+    leased: list[str] = []
     try:
-        after = _executed(prepared, plan, plan_again, tools, message, begun, leased, provenance)
+        prepared, plan = after_others(prepared, plan, plan_again, tools.catalog, tools.observer, leased)
+        tools.catalog.leases.take(prepared.run)
+        leased.append(prepared.run)
+        after = _executed(prepared, plan, plan_again, tools, message, begun, tuple(leased), provenance)
         outputs = after.outputs()
-        hold(after.plan, after.outcome, tools.memory, after.retention.spoiled)
-    except BaseException:
+        hold(after.plan, after.outcome, tools.memory, after.retention.spoiled | after.retention.drawn_once)
+        if after.outcome.failure is None:
+            tools.observer.answered(after.seconds)
+        behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))
+    except BaseException:  # also an interrupt, wherever it comes: what follows the answer gives them back otherwise
         release(leased, tools)
         raise
-    if after.outcome.failure is None:
-        tools.observer.answered(after.seconds)
-    behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))
     behind.add_done_callback(partial(_tell_defect, tools.observer))
     if after.outcome.failure is not None:
         raise after.outcome.failure
@@ -88,7 +90,9 @@ def _executed(
     seen: set[str] = set()
     while isinstance(outcome.failure, DamagedResultError) and outcome.failure.record.attempt not in seen:
         seen.add(outcome.failure.record.attempt)  # each is put aside once, so this comes to an end
-        hold(plan, outcome, tools.memory, _made_of(outcome.failure, prepared, plan))
+        hold(plan, outcome, tools.memory, _uncertain(outcome.failure, prepared, plan, outcome))
+        # It may be held, too: its rows were read before its files went, and its DataFrame is asked for now.
+        tools.memory.drop(outcome.failure.record.signature)
         if (sound := _quarantined(outcome.failure, tools)) is not None:
             outcome.failure = sound
             break
@@ -98,10 +102,10 @@ def _executed(
     seconds = time.perf_counter() - begun
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
-    random = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
+    chance = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
     return AfterAnswer(
         prepared, plan, outcome, record, begun, seconds, tools.sessions.start_seconds_since(begun), node_seconds,
-        warm_seconds, tools, random, leased, provenance,
+        warm_seconds, tools, chance, leased, provenance,
     )
 
 
@@ -135,9 +139,17 @@ def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
         )
 
 
-def _made_of(damage: DamagedResultError, prepared: Prepared, plan: Plan) -> frozenset[str]:
-    """Names of the nodes whose results are made of a damaged one: persisted or not, their plans may have to read it."""
-    names = [node.name for node in plan.nodes if node.signature == damage.record.signature]
+def _uncertain(
+    damage: DamagedResultError, prepared: Prepared, plan: Plan, outcome: Outcome
+) -> frozenset[str]:
+    """Names of the nodes whose results the next try must not find in memory: those made of a damaged one, as persisted
+    or not, their plans may have to read it; and those that differ each time or are of sources that changed meanwhile,
+    as who finds them held asks neither."""
+    names = {node.name for node in plan.nodes if node.signature == damage.record.signature}
+    chance = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
+    names.update(chance.found, chance.drawn)
+    sources = ReadSources(prepared.dag, plan, prepared.described, outcome.results)
+    names.update(name for name in sources.names if sources.has_moved(name))
     return prepared.dag.descendants(names).union(names)
 
 

@@ -11,6 +11,7 @@ from helix_spark.engine.lowering.equivalence import Stubs, parts_beside_plan, sc
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -45,14 +46,18 @@ def second_chance(
     equivalent: dict[str, str] = {}
     for name in changed_functions(prepared, plan):
         node, own = prepared.dag[name], prepared.signed[name]
-        stubs = stubs_before(prepared, sessions, memory)
-        lowered = stubs.lowered(node, parts_beside_plan(own.parts))
+        try:
+            lowered = stubs_before(prepared, sessions, memory).lowered(node, parts_beside_plan(own.parts))
+        except spark_errors():  # a plan that cannot be told, say: the run itself will say what is wrong, if anything is
+            lowered = None
         if lowered is None:
             continue
-        same = catalog.results((), lowered=[lowered]).lowered.get(lowered, ())
+        known = catalog.results((), lowered=[lowered])
+        # What differs each time and was fixed is no result for who does not fix it.
+        same = [s for s in known.lowered.get(lowered, ()) if node.wishes.fixed or not known.measured[s].random]
         if same:
             there = [s for s in same if s in memory.held or s in prepared.view.artifacts]
-            equivalent[own.declared] = (there or list(same))[0]
+            equivalent[own.declared] = (there or same)[0]
             prepared = again(equivalent)
     return prepared
 

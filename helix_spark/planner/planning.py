@@ -183,7 +183,9 @@ def _costs(node: Node, situation: Situation) -> NodeCosts:
         compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
         storable=_is_storable(node, own), held=own.signature in situation.held,
-        keep="always" if asked or theirs else node.wishes.keep, recompute=node.wishes.recompute,
+        keep="always" if asked or theirs else node.wishes.keep,
+        # Another draw under the signature of the one that stands would be mixed up with what is made of that.
+        recompute=node.wishes.recompute and not node.wishes.fixed,
         compute_needs_spark=computes_with_spark(node, situation.dag), load_needs_spark=node.result is Result.MODEL,
         fixed=node.wishes.fixed, kept_for=theirs, differs=bool(own.random),
     )

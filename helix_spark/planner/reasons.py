@@ -79,7 +79,7 @@ def _reason(
         return _pruned(node, dag, solution)
     if state is State.LOAD:
         return _loaded(node, own, dag, stored)
-    if node.wishes.recompute:
+    if node.wishes.recompute and not node.wishes.fixed:
         return "you asked for it to be computed in every run"
     if own.random:
         return _random(node, own, described)
@@ -131,11 +131,13 @@ def _random(node: Node, own: Signed, described: Mapping[str, Description]) -> st
 
 def fixed_in_vain(dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description]) -> list[str]:
     """What is to be said of nodes that were fixed and differ each time all the same: what they are made of does, or
-    they are columns, of which no result could be kept."""
+    they are columns, of which no result could be kept. And of those that are to be computed in every run, too."""
     found: list[str] = []
     for node in dag.nodes:
         if not node.wishes.fixed:
             continue
+        if node.wishes.recompute:
+            found.append(f"`{node.name}` is fixed: what was computed once stands, and recompute=True is in vain")
         if blamed := signed[node.name].random:
             fixes = ", ".join(_how_to_fix(dag[name]) for name in blamed)
             found.append(f"`{node.name}` is fixed, but what differs is {_names(blamed)}, which it reads: {fixes}")

@@ -7,13 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from doubled import workflow
 from warned import Warned
 
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
-from helix_spark.errors import CatalogError, SetupError
+from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.iteration import after_answer
 from helix_spark.iteration.after_answer import AfterAnswer
 
@@ -80,6 +81,22 @@ def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as
     with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
         helix.run(workflow(1)).wait()
         assert [record.status for record in helix.catalog.iterations()] == ["done"]
+
+
+def test_a_failure_that_names_what_is_no_text_is_on_record(tmp_path: Path) -> None:
+    wf = hx.Workflow("odd")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.reducer(output=True)
+    def broken(data: pd.DataFrame) -> int:
+        raise FileNotFoundError("no \udcff.csv")
+
+    with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
+        with pytest.raises(NodeError):
+            helix.run(wf)
+        helix.wait()
+        (record,) = helix.catalog.iterations()
+    assert (record.status, "no \\udcff.csv" in record.error) == ("failed", True)
 
 
 def test_who_gave_a_session_is_not_told_that_another_one_is_started() -> None:

@@ -129,6 +129,18 @@ class TestOpening:
             Catalog.open(tmp_path / name, create=True)
         assert not (tmp_path / name).exists()
 
+    def test_a_way_back_behind_a_link_leads_where_the_disk_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Libraries that shorten a path as text would have the records in another folder than the rest."""
+        (tmp_path / "elsewhere" / "folder").mkdir(parents=True)
+        (tmp_path / "here" / "catalog").mkdir(parents=True)
+        (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere" / "folder")
+        monkeypatch.chdir(tmp_path / "here")
+        Catalog.open("link/../catalog", create=True).append_iteration(iteration(1))
+        assert list((tmp_path / "here" / "catalog").iterdir()) == []
+        assert Catalog.open(tmp_path / "elsewhere" / "catalog", create=False).workflows() == ("census",)
+
     def test_what_cannot_be_written_is_found_out_and_can_be_read(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -16,7 +16,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal, OutrunError
+from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
@@ -324,6 +326,20 @@ class TestSeals:
         file.write_bytes(data)
         with pytest.raises(CatalogError, match="does not match its checksums"):
             Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal")
+
+    def test_so_is_one_that_is_met_once_files_were_replaced(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = of(tmp_path)
+        journal.append([Seen("one")])
+        met = iter([FileNotFoundError("replaced"), ChecksumError("it does not match")])
+
+        def check(self: SealedFiles, table: object) -> None:
+            raise next(met)
+
+        monkeypatch.setattr(SealedFiles, "check", check)
+        with pytest.raises(CatalogError, match="are damaged: it does not match"):
+            names(journal)
 
     def test_a_copy_without_seals_is_read(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path / "seen", Seen, pruned_by=())

@@ -19,6 +19,7 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
+from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.executor import _Job
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.observer import Silent
@@ -85,10 +86,49 @@ def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
         made.running[pool.submit(sleeps)] = ("node",)
         assert begun.wait(30)
         start = time.monotonic()
-        made.drain(0.3)
+        assert not made.drain(0.3)
         took = time.monotonic() - start
         ends.set()
     assert 0.3 <= took < 20
+
+
+def test_functions_that_interrupts_left_behind_take_no_thread_from_later_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, ends = threading.Semaphore(0), threading.Event()
+
+    def hangs() -> list[Step]:
+        hanging.release()
+        ends.wait(60)
+        return []
+
+    def counting() -> hx.Workflow:
+        wf = hx.Workflow("hanging")
+        wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+        @wf.reducer(output=True)
+        def count(data: pd.DataFrame) -> int:
+            return len(data)
+
+        return wf
+
+    def interrupted(self: _Job) -> None:
+        self.running[self.executor._pool.submit(hangs)] = ("count",)
+        assert hanging.acquire(timeout=30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor, "_GRACE", 0.1)
+    take = _Job._take_what_is_done
+    with hx.Helix(tmp_path / "catalog", policy="never", observer=Silent()) as helix:
+        try:
+            monkeypatch.setattr(_Job, "_take_what_is_done", interrupted)
+            for _ in range(executor._THREADS + 1):
+                with pytest.raises(KeyboardInterrupt):
+                    helix.run(counting())
+            monkeypatch.setattr(_Job, "_take_what_is_done", take)
+            assert helix.run(counting())["count"] == 3
+        finally:
+            ends.set()
 
 
 # Pins

@@ -12,6 +12,7 @@ import pytest
 from helix_spark.catalog.comparison import Comparison, compare
 from helix_spark.catalog.picture import comparison_html, comparison_text
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
+from helix_spark.catalog.states import shown_states
 from helix_spark.cli.differences import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
 from helix_spark.signature.difference import parts_to_json
@@ -21,7 +22,6 @@ from helix_spark.ui.comparison import Pair
 from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.listing import Listing, Order, listing, rows_of
 from helix_spark.ui.selection import Selection, select
-from helix_spark.catalog.states import shown_states
 from helix_spark.ui.storage import storage_view
 
 

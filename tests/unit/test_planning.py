@@ -206,6 +206,21 @@ def test_what_is_fixed_downstream_of_what_differs_is_said(fixed: str, learned: b
     assert plan(situation(wf)).warnings == ((said,) if said else ())
 
 
+def test_what_is_fixed_is_not_computed_in_every_run_and_that_is_said() -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.scanner(fixed=True, recompute=True, output=True)
+    def drawn(data: pd.DataFrame) -> pd.DataFrame:
+        return data
+
+    now = situation(wf)
+    first = plan(now)
+    assert first.warnings == ("`drawn` is fixed: what was computed once stands, and recompute=True is in vain",)
+    assert first["drawn"].reason == "never run before"
+    assert plan(replace(now, held={now.signed["drawn"].signature}))["drawn"].state is State.LOAD
+
+
 def test_a_column_that_is_fixed_is_said_to_be_drawn_all_the_same() -> None:
     wf = sampled(learned=True)
     for name in ("rows", "noise"):

@@ -114,6 +114,18 @@ def test_what_a_table_is_read_from_again_ends_at_what_is_there(run: Run) -> None
     assert set(run.sources(results=fitted).below("both")) == {"left"}
 
 
+def test_a_table_of_which_memory_holds_collected_rows_is_read_anew_by_who_asks_for_its_dataframe(run: Run) -> None:
+    held, collected = {"left": State.PRUNE, "cleaned": State.LOAD}, table()
+    collected._arrow = collected._frame = object()  # type: ignore[assignment]  # stand for rows, and for their plan
+    sources = run.sources(held, {"cleaned": collected})
+    assert set(sources.names) == {"left", "right"}
+    assert set(sources.below("both")) == {"left", "right"}
+    pinned = table()
+    pinned._persisted = pinned._arrow = object()  # type: ignore[assignment]  # stand for rows
+    assert run.sources(held, {"cleaned": pinned}).names == ("right",)
+    assert run.sources({**held, "both": State.LOAD}, {"cleaned": collected}).names == ("right",), "nobody asks for it"
+
+
 def test_data_is_read_once_while_its_file_stays_as_it_is(run: Run) -> None:
     sources = run.sources()
     assert [sources.has_moved("left") for _ in range(3)] == [False, False, False]

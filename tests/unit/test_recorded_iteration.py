@@ -163,3 +163,24 @@ def test_what_is_no_longer_stored_says_why_what_is_and_what_to_do(tmp_path: Path
     assert "`helix checkout 1` writes that version's file: run it again" in text
     assert 'keep="always"' in text
     assert "it never was; still stored of it: nothing" in str(unstored.value)
+
+
+def test_a_huge_output_is_described_on_record(tmp_path: Path) -> None:
+    """Records are never evicted: it would take a budget's room with every iteration."""
+    wf = hx.Workflow("huge")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.reducer(output=True)
+    def many(data: pd.DataFrame) -> list[str]:
+        return ["x" * 1023] * 4097
+
+    with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
+        it = helix.run(wf)
+        assert len(it["many"]) == 4097
+        it.wait()
+        assert helix.catalog.bytes_used() < 1_000_000
+    with hx.Helix(tmp_path / "catalog") as helix:
+        past = helix.iteration(1)
+        assert past.outputs == {"many": {"value": "list", "bytes": 4207619}}
+        with pytest.raises(HelixError, match="not stored"):
+            past.value("many")

@@ -26,6 +26,7 @@ from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import retention
 from helix_spark.iteration.retention import OVERFLOWED, Kept, Retention
@@ -222,7 +223,9 @@ class Writes:
     def __call__(self, result: NodeResult, maker: Any, catalog: Catalog, *given: Any) -> ArtifactRecord:
         self.live.append({record.node for record in catalog.live()})
         self.makers.append(maker)
-        return published(catalog, maker.signature, maker.node, self.size, maker.iteration)
+        return published(
+            catalog, maker.signature, maker.node, self.size, maker.iteration, insisted=maker.insisted, fixed=maker.fixed
+        )
 
 
 @pytest.fixture
@@ -386,6 +389,54 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     before = catalog._artifacts.version()
     replace(keeps, prepared=replace(keeps.prepared, view=catalog.snapshot("w"))).keep({})
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
+
+
+def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_came_first(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outrun(result: NodeResult, maker: Any, *given: Any) -> ArtifactRecord:
+        return published(catalog, maker.signature, maker.node, 1_000, 7, "theirs")
+
+    monkeypatch.setattr(retention, "store", outrun)
+    keeps = Run(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
+    keeps.keep({})
+    told = catalog.artifact(keeps.plan["wide"].signature)
+    assert told is not None
+    assert (told.workflow, told.iteration, told.insisting) == ("theirs", 7, {"w"})
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the store", "at the store"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_session_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool, fixed: bool
+) -> None:
+    """That it is a draw was not known to either of them: their code did not tell."""
+    store, evict_all = retention.store, Retention._evict_all
+
+    def theirs(keeps: Retention) -> None:
+        maker = Origin(keeps.plan["rows"].signature, "theirs", "rows", 9)
+        store(keeps.outcome.results["rows"], maker, keeps.tools.catalog)
+
+    def evicts(keeps: Retention, why: Mapping[str, str]) -> None:
+        evict_all(keeps, why)
+        if before:
+            theirs(keeps)
+
+    def outrun(result: NodeResult, maker: Origin, catalog: Catalog, *given: Any) -> ArtifactRecord:
+        if maker.node == "rows":
+            store(result, replace(maker, workflow="theirs"), catalog)
+        return store(result, maker, catalog, *given)
+
+    monkeypatch.setattr(Retention, "_evict_all", evicts)
+    monkeypatch.setattr(retention, "store", outrun)
+    with hx.Helix(tmp_path, policy="always") as helix:
+        iteration = helix.run(asking("mine", 1, fixed=fixed))
+        iteration.wait()
+        held = iteration.plan["rows"].signature in helix._memory.held
+        stored = helix.catalog.artifact(iteration.plan["rows"].signature)
+    assert stored is not None
+    assert stored.workflow == "theirs"
+    assert held is not fixed
 
 
 def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_whole_one(

@@ -159,19 +159,12 @@ class Journal(Generic[Row]):
             if table is None:
                 return {}
             try:
-                self._sealed.check(table)
-                return _run(table, sql)
+                return self._checked(table, sql)
             except FileNotFoundError:
                 # A compaction elsewhere replaced files, and its grace ended, between refreshing and reading.
                 self._table = None
                 table = self._refreshed()
-                if table is None:
-                    return {}
-                self._sealed.check(table)
-                return _run(table, sql)
-            except ChecksumError as error:
-                self._table = None
-                raise self._log.damaged(str(error)) from error
+                return {} if table is None else self._checked(table, sql)
 
     def committed_at(self, version: int) -> float:
         """When a version was committed, by the clock of the disk or store: see `LogEnd`."""
@@ -182,6 +175,14 @@ class Journal(Generic[Row]):
         with self._lock, self._explained("written"):
             self._sealed.seal(table)
             self._log.advance(table.version())
+
+    def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
+        try:
+            self._sealed.check(table)
+        except ChecksumError as error:
+            self._table = None
+            raise self._log.damaged(str(error)) from error
+        return _run(table, sql)
 
     def _refreshed(self) -> DeltaTable | None:
         # The head is read first: read later, it could name a commit that came after the table was read.

@@ -104,7 +104,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                            remedy="give the address as text, not as a Path")
-    layout = Layout(object_path(os.fspath(root)) if is_remote(root) else Path(root).absolute())
+    layout = Layout(object_path(os.fspath(root)) if is_remote(root) else _absolute(Path(root)))
     if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
         raise CatalogError(
             f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
@@ -123,6 +123,12 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
         elif isinstance(layout.root, Path):
             _folder_above(layout.root)
     return layout
+
+
+def _absolute(path: Path) -> Path:
+    """The path from the root of the disk on. Behind a link, `..` is another folder to the disk than to libraries that
+    shorten it as text, deltalake among them."""
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 @contextmanager

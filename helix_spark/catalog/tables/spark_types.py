@@ -24,6 +24,9 @@ NO_NAME = re.compile(r"[\n\t]|^$")
 mapped (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES): headers of files often have them, so files with such names are
 committed by us. Spark, Delta and delta-rs read them."""
 
+_NARROWER = ("char(", "varchar(", "string collate")
+"""Texts of a kind that only Spark tells apart."""
+
 _DECIMAL = re.compile(r"decimal\((\d+),\s*(-?\d+)\)")
 
 
@@ -71,6 +74,28 @@ def same_types(one: str, other: str) -> bool:
     Delta makes every column nullable and metadata is for people, so neither is compared.
     """
     return bool(_bare(json.loads(one)) == _bare(json.loads(other)))
+
+
+def told_by_arrow(schema: str) -> bool:
+    """Whether an Arrow table's columns tell all that a Spark schema says of them. They do not tell the class of a
+    vector, nor what the metadata say, where Spark ML keeps which numbers stand for categories.
+
+    Raises ValueError for what is no schema.
+
+    >>> [told_by_arrow(f'{{"fields": [{{"name": "a", "type": {kind}, "metadata": {told}}}]}}') for kind, told in (
+    ...     ('"double"', "{}"), ('"double"', '{"ml_attr": {}}'), ('{"type": "udt"}', "{}"), ('"varchar(3)"', "{}"))]
+    [True, False, False, False]
+    """
+    return _told(json.loads(schema))
+
+
+def _told(spark_type: Any) -> bool:
+    if isinstance(spark_type, list):
+        return all(map(_told, spark_type))
+    if isinstance(spark_type, dict):
+        more = spark_type.get("type") == "udt" or bool(spark_type.get("metadata"))
+        return not more and all(_told(value) for key, value in spark_type.items() if key != "name")
+    return not (isinstance(spark_type, str) and spark_type.startswith(_NARROWER))
 
 
 _TRUSTED = {
@@ -140,7 +165,7 @@ def _plain_arrow(name: str) -> pa.DataType:
 
     if decimal := _DECIMAL.fullmatch(name):
         return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    if name.startswith(("char(", "varchar(", "string collate")):
+    if name.startswith(_NARROWER):
         return pa.string()
     known = {
         "string": pa.string(), "binary": pa.binary(), "boolean": pa.bool_(),

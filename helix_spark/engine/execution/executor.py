@@ -56,7 +56,7 @@ class Executor:
     def __init__(self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer) -> None:
         self._sessions, self._catalog, self._memory = sessions, catalog, memory
         self._clock = StepClock(sessions, observer)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
+        self._pool = _threads()
 
     def close(self) -> None:
         """Ends the threads. A function of the author's that an interrupt left behind is not waited for."""
@@ -83,7 +83,10 @@ class Executor:
         try:
             job.run(work)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
-            job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None)
+            if not job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None):
+                # A function that hangs would keep its thread from all runs to come: they get others.
+                self._pool.shutdown(wait=False)
+                self._pool = _threads()
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or error
             if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
@@ -144,7 +147,7 @@ class _Job:
         while self.running:
             self._take_what_is_done()
 
-    def drain(self, grace: float | None) -> None:
+    def drain(self, grace: float | None) -> bool:
         """Waits for what is still running after a failure; its results count, its errors are the same failure's.
 
         Spark's jobs are cancelled, and those that a function begins meanwhile as well: a fit that is between two of its
@@ -152,6 +155,8 @@ class _Job:
 
         Args:
             grace: seconds to wait at most.
+
+        Returns whether all came to an end.
         """
         until = None if grace is None else time.monotonic() + grace
         left = {future for future in self.running if not future.cancel()}
@@ -163,6 +168,7 @@ class _Job:
                     self.outcome.steps.extend(future.result())
             if left:
                 self.executor._cancel(self.run_id)
+        return not left
 
     def let_go_of_empty_pins(self) -> None:
         """Once all is over: what is taken to be in memory has its rows there. A pin that was never filled has the next
@@ -337,6 +343,10 @@ class _Job:
         if self.tagged is not None and not self.executor._sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
                 self.tagged.removeJobTag(self.run_id)
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
 
 
 def _may_send_code(node: Node) -> bool:

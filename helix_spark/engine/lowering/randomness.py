@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +104,32 @@ def _added(column: ColumnResult) -> tuple[DataFrame | None, Sequence[DataFrame]]
         return None, ()
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What a run found of chance in what it computed, with why, by node name.
+
+    Attributes:
+        found: nodes whose own result may differ each time; those that only inherit it are left out. The reason is empty
+            where nothing can be told yet: what is made of a fixed draw has, in the run that draws it, the draw in its
+            own plan.
+        drawn: the same of nodes that their author fixed: their results stand, as draws.
+    """
+
+    found: Mapping[str, str]
+    drawn: Mapping[str, str]
+
+
 def found_random(
     dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion,
     described: Mapping[str, Description],
-) -> dict[str, str]:
-    """Computed nodes whose own result may differ each time, with why; those that only inherit it are left out.
-
-    A result that the author fixed is not among them. What is made of it in the run that draws it has the draw in its
-    own plan, so that nothing can be told of it yet: its reason is empty.
-    """
+) -> Chance:
+    """What can be told of chance in what a run has computed."""
     def reached(name: str) -> set[str]:
         return {called for one in {name, *dag.ancestors(name)} for called in _covered(described[one])}
 
     registered = cache(partial(_registered, results))
     found: dict[str, str] = {}
-    drawn: set[str] = set()
+    drawn: dict[str, str] = {}
     for node in dag.nodes:
         result = results.get(node.name)
         if result is None or plan[node.name].state is not State.COMPUTE or plan[node.name].random:
@@ -130,11 +142,9 @@ def found_random(
             why = Undeclared(calls=called).why(reached(node.name)) if called else None
         if why is None or node.name in dag.descendants(found):
             continue
-        if node.wishes.fixed:
-            drawn.add(node.name)
-        else:
-            found[node.name] = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
-    return found
+        told = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
+        (drawn if node.wishes.fixed else found)[node.name] = told
+    return Chance(found, drawn)
 
 
 def _sees_spark(described: Description) -> bool:

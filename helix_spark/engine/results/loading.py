@@ -14,7 +14,7 @@ from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.place import Place, at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_classes import foreign_class
-from helix_spark.catalog.tables.spark_types import NeedsSparkError
+from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arrow
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
@@ -64,8 +64,10 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
             try:
                 found = catalog.read_arrow(record)
             except NeedsSparkError:
-                return collect(_frame(record, catalog, sessions))
-        table.read_seconds = time.perf_counter() - start
+                found = collect(_frame(record, catalog, sessions))
+            else:
+                table.read_seconds = time.perf_counter() - start
+        table.told_by_rows = record.schema is not None and told_by_arrow(record.schema)
         return found
 
     table = TableResult(lambda: _frame(record, catalog, sessions), rows)

@@ -31,10 +31,13 @@ class TableResult:
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
         left_out: columns that the catalog does not hold; a job that evaluates one fails (see `narrow_tables`).
+        told_by_rows: whether its rows in this process are all that there is to it. Those of a loaded table may lack the
+            classes of vectors, and what its columns' metadata say.
     """
 
     read_seconds: float | None = None
     left_out: tuple[str, ...] = ()
+    told_by_rows: bool = True
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow
@@ -52,7 +55,7 @@ class TableResult:
     def at_hand(self) -> bool:
         """Whether it is written from rows in this process, and not as a DataFrame, for which Spark may read its inputs
         once more."""
-        return self._arrow is not None and self._frame is None
+        return self._arrow is not None and self._frame is None and self.told_by_rows
 
     @property
     def framed(self) -> bool:
@@ -69,6 +72,12 @@ class TableResult:
         """Whether writing it computes nothing: its rows are pinned, or were in this process before its DataFrame was
         made. A pin that nothing filled is let go when its run ends (see `executor`)."""
         return self._persisted is not None or (self.collected and not self.through_frame)
+
+    @property
+    def only_in_its_files(self) -> bool:
+        """Whether it could be written from nothing but the files that it was loaded from. While they are there, it is
+        stored."""
+        return not self.told_by_rows and self._persisted is None
 
     def frame(self) -> DataFrame:
         """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
@@ -270,21 +279,50 @@ def plain(value: object, node: str) -> Any:
     {'a': [1, 2.5]}
     """
     match value:
-        case None | bool() | str():
+        case None | bool():
             return value
+        case str():
+            return str.__str__(value)  # of a class of its own, as numpy's, the text alone
         case int():
-            return int(value)
+            return _whole_number(int(value), node)
         case float():
             return float(value)
         case Mapping():
-            return {key if isinstance(key, str) else str(plain(key, node)): plain(v, node) for key, v in value.items()}
+            return _with_text_keys(value, node)
         case list() | tuple():
             return [plain(item, node) for item in value]
     if type(value).__module__.split(".")[0] == "numpy":
-        return plain(value.tolist(), node)  # type: ignore[attr-defined]  # numpy scalars and arrays alike
+        made = value.tolist()  # type: ignore[attr-defined]  # numpy scalars and arrays alike
+        if type(made) is not type(value):  # what Python has no number for stays what it is
+            return plain(made, node)
     raise ResultTypeError(
         f"{node!r} returned a {type(value).__module__}.{type(value).__qualname__}, which is not a plain value",
         remedy="return numbers, text, lists and dicts of them, or annotate the table that it returns "
         "(-> DataFrame, pd.DataFrame or pa.Table)",
     )
 
+
+_LONGEST = 14_000
+"""Bits of the longest whole number: Python refuses to write, and to read, one of more than 4,300 digits."""
+
+
+def _whole_number(value: int, node: str) -> int:
+    if value.bit_length() > _LONGEST:
+        raise ResultTypeError(
+            f"{node!r} returned a whole number of more than 4,000 digits, which cannot be stored",
+            remedy="return it as text by hex(), or its logarithm",
+        )
+    return value
+
+
+def _with_text_keys(value: Mapping[Any, Any], node: str) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, item in value.items():
+        text = str(plain(key, node))
+        if text in made:
+            raise ResultTypeError(
+                f"{node!r} returned a dict with two keys that are {text!r} when they are text, as stored ones are",
+                remedy="return keys that are text",
+            )
+        made[text] = plain(item, node)
+    return made

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_classes import foreign_class
 from helix_spark.catalog.tables.spark_types import foreign_classes
@@ -24,6 +24,7 @@ from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.engine.spark.table_files import as_files, can_be_files
 from helix_spark.errors import CatalogError, HelixError
+from helix_spark.sizes import format_size
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -81,6 +82,9 @@ def store(
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error
+    except BaseException:  # nobody foresaw it; what was written is nobody's all the same
+        _abandon(attempt, catalog)
+        raise
 
 
 def _kind(result: NodeResult) -> Any:
@@ -90,7 +94,13 @@ def _kind(result: NodeResult) -> Any:
 def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
     match result:
         case ValueResult(value=value):
-            return replace(record, value=json.dumps(value))
+            text = json.dumps(value)
+            if len(text) > LARGEST_VALUE:
+                raise NotStoredError(
+                    f"{record.node!r} was not stored: as a value it takes {format_size(len(text))}, and "
+                    f"{format_size(LARGEST_VALUE)} are stored at most; a reducer may return a table"
+                )
+            return replace(record, value=text)
         case ModelResult(model=model):
             assert attempt.path is not None
             _save_model(model, attempt.path)

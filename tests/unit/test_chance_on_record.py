@@ -1,0 +1,153 @@
+"""What differs each time and is on record: it gives nobody a second chance who has not fixed it, and is drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame
+from test_planning import situation
+from test_retention import Frame, lazy
+from test_units import FakePlan
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.results import NodeResult, TableResult
+from helix_spark.iteration import second_chance as room
+from helix_spark.iteration.retention import Retention
+from helix_spark.iteration.second_chance import second_chance
+from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.parts import digest
+
+BEFORE, LOWERED = digest("before"), digest("lowered")
+
+
+def drawing(*fixed: str) -> hx.Workflow:
+    """data -> drawn -> later -> size."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
+
+    @wf.scanner(fixed="drawn" in fixed)
+    def drawn(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.scanner(fixed="later" in fixed)
+    def later(drawn: DataFrame) -> DataFrame:
+        return drawn
+
+    @wf.reducer(output=True)
+    def size(later: DataFrame) -> int:
+        return 1
+
+    return wf
+
+
+# The second chance
+
+
+@pytest.mark.parametrize(("random", "fixed", "stands"), [
+    ("", (), True), ("uses sample", (), False), ("uses sample", ("drawn",), True),
+])
+def test_a_draw_is_the_same_result_for_none_but_who_fixes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random: str, fixed: Collection[str], stands: bool
+) -> None:
+    catalog = Catalog.open(tmp_path, create=True)
+    catalog.append_results([
+        ResultRecord(BEFORE, BEFORE, "w", "drawn", "scanner", 1, compute_seconds=1.0, lowered=LOWERED, random=random)
+    ])
+    now = situation(drawing(*fixed))
+    prepared: Any = SimpleNamespace(dag=now.dag, signed=now.signed, view=SimpleNamespace(artifacts={}))
+    monkeypatch.setattr(room, "changed_functions", lambda prepared, plan: ("drawn",))
+    stubs = SimpleNamespace(lowered=lambda node, beside: LOWERED)
+    monkeypatch.setattr(room, "stubs_before", lambda *given: stubs)
+    told: list[dict[str, str]] = []
+
+    def again(equivalent: Any) -> Any:
+        told.append(dict(equivalent))
+        return prepared
+
+    nothing: Any = None
+    second_chance(prepared, nothing, catalog, nothing, MemoryTier(), again)
+    assert told == ([{now.signed["drawn"].declared: BEFORE}] if stands else [])
+
+
+def test_a_plan_that_spark_cannot_tell_gives_no_second_chance_and_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.errors import PySparkException
+
+    def fails(*given: object) -> str:
+        raise PySparkException("do not know how to convert it to JSON")
+
+    now = situation(drawing())
+    prepared: Any = SimpleNamespace(dag=now.dag, signed=now.signed)
+    monkeypatch.setattr(room, "changed_functions", lambda prepared, plan: ("drawn", "later"))
+    monkeypatch.setattr(room, "stubs_before", lambda *given: SimpleNamespace(lowered=fails))
+    nothing: Any = None
+    assert second_chance(prepared, nothing, nothing, nothing, MemoryTier(), nothing) is prepared
+
+
+# What a run tells of it
+
+
+def chance(wf: hx.Workflow, *suspects: str) -> Any:
+    dag = compile_workflow(wf)
+    suspicion: Any = SimpleNamespace(of=lambda node, *given: "uses sample" if node.name in suspects else None)
+    described: Any = {node.name: SimpleNamespace(said=SimpleNamespace(calls=()), parts=()) for node in dag.nodes}
+    plan: Any = FakePlan(dag, {})
+    results: dict[str, NodeResult] = {node.name: lazy() for node in dag.nodes}
+    return found_random(dag, plan, results, suspicion, described)
+
+
+def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -> None:
+    told = chance(drawing("drawn"), "drawn", "later")
+    assert told.drawn == {"drawn": "`drawn` uses sample"}
+    assert told.found == {"later": ""}
+    told = chance(drawing("drawn", "later"), "drawn", "later")
+    assert told.drawn == {"drawn": "`drawn` uses sample", "later": ""}
+    assert told.found == {}
+    assert chance(drawing(), "drawn", "later").found == {"drawn": "`drawn` uses sample"}
+
+
+# What is kept of it
+
+
+def retention(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> Retention:
+    now = replace(situation(drawing("drawn")), dag=dag)
+    plan = make_plan(now, policy_named("always"))
+    assert plan["drawn"].state is State.COMPUTE
+    outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
+    prepared: Any = SimpleNamespace(dag=dag, described=now.described)
+    tools: Any = None
+    return Retention(prepared, plan, outcome, 1, 0.0, {}, (), (), tools)
+
+
+def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_held() -> None:
+    dag = compile_workflow(drawing("drawn"))
+    collected = lazy()
+    collected._arrow = object()
+    keeps = retention(dag, {"drawn": collected})
+    assert keeps.drawn_once == {"drawn"}
+    assert keeps._wanted(keeps.plan) == []
+    for kept in (retention(dag, {"drawn": lazy()}, ["drawn"]), retention(dag, {"drawn": in_this_process()})):
+        assert kept.drawn_once == frozenset()
+        assert [node.name for node in kept._wanted(kept.plan)] == ["drawn"]
+
+
+def in_this_process() -> TableResult:
+    made = TableResult(lambda: Frame(), lambda: None)  # type: ignore[arg-type, return-value]  # stand for tables
+    made._arrow = object()
+    return made

@@ -1,0 +1,145 @@
+"""A run that meets a damaged result plans anew: what the next try may take from memory, and what it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from doubled import workflow
+from pyspark.ml import Model
+from pyspark.ml.param.shared import HasSeed
+from pyspark.sql import DataFrame
+from test_loading import Gladly
+from warned import Warned
+
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.randomness import Chance
+from helix_spark.engine.results.loading import DamagedResultError
+from helix_spark.iteration import running
+from helix_spark.iteration.running import _uncertain
+from helix_spark.planner.problem import State
+
+
+class Unseeded(Model, HasSeed):
+    """A model that took its seed by default."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return dataset
+
+
+def modelled(weight: int, **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("modelled")
+    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    @wf.learner(**wishes)
+    def model(data: pd.DataFrame) -> Model:
+        return Unseeded()
+
+    @wf.reducer(output=True)
+    def total(model: Model, rows: pd.DataFrame) -> int:
+        return int(rows.a.sum()) * weight
+
+    return wf
+
+
+def cut_short(catalog: Path) -> None:
+    for file in catalog.glob("tables/*/*/part-*"):
+        file.write_bytes(file.read_bytes()[:-100])
+
+
+def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(tmp_path: Path) -> None:
+    heard = Warned()
+    with hx.Helix(tmp_path, policy="always") as helix:
+        helix.run(workflow(1))
+    with hx.Helix(tmp_path, policy=Gladly(), observer=heard) as helix:
+        first = helix.run(workflow(2))
+        first.wait()
+        rows = first.plan["rows"]
+        assert rows.state is State.LOAD
+        helix.catalog.evict(rows.signature, "its room is needed")
+        execute, held = helix._executor.execute, list[bool]()
+
+        def asked_for_a_dataframe(dag: Any, plan: Any, *given: Any) -> Outcome:
+            """As a reader with Spark asks for it."""
+            held.append(plan["rows"].held)
+            if not plan["rows"].held:
+                return execute(dag, plan, *given)
+            outcome = Outcome(SimpleNamespace())  # type: ignore[arg-type]  # nothing was computed
+            with pytest.raises(DamagedResultError) as caught:
+                helix._memory.get(rows.signature).frame()  # type: ignore[union-attr]  # it is held
+            outcome.failure = caught.value
+            return outcome
+
+        helix._executor.execute = asked_for_a_dataframe  # type: ignore[method-assign]
+        assert helix.run(workflow(3))["total"] == 36
+    assert held == [True, False]
+    assert heard.warnings == [], "it was evicted, not damaged"
+
+
+def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path, policy="always") as helix:
+        helix.run(workflow(1))
+    cut_short(tmp_path)
+    with hx.Helix(tmp_path, policy=Gladly(), observer=Warned()) as helix:
+        assert helix.plan(modelled(1))["model"].random == (), "its code does not tell"
+        first = helix.run(modelled(1))
+        assert first["total"] == 12
+        assert first.plan["model"].state is State.COMPUTE, "once more, in the second try"
+        first.wait()
+        again = helix.plan(modelled(2))
+        assert again["model"].state is State.COMPUTE
+        assert "leaves the seed of Unseeded to chance" in again["model"].reason
+
+
+def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    wf = hx.Workflow("w")
+    for name in ("left", "right", "third"):
+        wf.source(name, hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.scanner
+    def of_left(left: pd.DataFrame) -> pd.DataFrame:
+        return left
+
+    @wf.scanner
+    def of_right(right: pd.DataFrame) -> pd.DataFrame:
+        return right
+
+    @wf.reducer(output=True)
+    def of_all(of_left: pd.DataFrame, of_right: pd.DataFrame, third: pd.DataFrame) -> int:
+        return 1
+
+    dag = compile_workflow(wf)
+    sources = SimpleNamespace(names=("left", "right"), has_moved=lambda name: name == "left")
+    monkeypatch.setattr(running, "ReadSources", lambda *given: sources)
+    monkeypatch.setattr(running, "found_random", lambda *given: Chance({}, {"third": "draws"}))
+    prepared: Any = SimpleNamespace(dag=dag, described={})
+    plan: Any = SimpleNamespace(nodes=[SimpleNamespace(name=node.name, signature=node.name) for node in dag.nodes])
+    outcome: Any = SimpleNamespace(results={}, suspicion=None)
+    damage: Any = SimpleNamespace(record=SimpleNamespace(signature="none of these"))
+    assert _uncertain(damage, prepared, plan, outcome) == {"left", "of_left", "third", "of_all"}
+    damage.record.signature = "right"
+    assert _uncertain(damage, prepared, plan, outcome) == {one.name for one in dag.nodes}
+
+
+def test_a_draw_that_stood_does_not_stand_for_who_fixes_it_no_more(tmp_path: Path) -> None:
+    """That it is a draw is found out by the run alone, and is on record as of any other."""
+    with hx.Helix(tmp_path, policy="never", observer=Warned()) as helix:
+        first = helix.run(modelled(1, fixed=True))
+        assert helix.plan(modelled(2, fixed=True))["model"].held
+        assert helix.plan(modelled(2, fixed=True))["model"].signature == first.plan["model"].signature
+        again = helix.plan(modelled(2))["model"]
+        assert again.state is State.COMPUTE
+        assert "leaves the seed of Unseeded to chance" in again.reason
+    with hx.Helix(tmp_path, policy="never", observer=Warned()) as helix:
+        anew = helix.plan(modelled(1, fixed=True))["model"]
+        assert anew.signature != first.plan["model"].signature, "another draw is another result"
+        assert anew.random == ()

@@ -1,0 +1,61 @@
+"""An interrupt, wherever it comes, leaves no lease behind: others would wait for who computes nothing any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubled import workflow
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.leases.leases import Leases
+from helix_spark.engine.execution.observer import Silent
+from helix_spark.iteration import leasing, running
+
+
+def interrupted(*given: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def while_leases_are_taken(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
+    take = Leases.take
+    taken: list[str] = []
+
+    def second_one_interrupted(self: Leases, name: str, expected: float | None = None) -> Any:
+        taken.append(name)
+        return interrupted() if len(taken) == 2 else take(self, name, expected)
+
+    monkeypatch.setattr(Leases, "take", second_one_interrupted)
+
+
+def while_the_catalog_is_asked(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
+    monkeypatch.setattr(leasing, "_stored_meanwhile", interrupted)
+
+
+def before_anything_runs(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
+    monkeypatch.setattr(running, "_executed", interrupted)
+
+
+def while_the_answer_is_told(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
+    observer.answered = interrupted  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "place", [while_leases_are_taken, while_the_catalog_is_asked, before_anything_runs, while_the_answer_is_told]
+)
+def test_all_leases_are_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[pytest.MonkeyPatch, Silent], None]
+) -> None:
+    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
+    observer = Silent()
+    with hx.Helix(tmp_path, policy="always", observer=observer) as helix:
+        place(monkeypatch, observer)
+        with pytest.raises(KeyboardInterrupt):
+            helix.run(workflow())
+        assert helix.catalog.leases._held == {}
+    catalog = Catalog.open(tmp_path, create=False)
+    assert list(catalog.leases.names()) == []
+    assert [one.status for one in catalog.iterations()] in ([], ["died"])

@@ -1,0 +1,154 @@
+"""What is stored of results, told without Spark: a table as it was, and nothing left behind by what fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.spark_types import VECTOR
+from helix_spark.catalog.tables.table_commits import commit_files
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.results import TableResult, ValueResult
+from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.signature.parts import digest
+
+ROWS = digest("rows")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "catalog", create=True)
+
+
+def column(name: str, kind: Any, **metadata: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "nullable": True, "metadata": metadata}
+
+
+VECTORS = {"type": "udt", "class": VECTOR, "pyClass": "pyspark.ml.linalg.VectorUDT", "sqlType": {
+    "type": "struct", "fields": [
+        column("type", "byte"), column("size", "integer"),
+        column("indices", {"type": "array", "elementType": "integer", "containsNull": False}),
+        column("values", {"type": "array", "elementType": "double", "containsNull": False}),
+    ],
+}}
+DENSE = pa.array(
+    [{"type": 1, "size": None, "indices": None, "values": [1.0, 2.0]}],
+    pa.struct([("type", pa.int8()), ("size", pa.int32()), ("indices", pa.list_(pa.int32())),
+               ("values", pa.list_(pa.float64()))]),
+)
+
+
+def stored_by_spark(catalog: Catalog, kind: Any, values: pa.Array, **metadata: Any) -> ArtifactRecord:
+    """A table of one column as Spark and Helix store it."""
+    attempt = catalog.begin_attempt(ROWS, "table")
+    assert isinstance(attempt.path, Path)
+    attempt.path.mkdir(parents=True)
+    pq.write_table(pa.table({"x": values}), attempt.path / "part-00000-x.parquet", write_page_checksum=True)
+    schema = json.dumps({"type": "struct", "fields": [column("x", kind, **metadata)]})
+    rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
+    return catalog.publish(ArtifactRecord(
+        ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=rows, files=1, version=0,
+        schema=schema, digest=catalog.written_digest(attempt),
+    ))
+
+
+def loaded(catalog: Catalog, record: ArtifactRecord) -> TableResult:
+    """The table with its rows in this process."""
+    table: Any = load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+    assert isinstance(table, TableResult)
+    table.arrow()
+    return table
+
+
+@pytest.mark.parametrize(("kind", "values", "metadata"), [
+    (VECTORS, DENSE, {}), ("double", pa.array([1.0]), {"ml_attr": {"type": "nominal", "vals": ["a", "b"]}}),
+], ids=["vectors", "categories"])
+def test_a_table_whose_rows_do_not_tell_all_is_never_written_from_them(
+    catalog: Catalog, kind: Any, values: pa.Array, metadata: dict[str, Any]
+) -> None:
+    """It is held in memory when its stored form is evicted, and a later run wants it stored again."""
+    record = stored_by_spark(catalog, kind, values, **metadata)
+    table = loaded(catalog, record)
+    assert table.only_in_its_files
+    catalog.evict(ROWS, "its room is needed")
+    with pytest.raises(NotStoredError):
+        store(table, Origin(ROWS, "w", "rows", 2), catalog)
+    assert catalog.artifact(ROWS) is None
+
+
+def test_a_plain_table_that_was_loaded_is_written_from_its_rows_again(catalog: Catalog) -> None:
+    record = stored_by_spark(catalog, "double", pa.array([1.0]))
+    table = loaded(catalog, record)
+    assert not table.only_in_its_files
+    catalog.evict(ROWS, "its room is needed")
+    again = store(table, Origin(ROWS, "w", "rows", 2), catalog)
+    assert json.loads(again.schema or "") == json.loads(record.schema or "")
+    assert catalog.read_arrow(again).to_pydict() == {"x": [1.0]}
+
+
+def test_what_nobody_foresaw_leaves_nothing_behind(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*given: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Catalog, "written_digest", defect)
+    table = TableResult(lambda: None, lambda: pa.table({"x": [1.0]}))  # type: ignore[arg-type, return-value]  # no frame
+    table.arrow()
+    with pytest.raises(ZeroDivisionError):
+        store(table, Origin(ROWS, "w", "rows", 1), catalog)
+    assert list(catalog.root.glob("tables/*/*")) == []
+    assert list(catalog.leases.names()) == []
+
+
+def test_what_is_recorded_is_stored_though_what_it_replaces_cannot_be_deleted(catalog: Catalog, tmp_path: Path) -> None:
+    narrow = catalog.publish(_written(catalog, ("y",)))
+    whole = _written(catalog, ())
+    outside = tmp_path / "outside"
+    (Path(str(catalog.root)) / "tables" / ROWS).rename(outside)
+    (Path(str(catalog.root)) / "tables" / ROWS).symlink_to(outside)
+    assert catalog.publish(whole) == whole
+    assert catalog.artifact(ROWS) == whole
+    assert (outside / narrow.attempt).exists(), "a link leads out of the catalog, so nothing is deleted"
+    assert list(catalog.leases.names()) == []
+
+
+def _written(catalog: Catalog, left_out: tuple[str, ...]) -> ArtifactRecord:
+    attempt = catalog.begin_attempt(ROWS, "table")
+    assert isinstance(attempt.path, Path)
+    attempt.path.mkdir(parents=True)
+    return ArtifactRecord(ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, left_out=left_out)
+
+
+def test_who_cannot_abandon_what_is_published_gives_its_lease_back(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is there, and then the disk is full."""
+    publish = Catalog.publish
+
+    def full(self: Catalog, record: ArtifactRecord) -> ArtifactRecord:
+        self._artifacts.publish(record)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Catalog, "publish", full)
+    table = TableResult(lambda: None, lambda: pa.table({"x": [1.0]}))  # type: ignore[arg-type, return-value]  # no frame
+    table.arrow()
+    with pytest.raises(NotStoredError, match="No space left"):
+        store(table, Origin(ROWS, "w", "rows", 1), catalog)
+    monkeypatch.setattr(Catalog, "publish", publish)
+    assert catalog.artifact(ROWS) is not None
+    assert list(catalog.leases.names()) == []
+    assert store(ValueResult(1), Origin(digest("one"), "w", "one", 1), catalog).value == "1"
+
+
+def test_a_huge_value_is_not_put_into_the_records(catalog: Catalog) -> None:
+    with pytest.raises(NotStoredError, match=r"\A'many' was not stored: as a value it takes 4\.\d MB"):
+        store(ValueResult(["x" * 1023] * 4097), Origin(digest("many"), "w", "many", 1), catalog)
+    assert catalog.artifact(digest("many")) is None
+    assert list(catalog.leases.names()) == []

@@ -174,6 +174,8 @@ class PlainCensus:
         held = []
 
         def keep(name: str, make: Callable[[], Any], *, once: bool = False) -> Any:
+            if once:
+                return make()
             held.append(make().cache())
             return held[-1]
 

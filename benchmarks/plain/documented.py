@@ -30,7 +30,7 @@ def main() -> None:
     from benchmarks.plain.plain_census import answer
 
     spark = documented_session()
-    print("answered", answer(spark, lambda name, make, *, once=False: make().cache()), flush=True)
+    print("answered", answer(spark, lambda name, make, *, once=False: make() if once else make().cache()), flush=True)
     spark.stop()
 
 

@@ -62,7 +62,7 @@ def predictions(assembled: DataFrame) -> DataFrame:
 
 
 def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
-    made = keep("predictions", lambda: predictions(keep("examples", lambda: examples(census_rows(spark)))))
+    made = keep("predictions", lambda: predictions(keep("examples", lambda: examples(census_rows(spark)))), once=True)
     scored = made.toPandas()
     score = scored.probability.str[1]
     rank, positive = score.rank(), scored.label == 1

@@ -161,7 +161,7 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
         grammar = keep("parsed", lambda: parsed(passages, sentences))
         return examples(keep("known", lambda: known(spark, candidates(grammar), passages, sentences), once=True))
 
-    table = keep("judged", lambda: judged(keep("examples", assembled))).toPandas()
+    table = keep("judged", lambda: judged(keep("examples", assembled)), once=True).toPandas()
     right = float(((table.guess == 1) & (table.truth == 1)).sum())
     found: dict[str, object] = {
         "precision": float(table.truth[table.guess == 1].mean()),

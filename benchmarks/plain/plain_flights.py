@@ -80,7 +80,7 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def assembled() -> DataFrame:
         return examples(keep("situations", lambda: situations(spark)))
 
-    scored = keep("predictions", lambda: predictions(keep("examples", assembled))).toPandas()
+    scored = keep("predictions", lambda: predictions(keep("examples", assembled)), once=True).toPandas()
     rank, positive = scored.probability.str[1].rank(), scored.label == 1
     n, m = int(positive.sum()), int((~positive).sum())
     shares = scored.groupby("carrier").label.agg(["mean", "size"])

@@ -59,7 +59,7 @@ def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:
     def digits() -> DataFrame:
         return waves(keep("images", lambda: images(spark)))
 
-    scored = keep("predictions", lambda: predictions(keep("waves", digits))).toPandas()
+    scored = keep("predictions", lambda: predictions(keep("waves", digits)), once=True).toPandas()
     wrong = scored[scored.prediction != scored.label]
     pairs = wrong.groupby(["label", "prediction"]).size().reset_index(name="times")
     worst = pairs.sort_values(["times", "label", "prediction"], ascending=[False, True, True]).head(3)

@@ -98,7 +98,7 @@ class AfterAnswer:
         """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
         not be recorded."""
         try:
-            for name in self.retention.of_moved_sources:
+            for name in self.retention.storable.of_moved_sources:
                 self.tools.memory.drop(self.plan[name].signature)
             return self._record(outputs)
         except (HelixError, OSError) as error:
@@ -153,7 +153,7 @@ class AfterAnswer:
         if not tools.sessions.started:
             return prepared.reads
         with self._spark_may_end("what functions read is not known; tables are stored whole"):
-            tables = [name for name in self.retention.narrowable() if not self.plan[name].stored]
+            tables = [name for name in self.retention.storable.narrowable() if not self.plan[name].stored]
             found = reads_after(prepared, tables, self.outcome.results, tools.sessions, tools.memory)
             return {**prepared.reads, **found}
         return prepared.reads

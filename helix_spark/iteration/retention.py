@@ -9,22 +9,20 @@ from functools import cached_property
 
 from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.execution.outcome import Outcome, lasting
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.foresight import others_among
 from helix_spark.iteration.preparation import Prepared
-from helix_spark.iteration.read_sources import ReadSources
-from helix_spark.iteration.settling import names_at_hand, settled
+from helix_spark.iteration.settling import settled
+from helix_spark.iteration.storable import Storable
 from helix_spark.iteration.tools import Tools
-from helix_spark.iteration.unread_columns import candidates, unread_columns
+from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.overflow import Held, overflow
-from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation
-from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads
 from helix_spark.workflow.declaration import Wishes
 
@@ -96,40 +94,9 @@ class Retention:
     tools: Tools
 
     @cached_property
-    def spoiled(self) -> frozenset[str]:
-        """Names of the results that may differ each time, by themselves or by what they are made of."""
-        return frozenset(self.random) | self.prepared.dag.descendants(self.random)
-
-    @cached_property
-    def drawn_once(self) -> frozenset[str]:
-        """Names of the fixed tables whose rows Spark has not kept: whoever writes them, or reads them later on, would
-        have them drawn once more."""
-        drawn = {
-            node.name: self.outcome.results.get(node.name) for node in self.prepared.dag.nodes
-            if node.wishes.fixed and self.plan[node.name].state is State.COMPUTE
-        }
-        return frozenset(
-            name for name, result in drawn.items()
-            if isinstance(result, TableResult) and result.through_frame and name not in self.outcome.pinned
-        )
-
-    @cached_property
-    def of_moved_sources(self) -> frozenset[str]:
-        """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
-        knows which data they are of."""
-        moved = frozenset(name for name in self._sources.names if self._sources.has_moved(name))
-        for name in sorted(moved):
-            self.tools.observer.warning(f"source `{name}` changed while the iteration ran: nothing made of it is kept")
-        return moved | self.prepared.dag.descendants(moved)
-
-    @cached_property
-    def _sources(self) -> ReadSources:
-        return ReadSources(self.prepared.dag, self.plan, self.prepared.described, self.outcome.results)
-
-    def narrowable(self) -> tuple[str, ...]:
-        """Names of the tables that may be stored without some of their columns."""
-        varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
-        return candidates(self.prepared, self.outcome.results, varying)
+    def storable(self) -> Storable:
+        """Which results may be stored."""
+        return Storable(self.prepared, self.plan, self.outcome, self.random, self.tools.observer)
 
     def keep(self, reads: PlanReads) -> Kept:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
@@ -145,7 +112,7 @@ class Retention:
             kept = kept.then(more, [name for name in kept.stored if self.plan[name].signature in plan.evict])
             if not more.gone:
                 break
-        late = self._read_by_writes(plan)
+        late = self.storable.read_by_writes(plan)
         self._evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
         if plan.certificate.status == "fallback" or plan.certificate.gap > LARGE_GAP:
             self.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
@@ -173,14 +140,14 @@ class Retention:
 
     def store(self, plan: Plan, reads: PlanReads) -> Kept:
         """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
-        late = self._read_by_writes(plan)
+        late = self.storable.read_by_writes(plan)
         self._evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
         owed = sum(one.bytes for one in self.tools.catalog.live_among(late & plan.evict.keys()).values())
-        wanted = self._wanted(plan)
+        wanted = self.storable.wanted(plan)
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.tools.catalog.live_among([node.signature for node in wanted])
         self._note_wishes({**self.prepared.view.artifacts, **there})
-        narrow, told = self.narrowable(), {**self.prepared.told, **reads}
+        narrow, told = self.storable.narrowable(), {**self.prepared.told, **reads}
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
@@ -197,11 +164,15 @@ class Retention:
                 fits = self._fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
                 met[node.signature] = record
-        for signature, record in {**there, **met}.items():
-            if self._wishes[signature].fixed and not self._is_own(record):
-                self.tools.memory.drop(signature)  # what is stored stands, and may be another draw than this run's
+        self._yield_to_others({**there, **met})
         self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
         return Kept(stored, gone)
+
+    def _yield_to_others(self, found: Mapping[str, ArtifactRecord]) -> None:
+        """What another driver stored first of a fixed node stands, and may be another draw than this run's."""
+        for signature, record in found.items():
+            if self._wishes[signature].fixed and not self._is_own(record):
+                self.tools.memory.drop(signature)
 
     def evict_overflow(self) -> set[str]:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
@@ -252,33 +223,6 @@ class Retention:
             with self._warned():
                 self.tools.catalog.note_wishes(self.plan.workflow, news)
 
-    def _wanted(self, plan: Plan) -> list[PlannedNode]:
-        """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
-        tables are there long before their rows, and nobody waits for rows that a run did not get to."""
-        had = {
-            name for name, result in lasting(self.outcome).items()
-            if not (isinstance(result, TableResult) and result.only_in_its_files)
-        } - self.spoiled - self.drawn_once - self.of_moved_sources
-        if self.outcome.failure is not None:
-            had = {name for name in had if self._is_in_memory(name)}
-        return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
-
-    def _is_in_memory(self, name: str) -> bool:
-        result = self.outcome.results[name]
-        return not isinstance(result, TableResult) or result.in_memory
-
-    @cached_property
-    def _at_hand(self) -> frozenset[str]:
-        return names_at_hand(self.outcome)
-
-    def _read_by_writes(self, plan: Plan) -> frozenset[str]:
-        """Signatures of the stored tables that what is to be written is made from once more: a run had them, but not in
-        memory. If one of these is to go, it goes when all is written."""
-        elsewhere = self.outcome.results.keys() - self._at_hand
-        written = [node.name for node in self._wanted(plan) if node.name in elsewhere]
-        read = self.prepared.dag.upstream_within(written, elsewhere)
-        return frozenset(plan[name].signature for name in read if plan[name].state is State.LOAD)
-
     def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
         tools, node = self.tools, plan[name]
         tools.observer.storing(name)
@@ -286,11 +230,11 @@ class Retention:
             again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
             wishes = self.prepared.dag[name].wishes
             maker = Origin(
-                node.signature, plan.workflow, name, self.iteration, again, name in self._at_hand, wishes.insisted,
-                wishes.fixed,
+                node.signature, plan.workflow, name, self.iteration, again, name in self.storable.at_hand,
+                wishes.insisted, wishes.fixed,
             )
             return store(
-                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self._check_unmoved(name)
+                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self.storable.check_unmoved(name)
             )
         except NotStoredError as error:
             tools.observer.warning(error.what)
@@ -332,18 +276,6 @@ class Retention:
         except CatalogError as error:
             self.tools.observer.warning(error.what)
 
-    def _check_unmoved(self, name: str) -> None:
-        """A table that was not in memory was read from its files once more while it was written.
-
-        Raises:
-            CatalogError: they have changed since.
-        """
-        result = self.outcome.results[name]
-        if not isinstance(result, TableResult) or result.at_hand:
-            return
-        for source in self._sources.below(name):
-            if self._sources.has_moved(source):
-                raise CatalogError(f"source `{source}` changed while it was written")
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], prepared: Prepared) -> Situation:

@@ -59,7 +59,7 @@ def run_prepared(
         leased.append(prepared.run)
         after = _executed(prepared, plan, plan_again, tools, message, begun, tuple(leased), provenance)
         outputs = after.outputs()
-        hold(after.plan, after.outcome, tools.memory, after.retention.spoiled | after.retention.drawn_once)
+        hold(after.plan, after.outcome, tools.memory, after.retention.storable.not_to_be_held)
         if after.outcome.failure is None:
             tools.observer.answered(after.seconds)
         behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))

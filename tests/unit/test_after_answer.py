@@ -37,7 +37,7 @@ def after(heard: Warned, ended: bool) -> AfterAnswer:
         "record": SimpleNamespace(number=1),
         "tools": SimpleNamespace(sessions=sessions, memory=None, observer=heard),
     })
-    made.__dict__["retention"] = SimpleNamespace(narrowable=tuple)
+    made.__dict__["retention"] = SimpleNamespace(storable=SimpleNamespace(narrowable=tuple))
     return made
 
 

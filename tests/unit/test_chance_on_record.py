@@ -25,8 +25,8 @@ from helix_spark.engine.lowering.randomness import found_random
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.iteration import second_chance as room
-from helix_spark.iteration.retention import Retention
 from helix_spark.iteration.second_chance import second_chance
+from helix_spark.iteration.storable import Storable
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
@@ -125,26 +125,25 @@ def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -
 # What is kept of it
 
 
-def retention(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> Retention:
+def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> Storable:
     now = replace(situation(drawing("drawn")), dag=dag)
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
     outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
     prepared: Any = SimpleNamespace(dag=dag, described=now.described)
-    tools: Any = None
-    return Retention(prepared, plan, outcome, 1, 0.0, {}, (), (), tools)
+    return Storable(prepared, plan, outcome, (), hx.Silent())
 
 
 def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_held() -> None:
     dag = compile_workflow(drawing("drawn"))
     collected = lazy()
     collected._arrow = object()
-    keeps = retention(dag, {"drawn": collected})
+    keeps = storable(dag, {"drawn": collected})
     assert keeps.drawn_once == {"drawn"}
-    assert keeps._wanted(keeps.plan) == []
-    for kept in (retention(dag, {"drawn": lazy()}, ["drawn"]), retention(dag, {"drawn": in_this_process()})):
+    assert keeps.wanted(keeps.plan) == []
+    for kept in (storable(dag, {"drawn": lazy()}, ["drawn"]), storable(dag, {"drawn": in_this_process()})):
         assert kept.drawn_once == frozenset()
-        assert [node.name for node in kept._wanted(kept.plan)] == ["drawn"]
+        assert [node.name for node in kept.wanted(kept.plan)] == ["drawn"]
 
 
 def in_this_process() -> TableResult:

@@ -11,6 +11,7 @@ from helix_spark.catalog.states import shown_states
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
 from helix_spark.iteration.iteration import Iteration, took_text
+from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.recorded import RecordedIteration
 from helix_spark.planner.picture import plan_graph
 from helix_spark.planner.problem import State
@@ -19,7 +20,7 @@ from helix_spark.sizes import format_seconds
 
 def iteration_text(iteration: Iteration) -> str:
     """Outputs, what the plan warns of, and counts of what ran."""
-    lines = [f"{iteration.plan.workflow}, iteration {iteration.number}", *_output_lines(iteration.outputs)]
+    lines = [_title(iteration), *_output_lines(iteration.outputs)]
     lines += [f"warning: {warning}" for warning in iteration.plan.warnings]
     return "\n".join([*lines, summary(iteration)])
 
@@ -32,9 +33,8 @@ def iteration_html(iteration: Iteration) -> str:
          format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else "", node.reason)
         for node in iteration.plan.nodes
     ]
-    outputs = [(name, short(value)) for name, value in iteration.outputs.items()]
     return page(
-        heading(f"{iteration.plan.workflow}, iteration {iteration.number}"), table(["output", "value"], outputs),
+        heading(_title(iteration)), _outputs(iteration.outputs),
         *(paragraph(f"warning: {warning}") for warning in iteration.plan.warnings),
         paragraph(summary(iteration)), picture(plan_graph(iteration.plan, iteration.node_seconds, stored)),
         _what_ran(rows),
@@ -63,9 +63,8 @@ def recorded_html(iteration: RecordedIteration, live: Collection[str]) -> str:
          format_seconds(node.predicted_seconds) if node.state != State.PRUNE else "", node.reason)
         for node in iteration.nodes
     ]
-    outputs = [(name, short(value)) for name, value in iteration.outputs.items()]
     return page(
-        heading(_title(iteration)), table(["output", "value"], outputs), *map(paragraph, _ending(iteration)),
+        heading(_title(iteration)), _outputs(iteration.outputs), *map(paragraph, _ending(iteration)),
         picture(_recorded_graph(iteration, states, live)), _what_ran(rows),
     )
 
@@ -86,7 +85,7 @@ def _recorded_graph(
     )
 
 
-def _title(iteration: RecordedIteration) -> str:
+def _title(iteration: NamedResults) -> str:
     return f"{iteration.workflow}, iteration {iteration.number}"
 
 
@@ -100,6 +99,10 @@ def _ending(iteration: RecordedIteration) -> list[str]:
         return [*said, f"{record.status}: {record.error}"]
     counts = _counts(node.state for node in iteration.nodes)
     return [*said, f"{counts}; {format_seconds(record.seconds)} s to answer"]
+
+
+def _outputs(outputs: Mapping[str, Any]) -> str:
+    return table(["output", "value"], [(name, short(value)) for name, value in outputs.items()])
 
 
 def _output_lines(outputs: Mapping[str, Any]) -> list[str]:

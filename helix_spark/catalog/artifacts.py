@@ -167,6 +167,10 @@ class ArtifactLedger:
             self._journal.append([_ended(record, event, why[record.signature]) for record in ended])
         return ended
 
+    def sync(self) -> None:
+        """Have all that is appended by now survive a loss of power."""
+        self._journal.sync()
+
     def maintain(self) -> Upkept:
         return maintain(self._journal)
 

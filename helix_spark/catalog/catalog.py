@@ -1,14 +1,18 @@
 """The catalog of one root folder: the journals and the folders of data, kept in agreement. Decides nothing.
 
-The order of steps carries the safety. To store: data first, under a path of its own, then one record. To remove: the
-record's end first, then the data. Whoever stops in between leaves bytes that nothing refers to, which `gc` finds.
+The order of steps carries the safety. To store: data first, under a path of its own, synced, then one record. To
+remove: the record's end first, synced, then the data. Whoever stops in between, or loses power, leaves bytes that
+nothing refers to, which `gc` finds. A record is seen at once, and counts as acknowledged after the next `sync`: records
+are many and small, and one sync serves all of a run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,7 +26,7 @@ from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_resu
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, found, locate
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -200,6 +204,13 @@ class Catalog:
         found(self._layout)
         self._history.keep_file(record)
 
+    def sync(self) -> None:
+        """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
+        that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
+        self._results.sync()
+        self._history.sync()
+        self._artifacts.sync()
+
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
         found(self._layout)
@@ -232,12 +243,12 @@ class Catalog:
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
         `record` is deleted. Only a table that lacks columns which `record` has gives way to it, and is deleted.
 
-        Raises CatalogError if the folder of `record` is not there or the record cannot be written.
+        What is seen to be published survives a loss of power; that it is published does after the next `sync`.
+
+        Raises CatalogError if the folder of `record` is not there, or it or the record cannot be written.
         """
         found(self._layout)
-        path = self.path_of(record)
-        if path is not None and not path.is_dir():
-            raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone")
+        record = self._synced(record)
         live, replaced = self._artifacts.publish(record)
         try:
             reach("publish.recorded")
@@ -245,6 +256,8 @@ class Catalog:
             if surplus is not None:
                 # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
                 with contextlib.suppress(CatalogError):
+                    if surplus is replaced:
+                        self._artifacts.sync()
                     folders.delete(self._layout, _attempt_of(surplus, self.path_of(surplus)))
         finally:
             self.leases.release(record.attempt)
@@ -331,6 +344,8 @@ class Catalog:
         with explained(self._layout, "read"):
             leftovers = find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
         if not dry_run:
+            if leftovers:
+                self._artifacts.sync()  # an end may be another process's, which is about to delete the same
             folders.delete_all(self._layout, (leftover.attempt for leftover in leftovers))
             self.leases.clear(dead, untouched=grace_seconds)
         return leftovers
@@ -364,8 +379,26 @@ class Catalog:
         ended = self._artifacts.end_all(why, event, attempts=attempts)
         if ended:
             reach("end.recorded")
+            if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
+                self._artifacts.sync()
             folders.delete_all(self._layout, (_attempt_of(record, self.path_of(record)) for record in ended))
         return ended
+
+    def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
+        """A record whose folder survives a loss of power. That takes time as well: it is part of the writing."""
+        path = self.path_of(record)
+        if path is None:
+            return record
+        begun = time.perf_counter()
+        try:
+            at(self.root).sync(list(at(path).files()))
+        except FileNotFoundError as error:
+            raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone") from error
+        except OSError as error:
+            raise CatalogError(f"node {record.node!r} is not published: {path} cannot be synced: {error}") from error
+        if not record.write_seconds:
+            return record
+        return replace(record, write_seconds=record.write_seconds + time.perf_counter() - begun)
 
     def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)

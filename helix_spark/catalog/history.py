@@ -50,6 +50,11 @@ class History:
             reach("iteration.nodes")
         self._iterations.append([record])
 
+    def sync(self) -> None:
+        """Have all that is appended by now survive a loss of power: nodes before the iterations that they belong to."""
+        for journal in (self._files, self._nodes, self._iterations):
+            journal.sync()
+
     def next_number(self, workflow: str) -> int:
         """One more than the greatest number of the workflow; 1 for the first."""
         sql = f"SELECT max(number) AS number FROM journal WHERE workflow = {text_literal(workflow)}"

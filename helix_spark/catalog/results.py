@@ -157,6 +157,10 @@ class ResultLedger:
         )
         return {row.node: row for row in rows}
 
+    def sync(self) -> None:
+        """Have all that is appended by now survive a loss of power."""
+        self._journal.sync()
+
     def maintain(self) -> Upkept:
         return maintain(self._journal)
 

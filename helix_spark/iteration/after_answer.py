@@ -106,13 +106,11 @@ class AfterAnswer:
             return None
 
     def finish(self, recorded: Future[Recorded | None]) -> Mapping[str, int]:
-        """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. Never raises."""
+        """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. They survive a loss
+        of power by then, and so does the record. Never raises."""
         try:
             ended = recorded.result()
-            kept = self._kept(ended)
-            self._record_sizes(kept.sizes)
-            gone = frozenset[str]() if self._interrupted else self._tidied()
-            stored = {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
+            stored = self._stored(ended)
             if ended is not None and self.tools.tracker is not None:
                 self._track(ended, stored, self.tools.tracker)
         except (HelixError, OSError) as error:
@@ -121,6 +119,17 @@ class AfterAnswer:
         finally:
             release(self.leased, self.tools)
         return stored
+
+    def _stored(self, ended: Recorded | None) -> dict[str, int]:
+        """Physical bytes by node of what was stored and is still there. The records of the run are synced, whatever
+        becomes of its results."""
+        try:
+            kept = self._kept(ended)
+            self._record_sizes(kept.sizes)
+            gone = frozenset[str]() if self._interrupted else self._tidied()
+        finally:
+            self.tools.catalog.sync()
+        return {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
 
     @property
     def _interrupted(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
@@ -111,6 +112,67 @@ class TestCommits:
         with pytest.raises(CatalogError, match="gave up"):
             of(tmp_path).append([Seen("one")])
 
+    @pytest.mark.parametrize("error", ["conflict", "no answer", "disk"])
+    def test_an_append_whose_answer_is_lost_is_made_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+    ) -> None:
+        import deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        written, other = deltalake.write_deltalake, of(tmp_path)
+        raised = {"conflict": CommitFailedError("exists"), "no answer": DeltaError("timeout"), "disk": OSError(5, "")}
+
+        def lost(*arguments: object, **named: object) -> None:
+            written(*arguments, **named)  # type: ignore[call-overload]
+            monkeypatch.setattr(deltalake, "write_deltalake", written)
+            other.append([Seen("other")])
+            raise raised[error]
+
+        journal = of(tmp_path)
+        journal.append([Seen("first")])
+        monkeypatch.setattr(deltalake, "write_deltalake", lost)
+        assert journal.append([Seen("one"), Seen("two")]) == 2
+        assert journal.append([Seen("last")]) == 4
+        assert names(journal) == ["first", "one", "two", "other", "last"]
+
+    def test_an_append_that_was_outrun_and_not_made_is_made_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import deltalake
+
+        written, other, journal = deltalake.write_deltalake, of(tmp_path), of(tmp_path)
+
+        def outrun(*arguments: object, **named: object) -> None:
+            monkeypatch.setattr(deltalake, "write_deltalake", written)
+            other.append([Seen("other")])
+            written(*arguments, **named)  # type: ignore[call-overload]
+
+        other.append([Seen("first")])
+        assert names(journal) == ["first"]
+        monkeypatch.setattr(deltalake, "write_deltalake", outrun)
+        assert journal.append([Seen("one")]) == 3
+        assert names(journal) == ["first", "other", "one"]
+
+    def test_an_append_that_was_not_made_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import deltalake
+        from deltalake.exceptions import DeltaError
+
+        def fails(*_: object, **__: object) -> None:
+            raise DeltaError("no answer")
+
+        monkeypatch.setattr(deltalake, "write_deltalake", fails)
+        with pytest.raises(CatalogError, match="cannot be written: no answer"):
+            of(tmp_path).append([Seen("one")])
+
+    def test_what_is_decided_on_what_was_read_is_decided_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(failpoints, "_ARMED", {"journal.committed": (0, "raise")})
+        journal = of(tmp_path)
+        for _ in range(2):
+            journal.decide_and_append(lambda: [Seen(f"number {len(journal.query('SELECT * FROM journal'))}")])
+        assert names(journal) == ["number 0", "number 1"]
+
     def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
         script = """
 import sys
@@ -159,6 +221,7 @@ for i in range(30):
     ) -> None:
         journal = of(tmp_path)
         journal.append([Seen("one")])
+        journal.sync()
         assert names(journal) == ["one"]
         asked: list[str] = []
         read = Path.read_text
@@ -184,6 +247,7 @@ class TestDamage:
     def folder(self, tmp_path: Path) -> Path:
         for i in range(4):
             of(tmp_path).append([Seen(str(i))])
+        of(tmp_path).sync()
         return tmp_path
 
     @pytest.mark.parametrize("damage", [
@@ -290,6 +354,7 @@ class TestUpkeep:
             journal.append([Seen(str(i))])
         maintain(journal)
         last = of(tmp_path).append([Seen("last")])
+        of(tmp_path).sync()
         entry(tmp_path, last).unlink()
         with pytest.raises(CatalogError, match="was committed"):
             names(of(tmp_path))
@@ -320,6 +385,7 @@ class TestSeals:
     def test_a_flipped_bit_is_an_error_in_words(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path / "seen", Seen, pruned_by=())
         journal.append([Seen("a")])
+        journal.sync()
         file = next((tmp_path / "seen").glob("*.parquet"))
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
@@ -344,6 +410,7 @@ class TestSeals:
     def test_a_copy_without_seals_is_read(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path / "seen", Seen, pruned_by=())
         journal.append([Seen("a")])
+        journal.sync()
         for seal in (tmp_path / "seen").glob(".*.crc"):
             seal.unlink()
         assert Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal") == [Seen("a")]

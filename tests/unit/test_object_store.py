@@ -125,6 +125,7 @@ class TestStoring:
     def test_the_records_lost_end_is_noticed(self, catalog: Catalog) -> None:
         for name in "abc":
             stored(catalog, name)
+        catalog.sync()
         records = catalog.root / "records" / "artifacts" / "_delta_log"
         (records / f"{3:020}.json").unlink()
         with pytest.raises(CatalogError, match="log ends at version"):

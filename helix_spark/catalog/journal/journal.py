@@ -1,7 +1,10 @@
 """One Delta table of records: rows are appended and read, never changed. No JVM, and no knowledge of what rows mean.
 
 An append is one Delta commit, put in place by a link that fails where the version exists already, so of several
-processes none loses a row. Reading sees whole commits.
+processes none loses a row. Reading sees whole commits. Each append has an id, which its commit names: an append whose
+answer was lost, or which met itself, is found by it and not made twice.
+
+What is appended is seen at once, and survives a loss of power once it is synced: many appends by one `sync`.
 """
 
 from __future__ import annotations
@@ -9,12 +12,13 @@ from __future__ import annotations
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.log_end import LogEnd
+from helix_spark.catalog.journal.log_end import COMMIT, LogEnd
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.places.place import Place, at
@@ -90,39 +94,45 @@ class Journal(Generic[Row]):
             OutrunError: somebody committed after `seen`; nothing was appended.
             CatalogError: the table is damaged or cannot be written.
         """
-        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
-        from deltalake.exceptions import CommitFailedError
+        from deltalake.exceptions import CommitFailedError, DeltaError
 
+        commit, first_seen = uuid.uuid4().hex, None
         with self._lock, self._explained("written"):
             for attempt in range(ATTEMPTS):
                 table = self._refreshed() or self._made()
                 if seen is not None and table.version() != max(seen, 0):
                     raise OutrunError
+                first_seen = table.version() if first_seen is None else first_seen
                 try:
-                    reach("journal.appending")
-                    write_deltalake(
-                        table,
-                        to_table(rows, self.row_type, table.version() + 1),
-                        mode="append",
-                        schema_mode="merge" if self._has_other_columns(table) else None,
-                        writer_properties=self.written_as(),
-                        # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
-                        commit_properties=CommitProperties(max_commit_retries=0),
-                        # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
-                        post_commithook_properties=PostCommitHookProperties(
-                            create_checkpoint=False, cleanup_expired_logs=False
-                        ),
-                    )
-                except CommitFailedError:
-                    # Outrun by another commit.
+                    self._commit(table, rows, commit)
+                    return table.version()
+                except (DeltaError, OSError) as error:
+                    # Outrun by another commit; or ours was carried out, and its answer was lost.
                     self._table = None
-                    _pause(attempt)
-                    continue
-                reach("journal.committed")
-                self._sealed.seal(table)
-                self._log.advance(table.version())
-                return table.version()
+                    version = self._log.version_of(commit, first_seen)
+                    if version is not None:
+                        return version
+                    if not isinstance(error, CommitFailedError):
+                        raise
+                _pause(attempt)
         raise self._outrun()
+
+    def _commit(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
+        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
+
+        reach("journal.appending")
+        write_deltalake(
+            table,
+            to_table(rows, self.row_type, table.version() + 1),
+            mode="append",
+            schema_mode="merge" if self._has_other_columns(table) else None,
+            writer_properties=self.written_as(),
+            # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
+            commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
+            # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
+            post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
+        )
+        reach("journal.committed")
 
     def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
         """Read, decide and append as one step: what `decide` read is still so when its rows are committed.
@@ -170,11 +180,23 @@ class Journal(Generic[Row]):
         """When a version was committed, by the clock of the disk or store: see `LogEnd`."""
         return self._log.committed_at(version)
 
-    def advance(self, table: DeltaTable) -> None:
-        """Take note of what somebody else committed: the version, and the files it brought."""
-        with self._lock, self._explained("written"):
-            self._sealed.seal(table)
-            self._log.advance(table.version())
+    def sync(self) -> None:
+        """Have all that is committed by now, by whomever, survive a loss of power; nobody may be told before that it is
+        on record.
+
+        Holds nobody up who reads or appends meanwhile. Raises CatalogError if that cannot be had.
+        """
+        try:
+            if not (unsynced := self._log.unsynced()):
+                return
+            reach("journal.syncing")
+            if at(self.folder).needs_syncs:
+                files = self._log.files_added(unsynced)
+                self._sealed.seal(files)
+                at(self.folder.parent).sync([*files, *self._log.entries(unsynced)])
+            self._log.advance(unsynced[-1])
+        except OSError as error:
+            raise self._failed("synced", error) from error
 
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
@@ -255,8 +277,11 @@ class Journal(Generic[Row]):
             yield
         except (DeltaError, OSError) as error:
             self._table = None
-            what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
-            raise CatalogError(what, exists=at(self.folder).room() or None) from error
+            raise self._failed(done, error) from error
+
+    def _failed(self, done: str, error: Exception) -> CatalogError:
+        what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
+        return CatalogError(what, exists=at(self.folder).room() or None)
 
 
 def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:

@@ -1,15 +1,23 @@
 """Notices that a Delta log lost its end, which Delta itself does not: to it, a log without its newest entry is an older
 table, and an empty entry is a commit that did nothing.
 
-Therefore ``TABLE.head`` beside the table remembers the newest version that was committed.
+Therefore ``TABLE.head`` beside the table remembers the newest version that was synced: it and all before it, with the
+files they name, survive a loss of power. What was committed after it may be lost with the power, or be there in part;
+nobody was told that it is stored. A head is written last, so it never names what is not there.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable
+from urllib.parse import unquote
 
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.errors import CatalogError
+
+COMMIT = "helixCommit"
+"""Key of a commit's id in the information that its log entry has about it."""
 
 
 class LogEnd:
@@ -21,7 +29,7 @@ class LogEnd:
         self._checked = -1
 
     def head(self) -> int:
-        """The newest version known to be committed; -1 if none is. Read it before the table: read afterwards, it could
+        """The newest version known to be synced; -1 if none is. Read it before the table: read afterwards, it could
         name a commit that came after the table was read."""
         try:
             return int(self._head_file.read_text(encoding="utf-8"))
@@ -31,13 +39,50 @@ class LogEnd:
             raise self.damaged(f"{self._head_file.name} holds no version") from error
 
     def advance(self, version: int) -> None:
-        """Remember that `version` was committed. Raises OSError.
+        """Remember that `version` was synced. Raises OSError.
 
         Two writers may step over each other and leave the lower number: too low a head hides a loss, it never reports
         a false one.
         """
         if version > self.head():
-            at(self._head_file).replace_text(f"{version}\n")
+            at(self._head_file).replace_text(f"{version}\n", synced=True)
+
+    def unsynced(self) -> list[int]:
+        """The versions that were committed after the head, oldest first. Raises OSError."""
+        entries = (path.name.removesuffix(".json") for path in (self._folder / "_delta_log").glob("*.json"))
+        head = self.head()
+        return sorted(version for version in map(int, filter(str.isdecimal, entries)) if version > head)
+
+    def entries(self, versions: Iterable[int]) -> list[Place]:
+        """The log entries of versions."""
+        return [self._entry(version) for version in versions]
+
+    def files_added(self, versions: Iterable[int]) -> list[Place]:
+        """The files of rows that versions, oldest first, added and none of them replaced.
+
+        Raises OSError; CatalogError for a damaged entry.
+        """
+        names: dict[str, None] = {}
+        for entry in self.entries(versions):
+            try:
+                for action in map(json.loads, entry.read_text(encoding="utf-8").splitlines()):
+                    if "add" in action:
+                        names[unquote(action["add"]["path"])] = None
+                    elif "remove" in action:
+                        names.pop(unquote(action["remove"]["path"]), None)
+            except (ValueError, KeyError, TypeError) as error:
+                raise self.damaged(f"its log entry {entry.name} cannot be read") from error
+        return [self._folder / name for name in names]
+
+    def version_of(self, commit: str, after: int) -> int | None:
+        """The version that a commit made, of those after one that was seen; None if it made none. Raises OSError."""
+        for version in itertools.count(after + 1):
+            try:
+                if f'"{commit}"'.encode() in self._entry(version).read_bytes():
+                    return version
+            except FileNotFoundError:
+                return None
+        raise AssertionError("a log has an end")
 
     def ends_at(self, version: int, head: int) -> bool:
         """Whether `version` is certainly the newest, told from files' names alone; False where they leave a doubt.

@@ -1,23 +1,20 @@
 """Checksums for the files of records, so that a flipped bit in one is noticed before anything is made of it.
 
 The files' pages have none, and of 200 flips in them 6 gave other records without a word. Each file gets a checksum file
-beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads the records. A file whose
-writer died before it wrote one is read unchecked, as is a copy made without dot files.
+beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads the records. They are
+written when the records are synced; until then a file is read unchecked, as is a copy made without dot files.
 
 In an object store nothing is sealed: the store keeps checksums of its own and compares them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.places.side_checksums import check_all, write_checksums
+from helix_spark.catalog.places.side_checksums import check_all, has_checksums, write_checksums
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -34,15 +31,15 @@ class SealedFiles:
         self._needed = not at(folder).guards_bits
         self._checked: set[str] = set()
 
-    def seal(self, table: DeltaTable) -> None:
-        """Write checksums for the files that the table's newest commit added, if that can be done."""
-        if not self._needed:
-            return
-        # What is committed is committed: a disk that is full now must not make it look as if it were not.
-        with contextlib.suppress(OSError):
-            for name in self._added(table.version()):
-                write_checksums(self._folder / name, _PIECE)
-                self._checked.add(name)
+    def seal(self, files: Iterable[Place]) -> None:
+        """Write checksums for those files that have none yet; their bytes are synced, their names are not yet.
+
+        Raises OSError.
+        """
+        for file in files if self._needed else ():
+            if not has_checksums(file):
+                write_checksums(file, _PIECE, synced=True)
+                self._checked.add(file.name)
 
     def check(self, table: DeltaTable) -> None:
         """Check the files that were not checked before.
@@ -55,18 +52,9 @@ class SealedFiles:
                 check_all(self._folder / name)
                 self._checked.add(name)
 
-    def _added(self, version: int) -> Iterator[str]:
-        entry = self._folder / "_delta_log" / f"{version:020}.json"
-        for line in entry.read_text(encoding="utf-8").splitlines():
-            added = json.loads(line).get("add")
-            if added:
-                yield unquote(added["path"])
-
 
 def remove_stale_seals(folder: Place) -> None:
     """Remove the checksums of files that are gone."""
     for seal in folder.glob(".*.crc"):
         if not (folder / seal.name[1:].removesuffix(".crc")).exists():
             seal.unlink(missing_ok=True)
-
-

@@ -68,10 +68,12 @@ def maintain(journal: Journal[Row]) -> Upkept:
             return Upkept()
         upkept = Upkept(merged, skew=time.time() - journal.committed_at(table.version()))
         reach("upkeep.merged")
-        journal.advance(table)
+        # What was merged survives a loss of power before anything that it replaced is deleted.
+        journal.sync()
         deleted = 0 if upkept.is_skewed else _delete_replaced(table)
         remove_stale_seals(journal.folder)
         table.create_checkpoint()
+        _sync_checkpoint(journal, table.version())
         if not upkept.is_skewed:
             table.cleanup_metadata()
     except CommitFailedError:
@@ -79,8 +81,14 @@ def maintain(journal: Journal[Row]) -> Upkept:
         return Upkept()
     except (DeltaError, OSError) as error:
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
-    journal.advance(table)
+    journal.sync()
     return Upkept(merged, deleted, upkept.skew)
+
+
+def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
+    """Before the entries go that it takes the place of."""
+    log = journal.folder / "_delta_log"
+    at(journal.folder).sync([log / f"{version:020}.checkpoint.parquet", log / "_last_checkpoint"])
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:

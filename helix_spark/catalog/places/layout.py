@@ -152,8 +152,9 @@ def found(layout: Layout) -> Layout:
     with explained(layout, "made"):
         if layout.marker.exists():
             return layout
-        at(layout.root).make_folder()
-        at(layout.marker).replace_text(text)
+        # Synced once in a catalog's life, before anything else is in it: records without a marker are no catalog.
+        at(layout.root).make_folder(synced=True)
+        at(layout.marker).replace_text(text, synced=True)
     if isinstance(layout.marker, ObjectPath):
         check_conditional(layout.marker, text)
     return layout

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,19 +23,40 @@ class OnDisk:
 
     path: Path
 
-    def replace_text(self, text: str) -> None:
+    def replace_text(self, text: str, *, synced: bool = False) -> None:
         """By a file beside it that is renamed."""
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
+            if synced:  # before it is renamed: a name may survive a loss of power that the bytes did not
+                sync_path(Path(name))
             Path(name).replace(self.path)
+            if synced:
+                sync_path(self.path.parent)
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def make_folder(self) -> None:
+    @property
+    def needs_syncs(self) -> bool:
+        return True
+
+    def sync(self, files: Collection[Path], /) -> None:
+        """A folder keeps the names in it, so each on the way is synced as well."""
+        folders = {above for file in files for above in file.parents if above.is_relative_to(self.path)}
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE, thread_name_prefix="helix-sync") as threads:
+            list(threads.map(sync_path, files))
+            list(threads.map(sync_path, folders))
+
+    def make_folder(self, *, synced: bool = False) -> None:
+        there = what_is_there(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
+        for above in self.path.parents if synced and there != self.path else ():
+            with contextlib.suppress(PermissionError):  # who may make something in a folder may not always list it
+                sync_path(above)
+            if above == there:
+                break
 
     def make_new_folder(self) -> None:
         self.path.mkdir(parents=True)
@@ -102,6 +127,28 @@ class OnDisk:
 
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self.path)).free:,} bytes"
+
+
+_SYNCED_AT_ONCE = 8
+"""A file system makes several waits for a disk one."""
+
+_NOTHING_TO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""What a file system answers that does not know how to sync a folder: it keeps names as it keeps them."""
+
+
+def sync_path(path: Path) -> None:
+    """Have a file's bytes, or the names in a folder, survive a loss of power. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if sys.platform == "darwin":  # whose `fsync` leaves what it wrote in the disk's own memory
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOTHING_TO_SYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 def what_is_there(path: Path) -> Path:

@@ -126,10 +126,18 @@ class ObjectPath:
 
     # What can be done there ----------------------------------------------------------------------------------------
 
-    def replace_text(self, text: str) -> None:
+    def replace_text(self, text: str, *, synced: bool = False) -> None:
         self.single.write(text.encode())
 
-    def make_folder(self) -> None:
+    @property
+    def needs_syncs(self) -> bool:
+        """No: a store answers once it keeps what was written."""
+        return False
+
+    def sync(self, files: Collection[ObjectPath], /) -> None:
+        """Nothing."""
+
+    def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""
 
     def make_new_folder(self) -> None:

@@ -59,11 +59,21 @@ class Place(Protocol):
 class Ground(Protocol):
     """What can be done at a place, beyond what its path does. Everything raises OSError where it cannot be done."""
 
-    def replace_text(self, text: str) -> None:
-        """Write a small file whole or not at all: a reader sees the old text or the new."""
+    def replace_text(self, text: str, *, synced: bool = False) -> None:
+        """Write a small file whole or not at all: a reader sees the old text or the new; where it is `synced`, also who
+        reads after a loss of power, and once this has returned the new."""
 
-    def make_folder(self) -> None:
-        """Make a folder and those above it, unless they are there."""
+    @property
+    def needs_syncs(self) -> bool:
+        """Whether what is written there survives a loss of power only once it was synced."""
+
+    def sync(self, files: Collection[Any], /) -> None:
+        """Have files that lie under this folder survive a loss of power, with their names and those of the folders on
+        the way."""
+
+    def make_folder(self, *, synced: bool = False) -> None:
+        """Make a folder and those above it, unless they are there; where it is `synced`, they survive a loss of power.
+        """
 
     def make_new_folder(self) -> None:
         """The same, but raise FileExistsError if something is there."""

@@ -17,6 +17,7 @@ import threading
 import zlib
 from pathlib import Path
 
+from helix_spark.catalog.places.local_disk import sync_path
 from helix_spark.catalog.places.place import Place
 
 _MAGIC = b"crc\0"
@@ -28,15 +29,23 @@ class ChecksumError(Exception):
     """A file does not match its checksums."""
 
 
-def write_checksums(file: Place, piece: int = _PIECE) -> None:
-    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all. Raises OSError."""
+def write_checksums(file: Place, piece: int = _PIECE, *, synced: bool = False) -> None:
+    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all, and where it is
+    `synced`, also after a loss of power. Raises OSError."""
     if not isinstance(file, Path):
         return
     data = file.read_bytes()
     sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
     unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
     unfinished.write_bytes(_MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums))
+    if synced:
+        sync_path(unfinished)
     unfinished.replace(beside(file))
+
+
+def has_checksums(file: Place) -> bool:
+    """Whether there is a checksum file for `file`."""
+    return isinstance(file, Path) and beside(file).exists()
 
 
 def check_all(file: Place) -> bool:

@@ -36,7 +36,7 @@ class Observer(Protocol):
         """A result is being written to the catalog."""
 
     def stored(self, name: str, size: int) -> None:
-        """It was published, with its physical bytes."""
+        """It was published, with its physical bytes, and survives a loss of power."""
 
     def warning(self, text: str) -> None:
         """Something that people should know did not go as planned."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.upkeep import Upkept, maintain
 from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.held_columns import holds_all_of
 from helix_spark.errors import CatalogError
 
@@ -32,6 +32,9 @@ WIDER = "stored again with columns that it lacked"
 """Why a table is gone that another one of its signature replaced."""
 
 _ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
+
+_STORED = "event <> 'abandoned'"
+"""Not of what was never stored."""
 
 _OLDEST_FIRST = "ORDER BY sequence"
 """Of an attempt's rows the newest counts: see `_by_signature`."""
@@ -83,13 +86,15 @@ class ArtifactLedger:
 
     def last_of(self, signature: str) -> ArtifactRecord | None:
         """The newest record of a signature, whatever its event: says why a result is no longer stored."""
-        sql = f"""SELECT * FROM journal WHERE signature = '{checked_signature(signature)}'
+        sql = f"""SELECT * FROM journal WHERE signature = '{checked_signature(signature)}' AND {_STORED}
                   ORDER BY sequence DESC, event = 'published', attempt LIMIT 1"""
         return next(iter(self._journal.query(sql)), None)
 
     def newest(self) -> dict[str, ArtifactRecord]:
         """The newest record of every signature that was ever stored: the live one, or how the last one ended."""
-        rows = self._journal.query("SELECT * FROM journal ORDER BY sequence, event <> 'published'")
+        rows = self._journal.query(
+            f"SELECT * FROM journal WHERE {_STORED} ORDER BY sequence, event <> 'published'"
+        )
         return {record.signature: record for record in rows} | _by_signature(_live(rows))
 
     def version(self) -> int:
@@ -100,9 +105,8 @@ class ArtifactLedger:
         """How some attempts ended, by attempt; none of those that never did."""
         if not attempts:
             return {}
-        listed = ", ".join(f"'{checked_id(attempt)}'" for attempt in sorted(attempts))
         return {record.attempt: record for record in self._journal.query(
-            f"SELECT * FROM journal WHERE attempt IN ({listed}) AND event <> 'published'"
+            f"SELECT * FROM journal WHERE attempt IN ({_listed_ids(attempts)}) AND event <> 'published'"
         )}
 
     def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
@@ -111,7 +115,7 @@ class ArtifactLedger:
             return {}
         return {record.signature: record for record in self._journal.query(
             f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND event <> 'published' "
-            "ORDER BY sequence"
+            f"AND {_STORED} ORDER BY sequence"
         )}
 
     def publish(self, record: ArtifactRecord) -> tuple[ArtifactRecord, ArtifactRecord | None]:
@@ -149,34 +153,59 @@ class ArtifactLedger:
         self._journal.decide_and_append(decide)
 
     def end_all(
-        self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None
+        self, why: Mapping[str, str], event: End, *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
         """Append the ends of the live attempts of some signatures in one commit, and return what was live.
 
-        With `attempts`, only of these: who read a damaged table must not end its replacement.
-
         Args:
             why: by signature.
+            attempts: only of these: who read a damaged table must not end its replacement.
+            seen: nothing happens if anything was recorded since this `version`.
         """
-        live = self.live_among(why)
-        ended = tuple(
-            live[signature] for signature in why
-            if signature in live and (attempts is None or live[signature].attempt in attempts)
-        )
-        if ended:
-            self._journal.append([_ended(record, event, why[record.signature]) for record in ended])
+        ended = tuple[ArtifactRecord, ...]()
+
+        def decide() -> Sequence[ArtifactRecord]:
+            nonlocal ended
+            live = self.live_among(why) if seen in (None, self.version()) else {}
+            ended = tuple(
+                live[signature] for signature in why
+                if signature in live and (attempts is None or live[signature].attempt in attempts)
+            )
+            return [_ended(record, event, why[record.signature]) for record in ended]
+
+        self._journal.decide_and_append(decide)
         return ended
+
+    def end_unpublished(self, why: Mapping[Attempt, str]) -> frozenset[str]:
+        """Append the ends of attempts that nobody has published, in one commit: nobody can publish them from then on.
+
+        Returns the ids of those that are ended by now, of whatever kind: none of them is live, nor will be.
+        """
+        def decide() -> Sequence[ArtifactRecord]:
+            known = self._events_of([attempt.attempt for attempt in why])
+            return [_never_published(attempt, text) for attempt, text in why.items() if attempt.attempt not in known]
+
+        appended = self._journal.decide_and_append(decide)
+        ended = self.ends_of([attempt.attempt for attempt in why]) if len(appended) < len(why) else {}
+        return frozenset(record.attempt for record in (*appended, *ended.values()))
+
+    def _events_of(self, attempts: Collection[str]) -> frozenset[str]:
+        """Those of some attempts that there is a record of."""
+        return frozenset(self._journal.columns(
+            f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({_listed_ids(attempts)})"
+        ).get("attempt", ()))
 
     def sync(self) -> None:
         """Have all that is appended by now survive a loss of power."""
         self._journal.sync()
 
-    def maintain(self) -> Upkept:
-        return maintain(self._journal)
+    @property
+    def journal(self) -> Journal[ArtifactRecord]:
+        """The records themselves, for upkeep."""
+        return self._journal
 
     def _check_new(self, record: ArtifactRecord) -> None:
-        sql = f"SELECT attempt FROM journal WHERE attempt = '{record.attempt}'"
-        if self._journal.columns(sql).get("attempt"):
+        if self._events_of([record.attempt]):
             raise CatalogError(
                 f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
             )
@@ -186,6 +215,16 @@ def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:
     """The record of an end, without what may be long in a record: nobody reads that of what is gone, and it would take
     its room, which counts for the budget, a second time."""
     return dataclasses.replace(record, event=event, why=why, at=time.time(), schema=None, value=None)
+
+
+def _never_published(attempt: Attempt, why: str) -> ArtifactRecord:
+    return ArtifactRecord(
+        attempt.signature, attempt.attempt, attempt.kind, "abandoned", "", "", 0, time.time(), why=why
+    )
+
+
+def _listed_ids(attempts: Collection[str]) -> str:
+    return ", ".join(f"'{checked_id(attempt)}'" for attempt in sorted(attempts))
 
 
 def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:

@@ -14,15 +14,18 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.artifacts import ArtifactLedger, End
 from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
-from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.leftovers import GRACE_SECONDS, Leftover, bytes_of_results, find_leftovers
+from helix_spark.catalog.journal.clearing import MOST_BYTES
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
+from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, found, locate
@@ -64,6 +67,7 @@ class Catalog:
         self._results = ResultLedger(layout.records / "results")
         self._records_bytes = FolderBytes(layout.records)
         self.leases = Leases(layout.leases)
+        self._in_doubt: set[str] = set()
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Catalog:
@@ -230,8 +234,12 @@ class Catalog:
     def abandon(self, attempt: Attempt) -> None:
         """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
         try:
-            live = self._artifacts.live_of(attempt.signature)
-            if live is not None and live.attempt == attempt.attempt:
+            if attempt.attempt in self._in_doubt:
+                published = not self._ended_unpublished({attempt: "publishing it failed"})
+            else:
+                live = self._artifacts.live_of(attempt.signature)
+                published = live is not None and live.attempt == attempt.attempt
+            if published:
                 raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
             folders.delete(self._layout, attempt)
         finally:
@@ -249,7 +257,12 @@ class Catalog:
         """
         found(self._layout)
         record = self._synced(record)
-        live, replaced = self._artifacts.publish(record)
+        try:
+            live, replaced = self._artifacts.publish(record)
+        except BaseException:
+            # An answer that was lost, or that comes late, may be one of success.
+            self._in_doubt.add(record.attempt)
+            raise
         try:
             reach("publish.recorded")
             surplus = replaced if live.attempt == record.attempt else record
@@ -272,12 +285,22 @@ class Catalog:
         """
         return self._end_one(signature, why, "evicted", attempt)
 
-    def evict_all(self, why: Mapping[str, str]) -> tuple[ArtifactRecord, ...]:
+    def evict_all(
+        self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
+    ) -> tuple[ArtifactRecord, ...]:
         """The same for several, by signature: all their ends are recorded at once, and then all their data is deleted.
+
+        Args:
+            attempts: only of these: what was stored since it was decided stays.
+            seen: nothing happens if anything was stored or ended since this `stored_version`.
 
         Raises CatalogError as `evict` does; for data that cannot be deleted once all other data is.
         """
-        return self._end_all(why, "evicted")
+        return self._end_all(why, "evicted", attempts, seen)
+
+    def stored_version(self) -> int:
+        """Grows whenever it is recorded that something is stored or not any more."""
+        return self._artifacts.version()
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """The same as `evict` for a damaged artifact."""
@@ -336,32 +359,61 @@ class Catalog:
         return self._bytes_from_records(self._artifacts.live_bytes(), stored)
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete what nobody refers to, and return it; see `leftovers.find_leftovers`.
+        """Delete what nobody refers to, and return it; see `leftovers.find_leftovers`. Nothing happens while another
+        process does it.
+
+        What a writer may only have been stopped at is ended on record first, so that it cannot be published later.
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
-        dead = self.leases.dead(untouched=grace_seconds)
-        with explained(self._layout, "read"):
-            leftovers = find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
-        if not dry_run:
+        if dry_run or not self._layout.marker.exists():
+            return self._leftovers(self.leases.dead(untouched=grace_seconds), grace_seconds)
+        with self.leases.alone("gc") as alone:
+            if alone is None:
+                return ()
+            dead = self.leases.dead(untouched=grace_seconds)
+            leftovers = self._leftovers(dead, grace_seconds)
+            reach("gc.found")
             if leftovers:
                 self._artifacts.sync()  # an end may be another process's, which is about to delete the same
-            folders.delete_all(self._layout, (leftover.attempt for leftover in leftovers))
+            folders.delete_all(self._layout, (leftover.attempt for leftover in leftovers if leftover.certain))
+            silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
+            ended = self._ended_unpublished(silent)
+            folders.delete_all(self._layout, ended)
             self.leases.clear(dead, untouched=grace_seconds)
-        return leftovers
+            return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
-    def maintain(self) -> None:
+    def maintain(self, *, budget: int | None = None) -> None:
         """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background.
+        Nothing happens while another process does it.
 
-        Raises CatalogError if they cannot be kept so, or if clocks differ so much that nothing replaced was deleted.
+        Args:
+            budget: bytes of the whole catalog, if limited; the less it is, the sooner goes what was replaced.
+
+        Raises CatalogError if they cannot be kept so.
         """
-        upkept = (*self._history.maintain(), self._results.maintain(), self._artifacts.maintain())
-        if skew := next((each.skew for each in upkept if each.is_skewed), 0.0):
-            raise CatalogError(
-                f"the clock of this machine is {abs(skew):,.0f} seconds {'ahead of' if skew > 0 else 'behind'} that of "
-                f"{self.root}: nothing that was replaced is deleted, as its age is not known",
-                remedy="set the clocks; what is stored is not affected",
-            )
+        if not self._layout.marker.exists():
+            return
+        waiting = MOST_BYTES if budget is None else min(MOST_BYTES, budget // 100)
+        with self.leases.alone("upkeep") as alone:
+            if alone is None:
+                return
+            journals: list[Journal[Any]] = [*self._history.journals, self._results.journal, self._artifacts.journal]
+            for journal in journals:
+                maintain(journal, alone, waiting)
+
+    def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
+        with explained(self._layout, "read"):
+            return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
+
+    def _ended_unpublished(self, why: Mapping[Attempt, str]) -> list[Attempt]:
+        """Those of some attempts that are not live, and cannot be published any more: their ends are on record."""
+        if not why:
+            return []
+        ended = self._artifacts.end_unpublished(why)
+        self._artifacts.sync()
+        reach("gc.recorded")
+        return [attempt for attempt in why if attempt.attempt in ended]
 
     def _past_wishes(self, live: Collection[ArtifactRecord], workflow: str) -> frozenset[tuple[str, str]]:
         """See `CatalogView`: what another workflow insists on is wanted as long as the newest version of that one has
@@ -374,9 +426,9 @@ class Catalog:
         return next(iter(self._end_all({signature: why}, event, None if attempt is None else {attempt})), None)
 
     def _end_all(
-        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None
+        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        ended = self._artifacts.end_all(why, event, attempts=attempts)
+        ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
         if ended:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer

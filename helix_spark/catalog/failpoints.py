@@ -1,8 +1,9 @@
 """Places where tests stop a process, or make it fail: named, and listed here. Without the variable they cost a look at
 a module's constant.
 
-``HELIX_FAILPOINT=NAME:ACTION`` arms one: ``kill`` (as SIGKILL does: nothing is cleaned up), ``raise`` (an OSError, as
-a disk gives) or ``sleep=SECONDS``. ``NAME@N:ACTION`` acts at the N-th time only. Several are divided by commas.
+``HELIX_FAILPOINT=NAME:ACTION`` arms one: ``kill`` (as SIGKILL does: nothing is cleaned up), ``pause`` (as SIGSTOP does:
+all threads stand still until somebody sends SIGCONT), ``raise`` (an OSError, as a disk gives) or ``sleep=SECONDS``.
+``NAME@N:ACTION`` acts at the N-th time only. Several are divided by commas.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ POINTS: Mapping[str, str] = {
     "iteration.results": "what was learnt is recorded, the iteration's nodes are not",
     "iteration.nodes": "the nodes are recorded, the iteration's end is not",
     "upkeep.merged": "small files of records were merged, the replaced ones are still there",
+    "upkeep.checkpointed": "a checkpoint was written, nothing was deleted",
+    "upkeep.replaced": "a replaced file of records is about to be deleted",
+    "upkeep.entry": "an old log entry or checkpoint is about to be deleted",
+    "gc.found": "leftovers were found, nothing was done about them",
+    "gc.recorded": "the ends of attempts that nobody published are recorded, their data is still there",
     "lease.taken": "a lease was taken, the work has not begun",
 }
 """All failpoints, in the order of a result's life, and what is so when each is reached."""
@@ -67,9 +73,11 @@ def _act(name: str) -> None:
         return
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "pause":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "raise":
         raise OSError(errno.EIO, f"the failpoint {name} was reached")
     elif action.startswith("sleep="):
         time.sleep(float(action.removeprefix("sleep=")))
     else:
-        raise ValueError(f"HELIX_FAILPOINT: {action!r} is none of kill, raise, sleep=SECONDS")
+        raise ValueError(f"HELIX_FAILPOINT: {action!r} is none of kill, pause, raise, sleep=SECONDS")

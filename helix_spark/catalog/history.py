@@ -8,7 +8,6 @@ from typing import Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, text_literal
-from helix_spark.catalog.journal.upkeep import Upkept, maintain
 from helix_spark.catalog.places.layout import checked_id, checked_signature
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
@@ -153,8 +152,10 @@ class History:
         sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 1"
         return next(iter(self._files.query(sql)), None)
 
-    def maintain(self) -> tuple[Upkept, ...]:
-        return maintain(self._files), maintain(self._iterations), maintain(self._nodes)
+    @property
+    def journals(self) -> tuple[Journal[FileRecord], Journal[IterationRecord], Journal[NodeRecord]]:
+        """The records themselves, for upkeep."""
+        return self._files, self._iterations, self._nodes
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:

@@ -11,9 +11,6 @@ from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 
-GRACE_SECONDS = 24 * 3600.0
-"""An attempt that nobody touched for this long is nobody's. Longer than any write, shorter than a disk's patience."""
-
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -23,11 +20,14 @@ class Leftover:
         attempt: whose it is; its `path` is the folder.
         bytes: physical.
         why: in words: no record, evicted, quarantined.
+        certain: whether it is known to be nobody's: its end is on record, or its writer's process is gone. Else nobody
+            has touched it for long, and whoever writes it may only have been stopped.
     """
 
     attempt: Attempt
     bytes: int
     why: str
+    certain: bool
 
 
 def bytes_of_results(live: Mapping[str, int], stored: Iterable[Attempt]) -> int:
@@ -57,23 +57,28 @@ def find_leftovers(
     ended = artifacts.ends_of([attempt.attempt for attempt in waiting])
     found = []
     for attempt in waiting:
+        certain = True
         if end := ended.get(attempt.attempt):
             why = f"{end.event}: {end.why}" if end.why else end.event
         else:
-            why = _why_nobodys(attempt, leases, dead, grace_seconds)
+            why, certain = _why_nobodys(attempt, leases, dead, grace_seconds)
         if why and attempt.path is not None:
-            found.append(Leftover(attempt, physical_bytes(attempt.path), why))
+            found.append(Leftover(attempt, physical_bytes(attempt.path), why, certain))
     if found:
         # A writer gives its lease back after it has published: what had none may be live by now.
         live = artifacts.live_bytes()
     return tuple(leftover for leftover in found if leftover.attempt.attempt not in live)
 
 
-def _why_nobodys(attempt: Attempt, leases: Leases, dead: Collection[str], grace_seconds: float) -> str:
-    """Why an attempt without a record is nobody's; empty if it may be somebody's."""
+def _why_nobodys(
+    attempt: Attempt, leases: Leases, dead: Collection[str], grace_seconds: float
+) -> tuple[str, bool]:
+    """Why an attempt without a record is nobody's, and whether that is certain; empty if it may be somebody's."""
     assert attempt.path is not None
     lease = leases.find(attempt.attempt)
     if lease is not None:
-        return f"never published; its writer, {lease.holder}, has ended" if attempt.attempt in dead else ""
+        gone = lease.holder is not None and lease.holder.is_gone
+        why = f"never published; its writer, {lease.holder}, has ended"
+        return (why, gone) if attempt.attempt in dead else ("", False)
     age = folders.seconds_untouched(attempt.path)
-    return f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""
+    return (f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""), False

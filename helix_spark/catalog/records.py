@@ -9,7 +9,9 @@ LAYOUT = 1
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
 
 ArtifactKind = Literal["table", "model", "value"]
-Event = Literal["published", "evicted", "quarantined"]
+Event = Literal["published", "evicted", "quarantined", "abandoned"]
+"""Abandoned is what was never published, and never will be."""
+
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 
@@ -20,6 +22,7 @@ budget, are read whole, and are never evicted: what is larger belongs into a tab
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
     """One stored result, or the end of one (`event`). An attempt is live until there is an end of it; that is final.
+    That of an attempt which was never published tells neither workflow, node nor iteration.
 
     Attributes:
         signature: of the result that is stored, 64 hex characters.

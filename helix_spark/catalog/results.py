@@ -25,7 +25,6 @@ from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.journal.rows import columns_of, from_columns
-from helix_spark.catalog.journal.upkeep import Upkept, maintain
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ResultRecord
@@ -161,8 +160,10 @@ class ResultLedger:
         """Have all that is appended by now survive a loss of power."""
         self._journal.sync()
 
-    def maintain(self) -> Upkept:
-        return maintain(self._journal)
+    @property
+    def journal(self) -> Journal[ResultRecord]:
+        """The records themselves, for upkeep."""
+        return self._journal
 
 
 def _merging(by: Sequence[str], there: Collection[str]) -> Iterator[str]:

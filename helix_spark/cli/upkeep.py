@@ -31,8 +31,8 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @click.option(
-    "--grace", default="24h", show_default=True, metavar="TIME",
-    help="How long data whose writer is not known must lie untouched: 90s, 10m, 24h, 3d.",
+    "--grace", default="3d", show_default=True, metavar="TIME",
+    help="How long data whose writer may only have been stopped must lie untouched: 90s, 10m, 24h, 3d.",
 )
 @options.place
 @options.json_wanted

@@ -149,7 +149,7 @@ class AfterAnswer:
         """Keeps the records quick to read, and gives back the bytes of writers that died, which count for the budget;
         then evicts what is too much. Returns the signatures that this took."""
         try:
-            self.tools.catalog.maintain()
+            self.tools.catalog.maintain(budget=self.plan.budget)
             self.tools.catalog.gc(dry_run=False)
             return frozenset(self.retention.evict_overflow())
         except (CatalogError, OSError) as error:

@@ -27,8 +27,8 @@ from helix_spark.planner.planning import Situation
 from helix_spark.planner.serving import PlanReads
 from helix_spark.workflow.declaration import Wishes
 
-OVERFLOW_ROUNDS = 3
-"""An eviction is recorded as well, in some kilobytes, and may so ask for another one."""
+OVERFLOW_ROUNDS = 6
+"""An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
 
 OVERFLOWED = "records of the run took the room that the budget had left for it"
 
@@ -85,6 +85,7 @@ class Retention:
         warm_seconds: of each node that ran, without what a young JVM takes longer.
         random: names of the nodes of which the run found that their own result may differ each time.
         leased: names of the leases that the run holds.
+        seen: the attempts that were live when it was last decided what to keep, by signature.
     """
 
     prepared: Prepared
@@ -96,6 +97,11 @@ class Retention:
     random: Collection[str]
     leased: tuple[str, ...]
     tools: Tools
+    seen: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        live = self.prepared.view.artifacts
+        object.__setattr__(self, "seen", {signature: record.attempt for signature, record in live.items()})
 
     @cached_property
     def storable(self) -> Storable:
@@ -187,22 +193,25 @@ class Retention:
         catalog, budget = self.tools.catalog, self.plan.budget
         if budget is None or catalog.bytes_used() <= budget:
             return set()
+        seen = catalog.stored_version()
         plan = self._settled({}, to_write=False)
-        gone = set(plan.evict)
-        self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED))
+        gone = self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED), seen)
         lineage = {**self.prepared.situation.lineage, **lineage_of(plan.nodes)}
         for _ in range(OVERFLOW_ROUNDS):
-            excess = catalog.bytes_used() - budget
+            # What others stored or evicted since this look has it decided anew.
+            seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
             if excess <= 0:
                 break
-            chosen = overflow([one for one in self._held() if one.signature not in gone], excess, lineage)
-            self._evict_all(dict.fromkeys(chosen, OVERFLOWED))
-            gone.update(chosen)
+            chosen = overflow(self._held(), excess, lineage)
+            gone |= self._evict_all(dict.fromkeys(chosen, OVERFLOWED), seen)
         return gone
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
         """All that is stored by now, with what other workflows wish of it today."""
-        return tuple(map(self.prepared.view.as_wished, self.tools.catalog.live()))
+        live = tuple(map(self.prepared.view.as_wished, self.tools.catalog.live()))
+        self.seen.clear()
+        self.seen.update((record.signature, record.attempt) for record in live)
+        return live
 
     def _held(self) -> list[Held]:
         """All that is stored by now, and who insists on it: of this version its author, as it says today."""
@@ -271,9 +280,13 @@ class Retention:
         """Whether it is of this run, and not another driver's that came first."""
         return (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
 
-    def _evict_all(self, why: Mapping[str, str]) -> None:
+    def _evict_all(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
+        """Returns the signatures of what went. What was stored since it was decided stays; with `seen` all does, if
+        anything was stored or ended since that version."""
+        attempts = {self.seen[signature] for signature in why if signature in self.seen}
         with self._warned():
-            self.tools.catalog.evict_all(why)
+            return {one.signature for one in self.tools.catalog.evict_all(why, attempts=attempts, seen=seen)}
+        return set()
 
     @contextmanager
     def _warned(self) -> Iterator[None]:

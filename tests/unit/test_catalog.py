@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from helix_spark.catalog.places import local_disk
 from helix_spark.catalog.places.layout import MARKER
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.planner.reasons import kept_for
 from helix_spark.signature.parts import digest
@@ -70,6 +71,7 @@ class TestOpening:
         assert (catalog.iterations(), catalog.workflows(), catalog.nodes(RUN)) == ((), (), ())
         assert (catalog.bytes_used(), catalog.gc(dry_run=True)) == (0, ())
         catalog.maintain()
+        assert catalog.gc(dry_run=False) == ()
         assert list(tmp_path.iterdir()) == []
 
     def test_first_write_makes_it(self, catalog: Catalog) -> None:
@@ -422,6 +424,15 @@ class TestEndingSeveral:
         assert catalog.evict(A, "too large", attempt=old.attempt) is None
         assert catalog.evict(A, "too large", attempt=new.attempt) == new
 
+    def test_nothing_goes_by_an_old_view(self, catalog: Catalog) -> None:
+        first, second = (catalog.publish(record(catalog, signature)) for signature in (A, B))
+        seen = catalog.stored_version()
+        assert catalog.evict_all({A: "no room"}, attempts=[second.attempt], seen=seen) == ()
+        third = catalog.publish(record(catalog, C))
+        assert catalog.evict_all({A: "no room", B: "no room"}, seen=seen) == ()
+        assert catalog.evict_all({A: "no room"}, attempts=[first.attempt], seen=catalog.stored_version()) == (first,)
+        assert set(catalog.live()) == {second, third}
+
     def test_the_record_of_an_end_repeats_nothing_long(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "value")
         value = ArtifactRecord(A, attempt.attempt, "value", "published", "census", "text", 1, 0.0, value='"long"')
@@ -566,6 +577,56 @@ class TestSpace:
         monkeypatch.setattr(ArtifactLedger, "ends_of", lambda self, of: [asked.extend(of), ends(self, of)][1])
         assert [each.attempt.attempt for each in catalog.gc(dry_run=True, grace_seconds=0)] == [orphan.attempt]
         assert asked == [orphan.attempt]
+
+    def test_what_gc_takes_of_a_writer_that_was_only_stopped_cannot_be_published(self, catalog: Catalog) -> None:
+        stopped = record(catalog, A)
+        catalog.leases.release(stopped.attempt)
+        assert len(catalog.gc(dry_run=False, grace_seconds=0)) == 1
+        path = folder_of(catalog, stopped)
+        path.mkdir(parents=True)
+        (path / "part").write_bytes(b"x" * 7)  # it went on writing
+        with pytest.raises(CatalogError, match="was ended before"):
+            catalog.publish(stopped)
+        assert catalog.live() == ()
+        assert catalog.gc(dry_run=True)[0].why.startswith("abandoned: never published, untouched")
+        # It was never stored, so nothing tells of it as if it had been.
+        assert catalog.last_event(A) is None
+        assert catalog.ends_among([A]) == {}
+        again = catalog.publish(record(catalog, A))
+        assert catalog.live() == (again,)
+
+    def test_what_is_published_while_gc_decides_stays(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stopped = record(catalog, A)
+        catalog.leases.release(stopped.attempt)
+        decided = ArtifactLedger.end_unpublished
+
+        def late(ledger: ArtifactLedger, why: Mapping[Attempt, str]) -> frozenset[str]:
+            catalog.publish(stopped)
+            return decided(ledger, why)
+
+        monkeypatch.setattr(ArtifactLedger, "end_unpublished", late)
+        assert catalog.gc(dry_run=False, grace_seconds=0) == ()
+        assert folder_of(catalog, stopped).exists()
+        assert catalog.live() == (stopped,)
+
+    def test_what_fails_to_be_published_is_ended_before_it_is_deleted(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written, publish = record(catalog, A), ArtifactLedger.publish
+
+        def lost(ledger: ArtifactLedger, record: ArtifactRecord) -> None:
+            raise CatalogError("the store does not answer")
+
+        monkeypatch.setattr(ArtifactLedger, "publish", lost)
+        with pytest.raises(CatalogError, match="does not answer"):
+            catalog.publish(written)
+        monkeypatch.setattr(ArtifactLedger, "publish", publish)
+        catalog.abandon(Attempt(A, written.attempt, "table", folder_of(catalog, written)))
+        assert not folder_of(catalog, written).exists()
+        with pytest.raises(CatalogError, match="was ended before"):  # by the request that was on its way
+            catalog._artifacts.publish(written)
 
     def test_abandon_deletes_what_was_written(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "model")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import parquet
 
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import clearing, upkeep
 from helix_spark.catalog.journal import journal as journal_module
-from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal, OutrunError
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.journal.upkeep import maintain
@@ -307,46 +308,84 @@ class TestUpkeep:
     def test_replaced_files_go_after_the_grace_and_a_reader_follows(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(journal_module, "GRACE", "interval 0 seconds")
         reader = of(tmp_path)
-        for i in range(6):
-            of(tmp_path).append([Seen(str(i))])
-        assert len(names(reader)) == 6
-        for _ in range(3):
-            assert maintain(of(tmp_path)).deleted == 6
-            assert len(list((tmp_path / "seen").glob("*.parquet"))) == 1
-            for i in range(5):
+        assert names(reader) == []
+        counts = []
+        for turn in range(4):
+            for i in range(6):
                 of(tmp_path).append([Seen(str(i))])
-        assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 20
+            if turn == 0:
+                assert len(names(reader)) == 6
+            counts.append((maintain(of(tmp_path)).deleted, len(list((tmp_path / "seen").glob("*.parquet")))))
+            pass_days(tmp_path, 4)
+        # What is replaced goes with the log entry that says so, once a checkpoint is days old.
+        assert counts == [(0, 7), (0, 14), (6, 15), (7, 15)]
+        assert len(list((tmp_path / "seen" / "_delta_log").iterdir())) < 30
         # The reader's version is long gone, with its files and its part of the log.
-        assert len(names(reader)) == 21
+        assert len(names(reader)) == 24
 
-    @pytest.mark.parametrize("ahead", [90.0, -90.0])
-    def test_where_clocks_differ_nothing_is_deleted_by_its_age(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
-    ) -> None:
-        monkeypatch.setattr(journal_module, "GRACE", "interval 0 seconds")
-        now = time.time
-        monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    def test_eleven_minutes_are_no_grace(self, tmp_path: Path) -> None:
+        for _ in range(4):
+            for i in range(6):
+                of(tmp_path).append([Seen(str(i))])
+            assert maintain(of(tmp_path)).deleted == 0
+            pass_days(tmp_path, 11 / (24 * 60))
+
+    def test_what_waits_is_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(clearing, "MOST_FILES", 20)
+        for _ in range(12):
+            for i in range(6):
+                of(tmp_path).append([Seen(str(i))])
+            maintain(of(tmp_path))
+            pass_days(tmp_path, 11 / (24 * 60))
+        # Two merges' worth more, as only what is older than a checkpoint of ten minutes goes.
+        assert len(list((tmp_path / "seen").glob("*.parquet"))) < 40
+        assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 40
+        assert len(names(of(tmp_path))) == 72
+
+    def test_a_file_that_no_commit_came_to_name_goes_after_a_month(self, tmp_path: Path) -> None:
         for i in range(6):
             of(tmp_path).append([Seen(str(i))])
-        done = maintain(of(tmp_path))
-        assert (done.merged, done.deleted, done.is_skewed) == (6, 0, True)
-        assert done.skew == pytest.approx(ahead, abs=10)
-        assert len(list((tmp_path / "seen").glob("*.parquet"))) == 7
-        assert len(names(of(tmp_path))) == 6
+        left = tmp_path / "seen" / "part-00000-of-nobody-c000.zstd.parquet"
+        left.write_bytes(b"x")
+        gone = []
+        for days in (0, 4, 28):
+            pass_days(tmp_path, days)
+            for i in range(6):
+                of(tmp_path).append([Seen(str(i))])
+            maintain(of(tmp_path))
+            gone.append(not left.exists())
+        assert gone == [False, False, True]
+        assert len(names(of(tmp_path))) == 24
 
-    def test_that_clocks_differ_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        catalog = Catalog.open(tmp_path / "catalog", create=True)
-        for number in range(1, 7):
-            catalog.append_iteration(IterationRecord(digest(str(number))[:32], "census", number, "done", 0.0))
-        now = time.time
-        with monkeypatch.context() as patched:
-            patched.setattr(time, "time", lambda: now() + 3600)
-            with pytest.raises(CatalogError, match=r"clock of this machine is 3,\d+ seconds ahead of"):
-                catalog.maintain()
-        assert len(catalog.iterations("census")) == 6
-        catalog.maintain()
+    @pytest.mark.parametrize("committed", [False, True], ids=["before it committed", "in its commit"])
+    def test_who_was_stopped_until_its_part_of_the_log_is_gone_appends_at_the_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool
+    ) -> None:
+        stopped, seen = of(tmp_path), of(tmp_path)
+        stopped.append([Seen("first")])
+        version = seen.version()
+        refreshed, commit, then = Journal._refreshed, Journal._commit, stopped._refreshed()
+        for _ in range(3):
+            for i in range(6):
+                of(tmp_path).append([Seen(str(i))])
+            maintain(of(tmp_path))
+            pass_days(tmp_path, 4)
+        assert not entry(tmp_path, 2).exists()
+
+        def committed_below(self: Journal[Seen], table: Any, rows: list[Seen], name: str) -> None:
+            if table.version() != 1 or not committed:
+                return commit(self, table, rows, name)
+            entry(tmp_path, 2).write_text(f'{{"commitInfo": {{"helixCommit": "{name}"}}}}\n')  # the number is free
+            return None
+
+        looks = iter([then])
+        monkeypatch.setattr(Journal, "_refreshed", lambda self: next(looks, None) or refreshed(self))
+        monkeypatch.setattr(Journal, "_commit", committed_below)
+        assert stopped.append([Seen("last")]) > 18
+        assert names(of(tmp_path))[-2:] == ["5", "last"]
+        with pytest.raises(OutrunError):
+            seen.append([Seen("on a condition")], seen=version)
 
     def test_an_end_lost_after_upkeep_is_noticed(self, tmp_path: Path) -> None:
         journal = of(tmp_path)
@@ -358,6 +397,13 @@ class TestUpkeep:
         entry(tmp_path, last).unlink()
         with pytest.raises(CatalogError, match="was committed"):
             names(of(tmp_path))
+
+
+def pass_days(root: Path, days: float) -> None:
+    """All that lies there was written so much earlier."""
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        then = path.stat().st_mtime - days * 24 * 3600
+        os.utime(path, (then, then))
 
 
 def files_of(folder: Path) -> list[str]:

@@ -187,6 +187,33 @@ def test_one_of_many_threads_and_objects_writes_the_file(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_what_one_at_a_time_does_is_left_to_who_does_it(folder: Path) -> None:
+    folder.mkdir()
+    (folder / NAME).write_text(dataclasses.replace(this_process(), pid=1, started="").to_json())
+    with Leases(folder).alone(NAME) as alone:
+        assert alone is None
+    assert (folder / NAME).exists()
+
+
+def test_who_was_stopped_while_it_was_alone_finds_that_another_took_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "PATIENCE", 0.2)
+    with Leases(folder).alone(NAME) as alone:
+        assert alone is not None
+        assert alone()
+        # As if it were another process, which lives and is silent.
+        other = dataclasses.replace(this_process(), pid=1, started="")
+        (folder / NAME).write_text(other.to_json())
+        os.utime(folder / NAME, (0, 0))
+        assert not alone()
+        with Leases(folder).alone(NAME) as taken_over:
+            assert taken_over is not None
+            assert taken_over()
+        assert not alone()
+    assert list(folder.iterdir()) == []
+
+
 def test_a_run_whose_process_is_gone_has_died(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path, create=True)
     run = "1" * 32
@@ -256,5 +283,6 @@ def test_gc_takes_what_a_writer_elsewhere_left_that_is_silent(tmp_path: Path, mo
     catalog, written, lease = abroad(tmp_path)
     (leftover,) = catalog.gc(dry_run=False)
     assert "has ended" in leftover.why
+    assert not leftover.certain
     assert not written.exists()
     assert not lease.exists()

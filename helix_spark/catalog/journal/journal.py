@@ -21,6 +21,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.catalog.journal.sealing import SealedFiles
+from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError
@@ -34,9 +35,16 @@ ATTEMPTS = 30
 LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
 
-GRACE = "interval 10 minutes"
-"""How long replaced files and log entries stay, for readers and writers who are still at an older version. Reading or
-committing records takes well under a second, and who comes too late looks again. By whose clock: see `upkeep`."""
+SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": f"interval {GRACE_SECONDS:.0f} seconds",
+    "delta.deletedFileRetentionDuration": "interval 10 minutes",
+}
+"""What Delta is told of each table of records. Its log is cleaned up by `clearing` alone. How long a checkpoint names
+removed files matters to Delta's own vacuum alone, which is never asked."""
+
+LOOKS = 3
+"""Tries to read a table whose files or log entries vanish meanwhile."""
 
 
 class OutrunError(Exception):
@@ -100,20 +108,23 @@ class Journal(Generic[Row]):
         with self._lock, self._explained("written"):
             for attempt in range(ATTEMPTS):
                 table = self._refreshed() or self._made()
-                if seen is not None and table.version() != max(seen, 0):
+                base = table.version()
+                if seen is not None and base != max(seen, 0):
                     raise OutrunError
-                first_seen = table.version() if first_seen is None else first_seen
+                first_seen = base if first_seen is None else first_seen
+                version: int | None = base + 1
                 try:
                     self._commit(table, rows, commit)
-                    return table.version()
                 except (DeltaError, OSError) as error:
                     # Outrun by another commit; or ours was carried out, and its answer was lost.
-                    self._table = None
                     version = self._log.version_of(commit, first_seen)
-                    if version is not None:
-                        return version
-                    if not isinstance(error, CommitFailedError):
+                    expected = isinstance(error, CommitFailedError) or self._log.is_behind(base + 1)
+                    if version is None and not expected:
                         raise
+                if version is not None and not self._log.is_behind(version):
+                    return version
+                self._table = None
+                first_seen = first_seen if version is None else None
                 _pause(attempt)
         raise self._outrun()
 
@@ -164,21 +175,25 @@ class Journal(Generic[Row]):
 
     def columns(self, sql: str) -> dict[str, list[Any]]:
         """The columns that a query gives; none before the first append."""
+        from deltalake.exceptions import DeltaError
+
+        with self._lock, self._explained("read"):
+            for look in range(LOOKS):
+                try:
+                    table = self._refreshed()
+                    return {} if table is None else self._checked(table, sql)
+                except (FileNotFoundError, DeltaError):
+                    # Upkeep elsewhere deleted what was replaced between looking and reading.
+                    self._table = None
+                    if look + 1 == LOOKS:
+                        raise
+        raise AssertionError("the last look returns or raises")
+
+    def files(self) -> frozenset[str]:
+        """The names of the files that hold the rows of the newest version."""
         with self._lock, self._explained("read"):
             table = self._refreshed()
-            if table is None:
-                return {}
-            try:
-                return self._checked(table, sql)
-            except FileNotFoundError:
-                # A compaction elsewhere replaced files, and its grace ended, between refreshing and reading.
-                self._table = None
-                table = self._refreshed()
-                return {} if table is None else self._checked(table, sql)
-
-    def committed_at(self, version: int) -> float:
-        """When a version was committed, by the clock of the disk or store: see `LogEnd`."""
-        return self._log.committed_at(version)
+            return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
 
     def sync(self) -> None:
         """Have all that is committed by now, by whomever, survive a loss of power; nobody may be told before that it is
@@ -242,11 +257,7 @@ class Journal(Generic[Row]):
         from deltalake.exceptions import CommitFailedError
 
         at(self.folder).make_folder()
-        settings = {
-            "delta.logRetentionDuration": GRACE,
-            "delta.deletedFileRetentionDuration": GRACE,
-            "delta.dataSkippingStatsColumns": ",".join(self._pruned_by),
-        }
+        settings = {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
         for attempt in range(ATTEMPTS):
             try:
                 self._table = DeltaTable.create(
@@ -256,7 +267,9 @@ class Journal(Generic[Row]):
             except CommitFailedError:
                 _pause(attempt)
                 continue
-            return self._table
+            # Whoever was stopped before this may have made what was made, and cleaned up, long ago.
+            if (table := self._refreshed()) is not None:
+                return table
         raise self._outrun()
 
     def _has_other_columns(self, table: DeltaTable) -> bool:

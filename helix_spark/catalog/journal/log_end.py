@@ -104,9 +104,13 @@ class LogEnd:
                     raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
-    def committed_at(self, version: int) -> float:
-        """When `version` was committed, in seconds since 1970 by the clock of the disk or store. Raises OSError."""
-        return self._entry(version).stat().st_mtime
+    def is_behind(self, version: int) -> bool:
+        """Whether a commit was put below a checkpoint, where nobody reads it: by a writer that was stopped until the
+        entries around it were cleaned up. The entry before an end of the log is there. Raises OSError."""
+        if version == 0 or self._entry(version - 1).is_file():
+            return False
+        log = self._folder / "_delta_log"
+        return any(path.name >= f"{version:020}" for path in log.glob("*.checkpoint.parquet"))
 
     def damaged(self, what: str) -> CatalogError:
         """The error to raise about the table."""

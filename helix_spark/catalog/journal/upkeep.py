@@ -7,11 +7,14 @@ twice and not once per append: small files become middle ones, middle ones becom
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.journal.clearing import MOST_BYTES, TakenOverError, clear, files_lying
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.sealing import remove_stale_seals
@@ -28,61 +31,90 @@ TIERS = (512 * 1024, 8 * 1024 * 1024)
 """Bytes that a merged file has at most. A file of more than half of that has left its tier: merging never fills a file
 to the brim, so waiting for full ones would merge the same rows again and again."""
 
-
-MOST_SKEW = 60.0
-"""Seconds by which our clock and that of the catalog's disk or store may differ for anything to be deleted by its age:
-a tenth of the grace (`journal.GRACE`), which is all that keeps what another writer is about to commit."""
+LOOK_AGAIN = 1.0
+"""Seconds for which a look at the lease and the records serves for what is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upkept:
-    """What was done: files merged away, files deleted. With more than `MOST_SKEW` seconds between the clocks (`skew`,
-    above 0 where ours is ahead) none are."""
+    """What was done: files merged away, files deleted."""
 
     merged: int = 0
     deleted: int = 0
-    skew: float = 0.0
-
-    @property
-    def is_skewed(self) -> bool:
-        return abs(self.skew) > MOST_SKEW
 
 
-def maintain(journal: Journal[Row]) -> Upkept:
-    """Merge small files, checkpoint, and remove what has been replaced for longer than the grace.
+def maintain(
+    journal: Journal[Row], alone: Callable[[], bool] = lambda: True, most_bytes: int = MOST_BYTES
+) -> Upkept:
+    """Merge small files, checkpoint, and delete what was replaced and has waited long enough (see `clearing`).
 
-    Safe beside readers and writers of any process. Raises CatalogError if the table is damaged or cannot be written.
+    Safe beside readers and writers of any process, and beside upkeep of another that was stopped for any time.
+
+    Args:
+        alone: whether no other process does the same; asked now and then.
+        most_bytes: of what was replaced that may wait.
+
+    Raises CatalogError if the table is damaged or cannot be written.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     if journal.version() < 0:
         return Upkept()
     try:
-        # A table object of our own: the journal's must not wait for a compaction.
-        table = DeltaTable(
-            at(journal.folder).table_uri, storage_options=at(journal.folder).table_options
-        )
+        # Looked at before the commit, and deleted after it: what lies there then cannot be committed later.
+        lying, table = files_lying(journal.folder), _opened(journal)
         merged = _merge(table, journal.written_as())
         if not merged:
             return Upkept()
-        upkept = Upkept(merged, skew=time.time() - journal.committed_at(table.version()))
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
         journal.sync()
-        deleted = 0 if upkept.is_skewed else _delete_replaced(table)
-        remove_stale_seals(journal.folder)
+        _keep_log(table)
         table.create_checkpoint()
         _sync_checkpoint(journal, table.version())
-        if not upkept.is_skewed:
-            table.cleanup_metadata()
-    except CommitFailedError:
+        reach("upkeep.checkpointed")
+        deleted = clear(
+            journal, lying, lambda version: _opened(journal, version), _Deletes(journal, alone), most_bytes
+        )
+        remove_stale_seals(journal.folder)
+    except (CommitFailedError, TakenOverError):
         # Another process is doing the same; one is enough.
         return Upkept()
     except (DeltaError, OSError) as error:
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
     journal.sync()
-    return Upkept(merged, deleted, upkept.skew)
+    return Upkept(merged, deleted)
+
+
+class _Deletes:
+    """Whether a file may be deleted, by a look that is never old."""
+
+    def __init__(self, journal: Journal[Row], alone: Callable[[], bool]) -> None:
+        self._journal, self._alone = journal, alone
+        self._live, self._looked = frozenset[str](), -math.inf
+
+    def __call__(self, name: str) -> bool:
+        if time.monotonic() - self._looked > LOOK_AGAIN:
+            if not self._alone():
+                raise TakenOverError
+            self._live, self._looked = self._journal.files(), time.monotonic()
+        return name not in self._live
+
+
+def _opened(journal: Journal[Row], version: int | None = None) -> DeltaTable:
+    """A table object of our own: the journal's must not wait for a merge."""
+    from deltalake import DeltaTable
+
+    place = at(journal.folder)
+    return DeltaTable(place.table_uri, version=version, storage_options=place.table_options)
+
+
+def _keep_log(table: DeltaTable) -> None:
+    """Keeps Delta from cleaning up the log by itself, in a table that an older version made."""
+    from helix_spark.catalog.journal.journal import SETTINGS
+
+    if any(table.metadata().configuration.get(name) != value for name, value in SETTINGS.items()):
+        table.alter.set_table_properties(dict(SETTINGS))
 
 
 def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
@@ -107,12 +139,3 @@ def _merge(table: DeltaTable, written_as: WriterProperties) -> int:
         post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
     )
     return int(metrics["numFilesRemoved"])
-
-
-def _delete_replaced(table: DeltaTable) -> int:
-    # `full` also finds files whose commit failed; those younger than the grace may be on their way to a commit.
-    # How long is the table's own setting (`journal.GRACE`); Delta would have it no shorter than a week unless told so.
-    stale = table.vacuum(dry_run=True, full=True, enforce_retention_duration=False)
-    if stale:
-        table.vacuum(dry_run=False, full=True, enforce_retention_duration=False)
-    return len(stale)

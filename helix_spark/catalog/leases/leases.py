@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -31,6 +32,10 @@ busy; four in an object store."""
 
 SILENCE_SECONDS = 60.0
 """A run on another machine that gives no heartbeat for this long is taken for dead, in words only."""
+
+GRACE_SECONDS = 3 * 24 * 3600.0
+"""Longer than a driver is stopped and goes on: a laptop that sleeps over a weekend, a machine that is moved. What may
+be somebody's stays for so long; only what is known to be nobody's goes before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,21 @@ class Leases:
             with contextlib.suppress(OSError):
                 if self._is_ours(name):
                     self._files.remove(name)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
+        """Do what one process at a time does; None where another is at it.
+
+        What it gives tells, whenever it is asked, whether this process still has the lease: one that was stopped for
+        long finds that another has taken over.
+        """
+        if not self._taken_over(name):
+            yield None
+            return
+        try:
+            yield lambda: self._is_ours(name)
+        finally:
+            self.release(name)
 
     def find(self, name: str) -> Lease | None:
         """The lease of a name, dead or not; None if there is none."""
@@ -157,6 +177,15 @@ class Leases:
         for name, beat in dead.items():
             self._remove(name, beat)
 
+    def _taken_over(self, name: str) -> bool:
+        """Takes a lease, and of another process one that gives no heartbeat: it is watched for a while first."""
+        if self.take(name) is None:
+            return True
+        if self._seconds_untouched(name) <= SILENCE_SECONDS:
+            return False
+        until = time.monotonic() + 2 * PATIENCE
+        return self.wait(name, until=lambda: time.monotonic() > until) and self.take(name) is None
+
     def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
             try:
@@ -177,10 +206,14 @@ class Leases:
     def _seems_dead(self, found: Lease, untouched: float) -> bool:
         if found.holder is not None and found.holder.is_here:
             return found.holder.is_gone
+        return self._seconds_untouched(found.name) > untouched
+
+    def _seconds_untouched(self, name: str) -> float:
+        """Since the last heartbeat, by the clocks of two machines; of a lease that is gone, for ever."""
         try:
-            return time.time() - self._files.beaten_at(found.name) > untouched
+            return time.time() - self._files.beaten_at(name)
         except OSError:
-            return True
+            return math.inf
 
     def _is_ours(self, name: str) -> bool:
         found = self.find(name)

@@ -127,8 +127,10 @@ def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"{len(reached)} of {len(points)} points reached; {_collected(catalog)}"
 
 
-_BY_OTHER_MEANS = {"end.recorded", "delete.begun"}
-"""Reached when something is evicted."""
+_WHILE_EVICTING = ("delete.begun", "end.recorded")
+
+_BY_OTHER_MEANS = {*_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded"}
+"""Reached when something is evicted, or once something is old: see `pauses`."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)
@@ -143,7 +145,7 @@ catalog.evict(next(s for s, r in view.artifacts.items() if r.node == "rows"), "t
     catalog = folder / "catalog"
     for index in range(count):
         run(catalog, workflow(index))
-        name = sorted(_BY_OTHER_MEANS)[index % 2]
+        name = _WHILE_EVICTING[index % 2]
         environment = {**os.environ, "HELIX_FAILPOINT": f"{name}:kill"}
         subprocess.run([sys.executable, "-c", evict, str(catalog)], cwd=_ROOT, env=environment)
         leftovers = Catalog.open(catalog, create=False).gc(dry_run=False)

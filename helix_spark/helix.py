@@ -23,7 +23,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.errors import CatalogError, HelixError, ParameterError
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
@@ -237,11 +237,23 @@ class Helix:
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recorded()  # the last answer's records are what this plans on
+        self._follow_catalog()
         if self.sessions.let_go_of_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
         settings = self.sessions.settings_that_change_results()
         return prepare(workflow, self.catalog, settings, self._around(), uuid.uuid4().hex)
+
+    def _follow_catalog(self) -> None:
+        """A catalog that was moved, or deleted, since the last run."""
+        try:
+            self.catalog.check()
+        except CatalogError as error:
+            self._behind.submit(lambda: None).result()  # what is still to be stored fails, and says so
+            if self.catalog.reopen():
+                self.observer.warning(f"{error.what}; this run goes by what is there now")
+                self._memory.clear()
+                self._writable = False
 
     def _around(self) -> Surroundings:
         session = self.sessions

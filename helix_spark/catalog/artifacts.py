@@ -17,6 +17,7 @@ from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.held_columns import holds_all_of
@@ -45,10 +46,11 @@ class ArtifactLedger:
 
     Args:
         folder: of the Delta table.
+        check: asked before anything is written.
     """
 
-    def __init__(self, folder: Place) -> None:
-        self._journal = Journal(folder, ArtifactRecord, pruned_by=("workflow", "iteration"))
+    def __init__(self, folder: Place, check: Check = unchecked) -> None:
+        self._journal = Journal(folder, ArtifactRecord, pruned_by=("workflow", "iteration"), check=check)
 
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""

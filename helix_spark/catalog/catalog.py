@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,9 @@ from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
-from helix_spark.catalog.places.layout import Layout, check_writable, explained, found, locate
+from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
 from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.same_place import SamePlace
 from helix_spark.catalog.progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -61,12 +62,16 @@ class Catalog:
     """A catalog. Make one with `Catalog.open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._artifacts = ArtifactLedger(layout.records / "artifacts")
-        self._history = History(layout.records)
-        self._results = ResultLedger(layout.records / "results")
+        self._begin(layout)
+
+    def _begin(self, layout: Layout) -> None:
+        self._layout, self._place = layout, SamePlace(layout)
+        check = self._place.check
+        self._artifacts = ArtifactLedger(layout.records / "artifacts", check)
+        self._history = History(layout.records, check)
+        self._results = ResultLedger(layout.records / "results", check)
         self._records_bytes = FolderBytes(layout.records)
-        self.leases = Leases(layout.leases)
+        self.leases = Leases(layout.leases, check)
         self._in_doubt: set[str] = set()
 
     @classmethod
@@ -77,6 +82,23 @@ class Catalog:
             CatalogError: `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
         return cls(locate(root, create=create))
+
+    def reopen(self) -> bool:
+        """Whether something else is in the catalog's place, or its name leads elsewhere: that is the catalog from now
+        on. To be asked between runs, while nothing is written.
+
+        Raises CatalogError as `open` does.
+        """
+        try:
+            self._place.check()
+        except CatalogError:
+            self._begin(locate(str(self._layout.name), create=True))
+            return True
+        return False
+
+    def check(self) -> None:
+        """Raises CatalogError if something else is in the catalog's place, or its name leads elsewhere."""
+        self._place.check()
 
     def check_writable(self) -> None:
         """Raises CatalogError if it cannot be written, or be made."""
@@ -178,34 +200,41 @@ class Catalog:
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
         """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
-        found(self._layout)
+        self._place.make()
         return self._history.start(record)
 
     def make(self) -> None:
-        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog."""
-        found(self._layout)
+        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog.
+
+        Raises CatalogError if something else is in its place since it was opened: a link was turned elsewhere, or a
+        folder moved. All else that writes raises the same.
+        """
+        self._place.make()
 
     def append_iteration(
         self, record: IterationRecord, nodes: Sequence[NodeRecord] = (), results: Sequence[ResultRecord] = ()
     ) -> None:
         """Record an iteration, usually its end, with its nodes and what was learnt of results."""
-        found(self._layout)
+        self._place.make()
         self._results.append(results)
         reach("iteration.results")
         self._history.append(record, nodes)
 
     def note_progress(self, progress: Progress) -> None:
         """Let those who watch know how far a run is. Never raises: a note that cannot be written is no loss."""
-        with contextlib.suppress(OSError):
-            write_progress(found(self._layout), progress)
+        with contextlib.suppress(OSError, CatalogError):
+            self._place.make()
+            write_progress(self._layout, progress)
 
     def forget_progress(self, workflow: str, number: int) -> None:
         """The end of what `note_progress` began."""
-        remove_progress(self._layout, workflow, number)
+        with contextlib.suppress(CatalogError):
+            self._place.check()
+            remove_progress(self._layout, workflow, number)
 
     def keep_file(self, record: FileRecord) -> None:
         """Record the text of a workflow file, once for each content."""
-        found(self._layout)
+        self._place.make()
         self._history.keep_file(record)
 
     def sync(self) -> None:
@@ -217,14 +246,14 @@ class Catalog:
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
-        found(self._layout)
+        self._place.make()
         self._results.append(results)
 
     # What is stored ------------------------------------------------------------------------------------------------
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """A fresh, private place to store a result. Nobody sees it until it is published."""
-        found(self._layout)
+        self._place.make()
         attempt = folders.new_attempt(self._layout, signature, kind)
         if attempt.path is not None:
             # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
@@ -234,6 +263,7 @@ class Catalog:
     def abandon(self, attempt: Attempt) -> None:
         """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
         try:
+            self._leave_no_folder_elsewhere(attempt)
             if attempt.attempt in self._in_doubt:
                 published = not self._ended_unpublished({attempt: "publishing it failed"})
             else:
@@ -241,7 +271,7 @@ class Catalog:
                 published = live is not None and live.attempt == attempt.attempt
             if published:
                 raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
-            folders.delete(self._layout, attempt)
+            self._delete([attempt])
         finally:
             self.leases.release(attempt.attempt)
 
@@ -255,7 +285,7 @@ class Catalog:
 
         Raises CatalogError if the folder of `record` is not there, or it or the record cannot be written.
         """
-        found(self._layout)
+        self._place.make()
         record = self._synced(record)
         try:
             live, replaced = self._artifacts.publish(record)
@@ -271,7 +301,7 @@ class Catalog:
                 with contextlib.suppress(CatalogError):
                     if surplus is replaced:
                         self._artifacts.sync()
-                    folders.delete(self._layout, _attempt_of(surplus, self.path_of(surplus)))
+                    self._delete([_attempt_of(surplus, self.path_of(surplus))])
         finally:
             self.leases.release(record.attempt)
         return live
@@ -366,6 +396,7 @@ class Catalog:
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
+        self._place.check()
         if dry_run or not self._layout.marker.exists():
             return self._leftovers(self.leases.dead(untouched=grace_seconds), grace_seconds)
         with self.leases.alone("gc") as alone:
@@ -376,10 +407,10 @@ class Catalog:
             reach("gc.found")
             if leftovers:
                 self._artifacts.sync()  # an end may be another process's, which is about to delete the same
-            folders.delete_all(self._layout, (leftover.attempt for leftover in leftovers if leftover.certain))
+            self._delete(leftover.attempt for leftover in leftovers if leftover.certain)
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._ended_unpublished(silent)
-            folders.delete_all(self._layout, ended)
+            self._delete(ended)
             self.leases.clear(dead, untouched=grace_seconds)
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
@@ -392,6 +423,7 @@ class Catalog:
 
         Raises CatalogError if they cannot be kept so.
         """
+        self._place.check()
         if not self._layout.marker.exists():
             return
         waiting = MOST_BYTES if budget is None else min(MOST_BYTES, budget // 100)
@@ -433,8 +465,25 @@ class Catalog:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
                 self._artifacts.sync()
-            folders.delete_all(self._layout, (_attempt_of(record, self.path_of(record)) for record in ended))
+            self._delete(_attempt_of(record, self.path_of(record)) for record in ended)
         return ended
+
+    def _leave_no_folder_elsewhere(self, attempt: Attempt) -> None:
+        """Raises CatalogError if something else is in the catalog's place, without what was written of an attempt."""
+        try:
+            self._place.check()
+        except CatalogError:
+            folders.delete(self._layout, attempt)
+            raise
+
+    def _delete(self, attempts: Iterable[Attempt]) -> None:
+        """Deletes what nobody can use any more. A copy of this catalog in its place may still use it."""
+        def checked() -> Iterator[Attempt]:
+            for attempt in attempts:
+                self._place.check()
+                yield attempt
+
+        folders.delete_all(self._layout, checked())
 
     def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
         """A record whose folder survives a loss of power. That takes time as well: it is part of the writing."""

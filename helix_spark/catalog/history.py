@@ -10,6 +10,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.places.layout import checked_id, checked_signature
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
 
@@ -23,12 +24,15 @@ class History:
 
     Args:
         records: the folder of all journals.
+        check: asked before anything is written.
     """
 
-    def __init__(self, records: Place) -> None:
-        self._iterations = Journal(records / "iterations", IterationRecord, pruned_by=("workflow", "number"))
-        self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"))
-        self._files = Journal(records / "files", FileRecord, pruned_by=("digest",))
+    def __init__(self, records: Place, check: Check = unchecked) -> None:
+        self._iterations = Journal(
+            records / "iterations", IterationRecord, pruned_by=("workflow", "number"), check=check
+        )
+        self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"), check=check)
+        self._files = Journal(records / "files", FileRecord, pruned_by=("digest",), check=check)
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that.

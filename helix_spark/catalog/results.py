@@ -27,6 +27,7 @@ from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.journal.rows import columns_of, from_columns
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
@@ -75,10 +76,11 @@ class ResultLedger:
 
     Args:
         folder: of the Delta table.
+        check: asked before anything is written.
     """
 
-    def __init__(self, folder: Place) -> None:
-        self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"))
+    def __init__(self, folder: Place, check: Check = unchecked) -> None:
+        self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"), check=check)
         self._columns = frozenset[str]()
 
     def append(self, records: Sequence[ResultRecord]) -> None:

@@ -23,6 +23,7 @@ from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, f
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError
 
@@ -61,10 +62,13 @@ class Journal(Generic[Row]):
         row_type: the dataclass.
         pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
             skips files.
+        check: asked before anything is written.
     """
 
-    def __init__(self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str]) -> None:
-        self.folder, self.row_type = folder, row_type
+    def __init__(
+        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], check: Check = unchecked
+    ) -> None:
+        self.folder, self.row_type, self.check = folder, row_type, check
         self._pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
         self._sealed = SealedFiles(folder)
@@ -132,6 +136,7 @@ class Journal(Generic[Row]):
         from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
         reach("journal.appending")
+        self.check()
         write_deltalake(
             table,
             to_table(rows, self.row_type, table.version() + 1),
@@ -205,6 +210,7 @@ class Journal(Generic[Row]):
             if not (unsynced := self._log.unsynced()):
                 return
             reach("journal.syncing")
+            self.check()
             if at(self.folder).needs_syncs:
                 files = self._log.files_added(unsynced)
                 self._sealed.seal(files)
@@ -256,6 +262,7 @@ class Journal(Generic[Row]):
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
 
+        self.check()
         at(self.folder).make_folder()
         settings = {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
         for attempt in range(ATTEMPTS):

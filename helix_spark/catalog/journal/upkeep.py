@@ -63,12 +63,14 @@ def maintain(
     try:
         # Looked at before the commit, and deleted after it: what lies there then cannot be committed later.
         lying, table = files_lying(journal.folder), _opened(journal)
+        journal.check()
         merged = _merge(table, journal.written_as())
         if not merged:
             return Upkept()
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
         journal.sync()
+        journal.check()
         _keep_log(table)
         table.create_checkpoint()
         _sync_checkpoint(journal, table.version())
@@ -94,6 +96,7 @@ class _Deletes:
         self._live, self._looked = frozenset[str](), -math.inf
 
     def __call__(self, name: str) -> bool:
+        self._journal.check()
         if time.monotonic() - self._looked > LOOK_AGAIN:
             if not self._alone():
                 raise TakenOverError

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place
 
@@ -72,14 +73,8 @@ class _OnDisk:
     looks: float = 0.1
 
     def make(self, name: str, text: str) -> None:
-        """Puts the file in place whole, by a link that fails where the name exists."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self.folder / f".{name}.{uuid.uuid4().hex}"
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            os.link(unfinished, self.folder / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        OnDisk(self.folder / name).write_new_text(text)
 
     def read(self, name: str) -> str:
         return (self.folder / name).read_text(encoding="utf-8")

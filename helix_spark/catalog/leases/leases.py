@@ -25,6 +25,8 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
 from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.same_place import Check, unchecked
+from helix_spark.errors import CatalogError
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
@@ -57,10 +59,11 @@ class Leases:
 
     Args:
         folder: of the files; made by the first lease.
+        check: asked before anything is written.
     """
 
-    def __init__(self, folder: Place) -> None:
-        self._files = lease_files(folder)
+    def __init__(self, folder: Place, check: Check = unchecked) -> None:
+        self._files, self._check = lease_files(folder), check
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
@@ -92,7 +95,8 @@ class Leases:
             if self._held[name]:
                 return
             del self._held[name]
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, CatalogError):
+                self._check()
                 if self._is_ours(name):
                     self._files.remove(name)
 
@@ -171,7 +175,8 @@ class Leases:
 
     def clear(self, dead: Mapping[str, Hashable], *, untouched: float) -> None:
         """Remove leases that were found `dead`, and what those left behind that died while they took one."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CatalogError):
+            self._check()
             # Never what is being made right now: who cannot make a lease works without one.
             self._files.clear_aside(max(untouched, SILENCE_SECONDS))
         for name, beat in dead.items():
@@ -189,6 +194,7 @@ class Leases:
     def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
             try:
+                self._check()
                 self._files.make(name, _to_json(expected))
             except FileExistsError:
                 beat, found = self._beat(name), self.find(name)
@@ -198,7 +204,7 @@ class Leases:
                     return None if found.holder == this_process() else found
                 self._remove(name, beat)
                 continue
-            except OSError:
+            except (OSError, CatalogError):
                 return None
             return None
         return self.find(name)
@@ -228,7 +234,8 @@ class Leases:
 
     def _remove(self, name: str, beat: Hashable) -> None:
         """Removes a lease, if it is still as it was seen."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CatalogError):
+            self._check()
             self._files.remove_as_seen(name, beat)
 
     def _beat_along(self) -> None:
@@ -245,7 +252,8 @@ class Leases:
                     return
                 names = list(self._held)
             for name in names:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, CatalogError):
+                    self._check()
                     if self._is_ours(name):
                         self._files.touch(name)
 

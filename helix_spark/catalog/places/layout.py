@@ -5,10 +5,12 @@ What it takes to read and write there, on a disk or in an object store, is in `p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +65,20 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one catalog."""
+    """The paths of one catalog.
+
+    Attributes:
+        root: its folder, links followed: a link that is turned elsewhere later leads nobody who works on it there.
+        given: the folder as it was named, where that is another path.
+    """
 
     root: Place
+    given: Place | None = None
+
+    @property
+    def name(self) -> Place:
+        """The folder as it was named."""
+        return self.root if self.given is None else self.given
 
     @property
     def marker(self) -> Place:
@@ -104,7 +117,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                            remedy="give the address as text, not as a Path")
-    layout = Layout(object_path(os.fspath(root)) if is_remote(root) else _absolute(Path(root)))
+    layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(Path(root))
     if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
         raise CatalogError(
             f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
@@ -125,10 +138,11 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     return layout
 
 
-def _absolute(path: Path) -> Path:
-    """The path from the root of the disk on. Behind a link, `..` is another folder to the disk than to libraries that
-    shorten it as text, deltalake among them."""
-    return path.resolve() if ".." in path.parts else path.absolute()
+def _on_disk(path: Path) -> Layout:
+    """Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, deltalake among
+    them."""
+    root, given = path.resolve(), path.absolute()
+    return Layout(root, None if root == given else given)
 
 
 @contextmanager
@@ -146,18 +160,31 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
 def found(layout: Layout) -> Layout:
     """Make the catalog, unless it exists: its folder and its marker.
 
-    Safe for several processes at once: all write the same marker, and each writes it whole.
+    Safe for several processes at once: each writes the marker whole, and the first one's stays.
     """
-    text = json.dumps({"layout": LAYOUT, "created_by": f"helix_spark {_version()}"}) + "\n"
+    new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
     with explained(layout, "made"):
         if layout.marker.exists():
             return layout
         # Synced once in a catalog's life, before anything else is in it: records without a marker are no catalog.
         at(layout.root).make_folder(synced=True)
-        at(layout.marker).replace_text(text, synced=True)
-    if isinstance(layout.marker, ObjectPath):
-        check_conditional(layout.marker, text)
+        with contextlib.suppress(FileExistsError):
+            at(layout.marker).write_new_text(json.dumps(new) + "\n", synced=True)
+        if isinstance(layout.marker, ObjectPath):
+            check_conditional(layout.marker, layout.marker.read_text())
     return layout
+
+
+def marked_id(layout: Layout) -> tuple[str, Hashable]:
+    """The id in a catalog's marker, empty where an older version made it or it says nothing; and the marker's stamp.
+
+    Raises FileNotFoundError if there is none, OSError if it cannot be read.
+    """
+    text, stamp = at(layout.marker).read_stamped()
+    try:
+        return str(json.loads(text).get("id", "")), stamp
+    except (ValueError, AttributeError):
+        return "", stamp
 
 
 def _version() -> str:

@@ -10,6 +10,8 @@ import shutil
 import stat
 import sys
 import tempfile
+import uuid
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +39,32 @@ class OnDisk:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
+
+    def write_new_text(self, text: str, *, synced: bool = False) -> None:
+        """By a link, which fails where the name exists, to a file beside it."""
+        unfinished = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            if synced:
+                sync_path(unfinished)
+            os.link(unfinished, self.path)
+            if synced:
+                sync_path(self.path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def stamp(self) -> tuple[int, ...] | None:
+        try:
+            return _stamp(self.path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read_stamped(self) -> tuple[str, tuple[int, ...]]:
+        with self.path.open(encoding="utf-8") as file:
+            return file.read(), _stamp(os.fstat(file.fileno()))
+
+    def hold(self) -> HeldFolder:
+        return HeldFolder(self.path)
 
     @property
     def needs_syncs(self) -> bool:
@@ -127,6 +155,26 @@ class OnDisk:
 
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self.path)).free:,} bytes"
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class HeldFolder:
+    """A folder that is open, so that its number in the file system is given to no other one. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        # Needs no permission to list it, where the system knows how to open without.
+        handle = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._handle = handle
+        weakref.finalize(self, os.close, handle)
+
+    def is_at(self, place: Path, /) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._handle), place.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 _SYNCED_AT_ONCE = 8

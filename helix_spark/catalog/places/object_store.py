@@ -42,6 +42,13 @@ class ObjectStore:
         return _files(self.access)
 
 
+class _HeldPrefix:
+    """A folder in a store, of which there is nothing to hold."""
+
+    def is_at(self, place: ObjectPath, /) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectPath:
     """An object or a folder of them; see `places.Place` and `places.Ground`.
@@ -128,6 +135,22 @@ class ObjectPath:
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         self.single.write(text.encode())
+
+    def write_new_text(self, text: str, *, synced: bool = False) -> None:
+        self.single.write_new(text.encode())
+
+    def stamp(self) -> str | None:
+        """Its tag."""
+        with suppress(FileNotFoundError):
+            return self.single.status().tag
+        return None
+
+    def read_stamped(self) -> tuple[str, str]:
+        content, tag = self.single.read()
+        return content.decode(), tag
+
+    def hold(self) -> _HeldPrefix:
+        return _HeldPrefix()
 
     @property
     def needs_syncs(self) -> bool:

@@ -8,7 +8,7 @@ adds it here, for both.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -56,12 +56,31 @@ class Place(Protocol):
     def rglob(self, pattern: str, /) -> Iterator[Self]: ...
 
 
+class Held(Protocol):
+    """A folder that is held, for as long as this is."""
+
+    def is_at(self, place: Any, /) -> bool:
+        """Whether a path leads to it. In an object store, where paths lead nowhere else, always."""
+
+
 class Ground(Protocol):
     """What can be done at a place, beyond what its path does. Everything raises OSError where it cannot be done."""
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         """Write a small file whole or not at all: a reader sees the old text or the new; where it is `synced`, also who
         reads after a loss of power, and once this has returned the new."""
+
+    def write_new_text(self, text: str, *, synced: bool = False) -> None:
+        """Write a small file whole where there is none: raises FileExistsError if there is. `synced` as above."""
+
+    def stamp(self) -> Hashable | None:
+        """What differs once a file was replaced or written to; None if it is not there."""
+
+    def read_stamped(self) -> tuple[str, Hashable]:
+        """What a small file holds, and its stamp. Raises FileNotFoundError if it is not there."""
+
+    def hold(self) -> Held:
+        """A folder, so that it is known again."""
 
     @property
     def needs_syncs(self) -> bool:

@@ -12,7 +12,8 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 POINTS: Mapping[str, str] = {
     "store.begun": "a place to write to was given, nothing is written",
@@ -58,10 +59,25 @@ _ARMED = _parsed(os.environ.get("HELIX_FAILPOINT", ""))
 _REACHED: dict[str, int] = {}
 
 
+_WATCHERS: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def watched(by: Callable[[str], None]) -> Iterator[None]:
+    """Have somebody told of every failpoint that is reached while a block runs: a simulation stops drivers there."""
+    _WATCHERS.append(by)
+    try:
+        yield
+    finally:
+        _WATCHERS.remove(by)
+
+
 def reach(name: str) -> None:
-    """Say that a failpoint is reached. Nothing happens unless it is armed."""
+    """Say that a failpoint is reached. Nothing happens unless it is armed, or watched."""
     if _ARMED:
         _act(name)
+    for told in _WATCHERS:
+        told(name)
 
 
 def _act(name: str) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.signature.parts import digest
@@ -91,7 +92,7 @@ def test_the_query_merges_records_by_the_rules(
         for together in appended:
             ledger.append(together)
         if tidied:
-            ledger.maintain()
+            maintain(ledger.journal)
         known = ledger.known(declared, lowered, signatures)
     expected = by_the_rules([one for together in appended for one in together], declared, lowered, signatures)
     assert dict(known.standing) == expected.standing

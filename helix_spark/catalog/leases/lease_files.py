@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
@@ -60,8 +60,7 @@ def lease_files(folder: Place) -> LeaseFiles:
     """The files in a folder, which need not exist."""
     if isinstance(folder, Path):
         return _OnDisk(folder)
-    assert isinstance(folder, ObjectPath)
-    return _InStore(folder)
+    return _InStore(cast(ObjectPath, folder))
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,12 +250,17 @@ class Leases:
                 if not self._held:
                     self._beating = None
                     return
-                names = list(self._held)
-            for name in names:
-                with contextlib.suppress(OSError, CatalogError):
-                    self._check()
-                    if self._is_ours(name):
-                        self._files.touch(name)
+            self.beat()
+
+    def beat(self) -> None:
+        """One heartbeat of all leases that are held here."""
+        with self._lock:
+            names = list(self._held)
+        for name in names:
+            with contextlib.suppress(OSError, CatalogError):
+                self._check()
+                if self._is_ours(name):
+                    self._files.touch(name)
 
 
 def _to_json(expected: float | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self, TypeVar
+from typing import Any, BinaryIO, Protocol, Self, TypeVar, cast
 
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
@@ -161,8 +161,7 @@ def at(place: Place) -> Ground:
     """What can be done at a place."""
     if isinstance(place, Path):
         return OnDisk(place)
-    assert isinstance(place, ObjectPath)
-    return place
+    return cast(Ground, place)  # an `ObjectPath` is its own, and so is the path of a simulated disk
 
 
 _OUT_OF_REACH = frozenset({

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class NotHereError(Exception):
+    """A fault cannot be injected on this machine; says why."""
+
+
 @dataclass
 class Tally:
     """Counts the injections of one fault.
@@ -17,6 +21,7 @@ class Tally:
         injected, right: how many.
         wrong: of those that were not right, what happened.
         note: further figures, in words.
+        not_here: why nothing could be injected on this machine; empty if it could.
         until: on the clock of `time.perf_counter`, when slow rows end early.
     """
 
@@ -24,6 +29,7 @@ class Tally:
     right: int = 0
     wrong: list[str] = field(default_factory=list)
     note: str = ""
+    not_here: str = ""
     seconds: float = 0.0
     until: float = math.inf
 
@@ -75,6 +81,8 @@ class Fault:
         folder.mkdir(parents=True)
         try:
             self.inject(folder, self.short if short else self.full, tally)
+        except NotHereError as error:
+            tally.not_here = tally.note = str(error)
         except Exception as error:  # noqa: BLE001  # a row that breaks must not hide the others; it counts as wrong
             tally.expect(False, f"{type(error).__name__}: {error}")
         tally.seconds = time.perf_counter() - begun

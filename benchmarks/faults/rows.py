@@ -7,6 +7,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     kills,
     long_runs,
     pauses,
+    power_cuts,
     records,
     spark_faults,
     spark_tasks,

@@ -1,0 +1,204 @@
+"""The power is cut: what was acknowledged is there afterwards, and the next run is right.
+
+    python -m benchmarks.faults.power_cuts CATALOG MARKS KEY... [--unsynced] [--budget SIZE] [--merging]
+
+That runs the job once for each key, and writes to MARKS what it acknowledges. Acknowledged are a result of which it was
+told that it is stored, and an iteration whose `wait` has returned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import helix_spark as hx
+from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
+from benchmarks.faults.logged_disk import OPTIONS, Recording, logged_disk, powered_on, why_not_here
+from benchmarks.faults.records import all_of
+from benchmarks.faults.row import NotHereError, Tally, fault
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.verification import verify
+from helix_spark.errors import HelixError
+from helix_spark.planner.by_name import policy_named
+
+_ROOT = Path(__file__).resolve().parents[2]
+_CUTS = 15
+"""Cuts of one recording."""
+
+_NEXT = 1000
+"""Key of the run after a cut, which nobody ran before."""
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """Who runs while the power is cut.
+
+    Attributes:
+        keys: of the runs of each driver; all of them work at once.
+        options: of each.
+    """
+
+    name: str
+    keys: tuple[tuple[int, ...], ...]
+    options: tuple[str, ...] = ()
+
+
+KINDS = (
+    Drivers("one driver", ((1, 2, 3),)),
+    Drivers("two drivers at once", ((1, 2, 3), (3, 2, 1))),
+    Drivers("results are evicted", ((1, 2, 3, 4),), ("--budget", "250 kB")),
+    Drivers("records are merged", ((1, 2, 3, 4, 5, 6, 7),), ("--merging",)),
+)
+
+
+def recorded(work: Path, drivers: Drivers, options: str, *more: str) -> Recording:
+    """What the drivers wrote to a disk.
+
+    Args:
+        options: of the mount.
+        more: options of the drivers.
+    """
+    with logged_disk(work, options) as disk:
+        catalog = disk.folder / "catalog"
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.faults.power_cuts", str(catalog), str(disk.marks), *map(str, keys),
+                 *drivers.options, *more], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            ) for keys in drivers.keys
+        ]
+        for process in processes:
+            printed, _ = process.communicate(timeout=300)
+            if process.returncode != 0:
+                raise OSError(f"the job ended with {process.returncode}: {printed[-2000:]}")
+        return disk.recorded()
+
+
+def lost(catalog: Path, marks: Sequence[str]) -> str:
+    """What is lost of what was acknowledged, or wrong in a catalog after a cut; empty if nothing is."""
+    told = [json.loads(mark) for mark in marks]
+    try:
+        heard = Heard()
+        outputs = run(catalog, workflow(_NEXT), heard)
+        if outputs != answers(_NEXT):
+            return f"the next run answered {outputs}"
+        all_of(catalog)
+        bad = [finding for finding in verify(Catalog.open(catalog, create=False), deep=True).findings if finding.bad]
+        if bad:
+            return f"damaged: {bad[0]}"
+        for what in (*_lost_results(catalog, told), *_lost_iterations(catalog, told)):
+            return what
+        for key in {key for key, _ in told}:
+            if (outputs := run(catalog, workflow(key))) != answers(key):
+                return f"run {key} answered {outputs}"
+    except HelixError as error:
+        return f"refused: {error}"
+    return ""
+
+
+def _lost_results(catalog: Path, told: Sequence[tuple[int, str]]) -> Iterator[str]:
+    opened = Catalog.open(catalog, create=False)
+    with hx.Helix(catalog, policy="always", observer=Heard()) as helix:
+        plans = {key: helix.plan(workflow(key)) for key in {key for key, name in told if name}}
+    for key, name in told:
+        if name and not plans[key][name].stored:
+            last = opened.last_event(plans[key][name].signature)
+            if last is None or last.event != "evicted":
+                found = "not on record" if last is None else last.why
+                yield f"{name} of run {key} was said to be stored: {found}"
+
+
+def _lost_iterations(catalog: Path, told: Sequence[tuple[int, str]]) -> Iterator[str]:
+    done = [json.loads(one.outputs) for one in Catalog.open(catalog, create=False).iterations() if one.status == "done"]
+    for key, name in told:
+        if not name and answers(key) not in done:
+            yield f"run {key} had ended, and is not on record"
+
+
+def _cut(folder: Path, recording: Recording, chosen: random.Random, count: int) -> Iterator[str]:
+    """What is lost after each of some cuts."""
+    for index, moment in enumerate(recording.moments(chosen, count)):
+        cut = recording.cut(moment, chosen, folder / "cut")
+        with powered_on(cut, folder / "after") as disk:
+            what = lost(disk / "catalog", cut.marks)
+        yield what and f"cut {index} at {moment} of {len(recording.entries)}: {what}"
+
+
+def _check_here() -> None:
+    if why := why_not_here():
+        raise NotHereError(f"a disk that logs what is written takes root, FUSE and a loop device: {why}")
+
+
+@fault("the power is cut", "what was acknowledged is there; the next run is right", short=3, full=120)
+def power_cut(folder: Path, count: int, tally: Tally) -> None:
+    _check_here()
+    chosen, seen = random.Random(22), dict[str, int]()
+    for index in tally.rounds(-(-count // _CUTS)):
+        drivers = KINDS[(index - 1) % len(KINDS)]
+        work = folder / str(index)
+        recording = recorded(work, drivers, OPTIONS[(index - 1) // len(KINDS) % len(OPTIONS)])
+        for what in _cut(work, recording, chosen, min(_CUTS, count - tally.injected)):
+            tally.expect(not what, f"{drivers.name}, {what}")
+            seen[drivers.name] = seen.get(drivers.name, 0) + 1
+    tally.note = ", ".join(f"{number} while {name}" for name, number in seen.items())
+
+
+@fault("the power is cut where nothing was synced", "something is lost: the row above can fail", short=0, full=1)
+def power_cut_unsynced(folder: Path, count: int, tally: Tally) -> None:
+    _check_here()
+    chosen = random.Random(23)
+    recording = recorded(folder / "work", KINDS[0], OPTIONS[0], "--unsynced")
+    found = [what for what in _cut(folder / "work", recording, chosen, _CUTS) if what]
+    tally.expect(bool(found), "nothing was lost")
+    tally.note = f"{len(found)} of {_CUTS} cuts lost something"
+
+
+class _Acknowledges(Heard):
+    """Marks what it is told to be stored."""
+
+    def __init__(self, marks: Path, key: int) -> None:
+        super().__init__()
+        self.marks, self.key = marks, key
+
+    def mark(self, name: str = "") -> None:
+        self.marks.write_text(json.dumps([self.key, name]))
+
+    def stored(self, name: str, size: int) -> None:
+        self.mark(name)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("catalog", type=Path)
+    arguments.add_argument("marks", type=Path)
+    arguments.add_argument("keys", type=int, nargs="+")
+    arguments.add_argument("--unsynced", action="store_true", help="nothing is synced")
+    arguments.add_argument("--budget")
+    arguments.add_argument("--merging", action="store_true", help="what was merged goes at once")
+    given = arguments.parse_args()
+    if given.unsynced:
+        os.fsync = lambda handle: None
+    if given.merging:
+        from helix_spark.catalog.journal import journal
+
+        journal.GRACE = "interval 0 seconds"
+    for key in given.keys:
+        heard = _Acknowledges(given.marks, key)
+        policy = LoadsGladly(policy_named("always"))
+        with hx.Helix(given.catalog, policy=policy, observer=heard, budget=given.budget) as helix:
+            iteration = helix.run(workflow(key))
+            iteration.wait()
+            heard.mark()
+            if heard.warnings:
+                print(heard.warnings)
+            assert dict(iteration.outputs) == answers(key)
+
+
+if __name__ == "__main__":
+    main()

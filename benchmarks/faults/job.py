@@ -111,7 +111,7 @@ class Heard(Silent):
 
 
 def run(
-    catalog: Path, made: hx.Workflow, heard: Heard | None = None, policy: str = "always", **options: Any
+    catalog: Path | str, made: hx.Workflow, heard: Heard | None = None, policy: str = "always", **options: Any
 ) -> dict[str, Any]:
     """Runs a workflow as a session of its own, and waits until everything is stored. Returns the outputs."""
     observer = heard or Heard()

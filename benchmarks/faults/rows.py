@@ -6,6 +6,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     inputs,
     kills,
     long_runs,
+    lost_answers,
     pauses,
     power_cuts,
     records,

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import errno
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.s3_access import S3Access
 from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:
+    from obstore import UpdateVersion
     from obstore.store import S3Store
+
+_WRITE = "helix-write"
+"""Name under which an object has the id of the conditional write that made it."""
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
 
@@ -74,20 +79,11 @@ class SingleObject:
 
     def write_new(self, content: bytes) -> None:
         """Make it: raises FileExistsError if it is there. Of several who do so at once one succeeds."""
-        import obstore
-
-        with self._told():
-            obstore.put(_store(self.access, self.bucket), self.key, content, mode="create", use_multipart=False)
+        self._write_if("create", content)
 
     def write_over(self, content: bytes, tag: str) -> None:
         """Replace it if it still has this tag: raises BlockingIOError if it has another."""
-        import obstore
-
-        with self._told():
-            obstore.put(
-                _store(self.access, self.bucket), self.key, content, mode={"e_tag": tag},
-                use_multipart=False,
-            )
+        self._write_if({"e_tag": tag}, content)
 
     def remove(self) -> None:
         """Remove it; nothing happens if it is not there."""
@@ -95,6 +91,34 @@ class SingleObject:
 
         with self._told():
             obstore.delete(_store(self.access, self.bucket), self.key)
+
+    def _write_if(self, condition: Literal["create"] | UpdateVersion, content: bytes) -> None:
+        """A write has an id. It is looked for where the store's answer was lost: the write may have been carried out,
+        and then it does not meet its own condition when it is tried again."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        write = uuid.uuid4().hex
+        with self._told():
+            try:
+                obstore.put(
+                    _store(self.access, self.bucket), self.key, content, mode=condition, use_multipart=False,
+                    attributes={_WRITE: write},
+                )
+            except BaseError:
+                if self._last_write() != write:
+                    raise
+
+    def _last_write(self) -> str | None:
+        """The id of the conditional write that it was last written by, if it was; None also if the store does not
+        say."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return obstore.get(_store(self.access, self.bucket), self.key).attributes.get(_WRITE)
+        except (BaseError, FileNotFoundError):
+            return None
 
     @contextmanager
     def _told(self) -> Iterator[None]:

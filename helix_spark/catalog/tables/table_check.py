@@ -106,6 +106,15 @@ def _digest(folder: Place, files: Sequence[Place]) -> str:
         raise unread(folder, f"a file cannot be read: {error}", error) from error
 
 
+def attempt_of(folder: Place) -> str | None:
+    """The attempt that the only commit of the table in `folder` names; None if there is no such commit, or it cannot be
+    read."""
+    try:
+        return _commit(folder)[2]
+    except CatalogError:
+        return None
+
+
 def files_written(folder: Place) -> int:
     """How many files the table in `folder` has: those its commit names, not all that lie there.
 

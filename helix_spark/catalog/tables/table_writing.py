@@ -14,6 +14,7 @@ from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
+from helix_spark.catalog.tables.table_check import attempt_of
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -64,10 +65,15 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
         add = AddAction(
             file.name, file.stat().st_size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": len(table)})
         )
-        create_table_with_add_actions(
-            at(folder).table_uri, schema, [add], mode="error", storage_options=at(folder).table_options,
-            commit_properties=CommitProperties(custom_metadata={"userMetadata": attempt}),
-        )
+        try:
+            create_table_with_add_actions(
+                at(folder).table_uri, schema, [add], mode="error", storage_options=at(folder).table_options,
+                # Tried again within, a commit whose answer was lost would meet itself, and be made a second time.
+                commit_properties=CommitProperties(custom_metadata={"userMetadata": attempt}, max_commit_retries=0),
+            )
+        except DeltaError:
+            if attempt_of(folder) != attempt:
+                raise
     except (OSError, DeltaError) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     except pa.ArrowException as error:  # what `storable` lets pass, and Parquet does not hold

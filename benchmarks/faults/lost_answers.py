@@ -1,0 +1,155 @@
+"""What was asked for is carried out, and the answer is lost: by an object store, or by a disk behind a commit."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.faults.job import Heard, answers, run, workflow
+from benchmarks.faults.kills import ended, start, unsound
+from benchmarks.faults.lossy_front import HOW, lossy_front
+from benchmarks.faults.row import NotHereError, Tally, fault
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.single_objects import StoreError
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.errors import HelixError
+
+ONCE = "all is recorded once, the run answers"
+_JOURNALS = {
+    "iterations": IterationRecord, "nodes": NodeRecord, "results": ResultRecord, "artifacts": ArtifactRecord,
+}
+
+
+def twice(root: Place) -> str:
+    """What is on record twice, or which number of an iteration is missing; empty if nothing is."""
+    for name, row_type in _JOURNALS.items():
+        rows = Journal(root / "records" / name, row_type, pruned_by=()).query("SELECT * FROM journal")
+        often = [row for row, times in Counter(map(str, rows)).items() if times > 1]
+        if often:
+            return f"{len(often)} records of {name} are there twice, such as {often[0][:200]}"
+        if name == "iterations":
+            numbers = sorted({row.number for row in rows if isinstance(row, IterationRecord)})
+            if numbers != list(range(1, len(numbers) + 1)):
+                return f"iterations are numbered {numbers}"
+    return ""
+
+
+@contextlib.contextmanager
+def object_store() -> Iterator[str]:
+    """The address of an S3 store of this machine; the AWS_ variables give access to it."""
+    if importlib.util.find_spec("moto") is None:
+        raise NotHereError("moto, a store for tests, is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    before = dict(os.environ)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                time.sleep(0.1)
+            os.environ |= {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ALLOW_HTTP": "true",
+            }
+            yield os.environ["AWS_ENDPOINT_URL"]
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            server.kill()
+
+
+@fault("a store's answer is lost after it wrote an object", ONCE, short=1, full=40)
+def store_answers(folder: Path, count: int, tally: Tally) -> None:
+    chosen, lost_answers = random.Random(24), 0
+    with object_store() as store:
+        import boto3
+
+        client = boto3.client("s3", endpoint_url=store, region_name="us-east-1")
+        for index in tally.rounds(count):
+            bucket = f"bucket-{index}"
+            client.create_bucket(Bucket=bucket)
+            how, every = HOW[index % len(HOW)], chosen.randrange(2, 6)
+            with lossy_front(store, how, chosen.choice((".", "_delta_log", "leases|tables")), every) as (front, lost):
+                what = _run_on_store(f"s3a://{bucket}/catalog", store, front)
+            lost_answers += len(lost)
+            tally.expect(not what, f"{how}, every {every}: {what}")
+    tally.note = f"{lost_answers} answers lost"
+
+
+def _run_on_store(catalog: str, store: str, front: str) -> str:
+    """What is wrong after two runs whose answers are lost, and one whose are not."""
+    try:
+        os.environ["AWS_ENDPOINT_URL"] = front
+        for key in (1, 2):
+            heard = Heard()
+            if (outputs := run(catalog, workflow(key), heard)) != answers(key):
+                return f"answered {outputs}"
+            if heard.warnings or not {"rows", "doubled"} <= set(heard.names):
+                return f"stored {heard.names}, warned {heard.warnings}"
+        os.environ["AWS_ENDPOINT_URL"] = store
+        if (outputs := run(catalog, workflow(2), Heard())) != answers(2):
+            return f"answered {outputs} when nothing was lost"
+        return twice(Catalog.open(catalog, create=False).root)
+    except HelixError as error:
+        return f"refused: {error}"
+
+
+@fault("a store's answer is lost after it wrote an object on a condition", "whoever wrote it knows", short=2, full=40)
+def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
+    from helix_spark.catalog.places.object_store import object_path
+
+    with object_store() as store:
+        import boto3
+
+        boto3.client("s3", endpoint_url=store, region_name="us-east-1").create_bucket(Bucket="bucket")
+        for how in HOW:
+            with lossy_front(store, how, ".", 1) as (front, _):
+                os.environ["AWS_ENDPOINT_URL"] = front
+                for index in range(count // len(HOW)):
+                    single = object_path(f"s3a://bucket/{how}-{index}").single
+                    mine = uuid.uuid4().hex.encode()
+                    try:
+                        single.write_new(mine)
+                        _refused(lambda single=single: single.write_new(b"another's"), FileExistsError)
+                        old = single.status().tag
+                        single.write_over(mine + b"!", old)
+                        _refused(lambda single=single, old=old: single.write_over(b"another's", old), BlockingIOError)
+                        tally.expect(single.read()[0] == mine + b"!", f"{how}: it holds {single.read()[0]!r}")
+                    except (FileExistsError, BlockingIOError, StoreError, AssertionError) as error:
+                        tally.expect(False, f"{how}: {type(error).__name__}: {error}")
+
+
+def _refused(write: object, error: type[OSError]) -> None:
+    assert callable(write)
+    with contextlib.suppress(error):
+        write()
+        raise AssertionError("a write whose condition does not hold was carried out")
+
+
+@fault("an error of the disk behind a commit that was carried out", ONCE, short=1, full=24)
+def disk_answers(folder: Path, count: int, tally: Tally) -> None:
+    catalog = folder / "catalog"
+    for key in tally.rounds(count):
+        nth = 1 + key % 11  # a run of the job commits some ten times
+        printed = ended(start(catalog, key, failpoint=f"journal.committed@{nth}:raise"))
+        what = "" if printed[-1:] == ["done True"] else f"ended with {printed[-3:]}"
+        warned = [line for line in printed if line.startswith("warning")]
+        what = what or "; ".join(warned) or twice(catalog) or unsound(catalog, key, printed)
+        tally.expect(not what, f"commit {nth} of run {key}: {what}")

@@ -135,7 +135,7 @@ def _check_here() -> None:
         raise NotHereError(f"a disk that logs what is written takes root, FUSE and a loop device: {why}")
 
 
-@fault("the power is cut", "what was acknowledged is there; the next run is right", short=3, full=120)
+@fault("the power is cut", "what was acknowledged is there; the next run is right", short=0, full=120)
 def power_cut(folder: Path, count: int, tally: Tally) -> None:
     _check_here()
     chosen, seen = random.Random(22), dict[str, int]()
@@ -185,9 +185,9 @@ def main() -> None:
     if given.unsynced:
         os.fsync = lambda handle: None
     if given.merging:
-        from helix_spark.catalog.journal import journal
+        from helix_spark.catalog.journal import clearing
 
-        journal.GRACE = "interval 0 seconds"
+        clearing.MOST_FILES, clearing.SHORTEST = 0, 0.0
     for key in given.keys:
         heard = _Acknowledges(given.marks, key)
         policy = LoadsGladly(policy_named("always"))

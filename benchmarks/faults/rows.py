@@ -2,6 +2,7 @@
 
 from benchmarks.faults import (  # noqa: F401  # they add their faults
     authors,
+    changed_reads,
     companions,
     inputs,
     kills,

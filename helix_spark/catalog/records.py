@@ -179,7 +179,7 @@ class IterationRecord:
             a node is on record that was merged into an equal one.
         versions: JSON object: helix_spark, python, pyspark, delta.
         writer: JSON object: host, pid.
-        error: of a failed one, in words.
+        error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
         file: path of the file that declares the workflow; empty if it is no file (a notebook), or an older writer did
             not say. Its text is the `FileRecord` of `file_digest`.
         commit: of the file's git repository, 40 or 64 hex characters; empty where there is none.

@@ -98,7 +98,7 @@ class AfterAnswer:
         """Records the answer or the failure, and what it took to get there. Never raises: it stands. None if it could
         not be recorded."""
         try:
-            for name in self.retention.storable.of_moved_sources:
+            for name in self.retention.storable.void:
                 self.tools.memory.drop(self.plan[name].signature)
             return self._record(outputs)
         except (HelixError, OSError) as error:
@@ -203,13 +203,15 @@ class AfterAnswer:
         lowered = self._lowered() if status == "done" else {}
         reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
-            self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs), error=error,
+            self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs),
+            error="\n".join(filter(None, (error, *self.retention.storable.changes))),
             start_seconds=self.start_seconds or None,
         ))
         if (file := self.provenance.file_record()) is not None:
             self.tools.catalog.keep_file(file)
+        void = self.retention.storable.void
         nodes = recording.node_records(
-            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun
+            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun, void
         )
         influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
@@ -217,7 +219,8 @@ class AfterAnswer:
             {**self.chance.drawn, **self.chance.found}, lowered, influences,
         )
         told = recording.read_records(self.prepared, self.plan, number, reads)
-        self.tools.catalog.append_iteration(record, nodes, [*results, *told])
+        learnt = [one for one in (*results, *told) if one.node not in void]
+        self.tools.catalog.append_iteration(record, nodes, learnt)
         return Recorded(record, nodes, reads)
 
     def _ending(self) -> tuple[Status, str]:

@@ -6,7 +6,7 @@ import inspect
 import json
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -22,6 +22,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.environment import package_version
+from helix_spark.signature.parts import digest
 from helix_spark.signature.text.source import text_of
 from helix_spark.workflow.operators import Function
 
@@ -86,19 +87,23 @@ def outputs_json(outputs: Mapping[str, Any]) -> str:
 
 
 def node_records(
-    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int, begun: float
+    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int, begun: float,
+    void: Collection[str] = (),
 ) -> list[NodeRecord]:
     """What happened to each node.
 
     Args:
         begun: `time.perf_counter()` at the start of the run.
+        void: names of the nodes whose results are of data that changed meanwhile: they get a signature of this run
+            alone, by which nothing is found.
     """
     started = starts_by_node(prepared.dag, plan, outcome)
     return [
         NodeRecord(
             run=prepared.run, workflow=plan.workflow, iteration=number, name=node.name, kind=node.kind,
             inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
-            declared=plan[node.name].declared, signature=plan[node.name].signature,
+            declared=plan[node.name].declared,
+            signature=digest("void", prepared.run, node.name) if node.name in void else plan[node.name].signature,
             parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
             predicted_seconds=plan[node.name].predicted_seconds,
             bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,

@@ -19,11 +19,11 @@ from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration import recording
 from helix_spark.iteration.after_answer import AfterAnswer, hold, release
+from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.leasing import PlanAgain, after_others
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.read_sources import ReadSources
 from helix_spark.iteration.tools import Tools
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
@@ -143,13 +143,13 @@ def _uncertain(
     damage: DamagedResultError, prepared: Prepared, plan: Plan, outcome: Outcome
 ) -> frozenset[str]:
     """Names of the nodes whose results the next try must not find in memory: those made of a damaged one, as persisted
-    or not, their plans may have to read it; and those that differ each time or are of sources that changed meanwhile,
+    or not, their plans may have to read it; and those that differ each time or are of data that changed meanwhile,
     as who finds them held asks neither."""
     names = {node.name for node in plan.nodes if node.signature == damage.record.signature}
     chance = found_random(prepared.dag, plan, outcome.results, outcome.suspicion, prepared.described)
     names.update(chance.found, chance.drawn)
-    sources = ReadSources(prepared.dag, plan, prepared.described, outcome.results)
-    names.update(name for name in sources.names if sources.has_moved(name))
+    data = DataRead(prepared.dag, plan, prepared.described, outcome)
+    names.update(name for name in data.names if data.change(name, contents=False) is not None)
     return prepared.dag.descendants(names).union(names)
 
 

@@ -10,12 +10,13 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.results.results import TableResult
 from helix_spark.errors import CatalogError
+from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.preparation import Prepared
-from helix_spark.iteration.read_sources import ReadSources
 from helix_spark.iteration.settling import names_at_hand
 from helix_spark.iteration.unread_columns import candidates
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import Read
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,42 @@ class Storable:
 
     @property
     def not_to_be_held(self) -> frozenset[str]:
-        """Names of the results that no later run may find in memory."""
-        return self.spoiled | self.drawn_once
+        """Names of the results that no later run may find in memory, as far as is known at the answer."""
+        return self.spoiled | self.drawn_once | self.void_by_now
+
+    @property
+    def void_by_now(self) -> frozenset[str]:
+        """As `void`, as far as it can be told without reading anything again: before the answer."""
+        return self._void(contents=False)
 
     @cached_property
-    def of_moved_sources(self) -> frozenset[str]:
-        """Names of the sources whose data changed while the iteration ran, and of all that is made of them: nobody
-        knows which data they are of."""
-        moved = frozenset(name for name in self._sources.names if self._sources.has_moved(name))
-        for name in sorted(moved):
-            self.observer.warning(f"source `{name}` changed while the iteration ran: nothing made of it is kept")
-        return moved | self.prepared.dag.descendants(moved)
+    def void(self) -> frozenset[str]:
+        """Names of the results that are made of what changed while the iteration ran, and of what reads it: nobody
+        knows which data they are of. They stand for no signature, whatever is there by now."""
+        return self._void(contents=True)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What changed while the iteration ran, in sentences, as far as is known."""
+        return tuple(self._said.values())
+
+    def _void(self, *, contents: bool) -> frozenset[str]:
+        for name in self._data.names:
+            how = self._data.change(name, contents=contents)
+            if how is not None and name not in self._said:
+                is_source = isinstance(self.prepared.dag[name].operator, Read)
+                what = f"source `{name}`" if is_source else f"what `{name}` depends on"
+                self._said[name] = f"{what} changed while the iteration ran ({how}): nothing made of it is kept"
+                self.observer.warning(self._said[name])
+        return self._data.void
 
     @cached_property
-    def _sources(self) -> ReadSources:
-        return ReadSources(self.prepared.dag, self.plan, self.prepared.described, self.outcome.results)
+    def _said(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _data(self) -> DataRead:
+        return DataRead(self.prepared.dag, self.plan, self.prepared.described, self.outcome)
 
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""
@@ -79,7 +101,7 @@ class Storable:
         had = {
             name for name, result in lasting(self.outcome).items()
             if not (isinstance(result, TableResult) and result.only_in_its_files)
-        } - self.spoiled - self.drawn_once - self.of_moved_sources
+        } - self.spoiled - self.drawn_once - self.void
         if self.outcome.failure is not None:
             had = {name for name in had if self._is_in_memory(name)}
         return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
@@ -110,6 +132,6 @@ class Storable:
         result = self.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
-        for source in self._sources.below(name):
-            if self._sources.has_moved(source):
-                raise CatalogError(f"source `{source}` changed while it was written")
+        for reader in self._data.below(name):
+            if (how := self._data.change(reader, contents=False)) is not None:
+                raise CatalogError(f"what `{reader}` reads changed while it was written ({how})")

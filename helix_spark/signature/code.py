@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.signature.folders import content_digest, files_below
+from helix_spark.signature.data_version import DataIdentity, Identified, contents_below, identify
 from helix_spark.signature.made_once import reach_made_once
 from helix_spark.signature.objects.edges import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.objects.holders import own_attribute
@@ -36,7 +36,8 @@ def trace(
         value: a function, class, partial, method, callable object, or plain data.
         node: the node it belongs to, for errors.
         where: where that node is declared, for errors.
-        depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
+        depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder, as does one
+            that was `identified` already.
         name: what to call the value where it has no name itself.
         stages: as in `reach`.
 
@@ -89,10 +90,24 @@ def _root(value: object, label: str) -> Edge:
     return edge_to(value, label, role="value")
 
 
+def identified(depends_on: Sequence[object], *, node: str, where: Location | None = None) -> tuple[object, ...]:
+    """What `depends_on` names, with each file and folder as it is now.
+
+    Raises:
+        SignatureError: one is not there, or cannot be read.
+    """
+    return tuple(
+        Identified(one, _identity(one, node, where)) if isinstance(one, Path) else one for one in depends_on
+    )
+
+
 def _declared(value: object, node: str, where: Location | None) -> Edge:
     """A further root, from `depends_on`."""
     if isinstance(value, Path):
-        return Reference(_content(value, node, where), str(value), "file", value.name)
+        value = Identified(value, _identity(value, node, where))
+    if isinstance(value, Identified):
+        assert isinstance(value.what, Path)
+        return Reference(contents_below(value.what, value.signed), str(value.what), "file", value.what.name)
     if isinstance(value, str) and _is_file(value):
         raise SignatureError(
             f"node {node!r}: depends_on names the file {value!r} as text, which would count by its name alone",
@@ -109,15 +124,12 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _content(path: Path, node: str, where: Location | None) -> tuple[tuple[str, str], ...]:
-    """Relative names and SHA-256 of the files under a path."""
+def _identity(path: Path, node: str, where: Location | None) -> DataIdentity:
+    named = f"node {node!r}: depends_on names {str(path)!r}, which"
+    remedy = "give the path of a file or folder, from the working folder or absolute"
     if not path.exists():
-        raise SignatureError(
-            f"node {node!r}: depends_on names {str(path)!r}, which does not exist",
-            where=where, remedy="give the path of a file or folder, from the working folder or absolute",
-        )
-    files = [path] if path.is_file() else files_below(path)
-    return tuple(
-        ("" if one == path else one.relative_to(path).as_posix(), content_digest(one))
-        for one in files
-    )
+        raise SignatureError(f"{named} does not exist", where=where, remedy=remedy)
+    try:
+        return identify(path)
+    except OSError as error:
+        raise SignatureError(f"{named} cannot be read: {error.strerror}", where=where, remedy=remedy) from error

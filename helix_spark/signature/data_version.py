@@ -1,4 +1,5 @@
-"""The version of a source's data, told without Spark: file listings, Delta versions, content in memory."""
+"""Which data is read, told without Spark: files by what is in them and by what their file system says, Delta tables by
+version and commit, tables in memory by content."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import glob
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
 from helix_spark.signature.canonical import canonical
-from helix_spark.signature.folders import content_digest, files_below
+from helix_spark.signature.file_states import FileState, Met, difference, seconds_to_settle, states_of
+from helix_spark.signature.folders import below, content_digest
 from helix_spark.signature.parts import digest, encode
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
@@ -50,19 +53,39 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 """Alternatives in a pattern that have no others inside."""
 
 
+Readable = Source | Path
+"""What a run reads: a source, or a file or folder that an author names in `depends_on`."""
+
+
 @dataclass(frozen=True, slots=True)
-class SourceVersion:
-    """Which data a source holds now.
+class DataIdentity:
+    """Which data something holds that is read, and how its files were when that was looked at.
 
     Attributes:
-        digest: hex SHA-256; the identity.
+        digest: hex SHA-256 of what a signature covers; empty where nobody looked at contents.
         shown: in words: ``2 files, 5.7 MB, 3f2a91c``, and by what else than content it is known.
         bytes: of the data as it lies there; 0 if unknown.
+        states: of its files, and of what is passed on the way to them; none where it has none of this machine's.
     """
 
     digest: str
-    shown: str
+    shown: str = ""
     bytes: int = 0
+    states: tuple[FileState, ...] = ()
+
+    def change(self, now: DataIdentity) -> str | None:
+        """What was done to it since, in words; None where it can have held nothing else in between."""
+        if (how := difference(self.states, now.states)) is not None:
+            return how
+        return "it holds other data" if self.digest and now.digest and self.digest != now.digest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Something that a node reads, and which data it held when the node was signed."""
+
+    what: Readable
+    signed: DataIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +102,53 @@ class _Sampling:
     block: int
 
 
-def version_of(source: Source, *, where: Location | None = None) -> SourceVersion:
-    """The version of a source's data.
+def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
+    """Which data is there now.
+
+    A file that has just changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds
+    alone): what is done to it from then on shows.
+
+    Args:
+        contents: whether files and commits are read, too; without, none but the states of files on this machine.
 
     Raises:
         SourceError: the data is missing or empty, or its version cannot be told.
+        OSError: a file cannot be read.
     """
-    match source:
-        case FileSource():
-            return _files_version(source, where)
+    match what:
+        case Path():
+            return _path_identity(what, contents=contents)
+        case FileSource(version=None):
+            return _files_identity(what, where, contents=contents)
         case DeltaSource():
-            return _delta_version(source, where)
+            return _delta_identity(what, where, contents=contents)
+        case FileSource(version=str(version)):
+            return DataIdentity(digest("declared", *what.paths, version), version)
         case MemorySource():
-            return _memory_version(source)
+            return _memory_identity(what)
         case ReaderSource():
-            return SourceVersion(digest("reader", source.version), source.version)
+            return DataIdentity(digest("reader", what.version), what.version)
+    raise AssertionError(f"a {type(what).__name__} is no source")
 
 
 def pin_versions(dag: Dag) -> Dag:
-    """The same graph with Delta sources at the version that is the newest now, so that what is signed is what is read.
+    """The same graph with Delta sources at the version that is the newest now, so that what is signed is what is read,
+    and with the commit of each.
 
     Raises:
         SourceError: there is no such table.
     """
     nodes = tuple(
-        replace(node, operator=Read(replace(source, version=_delta_table(source, node.where).version())))
-        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource)
-        and source.version is None else node
+        replace(node, operator=Read(_pinned(source, node.where)))
+        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource) else node
         for node in dag.nodes
     )
     return replace(dag, nodes=nodes)
+
+
+def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
+    table = _delta_table(source, where)
+    return replace(source, version=table.version(), commit=_commit(table, source, where))
 
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
@@ -156,7 +196,7 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
 def _files_at(path: Path) -> list[tuple[str, Path]]:
     """A file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
-        return [(one.relative_to(path).as_posix(), one) for one in files_below(path, _is_skipped)]
+        return [(one.relative_to(path).as_posix(), one) for one in below(path, _is_skipped)[1]]
     return [(path.name, path)] if path.is_file() else []
 
 
@@ -194,18 +234,46 @@ def _without_braces(pattern: str) -> list[str]:
     return list(dict.fromkeys(plain for one in fewer for plain in _without_braces(one)))
 
 
-def _files_version(source: FileSource, where: Location | None) -> SourceVersion:
-    if source.version is not None:
-        return SourceVersion(digest("declared", *source.paths, source.version), source.version)
-    files = files_of(source, where)
-    states = [path.stat() for _, path in files]
-    size, sampling = sum(one.st_size for one in states), _sampling([one.st_size for one in states])
-    identity = digest("files", *(
-        _identity(name, path, state, sampling) for (name, path), state in zip(files, states, strict=True)
-    ))
-    large = sum(one.st_size > sampling.above for one in states)
+def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
+    """A folder is known by all that is below it."""
+    folders, files = ([], [path]) if path.is_file() else below(path)
+    if not contents:
+        return DataIdentity("", states=states_of(files, folders))
+    states = _settled(files, folders)
+    read = [replace(one, content=content_digest(file)) for file, one in zip(files, states, strict=False)]
+    found = DataIdentity("", states=(*read, *states[len(read):]))
+    return replace(found, digest=digest("below", *(field for pair in contents_below(path, found) for field in pair)))
+
+
+def contents_below(path: Path, identity: DataIdentity) -> tuple[tuple[str, str], ...]:
+    """Relative names and SHA-256 of the files at a path, or below it."""
+    top = str(path.absolute())
+    files = [one for one in identity.states if one.met is Met.FILE]
+    return tuple((os.path.relpath(one.path, top) if one.path != top else "", one.content) for one in files)
+
+
+def _files_identity(source: FileSource, where: Location | None, *, contents: bool) -> DataIdentity:
+    found = files_of(source, where)
+    if not contents:
+        return DataIdentity("", states=states_of(path for _, path in found))
+    states = _settled([path for _, path in found])
+    files = states[: len(found)]
+    size, sampling = sum(one.size for one in files), _sampling([one.size for one in files])
+    read = [replace(one, content=_identity(*named, one, sampling)) for named, one in zip(found, files, strict=True)]
+    identity = digest("files", *(one.content for one in read))
+    large = sum(one.size > sampling.above for one in files)
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
-    return SourceVersion(identity, f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}", size)
+    shown = f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}"
+    return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
+
+
+def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileState, ...]:
+    """The states of files, from which on every change shows."""
+    states = states_of(files, folders)
+    if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
+        time.sleep(seconds)
+        states = states_of(files, folders)
+    return states
 
 
 def _known_by(large: int, files: int) -> str:
@@ -234,13 +302,12 @@ def _sampling(sizes: Sequence[int]) -> _Sampling:
     return _Sampling(count * block if many else HASHED_BYTES, count, block)
 
 
-def _identity(name: str, path: Path, status: os.stat_result, sampling: _Sampling) -> str:
+def _identity(name: str, path: Path, state: FileState, sampling: _Sampling) -> str:
     """A file's identity. It names the way in which the file is known: no two ways give one identity."""
-    if status.st_size <= sampling.above:
-        # Read afresh each time: size and time alone miss a rewrite within the clock's tick.
+    if state.size <= sampling.above:
         return digest(name, "content", content_digest(path))
-    told = str(status.st_size), str(status.st_mtime_ns)
-    return digest(name, "sampled", *told, *_samples(path, status.st_size, sampling.block, sampling.count))
+    told = str(state.size), str(state.modified)
+    return digest(name, "sampled", *told, *_samples(path, state.size, sampling.block, sampling.count))
 
 
 def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
@@ -261,10 +328,41 @@ def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
     return [last * number // (count - 1) for number in range(count)]
 
 
-def _delta_version(source: DeltaSource, where: Location | None) -> SourceVersion:
+def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
+    """A table by its id, version and the commit of that version: two copies that went their own ways share the others.
+    What is committed to it later changes nothing."""
+    states = () if "://" in source.path or source.version is None else _log_states(source)
+    if not contents:
+        return DataIdentity("", states=states)
     table = _delta_table(source, where)
     version = table.version()
-    return SourceVersion(digest("delta", str(table.metadata().id), str(version)), f"version {version}")
+    identity = digest("delta", str(table.metadata().id), str(version), _commit(table, source, where))
+    return DataIdentity(identity, f"version {version}", states=states)
+
+
+def _log_states(source: DeltaSource) -> tuple[FileState, ...]:
+    """The file of a version's commit, if it was not removed when the log was tidied."""
+    commit = Path(source.path, "_delta_log", _commit_name(source.version or 0))
+    return states_of([commit]) if commit.is_file() else ()
+
+
+def _commit_name(version: int) -> str:
+    return f"{version:020}.json"
+
+
+def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
+    """Digest of what the commit of a table's version says: its bytes, or if those were removed when the log was tidied,
+    the files that make up the table."""
+    from deltalake.fs import DeltaStorageHandler
+
+    name = f"_delta_log/{_commit_name(table.version())}"
+    try:
+        with DeltaStorageHandler.from_table(table._table).open_input_file(name) as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    except FileNotFoundError:
+        return digest("files", *sorted(map(str, table.get_add_actions(flatten=True)["path"].to_pylist())))
+    except OSError as error:
+        raise _unreadable(source, error, where) from error
 
 
 def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
@@ -278,12 +376,16 @@ def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
             f"there is no Delta table at {source.path!r}", where=where, remedy="check the path"
         ) from None
     except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
-        newest = source.version is None
-        which = "the Delta table" if newest else f"version {source.version} of the Delta table"
-        raise SourceError(
-            f"{which} {source.path!r} cannot be read: {_in_a_line(error)}", where=where,
-            remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
-        ) from error
+        raise _unreadable(source, error, where) from error
+
+
+def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -> SourceError:
+    newest = source.version is None
+    which = "the Delta table" if newest else f"version {source.version} of the Delta table"
+    return SourceError(
+        f"{which} {source.path!r} cannot be read: {_in_a_line(error)}", where=where,
+        remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
+    )
 
 
 def _in_a_line(error: Exception) -> str:
@@ -296,11 +398,11 @@ def _in_a_line(error: Exception) -> str:
     return ": ".join(line for line in lines if line)[:_LONGEST_REASON]
 
 
-def _memory_version(source: MemorySource) -> SourceVersion:
+def _memory_identity(source: MemorySource) -> DataIdentity:
     data = source.data
     size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())
     identity = digest("memory", canonical(data, _by_name))
-    return SourceVersion(identity, f"{len(data)} rows, {identity[:7]}", int(size))
+    return DataIdentity(identity, f"{len(data)} rows, {identity[:7]}", int(size))
 
 
 def _by_name(value: object, _path: str) -> bytes | None:

@@ -10,17 +10,20 @@ from pathlib import Path
 _Number = tuple[int, int]
 
 
-def files_below(folder: Path, is_skipped: Callable[[str], bool] = lambda name: False) -> list[Path]:
-    """All files below a folder, in order, those behind links too, once for each way that leads to them.
+def below(folder: Path, is_skipped: Callable[[str], bool] = lambda name: False) -> tuple[list[Path], list[Path]]:
+    """A folder with all folders below it, and all files in them, in order: those behind links too, once for each way
+    that leads to them.
 
     Args:
         folder: to start from, whatever it is called.
         is_skipped: whether a file or folder of this name is left out, with all that is in it.
     """
     around: dict[Path, frozenset[_Number]] = {folder: frozenset({_number(folder)})}
+    folders: list[Path] = []
     found: list[Path] = []
     for root, names, files in os.walk(folder, followlinks=True):
         above = around.pop(Path(root))
+        folders.append(Path(root))
         inside = {name: Path(root, name) for name in names if not is_skipped(name)}
         numbers = {name: _number(path) for name, path in inside.items()}
         # A link to a folder that it is in leads round and round.
@@ -28,7 +31,7 @@ def files_below(folder: Path, is_skipped: Callable[[str], bool] = lambda name: F
         around |= {inside[name]: above | {numbers[name]} for name in names}
         paths = (Path(root, name) for name in files if not is_skipped(name))
         found += [path for path in paths if path.is_file()]
-    return sorted(found)
+    return sorted(folders), sorted(found)
 
 
 def content_digest(file: Path) -> str:

@@ -7,14 +7,16 @@ graph, and is repeated when some are found to stand for earlier, equivalent ones
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
+from pathlib import Path
 
 from helix_spark.dag.node import Dag, Node
+from helix_spark.errors import SourceError
 from helix_spark.signature.canonical import value_part, value_trace
-from helix_spark.signature.code import trace, trace_path
-from helix_spark.signature.data_version import SourceVersion, version_of
+from helix_spark.signature.code import identified, trace, trace_path
+from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
 from helix_spark.signature.functions.randomness import leaves_seed, random_sql, stages_in
@@ -39,15 +41,20 @@ class Description:
         warnings: see `CodeTrace`.
         random: why its result may differ each time it is computed, or cannot be told by its signature alone; empty if
             nothing says so.
-        version: of a source's data.
+        reads: what it reads by itself: a source, files of `depends_on`.
         said: what its code and texts say that counts where it runs.
     """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
-    version: SourceVersion | None = None
+    reads: tuple[Identified, ...] = ()
     said: Said = NOTHING_SAID
+
+    @property
+    def version(self) -> DataIdentity | None:
+        """Of a source's data."""
+        return next((one.signed for one in self.reads if not isinstance(one.what, Path)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +161,23 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
 def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
     forms = digest("forms", *operator.forms, operator.returns, *_positions(operator))
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
-    traced = trace(operator.call, node=node.name, where=node.where, depends_on=node.wishes.depends_on)
+    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
     random = (*traced.random, *_undeclared(node, traced))
-    return Description((*parts, shape, *kept), traced.warnings, random, said=traced.said)
+    return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
     """Whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with `CFG`."""
     fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
     return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
+
+
+def _read(node: Node, further: Sequence[object]) -> tuple[Identified, ...]:
+    """The files among what `depends_on` names, without those that the author leaves out again."""
+    files = (one for one in further if isinstance(one, Identified))
+    return tuple(one for one in files if str(one.what) not in node.wishes.exclude)
 
 
 def _positions(operator: Function) -> Iterator[str]:
@@ -174,30 +188,38 @@ def _positions(operator: Function) -> Iterator[str]:
 
 def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Description:
     source = operator.source
-    version = version_of(source, where=node.where)
-    data = Part(Group.SOURCE, node.name, version.digest, version.shown)
+    try:
+        version = identify(source, where=node.where)
+    except OSError as error:
+        raise SourceError(
+            f"source {node.name!r} cannot be read: {error.strerror}", where=node.where,
+            exists=f"it was looked for at {error.filename}" if error.filename else None, remedy="check the path, and "
+            "whether you may read it",
+        ) from error
+    data, reads = Part(Group.SOURCE, node.name, version.digest, version.shown), (Identified(source, version),)
     match source:
         case FileSource(format=format, schema=schema, options=options):
             read = (
                 _parameter(node, "format", format), _parameter(node, "schema", schema),
                 *(_named(name, _parameter(node, name, value)) for name, value in options),
             )
-            return Description((*parts, data, *read), version=version)
+            return Description((*parts, data, *read), reads=reads)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
             lost = tuple(f"{one}: {_LOST} (call it by its name)" for one in traced.unfollowed)
             random = (*traced.random, *lost)
-            return Description((*parts, data, *traced.parts), traced.warnings, random, version, traced.said)
+            return Description((*parts, data, *traced.parts), traced.warnings, random, reads, traced.said)
         case DeltaSource() | MemorySource():
-            return Description((*parts, data), version=version)
+            return Description((*parts, data), reads=reads)
 
 
 def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     random: list[str] = []
     warnings: list[str] = []
     said = NOTHING_SAID
-    if node.wishes.depends_on:
-        parts += trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on).parts
+    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    if further:
+        parts += trace(None, node=node.name, where=node.where, depends_on=further).parts
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if isinstance(value, Stage):
@@ -228,7 +250,8 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
         random += [f"`{node.name}` {use}" for text in written if (use := random_sql(text))]
         said |= said_by(written)
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
-    return Description(kept, tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random)), said=said)
+    told = tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random))
+    return Description(kept, *told, _read(node, further), said)
 
 
 def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:

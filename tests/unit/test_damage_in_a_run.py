@@ -118,8 +118,10 @@ def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: 
         return 1
 
     dag = compile_workflow(wf)
-    sources = SimpleNamespace(names=("left", "right"), has_moved=lambda name: name == "left")
-    monkeypatch.setattr(running, "ReadSources", lambda *given: sources)
+    data = SimpleNamespace(
+        names=("left", "right"), change=lambda name, contents: "it was written to" if name == "left" else None
+    )
+    monkeypatch.setattr(running, "DataRead", lambda *given: data)
     monkeypatch.setattr(running, "found_random", lambda *given: Chance({}, {"third": "draws"}))
     prepared: Any = SimpleNamespace(dag=dag, described={})
     plan: Any = SimpleNamespace(nodes=[SimpleNamespace(name=node.name, signature=node.name) for node in dag.nodes])

@@ -35,8 +35,8 @@ from helix_spark.signature.data_version import (
     SAMPLES,
     WHOLE_BYTES,
     files_of,
+    identify,
     sample_places,
-    version_of,
 )
 from helix_spark.signature.functions.randomness import SEEDED_STAGES
 from helix_spark.signature.objects.edges import Said
@@ -600,11 +600,11 @@ def test_an_equivalent_program_has_the_signature_it_stands_for() -> None:
 def test_files_are_known_by_content_not_by_time(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("1")
-    before = version_of(hx.csv(str(file)))
+    before = identify(hx.csv(str(file)))
     file.write_text("1")
-    assert version_of(hx.csv(str(file))).digest == before.digest
+    assert identify(hx.csv(str(file))).digest == before.digest
     file.write_text("2")
-    assert version_of(hx.csv(str(file))).digest != before.digest
+    assert identify(hx.csv(str(file))).digest != before.digest
     assert before.shown.startswith("1 file, 1 B, ")
 
 
@@ -612,7 +612,7 @@ def test_large_files_are_known_by_samples_too_and_it_is_said(tmp_path: Path) -> 
     file, size = tmp_path / "large.csv", HASHED_BYTES + 1
     with file.open("wb") as stream:
         stream.truncate(size)  # nothing but holes: it takes no room
-    before, status = version_of(hx.csv(str(file))), file.stat()
+    before, status = identify(hx.csv(str(file))), file.stat()
     assert before.shown.endswith(", by size, time of change and samples")
     assert before.bytes == size
     seen = {before.digest}
@@ -621,17 +621,17 @@ def test_large_files_are_known_by_samples_too_and_it_is_said(tmp_path: Path) -> 
             stream.seek(place)
             stream.write(b"x")
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        seen.add(version_of(hx.csv(str(file))).digest)
+        seen.add(identify(hx.csv(str(file))).digest)
     assert len(seen) == 5
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
-    assert version_of(hx.csv(str(file))).digest not in seen
+    assert identify(hx.csv(str(file))).digest not in seen
 
 
 def test_of_files_of_all_sizes_it_is_said_how_many_are_sampled(tmp_path: Path) -> None:
     for name, size in (("a.csv", 1), ("b.csv", HASHED_BYTES + 1), ("c.csv", HASHED_BYTES)):
         with (tmp_path / name).open("wb") as stream:
             stream.truncate(size)
-    assert version_of(hx.csv(str(tmp_path))).shown.endswith(", 1 of them by size, time of change and samples")
+    assert identify(hx.csv(str(tmp_path))).shown.endswith(", 1 of them by size, time of change and samples")
 
 
 def table_of(folder: Path, files: int, size: int) -> Path:
@@ -647,20 +647,20 @@ def test_many_files_that_are_large_together_are_sampled(tmp_path: Path) -> None:
     table = table_of(tmp_path / "table", WHOLE_BYTES // HASHED_BYTES + 1, HASHED_BYTES)
     (table / "small.csv").write_text("1")
     file, source = table / "part-0.csv", hx.csv(str(table))
-    before, status = version_of(source), file.stat()
+    before, status = identify(source), file.stat()
     assert before.shown.endswith(", 9 of them by size, time of change and samples")
     os.utime(table / "small.csv", ns=(0, 0))  # it is still known by content
-    assert version_of(source).digest == before.digest
+    assert identify(source).digest == before.digest
     (table / "small.csv").write_text("2")
-    seen = {before.digest, version_of(source).digest}
+    seen = {before.digest, identify(source).digest}
     for place in (0, HASHED_BYTES // 15, HASHED_BYTES - 1):
         with file.open("r+b") as stream:
             stream.seek(place)
             stream.write(b"x")
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        seen.add(version_of(source).digest)
+        seen.add(identify(source).digest)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
-    seen.add(version_of(source).digest)
+    seen.add(identify(source).digest)
     assert len(seen) == 6
 
 
@@ -672,20 +672,20 @@ def test_what_is_no_more_than_may_be_read_is_known_by_content(
     with (table / "large.csv").open("wb") as stream:
         stream.truncate(HASHED_BYTES + 1)  # sampled anyway, so it is no reason to sample the others
     source = hx.csv(str(table))
-    before = version_of(source)
+    before = identify(source)
     assert before.shown.endswith(", 1 of them by size, time of change and samples")
     os.utime(table / "part-0.csv", ns=(0, 0))
-    assert version_of(source).digest == before.digest
+    assert identify(source).digest == before.digest
     monkeypatch.setattr(data_version, "WHOLE_BYTES", 3_999_999)
-    assert version_of(source).shown.endswith(f"{version_of(source).digest[:7]}, by size, time of change and samples")
+    assert identify(source).shown.endswith(f"{identify(source).digest[:7]}, by size, time of change and samples")
 
 
 def test_no_file_is_known_in_two_ways_by_one_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = table_of(tmp_path / "table", 200, 50_000)
     source = hx.csv(str(table))
-    by_content = version_of(source)
+    by_content = identify(source)
     monkeypatch.setattr(data_version, "WHOLE_BYTES", 1_000_000)
-    by_samples = version_of(source)
+    by_samples = identify(source)
     assert by_content.digest != by_samples.digest
     assert by_content.shown.endswith(by_content.digest[:7])
     assert by_samples.shown.endswith(", by size, time of change and samples")
@@ -695,26 +695,26 @@ def test_files_are_identified_as_they_always_were(tmp_path: Path) -> None:
     for name, text in (("a.csv", "1"), ("b.csv", "2")):
         (tmp_path / name).write_text(text)
     known = (digest(name, "content", sha256(text).hexdigest()) for name, text in (("a.csv", b"1"), ("b.csv", b"2")))
-    assert version_of(hx.csv(str(tmp_path))).digest == digest("files", *known)
+    assert identify(hx.csv(str(tmp_path))).digest == digest("files", *known)
     large = tmp_path / "large.csv"
     with large.open("wb") as stream:
         stream.truncate(HASHED_BYTES + 1)
     told = str(HASHED_BYTES + 1), str(large.stat().st_mtime_ns)
     blocks = [sha256(bytes(SAMPLED_BYTES // SAMPLES)).digest()] * SAMPLES
-    assert version_of(hx.csv(str(large))).digest == digest("files", digest("large.csv", "sampled", *told, *blocks))
+    assert identify(hx.csv(str(large))).digest == digest("files", digest("large.csv", "sampled", *told, *blocks))
 
 
 def test_a_folder_is_its_files_but_not_the_ones_spark_skips(tmp_path: Path) -> None:
     folder = tmp_path / "table"
     folder.mkdir()
     (folder / "part-0.csv").write_text("1")
-    before = version_of(hx.csv(str(folder))).digest
+    before = identify(hx.csv(str(folder))).digest
     (folder / "_SUCCESS").write_text("")
     (folder / ".part-0.csv.crc").write_text("x")
-    assert version_of(hx.csv(str(folder))).digest == before
+    assert identify(hx.csv(str(folder))).digest == before
     (folder / "part-1.csv").write_text("2")
-    assert version_of(hx.csv(str(folder))).digest != before
-    assert version_of(hx.csv(str(folder / "*.csv"))).digest != before
+    assert identify(hx.csv(str(folder))).digest != before
+    assert identify(hx.csv(str(folder / "*.csv"))).digest != before
 
 
 @pytest.mark.parametrize("skipped", ["_temporary", "_delta_log", ".ipynb_checkpoints", ".year=2020"])
@@ -722,16 +722,16 @@ def test_folders_that_spark_skips_do_not_count(tmp_path: Path, skipped: str) -> 
     for folder in (tmp_path, tmp_path / skipped, tmp_path / "_year=2020"):
         folder.mkdir(exist_ok=True)
         (folder / "part-0.csv").write_text("1")
-    before = version_of(hx.csv(str(tmp_path))).digest
+    before = identify(hx.csv(str(tmp_path))).digest
     (tmp_path / skipped / "part-0.csv").write_text("2")
-    assert version_of(hx.csv(str(tmp_path))).digest == before
+    assert identify(hx.csv(str(tmp_path))).digest == before
     (tmp_path / "_year=2020" / "part-0.csv").write_text("2")  # named after a column
-    assert version_of(hx.csv(str(tmp_path))).digest != before
+    assert identify(hx.csv(str(tmp_path))).digest != before
 
 
 def test_files_behind_links_to_folders_count(tmp_path: Path) -> None:
     def version() -> str:
-        return version_of(hx.csv(str(tmp_path / "table"))).digest
+        return identify(hx.csv(str(tmp_path / "table"))).digest
 
     folder, elsewhere = tmp_path / "table", tmp_path / "elsewhere"
     for one in (folder, elsewhere):
@@ -771,12 +771,12 @@ def test_a_link_that_leads_nowhere_is_no_data(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
     for name in ("gone.csv", "*.csv"):
         with pytest.raises(SourceError, match="there is no data in it"):
-            version_of(hx.csv(str(tmp_path / name)))
+            identify(hx.csv(str(tmp_path / name)))
 
 
 def test_folders_below_the_base_path_count_for_spark_makes_columns_of_them(tmp_path: Path) -> None:
     def version(root: Path) -> str:
-        return version_of(hx.csv(str(root / "year=*"), schema="a int", basePath=str(root))).digest
+        return identify(hx.csv(str(root / "year=*"), schema="a int", basePath=str(root))).digest
 
     (tmp_path / "data" / "year=2020").mkdir(parents=True)
     (tmp_path / "data" / "year=2020" / "part.csv").write_text("1\n")
@@ -789,12 +789,12 @@ def test_folders_below_the_base_path_count_for_spark_makes_columns_of_them(tmp_p
 
 def test_data_out_of_reach_has_the_version_that_its_author_says() -> None:
     with pytest.raises(SourceError, match="cannot be told") as caught:
-        version_of(hx.csv("s3a://bucket/a.csv"))
+        identify(hx.csv("s3a://bucket/a.csv"))
     assert 'version="..."' in str(caught.value)
-    one, other = (version_of(hx.csv("s3a://bucket/a.csv", version=v)).digest for v in ("1", "2"))
+    one, other = (identify(hx.csv("s3a://bucket/a.csv", version=v)).digest for v in ("1", "2"))
     assert one != other
 
 
 def test_tables_in_memory_are_known_by_content() -> None:
-    one, same, other = (version_of(hx.table(pd.DataFrame({"a": [1, v]}))).digest for v in (2, 2, 3))
+    one, same, other = (identify(hx.table(pd.DataFrame({"a": [1, v]}))).digest for v in (2, 2, 3))
     assert one == same != other

@@ -13,7 +13,7 @@ import helix_spark as hx
 from helix_spark.engine.lowering import sources
 from helix_spark.engine.lowering.sources import read_source
 from helix_spark.errors import SourceError
-from helix_spark.signature.data_version import version_of
+from helix_spark.signature.data_version import identify
 from helix_spark.workflow.sources import DeltaSource, Source
 
 
@@ -111,7 +111,7 @@ def delta(tmp_path: Path) -> str:
 
 def refused(source: DeltaSource) -> str:
     with pytest.raises(SourceError) as caught:
-        version_of(source)
+        identify(source)
     return str(caught.value)
 
 

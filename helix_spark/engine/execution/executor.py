@@ -29,10 +29,12 @@ from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.worker_code import send_project_code
-from helix_spark.errors import SetupError
+from helix_spark.errors import SetupError, SourceError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.data_version import DataIdentity, identify
 from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read, Result
+from helix_spark.workflow.sources import Source
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -307,7 +309,12 @@ class _Job:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        return [lower(node, inputs[0], self.executor._sessions)]
+        return [lower(node, inputs[0], self.executor._sessions, self._opened)]
+
+    def _opened(self, name: str, source: Source) -> None:
+        self.outcome.opened[name] = DataIdentity("")
+        with suppress(SourceError, OSError):  # it is gone again
+            self.outcome.opened[name] = identify(source, contents=False)
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature

@@ -10,6 +10,7 @@ from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.data_version import DataIdentity
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Outcome:
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
         suspicion: finds results that may differ each time.
+        opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
         failure: what ended the run early.
     """
 
@@ -33,6 +35,7 @@ class Outcome:
     pinned: frozenset[str] = frozenset()
     shares: tuple[Share, ...] | None = None
     failure: BaseException | None = None
+    opened: dict[str, DataIdentity] = field(default_factory=dict)
 
 
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
@@ -64,7 +64,11 @@ if TYPE_CHECKING:
     from helix_spark.engine.spark.session import Sessions
 
 
-def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
+Opened = Callable[[str, Source], None]
+"""Is told of each source that was opened: Spark has then listed its files."""
+
+
+def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened: Opened) -> NodeResult:
     """A node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
 
     Raises:
@@ -77,7 +81,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions) -> Node
             case Read(source=MemorySource(data=data)):
                 return table_in_memory(_arrow(data), sessions)
             case Read(source=source):
-                return TableResult(lambda: _read(node, source, sessions))
+                return TableResult(lambda: _read(node, source, sessions, opened))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():
@@ -129,7 +133,7 @@ def _named_columns(operator: Operator) -> list[str]:
             return [*([column] if isinstance(column, str) else []), *(split.key if split else ())]
 
 
-def _read(node: Node, source: Source, sessions: Sessions) -> DataFrame:
+def _read(node: Node, source: Source, sessions: Sessions, opened: Opened) -> DataFrame:
     """A source's table. It is read when the first of its readers asks for it; what is wrong with it is the source's.
 
     Raises:
@@ -138,9 +142,11 @@ def _read(node: Node, source: Source, sessions: Sessions) -> DataFrame:
     spark = sessions.get()
     with authors_errors(node):
         try:
-            return nullable(read_source(source, spark))
+            frame = nullable(read_source(source, spark))
         except ResultTypeError as error:
             raise ResultTypeError(f"source {node.name!r}: {error.what}", where=node.where) from error
+    opened(node.name, source)
+    return frame
 
 
 def _arrow(data: Any) -> Any:

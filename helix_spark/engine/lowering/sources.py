@@ -30,9 +30,13 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
             if schema is not None:
                 reader = reader.schema(_schema(schema))
             return marked(reader.load(_paths(source)))  # the files may be others than last time
-        case DeltaSource(path=path, version=version):
+        case DeltaSource(path=path, version=version, commit=commit):
             delta = spark.read.format("delta")
-            return (delta if version is None else delta.option("versionAsOf", version)).load(_on_this_disk(path))
+            if version is not None:
+                delta = delta.option("versionAsOf", version)
+            if commit:  # Delta knows logs by path and by such options: of another table in its place it would not ask
+                delta = delta.option("fs.helix.commit", commit)
+            return marked(delta.load(_on_this_disk(path)))
         case ReaderSource(read=read):
             made = read(spark)
             if type(made).__name__ != "DataFrame":

@@ -106,6 +106,10 @@ class CatalogError(HelixError):
     """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
 
 
+class DamagedRecordsError(CatalogError):
+    """A file of a catalog's records is missing, cut or garbage: `helix repair` saves what can be saved."""
+
+
 class NotStoredError(HelixError):
     """A result of an iteration is asked for that is neither held in memory nor stored any more."""
 

@@ -122,6 +122,7 @@ class Helix:
             _check_workflow(workflow, "run")
             if not self._writable:
                 self.catalog.check_writable()
+                self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
             begun = time.perf_counter()
             provenance = Provenance.of(workflow.where)

@@ -1,33 +1,23 @@
-"""Damage to the records: flipped bits, entries that are lost, empty or garbage, and folders that cannot be used."""
+"""Damage to the records: flipped bits, files of each kind that are lost, empty, cut or garbage, and whole folders."""
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.job import run, workflow
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
+from benchmarks.faults.usable import USABLE, all_of, goes_on, next_number, read_as_before
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal.survey import survey
+from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
-
-REFUSED = "refused in a sentence, or without effect"
-
-
-def all_of(root: Path) -> Any:
-    """Everything that the records say, read anew."""
-    catalog = Catalog.open(root, create=False)
-    view = catalog.snapshot("job")
-    iterations = catalog.iterations()
-    nodes = [catalog.nodes(each.run) for each in iterations]
-    results = catalog.results({n.declared for of in nodes for n in of}, (), {n.signature for of in nodes for n in of})
-    return (
-        dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,
-        dict(results.standing), dict(results.measured), view.past,
-    )
 
 
 def used(root: Path, runs: int = 2) -> Path:
@@ -37,18 +27,18 @@ def used(root: Path, runs: int = 2) -> Path:
     return root
 
 
-def _probe(sound: Path, copy: Path, damage: Callable[[Path], object], tally: Tally, before: Any) -> bool:
-    """Damages a copy and reads all of it. Returns whether it was noticed."""
+def _probe(sound: Path, copy: Path, damage: Callable[[Path], Path], tally: Tally, before: Any) -> str:
+    """Damages a copy and reads all of it; then it must be usable. Returns how it was read."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(sound, copy)
-    what = damage(copy)
-    try:
-        after = all_of(copy)
-    except CatalogError:
-        tally.expect(True, "")
-        return True
-    tally.expect(after == before, f"{what} changed what is read without a word")
-    return False
+    hit = damage(copy)
+    rows = hit.suffix == ".parquet" and hit.parent.name != "_delta_log"
+    number = next_number(sound)
+    how, wrong = read_as_before(copy, before, may_lose=rows)
+    key = 1 + tally.injected % 7
+    wrong = wrong or goes_on(copy, key, 1 if how == "repaired with a loss" else number)
+    tally.expect(not wrong, f"{hit.relative_to(copy)}: {how}: {wrong}")
+    return how
 
 
 def _record_files(root: Path, pattern: str) -> list[Path]:
@@ -57,83 +47,167 @@ def _record_files(root: Path, pattern: str) -> list[Path]:
 
 def _flips(folder: Path, count: int, tally: Tally, pattern: str) -> None:
     sound = used(folder / "catalog")
-    before, chosen, noticed = all_of(sound), random.Random(4), 0
+    before, chosen = all_of(sound), random.Random(4)
 
-    def damage(root: Path) -> str:
+    def damage(root: Path) -> Path:
         file = chosen.choice(_record_files(root, pattern))
-        return f"{flip(file, file.read_bytes(), chosen)} of {file.relative_to(root)}"
+        flip(file, file.read_bytes(), chosen)
+        return file
 
-    for _ in range(count):
-        noticed += _probe(sound, folder / "copy", damage, tally, before)
-    tally.note = f"{noticed} noticed"
+    _note(tally, Counter(_probe(sound, folder / "copy", damage, tally, before) for _ in range(count)))
 
 
-@fault("a bit flipped in a file of records", REFUSED, short=8, full=200)
+def _note(tally: Tally, ways: Mapping[str, int]) -> None:
+    tally.note = ", ".join(f"{count} {how}" for how, count in sorted(ways.items()))
+
+
+@fault("a bit flipped in a file of records", USABLE, short=4, full=200)
 def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
 
-@fault("a bit flipped in the log of the records", REFUSED, short=5, full=100)
+@fault("a bit flipped in the log of the records", USABLE, short=3, full=100)
 def flipped_log(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.json")
 
 
-LOST: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "newest entry lost": ("newest", lambda file: file.unlink()),
-    "newest entry empty": ("newest", lambda file: file.write_bytes(b"")),
-    "newest entry cut": ("newest", lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])),
-    "an earlier entry lost": ("earlier", lambda file: file.unlink()),
-    "an earlier entry of garbage": ("earlier", lambda file: file.write_bytes(b"\xff garbage")),
-    "a checkpoint of garbage": ("*.checkpoint.parquet", lambda file: file.write_bytes(b"PAR1 garbage PAR1")),
-    "a pointer of garbage": ("_last_checkpoint", lambda file: file.write_bytes(b"{garbage")),
-    "a file of rows lost": ("part-*.parquet", lambda file: file.unlink()),
-    "a file of rows cut": ("part-*.parquet", lambda file: file.write_bytes(file.read_bytes()[:300])),
-    "a head of garbage": ("*.head", lambda file: file.write_bytes(b"many")),
-    "a table's log lost": ("_delta_log", shutil.rmtree),
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": lambda file: shutil.rmtree(file) if file.is_dir() else file.unlink(),
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": _cut,
+    "of garbage": lambda file: file.write_bytes(b"\xff\x00 garbage {"),
+    "of zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
 }
 
+KINDS: dict[str, Callable[[Path], list[Path]]] = {
+    "newest entry": lambda journal: _entries(journal)[-1:],
+    "entry that is read": lambda journal: _entries(journal)[:-1],
+    "checkpoint": lambda journal: sorted((journal / "_delta_log").glob("*.checkpoint.parquet")),
+    "pointer to a checkpoint": lambda journal: sorted((journal / "_delta_log").glob("_last_checkpoint")),
+    "file of rows": lambda journal: sorted(journal / name for name in survey(journal).added),
+    "checksum file": lambda journal: sorted(journal / f".{name}.crc" for name in survey(journal).added),
+    "head": lambda journal: [journal.with_name(f"{journal.name}.head")],
+}
+"""By name, the files of a journal that matter to who reads it now."""
 
-def _chosen(root: Path, which: str, chosen: random.Random) -> Path:
-    if which in ("newest", "earlier"):
-        log = chosen.choice(sorted((root / "records").glob("*/_delta_log")))
-        entries = sorted(log.glob("*.json"))
-        return entries[-1] if which == "newest" else chosen.choice(entries[:-1])
-    return chosen.choice(sorted((root / "records").rglob(which)))
+
+def _entries(journal: Path) -> list[Path]:
+    seen = survey(journal)
+    return [journal / "_delta_log" / f"{version:020}.json" for version in range(seen.base + 1, seen.newest + 1)]
 
 
-def _add_loss(what: str, which: str, damage: Callable[[Path], object]) -> None:
-    @fault(f"the records, {what}", REFUSED, short=1, full=10)
+def _journals(root: Path) -> list[Path]:
+    return sorted(path.parent for path in (root / "records").glob("*/_delta_log"))
+
+
+def _add_damage(kind: str, files: Callable[[Path], list[Path]]) -> None:
+    @fault(f"the records, a {kind}: lost, empty, cut, of garbage, of zeros", USABLE, short=3, full=60)
     def inject(folder: Path, count: int, tally: Tally) -> None:
-        sound = used(folder / "catalog", runs=4)  # enough for a checkpoint
-        before, chosen = all_of(sound), random.Random(9)
+        sound = used(folder / "catalog", runs=7)  # enough for a checkpoint, and entries after it
+        before, chosen = all_of(sound), random.Random(f"{kind} {count}")
+        relative = [file.relative_to(sound) for journal in _journals(sound) for file in files(journal)]
+        ways = list(DAMAGE.values())
 
-        def hit(root: Path) -> str:
-            file = _chosen(root, which, chosen)
-            damage(file)
-            return str(file.relative_to(root))
+        def hit(root: Path) -> Path:
+            file = root / chosen.choice(relative)
+            ways[tally.injected % len(ways)](file)
+            return file
 
-        noticed = sum(_probe(sound, folder / "copy", hit, tally, before) for _ in range(count))
-        tally.note = f"{noticed} noticed"
-
-
-for _what, (_which, _damage) in LOST.items():
-    _add_loss(_what, _which, _damage)
+        _note(tally, Counter(_probe(sound, folder / "copy", hit, tally, before) for _ in range(count)))
 
 
-MARKERS = {
-    "of a newer layout": '{"layout": 99, "created_by": "helix_spark 9"}', "of garbage": "{", "empty": "",
-    "of another kind": '["layout"]',
-}
+for _kind, _files in KINDS.items():
+    _add_damage(_kind, _files)
 
 
-@fault("a catalog of a newer layout, or a marker of garbage", "refused in a sentence", short=4, full=8)
+def _whole_journal(root: Path, chosen: random.Random) -> None:
+    shutil.rmtree(chosen.choice(_journals(root)))
+
+
+def _whole_log(root: Path, chosen: random.Random) -> None:
+    shutil.rmtree(chosen.choice(_journals(root)) / "_delta_log")
+
+
+def _file_for_folder(root: Path, chosen: random.Random) -> None:
+    journal = chosen.choice(_journals(root))
+    shutil.rmtree(journal)
+    journal.write_text("a file, and no folder")
+
+
+def _all_ends(root: Path, chosen: random.Random) -> None:
+    """As after a loss of power on a disk that wrote names before it wrote what is in the files."""
+    for journal in _journals(root):
+        _entries(journal)[-1].write_bytes(b"")
+
+
+def _all_records(root: Path, chosen: random.Random) -> None:
+    shutil.rmtree(root / "records")
+
+
+def _all_heads(root: Path, chosen: random.Random) -> None:
+    for head in (root / "records").glob("*.head"):
+        head.unlink()
+
+
+def _folder_of_results(root: Path, chosen: random.Random) -> None:
+    shutil.rmtree(root / "tables")
+
+
+@fault("several files of the records at once: a journal, a log, the ends of all, all records, all stored tables",
+       "usable once repaired; what is stored is taken up again, what is lost is said", short=7, full=70)
+def several(folder: Path, count: int, tally: Tally) -> None:
+    sound, chosen = used(folder / "catalog", runs=5), random.Random(21)
+    before, number, ways = all_of(sound), next_number(sound), Counter[str]()
+    damages = (
+        _whole_journal, _whole_log, _file_for_folder, _all_ends, _all_records, _all_heads, _folder_of_results,
+    )
+    for index in range(count):
+        copy, damage = folder / "copy", damages[index % len(damages)]
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(sound, copy)
+        damage(copy, chosen)
+        how, wrong = read_as_before(copy, before, may_lose=damage not in (_whole_log, _all_ends, _all_heads))
+        stored = {record.attempt for record in Catalog.open(copy, create=False).live() if record.kind != "value"}
+        kept = {record.attempt for record in before[0].values() if record.kind != "value"}
+        if not wrong and damage is not _folder_of_results and stored != kept:
+            wrong = f"{len(kept - stored)} of {len(kept)} stored results are not taken up again"
+        wrong = wrong or goes_on(copy, 1 + index % 7, number)
+        tally.expect(not wrong, f"{damage.__name__}: {how}: {wrong}")
+        ways[how] += 1
+    _note(tally, ways)
+
+
+MARKERS = {"of garbage": "{", "empty": "", "of another kind": '["layout"]', "gone": None}
+
+
+@fault("a marker of the catalog that is gone, empty or garbage", "usable by itself", short=4, full=8)
 def marker(folder: Path, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
+    before, number = all_of(root), next_number(root)
     for index in range(count):
         what, text = list(MARKERS.items())[index % len(MARKERS)]
-        (root / "helix.json").write_text(text)
+        (root / "helix.json").unlink()
+        if text is not None:
+            (root / "helix.json").write_text(text)
+        how, wrong = read_as_before(root, before, may_lose=False)
+        wrong = wrong or goes_on(root, index + 2, number + index)
+        wrong = wrong or ("" if "layout" in (root / "helix.json").read_text() else "no marker was written")
+        tally.expect(how == "read" and not wrong, f"a marker {what}: {how}: {wrong}")
+        before = all_of(root)
+
+
+@fault("a catalog of a newer layout", "refused in a sentence that says what to do; nothing is written", short=1, full=4)
+def newer(folder: Path, count: int, tally: Tally) -> None:
+    root = used(folder / "catalog", runs=1)
+    for layout in range(99, 99 + count):
+        (root / "helix.json").write_text(json.dumps({"layout": layout, "created_by": "helix_spark 9"}))
+        size = physical_bytes(root)
         try:
             run(root, workflow(1))
-            tally.expect(False, f"a marker {what} was taken")
+            tally.expect(False, "it was taken")
         except CatalogError as error:
-            tally.expect(bool(error.remedy), f"a marker {what}: no remedy in {error}")
+            tally.expect("upgrade" in (error.remedy or "") and physical_bytes(root) == size, str(error))

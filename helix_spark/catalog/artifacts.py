@@ -14,10 +14,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.insisting import wished
-from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
+from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.held_columns import holds_all_of
@@ -47,10 +48,11 @@ class ArtifactLedger:
     Args:
         folder: of the Delta table.
         check: asked before anything is written.
+        mender: see `Journal`.
     """
 
-    def __init__(self, folder: Place, check: Check = unchecked) -> None:
-        self._journal = Journal(folder, ArtifactRecord, pruned_by=("workflow", "iteration"), check=check)
+    def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
+        self._journal = journal_of(ArtifactRecord, folder, check, mender)
 
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""

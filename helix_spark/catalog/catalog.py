@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.journal.clearing import MOST_BYTES
-from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
@@ -40,14 +40,16 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
+from helix_spark.catalog.repair import Repair, mends, repair
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
+from helix_spark.catalog.tables.manifest import has_manifest, write_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table, written_digest
 from helix_spark.catalog.tables.table_reading import check_rows, read_arrow
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,14 +64,15 @@ class Catalog:
     """A catalog. Make one with `Catalog.open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout) -> None:
+        self._mender: Mender = refuses
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
         check = self._place.check
-        self._artifacts = ArtifactLedger(layout.records / "artifacts", check)
-        self._history = History(layout.records, check)
-        self._results = ResultLedger(layout.records / "results", check)
+        self._artifacts = ArtifactLedger(layout.records / "artifacts", check, self._mended)
+        self._history = History(layout.records, check, self._mended)
+        self._results = ResultLedger(layout.records / "results", check, self._mended)
         self._records_bytes = FolderBytes(layout.records)
         self.leases = Leases(layout.leases, check)
         self._in_doubt: set[str] = set()
@@ -104,6 +107,21 @@ class Catalog:
         """Raises CatalogError if it cannot be written, or be made."""
         check_writable(self._layout)
 
+    def repair_by_itself(self, tell: Callable[[str], None]) -> None:
+        """From now on, damage of the records that is met is repaired where nothing is lost that cannot be computed
+        again, and told; else it stays an error, as it is for who only reads."""
+        self._mender = mends(self._layout, self.leases, tell)
+
+    def repair(self, *, dry_run: bool = False) -> Repair:
+        """Repair the catalog, whatever state it is in, or say what that would do; see `repair`.
+
+        Raises CatalogError if others work on it, or if it cannot be read or written.
+        """
+        return repair(self._layout, self.leases, dry_run=dry_run)
+
+    def _mended(self, error: DamagedRecordsError) -> bool:
+        return self._mender(error)
+
     @property
     def root(self) -> Place:
         return self._layout.root
@@ -119,6 +137,8 @@ class Catalog:
         past = self._history.recent(workflow, REMEMBERED)
         near = {node.signature for one in past for node in one.nodes}
         live = self._artifacts.live_for_plan(near)
+        if not past and not live:
+            self._check_recorded()
         with explained(self._layout, "read"):
             folders.check_folders(self._layout, {record.kind for record in live.values()})
             missing, leftovers = folders.looked_for(
@@ -178,7 +198,7 @@ class Catalog:
         def read() -> tuple[IterationRecord, ...]:
             return self._history.iterations(workflow, limit)
 
-        return concluded(read(), self.leases, read)
+        return concluded(read() or self._check_recorded(), self.leases, read)
 
     def nodes(self, run: str) -> tuple[NodeRecord, ...]:
         """What happened to each node of an iteration, in the order given to `append_iteration`."""
@@ -274,6 +294,18 @@ class Catalog:
             self._delete([attempt])
         finally:
             self.leases.release(attempt.attempt)
+
+    def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
+        """Have what is stored say of itself what its record will say, once all of it is written and checked: where
+        records are lost, it is taken up again by that. Publish what this returns.
+
+        Raises CatalogError if it cannot be written.
+        """
+        path = self.path_of(record)
+        if path is None:
+            return record
+        with explained(self._layout, "written"):
+            return write_manifest(path, record)
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:
         """Make a written result exist, and return the record that counts.
@@ -446,6 +478,18 @@ class Catalog:
         self._artifacts.sync()
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
+
+    def _check_recorded(self) -> tuple[IterationRecord, ...]:
+        """Raises DamagedRecordsError if no iteration is on record, though finished results are stored; else returns
+        that there are none."""
+        if not self._history.workflows():
+            stored = (one.path for one in folders.stored_attempts(self._layout))
+            if any(path is not None and has_manifest(path) for path in stored):
+                raise DamagedRecordsError(
+                    f"the records of the catalog {self.root} are gone, and results are stored there",
+                    remedy="copy them back; or have `helix repair` take up again what is stored",
+                )
+        return ()
 
     def _past_wishes(self, live: Collection[ArtifactRecord], workflow: str) -> frozenset[tuple[str, str]]:
         """See `CatalogView`: what another workflow insists on is wanted as long as the newest version of that one has

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import Journal, text_literal
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
 from helix_spark.catalog.places.layout import checked_id, checked_signature
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
+from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
 
@@ -25,14 +26,13 @@ class History:
     Args:
         records: the folder of all journals.
         check: asked before anything is written.
+        mender: see `Journal`.
     """
 
-    def __init__(self, records: Place, check: Check = unchecked) -> None:
-        self._iterations = Journal(
-            records / "iterations", IterationRecord, pruned_by=("workflow", "number"), check=check
-        )
-        self._nodes = Journal(records / "nodes", NodeRecord, pruned_by=("workflow", "iteration"), check=check)
-        self._files = Journal(records / "files", FileRecord, pruned_by=("digest",), check=check)
+    def __init__(self, records: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
+        self._iterations = journal_of(IterationRecord, records / "iterations", check, mender)
+        self._nodes = journal_of(NodeRecord, records / "nodes", check, mender)
+        self._files = journal_of(FileRecord, records / "files", check, mender)
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that.

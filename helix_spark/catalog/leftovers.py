@@ -10,6 +10,7 @@ from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
+from helix_spark.catalog.tables.manifest import has_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def find_leftovers(
     layout: Layout, artifacts: ArtifactLedger, leases: Leases, dead: Collection[str], grace_seconds: float
 ) -> tuple[Leftover, ...]:
     """Ended artifacts, and attempts without a record whose writer has ended, at once; those of whose writer nothing is
-    known when untouched for the grace. Never what a live process is writing.
+    known when untouched for the grace. Never what a live process is writing, nor what was finished and whose record was
+    lost since: `helix repair` takes that up again.
 
     Args:
         dead: names of the leases under which nobody works any more, see `Leases.dead`.
@@ -61,13 +63,22 @@ def find_leftovers(
         if end := ended.get(attempt.attempt):
             why = f"{end.event}: {end.why}" if end.why else end.event
         else:
-            why, certain = _why_nobodys(attempt, leases, dead, grace_seconds)
+            why, certain = ("", False) if _lost_its_record(attempt, artifacts, leases) else (
+                _why_nobodys(attempt, leases, dead, grace_seconds)
+            )
         if why and attempt.path is not None:
             found.append(Leftover(attempt, physical_bytes(attempt.path), why, certain))
     if found:
         # A writer gives its lease back after it has published: what had none may be live by now.
         live = artifacts.live_bytes()
     return tuple(leftover for leftover in found if leftover.attempt.attempt not in live)
+
+
+def _lost_its_record(attempt: Attempt, artifacts: ArtifactLedger, leases: Leases) -> bool:
+    return (
+        attempt.path is not None and has_manifest(attempt.path) and leases.find(attempt.attempt) is None
+        and artifacts.live_of(attempt.signature) is None
+    )
 
 
 def _why_nobodys(

@@ -23,11 +23,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from helix_spark.catalog.journal.journal import Journal, text_literal
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
 from helix_spark.catalog.journal.rows import columns_of, from_columns
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
+from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
@@ -77,10 +78,11 @@ class ResultLedger:
     Args:
         folder: of the Delta table.
         check: asked before anything is written.
+        mender: see `Journal`.
     """
 
-    def __init__(self, folder: Place, check: Check = unchecked) -> None:
-        self._journal = Journal(folder, ResultRecord, pruned_by=("workflow", "iteration"), check=check)
+    def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
+        self._journal = journal_of(ResultRecord, folder, check, mender)
         self._columns = frozenset[str]()
 
     def append(self, records: Sequence[ResultRecord]) -> None:

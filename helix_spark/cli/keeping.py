@@ -1,4 +1,4 @@
-"""What `verify` and `gc` print: findings in, text or JSON's types out."""
+"""What `verify`, `gc` and `repair` print: findings in, text or JSON's types out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helix_spark.catalog.leftovers import Leftover
+from helix_spark.catalog.repair import Repair
 from helix_spark.catalog.verification import Verification
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size
@@ -82,4 +83,34 @@ def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
             }
             for each in leftovers
         ],
+    }
+
+
+def repair_text(found: Repair) -> str:
+    """What is wrong, what is taken up again, and what is lost."""
+    if not found.is_needed:
+        return "nothing to repair"
+    lines = []
+    for title, sentences in (
+        ("damaged:", found.damage),
+        ("taken up again:" if found.done else "would be taken up again:", found.saved),
+        ("lost:" if found.done else "would be lost:", found.lost),
+    ):
+        if sentences:
+            lines += [title, *(f"  {sentence}" for sentence in sentences)]
+    if not found.lost:
+        lines.append("nothing is lost")
+    if found.lost_history:
+        lines.append("another copy of the catalog may have what is lost: `helix repair --merge COPY` takes it over")
+    if found.aside:
+        lines.append(f"what was unsound lies in {found.aside}")
+    lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
+    return "\n".join(lines)
+
+
+def repair_json(found: Repair) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "needed": found.is_needed, "repaired": found.done, "damage": list(found.damage), "saved": list(found.saved),
+        "lost": list(found.lost), "lost_history": found.lost_history, "aside": found.aside or None,
     }

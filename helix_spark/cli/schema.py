@@ -61,6 +61,8 @@ explain   one of the nodes of `plan`
 verify    sound, deep, iterations (number), results: list of workflow, iteration, node, kind, signature, bytes, verdict
           (sound | partly checked | not reached | damaged), why
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
+repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
+          says what ran), aside (the folder of what was put aside, or null)
 doctor    list of name, ok, found, remedy
 config    name -> value, origin
 """

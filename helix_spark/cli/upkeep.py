@@ -1,4 +1,4 @@
-"""The commands that look after a catalog: verify, gc; and doctor, which looks after the machine."""
+"""The commands that look after a catalog: verify, gc, repair; and doctor, which looks after the machine."""
 
 from __future__ import annotations
 
@@ -47,6 +47,23 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing.")
+@options.place
+@options.json_wanted
+@told
+def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Make a damaged catalog usable again: save what can be saved, put aside what is unsound, say what is lost.
+
+    Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
+    """
+    from helix_spark.cli.keeping import repair_json, repair_text
+    from helix_spark.cli.schema import to_text
+
+    found = records(**given).repair(dry_run=dry_run)
+    print(to_text(repair_json(found)) if as_json else repair_text(found))
+
+
+@click.command()
 @options.place
 @options.json_wanted
 @told
@@ -66,4 +83,4 @@ def doctor(as_json: bool, **given: Any) -> None:
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
 
 
-upkeep_commands: tuple[click.Command, ...] = (verify, gc, doctor)
+upkeep_commands: tuple[click.Command, ...] = (verify, gc, repair, doctor)

@@ -261,15 +261,29 @@ class TestDamage:
         lambda folder: [path.unlink() for path in (folder / "seen" / "_delta_log").iterdir()],
         lambda folder: [path.unlink() for path in (folder / "seen").glob("*.parquet")],
         lambda folder: (folder / "seen").rename(folder / "away"),
-        lambda folder: (folder / "seen.head").write_text("x"),
     ], ids=["last entry gone", "last empty", "earlier empty", "last cut", "last garbage", "middle gone", "log emptied",
-            "files gone", "folder gone", "head garbage"])
+            "files gone", "folder gone"])
     def test_damage_is_an_error_in_words(self, folder: Path, damage: Callable[[Path], object]) -> None:
         damage(folder)
         with pytest.raises(CatalogError) as caught:
             names(of(folder))
         assert str(folder / "seen") in caught.value.what
         assert "\n" not in caught.value.what
+
+    @pytest.mark.parametrize("head", ["x", "", None])
+    def test_a_head_that_names_no_version_is_written_anew(self, folder: Path, head: str | None) -> None:
+        (folder / "seen.head").unlink()
+        if head is not None:
+            (folder / "seen.head").write_text(head)
+        of(folder).append([Seen("more")])
+        of(folder).sync()
+        assert names(of(folder)) == ["0", "1", "2", "3", "more"]
+        assert (folder / "seen.head").read_text() == "5\n"
+
+    def test_a_checksum_file_of_garbage_is_none(self, folder: Path) -> None:
+        for seal in (folder / "seen").glob(".*.crc"):
+            seal.write_bytes(seal.read_bytes()[:9])
+        assert names(of(folder)) == ["0", "1", "2", "3"]
 
     def test_nothing_is_appended_to_a_log_that_lost_its_end(self, folder: Path) -> None:
         entry(folder, 4).unlink()

@@ -15,7 +15,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd
@@ -25,10 +26,14 @@ from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.places.side_checksums import ChecksumError
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, WriterProperties
+
+P = ParamSpec("P")
+T = TypeVar("T")
+J = TypeVar("J", bound="Journal[Any]")
 
 ATTEMPTS = 30
 """Tries of one append under contention. With four writers none needed more than a handful."""
@@ -48,6 +53,39 @@ LOOKS = 3
 """Tries to read a table whose files or log entries vanish meanwhile."""
 
 
+Mender = Callable[[DamagedRecordsError], bool]
+"""Told of damage that was met; says whether it was mended, so that what met it is done again."""
+
+
+def refuses(error: DamagedRecordsError) -> bool:
+    """Mends nothing: who only looks at records changes nothing of them."""
+    return False
+
+
+def journal_settings(pruned_by: Sequence[str]) -> dict[str, str]:
+    """The settings of a journal's table.
+
+    Args:
+        pruned_by: the columns of which the log keeps the least and greatest values.
+    """
+    return {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(pruned_by)}
+
+
+def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P], T]:
+    """Does once more what met damage, if that could be mended."""
+    def whole(self: J, /, *args: P.args, **named: P.kwargs) -> T:
+        try:
+            return method(self, *args, **named)
+        except DamagedRecordsError as error:
+            if not self.mender(error):
+                raise
+        with self._lock:
+            self._table = None
+        return method(self, *args, **named)
+
+    return update_wrapper(whole, method)
+
+
 class OutrunError(Exception):
     """A conditional append found that the table has moved on; look again and decide anew."""
 
@@ -63,13 +101,15 @@ class Journal(Generic[Row]):
         pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
             skips files.
         check: asked before anything is written.
+        mender: is asked once where damage is met; by default it is an error.
     """
 
     def __init__(
-        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], check: Check = unchecked
+        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], check: Check = unchecked,
+        mender: Mender = refuses,
     ) -> None:
-        self.folder, self.row_type, self.check = folder, row_type, check
-        self._pruned_by = (SEQUENCE, *pruned_by)
+        self.folder, self.row_type, self.check, self.mender = folder, row_type, check, mender
+        self.pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
         self._sealed = SealedFiles(folder)
         self._lock = threading.RLock()
@@ -83,18 +123,20 @@ class Journal(Generic[Row]):
         """
         from deltalake import ColumnProperties, WriterProperties
 
-        with_statistics = {name: ColumnProperties(statistics_enabled="CHUNK") for name in self._pruned_by}
+        with_statistics = {name: ColumnProperties(statistics_enabled="CHUNK") for name in self.pruned_by}
         return WriterProperties(
             compression="ZSTD", default_column_properties=ColumnProperties(statistics_enabled="NONE"),
             column_properties=with_statistics,
         )
 
+    @_mended
     def version(self) -> int:
         """The newest version there is; -1 before the first append. Raises CatalogError for a damaged log."""
-        with self._lock:
+        with self._lock, self._explained("read"):
             table = self._refreshed()
             return table.version() if table else -1
 
+    @_mended
     def append(self, rows: Sequence[Row], *, seen: int | None = None) -> int:
         """Append all rows in one commit, and return its version.
 
@@ -111,7 +153,9 @@ class Journal(Generic[Row]):
         commit, first_seen = uuid.uuid4().hex, None
         with self._lock, self._explained("written"):
             for attempt in range(ATTEMPTS):
-                table = self._refreshed() or self._made()
+                with self._explained("read"):
+                    table = self._refreshed()
+                table = table or self._made()
                 base = table.version()
                 if seen is not None and base != max(seen, 0):
                     raise OutrunError
@@ -178,6 +222,7 @@ class Journal(Generic[Row]):
         """
         return from_columns(self.columns(sql), self.row_type)
 
+    @_mended
     def columns(self, sql: str) -> dict[str, list[Any]]:
         """The columns that a query gives; none before the first append."""
         from deltalake.exceptions import DeltaError
@@ -194,12 +239,14 @@ class Journal(Generic[Row]):
                         raise
         raise AssertionError("the last look returns or raises")
 
+    @_mended
     def files(self) -> frozenset[str]:
         """The names of the files that hold the rows of the newest version."""
         with self._lock, self._explained("read"):
             table = self._refreshed()
             return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
 
+    @_mended
     def sync(self) -> None:
         """Have all that is committed by now, by whomever, survive a loss of power; nobody may be told before that it is
         on record.
@@ -218,6 +265,14 @@ class Journal(Generic[Row]):
             self._log.advance(unsynced[-1])
         except OSError as error:
             raise self._failed("synced", error) from error
+
+    def reopen(self) -> int:
+        """Read the log anew, as after it was mended, and have it survive a loss of power. Returns its version."""
+        with self._lock, self._explained("read"):
+            self._table = None
+            table = self._refreshed()
+            self.sync()
+            return table.version() if table is not None else -1
 
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
@@ -264,12 +319,11 @@ class Journal(Generic[Row]):
 
         self.check()
         at(self.folder).make_folder()
-        settings = {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(self._pruned_by)}
         for attempt in range(ATTEMPTS):
             try:
                 self._table = DeltaTable.create(
-                    at(self.folder).table_uri, table_schema(self.row_type), mode="ignore", configuration=settings,
-                    storage_options=at(self.folder).table_options,
+                    at(self.folder).table_uri, table_schema(self.row_type), mode="ignore",
+                    configuration=journal_settings(self.pruned_by), storage_options=at(self.folder).table_options,
                 )
             except CommitFailedError:
                 _pause(attempt)
@@ -300,6 +354,10 @@ class Journal(Generic[Row]):
             raise self._failed(done, error) from error
 
     def _failed(self, done: str, error: Exception) -> CatalogError:
+        from deltalake.exceptions import DeltaError
+
+        if done == "read" and isinstance(error, (DeltaError, FileNotFoundError)):
+            return self._log.damaged(f"they cannot be read ({_cause(error)})")
         what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
         return CatalogError(what, exists=at(self.folder).room() or None)
 

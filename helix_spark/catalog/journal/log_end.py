@@ -14,7 +14,12 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.errors import CatalogError
+from helix_spark.errors import DamagedRecordsError
+
+
+def head_file(folder: Place) -> Place:
+    """The file that remembers the head of the Delta table in a folder."""
+    return folder.with_name(f"{folder.name}.head")
 
 COMMIT = "helixCommit"
 """Key of a commit's id in the information that its log entry has about it."""
@@ -25,18 +30,19 @@ class LogEnd:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        self._head_file = folder.with_name(f"{folder.name}.head")
+        self._head_file = head_file(folder)
         self._checked = -1
 
     def head(self) -> int:
         """The newest version known to be synced; -1 if none is. Read it before the table: read afterwards, it could
-        name a commit that came after the table was read."""
+        name a commit that came after the table was read.
+
+        A file that holds no version is none: the next sync replaces it.
+        """
         try:
             return int(self._head_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return -1
-        except ValueError as error:
-            raise self.damaged(f"{self._head_file.name} holds no version") from error
 
     def advance(self, version: int) -> None:
         """Remember that `version` was synced. Raises OSError.
@@ -112,12 +118,12 @@ class LogEnd:
         log = self._folder / "_delta_log"
         return any(path.name >= f"{version:020}" for path in log.glob("*.checkpoint.parquet"))
 
-    def damaged(self, what: str) -> CatalogError:
+    def damaged(self, what: str) -> DamagedRecordsError:
         """The error to raise about the table."""
-        return CatalogError(
+        return DamagedRecordsError(
             f"the records {self._folder} are damaged: {what}",
-            remedy=f"restore the folder {self._folder.parent} from a copy (all of it, or what is stored and what is "
-            "recorded no longer agree), or name a new catalog; what the damaged one holds is not used",
+            remedy="`helix repair --dry-run` says what can be saved and what is lost; `helix repair` does it, and "
+            "deletes nothing",
         )
 
     def _bytes_of(self, version: int) -> int | None:

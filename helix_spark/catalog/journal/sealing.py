@@ -2,19 +2,21 @@
 
 The files' pages have none, and of 200 flips in them 6 gave other records without a word. Each file gets a checksum file
 beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads the records. They are
-written when the records are synced; until then a file is read unchecked, as is a copy made without dot files.
+written when the records are synced; until then a file is read unchecked, as is a copy made without dot files, and one
+whose checksum file is garbage itself.
 
 In an object store nothing is sealed: the store keeps checksums of its own and compares them.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.places.side_checksums import check_all, has_checksums, write_checksums
+from helix_spark.catalog.places.side_checksums import BadSealError, check_all, has_checksums, write_checksums
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -49,7 +51,8 @@ class SealedFiles:
         for uri in table.file_uris() if self._needed else ():
             name = Path(uri).name
             if name not in self._checked:
-                check_all(self._folder / name)
+                with contextlib.suppress(BadSealError):
+                    check_all(self._folder / name)
                 self._checked.add(name)
 
 

@@ -6,6 +6,7 @@ What it takes to read and write there, on a disk or in an object store, is in `p
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
@@ -127,7 +129,8 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
         if layout.marker.exists():
             _check_marker(layout)
         elif layout.root.exists():
-            _check_free(layout, create=create)
+            if not _holds_records(layout):
+                _check_free(layout, create=create)
         elif not create:
             raise CatalogError(
                 f"there is no catalog at {layout.root}",
@@ -162,29 +165,64 @@ def found(layout: Layout) -> Layout:
 
     Safe for several processes at once: each writes the marker whole, and the first one's stays.
     """
-    new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
     with explained(layout, "made"):
-        if layout.marker.exists():
+        if not marker_damage(layout):
             return layout
-        # Synced once in a catalog's life, before anything else is in it: records without a marker are no catalog.
+        # Synced once in a catalog's life, before anything else is in it.
         at(layout.root).make_folder(synced=True)
-        with contextlib.suppress(FileExistsError):
-            at(layout.marker).write_new_text(json.dumps(new) + "\n", synced=True)
+        write_marker(layout)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, layout.marker.read_text())
     return layout
 
 
-def marked_id(layout: Layout) -> tuple[str, Hashable]:
-    """The id in a catalog's marker, empty where an older version made it or it says nothing; and the marker's stamp.
+def write_marker(layout: Layout) -> None:
+    """Write the marker, if there is none that says anything. Raises OSError."""
+    new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
+    text = json.dumps(new) + "\n"
+    if layout.marker.exists() and marker_damage(layout):
+        at(layout.marker).replace_text(text, synced=True)
+    else:
+        with contextlib.suppress(FileExistsError):
+            at(layout.marker).write_new_text(text, synced=True)
 
-    Raises FileNotFoundError if there is none, OSError if it cannot be read.
+
+def marker_damage(layout: Layout) -> str:
+    """Why the marker says nothing; empty if it does. Raises OSError where it cannot be read."""
+    try:
+        _marked(layout.marker.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "is gone"
+    except ValueError:
+        return "is garbage"
+    return ""
+
+
+def marked_id(layout: Layout) -> tuple[str, Hashable]:
+    """The id in a catalog's marker, empty where an older version made it; and the marker's stamp.
+
+    Raises FileNotFoundError if there is none that says anything, OSError if it cannot be read.
     """
     text, stamp = at(layout.marker).read_stamped()
     try:
-        return str(json.loads(text).get("id", "")), stamp
-    except (ValueError, AttributeError):
-        return "", stamp
+        return str(_marked(text).get("id", "")), stamp
+    except ValueError as error:
+        raise FileNotFoundError(errno.ENOENT, "the marker says nothing", str(layout.marker)) from error
+
+
+def _marked(text: str) -> dict[str, Any]:
+    """What a marker says. Raises ValueError for one that names no layout."""
+    marker = json.loads(text)
+    if not isinstance(marker, dict) or not isinstance(marker.get("layout"), int):
+        raise ValueError("it names no layout")
+    return marker
+
+
+def _holds_records(layout: Layout) -> bool:
+    """Whether a folder is a catalog by what it holds, whatever its marker says."""
+    return any(True for _ in layout.records.glob("*.head")) or any(
+        any(True for _ in at(layout.attempts(kind)).second_names(is_signature)) for kind in layout.kinds_with_folders
+    )
 
 
 def _version() -> str:
@@ -199,15 +237,17 @@ def _version() -> str:
 def _check_marker(layout: Layout) -> None:
     remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
-        marker = json.loads(layout.marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        marker = _marked(layout.marker.read_text(encoding="utf-8"))
+    except ValueError as error:
+        if _holds_records(layout):
+            return  # the next write makes it anew: it says nothing that this does not
         raise CatalogError(f"the marker {layout.marker} cannot be read: {error}", remedy=remedy) from error
-    version = marker.get("layout") if isinstance(marker, dict) else None
-    if not isinstance(version, int):
-        raise CatalogError(f"the marker {layout.marker} names no layout", remedy=remedy)
-    if version > LAYOUT:
+    except OSError as error:
+        raise CatalogError(f"the marker {layout.marker} cannot be read: {error}", remedy=remedy) from error
+    if marker["layout"] > LAYOUT:
         raise CatalogError(
-            f"the catalog {layout.root} has layout {version}; this version of helix_spark reads up to {LAYOUT}",
+            f"the catalog {layout.root} has layout {marker['layout']}; this version of helix_spark reads up to "
+            f"{LAYOUT}",
             exists=f"made by {marker.get('created_by', 'an unknown version')}",
             remedy="upgrade helix_spark, or name another folder",
         )

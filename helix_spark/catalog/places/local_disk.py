@@ -66,6 +66,22 @@ class OnDisk:
     def hold(self) -> HeldFolder:
         return HeldFolder(self.path)
 
+    def read_at_most(self, most: int) -> bytes:
+        # A pipe would have its reader wait for a writer; a device has no end.
+        with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", str(self.path))
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(self.path))
+        return content
+
+    def copy_to(self, other: Path, /) -> None:
+        shutil.copyfile(self.path, other)
+
+    def move_to(self, other: Path, /) -> None:
+        self.path.replace(other)
+
     @property
     def needs_syncs(self) -> bool:
         return True

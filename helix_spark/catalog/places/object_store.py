@@ -152,6 +152,19 @@ class ObjectPath:
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 
+    def read_at_most(self, most: int) -> bytes:
+        if self.stat().st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
+        return self.read_bytes()
+
+    def copy_to(self, other: ObjectPath, /) -> None:
+        other.single.write(self.read_bytes())
+
+    def move_to(self, other: ObjectPath, /) -> None:
+        """By a copy, which comes first."""
+        self.copy_to(other)
+        self.single.remove()
+
     @property
     def needs_syncs(self) -> bool:
         """No: a store answers once it keeps what was written."""

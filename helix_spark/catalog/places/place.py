@@ -82,6 +82,15 @@ class Ground(Protocol):
     def hold(self) -> Held:
         """A folder, so that it is known again."""
 
+    def read_at_most(self, most: int) -> bytes:
+        """All that a file holds. Raises OSError for what is no regular file, and for one of more than `most` bytes."""
+
+    def copy_to(self, other: Any, /) -> None:
+        """Copy a file to another name in the same place."""
+
+    def move_to(self, other: Any, /) -> None:
+        """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
+
     @property
     def needs_syncs(self) -> bool:
         """Whether what is written there survives a loss of power only once it was synced."""

@@ -29,6 +29,10 @@ class ChecksumError(Exception):
     """A file does not match its checksums."""
 
 
+class BadSealError(ChecksumError):
+    """What lies beside a file are no checksums of a file of its length: it is not known which of the two is damaged."""
+
+
 def write_checksums(file: Place, piece: int = _PIECE, *, synced: bool = False) -> None:
     """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all, and where it is
     `synced`, also after a loss of power. Raises OSError."""
@@ -66,14 +70,16 @@ def check_end(file: Place, size: int) -> bool:
         return False
     piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0] if len(sums) >= _HEADER else 0
     if not sums.startswith(_MAGIC) or piece <= 0:
-        raise ChecksumError(f"{beside(file).name} is not a checksum file")
+        raise BadSealError(f"{beside(file).name} is not a checksum file")
     with file.open("rb") as opened:
         length = opened.seek(0, 2)
+        if len(sums) != _HEADER + 4 * -(-length // piece):
+            raise BadSealError(f"{beside(file).name} has no checksums of a file of {length:,} bytes")
         first = max(length - size, 0) // piece
         opened.seek(first * piece)
         for at in range(first, -(-length // piece)):
             stored = sums[_HEADER + 4 * at : _HEADER + 4 * at + 4]
-            if len(stored) < 4 or struct.unpack(">I", stored)[0] != zlib.crc32(opened.read(piece)):
+            if struct.unpack(">I", stored)[0] != zlib.crc32(opened.read(piece)):
                 raise ChecksumError(f"{file.name} does not match its checksums near byte {at * piece:,}")
     return True
 
@@ -81,3 +87,36 @@ def check_end(file: Place, size: int) -> bool:
 def beside(file: Path) -> Path:
     """The checksum file of `file`."""
     return file.with_name(f".{file.name}.crc")
+
+
+def with_right_bits(file: Path) -> bytes:
+    """What a file held before one bit of it, or of one of its checksums, was flipped: a CRC tells which it was.
+
+    Raises ChecksumError where more than that differs, OSError if the file cannot be read.
+    """
+    content, sums = bytearray(file.read_bytes()), beside(file).read_bytes()
+    piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0]
+    for number, stored in enumerate(struct.unpack(f">{(len(sums) - _HEADER) // 4}I", sums[_HEADER:])):
+        part = content[number * piece : (number + 1) * piece]
+        differs = stored ^ zlib.crc32(part)
+        if differs.bit_count() > 1:
+            place, bit = _flipped(differs, len(part), file)
+            content[number * piece + place] ^= bit
+    return bytes(content)
+
+
+_TABLE = tuple(zlib.crc32(bytes([byte])) ^ zlib.crc32(b"\0") for byte in range(256))
+"""How a CRC-32 differs for two texts that differ in their last byte, by that difference. It is linear in it."""
+
+_FROM_TOP = {entry >> 24: byte for byte, entry in enumerate(_TABLE)}
+
+
+def _flipped(differs: int, length: int, file: Path) -> tuple[int, int]:
+    """Which byte of a piece, and which bit of it, makes its CRC differ so: each bit does in its own way."""
+    bits = {_TABLE[1 << bit]: 1 << bit for bit in range(8)}
+    for place in range(length - 1, -1, -1):
+        if differs in bits:
+            return place, bits[differs]
+        byte = _FROM_TOP[differs >> 24]
+        differs = (differs ^ _TABLE[byte]) << 8 | byte
+    raise ChecksumError(f"{file.name} does not match its checksums in more than a bit")

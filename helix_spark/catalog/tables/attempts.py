@@ -96,7 +96,8 @@ def check_folders(layout: Layout, kinds: Collection[ArtifactKind]) -> None:
         if kind in kinds and isinstance(folder, Path) and not folder.is_dir():
             raise CatalogError(
                 f"the folder {folder} is gone, and with it every {kind} that is on record",
-                remedy="mount it or copy it back; or make an empty one, and what it held is computed again",
+                remedy="mount it or copy it back; or have `helix repair` make an empty one: what it held is computed "
+                "again",
             )
 
 

@@ -78,7 +78,7 @@ def store(
         )
         reach("store.written")
         check()
-        return catalog.publish(written)
+        return catalog.publish(catalog.vouch(written))
     except spark_errors() as error:
         _abandon(attempt, catalog)
         raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error

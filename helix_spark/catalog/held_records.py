@@ -1,0 +1,51 @@
+"""All that the records of a catalog say, as far as they can be read, whatever state they are in. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from helix_spark.catalog.journal.mending import Mending, examined, rows_of
+from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.record_journals import FOLDERS, journal_of
+from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
+
+
+@dataclass(frozen=True)
+class HeldRecords:
+    """The rows of each journal in their order.
+
+    Attributes:
+        mendings: by type of row, what was found of its journal.
+    """
+
+    files: tuple[FileRecord, ...]
+    results: tuple[ResultRecord, ...]
+    nodes: tuple[NodeRecord, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    iterations: tuple[IterationRecord, ...]
+    mendings: Mapping[type[Any], Mending]
+
+    @property
+    def live(self) -> dict[str, ArtifactRecord]:
+        """The live artifacts by signature."""
+        ended = {record.attempt for record in self.artifacts if record.event != "published"}
+        return {record.signature: record for record in self.artifacts if record.attempt not in ended}
+
+
+def held_records(records: Place) -> HeldRecords:
+    """Reads all journals. Raises OSError where they cannot be reached.
+
+    Args:
+        records: the folder of all journals.
+    """
+    mendings = {row_type: examined(journal_of(row_type, records / folder)) for row_type, folder in FOLDERS.items()}
+    return HeldRecords(
+        files=tuple(rows_of(mendings[FileRecord], FileRecord)),
+        results=tuple(rows_of(mendings[ResultRecord], ResultRecord)),
+        nodes=tuple(rows_of(mendings[NodeRecord], NodeRecord)),
+        artifacts=tuple(rows_of(mendings[ArtifactRecord], ArtifactRecord)),
+        iterations=tuple(rows_of(mendings[IterationRecord], IterationRecord)),
+        mendings=mendings,
+    )

@@ -1,0 +1,424 @@
+"""A damaged journal made whole again, from all that is sound of it.
+
+One more commit says all that is so: it is a checkpoint, so that no reader needs the entries before it, and it is put in
+place as any other commit is, so that it is safe beside readers and writers. Then entries that cannot be read give way
+to such that say nothing: no number after an entry that is there is ever free below the checkpoint, as a writer that was
+stopped before it took it would not find out (`LogEnd.is_behind`).
+
+Rows whose entry is lost are looked for in the files that no entry names: each row has the version that it was written
+for (`SEQUENCE`) and its place in it, which tells whether it is there already.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.catalog.journal.journal import Journal, journal_settings
+from helix_spark.catalog.journal.log_end import head_file
+from helix_spark.catalog.journal.row_files import RowFile
+from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, from_columns, table_schema
+from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
+from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.side_checksums import beside, write_checksums
+from helix_spark.errors import CatalogError, DamagedRecordsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TRIES = 5
+"""How often a journal is looked at anew because somebody committed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What can be made of a journal.
+
+    Attributes:
+        found: files that no sound entry names, with the (sequence, place) of their rows that are taken up again.
+        cut: versions that cannot be read, and of which nobody was told that they were recorded.
+        lost: versions that were recorded, and whose rows are nowhere.
+        lost_rows: how many rows were in files that cannot be read, and are nowhere else.
+        unread: why the log cannot be read although each of its files can; else empty.
+    """
+
+    survey: Survey
+    found: tuple[tuple[RowFile, frozenset[tuple[int, int]]], ...] = ()
+    cut: tuple[int, ...] = ()
+    lost: tuple[int, ...] = ()
+    lost_rows: int = 0
+    unread: str = ""
+
+    @property
+    def is_needed(self) -> bool:
+        return not self.survey.log_is_sound or self.survey.head is None or bool(self._unsealed or self.unread)
+
+    @property
+    def needs_commit(self) -> bool:
+        """Whether the log itself cannot be read as it is."""
+        return bool(self.survey.unsound or self.survey.bad or self.unread)
+
+    @property
+    def loses(self) -> bool:
+        """Whether something is lost that was on record."""
+        return bool(self.lost or self.lost_rows)
+
+    @property
+    def found_rows(self) -> int:
+        return sum(len(keys) for _, keys in self.found)
+
+    @property
+    def _unsealed(self) -> tuple[RowFile, ...]:
+        return tuple(file for file in self.survey.sound if file.bare)
+
+    def damage(self) -> Iterator[str]:
+        """What is wrong, a sentence each."""
+        name = self.survey.folder.name
+        for versions, why in _runs(self.survey.unsound):
+            yield f"{name}: log {'entry' if ' ' not in versions else 'entries'} {versions} {_plural(why, versions)}"
+        for file, why in (*self.survey.beside.items(), *self.survey.bad.items()):
+            yield f"{name}: the file {file} {why}"
+        for each in self._unsealed:
+            yield f"{name}: {each.bare}"
+        if self.survey.head is None:
+            yield f"{name}: the file {name}.head holds no version"
+        if self.unread:
+            yield f"{name}: {self.unread}"
+
+
+def _runs(unsound: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Neighbours that have one reason together.
+
+    >>> list(_runs({1: "is gone", 2: "is gone", 4: "is empty"}))
+    [('1 to 2', 'is gone'), ('4', 'is empty')]
+    """
+    versions = sorted(unsound)
+    while versions:
+        first, why, length = versions[0], unsound[versions[0]], 1
+        while length < len(versions) and versions[length] == first + length and unsound[versions[length]] == why:
+            length += 1
+        yield (f"{first} to {first + length - 1}" if length > 1 else str(first)), why
+        versions = versions[length:]
+
+
+def _plural(why: str, versions: str) -> str:
+    return why.replace("is ", "are ", 1) if " " in versions else why
+
+
+def mending_of(seen: Survey) -> Mending:
+    """What can be made of a journal, as it was seen."""
+    open_versions = _open(seen)
+    found = tuple(_found_again(seen, open_versions))
+    taken = frozenset(key for _, keys in found for key in keys)
+    there = {sequence for sequence, _ in seen.covered | taken}
+    merged = _merged_without_a_word(seen, seen.covered | taken)
+    # Version 0 makes the table, and has no rows; what upkeep merged is where it was, too.
+    missing = [version for version in seen.unsound if version > 0 and version not in there | merged]
+    told = seen.newest if seen.head is None or (seen.head < 0 and seen.newest > 1) else seen.head
+    lost_rows = 0
+    for name in seen.bad:
+        one = seen.added[name]
+        if one.least is None or one.least <= told:
+            again = sum(_is_within(one, key[0]) for key in taken)
+            lost_rows += max((1 if one.rows is None else one.rows) - again, 0)
+    return Mending(
+        seen, found, tuple(version for version in missing if version > told),
+        tuple(version for version in missing if version <= told), lost_rows,
+    )
+
+
+def _is_within(one: Added, sequence: int) -> bool:
+    return (one.least is None or one.least <= sequence) and (one.most is None or sequence <= one.most)
+
+
+def _open(seen: Survey) -> frozenset[int]:
+    """The versions of which rows may be in files that no sound entry names."""
+    found = set(seen.unsound)
+    for name in seen.bad:
+        found.update(each for each in _sequences(seen) if _is_within(seen.added[name], each))
+    return frozenset(found)
+
+
+def _sequences(seen: Survey) -> frozenset[int]:
+    return frozenset(sequence for file in seen.spare for sequence in file.sequences)
+
+
+def _merged_without_a_word(seen: Survey, there: frozenset[tuple[int, int]]) -> frozenset[int]:
+    """Lost versions of upkeep, which are no loss: each wrote a file that no sound entry names, of rows that are all
+    there, the last of them those of the version before."""
+    return frozenset(
+        max(file.sequences) + 1 for file in seen.spare
+        if len(file.sequences) > 1 and file.name not in seen.named and file.keys <= there
+    ) & seen.unsound.keys()
+
+
+def _found_again(
+    seen: Survey, versions: frozenset[int]
+) -> Iterator[tuple[RowFile, frozenset[tuple[int, int]]]]:
+    """Of several files that have rows of one version, those that a commit which failed left behind are passed over:
+    only what is committed is merged with other rows, and what an entry names, lost or not, was committed."""
+    there, of_file, committed = set(seen.covered), dict[int, str](), seen.mentioned | seen.bad.keys()
+    texts: set[str] | None = None
+    for file in sorted(
+        seen.spare, key=lambda file: (file.name not in committed, -len(file.sequences), file.name)
+    ):
+        keys = {key for key in file.keys - there if key[0] in versions}
+        if len(file.sequences) == 1 and file.name not in committed:
+            texts = _texts(seen.sound) if texts is None else texts
+            if file.sequences & of_file.keys() or _texts([file]) <= texts:
+                continue
+        if keys:
+            there |= keys
+            of_file.update(dict.fromkeys((key[0] for key in keys), file.name))
+            yield file, frozenset(keys)
+
+
+def _texts(files: Collection[RowFile]) -> set[str]:
+    """What rows say, whatever version they were written for: a commit that is outrun is tried again for a later one."""
+    return {
+        json.dumps({name: value for name, value in row.items() if name not in (SEQUENCE, PLACE)}, default=str)
+        for file in files for row in file.table.to_pylist()
+    }
+
+
+def examined(journal: Journal[Row]) -> Mending:
+    """What can be made of a journal. Changes nothing. Raises OSError where it cannot be reached."""
+    mending = mending_of(survey(journal.folder))
+    if mending.survey.there and not mending.is_needed:
+        try:
+            journal.version()
+        except DamagedRecordsError as error:
+            return replace(mending, unread=error.what)
+    return mending
+
+
+def mend(journal: Journal[Row], aside: Place) -> Mending:
+    """Makes a journal whole again; what is unsound of it is put aside, under its own name. A sound one stays as it is.
+
+    Args:
+        aside: a folder for what is put aside; made when something is.
+
+    Returns what was done. Raises CatalogError or OSError where it cannot be done.
+    """
+    _make_room(journal.folder, aside)
+    for _ in range(_TRIES):
+        mending = examined(journal)
+        if not mending.is_needed:
+            return mending
+        try:
+            if mending.needs_commit:
+                _commit(journal, mending)
+        except FileExistsError:
+            continue  # somebody committed meanwhile
+        _put_aside(mending, aside)
+        journal.reopen()
+        return mending
+    raise CatalogError(f"the records {journal.folder} are written by others all the time",
+                       remedy="end the runs on this catalog, then repair it")
+
+
+def _make_room(folder: Place, aside: Place) -> None:
+    """Puts aside what lies where a folder of the journal must be."""
+    for place in (folder, folder / "_delta_log"):
+        if (place.exists() or place.is_file()) and not place.is_dir():
+            _move(place, aside / folder.name / place.name)
+
+
+def _move(place: Place, kept: Place) -> None:
+    at(kept.parent).make_folder()
+    at(place).move_to(kept)
+
+
+def _commit(journal: Journal[Row], mending: Mending) -> None:
+    seen, version = mending.survey, mending.survey.newest + 1
+    log = journal.folder / "_delta_log"
+    at(log).make_folder()
+    for each in sorted(seen.unsound):
+        if seen.unsound[each] == GONE and each > 0 and entry_of(journal.folder, each - 1).exists():
+            at(entry_of(journal.folder, each)).write_new_text("")  # which no reader takes for a commit
+    now = int(time.time() * 1000)
+    files = [_with_size(seen, file) for file in seen.sound]
+    table = _in_columns(list(_tables_again(mending)), journal.row_type)
+    new = [_written(journal, table, now)] if table is not None else []
+    metadata = seen.metadata or _new_metadata(journal, [file.table for file in seen.sound] + [table], now)
+    protocol = seen.protocol or {"minReaderVersion": 1, "minWriterVersion": 2}
+    removed = [
+        {"remove": {"path": name, "deletionTimestamp": now, "dataChange": True}} for name in seen.bad
+    ]
+    # Its removes are for readers who had the log before it was damaged: the checkpoint has no such files.
+    says: list[Mapping[str, Any]] = [
+        {"commitInfo": {"timestamp": now, "operation": "REPAIR", "engineInfo": "helix_spark"}},
+        {"protocol": protocol}, {"metaData": metadata}, *removed, *new,
+    ]
+    at(entry_of(journal.folder, version)).write_new_text(_lines(says))
+    checkpoint = [{"protocol": protocol}, {"metaData": metadata}, *files, *new]
+    whole = log / f"{version:020}.checkpoint.parquet"
+    _write_parquet(_checkpoint_table(checkpoint), whole)
+    at(journal.folder.parent).sync([whole])
+    at(log / POINTER).replace_text(
+        json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
+    )
+
+
+def _lines(actions: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(each)}\n" for each in actions)
+
+
+def _says_nothing(why: str) -> str:
+    return _lines([{"commitInfo": {
+        "timestamp": int(time.time() * 1000), "operation": "REPAIR", "engineInfo": "helix_spark", "unread": why,
+    }}])
+
+
+def _with_size(seen: Survey, file: RowFile) -> dict[str, Any]:
+    one = seen.added[file.name]
+    return {"add": {
+        "path": file.name, "size": file.size, "dataChange": True,
+        "modificationTime": one.action.get("modificationTime") or 0, "stats": one.action.get("stats"),
+    }}
+
+
+def rows_of(mending: Mending, row_type: type[Row]) -> list[Row]:
+    """All rows that can be had of a journal, in their order."""
+    tables = [*(file.table for file in mending.survey.sound), *_tables_again(mending)]
+    found = _in_columns(tables, row_type)
+    return [] if found is None else from_columns(found.to_pydict(), row_type)
+
+
+def _tables_again(mending: Mending) -> Iterator[pa.Table]:
+    """The rows that are taken up again."""
+    import pyarrow as pa
+
+    for file, keys in mending.found:
+        pairs = zip(*(file.table.column(name).to_pylist() for name in (SEQUENCE, PLACE)), strict=True)
+        yield file.table.filter(pa.array([pair in keys for pair in pairs]))
+
+
+def _in_columns(tables: Sequence[pa.Table], row_type: type[Row]) -> pa.Table | None:
+    """Rows in their order, in those columns of a journal that they have; None where there are none."""
+    import pyarrow as pa
+
+    if not tables:
+        return None
+    known = pa.schema(table_schema(row_type))
+    parts = []
+    for table in tables:
+        names = [name for name in table.column_names if name in known.names]
+        parts.append(table.select(names).cast(pa.schema([known.field(name) for name in names])))
+    whole = pa.concat_tables(parts, promote_options="default")
+    return whole.sort_by([(SEQUENCE, "ascending"), (PLACE, "ascending")])
+
+
+def _written(journal: Journal[Row], table: pa.Table, now: int) -> dict[str, Any]:
+    file = journal.folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+    _write_parquet(table, file)
+    write_checksums(file)
+    sequences = table.column(SEQUENCE).to_pylist()
+    stats = {"numRecords": len(table), "minValues": {SEQUENCE: min(sequences)}, "maxValues": {SEQUENCE: max(sequences)},
+             "nullCount": {SEQUENCE: 0}}
+    return {"add": {
+        "path": file.name, "partitionValues": {}, "size": file.stat().st_size, "modificationTime": now,
+        "dataChange": True, "stats": json.dumps(stats),
+    }}
+
+
+def _new_metadata(journal: Journal[Row], tables: Sequence[pa.Table | None], now: int) -> dict[str, Any]:
+    """Where no metadata is left: the columns are those of the row's type and of all files."""
+    import pyarrow as pa
+    from deltalake import Schema
+
+    known = [pa.schema(table_schema(journal.row_type)), *(table.schema for table in tables if table is not None)]
+    schema = Schema.from_arrow(pa.unify_schemas(known, promote_options="permissive").remove_metadata())
+    return {
+        "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema.to_json(),
+        "partitionColumns": [], "createdTime": now, "configuration": journal_settings(journal.pruned_by),
+    }
+
+
+def _checkpoint_table(actions: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A checkpoint of the first version of Delta's protocol."""
+    import pyarrow as pa
+
+    texts = pa.map_(pa.string(), pa.string())
+    fields = {
+        "protocol": [("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())],
+        "metaData": [
+            ("id", pa.string()), ("format", pa.struct([("provider", pa.string()), ("options", texts)])),
+            ("schemaString", pa.string()), ("partitionColumns", pa.list_(pa.string())), ("createdTime", pa.int64()),
+            ("configuration", texts),
+        ],
+        "add": [
+            ("path", pa.string()), ("partitionValues", texts), ("size", pa.int64()),
+            ("modificationTime", pa.int64()), ("dataChange", pa.bool_()), ("stats", pa.string()),
+        ],
+    }
+    schema = pa.schema([(kind, pa.struct(members)) for kind, members in fields.items()])
+    rows = [
+        {kind: _as_members(action, [name for name, _ in fields[kind]]) for kind, action in each.items()}
+        for each in actions
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _as_members(action: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    whole = {"partitionValues": {}, **action}
+    found = {name: whole.get(name) for name in names}
+    for name in ("partitionValues", "configuration"):
+        if name in found:
+            found[name] = list((found[name] or {}).items())
+    if "format" in found:
+        found["format"] = {"provider": "parquet", "options": []}
+    return found
+
+
+def _write_parquet(table: pa.Table, file: Place) -> None:
+    """Whole or not at all: written beside the log, then put in its place."""
+    import pyarrow.parquet as pq
+
+    folder = file.parent.parent if file.parent.name == "_delta_log" else file.parent
+    unfinished = folder / f".{file.name}.{uuid.uuid4().hex}"
+    with at(unfinished).writable() as where:
+        pq.write_table(table, where, compression="zstd", write_page_checksum=True)
+    at(unfinished).move_to(file)
+
+
+def _put_aside(mending: Mending, aside: Place) -> None:
+    seen, folder = mending.survey, mending.survey.folder
+    for version, why in seen.unsound.items():
+        entry = entry_of(folder, version)
+        if not entry.exists():
+            continue
+        if entry.is_file() and not entry.stat().st_size:
+            at(entry).replace_text(_says_nothing(why), synced=True)
+            continue
+        kept = aside / folder.name / entry.name
+        at(kept.parent).make_folder()
+        if entry.is_file():
+            at(entry).copy_to(kept)
+            at(entry).replace_text(_says_nothing(why), synced=True)
+        else:
+            at(entry).move_to(kept)
+            at(entry).write_new_text(_says_nothing(why))
+    for file in _unsound_files(mending):
+        if file.exists():
+            _move(file, aside / folder.name / file.name)
+    for each in seen.sound:
+        if each.bare:
+            write_checksums(folder / each.name)
+
+
+def _unsound_files(mending: Mending) -> Iterator[Place]:
+    seen, folder = mending.survey, mending.survey.folder
+    for name in seen.beside:
+        if name != POINTER or not mending.needs_commit:  # a commit has written it anew
+            yield folder / "_delta_log" / name
+    yield from (folder / name for name in seen.bad)
+    if isinstance(folder, Path):
+        yield from (beside(folder / name) for name in (*seen.bad, *(each.name for each in seen.sound if each.bare)))
+    if seen.head is None:
+        yield head_file(folder)

@@ -1,0 +1,301 @@
+"""What a journal's folder holds, whatever state it is in: which entries of its log can be read, which files of rows
+they name, and which files lie there besides. Reads each file by itself, so that one that is damaged hides no other, and
+follows no name that leads out of the folder. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+from helix_spark.catalog.journal.log_end import head_file
+from helix_spark.catalog.journal.row_files import LARGEST, RowFile, UnsoundFileError, row_file
+from helix_spark.catalog.journal.rows import SEQUENCE
+from helix_spark.catalog.places.place import Place, at, is_out_of_reach
+
+_ENTRY = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
+_FILE = re.compile(rb"part-[\w.-]+\.parquet")
+POINTER = "_last_checkpoint"
+
+GONE = "is gone"
+"""Why a file is unsound that is not there."""
+
+_LARGEST_GAP = 1_000_000
+"""Versions that may be missing in a row. No catalog has had so many runs."""
+
+_LONGEST = 64 << 20
+"""Bytes of a log entry that are read at most: one that replaces ten thousand files has some ten million."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A file of rows as the log has it. Its least and greatest sequence are None where the log does not tell them."""
+
+    name: str
+    size: int | None = None
+    rows: int | None = None
+    least: int | None = None
+    most: int | None = None
+    action: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(slots=True)
+class _State:
+    """What the sound entries say, as far as they were read."""
+
+    added: dict[str, Added] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+    metadata: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] | None = None
+
+    def take(self, action: Mapping[str, Any]) -> None:
+        if (add := action.get("add")) is not None:
+            one = _added(add)
+            self.added[one.name] = one
+            self.named.add(one.name)
+        if (remove := action.get("remove")) is not None:
+            name = _plain_name(remove["path"])
+            self.added.pop(name, None)
+            self.named.add(name)
+        self.metadata = action.get("metaData") or self.metadata
+        self.protocol = action.get("protocol") or self.protocol
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A journal as it lies there.
+
+    Attributes:
+        there: whether there is anything of it.
+        head: the version that the head file names; None where that is no version, -1 where there is no such file.
+        newest: the greatest version that anything names.
+        base: of the newest sound checkpoint: entries up to it are not needed; -1 where there is none.
+        unsound: versions after the base whose entries cannot be used, and why.
+        mentioned: files of rows that are named in what is left of the unsound ones.
+        beside: names of other unsound files of the log, and why.
+        added: the files of rows that the sound entries name, and did not remove.
+        named: all that they ever named.
+        sound: those of the added whose rows can all be read.
+        bad: the others, and why.
+        spare: rows of files that are not among the sound ones.
+        metadata, protocol: the newest ones; None where none was found.
+    """
+
+    folder: Place
+    there: bool
+    head: int | None
+    newest: int
+    base: int
+    unsound: Mapping[int, str]
+    mentioned: frozenset[str]
+    beside: Mapping[str, str]
+    added: Mapping[str, Added]
+    named: frozenset[str]
+    sound: tuple[RowFile, ...]
+    bad: Mapping[str, str]
+    spare: tuple[RowFile, ...]
+    metadata: Mapping[str, Any] | None
+    protocol: Mapping[str, Any] | None
+
+    @property
+    def log_is_sound(self) -> bool:
+        """Whether the log can be read as it is, and names sound files alone."""
+        return not (self.unsound or self.beside or self.bad)
+
+    @property
+    def covered(self) -> frozenset[tuple[int, int]]:
+        """(sequence, place) of the rows that can be read as the log is."""
+        return frozenset(key for file in self.sound for key in file.keys)
+
+
+def survey(folder: Place) -> Survey:
+    """Looks at all of a journal. Raises OSError where it cannot be reached, which says nothing of what it holds."""
+    log = folder / "_delta_log"
+    entries, checkpoints = _numbered(log, _ENTRY), _numbered(log, _CHECKPOINT)
+    head = _head(folder)
+    state, base, beside = _State(), -1, dict[str, str]()
+    for version in sorted(checkpoints, reverse=True):
+        try:
+            state, base = _from_checkpoint(checkpoints[version]), version
+            break
+        except _UnsoundError as error:
+            beside[checkpoints[version].name] = str(error)
+    newest = _believed((*entries, *checkpoints, *(() if head is None else (head,))))
+    head = None if head is not None and head > newest else head
+    for version, entry in (*entries.items(), *checkpoints.items()):
+        if version > newest:
+            beside[entry.name] = "is numbered far beyond all others"
+    unsound, mentioned = dict[int, str](), set[str]()
+    for version in range(base + 1, newest + 1):
+        entry = entries.get(version, entry_of(folder, version))
+        try:
+            for action in _actions(entry):
+                state.take(action)
+        except _UnsoundError as error:
+            unsound[version] = str(error)
+            mentioned |= _mentioned(entry)
+    if why := _bad_pointer(log / POINTER, {number for number, file in checkpoints.items() if file.name not in beside}):
+        beside[POINTER] = why
+    sound, bad, saved = _looked_at(folder, state.added)
+    spare = (*saved, *_others(folder, state.added))
+    there = bool(entries or checkpoints or spare or bad or head != -1)
+    return Survey(
+        folder, there, head, newest, base, unsound, frozenset(mentioned), beside, state.added, frozenset(state.named),
+        sound, bad, spare, state.metadata, state.protocol,
+    )
+
+
+def entry_of(folder: Place, version: int) -> Place:
+    """The log entry of a version."""
+    return folder / "_delta_log" / f"{version:020}.json"
+
+
+class _UnsoundError(Exception):
+    """A file of the log cannot be used; says why."""
+
+
+def _numbered(log: Place, pattern: re.Pattern[str]) -> dict[int, Place]:
+    found = ((pattern.fullmatch(path.name), path) for path in log.glob("*"))
+    return {int(match[1]): path for match, path in found if match}
+
+
+def _believed(versions: Iterable[int]) -> int:
+    """The greatest of some versions, but for those that lie far beyond all others: a name or a head may say anything.
+
+    >>> _believed([3, 1, 10**15, 2]), _believed([])
+    (3, -1)
+    """
+    newest = -1
+    for version in sorted(versions):
+        if version - newest > _LARGEST_GAP:
+            break
+        newest = version
+    return newest
+
+
+def _head(folder: Place) -> int | None:
+    try:
+        return int(head_file(folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return -1
+    except ValueError:
+        return None
+    except OSError as error:
+        if is_out_of_reach(error):
+            raise
+        return None
+
+
+def _content(file: Place, most: int) -> bytes:
+    try:
+        content = at(file).read_at_most(most)
+    except FileNotFoundError as error:
+        raise _UnsoundError(GONE) from error
+    except OSError as error:
+        if is_out_of_reach(error):
+            raise
+        raise _UnsoundError(f"cannot be read: {error.strerror or error}") from error
+    if not content:
+        raise _UnsoundError("is empty")
+    return content
+
+
+def _actions(entry: Place) -> list[Mapping[str, Any]]:
+    try:
+        actions = [json.loads(line) for line in _content(entry, _LONGEST).decode().splitlines() if line.strip()]
+        if not actions:
+            raise _UnsoundError("is empty")
+        for action in actions:
+            _State().take(action)  # so that none of an entry counts where one of its actions cannot be taken
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _UnsoundError("is garbage") from error
+    return actions
+
+
+def _mentioned(entry: Place) -> set[str]:
+    try:
+        return {name.decode() for name in _FILE.findall(_content(entry, _LONGEST))}
+    except _UnsoundError:
+        return set()
+
+
+def _from_checkpoint(file: Place) -> _State:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    state = _State()
+    try:
+        table = pq.read_table(io.BytesIO(_content(file, LARGEST)), columns=["add", "metaData", "protocol"])
+        for row in table.to_pylist(maps_as_pydicts="lossy"):
+            state.take({kind: action for kind, action in row.items() if action is not None})
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _UnsoundError("is garbage") from error
+    if state.metadata is None or state.protocol is None:
+        raise _UnsoundError("is garbage")
+    return state
+
+
+def _bad_pointer(pointer: Place, checkpoints: Collection[int]) -> str:
+    try:
+        if int(json.loads(_content(pointer, _LONGEST))["version"]) not in checkpoints:
+            return "names no checkpoint that can be read"
+    except _UnsoundError as error:
+        return "" if str(error) == GONE else str(error)
+    except (ValueError, KeyError, TypeError):
+        return "is garbage"
+    return ""
+
+
+def _added(add: Mapping[str, Any]) -> Added:
+    name = _plain_name(add["path"])
+    size = add.get("size")
+    try:
+        stats = json.loads(add.get("stats") or "{}")
+        rows, least, most = (
+            stats.get("numRecords"), stats.get("minValues", {}).get(SEQUENCE), stats.get("maxValues", {}).get(SEQUENCE)
+        )
+    except (ValueError, AttributeError, TypeError):
+        rows = least = most = None
+    size, rows, least, most = (value if isinstance(value, int) else None for value in (size, rows, least, most))
+    return Added(name, size, rows, least, most, dict(add))
+
+
+def _plain_name(path: Any) -> str:
+    """Raises ValueError for what is no file in the table's own folder."""
+    name = unquote(path)
+    if not name or "/" in name or "\\" in name or name.startswith(".") or quote(name) != path:
+        raise ValueError(f"{path!r} names no file of the table's folder")
+    return name
+
+
+def _looked_at(
+    folder: Place, added: Mapping[str, Added]
+) -> tuple[tuple[RowFile, ...], dict[str, str], list[RowFile]]:
+    """Those of the added files that are sound; why the others are not; and what can be had of these all the same."""
+    sound, bad, saved = list[RowFile](), dict[str, str](), list[RowFile]()
+    for name, one in added.items():
+        try:
+            file = row_file(folder / name, one.rows)
+            if one.size not in (None, file.size):
+                raise UnsoundFileError(f"has {file.size:,} bytes, not {one.size:,}")
+            sound.append(file)
+        except UnsoundFileError as error:
+            bad[name] = str(error)
+            saved += [] if error.saved is None else [error.saved]
+    return tuple(sound), bad, saved
+
+
+def _others(folder: Place, added: Mapping[str, Added]) -> Iterator[RowFile]:
+    for file in sorted(folder.glob("*.parquet"), key=str):
+        if file.name not in added and not file.name.startswith("."):
+            try:
+                yield row_file(file)
+            except UnsoundFileError as error:
+                if error.saved is not None:
+                    yield error.saved

@@ -1,0 +1,116 @@
+"""What lost records said, as far as something else says it: stored results, which have a manifest, and nodes, which
+name their iteration. What is taken up again was checked as whatever is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from helix_spark.catalog.held_records import HeldRecords
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.places.file_digest import digest_of_model
+from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.place import Place, is_out_of_reach
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.attempts import Attempt, stored_attempts
+from helix_spark.catalog.tables.manifest import read_manifest
+from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
+from helix_spark.catalog.tables.table_reading import check_rows
+from helix_spark.signature.parts import digest
+
+LOST = "the record of its end was lost; `helix repair` made it again from what else is on record"
+
+
+def unrecorded(layout: Layout, held: HeldRecords, leases: Leases) -> Iterator[tuple[Attempt, ArtifactRecord | str]]:
+    """The stored results that no record names and that were finished, each with the record that it had, or, in words,
+    why it cannot be taken up again. Not what somebody writes at the moment.
+
+    Raises CatalogError or OSError for one that cannot be reached.
+    """
+    known, live = {record.attempt for record in held.artifacts}, held.live
+    for attempt in stored_attempts(layout):
+        if attempt.attempt in known or attempt.signature in live or attempt.path is None:
+            continue
+        if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
+            continue
+        try:
+            record = read_manifest(attempt.path)
+            if record is not None:
+                check_finished(attempt, attempt.path, record)
+                yield attempt, record
+        except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
+            if is_out_of_reach(error):
+                raise unreached(attempt.path, error) from error
+            yield attempt, error.what if isinstance(error, DamagedArtifactError) else str(error)
+
+
+def check_finished(attempt: Attempt, folder: Place, record: ArtifactRecord) -> None:
+    """Checks all of a stored result against a record of it that nobody vouches for.
+
+    Raises DamagedArtifactError, OSError or ValueError for one that is not what the record says.
+    """
+    told = (record.signature, record.attempt, record.kind, record.event)
+    if told != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+        raise ValueError("its manifest is that of another result")
+    if record.digest is None or record.bytes < 0 or record.iteration < 1:
+        raise ValueError("its manifest is not whole")
+    if record.kind == "table":
+        check_table(folder, record)
+        check_rows(folder, record)
+        return
+    if (foreign := foreign_class(folder)) is not None:
+        raise ValueError(f"it names the class {foreign}, which is not Spark ML's")
+    if digest_of_model(folder) != record.digest:
+        raise ValueError("its files are not those that were written")
+
+
+def missing_iterations(held: HeldRecords, leases: Leases, now: float) -> list[IterationRecord]:
+    """Records of the iterations that something is on record of, and which have none themselves; and ends of those that
+    came to their end, as their nodes are there, and of which only the start is on record.
+
+    Args:
+        now: seconds since 1970, for those of which nothing tells when they were.
+    """
+    values = {one.signature: one.value for one in held.live.values() if one.value is not None}
+    times = {(one.workflow, one.iteration): one.at for one in reversed(held.artifacts)}
+    known, numbers = dict[str, IterationRecord](), {(one.workflow, one.number) for one in held.iterations}
+    for one in held.iterations:
+        if one.run not in known or one.status != "running":
+            known[one.run] = one
+    nodes: dict[str, list[NodeRecord]] = {}
+    for node in held.nodes:
+        nodes.setdefault(node.run, []).append(node)
+    found = []
+    for run, of in nodes.items():
+        of_run, key = known.get(run), (of[0].workflow, of[0].iteration)
+        if of_run is None and key not in numbers:
+            start = IterationRecord(run, *key, "running", times.get(key, now))
+            found.append(_ended(start, of, values))
+        elif of_run is not None and of_run.status == "running" and leases.is_dead(run, untouched=SILENCE_SECONDS):
+            found.append(_ended(of_run, of, values))
+    numbers.update((one.workflow, one.number) for one in found)
+    mentioned = {(one.workflow, one.iteration) for one in held.artifacts}
+    mentioned.update((one.workflow, one.iteration) for one in held.results)
+    return found + [
+        IterationRecord(
+            digest("lost iteration", workflow, str(number))[:32], workflow, number, "failed",
+            times.get((workflow, number), now), error=LOST,
+        )
+        for workflow, number in sorted(mentioned - numbers) if number >= 1
+    ]
+
+
+def _ended(
+    start: IterationRecord, nodes: Sequence[NodeRecord], values: Mapping[str, str]
+) -> IterationRecord:
+    asked = [node for node in nodes if node.output]
+    had = all(node.state == "load" or node.seconds is not None for node in asked)
+    outputs = {node.name: json.loads(values[node.signature]) for node in asked if node.signature in values}
+    ends = [node.started + (node.seconds or 0.0) for node in nodes if node.started is not None]
+    return replace(
+        start, status="done" if had else "failed", seconds=max(ends, default=None), outputs=json.dumps(outputs),
+        error=LOST,
+    )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.records import NodeRecord, ResultRecord
@@ -101,7 +102,7 @@ def prepare(
     Raises:
         WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
     """
-    whole = pin_versions(compile_workflow(workflow))
+    whole = capture_nodes(pin_versions(compile_workflow(workflow)), settings)
     return look_up(whole, describe(whole, settings), catalog, around, run)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-FORMAT = 2
+FORMAT = 3
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 
@@ -16,6 +16,7 @@ class Group(StrEnum):
 
     OPERATOR = "operator"
     PARAMETER = "parameter"
+    PLAN = "plan"
     CODE = "code"
     VALUE = "value"
     PACKAGE = "package"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from pathlib import Path
 
+from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
 from helix_spark.signature.canonical import value_part, value_trace
@@ -126,6 +127,8 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
     match operator:
         case Read():
             return _describe_read(node, operator, (kind, *surroundings))
+        case BuiltFunction():
+            return _describe_built(node, operator, (kind, *surroundings))
         case Function():
             return _describe_function(node, operator, (kind, *_around(operator, surroundings)))
         case _:
@@ -166,6 +169,25 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
     random = (*traced.random, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
+
+
+def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
+    """A function by the plan that it builds. Python code in the plan counts as code does."""
+    built = operator.built
+    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
+    if node.wishes.depends_on:
+        traced.append(trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on))
+    said = "\n".join(map(str, built.lines))
+    plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), said)
+    random = [f"`{node.name}` {why}" for why in built.chance]
+    warnings: list[str] = []
+    noticed = NOTHING_SAID
+    for one in traced:
+        parts += one.parts
+        random += [*one.random, *_undeclared(node, one)]
+        warnings += one.warnings
+        noticed |= one.said
+    return Description((*parts, plan), tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random)), said=noticed)
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:

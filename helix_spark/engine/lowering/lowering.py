@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.built import built_column, built_table
 from helix_spark.engine.lowering.calls import argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
@@ -82,6 +84,10 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened:
                 return table_in_memory(_arrow(data), sessions)
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, sessions, opened))
+            case BuiltFunction(built=built) if node.result is Result.COLUMN:
+                return built_column(node, built, results, sessions)
+            case BuiltFunction(built=built):
+                return _table(built_table(built, results, sessions))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():

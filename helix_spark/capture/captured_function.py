@@ -1,0 +1,185 @@
+"""A function of tables, called on stand-ins for its inputs: what it built, and what that says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from helix_spark.capture import connect_client as client
+from helix_spark.capture.plan_chance import chance_in
+from helix_spark.capture.plan_identity import identity_of, messages, sort_of
+from helix_spark.capture.plan_words import Line, lines_of
+from helix_spark.workflow.operators import Function
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+Input = Literal["table", "column"]
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFunction:
+    """What a function of tables and columns built of stand-ins.
+
+    Attributes:
+        returned: the table or the expression, of the recording client; `written` turns it into a plan to run.
+        plan: the plan that is signed; Python functions stand in it by their place in `code`.
+        code: the Python functions in it.
+        chance: why its rows may differ each time, as phrases.
+        lines: what it says, for people.
+        settings: of Spark, as they were known when it was called.
+    """
+
+    returned: Any
+    plan: Message
+    code: tuple[Any, ...]
+    chance: tuple[str, ...]
+    lines: tuple[Line, ...]
+    settings: Mapping[str, str]
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is an expression, and no table."""
+        return client.is_column(self.returned)
+
+    def identity(self, code: Sequence[str]) -> str:
+        """Of the plan; see `identity_of`.
+
+        Args:
+            code: the identities of its Python functions, in their order.
+        """
+        named = {f"{client.UDF}{place}".encode(): one for place, one in enumerate(code)}
+        return identity_of(self.plan, named, _own(self.plan) if self.is_column else None)
+
+    def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> bytes:
+        """The plan as a server is told of it; see `PlanWriter`."""
+        writer = client.PlanWriter(tables, columns, self.settings)
+        write: Any = client.expression_of if self.is_column else client.relation_of
+        plan = write(self.returned, writer)
+        if self.is_column:
+            _name_by_itself(plan)
+        found: bytes = plan.SerializeToString()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFunction(Function):
+    """A function of the author's that was called on stand-ins, and what it built."""
+
+    built: CapturedFunction = field(kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NotCaptured:
+    """Why what a function builds is not known without running it.
+
+    Attributes:
+        why: as the end of a sentence that begins with the function.
+    """
+
+    why: str
+
+
+def capture(
+    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str]
+) -> CapturedFunction | NotCaptured:
+    """Calls a function of tables and columns on stand-ins, and writes down what it builds. Asks no Spark.
+
+    Args:
+        inputs: by parameter, in the node's order, what it is.
+        settings: those of Spark that are known.
+    """
+    into = client.Recording(settings)
+    with client.recording(into):
+        given = {
+            name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
+            for place, (name, sort) in enumerate(inputs.items())
+        }
+        drawn = _generators()
+        try:
+            returned = function(**given)
+            if into.questions:
+                return NotCaptured(f"asks Spark for {into.questions[0]}")
+            if client.is_column(returned):
+                return _column(returned, into, drawn)
+            if client.is_frame(returned):
+                return _made(returned, client.relation_of(returned), into, drawn)
+        except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
+            asked = f"asks Spark for {into.questions[0]}" if into.questions else None
+            return NotCaptured(asked or f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})")
+    return NotCaptured(f"returns a {type(returned).__name__}")
+
+
+def _column(returned: Any, into: client.Recording, drawn: Sequence[object]) -> CapturedFunction | NotCaptured:
+    if client.has_subquery(returned):
+        return NotCaptured("has a query inside its column")
+    plan = client.expression_of(returned)
+    others = {one.plan_id for one in _references(plan)} - {_own(plan)}
+    return NotCaptured("names columns of several tables") if others else _made(returned, plan, into, drawn)
+
+
+def _made(returned: Any, plan: Message, into: client.Recording, drawn: Sequence[object]) -> CapturedFunction | NotCaptured:
+    if into.questions:
+        return NotCaptured(f"asks Spark for {into.questions[0]}")
+    if (read := next(_read_elsewhere(plan), None)) is not None:
+        return NotCaptured(f"reads {read} by itself")
+    chance = chance_in(plan)
+    if _generators() != drawn:
+        chance = ("draws a number while it builds its plan", *chance)
+    return CapturedFunction(returned, plan, tuple(into.code), chance, lines_of(plan), into.settings)
+
+
+def _read_elsewhere(plan: Message) -> Iterator[str]:
+    """What a plan reads beside its inputs. Rows that are in the plan are part of it."""
+    for message in messages(plan):
+        one: Any = message
+        match sort_of(message):
+            case "Read.NamedTable" if not one.unparsed_identifier.startswith(client.INPUT):
+                yield f"the table {one.unparsed_identifier}"
+            case "Read.DataSource":
+                yield next(iter(one.paths), "a source")
+            case "SQL":
+                yield "tables that its SQL names"
+            case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
+                yield "what a session holds"
+            case "MlRelation.Transform" if one.HasField("obj_ref"):
+                yield "a model"
+
+
+def _references(plan: Message) -> Iterator[Any]:
+    """The columns in an expression that are named by a table."""
+    for message in messages(plan):
+        one: Any = message
+        if sort_of(message) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar") and one.HasField("plan_id"):
+            yield one
+
+
+def _own(plan: Message) -> int | None:
+    """The id of the table that an expression is of; of several, the first that it names."""
+    return next((one.plan_id for one in _references(plan)), None)
+
+
+def _name_by_itself(plan: Message) -> None:
+    """A column of an extractor is added to tables that have its own table's columns, and more: under their names."""
+    for one in _references(plan):
+        one.ClearField("plan_id")
+
+
+def _generators() -> list[object]:
+    """The states of the global generators of numbers: who draws moves them on."""
+    import sys
+
+    numpy = sys.modules.get("numpy")
+    states: list[object] = [random.getstate()]
+    if numpy is not None:
+        with suppress(AttributeError):
+            name, keys, *rest = numpy.random.get_state()
+            states.append((name, keys.tobytes(), *rest))
+    return states
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]

@@ -1,0 +1,387 @@
+"""PySpark's Connect client, recording: it builds relations and expressions as ever, and asks no server.
+
+All that is private in pyspark, and all that Helix replaces in it, is here. `tests/unit/test_captured_programs.py` says
+at once when another version of pyspark builds something else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.type_text import UnknownTypeError, parse_type
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.column import Column as ConnectColumn
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Expression, Relation
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+UDF = "helix python code "
+"""Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
+
+INPUT = "helix input "
+"""Begins the name of the table or column that stands for an input; its position follows."""
+
+_RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
+
+
+class QuestionError(Exception):
+    """What is called asks Spark something: how many rows there are, which columns a table has."""
+
+
+@dataclass(slots=True)
+class Recording:
+    """One call of the author's, on stand-ins.
+
+    Attributes:
+        settings: Spark's, as far as they are known.
+        questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
+            nobody gave, whether it caught the error or not.
+        code: functions in the plan, in the order in which they are written.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    questions: list[str] = field(default_factory=list)
+    code: list[Any] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def recording(into: Recording) -> Iterator[ConnectSession]:
+    """In this context, and in this thread alone, all of `pyspark.sql` and `pyspark.ml` builds plans for the Connect
+    client that records. Its session is the active one."""
+    session = _session()
+    active = type(session)._active_session
+    before = getattr(active, "session", None)
+    token = _RECORDING.set(into)
+    active.session = session
+    try:
+        yield session
+    finally:
+        active.session = before
+        _RECORDING.reset(token)
+
+
+def stand_in_table(position: int) -> ConnectFrame:
+    """What stands for an input table."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    return DataFrame(_leaf_class()(position), _session())
+
+
+def stand_in_column(position: int) -> ConnectColumn:
+    """What stands for an input column."""
+    from pyspark.sql.connect.column import Column
+
+    return Column(_input_column_class()(position))
+
+
+def is_frame(value: object) -> bool:
+    """Whether a value is a table that the recording client built."""
+    return type(value).__module__ == "pyspark.sql.connect.dataframe" and value._session is _session()  # type: ignore[attr-defined]  # told by the class
+
+
+def is_column(value: object) -> bool:
+    """Whether a value is an expression that the recording client built."""
+    return type(value).__module__ == "pyspark.sql.connect.column"
+
+
+def relation_of(frame: ConnectFrame, client: Any = None) -> Relation:
+    """The plan of a table, written now.
+
+    Args:
+        client: what the plan is written for: the recording one if None, else a `PlanWriter`.
+    """
+    return frame._plan.plan(client or _session().client)
+
+
+def expression_of(column: ConnectColumn, client: Any = None) -> Expression:
+    """The same for an expression."""
+    return column._expr.to_plan(client or _session().client)
+
+
+def has_subquery(column: ConnectColumn) -> bool:
+    """Whether an expression has a plan of its own in it."""
+    from pyspark.sql.connect.expressions import SubqueryExpression
+
+    found: list[object] = []
+    column._expr.foreach(lambda part: found.append(part) if isinstance(part, SubqueryExpression) else None)
+    return bool(found)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWriter:
+    """Takes the client's place where a plan is written to be run.
+
+    Attributes:
+        tables: by position of an input, the id by which the server knows its table.
+        columns: by position of an input, what its column is called, as Spark reads it.
+        settings: Spark's, as far as they are known; as the call had them.
+    """
+
+    tables: Mapping[int, str]
+    columns: Mapping[int, str]
+    settings: Mapping[str, str]
+
+    def _analyze(self, method: str, **given: Any) -> Any:
+        """What plans ask while they are written: what a text means as a type."""
+        if method != "ddl_parse":
+            raise NotImplementedError(f"a plan that is written asks for {method}")
+        return _Parsed(parse_type(given["ddl_string"], self.settings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    parsed: Any
+
+
+_MAKING = threading.Lock()
+
+
+@cache
+def _made() -> ConnectSession:
+    from pyspark.sql.connect.session import SparkSession
+
+    _replace_in_pyspark()
+    session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is
+    client = session.client
+    client._internal_stub = _Recorder()
+    client._use_reattachable_execute = False
+    client._plan_compression_threshold = -1
+    atexit.unregister(client._on_exit)  # there is nobody to say goodbye to
+    return session
+
+
+def _session() -> ConnectSession:
+    """The one session that records; plans are bound to none of its state."""
+    with _MAKING:
+        return _made()
+
+
+_DEFAULTS = {
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    "spark.sql.execution.pandas.convertToArrowArraySafely": "true",
+    "spark.sql.execution.pandas.inferPandasDictAsMap": "false",
+    "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+    "spark.sql.execution.pythonUDTF.arrow.enabled": "true",
+    "spark.sql.pyspark.inferNestedDictAsStruct.enabled": "false",
+    "spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled": "false",
+    "spark.sql.pyspark.legacy.inferMapTypeFromFirstPair.enabled": "false",
+    "spark.sql.session.localRelationCacheThreshold": str(2**62),
+    "spark.sql.session.localRelationSizeLimit": str(2**62),
+    "spark.sql.session.localRelationChunkSizeRows": str(2**31 - 1),
+    "spark.sql.session.localRelationChunkSizeBytes": str(2**62),
+    "spark.sql.session.localRelationBatchOfChunksSizeBytes": str(2**62),
+    "spark.python.sql.dataFrameDebugging.enabled": "true",
+    "spark.connect.session.planCompression.threshold": "-1",
+    "spark.connect.session.planCompression.defaultAlgorithm": "NONE",
+}
+"""What the client itself asks for to turn rows of Python's into a plan, as Spark has it by default. Rows stay in the
+plan, however many: there is no server to keep them. What is not here, and in no known setting, is a question."""
+
+
+class _Recorder:
+    """The server that the client believes to speak to."""
+
+    def Config(self, request: Any, metadata: Any = None) -> Any:
+        import pyspark.sql.connect.proto as pb
+
+        answer = pb.ConfigResponse(session_id=request.session_id, server_side_session_id="recorder")
+        operation = request.operation
+        sort = operation.WhichOneof("op_type")
+        known = {**_DEFAULTS, **_current().settings}
+        match sort:
+            case "get" | "get_option":
+                keys = list(getattr(operation, sort).keys)
+                pairs: dict[str, str | None] = {key: known.get(key) for key in keys}
+            case "get_with_default":
+                pairs = {pair.key: known.get(pair.key) for pair in operation.get_with_default.pairs}
+            case _:
+                raise _asked(f"the session's settings ({sort})")
+        for key, value in pairs.items():
+            if value is None:
+                raise _asked(f"the session's setting {key}")
+            answer.pairs.add(key=key, value=value)
+        return answer
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:
+        import pyspark.sql.connect.proto as pb
+
+        from pyspark.sql.connect.types import pyspark_types_to_proto_types
+
+        sort = request.WhichOneof("analyze")
+        if sort != "ddl_parse":
+            raise _asked({"schema": "the columns of a table"}.get(sort, sort))
+        text = request.ddl_parse.ddl_string
+        try:
+            parsed = parse_type(text, _current().settings)
+        except UnknownTypeError as error:
+            raise _asked(f"the type that {text!r} means") from error
+        answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id="recorder")
+        answer.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
+        return answer
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:
+        sort = request.plan.WhichOneof("op_type")
+        raise _asked("rows" if sort == "root" else f"to run a {request.plan.command.WhichOneof('command_type')}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def ask(*given: object, **named: object) -> Any:
+            raise _asked(name)
+
+        return ask
+
+
+def _current() -> Recording:
+    """The recording under way. A plan that outlived its own is asked by somebody else: that is a question, too."""
+    return _RECORDING.get() or Recording()
+
+
+def _asked(question: str) -> QuestionError:
+    _current().questions.append(question)
+    return QuestionError(f"it asks Spark for {question}")
+
+
+@cache
+def _leaf_class() -> type:
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    class InputTable(LogicalPlan):
+        """The relation of an input."""
+
+        def __init__(self, position: int) -> None:
+            super().__init__(None)
+            self.position = position
+
+        def plan(self, session: Any) -> Relation:
+            relation = self._create_proto_relation()
+            if isinstance(session, PlanWriter):
+                relation.cached_remote_relation.relation_id = session.tables[self.position]
+            else:
+                relation.read.named_table.unparsed_identifier = f"{INPUT}{self.position}"
+            return relation
+
+    return InputTable
+
+
+@cache
+def _input_column_class() -> type:
+    from pyspark.sql.connect.expressions import ColumnReference
+
+    class InputColumn(ColumnReference):
+        """The expression of an input column."""
+
+        def __init__(self, position: int) -> None:
+            super().__init__(f"`{INPUT}{position}`")
+            self.position = position
+
+        def to_plan(self, session: Any) -> Expression:
+            written: Expression = super().to_plan(session)
+            if isinstance(session, PlanWriter):
+                written.unresolved_attribute.unparsed_identifier = session.columns[self.position]
+            return written
+
+    return InputColumn
+
+
+def _replace_in_pyspark() -> None:
+    """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
+    import pyspark.errors.utils as errors
+    import pyspark.sql.session as classic
+    import pyspark.sql.utils as utils
+    from pyspark.sql.connect import expressions, plan
+
+    asked = utils.is_remote
+
+    def is_remote() -> bool:
+        return _RECORDING.get() is not None or asked()
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is asked:
+            vars(module)["is_remote"] = is_remote
+    vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote
+
+    got: Any = classic.SparkSession.Builder.getOrCreate
+
+    def get_or_create(self: Any) -> Any:
+        return got(self) if _RECORDING.get() is None else _session()
+
+    classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
+    debugs: Any = errors.is_debugging_enabled
+    captured: Any = errors._capture_call_site
+    errors.is_debugging_enabled = lambda: _RECORDING.get() is not None or debugs()
+    errors._capture_call_site = lambda depth: captured(depth) if _RECORDING.get() is None else _call_site()
+    for module in (expressions, plan):
+        module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
+    _replace_functions_of_classic_sessions()
+
+
+def _replace_functions_of_classic_sessions() -> None:
+    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` at the top of a module, is
+    called as one of the client that records."""
+    from pyspark.sql.connect.udf import UserDefinedFunction as ConnectFunction
+    from pyspark.sql.udf import UserDefinedFunction
+
+    called: Any = UserDefinedFunction.__call__
+
+    def call(self: Any, *given: Any, **named: Any) -> Any:
+        if _RECORDING.get() is None:
+            return called(self, *given, **named)
+        same = ConnectFunction(
+            self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
+        )
+        return same(*given, **named)
+
+    UserDefinedFunction.__call__ = call  # type: ignore[method-assign]  # only while this thread records
+
+
+class _CodeNoted:
+    """Writes a function into a plan: its place among all of them where the plan is signed, else its pickle."""
+
+    def dumps(self, value: Any) -> bytes:
+        into = _RECORDING.get()
+        if into is None:
+            return _pickled(value)
+        into.code.append(value[0] if isinstance(value, tuple) else value)
+        return f"{UDF}{len(into.code) - 1}".encode()
+
+
+def _pickled(value: Any) -> bytes:
+    from pyspark.serializers import CloudPickleSerializer
+
+    written: bytes = CloudPickleSerializer().dumps(value)
+    return written
+
+
+_HERE = os.path.dirname(__file__)
+
+
+@cache
+def _pyspark_folder() -> str:
+    import pyspark
+
+    return os.path.dirname(pyspark.__file__)
+
+
+def _call_site() -> str:
+    """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_pyspark_folder(), _HERE)):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""

@@ -31,7 +31,6 @@ from helix_spark.iteration.preparation import Prepared, Surroundings, look_up, p
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recorded import RecordedIteration
 from helix_spark.iteration.running import held_or_stored, run_prepared
-from helix_spark.iteration.second_chance import changed_functions, second_chance
 from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.told_reads import unknown_readers, with_reads
 from helix_spark.iteration.tools import Tools
@@ -130,17 +129,11 @@ class Helix:
             if elsewhere := provenance.declared_elsewhere(prepared.view.last):
                 self.observer.warning(elsewhere)
             plan = make_plan(prepared.situation, self.policy)
-            if changed_functions(prepared, plan):
-                prepared = second_chance(
-                    prepared, plan, self.catalog, self.sessions, self._memory,
-                    lambda equivalent: self._again(prepared, equivalent),
-                )
-                plan = make_plan(prepared.situation, self.policy)
             if readers := unknown_readers(prepared, plan):
                 prepared = self._with_reads(prepared, readers)
                 plan = make_plan(prepared.situation, self.policy)
             return run_prepared(
-                prepared, plan, lambda: self._again(prepared, prepared.found), self._tools(), message, begun,
+                prepared, plan, lambda: self._again(prepared), self._tools(), message, begun,
                 provenance,
             )
 
@@ -260,16 +253,15 @@ class Helix:
         session = self.sessions
         return Surroundings(self._memory.held, self.budget, session.started, self._one_run, session.worked)
 
-    def _again(self, prepared: Prepared, equivalent: Mapping[str, str]) -> Prepared:
+    def _again(self, prepared: Prepared) -> Prepared:
         return look_up(
-            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, equivalent=equivalent,
-            reads=prepared.reads,
+            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, reads=prepared.reads
         )
 
     def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:
         return with_reads(
             prepared, readers, self.sessions, self._memory,
-            lambda reads: self._again(replace(prepared, reads=reads), prepared.found),
+            lambda reads: self._again(replace(prepared, reads=reads)),
         )
 
     def _tools(self) -> Tools:

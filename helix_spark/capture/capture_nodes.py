@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from helix_spark.capture.captured_function import BuiltFunction, Input, NotCaptured, capture
+from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.dag.node import Dag, Node
-from helix_spark.workflow.operators import Form, Function, Kind, Result
+from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, Read, Result, Select
+from helix_spark.workflow.sources import FileSource, MemorySource
 
 _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, Form.ANY}}
 _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column"}
@@ -21,10 +23,19 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
     Args:
         settings: Spark settings that change results.
     """
-    return replace(dag, nodes=tuple(_captured(node, dag, settings) for node in dag.nodes))
+    known: dict[str, Columns | None] = {}
+    nodes = []
+    for node in dag.nodes:
+        made = _captured(node, dag, settings, known)
+        nodes.append(made)
+        if made.result is Result.TABLE:
+            known[made.name] = _columns(made, settings, known)
+    return replace(dag, nodes=tuple(nodes))
 
 
-def _captured(node: Node, dag: Dag, settings: Mapping[str, str]) -> Node:
+def _captured(
+    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
+) -> Node:
     operator = node.operator
     # What an author leaves out of a signature is named as code names it, and a plan has no such names.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
@@ -37,8 +48,34 @@ def _captured(node: Node, dag: Dag, settings: Mapping[str, str]) -> Node:
         if form not in _FORMS.get(result, ()):
             return node
         inputs[name] = _INPUTS[result]
-    found = capture(operator.call, inputs, settings)
+    columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
+    found = capture(operator.call, inputs, settings, columns)
     if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
         return node
     built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)
     return replace(node, operator=built)
+
+
+def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
+    """The columns of a table, where its declaration or its plan says so."""
+    match node.operator:
+        case Read(source=FileSource(format="text", schema=None)):
+            return ("value",)
+        case Read(source=FileSource(schema=str() as schema)):
+            return names_of_text(schema, settings)
+        case Read(source=MemorySource(data=data)):
+            names = getattr(data, "column_names", None)  # pyarrow's; of pandas the index may be one
+            return None if names is None else tuple(names)
+        case Select(columns=columns):
+            return columns
+        case Assemble(label=label, split=split, keep=keep):
+            made = ["features", *["label"] * (label is not None), *["split"] * (split is not None)]
+            made += [one.name for one in keep if isinstance(one, Kept)]
+            return (*made, *(one for one in keep if isinstance(one, str)))
+        case BuiltFunction(built=built):
+            of = {place: known.get(source) for place, source in enumerate(node.inputs)}
+            try:
+                return columns_of(built.plan, of)
+            except UnknownColumnsError:
+                return None
+    return None

@@ -6,10 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
 from helix_spark.capture.plan_chance import chance_in
+from helix_spark.capture.plan_columns import INPUT, Columns
 from helix_spark.capture.plan_identity import identity_of, messages, sort_of
 from helix_spark.capture.plan_words import Line, lines_of
 from helix_spark.workflow.operators import Function
@@ -31,6 +33,7 @@ class CapturedFunction:
         chance: why its rows may differ each time, as phrases.
         lines: what it says, for people.
         settings: of Spark, as they were known when it was called.
+        told: tables that it asked for their columns, and what it was told.
     """
 
     returned: Any
@@ -39,6 +42,7 @@ class CapturedFunction:
     chance: tuple[str, ...]
     lines: tuple[Line, ...]
     settings: Mapping[str, str]
+    told: tuple[tuple[Any, Columns], ...]
 
     @property
     def is_column(self) -> bool:
@@ -53,6 +57,12 @@ class CapturedFunction:
         """
         named = {f"{client.UDF}{place}".encode(): one for place, one in enumerate(code)}
         return identity_of(self.plan, named, _own(self.plan) if self.is_column else None)
+
+    def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[bytes, Columns]]:
+        """The plans of the tables that it asked for their columns, to be asked of Spark, and what it was told."""
+        writer = client.PlanWriter(tables, {}, self.settings)
+        for frame, names in self.told:
+            yield client.relation_of(frame, writer).SerializeToString(), names
 
     def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> bytes:
         """The plan as a server is told of it; see `PlanWriter`."""
@@ -84,15 +94,17 @@ class NotCaptured:
 
 
 def capture(
-    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str]
+    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
+    columns: Mapping[int, Columns | None] = MappingProxyType({}),
 ) -> CapturedFunction | NotCaptured:
     """Calls a function of tables and columns on stand-ins, and writes down what it builds. Asks no Spark.
 
     Args:
         inputs: by parameter, in the node's order, what it is.
         settings: those of Spark that are known.
+        columns: those of input tables, by position, as far as they are known.
     """
-    into = client.Recording(settings)
+    into = client.Recording(settings, columns)
     with client.recording(into):
         given = {
             name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
@@ -121,7 +133,9 @@ def _column(returned: Any, into: client.Recording, drawn: Sequence[object]) -> C
     return NotCaptured("names columns of several tables") if others else _made(returned, plan, into, drawn)
 
 
-def _made(returned: Any, plan: Message, into: client.Recording, drawn: Sequence[object]) -> CapturedFunction | NotCaptured:
+def _made(
+    returned: Any, plan: Message, into: client.Recording, drawn: Sequence[object]
+) -> CapturedFunction | NotCaptured:
     if into.questions:
         return NotCaptured(f"asks Spark for {into.questions[0]}")
     if (read := next(_read_elsewhere(plan), None)) is not None:
@@ -129,7 +143,7 @@ def _made(returned: Any, plan: Message, into: client.Recording, drawn: Sequence[
     chance = chance_in(plan)
     if _generators() != drawn:
         chance = ("draws a number while it builds its plan", *chance)
-    return CapturedFunction(returned, plan, tuple(into.code), chance, lines_of(plan), into.settings)
+    return CapturedFunction(returned, plan, tuple(into.code), chance, lines_of(plan), into.settings, tuple(into.told))
 
 
 def _read_elsewhere(plan: Message) -> Iterator[str]:
@@ -137,7 +151,7 @@ def _read_elsewhere(plan: Message) -> Iterator[str]:
     for message in messages(plan):
         one: Any = message
         match sort_of(message):
-            case "Read.NamedTable" if not one.unparsed_identifier.startswith(client.INPUT):
+            case "Read.NamedTable" if not one.unparsed_identifier.startswith(INPUT):
                 yield f"the table {one.unparsed_identifier}"
             case "Read.DataSource":
                 yield next(iter(one.paths), "a source")
@@ -149,11 +163,14 @@ def _read_elsewhere(plan: Message) -> Iterator[str]:
                 yield "a model"
 
 
+_BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
+
+
 def _references(plan: Message) -> Iterator[Any]:
     """The columns in an expression that are named by a table."""
     for message in messages(plan):
         one: Any = message
-        if sort_of(message) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar") and one.HasField("plan_id"):
+        if sort_of(message) in _BY_TABLE and one.HasField("plan_id"):
             yield one
 
 

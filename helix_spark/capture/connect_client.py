@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 UDF = "helix python code "
 """Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
-
-INPUT = "helix input "
-"""Begins the name of the table or column that stands for an input; its position follows."""
 
 _RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
@@ -45,12 +43,16 @@ class Recording:
 
     Attributes:
         settings: Spark's, as far as they are known.
+        columns: by position, the columns of input tables, as far as they are known.
+        told: tables that were asked for their columns, and what they were told.
         questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
             nobody gave, whether it caught the error or not.
         code: functions in the plan, in the order in which they are written.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[int, Columns | None] = field(default_factory=dict)
+    told: list[tuple[ConnectFrame, Columns]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     code: list[Any] = field(default_factory=list)
 
@@ -154,7 +156,7 @@ def _made() -> ConnectSession:
     _replace_in_pyspark()
     session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is
     client = session.client
-    client._internal_stub = _Recorder()
+    client._internal_stub = cast("Any", _Recorder())
     client._use_reattachable_execute = False
     client._plan_compression_threshold = -1
     atexit.unregister(client._on_exit)  # there is nobody to say goodbye to
@@ -193,7 +195,7 @@ plan, however many: there is no server to keep them. What is not here, and in no
 class _Recorder:
     """The server that the client believes to speak to."""
 
-    def Config(self, request: Any, metadata: Any = None) -> Any:
+    def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
         import pyspark.sql.connect.proto as pb
 
         answer = pb.ConfigResponse(session_id=request.session_id, server_side_session_id="recorder")
@@ -214,9 +216,8 @@ class _Recorder:
             answer.pairs.add(key=key, value=value)
         return answer
 
-    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         import pyspark.sql.connect.proto as pb
-
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         sort = request.WhichOneof("analyze")
@@ -231,7 +232,7 @@ class _Recorder:
         answer.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
         return answer
 
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         sort = request.plan.WhichOneof("op_type")
         raise _asked("rows" if sort == "root" else f"to run a {request.plan.command.WhichOneof('command_type')}")
 
@@ -327,6 +328,32 @@ def _replace_in_pyspark() -> None:
     for module in (expressions, plan):
         module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
     _replace_functions_of_classic_sessions()
+    _replace_columns()
+
+
+def _replace_columns() -> None:
+    """The columns of a table are told from its plan, while this thread records. What a plan does not tell is asked, and
+    so noted as a question."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    asked: Any = cast("property", DataFrame.columns).fget
+
+    def columns(self: ConnectFrame) -> list[str]:
+        into = _RECORDING.get()
+        if into is None:
+            return asked(self)  # type: ignore[no-any-return]  # pyspark's own
+        sensitive = into.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
+        written = len(into.code)
+        try:
+            found = columns_of(relation_of(self), into.columns, case_sensitive=sensitive)
+        except UnknownColumnsError:
+            return asked(self)  # type: ignore[no-any-return]
+        finally:
+            del into.code[written:]  # of this plan, which is not the one that is signed
+        into.told.append((self, found))
+        return list(found)
+
+    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
 
 
 def _replace_functions_of_classic_sessions() -> None:
@@ -362,18 +389,18 @@ class _CodeNoted:
 def _pickled(value: Any) -> bytes:
     from pyspark.serializers import CloudPickleSerializer
 
-    written: bytes = CloudPickleSerializer().dumps(value)
+    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
     return written
 
 
-_HERE = os.path.dirname(__file__)
+_HERE = str(Path(__file__).parent)
 
 
 @cache
 def _pyspark_folder() -> str:
     import pyspark
 
-    return os.path.dirname(pyspark.__file__)
+    return str(Path(pyspark.__file__).parent)
 
 
 def _call_site() -> str:

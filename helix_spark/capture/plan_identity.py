@@ -49,7 +49,8 @@ def messages(message: Message) -> Iterator[Message]:
 
 def sort_of(message: Message) -> str:
     """The name of a message's type, without its package."""
-    return message.DESCRIPTOR.full_name.removeprefix(_PREFIX)
+    name: str = message.DESCRIPTOR.full_name
+    return name.removeprefix(_PREFIX)
 
 
 def _inside(message: Message) -> Iterator[Any]:
@@ -69,8 +70,8 @@ def _numbered(plan: Message) -> dict[int, int]:
     """Plan ids by the order in which relations come."""
     numbers: dict[int, int] = {}
     for message in messages(plan):
-        if sort_of(message) == "Relation" and message.common.HasField("plan_id"):  # type: ignore[attr-defined]  # a message of this type has it
-            numbers.setdefault(message.common.plan_id, len(numbers))  # type: ignore[attr-defined]
+        if sort_of(message) == "Relation" and message.common.HasField("plan_id"):
+            numbers.setdefault(message.common.plan_id, len(numbers))
     return numbers
 
 

@@ -12,7 +12,9 @@ from helix_spark.capture.plan_identity import messages, sort_of
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_OPERATORS = frozenset({"+", "-", "*", "/", "%", "==", "=", "!=", ">", "<", ">=", "<=", "and", "or", "<=>", "&", "|", "^"})
+_OPERATORS = frozenset({
+    "+", "-", "*", "/", "%", "==", "=", "!=", ">", "<", ">=", "<=", "and", "or", "<=>", "&", "|", "^",
+})
 _LONGEST = 160
 """Characters of a line: the identity has all of it, and this is for people."""
 
@@ -100,7 +102,9 @@ def words_of(expression: Any) -> str:
     '17'
     """
     sort = expression.WhichOneof("expr_type")
-    made = getattr(expression, sort) if sort else None
+    if sort is None:
+        return "?"
+    made: Any = getattr(expression, sort)
     match sort:
         case "literal":
             return _literal(made)
@@ -117,9 +121,10 @@ def words_of(expression: Any) -> str:
         case "alias":
             return f"{words_of(made.expr)} AS {'.'.join(made.name)}"
         case "cast":
-            return f"cast({words_of(made.expr)} AS {made.type_str or _scalars(made.type) or made.type.WhichOneof('kind')})"
+            kind = made.type_str or _scalars(made.type) or made.type.WhichOneof("kind")
+            return f"cast({words_of(made.expr)} AS {kind})"
         case "sort_order":
-            return f"{words_of(made.child)}{' DESC' if made.direction == 2 else ''}"
+            return _in_order(made)
         case "unresolved_star":
             return f"{made.unparsed_target}*"
         case "unresolved_extract_value":
@@ -131,8 +136,6 @@ def words_of(expression: Any) -> str:
         case "window":
             return (f"{words_of(made.window_function)} OVER (BY {_list(made.partition_spec)} "
                     f"ORDER {_list(made.order_spec)})")
-        case None:
-            return "?"
     return f"{sort}({_scalars(made)})"
 
 
@@ -160,10 +163,12 @@ def _literal(literal: Any) -> str:
 
 
 def _list(expressions: Iterable[Any]) -> str:
-    return ", ".join(
-        words_of(one) if one.DESCRIPTOR.name == "Expression" else f"{words_of(one.child)}{' DESC' if one.direction == 2 else ''}"
-        for one in expressions
-    )
+    return ", ".join(words_of(one) if one.DESCRIPTOR.name == "Expression" else _in_order(one) for one in expressions)
+
+
+def _in_order(order: Any) -> str:
+    """A column of a `spark.connect.Expression.SortOrder`, of which 2 is descending."""
+    return f"{words_of(order.child)}{' DESC' if order.direction == 2 else ''}"
 
 
 def _scalars(message: Any) -> str:

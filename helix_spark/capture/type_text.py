@@ -49,7 +49,8 @@ def parse_type(text: str, settings: Mapping[str, str]) -> Any:
 
 
 def _tokens(text: str) -> list[str]:
-    found, place, text = [], 0, text.rstrip()
+    found: list[str] = []
+    place, text = 0, text.rstrip()
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
@@ -90,7 +91,7 @@ class _Reader:
     def _fields(self, end: str) -> Any:
         from pyspark.sql import types
 
-        found = []
+        found: list[types.StructField] = []
         while self.tokens and self.tokens[0] != end:
             if found:
                 self._expect(",")
@@ -123,7 +124,7 @@ class _Reader:
         """Precision and scale, as far as they are said; Spark's are 10 and 0."""
         if not self.tokens or self.tokens[0] != "(":
             return ()
-        found = []
+        found: list[int] = []
         while self._take() != ")":
             found.append(int(self._take()) if self.tokens[0].isdigit() else -1)
         if not 1 <= len(found) <= 2 or min(found) < 0:

@@ -164,10 +164,10 @@ class Catalog:
         )
 
     def results(
-        self, declared: Collection[str], lowered: Collection[str] = (), signatures: Collection[str] = ()
+        self, declared: Collection[str], signatures: Collection[str] = ()
     ) -> KnownResults:
-        """What declared signatures and lowered plans stand for, and what signatures cost; see `KnownResults`."""
-        return self._results.known(declared, lowered, signatures)
+        """What declared signatures stand for, and what signatures cost; see `KnownResults`."""
+        return self._results.known(declared, signatures)
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""

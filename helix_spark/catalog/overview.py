@@ -82,7 +82,7 @@ class Overview:
 
     def measured(self, signatures: Collection[str]) -> dict[str, ResultRecord]:
         """What is known of the costs of signatures."""
-        return dict(self._results.known((), (), signatures).measured)
+        return dict(self._results.known((), signatures).measured)
 
     def first_rows(self, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
         """The first rows of a stored table, and the columns left out; see `table_reading.read_first`."""

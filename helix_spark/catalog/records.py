@@ -78,12 +78,11 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, slots=True)
 class ResultRecord:
-    """What is known of a signature, whether or not its result is stored. Appended when a node was computed, or when a
-    changed program was found equivalent to an earlier one.
+    """What is known of a signature, whether or not its result is stored. Appended when a node was computed.
 
     Attributes:
         declared: the signature as signed from code and parameters alone.
-        signature: the signature it stands for: the same, or the one of an equivalent earlier program.
+        signature: the signature it stands for: the same, or that of one run alone, whose result may differ each time.
         workflow, node, kind: the node it was first computed for.
         iteration: when.
         compute_seconds: measured, given the node's inputs; None if it was not measured.
@@ -92,8 +91,6 @@ class ResultRecord:
             never was.
         bytes: physical bytes when stored, else an estimate; None if unknown.
         rows: None if unknown.
-        lowered: digest of the canonical Catalyst plan, the output schema and the inputs' signatures; None where a plan
-            does not tell (Python code inside, a model, a value).
         random: why the result may differ each time it is computed; empty if it does not.
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
         reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
@@ -110,7 +107,6 @@ class ResultRecord:
     load_seconds: float | None = None
     bytes: int | None = None
     rows: int | None = None
-    lowered: str | None = None
     random: str = ""
     influence: str = ""
     read_seconds: float | None = None

@@ -8,7 +8,6 @@ Which record counts, where there are several:
 - a signature is random if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
   function reads;
-- for a lowered plan, all signatures that were ever computed with it, the *oldest* (the original) first.
 
 Newest is by `SEQUENCE`, never by a clock.
 
@@ -31,7 +30,7 @@ from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ResultRecord
 
-_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered")
+_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
 
 _TEXTS = ("random", "influence", "reads")
@@ -49,13 +48,11 @@ class KnownResults:
     Attributes:
         standing: declared signature to the signature it stands for.
         stood_for: declared signature to all that it ever stood for, the oldest first.
-        lowered: digest of a lowered plan to the signatures computed with it, the original first.
         measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
     """
 
     standing: Mapping[str, str]
     stood_for: Mapping[str, tuple[str, ...]]
-    lowered: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, ResultRecord]
 
 
@@ -92,24 +89,18 @@ class ResultLedger:
         if records:
             self._journal.append(records)
 
-    def known(
-        self, declared: Collection[str], lowered: Collection[str], signatures: Collection[str]
-    ) -> KnownResults:
+    def known(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
         """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
         asked = set(declared)
         whole = {*signatures, *asked}
         found = self._merged({"declared": asked, "signature": whole}, by=("signature", "declared"))
-        plans = self._computed_with(lowered)
         measured = {one.record.signature: one.record for one in found}
         # Seldom any: what was not asked for, of which the query saw a part, and what several declared ones stand for.
         times = Counter(one.record.signature for one in found)
-        seen = {*times, *(signature for computed in plans.values() for signature in computed)}
-        apart = {signature for signature in seen if signature not in whole or times[signature] > 1}
+        apart = {signature for signature in times if signature not in whole or times[signature] > 1}
         measured |= {one.record.signature: one.record for one in self._merged({"signature": apart}, by=("signature",))}
         standing, stood_for = _standing([one for one in found if one.record.declared in asked])
-        return KnownResults(
-            MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(plans), MappingProxyType(measured)
-        )
+        return KnownResults(MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(measured))
 
     def _merged(self, wanted: Mapping[str, Collection[str]], by: Sequence[str]) -> list[_Merged]:
         """The records that are wanted, by column, merged into one for each value of `by`."""
@@ -124,20 +115,6 @@ class ResultLedger:
         ends = zip(*(columns.get(name, []) for name in _ENDS), strict=True)
         merged = zip(from_columns(columns, ResultRecord), ends, strict=True)
         return [_Merged(record, (end[0], end[1]), (end[2], end[3])) for record, end in merged]
-
-    def _computed_with(self, lowered: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """By digest of a lowered plan, the signatures that were ever computed with it, the original first."""
-        if not lowered:
-            return {}
-        columns = self._journal.columns(
-            f"""SELECT min(sequence) AS oldest, first_value(place ORDER BY {_IN_ORDER}) AS oldest_place, signature,
-                       lowered
-                FROM journal WHERE lowered IN ({listed_signatures(lowered)}) GROUP BY lowered, signature"""
-        )
-        found: dict[str, list[str]] = {}
-        for _, _, signature, digest in sorted(zip(*columns.values(), strict=True)):
-            found.setdefault(digest, []).append(signature)
-        return {digest: tuple(signatures) for digest, signatures in found.items()}
 
     def _columns_there(self) -> frozenset[str]:
         """The columns that the journal has, none before the first append. One that an older version wrote may lack

@@ -21,7 +21,6 @@ from helix_spark.iteration.influence import fitted_influences
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.retention import Kept, Retention
-from helix_spark.iteration.second_chance import lowered_digests
 from helix_spark.iteration.told_reads import reads_after
 from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Finished, Tracker, tell
@@ -167,13 +166,6 @@ class AfterAnswer:
             return {**prepared.reads, **found}
         return prepared.reads
 
-    def _lowered(self) -> dict[str, str]:
-        """What each computed function was lowered to; where that cannot be told, another wording will be computed."""
-        tools = self.tools
-        with self._spark_may_end("what functions were lowered to is not known"):
-            return lowered_digests(self.prepared, self.plan, self.outcome.results, tools.sessions, tools.memory)
-        return {}
-
     @contextmanager
     def _spark_may_end(self, unknown: str) -> Iterator[None]:
         """Spark is asked behind an answer. The answer stands and is recorded also where nobody is there any more to be
@@ -200,7 +192,6 @@ class AfterAnswer:
     def _record(self, outputs: Mapping[str, Any]) -> Recorded:
         status, error = self._ending()
         number = self.record.number
-        lowered = self._lowered() if status == "done" else {}
         reads = self._told_reads() if status == "done" else {}
         record = self.provenance.stamped(replace(
             self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs),
@@ -216,7 +207,7 @@ class AfterAnswer:
         influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
             self.prepared, self.plan, self.outcome, self.warm_seconds, number,
-            {**self.chance.drawn, **self.chance.found}, lowered, influences,
+            {**self.chance.drawn, **self.chance.found}, influences,
         )
         told = recording.read_records(self.prepared, self.plan, number, reads)
         learnt = [one for one in (*results, *told) if one.node not in void]

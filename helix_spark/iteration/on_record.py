@@ -16,7 +16,6 @@ class OnRecord:
     """What the catalog says of a workflow's nodes, asked for as signing comes to know their signatures.
 
     Args:
-        known: equivalences that were found out already; those on record join them.
         also: signatures to ask for beside the workflow's own, with the first question.
         held: signatures that the session holds in memory.
 
@@ -28,9 +27,10 @@ class OnRecord:
 
     def __init__(
         self, catalog: Catalog, view: CatalogView, described: Mapping[str, Description], run: str,
-        known: dict[str, str], also: Collection[str], held: Collection[str],
+        also: Collection[str], held: Collection[str],
     ) -> None:
-        self.known, self.known_random, self.measured = known, dict[str, str](), dict[str, ResultRecord]()
+        self.known, self.known_random = dict[str, str](), dict[str, str]()
+        self.measured = dict[str, ResultRecord]()
         self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
         self._had = view.artifacts.keys() | set(held)

@@ -56,14 +56,12 @@ class Prepared:
     Attributes:
         dag: merged, without the features that are left out; `whole` is the graph before both.
         described: by name, of `whole`.
-        known: declared signatures that stand for another one.
+        known: declared signatures that stand for another one, as a draw that was fixed does.
         view: the catalog as it was read.
         situation: what the planner needs.
         run: the id that the run will have.
-        found: equivalences found in this run: declared signature -> signature.
         reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
             record.
-        lowered: signatures of which it is on record what they were lowered to.
         loads: load throughput by kind of artifact.
     """
 
@@ -75,10 +73,8 @@ class Prepared:
     view: CatalogView
     situation: Situation
     run: str
-    found: Mapping[str, str]
     reads: PlanReads
     told: PlanReads
-    lowered: frozenset[str]
     loads: Mapping[str, Throughput]
 
     @property
@@ -108,18 +104,17 @@ def prepare(
 
 def look_up(
     whole: Dag, described: Mapping[str, Description], catalog: Catalog, around: Surroundings, run: str, *,
-    equivalent: Mapping[str, str] | None = None, reads: PlanReads | None = None,
+    reads: PlanReads | None = None,
 ) -> Prepared:
     """The part of `prepare` after signing; again when the catalog changed, or more was found out.
 
     Args:
-        equivalent: equivalences found in this run, beside those on record.
         reads: what functions read, found in this run, beside that on record.
     """
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
     also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
-    records = OnRecord(catalog, view, described, run, dict(equivalent or {}), also=also, held=around.held)
+    records = OnRecord(catalog, view, described, run, also=also, held=around.held)
     signed = of_whole = records.sign(whole)
     known, known_random, measured = records.known, records.known_random, records.measured
     loads = calibrated_loads(read, measured)
@@ -143,8 +138,7 @@ def look_up(
     )
     situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(
-        dag, whole, described, known, known_random, view, situation, run, dict(equivalent or {}), dict(reads or {}),
-        told, frozenset(signature for signature, record in measured.items() if record.lowered is not None), loads,
+        dag, whole, described, known, known_random, view, situation, run, dict(reads or {}), told, loads
     )
 
 

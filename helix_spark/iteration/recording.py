@@ -116,7 +116,7 @@ def node_records(
 
 def result_records(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], lowered: Mapping[str, str], influences: Mapping[str, str],
+    random: Mapping[str, str], influences: Mapping[str, str],
 ) -> list[ResultRecord]:
     """What this run learnt of results: costs, sizes, and which differ each time.
 
@@ -124,20 +124,18 @@ def result_records(
         seconds: of each node that ran, without what a young JVM takes longer; of loads only those are recorded that had
             steps of their own.
         random: by node name, what the run found beyond what was known when it was planned.
-        lowered: digests of lowered plans by node name.
         influences: what fits gave their features, as JSON by learner's name.
     """
     records = []
     loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
     for node in prepared.dag.nodes:
         own, blamed = plan[node.name], prepared.signed[node.name].random
-        newly_equal = own.declared in prepared.found
-        if (node.name not in outcome.results and not newly_equal) or (blamed and node.name not in blamed):
+        if node.name not in outcome.results or (blamed and node.name not in blamed):
             continue
         took = seconds.get(node.name)
         computed = own.state is State.COMPUTE
         why = random.get(node.name, "") or _known_random(node, prepared)
-        if took is None and not why and not newly_equal:
+        if took is None and not why:
             continue
         record = ResultRecord(
             declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
@@ -145,17 +143,17 @@ def result_records(
             load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
-            lowered=lowered.get(node.name), influence=influences.get(node.name, ""),
+            influence=influences.get(node.name, ""),
         )
         # Why a result varies is on record by the time that it is loaded or held.
-        if newly_equal or (computed and why) or _tells(record):
+        if (computed and why) or _tells(record):
             records.append(record)
     return records
 
 
 def _tells(record: ResultRecord) -> bool:
     """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
-    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows, record.lowered)
+    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
     return any(figure is not None for figure in figures) or record.influence != ""
 
 

@@ -1,19 +1,23 @@
-"""Asks which columns functions read of which that is not on record: see `column_reads`. Before a run, and right behind
-its answer. One that registers views or writes is not asked, for its stub's would take the place of the real ones."""
+"""Asks which columns captured functions read of which that is not on record: see `column_reads`. Before a run, and
+right behind its answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from helix_spark.dag.reading import declared_reads
+from helix_spark.engine.lowering.stubs import Stubs, schema_from_json
 from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.results.results import NodeResult
+from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.iteration.preparation import Prepared
-from helix_spark.iteration.second_chance import stubs_after, stubs_before
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
 
 
 def unknown_readers(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
@@ -36,7 +40,7 @@ def with_reads(
     Args:
         again: looks the workflow up once more, with what was found.
     """
-    stubs = stubs_before(prepared, sessions, memory)
+    stubs = _stubs(prepared, sessions, _known_schemas(prepared, memory))
     found = {
         prepared.signed[name].signature: by_signature(prepared, reads)
         for name in readers if (reads := stubs.reads(prepared.dag[name])) is not None
@@ -67,8 +71,34 @@ def reads_after(
                 asked[name] = None
     if not asked:
         return {}
-    stubs = stubs_after(prepared, results, sessions, memory)
+    made = {
+        prepared.signed[name].signature: result.frame().schema
+        for name, result in results.items() if isinstance(result, TableResult) and result.framed
+    }
+    stubs = _stubs(prepared, sessions, _known_schemas(prepared, memory) | made)
     return {
         prepared.signed[name].signature: by_signature(prepared, reads)
         for name in asked if (reads := stubs.reads(prepared.dag[name])) is not None
     }
+
+
+def _stubs(prepared: Prepared, sessions: Sessions, schemas: Mapping[str, StructType]) -> Stubs:
+    signatures = {node.name: prepared.signed[node.name].signature for node in prepared.dag.nodes}
+    return Stubs(sessions.get(), prepared.dag, signatures, schemas)
+
+
+def _known_schemas(prepared: Prepared, memory: MemoryTier) -> dict[str, StructType]:
+    """Schemas by signature, of what is stored and held."""
+    stored = {
+        signature: schema_from_json(record.schema)
+        for node in prepared.dag.nodes
+        if (record := prepared.view.artifacts.get(signature := prepared.signed[node.name].signature)) is not None
+        and record.schema is not None
+    }
+    held = {
+        signature: result.frame().schema
+        for node in prepared.dag.nodes
+        if isinstance(result := memory.get(signature := prepared.signed[node.name].signature), TableResult)
+        and result.framed
+    }
+    return stored | held

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from helix_spark.signature.parts import Group, Part
 
@@ -39,6 +41,8 @@ class Change:
         >>> print(Change(Group.VALUE, "closure value `k`", "2", "3", "changed"))
         closure value `k` 2 -> 3
         """
+        if self.group is Group.PLAN and self.sort == "changed":
+            return "; ".join(step_changes(self.before or "", self.after or "")) or f"{self._named} changed"
         if self.sort == "changed" and self.before != self.after:
             return f"{self._named} {_short(self.before)} -> {_short(self.after)}"
         return f"{self._named} {self.sort}"
@@ -50,6 +54,43 @@ class Change:
         if "`" not in self.label:
             return f"{noun}`{self.label}`"
         return self.label if "value" in self.label and self.group is Group.VALUE else f"{noun}{self.label}"
+
+
+_PLACE = re.compile(r" \(([^()]+:\d+)\)$")
+"""At the end of a step of a plan: the author's file and line."""
+
+
+def step_changes(before: str, after: str) -> list[str]:
+    """How the steps of two plans differ, in Spark's words and with the author's line. Lines alone do not count.
+
+    >>> step_changes("filter `age > 17` (a.py:3)", "filter `age > 18` (a.py:4)")
+    ['a.py:4: filter `age > 17` became `age > 18`']
+    >>> step_changes("sort `a`", "sort `a`\\nlimit `limit 3`")
+    ['limit `limit 3` added']
+    """
+    old, new = before.splitlines(), after.splitlines()
+    plain_old, plain_new = ([_PLACE.sub("", line) for line in lines] for lines in (old, new))
+    told: list[str] = []
+    for sort, a, b, c, d in SequenceMatcher(a=plain_old, b=plain_new, autojunk=False).get_opcodes():
+        if sort == "equal":
+            continue
+        pairs = min(b - a, d - c)
+        told += [_placed(new[c + at], _became(plain_old[a + at], plain_new[c + at])) for at in range(pairs)]
+        told += [_placed(line, f"{_PLACE.sub('', line)} added") for line in new[c + pairs:d]]
+        told += [f"{line} removed" for line in plain_old[a + pairs:b]]
+    return told
+
+
+def _placed(line: str, words: str) -> str:
+    found = _PLACE.search(line)
+    return f"{found[1]}: {words}" if found else words
+
+
+def _became(old: str, new: str) -> str:
+    """Of two steps of one sort the sort is said once."""
+    step = old.partition(" `")[0]
+    said_new = new.removeprefix(f"{step} ") if new.startswith(f"{step} `") else new
+    return f"{old} became {said_new}"
 
 
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:

@@ -22,7 +22,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.lowering.column_reads import MarkedStub, columns_read
-from helix_spark.engine.lowering.equivalence import Stubs
+from helix_spark.engine.lowering.stubs import Stubs
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.problem import State
 

@@ -42,7 +42,6 @@ def after(heard: Warned, ended: bool) -> AfterAnswer:
 
 
 ASKED = {
-    "lowered_digests": (AfterAnswer._lowered, {}, "what functions were lowered to is not known: "),
     "reads_after": (
         AfterAnswer._told_reads, {"told": {}}, "what functions read is not known; tables are stored whole: ",
     ),
@@ -77,7 +76,7 @@ def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.Monk
 def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(after_answer, "lowered_digests", raising(SetupError("it was stopped")))
+    monkeypatch.setattr(after_answer, "fitted_influences", raising(SetupError("it was stopped")))
     with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
         helix.run(workflow(1)).wait()
         assert [record.status for record in helix.catalog.iterations()] == ["done"]

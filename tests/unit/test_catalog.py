@@ -66,7 +66,7 @@ class TestOpening:
         view = catalog.snapshot("census")
         assert (dict(view.artifacts), view.last, view.nodes) == ({}, None, ())
         assert (view.next_iteration, view.bytes_used) == (1, 0)
-        assert catalog.results([A], [B], [C]).standing == {}
+        assert catalog.results([A], [C]).standing == {}
         assert catalog.measured("census", ["rows"]) == {}
         assert (catalog.iterations(), catalog.workflows(), catalog.nodes(RUN)) == ((), (), ())
         assert (catalog.bytes_used(), catalog.gc(dry_run=True)) == (0, ())
@@ -215,20 +215,18 @@ class TestIterations:
 
 class TestResults:
     def test_equivalents_costs_and_doubts(self, catalog: Catalog) -> None:
-        plan = digest("plan")
-        first = ResultRecord(A, A, "census", "rows", "scanner", 1, compute_seconds=2.0, lowered=plan)
+        first = ResultRecord(A, A, "census", "rows", "scanner", 1, compute_seconds=2.0)
         later = ResultRecord(A, A, "census", "rows", "scanner", 2, load_seconds=0.1, random="calls rand")
-        again = ResultRecord(B, B, "census", "rows", "scanner", 2, compute_seconds=3.0, lowered=plan)
+        again = ResultRecord(B, B, "census", "rows", "scanner", 2, compute_seconds=3.0)
         found_equal = ResultRecord(B, A, "census", "rows", "scanner", 3)
         for each in (first, later, again, found_equal):
             catalog.append_results([each])
-        known = catalog.results([A, B, C], [plan])
+        known = catalog.results([A, B, C])
         assert known.standing == {A: A, B: A}
-        assert known.lowered == {plan: (A, B)}
         assert (known.measured[A].compute_seconds, known.measured[A].load_seconds) == (2.0, 0.1)
         assert known.measured[A].random == "calls rand"
         assert catalog.results([B]).measured[A].compute_seconds == 2.0
-        assert catalog.results([], [], [B]).measured[B].compute_seconds == 3.0
+        assert catalog.results([], [B]).measured[B].compute_seconds == 3.0
 
     def test_measured_is_the_last_measurement_of_a_name(self, catalog: Catalog) -> None:
         for signature, seconds in ((A, 1.0), (B, 2.0), (C, None)):

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pytest
 from pyspark.sql import DataFrame
 from test_planning import situation
 from test_retention import Frame, lazy
 from test_units import FakePlan
 
 import helix_spark as hx
-from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.randomness import found_random
-from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
-from helix_spark.iteration import second_chance as room
-from helix_spark.iteration.second_chance import second_chance
 from helix_spark.iteration.storable import Storable
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.parts import digest
-
-BEFORE, LOWERED = digest("before"), digest("lowered")
 
 
 def drawing(*fixed: str) -> hx.Workflow:
@@ -53,51 +43,6 @@ def drawing(*fixed: str) -> hx.Workflow:
         return 1
 
     return wf
-
-
-# The second chance
-
-
-@pytest.mark.parametrize(("random", "fixed", "stands"), [
-    ("", (), True), ("uses sample", (), False), ("uses sample", ("drawn",), True),
-])
-def test_a_draw_is_the_same_result_for_none_but_who_fixes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random: str, fixed: Collection[str], stands: bool
-) -> None:
-    catalog = Catalog.open(tmp_path, create=True)
-    catalog.append_results([
-        ResultRecord(BEFORE, BEFORE, "w", "drawn", "scanner", 1, compute_seconds=1.0, lowered=LOWERED, random=random)
-    ])
-    now = situation(drawing(*fixed))
-    prepared: Any = SimpleNamespace(dag=now.dag, signed=now.signed, view=SimpleNamespace(artifacts={}))
-    monkeypatch.setattr(room, "changed_functions", lambda prepared, plan: ("drawn",))
-    stubs = SimpleNamespace(lowered=lambda node, beside: LOWERED)
-    monkeypatch.setattr(room, "stubs_before", lambda *given: stubs)
-    told: list[dict[str, str]] = []
-
-    def again(equivalent: Any) -> Any:
-        told.append(dict(equivalent))
-        return prepared
-
-    nothing: Any = None
-    second_chance(prepared, nothing, catalog, nothing, MemoryTier(), again)
-    assert told == ([{now.signed["drawn"].declared: BEFORE}] if stands else [])
-
-
-def test_a_plan_that_spark_cannot_tell_gives_no_second_chance_and_ends_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pyspark.errors import PySparkException
-
-    def fails(*given: object) -> str:
-        raise PySparkException("do not know how to convert it to JSON")
-
-    now = situation(drawing())
-    prepared: Any = SimpleNamespace(dag=now.dag, signed=now.signed)
-    monkeypatch.setattr(room, "changed_functions", lambda prepared, plan: ("drawn", "later"))
-    monkeypatch.setattr(room, "stubs_before", lambda *given: SimpleNamespace(lowered=fails))
-    nothing: Any = None
-    assert second_chance(prepared, nothing, nothing, nothing, MemoryTier(), nothing) is prepared
 
 
 # What a run tells of it

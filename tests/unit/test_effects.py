@@ -11,19 +11,12 @@ import pandas as pd
 import pytest
 from project import Project
 from pyspark.sql import DataFrame
-from pyspark.sql.types import StructType
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine.lowering import equivalence
-from helix_spark.engine.lowering.equivalence import Stubs
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.iteration.preparation import Prepared, Surroundings, prepare
-from helix_spark.iteration.second_chance import changed_functions, stubs_after, stubs_before
 from helix_spark.iteration.told_reads import reads_after
-from helix_spark.planner.by_name import policy_named
-from helix_spark.planner.planning import make_plan
 from helix_spark.planner.serving import gaps
 
 # What the code tells
@@ -103,51 +96,6 @@ def prepared(tmp_path: Path) -> Prepared:
     found = prepare(workflow([]), catalog, {}, Surroundings(), "run")
     before = {name: own.parts[1:] for name, own in found.signed.items()}
     return replace(found, situation=replace(found.situation, previous=before))
-
-
-def stubs(monkeypatch: pytest.MonkeyPatch, called: list[str], *acting: str) -> Stubs:
-    """Stubs that stand for tables, of which the schema of the source is known."""
-    monkeypatch.setattr(Stubs, "_stub", lambda *given: SimpleNamespace(createOrReplaceTempView=len))
-    monkeypatch.setattr(Stubs, "_marked_stub", Stubs._stub)
-    monkeypatch.setattr(equivalence, "without_jobs", lambda spark, call: call())
-    dag = compile_workflow(workflow(called))
-    spark: Any = None
-    return Stubs(spark, dag, {node.name: node.name for node in dag.nodes}, {"data": StructType()}, acting)
-
-
-def test_a_function_that_registers_a_view_is_not_called_with_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[str] = []
-    asked = stubs(monkeypatch, called, "registering")
-    registering, plain = asked._dag["registering"], asked._dag["plain"]
-    assert asked.lowered(registering, []) is None
-    assert asked.reads(registering) is None
-    assert asked.schema("registering") is None
-    assert asked.lowered(plain, []) is None, "what it reads has no schema without a call of the other"
-    assert asked.reads(plain) is None
-    assert called == []
-    stubs(monkeypatch, called).lowered(registering, [])
-    assert called == ["registering"], "else it would have been"
-
-
-def test_nor_is_a_reader_that_does_for_its_schema() -> None:
-    def read(spark: Any) -> DataFrame:
-        raise AssertionError("it was called")
-
-    wf = hx.Workflow("w")
-    wf.output(wf.source("numbers", hx.reader(read, version="1")))
-    spark: Any = None
-    assert Stubs(spark, compile_workflow(wf), {"numbers": "numbers"}, {}, ("numbers",)).schema("numbers") is None
-
-
-def test_stubs_are_told_whose_code_does_more(prepared: Prepared) -> None:
-    sessions: Any = SimpleNamespace(get=lambda: None)
-    assert stubs_before(prepared, sessions, MemoryTier())._acting == {"registering"}
-    assert stubs_after(prepared, {}, sessions, MemoryTier())._acting == {"registering"}
-
-
-def test_who_is_not_called_has_no_second_chance(prepared: Prepared) -> None:
-    plan = make_plan(prepared.situation, policy_named("never"))
-    assert changed_functions(prepared, plan) == ("plain",)
 
 
 def test_nor_is_it_asked_what_it_reads(prepared: Prepared) -> None:

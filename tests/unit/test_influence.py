@@ -189,7 +189,7 @@ def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None
     signature, ledger = digest("s"), ResultLedger(tmp_path / "results")
     for text in ("told", ""):
         ledger.append([ResultRecord(signature, signature, "w", "n", "k", 1, influence=text)])
-    assert ledger.known((), (), [signature]).measured[signature].influence == "told"
+    assert ledger.known((), [signature]).measured[signature].influence == "told"
 
 
 # -- what is left out

@@ -35,7 +35,7 @@ def ledger(tmp_path: Path) -> ResultLedger:
 def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     """One record from those of one signature, oldest first."""
     newest = records[-1]
-    for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "lowered"):
+    for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows"):
         told = [value for one in records if (value := getattr(one, name)) is not None]
         newest = dataclasses.replace(newest, **{name: told[-1] if told else None})
     for name in ("random", "influence", "reads"):
@@ -53,17 +53,14 @@ def in_turn(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
 
 
 def by_the_rules(
-    records: Sequence[ResultRecord], declared: Collection[str], lowered: Collection[str], signatures: Collection[str]
+    records: Sequence[ResultRecord], declared: Collection[str], signatures: Collection[str]
 ) -> KnownResults:
     """What is known, told from all records, oldest first."""
     stood_for = in_turn((one.declared, one.signature) for one in records if one.declared in declared)
-    plans = in_turn(
-        (one.lowered, one.signature) for one in records if one.lowered is not None and one.lowered in lowered
-    )
-    asked = {*signatures, *declared, *(one for found in (*stood_for.values(), *plans.values()) for one in found)}
+    asked = {*signatures, *declared, *(one for found in stood_for.values() for one in found)}
     of_each = {one: [each for each in records if each.signature == one] for one in asked}
     return KnownResults(
-        {one.declared: one.signature for one in records if one.declared in declared}, stood_for, plans,
+        {one.declared: one.signature for one in records if one.declared in declared}, stood_for,
         {signature: merged(found) for signature, found in of_each.items() if found},
     )
 
@@ -75,17 +72,17 @@ RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),
     node=st.sampled_from(["rows", "age"]), kind=st.just("scanner"), iteration=st.integers(1, 3),
     compute_seconds=SECONDS, load_seconds=SECONDS, bytes=COUNTS, rows=COUNTS,
-    lowered=st.none() | st.sampled_from(PLANS), random=TEXTS, influence=TEXTS, read_seconds=SECONDS, reads=TEXTS,
+    random=TEXTS, influence=TEXTS, read_seconds=SECONDS, reads=TEXTS,
 )
 
 
 @settings(max_examples=25)
 @given(
     st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=7), st.booleans(),
-    st.sets(st.sampled_from(SIGNATURES)), st.sets(st.sampled_from(PLANS)), st.sets(st.sampled_from(SIGNATURES)),
+    st.sets(st.sampled_from(SIGNATURES)), st.sets(st.sampled_from(SIGNATURES)),
 )
 def test_the_query_merges_records_by_the_rules(
-    appended: list[list[ResultRecord]], tidied: bool, declared: set[str], lowered: set[str], signatures: set[str]
+    appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ledger = ResultLedger(Path(folder) / "results")
@@ -93,11 +90,10 @@ def test_the_query_merges_records_by_the_rules(
             ledger.append(together)
         if tidied:
             maintain(ledger.journal)
-        known = ledger.known(declared, lowered, signatures)
-    expected = by_the_rules([one for together in appended for one in together], declared, lowered, signatures)
+        known = ledger.known(declared, signatures)
+    expected = by_the_rules([one for together in appended for one in together], declared, signatures)
     assert dict(known.standing) == expected.standing
     assert dict(known.stood_for) == expected.stood_for
-    assert dict(known.lowered) == expected.lowered
     assert dict(known.measured) == expected.measured
 
 
@@ -114,7 +110,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
         return found
 
     monkeypatch.setattr(Journal, "columns", counted)
-    found = ledger.known([A], (), [B]).measured[A]
+    found = ledger.known([A], [B]).measured[A]
     assert (found.compute_seconds, found.load_seconds) == (2.0, 49.0)
     assert sum(handed) == 1
 
@@ -122,7 +118,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
 def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:
     for signature in (B, C, B):
         ledger.append([record(A, signature)])
-    known = ledger.known([A], (), ())
+    known = ledger.known([A], ())
     assert known.stood_for == {A: (B, C)}
     assert known.standing == {A: B}
     assert set(known.measured) == {B, C}
@@ -150,9 +146,9 @@ def test_a_journal_of_an_older_version_is_read_before_and_after_it_is_written(tm
     older = Journal(tmp_path / "results", Older, pruned_by=("workflow", "iteration"))
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, random="calls rand")])
     ledger = ResultLedger(tmp_path / "results")
-    assert ledger.known([A], (), ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
+    assert ledger.known([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
     ledger.append([record(A, A, read_seconds=0.5, reads="{}")])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5, reads="{}")
-    assert ledger.known([A], (), ()).measured[A] == expected
+    assert ledger.known([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])
-    assert ledger.known([A], (), ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)
+    assert ledger.known([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)

@@ -19,6 +19,7 @@ from helix_spark.engine.execution.outcome import Outcome, table_outputs
 from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects, of_unknown_cost, pins, units
+from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
@@ -309,7 +310,11 @@ class _Job:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        return [lower(node, inputs[0], self.executor._sessions, self._opened)]
+        try:
+            return [lower(node, inputs[0], self.executor._sessions, self._opened)]
+        except ColumnsDifferError as error:
+            self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
+            return [lower(as_declared(node), inputs[0], self.executor._sessions, self._opened)]
 
     def _opened(self, name: str, source: Source) -> None:
         self.outcome.opened[name] = DataIdentity("")

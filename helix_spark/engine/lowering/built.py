@@ -2,49 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from helix_spark.capture.captured_function import CapturedFunction
+from helix_spark.capture.captured_function import BuiltFunction, CapturedFunction
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.columns import add_expressions, add_functions, column_name
+from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.plan_reader import PlanReader
+from helix_spark.errors import HelixError
+from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from helix_spark.engine.spark.session import Sessions
+
+class ColumnsDifferError(HelixError):
+    """A function was told other columns of a table than Spark finds, as of files whose folders add some: what it built
+    is not what it would build of the table itself."""
 
 
-def built_table(built: CapturedFunction, results: Sequence[NodeResult], sessions: Sessions) -> DataFrame:
-    """The table that a function built."""
-    frames = {place: one.frame() for place, one in enumerate(results) if isinstance(one, TableResult)}
-    return table_of(built, frames, sessions.get())
+def built_table(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
+    """The table that a function built.
 
+    Args:
+        frames: the tables in the places of its inputs.
 
-def table_of(built: CapturedFunction, frames: dict[int, DataFrame], spark: SparkSession) -> DataFrame:
-    """The table that a function built, of these inputs by position."""
+    Raises:
+        ColumnsDifferError: it rests on other columns.
+    """
     reader = PlanReader(spark)
     with reader.known(frames) as names:
+        _check_columns(built, reader, names)
         return reader.frame(built.written(names, {}))
 
 
-def column_of(built: CapturedFunction, columns: dict[int, str], spark: SparkSession) -> Column:
-    """The column that a function built; input columns by position, as they are called."""
-    return PlanReader(spark).column(built.written({}, {place: quoted(name) for place, name in columns.items()}))
+def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:
+    """The column that an extractor built; one for all the tables that it is added to.
+
+    Args:
+        base: its table.
+        columns: the names of the columns in the places of its inputs.
+
+    Raises:
+        ColumnsDifferError: it rests on other columns.
+    """
+    reader = PlanReader(base.sparkSession)
+    with reader.known({0: base}) as names:
+        _check_columns(built, reader, names)
+    return reader.column(built.written({}, {place: quoted(name) for place, name in columns.items()}))
 
 
-def built_column(
-    node: Node, built: CapturedFunction, results: Sequence[NodeResult], sessions: Sessions
-) -> ColumnResult:
-    """The column that an extractor built; one for all the tables that it is added to."""
+def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeResult]) -> ColumnResult:
+    """The result of a captured extractor. Raises ColumnsDifferError as above."""
     base = results[0]
     assert isinstance(base, TableResult)
-    needs = tuple(one for one in results if isinstance(one, ColumnResult))
-    columns = {place: one.column for place, one in enumerate(results) if isinstance(one, ColumnResult)}
-    made = column_of(built, columns, sessions.get())
-    name = column_name(node.name)
+    needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
+    made = built_column(built, base.frame(), {place: one.column for place, one in needs.items()})
     if not needs:
         base.frame().select(made)  # analyses it now: a wrong column is found before anything runs
-    return ColumnResult(name, base, needs, add_expressions, "expression", lambda frame: made)
+    return ColumnResult(
+        column_name(node.name), base, tuple(needs.values()), add_expressions, "expression", lambda frame: made
+    )
+
+
+def as_declared(node: Node) -> Node:
+    """The node, with the function itself in place of what it built."""
+    operator = node.operator
+    if not isinstance(operator, BuiltFunction):
+        return node
+    declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
+    return replace(node, operator=declared)
+
+
+def tables_of(results: Sequence[NodeResult]) -> dict[int, DataFrame]:
+    """The tables among results, by position."""
+    return {place: one.frame() for place, one in enumerate(results) if isinstance(one, TableResult)}
+
+
+def _check_columns(built: CapturedFunction, reader: PlanReader, names: Mapping[int, str]) -> None:
+    for plan, told in built.asked(names):
+        found = tuple(reader.frame(plan).columns)
+        if found != told:
+            raise ColumnsDifferError(f"its table has the columns {', '.join(found)}, not {', '.join(told)}")

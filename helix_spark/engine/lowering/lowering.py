@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.built import built_column, built_table
+from helix_spark.engine.lowering.built import built_table, column_result, tables_of
 from helix_spark.engine.lowering.calls import argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
@@ -85,9 +85,9 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened:
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, sessions, opened))
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
-                return built_column(node, built, results, sessions)
+                return column_result(node, built, results)
             case BuiltFunction(built=built):
-                return _table(built_table(built, results, sessions))
+                return _table(built_table(built, tables_of(results), sessions.get()))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():

@@ -60,6 +60,7 @@ class Suspicion:
     def __init__(self, pool: Executor, *, apart: bool = True) -> None:
         self._pool, self._apart = pool, apart
         self._looking: dict[str, Future[tuple[str | None, Undeclared]]] = {}
+        self._noted: dict[str, str] = {}
 
     def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
         """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
@@ -68,12 +69,18 @@ class Suspicion:
             frame = result.frame() if isinstance(result, TableResult) else None
             self._looking[node.name] = self._pool.submit(self._look, node, result, frame, given)
 
+    def note(self, node: Node, why: str) -> None:
+        """What a node has is not what its signature says, and belongs to this run alone."""
+        self._noted[node.name] = why
+
     def of(self, node: Node, result: NodeResult, reached: Callable[[], Collection[str]] = frozenset) -> str | None:
         """Why a node's own result may differ each time, or from what its signature covers; None if nothing says so.
 
         Args:
             reached: names of the functions that the signatures of the node and of what it is made of cover.
         """
+        if node.name in self._noted:
+            return self._noted[node.name]
         looking = self._looking.get(node.name)
         if looking is None:
             return _unseeded_stage(result)

@@ -19,8 +19,9 @@ class PlanReader:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self._jvm: Any = spark._jvm
-        connect = self._jvm.org.apache.spark.sql.connect
+        jvm: Any = spark._jvm
+        self._jvm = jvm
+        connect = jvm.org.apache.spark.sql.connect
         self._holder = connect.service.SessionHolder("helix", str(uuid.uuid4()), spark._jsparkSession)
         self._planner = connect.planner.SparkConnectPlanner(self._holder, self._jvm.scala.Option.empty())
 

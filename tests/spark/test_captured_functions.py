@@ -1,42 +1,22 @@
-"""What functions are lowered to: found out once for each signature, and known ever after."""
+"""Functions of tables are known by what they build, and what they built is what runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE, computed, jobs_of_their_own, loading
+from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.equivalence import Stubs
-from helix_spark.engine.results.results import nullable_schema
 from helix_spark.errors import NodeError
 from helix_spark.iteration.iteration import Iteration
 
 pytestmark = pytest.mark.spark
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the nodes whose plan is asked for, in order."""
-    names: list[str] = []
-    before = Stubs.lowered
-
-    def noted(self: Stubs, node: Node, beside: Sequence[str]) -> str | None:
-        names.append(node.name)
-        return before(self, node, beside)
-
-    monkeypatch.setattr(Stubs, "lowered", noted)
-    return names
 
 
 def older(data: DataFrame) -> DataFrame:
@@ -64,28 +44,22 @@ def workflow(people: Path, scanner: Callable[[DataFrame], DataFrame], more: int)
     return wf
 
 
-def test_a_function_that_is_computed_again_is_not_lowered_again(
-    spark: SparkSession, tmp_path: Path, asked: list[str]
-) -> None:
+def test_other_words_for_the_same_plan_are_the_same_function(spark: SparkSession, tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     people.write_text("".join(f"{age}\n" for age in PEOPLE.age))
 
     def run(scanner: Callable[[DataFrame], DataFrame], more: int) -> Iteration:
-        asked.clear()
         with hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
             iteration = helix.run(workflow(people, scanner, more))
             iteration.wait()
             return iteration
 
     first = run(older, 1)
-    assert {"older", "oldest"} <= set(asked)
     second = run(older, 2)
     assert "older" in computed(second), "with nothing stored it runs again"
-    assert "older" not in asked
     assert second["total"] == first["total"] + len(PEOPLE)
     third = run(older_in_other_words, 2)
-    assert third.plan["older"].signature == first.plan["older"].signature, "what it was lowered to is still known"
-    assert "older" in asked, "its code is new, so its plan is looked at"
+    assert third.plan["older"].signature == first.plan["older"].signature
     assert third["total"] == second["total"]
 
 
@@ -344,37 +318,3 @@ def test_no_stub_takes_the_place_of_a_view(spark: SparkSession, tmp_path: Path) 
         assert "priced" not in computed(again)
         assert spark.table("people_now").columns == ["mine"]
     spark.catalog.dropTempView("people_now")
-
-
-def stubs_of(spark: SparkSession, people: Path, scanner: Callable[[DataFrame], DataFrame]) -> tuple[Stubs, Node]:
-    """Stubs for the workflow of a scanner, and its node."""
-    dag = compile_workflow(priced(people, scanner))
-    return Stubs(spark, dag, {node.name: node.name for node in dag.nodes}, {}), dag["priced"]
-
-
-def in_a_group_of_its_own(data: DataFrame) -> DataFrame:
-    context = data.sparkSession.sparkContext
-    context.clearJobTags()
-    context.setJobGroup("its", "its own")
-    return data.select("age", F.col("age").alias("price"))
-
-
-def test_a_stub_leaves_the_group_and_the_tags_of_the_threads_jobs_alone(spark: SparkSession, tmp_path: Path) -> None:
-    people = tmp_path / "people.csv"
-    people.write_text("20\n")
-    stubs, node = stubs_of(spark, people, in_a_group_of_its_own)
-    with jobs_of_their_own(spark):
-        assert stubs.lowered(node, []) is not None
-
-
-def test_a_stub_has_the_schema_of_its_input_and_no_data(spark: SparkSession, tmp_path: Path) -> None:
-    people = tmp_path / "people.csv"
-    people.write_text("20\n")
-    columns = "1D AS age, 'x' AS `a b`, array(1) AS `n.m`, 2D AS AGE, struct(1 AS a, 'x' AS b) AS s"
-    schema = nullable_schema(spark.sql(f"SELECT {columns}").schema)
-    stubs, _ = stubs_of(spark, people, older)
-    stub = stubs._stub("data", schema)
-    assert stub.schema == schema
-    for look in (stub.limit(1).collect, stub.where("`a b` = 'x'").collect, stub.select("s.a").distinct().count):
-        with pytest.raises((PySparkException, Py4JError), match="holds no data"):
-            look()

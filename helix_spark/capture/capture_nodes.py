@@ -64,8 +64,8 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
         case Read(source=FileSource(schema=str() as schema)):
             return names_of_text(schema, settings)
         case Read(source=MemorySource(data=data)):
-            names = getattr(data, "column_names", None)  # pyarrow's; of pandas the index may be one
-            return None if names is None else tuple(names)
+            names = getattr(data, "column_names", None)  # pyarrow's
+            return tuple(map(str, data.columns if names is None else names))
         case Select(columns=columns):
             return columns
         case Assemble(label=label, split=split, keep=keep):

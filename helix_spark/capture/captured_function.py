@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +32,7 @@ class CapturedFunction:
         lines: what it says, for people.
         settings: of Spark, as they were known when it was called.
         told: tables that it asked for their columns, and what it was told.
+        own: of an expression, the id of the table that it is of; of a table None.
     """
 
     returned: Any
@@ -43,6 +42,7 @@ class CapturedFunction:
     lines: tuple[Line, ...]
     settings: Mapping[str, str]
     told: tuple[tuple[Any, Columns], ...]
+    own: int | None
 
     @property
     def is_column(self) -> bool:
@@ -56,7 +56,16 @@ class CapturedFunction:
             code: the identities of its Python functions, in their order.
         """
         named = {f"{client.UDF}{place}".encode(): one for place, one in enumerate(code)}
-        return identity_of(self.plan, named, _own(self.plan) if self.is_column else None)
+        return identity_of(self.plan, named, self.own)
+
+    def place_of(self, column: str) -> str:
+        """Where its author names a column, as ``FILE:LINE``; empty where nobody does."""
+        named = {column, f"`{column}`"}
+        for message in messages(self.plan):
+            one: Any = message
+            if sort_of(message) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
+                return str(one.common.origin.python_origin.call_site)
+        return ""
 
     def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[bytes, Columns]]:
         """The plans of the tables that it asked for their columns, to be asked of Spark, and what it was told."""
@@ -99,51 +108,64 @@ def capture(
 ) -> CapturedFunction | NotCaptured:
     """Calls a function of tables and columns on stand-ins, and writes down what it builds. Asks no Spark.
 
+    It is called with the global generators of numbers in a state that is always the same, so that who draws has one
+    identity; and then once more, for what runs is a draw.
+
     Args:
         inputs: by parameter, in the node's order, what it is.
         settings: those of Spark that are known.
         columns: those of input tables, by position, as far as they are known.
     """
-    into = client.Recording(settings, columns)
+    with client.controlled() as drawn:
+        found = _called(function, inputs, client.Recording(settings, columns))
+        draws = drawn()
+    if not draws or isinstance(found, NotCaptured):
+        return found
+    again = _called(function, inputs, client.Recording(settings, columns))
+    if isinstance(again, NotCaptured):
+        return again
+    chance = ("draws a number while it builds its plan", *found.chance)
+    return replace(found, returned=again.returned, told=again.told, chance=chance)
+
+
+def _called(
+    function: Callable[..., Any], inputs: Mapping[str, Input], into: client.Recording
+) -> CapturedFunction | NotCaptured:
     with client.recording(into):
         given = {
             name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
             for place, (name, sort) in enumerate(inputs.items())
         }
-        drawn = _generators()
+        first = next((client.plan_id(one) for one in given.values() if client.is_frame(one)), None)
         try:
-            returned = function(**given)
-            if into.questions:
-                return NotCaptured(f"asks Spark for {into.questions[0]}")
-            if client.is_column(returned):
-                return _column(returned, into, drawn)
-            if client.is_frame(returned):
-                return _made(returned, client.relation_of(returned), into, drawn)
+            found = _looked_at(function(**given), into, first)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
-            asked = f"asks Spark for {into.questions[0]}" if into.questions else None
-            return NotCaptured(asked or f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})")
-    return NotCaptured(f"returns a {type(returned).__name__}")
+            found = NotCaptured(f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})")
+    # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
+    return NotCaptured(f"asks Spark for {into.questions[0]}") if into.questions else found
 
 
-def _column(returned: Any, into: client.Recording, drawn: Sequence[object]) -> CapturedFunction | NotCaptured:
-    if client.has_subquery(returned):
-        return NotCaptured("has a query inside its column")
-    plan = client.expression_of(returned)
-    others = {one.plan_id for one in _references(plan)} - {_own(plan)}
-    return NotCaptured("names columns of several tables") if others else _made(returned, plan, into, drawn)
+def _looked_at(returned: Any, into: client.Recording, first: int | None) -> CapturedFunction | NotCaptured:
+    """What a function returned.
 
-
-def _made(
-    returned: Any, plan: Message, into: client.Recording, drawn: Sequence[object]
-) -> CapturedFunction | NotCaptured:
-    if into.questions:
-        return NotCaptured(f"asks Spark for {into.questions[0]}")
+    Args:
+        first: the plan id of the table that an extractor extends.
+    """
+    if client.is_column(returned):
+        if client.has_subquery(returned):
+            return NotCaptured("has a query inside its column")
+        plan: Any = client.expression_of(returned)
+        if any(one.plan_id != first for one in _references(plan)):
+            return NotCaptured("names columns of other tables than its own")
+    elif client.is_frame(returned):
+        plan, first = client.relation_of(returned), None
+    else:
+        return NotCaptured(f"returns a {type(returned).__name__}")
     if (read := next(_read_elsewhere(plan), None)) is not None:
         return NotCaptured(f"reads {read} by itself")
-    chance = chance_in(plan)
-    if _generators() != drawn:
-        chance = ("draws a number while it builds its plan", *chance)
-    return CapturedFunction(returned, plan, tuple(into.code), chance, lines_of(plan), into.settings, tuple(into.told))
+    return CapturedFunction(
+        returned, plan, tuple(into.code), chance_in(plan), lines_of(plan), into.settings, tuple(into.told), first
+    )
 
 
 def _read_elsewhere(plan: Message) -> Iterator[str]:
@@ -174,28 +196,10 @@ def _references(plan: Message) -> Iterator[Any]:
             yield one
 
 
-def _own(plan: Message) -> int | None:
-    """The id of the table that an expression is of; of several, the first that it names."""
-    return next((one.plan_id for one in _references(plan)), None)
-
-
 def _name_by_itself(plan: Message) -> None:
     """A column of an extractor is added to tables that have its own table's columns, and more: under their names."""
     for one in _references(plan):
         one.ClearField("plan_id")
-
-
-def _generators() -> list[object]:
-    """The states of the global generators of numbers: who draws moves them on."""
-    import sys
-
-    numpy = sys.modules.get("numpy")
-    states: list[object] = [random.getstate()]
-    if numpy is not None:
-        with suppress(AttributeError):
-            name, keys, *rest = numpy.random.get_state()
-            states.append((name, keys.tobytes(), *rest))
-    return states
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import random
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,6 +74,39 @@ def recording(into: Recording) -> Iterator[ConnectSession]:
         _RECORDING.reset(token)
 
 
+@contextlib.contextmanager
+def controlled() -> Iterator[Callable[[], bool]]:
+    """In this context the global generators of numbers begin at the same state each time, and are put back at its end.
+    Gives what tells whether anything was drawn from them."""
+    before = random.getstate()
+    numpy = sys.modules.get("numpy")
+    before_numpy = numpy.random.get_state() if numpy is not None else None
+    random.seed(_SEED)
+    began = random.getstate()
+    if numpy is not None:
+        numpy.random.seed(_SEED)
+        began_numpy = _state_of(numpy)
+
+    def drawn() -> bool:
+        return random.getstate() != began or (numpy is not None and _state_of(numpy) != began_numpy)
+
+    try:
+        yield drawn
+    finally:
+        random.setstate(before)
+        if numpy is not None:
+            numpy.random.set_state(before_numpy)
+
+
+_SEED = 20180611
+"""Where controlled generators begin; any number will do, as long as it stays the same."""
+
+
+def _state_of(numpy: Any) -> tuple[Any, ...]:
+    name, keys, *rest = numpy.random.get_state()
+    return (name, keys.tobytes(), *rest)
+
+
 def stand_in_table(position: int) -> ConnectFrame:
     """What stands for an input table."""
     from pyspark.sql.connect.dataframe import DataFrame
@@ -95,6 +129,12 @@ def is_frame(value: object) -> bool:
 def is_column(value: object) -> bool:
     """Whether a value is an expression that the recording client built."""
     return type(value).__module__ == "pyspark.sql.connect.column"
+
+
+def plan_id(frame: Any) -> int:
+    """The id of a table's plan, by which columns refer to it."""
+    found: int = frame._plan._plan_id
+    return found
 
 
 def relation_of(frame: ConnectFrame, client: Any = None) -> Relation:
@@ -329,6 +369,40 @@ def _replace_in_pyspark() -> None:
         module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
     _replace_functions_of_classic_sessions()
     _replace_columns()
+    _note_places()
+
+
+def _note_places() -> None:
+    """Has relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
+    and of expressions those alone that operators and methods of columns make."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect import expressions, plan
+
+    expression_made: Any = expressions.Expression.__init__
+    relation_made: Any = plan.LogicalPlan.__init__
+    written: Any = plan.LogicalPlan._create_proto_relation
+
+    def made_expression(self: Any) -> None:
+        expression_made(self)
+        if self.origin is None and _RECORDING.get() is not None:
+            place = pb.PythonOrigin(fragment="expression", call_site=_call_site())
+            self.origin = pb.Origin(python_origin=place)
+
+    def made_relation(self: Any, *given: Any, **named: Any) -> None:
+        relation_made(self, *given, **named)
+        if _RECORDING.get() is not None:
+            self._place = _call_site()
+
+    def write(self: Any) -> Relation:
+        relation: Relation = written(self)
+        if place := getattr(self, "_place", ""):
+            relation.common.origin.python_origin.fragment = type(self).__name__
+            relation.common.origin.python_origin.call_site = place
+        return relation
+
+    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
+    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]
+    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]
 
 
 def _replace_columns() -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from helix_spark.capture.captured_function import BuiltFunction, CapturedFunction
 from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.calls import remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.plan_reader import PlanReader
-from helix_spark.errors import HelixError
+from helix_spark.errors import ColumnNotFoundError, HelixError, Location
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+
+
+_NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
+"""How Spark says which column it does not find."""
 
 
 class ColumnsDifferError(HelixError):
@@ -23,7 +30,7 @@ class ColumnsDifferError(HelixError):
     is not what it would build of the table itself."""
 
 
-def built_table(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
+def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """The table that a function built.
 
     Args:
@@ -35,7 +42,8 @@ def built_table(built: CapturedFunction, frames: Mapping[int, DataFrame], spark:
     reader = PlanReader(spark)
     with reader.known(frames) as names:
         _check_columns(built, reader, names)
-        return reader.frame(built.written(names, {}))
+        with _authors_columns(node, built, frames.values()):
+            return reader.frame(built.written(names, {}))
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:
@@ -61,10 +69,33 @@ def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeRes
     needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
     made = built_column(built, base.frame(), {place: one.column for place, one in needs.items()})
     if not needs:
-        base.frame().select(made)  # analyses it now: a wrong column is found before anything runs
+        with _authors_columns(node, built, [base.frame()]):
+            base.frame().select(made)  # analyses it now: a wrong column is found before anything runs
     return ColumnResult(
         column_name(node.name), base, tuple(needs.values()), add_expressions, "expression", lambda frame: made
     )
+
+
+@contextmanager
+def _authors_columns(node: Node, built: CapturedFunction, frames: Iterable[DataFrame]) -> Iterator[None]:
+    """Says where the author names a column that no table has."""
+    from pyspark.errors import AnalysisException
+
+    try:
+        yield
+    except AnalysisException as error:
+        found = _NO_SUCH_COLUMN.search(str(error))
+        if found is None or not (error.getCondition() or "").startswith(_CONDITIONS):
+            raise
+        known = dict.fromkeys(name for frame in frames for name in frame.columns)
+        file, _, line = built.place_of(found[1]).rpartition(":")
+        raise ColumnNotFoundError(
+            f"{node.kind} {node.name!r} reads a column {found[1]!r} that its table does not have",
+            where=Location(file, int(line)) if file else None, remedy=remedy_for(found[1], known),
+        ) from error
+
+
+_CONDITIONS = ("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN")
 
 
 def as_declared(node: Node) -> Node:

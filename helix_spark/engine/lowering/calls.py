@@ -37,6 +37,9 @@ _PACKAGE = str(Path(__file__).parents[2])
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
+_CALLED_FROM = re.compile(r'^"(.+)" was called from\n(.+):(\d+)$', re.MULTILINE)
+"""How Spark says which of the author's lines built what fails, where it knows."""
+
 _LEFT = "|".join(LEFT_BY_PREDICT)
 _QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
 _NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
@@ -286,6 +289,10 @@ def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
     frames += [
         (Location(file, int(line)), function, "")
         for file, line, function in _WORKER_LINE.findall(str(error)) if _is_authors(file)
+    ]
+    frames += [
+        (Location(file, int(line)), function, "")
+        for function, file, line in _CALLED_FROM.findall(str(error)) if _is_authors(file)
     ]
     return frames
 

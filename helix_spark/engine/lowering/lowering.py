@@ -87,7 +87,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened:
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
                 return column_result(node, built, results)
             case BuiltFunction(built=built):
-                return _table(built_table(built, tables_of(results), sessions.get()))
+                return _table(built_table(node, built, tables_of(results), sessions.get()))
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results)
             case Function():

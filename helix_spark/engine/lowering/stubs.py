@@ -88,7 +88,7 @@ class Stubs:
         wrong: tuple[type[Exception], ...] = (ColumnsDifferError, *spark_errors())
         try:
             if not built.is_column:
-                return built_table(built, frames, self._spark)
+                return built_table(node, built, frames, self._spark)
             return frames[0].select(built_column(built, frames[0], {}).alias("column"))
         except wrong:
             return None

@@ -24,6 +24,19 @@ class PlanReader:
         connect = jvm.org.apache.spark.sql.connect
         self._holder = connect.service.SessionHolder("helix", str(uuid.uuid4()), spark._jsparkSession)
         self._planner = connect.planner.SparkConnectPlanner(self._holder, self._jvm.scala.Option.empty())
+        self._run_python_as(spark.sparkContext.pythonExec)
+
+    def _run_python_as(self, python: str) -> None:
+        """Has Python functions run by the interpreter that this session runs them by. A server's planner takes that of
+        the JVM's environment instead, where a driver that was started otherwise has none."""
+        kind = self._planner.getClass()
+        gateway: Any = self._spark.sparkContext._gateway
+        told = kind.getDeclaredMethod("pythonExec", gateway.new_array(self._jvm.java.lang.Class, 0))
+        told.setAccessible(True)
+        told.invoke(self._planner, None)  # it is lazy: once it was asked for, it is what its field says
+        held = kind.getDeclaredField("pythonExec")
+        held.setAccessible(True)
+        held.set(self._planner, python)
 
     @contextmanager
     def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:

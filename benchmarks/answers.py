@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 JOB = ROOT / "jobs" / "census.py"
 HELIX = [sys.executable, "-m", "helix_spark"]
-FLOOR = [sys.executable, "-c", "import networkx, deltalake"]
+FLOOR = [sys.executable, "-c", "import networkx, deltalake, pyspark.sql.connect.session"]
 
 
 class Desk:
@@ -67,7 +67,7 @@ NO_JAVA = {"JAVA_HOME": "/nonexistent"}
 
 
 def floor_seconds(runs: int) -> float:
-    """What a fresh process takes to import networkx and deltalake alone."""
+    """What a fresh process takes to import networkx, deltalake and Spark's Connect client alone."""
     def once() -> float:
         start = time.perf_counter()
         subprocess.run(FLOOR, check=True)

@@ -222,7 +222,9 @@ def _tracker(given: Asked) -> Tracker | None:
 def workflow_of(
     path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
 ) -> Workflow:
-    """The file's workflow; a file that builds Spark objects while it is loaded gets a session, and is told so."""
+    """The file's workflow. One that builds Spark objects while it is loaded is loaded once more, for a client that needs
+    no session; where its functions do, it gets one, and is told so."""
+    from helix_spark.capture.declaring import declared_without_spark
     from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file
 
     def made() -> Workflow:
@@ -231,6 +233,8 @@ def workflow_of(
     try:
         return made()
     except NeedsSessionError as error:
+        if not engine.sessions.started and (found := declared_without_spark(made)) is not None:
+            return found
         engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
         engine.sessions.get()
         return made()

@@ -181,7 +181,7 @@ def test_what_is_recorded_behind_an_answer_takes_no_more_than_the_budget_has(
     stored = Catalog.open(catalog, create=False)
     budget = at(stored.root).total_bytes() + 200_000  # all that the next run records has room
 
-    def merged(catalog_of_run: Catalog) -> None:
+    def merged(catalog_of_run: Catalog, **given: object) -> None:
         (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
 
     monkeypatch.setattr(Catalog, "maintain", merged)
@@ -445,7 +445,7 @@ def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
         patched.setattr(storing, "reach", edited)
         with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
             assert "rows" not in helix.run(build()).wait()
-    assert any("'rows' was not stored: source `data` changed while it was written" in text for text in editor.warnings)
+    assert any("'rows' was not stored: what `data` reads changed while it was written" in text for text in editor.warnings)
     with hx.Helix(tmp_path / "moving", **options) as helix:
         file.write_text("1\n2\n")
         again = helix.run(build())

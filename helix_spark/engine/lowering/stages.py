@@ -71,7 +71,7 @@ def build_stage(node: Node, stage: Stage) -> Any:
     Raises:
         OperatorError: it is no Spark ML stage, or does not take these parameters.
     """
-    make = stage.make
+    make = in_this_session(stage.make)
     parameters = dict(stage.parameters)
     if isinstance(make, str):
         make = _class_of(node, make, stage)
@@ -88,3 +88,29 @@ def build_stage(node: Node, stage: Stage) -> Any:
             where=node.where,
         )
     return built
+
+
+def in_this_session(value: Any) -> Any:
+    """A stage as one of the session that runs, where it was declared before there was one; of the same uid, by which
+    the parameters of a search name it. What holds stages (pipelines, searches, lists) likewise; all else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(in_this_session(one) for one in value)
+    if not _was_declared_without_session(value):
+        return value
+    made = type(value)()
+    made._resetUid(value.uid)
+    for parameter, given in value._paramMap.items():
+        made._paramMap[made.getParam(parameter.name)] = in_this_session(given)
+    return made
+
+
+def _was_declared_without_session(value: Any) -> bool:
+    """Whether a stage, or one that it holds, has the name of a class of Java's in the place of an object: so it is made
+    where there is no JVM."""
+    if isinstance(value, list | tuple):
+        return any(map(_was_declared_without_session, value))
+    if not hasattr(value, "_paramMap"):
+        return False
+    return isinstance(getattr(value, "_java_obj", None), str) or any(
+        map(_was_declared_without_session, value._paramMap.values())
+    )

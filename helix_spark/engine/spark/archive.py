@@ -35,13 +35,17 @@ RETRY_SECONDS = 24 * 3600
 SPARE_BYTES = 2 * 2**30
 """Disk space below which no archive is made: it would be a poor use of what is left."""
 
+TRAINING = 2
+"""Grows when the training (`training.py`) comes to use more, so that archives of an older one are replaced."""
+
 OFF = frozenset({"off", "0", "no", "false"})
 
 
 def archive_key(java: Java, jvm: DriverJvm, environ: Mapping[str, str] = os.environ) -> str:
-    """What an archive depends on: the runtime, each jar on the class path (as the JVM checks it), and the flags."""
+    """What an archive depends on: the runtime, each jar on the class path (as the JVM checks it), the flags, and what
+    it was trained on."""
     spark_jars = sorted((spark_home(environ) / "jars").glob("*.jar"))
-    parts = [java.build, *jvm.flags]
+    parts = [java.build, *jvm.flags, f"training {TRAINING}"]
     for jar in (*jvm.class_path, *spark_jars):
         stat = jar.stat()
         parts.append(f"{jar}\0{stat.st_size}\0{stat.st_mtime_ns}")

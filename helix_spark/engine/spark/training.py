@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.engine.spark.own import start
+from helix_spark.engine.spark.plan_reader import PlanReader
 from helix_spark.engine.spark.table_files import as_files
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def train(archive: Path, scratch: Path) -> None:
 def exercise(spark: SparkSession, scratch: Path) -> None:
     """Reads CSV, makes features, fits, evaluates, stores and loads, in SQL, Spark ML, Arrow and Python."""
     rows = _read(spark, scratch / "rows.csv")
-    examples = _examples(rows).cache()
+    examples = _examples(_captured(spark, rows)).cache()
     _fit(examples)
     _store(examples.drop("features"), str(scratch / "table"))
     _python(spark, rows)
@@ -55,6 +57,22 @@ def _read(spark: SparkSession, path: Path) -> DataFrame:
     schema = "age double, first string, second string, amount double, label double"
     rows = spark.read.csv(str(path), schema=schema, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True)
     return rows.na.fill("none").where("amount >= 0")
+
+
+def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
+    """The rows, by way of the plan of a function that was called on a stand-in."""
+    found = capture(_of_a_function, {"rows": "table"}, {})
+    assert isinstance(found, CapturedFunction)
+    reader = PlanReader(spark)
+    with reader.known({0: rows}) as names:
+        return reader.frame(found.written(names, {}))
+
+
+def _of_a_function(rows: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    text = F.when(F.col("first") == "?", F.lit("none")).otherwise(F.lower(F.col("first")))
+    return rows.withColumn("first", text).where((rows.amount >= 0) & F.expr("age IS NOT NULL"))
 
 
 def _examples(rows: DataFrame) -> DataFrame:

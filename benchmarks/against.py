@@ -1,0 +1,109 @@
+"""This checkout beside another one: what a person waits for on the census job, the two in turn.
+
+    python -m benchmarks.against OTHER_CHECKOUT [--runs 5] [--save FILE]
+
+Each checkout runs by its own virtual environment (`.venv`, made by `make setup`). In each round both run once, the
+other one first in every second round: a first iteration in a fresh process, with and without the archive of classes;
+the same unchanged; and in one warm session an edit of the learner and an edit of a feature. Ratios are of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SESSION = """
+import json, sys, time
+import helix_spark as hx
+from jobs.census import census
+took = {"learner edited, warm": [], "feature edited, warm": []}
+with hx.Helix(sys.argv[1], one_run=False) as helix:
+    for reg, bins in ((0.1, 10), (0.05, 10), (0.05, 11)):  # find a young JVM
+        helix.run(census(reg=reg, bins=bins)).wait()
+    for turn in range(3):
+        learner, feature = dict(reg=0.01 + turn / 1000, bins=11), dict(reg=0.01, bins=12 + turn)
+        for name, given in (("learner", learner), ("feature", feature)):
+            begun = time.perf_counter()
+            answered = helix.run(census(**given))
+            took[f"{name} edited, warm"].append(time.perf_counter() - begun)
+            answered.wait()
+print(json.dumps(took))
+"""
+"""Run in a checkout: seconds to the answers of edits in one session, what is stored behind them waited for."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--save", type=Path)
+    asked = parser.parse_args()
+    both = {"this": ROOT, "other": asked.other.resolve()}
+    took: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in both}
+    for turn in range(asked.runs):
+        for name in sorted(both, reverse=turn % 2 == 1):
+            for what, seconds in once(both[name]).items():
+                took[name][what] += seconds
+            print(f"round {turn + 1} of {asked.runs}, {name}", flush=True)
+    found = {
+        what: {
+            "this": round(median(took["this"][what]), 3), "other": round(median(took["other"][what]), 3),
+            "ratio": round(median(took["this"][what]) / median(took["other"][what]), 3),
+        }
+        for what in took["this"]
+    }
+    for what, one in found.items():
+        print(f"{what:36} {one['this']:7.2f} s {one['other']:7.2f} s {one['ratio']:6.2f}")
+    if asked.save:
+        asked.save.write_text(json.dumps({"runs": asked.runs, "seconds": found}, indent=1) + "\n")
+
+
+def once(checkout: Path) -> dict[str, list[float]]:
+    """Seconds of everything, by what it is, in one checkout."""
+    with tempfile.TemporaryDirectory(prefix="helix-against-") as folder:
+        return {
+            "first iteration, no archive": [fresh(checkout, Path(folder, "a"), HELIX_CDS="off")[0]],
+            "first iteration, archive": [fresh(checkout, Path(folder, "b"))[0]],
+            "unchanged, whole process": [fresh(checkout, Path(folder, "b"))[1] for _ in range(3)],
+            **session(checkout, Path(folder, "c")),
+        }
+
+
+def fresh(checkout: Path, catalog: Path, **environment: str) -> tuple[float, float]:
+    """Seconds to the answer of a run in a fresh process, and of the whole process, what is stored behind included."""
+    begun = time.perf_counter()
+    command = ["-m", "helix_spark", "run", "jobs/census.py", "--catalog", str(catalog), "--json"]
+    answer = json.loads(ran(checkout, command, environment))
+    return float(answer["seconds"]), time.perf_counter() - begun
+
+
+def session(checkout: Path, catalog: Path) -> dict[str, list[float]]:
+    """Seconds to the answers of edits in a warm session."""
+    found: dict[str, list[float]] = json.loads(ran(checkout, ["-c", SESSION, str(catalog)], {}).splitlines()[-1])
+    return found
+
+
+def ran(checkout: Path, arguments: list[str], environment: dict[str, str]) -> str:
+    """What a command of a checkout's Python says."""
+    around: dict[str, Any] = {**os.environ, **environment, "PYTHONPATH": str(checkout)}
+    done = subprocess.run(
+        [str(checkout / ".venv/bin/python"), *arguments], cwd=checkout, env=around, capture_output=True, text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

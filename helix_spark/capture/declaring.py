@@ -1,4 +1,4 @@
-"""Declarations that hold Spark's objects (``F.col`` at the top of a module, a stage given to a learner), without a JVM."""
+"""Declarations that hold Spark's objects (``F.col`` at the top of a module, a stage of a learner), without a JVM."""
 
 from __future__ import annotations
 

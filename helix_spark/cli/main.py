@@ -222,8 +222,8 @@ def _tracker(given: Asked) -> Tracker | None:
 def workflow_of(
     path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
 ) -> Workflow:
-    """The file's workflow. One that builds Spark objects while it is loaded is loaded once more, for a client that needs
-    no session; where its functions do, it gets one, and is told so."""
+    """The file's workflow. One that builds Spark objects while it is loaded is loaded once more, for a client that
+    needs no session; where its functions do, it gets one, and is told so."""
     from helix_spark.capture.declaring import declared_without_spark
     from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file
 

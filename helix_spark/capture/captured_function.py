@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
 from helix_spark.capture.plan_chance import chance_in
-from helix_spark.capture.plan_columns import INPUT, Columns
+from helix_spark.capture.plan_columns import Columns
 from helix_spark.capture.plan_identity import identity_of, messages, sort_of
+from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
 from helix_spark.workflow.operators import Function
 
@@ -161,28 +162,12 @@ def _looked_at(returned: Any, into: client.Recording, first: int | None) -> Capt
         plan, first = client.relation_of(returned), None
     else:
         return NotCaptured(f"returns a {type(returned).__name__}")
-    if (read := next(_read_elsewhere(plan), None)) is not None:
+    parts = list(messages(plan))
+    if (read := next(reads_elsewhere(parts), None)) is not None:
         return NotCaptured(f"reads {read} by itself")
     return CapturedFunction(
-        returned, plan, tuple(into.code), chance_in(plan), lines_of(plan), into.settings, tuple(into.told), first
+        returned, plan, tuple(into.code), chance_in(parts), lines_of(plan), into.settings, tuple(into.told), first
     )
-
-
-def _read_elsewhere(plan: Message) -> Iterator[str]:
-    """What a plan reads beside its inputs. Rows that are in the plan are part of it."""
-    for message in messages(plan):
-        one: Any = message
-        match sort_of(message):
-            case "Read.NamedTable" if not one.unparsed_identifier.startswith(INPUT):
-                yield f"the table {one.unparsed_identifier}"
-            case "Read.DataSource":
-                yield next(iter(one.paths), "a source")
-            case "SQL":
-                yield "tables that its SQL names"
-            case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
-                yield "what a session holds"
-            case "MlRelation.Transform" if one.HasField("obj_ref"):
-                yield "a model"
 
 
 _BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -261,15 +262,19 @@ class _Recorder:
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         sort = request.WhichOneof("analyze")
-        if sort != "ddl_parse":
-            raise _asked({"schema": "the columns of a table"}.get(sort, sort))
-        text = request.ddl_parse.ddl_string
-        try:
-            parsed = parse_type(text, _current().settings)
-        except UnknownTypeError as error:
-            raise _asked(f"the type that {text!r} means") from error
         answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id="recorder")
-        answer.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
+        match sort:
+            case "ddl_parse":
+                text = request.ddl_parse.ddl_string
+                try:
+                    parsed = parse_type(text, _current().settings)
+                except UnknownTypeError as error:
+                    raise _asked(f"the type that {text!r} means") from error
+                answer.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
+            case "is_streaming":
+                answer.is_streaming.is_streaming = False  # inputs are none, and who reads others is not captured
+            case _:
+                raise _asked({"schema": "the columns of a table"}.get(sort, sort))
         return answer
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
@@ -369,6 +374,7 @@ def _replace_in_pyspark() -> None:
         module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
     _replace_functions_of_classic_sessions()
     _replace_columns()
+    _replace_types_of_literals()
     _note_places()
 
 
@@ -428,6 +434,25 @@ def _replace_columns() -> None:
         return list(found)
 
     DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
+
+
+def _replace_types_of_literals() -> None:
+    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
+    from pyspark.sql.connect.expressions import LiteralExpression
+    from pyspark.sql.types import DecimalType
+
+    told: Any = LiteralExpression._infer_type
+
+    def infer(value: Any) -> Any:
+        found = told(value)
+        if _RECORDING.get() is None or not isinstance(value, Decimal):
+            return found
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
+            return found
+        return DecimalType(max(len(digits), -exponent), -exponent)
+
+    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
 
 
 def _replace_functions_of_classic_sessions() -> None:

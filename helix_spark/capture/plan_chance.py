@@ -7,85 +7,128 @@ in the plan. The order of rows is looked at by the engine, which knows Spark's o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.plan_identity import messages, sort_of
+from helix_spark.capture.plan_identity import rests_on_uid, sort_of
+from helix_spark.capture.sql_words import bare_words, called, tokens
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_DRAWS = frozenset({"rand", "randn", "random", "randstr", "uniform", "shuffle"})
-_PARTITIONS = "depends on how rows are partitioned even with a seed"
+_CLOCK = "asks the clock"
+_WHO = "asks who runs it, and where"
+_PARTITIONS = "depends on how rows are partitioned"
+_KLL = [
+    f"kll_{step}_{kind}"
+    for step in ("sketch_agg", "merge_agg", "sketch_merge") for kind in ("bigint", "double", "float")
+]
+
 CHANCE = {
-    **dict.fromkeys(_DRAWS, _PARTITIONS),
-    "uuid": "draws",
-    "monotonically_increasing_id": "depends on how rows are partitioned",
-    "spark_partition_id": "depends on how rows are partitioned",
     **dict.fromkeys(
-        ("current_timestamp", "current_date", "current_time", "curdate", "now", "localtimestamp"), "asks the clock"
+        ("rand", "randn", "random", "randstr", "uniform", "shuffle", "uuid"), f"{_PARTITIONS} even with a seed"
+    ),
+    **dict.fromkeys(
+        ("monotonically_increasing_id", "spark_partition_id", "distributed_id", "distributed_sequence_id"), _PARTITIONS
+    ),
+    **dict.fromkeys(
+        ("current_timestamp", "current_date", "current_time", "curdate", "now", "localtimestamp"), _CLOCK
     ),
     **dict.fromkeys(
         ("input_file_name", "input_file_block_start", "input_file_block_length"), "depends on where files lie"
     ),
-    **dict.fromkeys(("current_user", "user", "session_user", "current_database", "current_catalog", "current_schema"),
-                    "asks who runs it, and where"),
+    **dict.fromkeys((
+        "current_user", "user", "session_user", "current_database", "current_catalog", "current_schema", "current_path",
+    ), _WHO),
     **dict.fromkeys(("java_method", "reflect", "try_reflect"), "calls code of the JVM, which nobody follows"),
+    "aes_encrypt": "draws a vector to begin with",
+    **dict.fromkeys(_KLL, "draws which values it keeps"),
 }
-"""By the name of a function, why what it answers is not said by the plan."""
+"""By the name of a function, why what it answers is not said by the plan. Of all functions of Spark 4.2."""
 
-_IN_SQL = re.compile(
-    rf"\b(?P<called>{'|'.join(CHANCE)})\s*\("
-    r"|\b(?P<bare>current_timestamp|current_date|current_time|localtimestamp|current_user|session_user|user"
-    r"|current_catalog|current_schema|current_database)\b"
-    r"|\b(?P<unix>unix_timestamp)\s*\(\s*\)"
-    r"|\b(?:date|timestamp\w*)\s*['\"]\s*(?P<literal>now|today|tomorrow|yesterday)\b[^'\"]*['\"]",
-    re.IGNORECASE,
-)
-_WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
+_WITHOUT_BRACKETS = frozenset({
+    "current_timestamp", "current_date", "current_time", "localtimestamp", "current_user", "session_user", "user",
+    "current_catalog", "current_schema", "current_database", "current_path",
+})
+_NOW_IF_GIVEN_NOTHING = "unix_timestamp"
+_WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-]+)?\s*", re.IGNORECASE)
+"""As a date or a time it is the clock's; a time zone may follow."""
+
+_OF_FILES = "reads paths or times of files (_metadata)"
 
 
 def chance_in_text(text: str) -> str | None:
     """What in SQL text may differ each time, as a phrase.
 
-    >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1")
-    ('uses CURRENT_DATE in SQL, which asks the clock', None)
+    >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
+    ('uses current_date in SQL, which asks the clock', None, None)
     """
-    found = _IN_SQL.search(text)
-    if found is None:
-        return "reads paths or times of files (_metadata)" if "_metadata" in text else None
-    name = next(part for part in found.groups() if part)
-    return f"uses {name} in SQL, which {CHANCE.get(name.lower(), 'asks the clock')}"
+    given = tokens(text)
+    for name, with_arguments in called(given):
+        if (why := _of_function(name, with_arguments=with_arguments)) is not None:
+            return f"uses {name} in SQL, which {why}"
+    for word in bare_words(given):
+        if word in _WITHOUT_BRACKETS:
+            return f"uses {word} in SQL, which {CHANCE[word]}"
+    if any("_metadata" in word for kind, word in given if kind in ("word", "name")):
+        return _OF_FILES
+    return next((why for kind, word in given if kind == "text" and (why := _of_literal(word[1:-1]))), None)
 
 
-def chance_in(plan: Message) -> tuple[str, ...]:
-    """What in a plan may differ each time it runs, as phrases."""
-    found: dict[str, None] = {}
-    for message in messages(plan):
-        if (why := _chance(message)) is not None:
-            found[why] = None
-    return tuple(found)
+def chance_in(parts: Iterable[Message]) -> tuple[str, ...]:
+    """What in a plan may differ each time it runs, as phrases.
+
+    Args:
+        parts: all messages in it.
+    """
+    return tuple(dict.fromkeys(why for one in parts for why in _chance(one)))
 
 
-def _chance(message: Message) -> str | None:
+def _chance(message: Message) -> Iterator[str]:
     one: Any = message
-    match sort_of(message):
-        case "Expression.UnresolvedFunction":
+    sort = sort_of(message)
+    match sort:
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
             name = one.function_name.lower()
-            if name == "unix_timestamp" and not one.arguments:
-                return "uses unix_timestamp, which asks the clock"
-            return f"uses {name}, which {CHANCE[name]}" if name in CHANCE else None
-        case "CallFunction":
-            return f"calls {one.function_name} by its name, which may be anything"
+            if (why := _of_function(name, with_arguments=bool(one.arguments))) is not None:
+                yield f"uses {name}, which {why}"
         case "Expression.ExpressionString":
-            return chance_in_text(one.expression)
+            yield from _some(chance_in_text(one.expression))
         case "SQL":
-            return chance_in_text(one.query)
+            yield from _some(chance_in_text(one.query))
         case "Expression.UnresolvedAttribute":
-            return "reads paths or times of files (_metadata)" if "_metadata" in one.unparsed_identifier else None
-        case "Expression.Literal" if one.WhichOneof("literal_type") == "string":
-            # Cast to a date it is the clock's: which texts are cast, the plan does not tell.
-            return f"has the text {one.string!r}, which as a date asks the clock" if _WORD_OF_THE_CLOCK.fullmatch(
-                one.string) else None
-        case "CommonInlineUserDefinedFunction" if not one.deterministic:
-            return f"calls {one.function_name}, which is declared to be nondeterministic"
-    return None
+            if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
+                yield _OF_FILES
+        case "Expression.Literal":
+            if one.WhichOneof("literal_type") == "string":
+                yield from _some(_of_literal(one.string))
+        case "CommonInlineUserDefinedFunction":
+            if not one.deterministic:
+                yield f"calls {one.function_name}, which is declared to be nondeterministic"
+        case "MlRelation.Transform":
+            yield from _of_stage(one)
+        case "Sample" | "StatSampleBy":
+            yield f"takes a sample, which {_PARTITIONS} even with a seed"
+
+
+def _of_function(name: str, *, with_arguments: bool) -> str | None:
+    if name == _NOW_IF_GIVEN_NOTHING and not with_arguments:
+        return _CLOCK
+    return CHANCE.get(name)
+
+
+def _of_literal(text: str) -> str | None:
+    """Cast to a date some texts are the clock's: which texts are cast, the plan does not tell."""
+    return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
+
+
+def _of_stage(transform: Any) -> Iterator[str]:
+    name = transform.transformer.name.rpartition(".")[2]
+    if rests_on_uid(transform):
+        yield f"leaves the name of {name}'s column to be drawn (give it outputCol=...)"
+    yield from _some(chance_in_text(transform.params.params["statement"].string) if name == "SQLTransformer" else None)
+
+
+def _some(why: str | None) -> Iterator[str]:
+    if why is not None:
+        yield why

@@ -1,27 +1,27 @@
 """The identity of a plan: the bytes of what it says, without what says nothing.
 
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
-same plan, in whatever words, have the same identity. What is taken away or named anew: ids of plans and the places of
-calls in the author's files, uids of stages, names that pyspark draws for variables of lambdas, and whether a column of
-the only input is named by itself (``F.col("a")``) or by its table (``rows.a``).
+same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
+author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
+relations that nothing refers to, and whether a column is named by itself (``F.col("a")``) or by its table (``rows.a``)
+where Spark finds the same column, or none, by both.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.own_columns import OwnColumns, called, only_input
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _PREFIX = "spark.connect."
-_PASSES_COLUMNS_ON = frozenset({
-    "filter", "sort", "limit", "offset", "tail", "repartition", "repartition_by_expression", "hint", "sample",
-    "deduplicate", "with_watermark", "drop_na", "collect_metrics",
-})
-"""Relations with one input that have its columns, each under its name and with its values."""
+_NOWHERE = -1
+"""Stands for a relation that is not in the plan: Spark refuses such a plan."""
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> str:
@@ -32,156 +32,273 @@ def identity_of(plan: Message, code: Mapping[bytes, str], own: int | None = None
         code: by what stands in the plan for a Python function, the identity of that function.
         own: the id of the only table that an expression is of; a column of it is named by itself.
     """
+    made = canonical(plan, code, own)
+    return hashlib.sha256(sort_of(made).encode() + b":" + made.SerializeToString(deterministic=True)).hexdigest()
+
+
+def canonical(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> Message:
+    """A copy of a plan that is the same for all programs with its identity. See `identity_of`."""
     copy = type(plan)()
     copy.CopyFrom(plan)
-    _Canonical(code, _numbered(plan), own).apply(copy)
-    return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()
+    _Canonical(code, own).apply(copy)
+    return copy
 
 
 def messages(message: Message) -> Iterator[Message]:
-    """A message and all that are in it, from the top down, in the order of their fields."""
+    """A message and all that are in it, from the top down, without those that say where the author wrote it."""
     waiting = [message]
     while waiting:  # no recursion: a loop of the author's makes plans hundreds of relations deep
         one = waiting.pop()
         yield one
-        waiting.extend(reversed(list(_inside(one))))
+        waiting.extend(reversed(parts_of(one)))
 
 
 def sort_of(message: Message) -> str:
     """The name of a message's type, without its package."""
-    name: str = message.DESCRIPTOR.full_name
-    return name.removeprefix(_PREFIX)
+    return _shape_of(message).sort
 
 
-def _inside(message: Message) -> Iterator[Any]:
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        if descriptor.message_type.GetOptions().map_entry:
-            if descriptor.message_type.fields_by_name["value"].message_type is not None:
-                yield from (value[key] for key in sorted(value))
-        elif descriptor.is_repeated:
-            yield from value
-        else:
-            yield value
+def parts_of(message: Message) -> list[Any]:
+    """The messages in a message, in the order of their fields, without the one that says where the author wrote it."""
+    shape = _shape_of(message)
+    found: list[Any] = []
+    for choice in shape.choices:
+        chosen = message.WhichOneof(choice)
+        if chosen in shape.messages:
+            found.append(getattr(message, chosen))
+    for name in shape.single:
+        if message.HasField(name):
+            found.append(getattr(message, name))
+    for name in shape.repeated:
+        found.extend(getattr(message, name))
+    for name in shape.maps:
+        values = getattr(message, name)
+        found.extend(values[key] for key in sorted(values))
+    return found
 
 
-def _numbered(plan: Message) -> dict[int, int]:
-    """Plan ids by the order in which relations come."""
-    numbers: dict[int, int] = {}
-    for message in messages(plan):
-        if sort_of(message) == "Relation" and message.common.HasField("plan_id"):
-            numbers.setdefault(message.common.plan_id, len(numbers))
-    return numbers
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Where messages of one type have others. Their descriptors tell it, too, and take five times as long.
+
+    Attributes:
+        choices: its fields of which one is set at a time; `messages` are those of them that are messages.
+    """
+
+    sort: str
+    choices: tuple[str, ...]
+    messages: frozenset[str]
+    single: tuple[str, ...]
+    repeated: tuple[str, ...]
+    maps: tuple[str, ...]
+
+
+_SHAPES: dict[type, _Shape] = {}
+
+
+def _shape_of(message: Message) -> _Shape:
+    kind = type(message)
+    if kind not in _SHAPES:
+        _SHAPES[kind] = _shape(kind.DESCRIPTOR)
+    return _SHAPES[kind]
+
+
+def _shape(descriptor: Any) -> _Shape:
+    choices = {one.name for one in descriptor.oneofs if len(one.fields) > 1}
+    fields = [one for one in descriptor.fields if one.message_type is not None and one.name != "common"]
+    maps = [one for one in fields if one.message_type.GetOptions().map_entry]
+    of_messages = [one.name for one in maps if one.message_type.fields_by_name["value"].message_type is not None]
+    fields = [one for one in fields if one not in maps]
+    chosen = {one.name for one in fields if one.containing_oneof is not None and one.containing_oneof.name in choices}
+    return _Shape(
+        descriptor.full_name.removeprefix(_PREFIX), tuple(sorted(choices)), frozenset(chosen),
+        tuple(one.name for one in fields if not one.is_repeated and one.name not in chosen),
+        tuple(one.name for one in fields if one.is_repeated), tuple(of_messages),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message is.
+
+    Attributes:
+        relation: that it is an expression of.
+        beside: the columns that the relation makes, in their order, each with its names.
+        position: of the column that it is in, among them.
+        variables: of the lambdas around it, each with its new name.
+        in_subquery: whether it is in a query that another one asks.
+    """
+
+    relation: Any = None
+    beside: Sequence[Sequence[str]] = ()
+    position: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    in_subquery: bool = False
 
 
 @dataclass(slots=True)
 class _Canonical:
-    """Makes one plan canonical, in place.
-
-    Attributes:
-        variables: the names of lambdas' variables by the order in which they come.
-    """
+    """Makes one plan canonical, in place."""
 
     code: Mapping[bytes, str]
-    numbers: Mapping[int, int]
     own: int | None
-    variables: dict[str, str] = field(default_factory=dict)
+    relations: list[Any] = field(default_factory=list)
+    expressions: list[Any] = field(default_factory=list)
+    references: list[Any] = field(default_factory=list)
+    columns_by_name: OwnColumns = field(default_factory=OwnColumns)
 
     def apply(self, plan: Any) -> None:
         """Makes a plan canonical."""
-        with_common = []
-        waiting: list[tuple[Any, Any]] = [(plan, None)]  # messages, and the relations that they are expressions of
+        waiting: list[tuple[Any, _Place]] = [(plan, _Place())]
         while waiting:
-            message, around = waiting.pop()
-            sort = sort_of(message)
-            if sort in _CHANGED:
-                _CHANGED[sort](self, message, around)
-            if sort in ("Relation", "Expression"):
-                with_common.append(message)
-            inner = message if sort == "Relation" else around
-            waiting.extend((one, inner) for one in reversed(list(_inside(message))))
-        for message in with_common:  # last, for columns look for the ids of relations
-            message.ClearField("common")
+            message, place = waiting.pop()
+            change = _CHANGED.get(sort_of(message))
+            inside = None if change is None else change(self, message, place)
+            waiting.extend(reversed([(one, place) for one in parts_of(message)] if inside is None else inside))
+        self._number()
+        for one in self.expressions:
+            one.ClearField("common")
 
-    def column(self, attribute: Any, around: Any) -> None:
+    def _number(self) -> None:
+        """Relations that something refers to, in the order in which they come. One that occurs twice is one: in which
+        of the two places Spark finds a column rests on how deep they are."""
+        wanted = {one.plan_id for one in self.references}
+        numbers: dict[int, int] = {}
+        for relation in self.relations:
+            if relation.common.plan_id in wanted:
+                numbers.setdefault(relation.common.plan_id, len(numbers))
+        for relation in self.relations:
+            number = numbers.get(relation.common.plan_id)
+            relation.ClearField("common")
+            if number is not None:
+                relation.common.plan_id = number
+        for reference in self.references:
+            reference.plan_id = numbers.get(reference.plan_id, _NOWHERE)
+
+    def relation(self, relation: Any, place: _Place) -> list[tuple[Any, _Place]]:
+        """A relation. Names in it are those of its inputs."""
+        self.relations.append(relation)
+        within = _Place(relation, in_subquery=place.in_subquery)
+        return [(one, within) for one in parts_of(relation)]
+
+    def with_relations(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
+        """A relation that asks others, which find columns of it, too."""
+        asked = replace(place, in_subquery=True)
+        return [(made.root, place), *((one, asked) for one in made.references)]
+
+    def columns(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
+        """What makes columns. One may be made of those before it, by their names."""
+        columns, rest = _columns_of(made)
+        beside = [called(one) for one in columns]
+        child = only_input(place.relation)
+        for one in columns:
+            star = one.unresolved_star if one.DESCRIPTOR.name == "Expression" else None
+            if star is not None and star.HasField("plan_id") and star.plan_id == child.common.plan_id:
+                star.ClearField("plan_id")  # all columns of the only input are all that there are
+        placed = [(one, replace(place, beside=beside, position=at)) for at, one in enumerate(columns)]
+        return [*((one, place) for one in rest), *placed]
+
+    def expression(self, expression: Any, _: _Place) -> None:
+        """An expression says where the author wrote it."""
+        self.expressions.append(expression)
+
+    def column(self, attribute: Any, place: _Place) -> None:
         """A column that is named by its table: by itself, where that is the same."""
         if not attribute.is_metadata_column:
             attribute.ClearField("is_metadata_column")
-        if not attribute.HasField("plan_id"):
-            return
-        if attribute.plan_id == self.own or self._reaches(around, attribute.plan_id, attribute.unparsed_identifier):
-            attribute.ClearField("plan_id")
-        else:
-            self.numbered(attribute, around)
+        if attribute.HasField("plan_id"):
+            if attribute.plan_id == self.own or self._is_known_by_name(attribute, place):
+                attribute.ClearField("plan_id")
+            else:
+                self.references.append(attribute)
 
-    def numbered(self, reference: Any, _: Any) -> None:
+    def _is_known_by_name(self, attribute: Any, place: _Place) -> bool:
+        if place.in_subquery or place.relation is None or attribute.is_metadata_column:
+            return False
+        before = place.beside[:place.position]
+        return self.columns_by_name.are_found_by_name(
+            place.relation, attribute.plan_id, attribute.unparsed_identifier, before
+        )
+
+    def reference(self, reference: Any, _: _Place) -> None:
         """A reference to another relation of the plan."""
         if reference.HasField("plan_id"):
-            reference.plan_id = self.numbers.get(reference.plan_id, -1)
+            self.references.append(reference)
 
-    def star(self, star: Any, around: Any) -> None:
-        """All columns of a table: of the only input, all that there are."""
-        child = _only_input(around)
-        if star.HasField("plan_id") and (
-            star.plan_id == self.own or (child is not None and child.common.plan_id == star.plan_id)
-        ):
-            star.ClearField("plan_id")
-        self.numbered(star, around)
+    def query(self, query: Any, _: _Place) -> None:
+        """A query in an expression: it is one of those that the relation around it asks."""
+        self.references.append(query)
 
-    def variable(self, variable: Any, _: Any) -> None:
-        """A variable of a lambda: pyspark counts its names up through the process."""
-        names = [self.variables.setdefault(name, f"v{len(self.variables)}") for name in variable.name_parts]
+    def function_of_variables(self, function: Any, place: _Place) -> list[tuple[Any, _Place]]:
+        """A lambda. pyspark counts the names of its variables up through the process."""
+        names = dict(place.variables)
+        for argument in function.arguments:
+            for name in argument.name_parts:
+                names[name] = f"v{len(names)}"
+        within = replace(place, variables=names)
+        return [(one, within) for one in parts_of(function)]
+
+    def variable(self, variable: Any, place: _Place) -> None:
+        """A variable of a lambda around it."""
+        names = [place.variables.get(name, name) for name in variable.name_parts]
         del variable.name_parts[:]
         variable.name_parts.extend(names)
 
-    def python(self, function: Any, _: Any) -> None:
+    def python(self, function: Any, _: _Place) -> None:
         """Python code, by its identity; its pickle is another one each time."""
         function.command = self.code[function.command].encode()
 
-    def stage(self, operator: Any, _: Any) -> None:
-        """A stage of Spark ML. Its uid is drawn; a name that rests on it stays, and makes the plan another one."""
-        operator.ClearField("uid")
+    def stage(self, transform: Any, _: _Place) -> None:
+        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does."""
+        if not rests_on_uid(transform):
+            transform.transformer.ClearField("uid")
 
-    def _reaches(self, around: Any, plan_id: int, name: str) -> bool:
-        """Whether a column by this name of a relation's only input is that of another relation further down."""
-        relation = _only_input(around)
-        while relation is not None:
-            if relation.common.plan_id == plan_id:
-                return True
-            if not _passes_on(relation, name):
-                return False
-            relation = _only_input(relation)
+    def observation(self, made: Any, _: _Place) -> None:
+        """What is counted on the way. It leaves rows as they are, and its name is drawn where there is none."""
+        made.ClearField("name")
+
+
+def _columns_of(made: Any) -> tuple[list[Any], list[Any]]:
+    """The columns that a relation makes, and what else is in it."""
+    match made.DESCRIPTOR.name:
+        case "Project":
+            return list(made.expressions), [made.input]
+        case "WithColumns":
+            return list(made.aliases), [made.input]
+    pivot = [made.pivot] if made.HasField("pivot") else []
+    return [*made.grouping_expressions, *made.aggregate_expressions], [made.input, *pivot, *made.grouping_sets]
+
+
+def rests_on_uid(transform: Any) -> bool:
+    """Whether the name of the column that a stage of Spark ML adds rests on its uid, which is drawn.
+
+    Args:
+        transform: a `spark.connect.MlRelation.Transform`.
+    """
+    if not transform.HasField("transformer") or {"outputCol", "outputCols"} & set(transform.params.params):
         return False
+    return transform.transformer.name.rpartition(".")[2] not in _ADD_NO_COLUMN
+
+
+_ADD_NO_COLUMN = frozenset({"SQLTransformer", "VectorSizeHint"})
 
 
 _CHANGED = {
+    "Relation": _Canonical.relation,
+    "WithRelations": _Canonical.with_relations,
+    "Project": _Canonical.columns,
+    "WithColumns": _Canonical.columns,
+    "Aggregate": _Canonical.columns,
+    "CollectMetrics": _Canonical.observation,
+    "Expression": _Canonical.expression,
     "Expression.UnresolvedAttribute": _Canonical.column,
-    "Expression.UnresolvedStar": _Canonical.star,
-    "Expression.UnresolvedRegex": _Canonical.numbered,
+    "Expression.UnresolvedStar": _Canonical.reference,
+    "Expression.UnresolvedRegex": _Canonical.reference,
+    "Expression.LambdaFunction": _Canonical.function_of_variables,
     "Expression.UnresolvedNamedLambdaVariable": _Canonical.variable,
-    "SubqueryExpression": _Canonical.numbered,
+    "SubqueryExpression": _Canonical.query,
     "PythonUDF": _Canonical.python,
     "PythonUDTF": _Canonical.python,
     "PythonDataSource": _Canonical.python,
-    "MlOperator": _Canonical.stage,
+    "MlRelation.Transform": _Canonical.stage,
 }
-
-
-def _only_input(relation: Any) -> Any:
-    """The input of a relation that has one, and no other relation in it; else None."""
-    if relation is None:
-        return None
-    made = getattr(relation, relation.WhichOneof("rel_type") or "unknown")
-    if "input" not in made.DESCRIPTOR.fields_by_name or not made.HasField("input"):
-        return None
-    return made.input
-
-
-def _passes_on(relation: Any, name: str) -> bool:
-    """Whether a relation has a column of its input under the same name, with the same values."""
-    sort = relation.WhichOneof("rel_type")
-    if sort == "with_columns":  # whoever writes another case, or quotes, may mean the same column
-        made = [part.lower() for alias in relation.with_columns.aliases for part in alias.name]
-        return not any(one in name.lower() for one in made)
-    return sort in _PASSES_COLUMNS_ON

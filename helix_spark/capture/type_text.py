@@ -16,6 +16,7 @@ _SIMPLE = {
     "float": "FloatType", "real": "FloatType", "double": "DoubleType", "date": "DateType", "string": "StringType",
     "binary": "BinaryType", "timestamp_ntz": "TimestampNTZType", "timestamp_ltz": "TimestampType", "void": "NullType",
 }
+_MOST_DIGITS = 38
 _WORDS_OF_SPARK = frozenset({"not", "null", "comment", "collate", "default", "generated", "interval"})
 
 
@@ -72,7 +73,7 @@ class _Reader:
             return getattr(types, _SIMPLE[name])()
         match name:
             case "timestamp":
-                ntz = self._settings.get("spark.sql.timestampType") == "TIMESTAMP_NTZ"
+                ntz = self._settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ"
                 return types.TimestampNTZType() if ntz else types.TimestampType()
             case "decimal" | "dec" | "numeric":
                 return types.DecimalType(*self._numbers())
@@ -124,12 +125,22 @@ class _Reader:
         """Precision and scale, as far as they are said; Spark's are 10 and 0."""
         if not self.tokens or self.tokens[0] != "(":
             return ()
-        found: list[int] = []
-        while self._take() != ")":
-            found.append(int(self._take()) if self.tokens[0].isdigit() else -1)
-        if not 1 <= len(found) <= 2 or min(found) < 0:
+        self._take()
+        found = [self._number()]
+        if self.tokens[0] == ",":
+            self._take()
+            found.append(self._number())
+        self._expect(")")
+        precision, scale = (*found, 0)[:2]
+        if precision > _MOST_DIGITS or scale > precision:
             raise UnknownTypeError("decimal")
         return tuple(found)
+
+    def _number(self) -> int:
+        token = self._take()
+        if not token.isdigit():
+            raise UnknownTypeError(token)
+        return int(token)
 
     def _name(self) -> str:
         token = self._take()

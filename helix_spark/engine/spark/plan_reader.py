@@ -24,20 +24,6 @@ class PlanReader:
         connect = jvm.org.apache.spark.sql.connect
         self._holder = connect.service.SessionHolder("helix", str(uuid.uuid4()), spark._jsparkSession)
         self._planner = connect.planner.SparkConnectPlanner(self._holder, self._jvm.scala.Option.empty())
-        self._run_python_as(spark.sparkContext.pythonExec)
-
-    def _run_python_as(self, python: str) -> None:
-        """Has Python functions run by the interpreter that this session runs them by. A server's planner takes that of
-        the JVM's environment instead, where a driver that was started otherwise has none."""
-        kind = self._planner.getClass()
-        gateway: Any = self._spark.sparkContext._gateway
-        told = kind.getDeclaredMethod("pythonExec", gateway.new_array(self._jvm.java.lang.Class, 0))
-        told.setAccessible(True)
-        told.invoke(self._planner, None)  # it is lazy: once it was asked for, it is what its field says
-        held = kind.getDeclaredField("pythonExec")
-        held.setAccessible(True)
-        held.set(self._planner, python)
-
     @contextmanager
     def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
         """Has plans name these tables, by the ids that it gives, while they are read."""
@@ -54,8 +40,9 @@ class PlanReader:
         """The table of a relation, analysed. Raises what Spark raises of a plan that is wrong."""
         from pyspark.sql import DataFrame
 
-        relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(plan)
+        relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(self._deep(plan))
         logical = self._planner.transformRelation(relation)
+        self._run_python_as_ours(logical)
         return DataFrame(self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(self._spark._jsparkSession, logical),
                          self._spark)
 
@@ -63,6 +50,66 @@ class PlanReader:
         """The column of an expression."""
         from pyspark.sql.classic.column import Column
 
-        written = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(plan)
+        written = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(plan))
         expression = self._planner.transformExpression(written)
+        self._run_python_as_ours(expression)
         return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
+
+    def _deep(self, plan: bytes) -> Any:
+        """A plan to be parsed: by itself a parser refuses more than a hundred messages in each other, which are fifty
+        steps."""
+        stream = self._jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance(plan)
+        stream.setRecursionLimit(_DEEPEST)
+        return stream
+
+    def _run_python_as_ours(self, tree: Any) -> None:
+        """Has Python functions run as this session runs its own: by the same interpreter, with the same environment,
+        path and broadcast variables. A server's planner takes the interpreter of the JVM's environment, and no more."""
+        functions = list(self._functions_in(tree))
+        if not functions:
+            return
+        ours = self._function_of_ours()
+        kind = ours.getClass()
+        for name in ("envVars", "pythonIncludes", "pythonExec", "broadcastVars"):
+            held = kind.getDeclaredField(name)
+            held.setAccessible(True)
+            value = held.get(ours)
+            for function in functions:
+                held.set(function, value)
+
+    def _function_of_ours(self) -> Any:
+        """A Python function as pyspark wraps one for this session; broadcast variables are those that were pickled in
+        this thread since it last wrapped one."""
+        from pyspark.core.rdd import _prepare_for_python_RDD
+
+        context = self._spark.sparkContext
+        command, broadcast, environment, includes = _prepare_for_python_RDD(context, ())
+        return self._jvm.SimplePythonFunction(
+            bytearray(command), environment, includes, context.pythonExec, context.pythonVer, broadcast, None
+        )
+
+    def _functions_in(self, tree: Any) -> Iterator[Any]:
+        """The Python functions in a plan or an expression."""
+        from py4j.java_gateway import is_instance_of
+
+        gateway = self._spark.sparkContext._gateway
+        patterns = self._jvm.org.apache.spark.sql.catalyst.trees.TreePattern
+        python, generator = patterns.PYTHON_UDF(), patterns.GENERATOR()
+        waiting = [tree]
+        while waiting:
+            one = waiting.pop()
+            if not one.containsPattern(python) and not one.containsPattern(generator):
+                continue
+            if one.getClass().getSimpleName() in _PYTHON:
+                yield one.func()
+            inside = [one.children(), one.innerChildren()]
+            if is_instance_of(gateway, one, "org.apache.spark.sql.catalyst.plans.QueryPlan"):
+                inside.append(one.expressions())
+            waiting.extend(part.apply(place) for part in inside for place in range(part.size()))
+
+
+_PYTHON = frozenset({"PythonUDF", "PythonUDAF", "PythonUDTF", "UnresolvedPolymorphicPythonUDTF"})
+"""Expressions of Catalyst that hold a Python function."""
+
+_DEEPEST = 100_000
+"""Messages in each other. Spark's own stack ends long before."""

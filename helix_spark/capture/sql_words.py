@@ -1,0 +1,115 @@
+"""What SQL texts in a plan call and ask, told from their words. No parser; but what is in quotes is no word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+
+_TOKEN = re.compile(
+    r"(?P<text>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`(?:[^`]|``)*`)|(?P<comment>--[^\n]*|/\*.*?\*/)"
+    r"|(?P<word>[A-Za-z_]\w*)|(?P<other>\d\w*|\S)",
+    re.DOTALL,
+)
+
+_BEFORE_BRACKETS = frozenset({
+    "all", "and", "any", "as", "between", "by", "case", "distinct", "else", "end", "escape", "exists", "extract",
+    "filter", "from", "group", "having", "ilike", "in", "interval", "is", "join", "like", "not", "on", "or", "order",
+    "over", "partition", "regexp", "rlike", "rollup", "select", "some", "then", "using", "values", "when", "where",
+    "within", "cast", "try_cast", "char", "character", "dec", "decimal", "numeric", "varchar", "cube", "sets",
+    "grouping",
+})
+"""Words of the grammar that brackets may follow."""
+
+_WITHOUT_PYTHON = frozenset({
+    "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
+    "array_binary_search", "bigint", "binary", "bloom_filter_agg", "boolean", "date", "distributed_id",
+    "distributed_sequence_id", "div", "double", "ewm", "float", "from_avro", "from_protobuf", "if", "int", "len",
+    "luhn_check", "map", "mod", "null_index", "pandas_covar", "pandas_kurt", "pandas_mode", "pandas_product",
+    "pandas_skew", "pandas_stddev", "pandas_var", "percentile_cont", "percentile_disc", "random", "schema_of_avro",
+    "smallint", "space", "string", "time", "timestamp", "timestamp_ntz_to_long", "timestampadd", "timestampdiff",
+    "tinyint", "to_avro", "to_protobuf", "variant_explode", "variant_explode_outer", "vector_avg",
+    "vector_cosine_similarity", "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize",
+    "vector_sum", "range", "collations", "sql_keywords", "array_to_vector", "vector_to_array", "grouping", "bitwisenot",
+})
+"""Functions of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
+
+
+_OPENS_A_QUERY = frozenset({"from", "table", "with"})
+
+
+@cache
+def spark_functions() -> frozenset[str]:
+    """The names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
+    from pyspark.sql import functions
+
+    return frozenset(name.lower() for name in vars(functions) if not name.startswith("_")) | _WITHOUT_PYTHON
+
+
+Token = tuple[str, str]
+"""Its kind (text, name, word, other) and itself."""
+
+
+def tokens(text: str) -> list[Token]:
+    """The words, names, texts and signs of an SQL text, without comments.
+
+    >>> tokens("f(`a b`) -- or 'b'")
+    [('word', 'f'), ('other', '('), ('name', '`a b`'), ('other', ')')]
+    """
+    found = ((str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text))
+    return [one for one in found if one[0] != "comment"]
+
+
+def called(given: Sequence[Token]) -> Iterator[tuple[str, bool]]:
+    """Functions that a text calls, in lower case; and whether it gives them anything.
+
+    >>> list(called(tokens("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y")))
+    [('now', False), ('date_add', True)]
+    """
+    for (kind, word), (_, bracket), (_, behind) in zip(given, given[1:], [*given[2:], ("other", "")], strict=False):
+        if bracket == "(" and (kind == "name" or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
+            yield word.strip("`").lower(), behind != ")"
+
+
+def bare_words(given: Sequence[Token]) -> Iterator[str]:
+    """Words that stand alone, in lower case: neither called nor part of a longer name.
+
+    >>> list(bare_words(tokens("current_date - t.day > x.y(3)")))
+    ['current_date']
+    """
+    padded = [("other", ""), *given, ("other", "")]
+    for (_, before), (kind, word), (_, behind) in zip(padded, padded[1:], padded[2:], strict=False):
+        if kind == "word" and before != "." and behind not in (".", "("):
+            yield word.lower()
+
+
+def asks_tables(given: Sequence[Token]) -> bool:
+    """Whether an expression has a query of its own in it, which may read tables by their names.
+
+    >>> asks_tables(tokens("a in (select b from t)")), asks_tables(tokens("extract(year from day)"))
+    (True, False)
+    """
+    words = [word.lower() for _, word in given]
+    opened = {behind for before, behind in pairwise(words) if before == "("}
+    return ("word", "select") in [(kind, word.lower()) for kind, word in given] or bool(opened & _OPENS_A_QUERY)
+
+
+def tables_beside(given: Sequence[Token], own: str) -> Iterator[str]:
+    """Tables that a statement reads beside its own, as far as its words tell.
+
+    >>> list(tables_beside(tokens("SELECT * FROM __THIS__ a JOIN names USING (id)"), "__this__"))
+    ['names']
+    >>> list(tables_beside(tokens("SELECT * FROM __THIS__, names"), "__this__"))
+    ['__THIS__, names']
+    """
+    words = [word for _, word in given]
+    lower = [word.lower() for word in words]
+    for at, word in enumerate(lower[:-1]):
+        if word in ("from", "join", "table", "with") and lower[at + 1] not in (own, "(", "lateral"):
+            yield words[at + 1]
+        if word == own:
+            behind = at + 1 + (lower[at + 1] == "as")
+            listed = [place for place in (behind, behind + 1) if lower[place:place + 1] == [","]]
+            if listed and lower[at - 1] in ("from", "join"):
+                yield " ".join(words[at:listed[0]]) + ", " + "".join(words[listed[0] + 1:listed[0] + 2])

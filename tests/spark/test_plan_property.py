@@ -1,0 +1,85 @@
+"""Programs that hypothesis draws: of two with one identity Spark says the same, and captured they are as called.
+
+    HELIX_PROGRAMS=5000 python -m pytest tests/spark/test_plan_property.py
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
+
+from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.engine.spark.plan_reader import PlanReader
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+from captured_programs.drawn import COLUMNS, PROGRAMS, Program, said_otherwise
+
+pytestmark = pytest.mark.spark
+EXAMPLES = int(os.environ.get("HELIX_PROGRAMS", "25"))
+DRAWN = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 100,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(scope="module")
+def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
+    rows = [(1, 2, 3), (2, 1, None), (3, 3, 5), (3, 0, 1), (5, 2, 2)]
+    other = [(1, 1, 9), (2, 5, 4), (2, 3, 3), (4, None, 0)]
+    return spark.createDataFrame(rows, COLUMNS), spark.createDataFrame(other, COLUMNS)
+
+
+def captured(program: Program) -> CapturedFunction:
+    found = capture(program, {"rows": "table", "other": "table"}, {})
+    assert isinstance(found, CapturedFunction), found.why
+    return found
+
+
+def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
+    """What a captured function built, of these tables in the places of its inputs."""
+    reader = PlanReader(spark)
+    with reader.known(frames) as names:
+        return reader.frame(built.written(names, {}))
+
+
+def answer(frame: Any) -> Sequence[str] | str:
+    """What a table has, or why there is none."""
+    from pyspark.errors import PySparkException
+
+    try:
+        made = frame()
+        return [str(made.schema.simpleString()), *sorted(map(repr, made.collect()))]
+    except PySparkException as error:
+        return str(error.getCondition())
+
+
+@DRAWN
+@given(said_otherwise())
+def test_one_identity_is_one_answer(
+    spark: SparkSession, tables: tuple[DataFrame, DataFrame], pair: tuple[Program, Program]
+) -> None:
+    one, other = map(captured, pair)
+    assume(one.identity([]) == other.identity([]) and str(pair[0]) != str(pair[1]))
+    frames = dict(enumerate(tables))
+    found = answer(lambda: run_here(one, frames, spark))
+    event("refused" if isinstance(found, str) else "answered")
+    again = answer(lambda: run_here(other, frames, spark))
+    assert found == again or (isinstance(found, str) and isinstance(again, str))
+
+
+@DRAWN
+@given(PROGRAMS)
+def test_captured_is_as_called(spark: SparkSession, tables: tuple[DataFrame, DataFrame], program: Program) -> None:
+    called = answer(lambda: program(*tables))
+    assume(not isinstance(called, str))
+    assert answer(lambda: run_here(captured(program), dict(enumerate(tables)), spark)) == called

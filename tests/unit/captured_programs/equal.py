@@ -1,0 +1,204 @@
+"""Programs in other words that build the same plan: pairs by what was done to the first."""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml.feature import Binarizer
+from pyspark.sql import Column, DataFrame, Observation, Window
+from pyspark.sql import functions as F
+
+from captured_programs import settings_of_a_job
+from captured_programs.settings_of_a_job import ADULT, is_adult
+
+Program = Callable[..., Any]
+Pair = tuple[Program, Program]
+
+
+def plain(rows: DataFrame) -> DataFrame:
+    return rows.filter(rows.id > 17).withColumn("half", F.col("v") / 2)
+
+
+def _of_age(rows: DataFrame, age: str) -> DataFrame:
+    return rows.filter(F.col(age) > 17)
+
+
+def with_helper(rows: DataFrame) -> DataFrame:
+    """Adults."""
+    return _of_age(rows, "id").withColumn("half", F.col("v") / 2)
+
+
+def with_locals(rows: DataFrame) -> DataFrame:
+    old_enough: Column = rows.id > 17
+    adults = rows.filter(old_enough)
+    half = F.col("v") / 2
+    return adults.withColumn("half", half)
+
+
+def nested(rows: DataFrame) -> DataFrame:
+    return DataFrame.withColumn(DataFrame.filter(rows, F.col("id") > 17), "half", operator.truediv(F.col("v"), 2))
+
+
+def with_constant_elsewhere(rows: DataFrame) -> DataFrame:
+    return rows.filter(is_adult(rows.id)).withColumn("half", F.col("v") / (ADULT - 15))
+
+
+def with_configuration(rows: DataFrame) -> DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "job.json"
+        file.write_text('{"adult": 17, "column": "half"}')
+        config = json.loads(file.read_text())
+    return rows.filter(rows.id > config["adult"]).withColumn(config["column"], F.col("v") / 2)
+
+
+class Job:
+    """A job as a class."""
+
+    adult = 17
+
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+    def run(self, rows: DataFrame) -> DataFrame:
+        return rows.filter(rows.id > self.adult).withColumn("half", self._half())
+
+    def _half(self) -> Column:
+        return F.col("v") / self.by
+
+
+def of_parameters(rows: DataFrame, adult: int, name: str) -> DataFrame:
+    return rows.filter(rows.id > adult).withColumn(name, F.col("v") / 2)
+
+
+def repeated(rows: DataFrame) -> DataFrame:
+    return rows.withColumn("c1", F.col("v") * 1).withColumn("c2", F.col("v") * 2).withColumn("c3", F.col("v") * 3)
+
+
+def in_a_loop(rows: DataFrame) -> DataFrame:
+    for number in range(1, 4):
+        rows = rows.withColumn(f"c{number}", F.col("v") * number)
+    return rows
+
+
+def by_reducing(rows: DataFrame) -> DataFrame:
+    return functools.reduce(lambda table, n: table.withColumn(f"c{n}", F.col("v") * n), range(1, 4), rows)
+
+
+THE_TWELVE_KINDS: Mapping[str, Pair] = {
+    "helper": (plain, with_helper),
+    "f-string for literal": (
+        lambda rows: rows.filter("id > 17").selectExpr("v AS half"),
+        lambda rows: rows.filter(f"id > {ADULT}").selectExpr(f"v AS {'half'}")),
+    "loop for repetition": (repeated, in_a_loop),
+    "renamed local": (plain, with_locals),
+    "col for attribute": (
+        plain, lambda rows: rows.filter(F.col("id") > 17).withColumn("half", rows["v"] / 2)),
+    "chained for nested": (plain, nested),
+    "constant moved to another module": (plain, with_constant_elsewhere),
+    "config file in place of constant": (plain, with_configuration),
+    "class method": (plain, lambda rows: Job(2).run(rows)),
+    "partial": (plain, lambda rows: functools.partial(of_parameters, adult=17, name="half")(rows)),
+    "comprehension": (
+        lambda rows: rows.select(F.col("v").alias("a0"), F.col("v").alias("a1")),
+        lambda rows: rows.select([F.col("v").alias(f"a{n}") for n in range(2)])),
+    "another file": (plain, settings_of_a_job.adults),
+}
+
+
+def _chain(rows: DataFrame, column: Callable[[str], Column]) -> DataFrame:
+    found = rows.filter(column("id") > 1).withColumn("x", column("v") + 1).sort(column("id")).dropDuplicates(["id"])
+    found = found.drop("arr").withColumnRenamed("j", "text").repartition(2, column("k")).limit(9)
+    found = found.withColumn("v2", column("v2") * 2).hint("broadcast").sample(fraction=0.5, seed=1)
+    return found.groupBy(column("k")).agg(F.sum(column("v")).alias("s"), F.count(column("id")).alias("n"))
+
+
+def _grouped(named: Callable[[DataFrame, str], Column]) -> Program:
+    def program(rows: DataFrame) -> DataFrame:
+        sums = rows.groupBy("k").agg(F.sum("v").alias("total"))
+        big = sums.filter(named(sums, "total") > 1)
+        return big.select(named(big, "k"), named(sums, "total").alias("t")).sort(named(big, "k"))
+
+    return program
+
+
+def _window(named: Callable[[DataFrame, str], Column]) -> Program:
+    def program(rows: DataFrame) -> DataFrame:
+        by = Window.partitionBy(named(rows, "k")).orderBy(named(rows, "id").desc())
+        return rows.withColumn("rank", F.rank().over(by)).withColumn("v", named(rows, "v") + 1)
+
+    return program
+
+
+def _twice(rows: DataFrame, *, once: bool) -> DataFrame:
+    def made() -> DataFrame:
+        return rows.filter("v > 1").select("id", F.transform("arr", lambda x: x + 1).alias("more"))
+
+    one = made()
+    return one.join(one if once else made(), "id")
+
+
+def _with_lambda(rows: DataFrame, *, once: bool) -> DataFrame:
+    def more() -> Column:
+        return F.transform("arr", lambda x: x + 1)
+
+    one = more()
+    return rows.select(one.alias("a"), (one if once else more()).alias("b"))
+
+
+def _attribute(table: DataFrame, name: str) -> Column:
+    return getattr(table, name)
+
+
+def _item(table: DataFrame, name: str) -> Column:
+    return table[name]
+
+
+def _col(_: DataFrame, name: str) -> Column:
+    return F.col(name)
+
+
+FURTHER: Mapping[str, Pair] = {
+    "reduced loop": (repeated, by_reducing),
+    "where for filter": (plain, lambda rows: rows.where(rows.id > 17).withColumn("half", F.col("v") / 2)),
+    "own columns through a chain": (
+        lambda rows: _chain(rows, lambda name: rows[name]), lambda rows: _chain(rows, F.col)),
+    "own columns of groups": (_grouped(_item), _grouped(_col)),
+    "own columns as attributes": (_grouped(_attribute), _grouped(_item)),
+    "own columns of windows": (_window(_attribute), _window(_col)),
+    "own field": (
+        lambda rows: rows.filter(rows["s.f"] > 1), lambda rows: rows.filter(F.col("s.f") > 1)),
+    "own star": (lambda rows: rows.select(rows["*"]), lambda rows: rows.select("*")),
+    "a table made twice": (
+        lambda rows: _twice(rows, once=True), lambda rows: _twice(rows, once=False)),
+    "a lambda made twice": (
+        lambda rows: _with_lambda(rows, once=True), lambda rows: _with_lambda(rows, once=False)),
+    "other names of variables": (
+        lambda rows: rows.select(F.transform("arr", lambda x, i: x + i).alias("a")),
+        lambda rows: rows.select(F.transform("arr", lambda item, place: item + place).alias("a"))),
+    "name of an observation": (
+        lambda rows: rows.observe("a", F.count(F.lit(1)).alias("n")),
+        lambda rows: rows.observe("b", F.count(F.lit(1)).alias("n"))),
+    "observation without a name": (
+        lambda rows: rows.observe(Observation(), F.max("v").alias("n")),
+        lambda rows: rows.observe(Observation("mine"), F.max("v").alias("n"))),
+    "stage made by setters": (
+        lambda rows: Binarizer(threshold=0.5, inputCol="v", outputCol="b").transform(rows),
+        lambda rows: Binarizer().setOutputCol("b").setInputCol("v").setThreshold(0.5).transform(rows)),
+    "sides joined by their columns": (
+        lambda rows, other: rows.join(other, rows.id == other.id).select(rows.k),
+        lambda rows, other: (lambda a, b: a.join(b, a["id"] == b["id"]).select(a["k"]))(rows, other)),
+    "tables that nobody uses": (
+        plain, lambda rows: (rows.limit(3), rows.select("k").distinct(), plain(rows))[2]),
+    "literal": (lambda rows: rows.filter(rows.id > F.lit(17)), lambda rows: rows.filter(rows.id > 17)),
+    "literal from a file": (
+        lambda rows: rows.fillna(0.5, ["v"]), lambda rows: rows.fillna(json.loads("0.5"), json.loads('["v"]'))),
+}
+
+
+ALL: Mapping[str, Pair] = {**THE_TWELVE_KINDS, **FURTHER}

@@ -1,0 +1,44 @@
+"""The identity of a program, as a node that is one would have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from captured_programs import OTHER, ROWS, inputs_of
+from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
+from helix_spark.capture.plan_columns import names_of_text
+from helix_spark.signature.code import trace
+
+SETTINGS = {"spark.sql.session.timeZone": "UTC"}
+_SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHER}
+
+
+def captured(program: Callable[..., Any]) -> CapturedFunction | NotCaptured:
+    """What a program builds of stand-ins for tables whose columns are known."""
+    names = inputs_of(program)
+    columns = {place: names_of_text(_SCHEMAS[name], SETTINGS) for place, name in enumerate(names) if name in _SCHEMAS}
+    inputs: Any = {name: "table" if name in _SCHEMAS else "column" for name in names}
+    return capture(program, inputs, SETTINGS, columns)
+
+
+def identity(program: Callable[..., Any]) -> str:
+    """Of what a program builds, and of the Python code in it."""
+    built = captured(program)
+    assert isinstance(built, CapturedFunction), built.why
+    return built.identity([trace(function, node="program").digest for function in built.code])
+
+
+def _main() -> None:
+    """Prints the identities of all programs there are, for another process to compare."""
+    from captured_programs import different, equal, programs
+
+    pairs = [*equal.ALL.items(), *different.ALL.items()]
+    named = {**programs(), **{f"{name} {at}": one for name, pair in pairs for at, one in enumerate(pair)}}
+    for name, program in named.items():
+        if isinstance(captured(program), CapturedFunction):
+            print(f"{name}\t{identity(program)}")
+
+
+if __name__ == "__main__":
+    _main()

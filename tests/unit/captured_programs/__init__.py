@@ -1,5 +1,5 @@
 """Small programs that build plans, one of each sort that people write. Each is a function of tables: `rows` has the
-columns of `ROWS`, `other` those of `OTHER`."""
+columns of `ROWS`, `other` those of `OTHERS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROWS = (
     "id long, k string, v double, v2 double, flag boolean, day date, at timestamp, arr array<int>,"
     " s struct<f: int, g: string>, m map<string, int>, j string"
 )
-OTHER = "id long, k string, w double"
+OTHERS = "id long, k string, w double"
 
 
 def programs() -> Mapping[str, Callable[..., Any]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from captured_programs import OTHER, ROWS, inputs_of
+from captured_programs import OTHERS, ROWS, inputs_of
 from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
 from helix_spark.capture.plan_columns import names_of_text
 from helix_spark.signature.code import trace
 
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
-_SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHER}
+_SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHERS}
 
 
 def captured(program: Callable[..., Any]) -> CapturedFunction | NotCaptured:

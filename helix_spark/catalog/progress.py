@@ -12,9 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.layout import Layout
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place, at, text_in
 from helix_spark.signature.parts import digest
+
+_LONGEST = 16 << 20
+"""Bytes of a note at most; a node takes some 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def remove_progress(layout: Layout, workflow: str, number: int) -> None:
 def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
     """What is known of a run; None if nothing is, or if it cannot be read."""
     try:
-        known: dict[str, Any] = json.loads(_path(layout, workflow, number).read_text(encoding="utf-8"))
+        known: dict[str, Any] = parsed(text_in(_path(layout, workflow, number), _LONGEST))
         nodes = tuple(RunningNode(**{**node, "inputs": tuple(node["inputs"])}) for node in known.pop("nodes"))
         return Progress(**{**known, "nodes": nodes, "stored": tuple(known["stored"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 from helix_spark.catalog.held_records import HeldRecords
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import Attempt, stored_attempts
 from helix_spark.catalog.tables.manifest import read_manifest
-from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
 from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.signature.parts import digest
@@ -61,9 +60,7 @@ def check_finished(attempt: Attempt, folder: Place, record: ArtifactRecord) -> N
         check_table(folder, record)
         check_rows(folder, record)
         return
-    if (foreign := foreign_class(folder)) is not None:
-        raise ValueError(f"it names the class {foreign}, which is not Spark ML's")
-    if digest_of_model(folder) != record.digest:
+    if checked_digest(folder) != record.digest:
         raise ValueError("its files are not those that were written")
 
 

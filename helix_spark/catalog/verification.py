@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.place import at, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.errors import CatalogError
 
@@ -103,12 +103,12 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[s
     if path is None:
         json.loads(record.value or "")
         return ()
-    if not path.is_dir():
+    if not at(path).is_own_folder():
         raise DamagedArtifactError(f"its folder {path} is gone")
     if record.kind == "table":
         catalog.check_table(record)
-    elif record.digest is not None:
-        if digest_of_model(path) != record.digest:
+    elif (digest := checked_digest(path)) and record.digest is not None:
+        if digest != record.digest:
             raise DamagedArtifactError("its files are not those that were written")
     elif (size := physical_bytes(path)) != record.bytes:
         raise DamagedArtifactError(f"it has {size:,} bytes, its record {record.bytes:,}")

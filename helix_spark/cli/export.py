@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from helix_spark.catalog.places.place import Place
     from helix_spark.catalog.records import ArtifactRecord
 
-_PIECE = 2**20
-"""Bytes of a stored file that are copied at a time."""
-
 TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
 
 
@@ -135,22 +132,6 @@ def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path
         print(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", file=sys.stderr)
 
 
-def _pieces(file: Place, node: str) -> Iterator[bytes]:
-    """What a stored file holds. That it cannot be read is not to be taken for a copy that cannot be written.
-
-    Raises:
-        CatalogError: it cannot be read.
-    """
-    from helix_spark.catalog.places.place import at
-
-    try:
-        with at(file).open_binary() as source:
-            while piece := source.read(_PIECE):
-                yield piece
-    except OSError as error:
-        raise _unreadable(node, error) from error
-
-
 def _unreadable(node: str, error: OSError) -> CatalogError:
     return CatalogError(
         f"the stored result of {node!r} cannot be read: {error}",
@@ -170,27 +151,32 @@ def _check_flat(table: pa.Table, node: str) -> None:
 
 
 def _write_model(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
-    """File by file as it is stored, and compared with its record: it may be evicted meanwhile."""
-    from helix_spark.catalog.places.file_digest import digest_of_model
-    from helix_spark.catalog.places.place import at
-
+    """As it is stored, and compared with its record: it may be evicted meanwhile."""
     _check_ending(path, node, "model", MODEL_ENDINGS)
     folder = catalog.path_of(stored)
     assert folder is not None
-    try:
-        files = list(at(folder).files())
-    except OSError as error:
-        raise _unreadable(node, error) from error
-    beginning = len(str(folder)) + 1
     with _beside(path) as partial:
-        partial.mkdir()
-        for file in files:
-            target = partial / str(file)[beginning:]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as copy:
-                copy.writelines(_pieces(file, node))
-        if stored.digest not in (None, digest_of_model(partial)):
-            raise CatalogError(
-                f"the stored result of {node!r} is damaged: its files are not those that were written",
-                remedy="a run that needs it puts it aside and computes it again",
-            )
+        if stored.digest not in (None, _copied(folder, partial, node)):
+            raise _damaged(node, "its files are not those that were written")
+
+
+def _copied(folder: Place, partial: Path, node: str) -> str:
+    """Copies a stored model, and nothing that is none; returns its digest."""
+    from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
+
+    try:
+        return checked_digest(folder, partial)
+    except StrangeModelError as error:
+        raise _damaged(node, str(error)) from error
+    except OSError as error:
+        # That it cannot be read is not to be taken for a copy that cannot be written.
+        if error.filename is not None and Path(error.filename).is_relative_to(partial):
+            raise
+        raise _unreadable(node, error) from error
+
+
+def _damaged(node: str, why: str) -> CatalogError:
+    return CatalogError(
+        f"the stored result of {node!r} is damaged: {why}",
+        remedy="a run that needs it puts it aside and computes it again",
+    )

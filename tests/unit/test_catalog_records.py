@@ -20,6 +20,7 @@ from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal.journal import Journal, OutrunError
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import CatalogError
@@ -225,8 +226,13 @@ for i in range(30):
         journal.sync()
         assert names(journal) == ["one"]
         asked: list[str] = []
-        read = Path.read_text
-        monkeypatch.setattr(Path, "read_text", lambda self, **how: [asked.append(self.name), read(self, **how)][1])
+        read = OnDisk.read_at_most
+
+        def noted(self: OnDisk, most: int) -> bytes:
+            asked.append(self.path.name)
+            return read(self, most)
+
+        monkeypatch.setattr(OnDisk, "read_at_most", noted)
         assert names(journal) == ["one"]
         assert sorted(asked) == ["_last_checkpoint", "seen.head"]
 

@@ -54,9 +54,11 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened = Catalog.open(folder, create=False)
     attempt = opened.begin_attempt(digest("model"), "model")
     assert isinstance(attempt.path, Path)
-    (attempt.path / "stages" / "0").mkdir(parents=True)
-    (attempt.path / "stages" / "0" / "part-0").write_bytes(b"weights")
-    (attempt.path / ".part.crc").write_bytes(b"sum")
+    (attempt.path / "stages" / "0" / "metadata").mkdir(parents=True)
+    (attempt.path / "metadata").mkdir()
+    for file in METADATA:
+        (attempt.path / file).write_text(PIPELINE)
+    (attempt.path / "metadata" / ".part-00000.crc").write_bytes(b"sum")
     opened.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "models", "model", 1, 0.0,
         digest=opened.written_digest(attempt),
@@ -64,6 +66,9 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     begun = opened.start_iteration(IterationRecord("a" * 32, "models", 1, "done", 0.0, outputs='{"auc": 0.9}'))
     opened.append_iteration(begun, [node_of("models", "model", "learner")])
     return folder
+
+
+METADATA, PIPELINE = ("metadata/part-00000", "stages/0/metadata/part-00000"), '{"class": "pyspark.ml.PipelineModel"}'
 
 
 def node_of(workflow: str, name: str, kind: str) -> NodeRecord:
@@ -109,18 +114,18 @@ def test_a_model_is_its_folder_as_it_is_stored(catalog: Path, tmp_path: Path) ->
     done = export(catalog, 1, "model", tmp_path / "model", workflow="models")
     assert done.exit_code == 0, done.stderr
     files = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
-    assert files == {"model/stages/0/part-0": b"weights", "model/.part.crc": b"sum"}
+    assert files == {f"model/{file}": PIPELINE.encode() for file in METADATA}
 
 
 def test_a_model_whose_files_changed_is_not_written(catalog: Path, tmp_path: Path) -> None:
     opened = Catalog.open(catalog, create=False)
     stored = opened.path_of(opened.live_among([digest("model")])[digest("model")])
     assert isinstance(stored, Path)
-    (stored / "stages" / "0" / "part-0").write_bytes(b"weighty")
+    (stored / METADATA[1]).write_text(PIPELINE.replace("Model", ""))
     try:
         done = export(catalog, 1, "model", tmp_path / "model", workflow="models")
     finally:
-        (stored / "stages" / "0" / "part-0").write_bytes(b"weights")
+        (stored / METADATA[1]).write_text(PIPELINE)
     assert done.exit_code == 3
     assert "is damaged: its files are not those that were written" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -132,7 +137,7 @@ def test_a_model_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written(
     def gone(self: OnDisk) -> Any:
         raise FileNotFoundError(2, "No such file or directory", str(self.path))
 
-    monkeypatch.setattr(OnDisk, "open_binary", gone)
+    monkeypatch.setattr(OnDisk, "files", gone)
     done = export(catalog, 1, "model", tmp_path / "model", workflow="models")
     assert done.exit_code == 3
     assert "the stored result of 'model' cannot be read: [Errno 2]" in done.stderr

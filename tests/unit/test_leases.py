@@ -114,7 +114,7 @@ def test_a_heartbeat_keeps_it(folder: Path, holding: Start, monkeypatch: pytest.
 def test_what_the_dead_left_aside_goes_in_time(folder: Path) -> None:
     leases = Leases(folder)
     leases.take(NAME)
-    aside = folder / f".{NAME}.0123"
+    aside = folder / f".{NAME}.{'01' * 16}"
     aside.write_text("")
     leases.clear(leases.dead(untouched=0.0), untouched=0.0)
     assert aside.exists(), "it may be made right now"

@@ -18,6 +18,7 @@ from doubled import workflow
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -49,7 +50,7 @@ def stored_model(catalog: Catalog) -> ArtifactRecord:
     attempt = catalog.begin_attempt(digest("model"), "model")
     assert isinstance(attempt.path, Path)
     (attempt.path / "metadata").mkdir(parents=True)
-    (attempt.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Model"}')
+    (attempt.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.PipelineModel"}')
     return catalog.publish(ArtifactRecord(
         attempt.signature, attempt.attempt, "model", "published", "census", "model", 1, 0.0,
         bytes=physical_bytes(attempt.path), digest=catalog.written_digest(attempt),
@@ -82,9 +83,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Any]:
             raise error
 
         monkeypatch.setattr(DefaultParamsReader, "loadParamsInstance", fails)
-        return SimpleNamespace(get=lambda: None)
+        return SimpleNamespace(get=no_session)
 
     return sessions
+
+
+def no_session() -> Any:
+    return SimpleNamespace(sparkContext=SimpleNamespace(master="local[2]"))
 
 
 def spark_error(text: str) -> Exception:
@@ -104,7 +109,12 @@ def test_a_sound_model_is_not_damaged_by_sparks_failing_to_load_it(catalog: Cata
 def test_a_model_that_is_evicted_while_spark_loads_it_is_gone(catalog: Catalog, failing: Any) -> None:
     record = stored_model(catalog)
     sessions = failing(spark_error("no such file"))
-    sessions.get = lambda: shutil.rmtree(folder(catalog, record))
+
+    def evicted() -> Any:
+        shutil.rmtree(folder(catalog, record))
+        return no_session()
+
+    sessions.get = evicted
     with pytest.raises(DamagedResultError):
         load(record, catalog, sessions)
 
@@ -249,10 +259,10 @@ def test_a_table_that_cannot_be_opened_now_is_not_damaged(
 def test_a_model_that_may_not_be_read_is_not_damaged(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     record = stored_model(catalog)
 
-    def refused(self: Path) -> bytes:
+    def refused(self: OnDisk, most: int) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(OnDisk, "read_at_most", refused)
     with pytest.raises(CatalogError, match="cannot be read now") as caught:
         load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
     assert not isinstance(caught.value, DamagedResultError)

@@ -32,7 +32,7 @@ def catalog(tmp_path: Path) -> Catalog:
     model = made.begin_attempt(digest("model"), "model")
     assert model.path is not None
     (model.path / "metadata").mkdir(parents=True)
-    (model.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Model"}')
+    (model.path / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.PipelineModel"}')
     made.publish(ArtifactRecord(
         model.signature, model.attempt, "model", "published", "census", "model", 1, 0.0,
         bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
@@ -70,7 +70,7 @@ def test_a_page_is_read_only_when_deep(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_model_that_changed_or_a_folder_that_is_gone(catalog: Catalog, deep: bool) -> None:
-    (folder(catalog, "model") / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Modem"}')
+    (folder(catalog, "model") / "metadata" / "part-00000").write_text('{"class": "pyspark.ml.Pipeline"}')
     shutil.rmtree(folder(catalog, "rows"))
     assert verdicts(catalog, deep=deep) == {"rows": "damaged", "model": "damaged", "auc": "sound"}
 

@@ -18,7 +18,6 @@ its end replaced is there. What waits counts for the budget, so it is bounded: s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,9 +26,11 @@ from urllib.parse import unquote
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.own_files import LONGEST_ENTRY, StrangeFilesError, checked_name
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import OddFileError, Place, text_in
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -187,9 +188,10 @@ class _Sweep:
 
 
 def _removed(entry: Place) -> list[str]:
-    """The files that a log entry removed. One that was cut or is gone tells of none."""
+    """The files that a log entry removed. One that was cut or is gone tells of none, nor does one that names what lies
+    elsewhere."""
     try:
-        actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
-        return [unquote(action["remove"]["path"]) for action in actions if "remove" in action]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        actions = [parsed(line) for line in text_in(entry, LONGEST_ENTRY).splitlines()]
+        return [checked_name(unquote(action["remove"]["path"])) for action in actions if "remove" in action]
+    except (FileNotFoundError, OddFileError, StrangeFilesError, ValueError, KeyError, TypeError):
         return []

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
@@ -277,7 +278,7 @@ class Journal(Generic[Row]):
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
             self._sealed.check(table)
-        except ChecksumError as error:
+        except (ChecksumError, StrangeFilesError) as error:
             self._table = None
             raise self._log.damaged(str(error)) from error
         return _run(table, sql)
@@ -288,6 +289,7 @@ class Journal(Generic[Row]):
 
         head = self._log.head()
         if self._table is not None and not self._log.ends_at(self._table.version(), head):
+            self._check_folder()
             try:
                 self._table.update_incremental()
             except DeltaError:
@@ -305,6 +307,7 @@ class Journal(Generic[Row]):
 
         if head < 0 and not (self.folder / "_delta_log").exists():
             return None
+        self._check_folder()
         try:
             return DeltaTable(at(self.folder).table_uri, storage_options=at(self.folder).table_options)
         except TableNotFoundError as error:
@@ -312,6 +315,12 @@ class Journal(Generic[Row]):
                 # Being made by another process, which will have it whole in a moment.
                 return None
             raise self._log.damaged("its log is gone") from error
+
+    def _check_folder(self) -> None:
+        try:
+            check_folder(self.folder)
+        except StrangeFilesError as error:
+            raise self._log.damaged(str(error)) from error
 
     def _made(self) -> DeltaTable:
         from deltalake import DeltaTable
@@ -345,15 +354,18 @@ class Journal(Generic[Row]):
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
-        from deltalake.exceptions import DeltaError
-
         try:
             yield
-        except (DeltaError, OSError) as error:
+        except CatalogError:
+            self._table = None
+            raise
+        except BaseException as error:
+            if not _is_deltas(error):
+                raise
             self._table = None
             raise self._failed(done, error) from error
 
-    def _failed(self, done: str, error: Exception) -> CatalogError:
+    def _failed(self, done: str, error: BaseException) -> CatalogError:
         from deltalake.exceptions import DeltaError
 
         if done == "read" and isinstance(error, (DeltaError, FileNotFoundError)):
@@ -364,18 +376,27 @@ class Journal(Generic[Row]):
 
 def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
     from deltalake import QueryBuilder
-    from deltalake.exceptions import DeltaError
 
     try:
         result = QueryBuilder().register("journal", table).execute(sql).read_all()
     except BaseException as error:
-        # The stream's errors are bare `Exception`s with a text; any subclass but DeltaError is not one of them. A
-        # damaged footer makes the reader panic, which reaches us as a `PanicException` that no package exports.
-        if type(error) is not Exception and type(error).__name__ != "PanicException":
-            raise
-        text = str(error)
-        raise (FileNotFoundError if "not found" in text else DeltaError)(text) from error
+        if _is_deltas(error) and "not found" in str(error):
+            raise FileNotFoundError(str(error)) from error
+        raise
     return {name: list(result.column(name).to_pylist()) for name in result.column_names}
+
+
+def _is_deltas(error: BaseException) -> bool:
+    """Whether an error says that a table cannot be read or written.
+
+    A stream's errors are bare `Exception`s with a text; so are no others that are ours. A damaged footer makes the
+    reader panic, which reaches us as a `PanicException` that no package exports.
+    """
+    from deltalake.exceptions import DeltaError
+
+    if isinstance(error, DeltaError | OSError):
+        return True
+    return type(error) is Exception or type(error).__name__ == "PanicException"
 
 
 def _pause(attempt: int) -> None:
@@ -383,7 +404,7 @@ def _pause(attempt: int) -> None:
     time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     return first_line.rsplit(" error: ", 1)[-1]

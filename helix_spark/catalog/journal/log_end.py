@@ -9,11 +9,12 @@ nobody was told that it is stored. A head is written last, so it never names wha
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.journal.own_files import LONGEST_ENTRY, StrangeFilesError, checked_name
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import OddFileError, Place, at, text_in
 from helix_spark.errors import DamagedRecordsError
 
 
@@ -23,6 +24,9 @@ def head_file(folder: Place) -> Place:
 
 COMMIT = "helixCommit"
 """Key of a commit's id in the information that its log entry has about it."""
+
+_FEW = 20
+"""Entries that are asked for one by one; of more a listing is quicker."""
 
 
 class LogEnd:
@@ -40,9 +44,11 @@ class LogEnd:
         A file that holds no version is none: the next sync replaces it.
         """
         try:
-            return int(self._head_file.read_text(encoding="utf-8"))
+            return int(text_in(self._head_file))
         except (FileNotFoundError, ValueError):
             return -1
+        except OddFileError as error:
+            raise self.damaged(f"{self._head_file.name} is no file that holds a version") from error
 
     def advance(self, version: int) -> None:
         """Remember that `version` was synced. Raises OSError.
@@ -71,20 +77,22 @@ class LogEnd:
         names: dict[str, None] = {}
         for entry in self.entries(versions):
             try:
-                for action in map(json.loads, entry.read_text(encoding="utf-8").splitlines()):
+                for action in map(parsed, text_in(entry, LONGEST_ENTRY).splitlines()):
                     if "add" in action:
-                        names[unquote(action["add"]["path"])] = None
+                        names[checked_name(unquote(action["add"]["path"]))] = None
                     elif "remove" in action:
                         names.pop(unquote(action["remove"]["path"]), None)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OddFileError) as error:
                 raise self.damaged(f"its log entry {entry.name} cannot be read") from error
+            except StrangeFilesError as error:
+                raise self.damaged(str(error)) from error
         return [self._folder / name for name in names]
 
     def version_of(self, commit: str, after: int) -> int | None:
         """The version that a commit made, of those after one that was seen; None if it made none. Raises OSError."""
         for version in itertools.count(after + 1):
             try:
-                if f'"{commit}"'.encode() in self._entry(version).read_bytes():
+                if f'"{commit}"'.encode() in at(self._entry(version)).read_at_most(LONGEST_ENTRY):
                     return version
             except FileNotFoundError:
                 return None
@@ -105,7 +113,7 @@ class LogEnd:
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
         if version > self._checked:
-            for each in range(max(self._checked, self._checkpoint()) + 1, version + 1):
+            for each in self._entries(max(self._checked, self._checkpoint()) + 1, version):
                 if self._bytes_of(each) == 0:
                     raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
@@ -126,6 +134,13 @@ class LogEnd:
             "deletes nothing",
         )
 
+    def _entries(self, first: int, last: int) -> Iterable[int]:
+        """The versions whose entries are to be looked at. A log may begin at any number."""
+        if last - first < _FEW:
+            return range(first, last + 1)
+        names = (path.name.removesuffix(".json") for path in (self._folder / "_delta_log").glob("*.json"))
+        return [number for number in (int(name) for name in names if name.isdigit()) if first <= number <= last]
+
     def _bytes_of(self, version: int) -> int | None:
         try:
             return self._entry(version).stat().st_size
@@ -137,8 +152,7 @@ class LogEnd:
 
     def _checkpoint(self) -> int:
         try:
-            pointer = (self._folder / "_delta_log" / "_last_checkpoint").read_text(encoding="utf-8")
-            return int(json.loads(pointer)["version"])
+            return int(parsed(text_in(self._folder / "_delta_log" / "_last_checkpoint"))["version"])
         except (OSError, ValueError, KeyError, TypeError):
             # Only where to start looking: without it, all entries are looked at.
             return -1

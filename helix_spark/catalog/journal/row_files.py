@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE
 from helix_spark.catalog.places.place import Place, at, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import BadSealError, ChecksumError, beside, check_all, with_right_bits
@@ -106,6 +107,10 @@ def _decoded(content: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        check_content(io.BytesIO(content), "it")
+    except StrangeFilesError as error:
+        raise UnsoundFileError(f"cannot be read: {error}") from error
     try:
         with pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True) as file:
             table = file.read()

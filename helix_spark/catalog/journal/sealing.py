@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.journal.own_files import check_file, named_files
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.side_checksums import BadSealError, check_all, has_checksums, write_checksums
 
@@ -46,13 +46,14 @@ class SealedFiles:
     def check(self, table: DeltaTable) -> None:
         """Check the files that were not checked before.
 
-        Raises ChecksumError for a file that does not match, FileNotFoundError for one that is gone.
+        Raises ChecksumError for a file that does not match, StrangeFilesError for one that no journal has,
+        FileNotFoundError for one that is gone.
         """
-        for uri in table.file_uris() if self._needed else ():
-            name = Path(uri).name
-            if name not in self._checked:
+        for name in named_files(table):
+            if self._needed and name not in self._checked:
                 with contextlib.suppress(BadSealError):
                     check_all(self._folder / name)
+                check_file(self._folder / name)
                 self._checked.add(name)
 
 

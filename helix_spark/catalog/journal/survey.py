@@ -6,7 +6,6 @@ follows no name that leads out of the folder. Changes nothing.
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from helix_spark.catalog.journal.log_end import head_file
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
 from helix_spark.catalog.journal.row_files import LARGEST, RowFile, UnsoundFileError, row_file
 from helix_spark.catalog.journal.rows import SEQUENCE
-from helix_spark.catalog.places.place import Place, at, is_out_of_reach
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import Place, at, is_out_of_reach, text_in
 
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
@@ -181,7 +182,7 @@ def _believed(versions: Iterable[int]) -> int:
 
 def _head(folder: Place) -> int | None:
     try:
-        return int(head_file(folder).read_text(encoding="utf-8"))
+        return int(text_in(head_file(folder)))
     except FileNotFoundError:
         return -1
     except ValueError:
@@ -208,12 +209,12 @@ def _content(file: Place, most: int) -> bytes:
 
 def _actions(entry: Place) -> list[Mapping[str, Any]]:
     try:
-        actions = [json.loads(line) for line in _content(entry, _LONGEST).decode().splitlines() if line.strip()]
+        actions = [parsed(line) for line in _content(entry, _LONGEST).decode().splitlines() if line.strip()]
         if not actions:
             raise _UnsoundError("is empty")
         for action in actions:
             _State().take(action)  # so that none of an entry counts where one of its actions cannot be taken
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _UnsoundError("is garbage") from error
     return actions
 
@@ -231,9 +232,13 @@ def _from_checkpoint(file: Place) -> _State:
 
     state = _State()
     try:
-        table = pq.read_table(io.BytesIO(_content(file, LARGEST)), columns=["add", "metaData", "protocol"])
+        content = io.BytesIO(_content(file, LARGEST))
+        check_content(content, file.name)
+        table = pq.read_table(content, columns=["add", "metaData", "protocol"])
         for row in table.to_pylist(maps_as_pydicts="lossy"):
             state.take({kind: action for kind, action in row.items() if action is not None})
+    except StrangeFilesError as error:
+        raise _UnsoundError(str(error)) from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _UnsoundError("is garbage") from error
     if state.metadata is None or state.protocol is None:
@@ -243,7 +248,7 @@ def _from_checkpoint(file: Place) -> _State:
 
 def _bad_pointer(pointer: Place, checkpoints: Collection[int]) -> str:
     try:
-        if int(json.loads(_content(pointer, _LONGEST))["version"]) not in checkpoints:
+        if int(parsed(_content(pointer, _LONGEST))["version"]) not in checkpoints:
             return "names no checkpoint that can be read"
     except _UnsoundError as error:
         return "" if str(error) == GONE else str(error)
@@ -256,7 +261,7 @@ def _added(add: Mapping[str, Any]) -> Added:
     name = _plain_name(add["path"])
     size = add.get("size")
     try:
-        stats = json.loads(add.get("stats") or "{}")
+        stats = parsed(add.get("stats") or "{}")
         rows, least, most = (
             stats.get("numRecords"), stats.get("minValues", {}).get(SEQUENCE), stats.get("maxValues", {}).get(SEQUENCE)
         )

@@ -9,6 +9,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from helix_spark.catalog.places.json_text import parsed
+
+_GREATEST_PID = 1 << 31
+_LONGEST = 255
+"""Letters of a machine's name at most (hostname(7))."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -60,9 +66,12 @@ def writer() -> str:
 def holder_from(text: str) -> Holder | None:
     """A holder from its JSON; None if the text is none (half-written, or of a version that wrote less)."""
     try:
-        given = json.loads(text)
-        return Holder(str(given["host"]), str(given["machine"]), int(given["pid"]), str(given["started"]))
-    except (ValueError, KeyError, TypeError):
+        given = parsed(text)
+        pid = int(given["pid"])
+        if not 0 < pid < _GREATEST_PID:
+            return None
+        return Holder(str(given["host"])[:_LONGEST], str(given["machine"]), pid, str(given["started"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Hashable, Iterator
@@ -14,7 +15,10 @@ from typing import Protocol, cast
 
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import Place, text_in
+
+LONGEST = 64 * 1024
+"""Bytes of a lease at most."""
 
 HEARTBEAT = 2.0
 """Seconds between two heartbeats on a disk."""
@@ -76,14 +80,14 @@ class _OnDisk:
         OnDisk(self.folder / name).write_new_text(text)
 
     def read(self, name: str) -> str:
-        return (self.folder / name).read_text(encoding="utf-8")
+        return text_in(self.folder / name, LONGEST)
 
     def beat(self, name: str) -> Hashable:
-        status = (self.folder / name).stat()
+        status = (self.folder / name).lstat()
         return status.st_ino, status.st_mtime_ns
 
     def beaten_at(self, name: str) -> float:
-        return (self.folder / name).stat().st_mtime
+        return (self.folder / name).lstat().st_mtime
 
     def touch(self, name: str) -> None:
         os.utime(self.folder / name)
@@ -94,7 +98,7 @@ class _OnDisk:
     def remove_as_seen(self, name: str, beat: Hashable) -> None:
         aside = self.folder / f".{name}.{uuid.uuid4().hex}"
         (self.folder / name).rename(aside)
-        status = aside.stat()
+        status = aside.lstat()
         if (status.st_ino, status.st_mtime_ns) != beat:
             # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
             with contextlib.suppress(FileExistsError):
@@ -106,9 +110,12 @@ class _OnDisk:
 
     def clear_aside(self, untouched: float) -> None:
         for path in self.folder.glob(".*"):
-            if time.time() - path.stat().st_mtime > untouched:
+            if _ASIDE.fullmatch(path.name) and time.time() - path.lstat().st_mtime > untouched:
                 path.unlink(missing_ok=True)
 
+
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}", re.DOTALL)
+"""Names of what is made and removed beside a lease."""
 
 _GIVEN_UP = b"{}"
 """What a lease holds that somebody is about to remove: no holder. It is removed in the next moment, or is silent."""
@@ -127,7 +134,7 @@ class _InStore:
         (self.folder / name).single.write_new(text.encode())
 
     def read(self, name: str) -> str:
-        return (self.folder / name).read_text()
+        return text_in(self.folder / name, LONGEST)
 
     def beat(self, name: str) -> Hashable:
         return (self.folder / name).single.status().tag
@@ -137,7 +144,7 @@ class _InStore:
 
     def touch(self, name: str) -> None:
         lease = (self.folder / name).single
-        content, tag = lease.read()
+        content, tag = lease.read(LONGEST)
         lease.write_over(json.dumps({**json.loads(content), "beat": time.time_ns()}).encode(), tag)
 
     def remove(self, name: str) -> None:

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
 from helix_spark.catalog.leases.lease_files import lease_files
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import OddFileError, Place
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.errors import CatalogError
 
@@ -119,6 +120,8 @@ class Leases:
         """The lease of a name, dead or not; None if there is none."""
         try:
             text = self._files.read(name)
+        except OddFileError:
+            return Lease(name, None)  # whoever put it there: it is in the way until it was silent for long enough
         except (OSError, UnicodeDecodeError):
             return None
         return Lease(name, holder_from(text), _expected_from(text))
@@ -270,6 +273,7 @@ def _to_json(expected: float | None) -> str:
 
 def _expected_from(text: str) -> float | None:
     try:
-        return float(json.loads(text)["expected"])
-    except (ValueError, KeyError, TypeError):
+        expected = float(parsed(text)["expected"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
+    return expected if 0.0 <= expected < math.inf else None

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
-from helix_spark.catalog.places.place import Place, at, is_remote
+from helix_spark.catalog.places.place import Place, at, is_remote, text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 
@@ -126,8 +127,9 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
             remedy="give a folder whose path is without it",
         )
     with explained(layout, "read"):
-        if layout.marker.exists():
+        if os.path.lexists(layout.marker) if isinstance(layout.marker, Path) else layout.marker.exists():
             _check_marker(layout)
+            _check_no_links(layout)
         elif layout.root.exists():
             if not _holds_records(layout):
                 _check_free(layout, create=create)
@@ -172,7 +174,7 @@ def found(layout: Layout) -> Layout:
         at(layout.root).make_folder(synced=True)
         write_marker(layout)
         if isinstance(layout.marker, ObjectPath):
-            check_conditional(layout.marker, layout.marker.read_text())
+            check_conditional(layout.marker, text_in(layout.marker))
     return layout
 
 
@@ -190,7 +192,7 @@ def write_marker(layout: Layout) -> None:
 def marker_damage(layout: Layout) -> str:
     """Why the marker says nothing; empty if it does. Raises OSError where it cannot be read."""
     try:
-        _marked(layout.marker.read_text(encoding="utf-8"))
+        _marked(text_in(layout.marker))
     except FileNotFoundError:
         return "is gone"
     except ValueError:
@@ -212,8 +214,8 @@ def marked_id(layout: Layout) -> tuple[str, Hashable]:
 
 def _marked(text: str) -> dict[str, Any]:
     """What a marker says. Raises ValueError for one that names no layout."""
-    marker = json.loads(text)
-    if not isinstance(marker, dict) or not isinstance(marker.get("layout"), int):
+    marker = parsed(text)
+    if not isinstance(marker, dict) or type(marker.get("layout")) is not int:
         raise ValueError("it names no layout")
     return marker
 
@@ -237,7 +239,7 @@ def _version() -> str:
 def _check_marker(layout: Layout) -> None:
     remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
-        marker = _marked(layout.marker.read_text(encoding="utf-8"))
+        marker = _marked(text_in(layout.marker))
     except ValueError as error:
         if _holds_records(layout):
             return  # the next write makes it anew: it says nothing that this does not
@@ -251,6 +253,23 @@ def _check_marker(layout: Layout) -> None:
             exists=f"made by {marker.get('created_by', 'an unknown version')}",
             remedy="upgrade helix_spark, or name another folder",
         )
+
+
+def _check_no_links(layout: Layout) -> None:
+    """The folders that a catalog has are its own. Whoever hands one on could have a link lead to what is nobody else's
+    business: leases are made and removed, records merged, and what no record names is deleted."""
+    if not isinstance(layout.root, Path):
+        return
+    for folder in (layout.root, layout.root / "records"):
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise CatalogError(
+                        f"{entry.path} is a link; nothing of a catalog may lie elsewhere",
+                        exists=f"it leads to {Path(entry.path).readlink()}",
+                        remedy="put what it leads to in its place, or mount it there; the catalog's own folder may be "
+                        "reached by a link",
+                    )
 
 
 def _check_free(layout: Layout, *, create: bool) -> None:
@@ -286,7 +305,7 @@ def check_writable(layout: Layout) -> None:
             _check_folder_writable(layout, root)
         elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
             # A new one is checked when it is made, which is before anything runs.
-            check_conditional(layout.marker, layout.marker.read_text())
+            check_conditional(layout.marker, text_in(layout.marker))
 
 
 def _folder_above(root: Path) -> Path:

@@ -18,6 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+SMALL = 1 << 20
+"""Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
+
+
+class OddFileError(OSError):
+    """Something in a catalog is no file that a catalog has: a link, a pipe, a device, or one beyond all measure.
+    Whoever hands a catalog on could have it lead anywhere, wait for ever, or never end."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
@@ -60,21 +68,11 @@ class OnDisk:
             return None
 
     def read_stamped(self) -> tuple[str, tuple[int, ...]]:
-        with self.path.open(encoding="utf-8") as file:
-            return file.read(), _stamp(os.fstat(file.fileno()))
+        with self.open_binary() as file:
+            return file.read(SMALL).decode(), _stamp(os.fstat(file.fileno()))
 
     def hold(self) -> HeldFolder:
         return HeldFolder(self.path)
-
-    def read_at_most(self, most: int) -> bytes:
-        # A pipe would have its reader wait for a writer; a device has no end.
-        with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file", str(self.path))
-            content = file.read(most + 1)
-        if len(content) > most:
-            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(self.path))
-        return content
 
     def copy_to(self, other: Path, /) -> None:
         shutil.copyfile(self.path, other)
@@ -108,6 +106,9 @@ class OnDisk:
     def total_bytes(self) -> int:
         return sum(status.st_size for status in _statuses(self.path) if not stat.S_ISDIR(status.st_mode))
 
+    def is_own_folder(self) -> bool:
+        return _is_folder(self.path) and _is_folder(self.path.parent)
+
     def last_modified(self) -> float | None:
         return max((status.st_mtime for status in _statuses(self.path)), default=None)
 
@@ -119,22 +120,26 @@ class OnDisk:
     def looked_for(
         self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        gone = [(first, second) for first, second in pairs if not (self.path / first / second).is_dir()]
+        gone = [(first, second) for first, second in pairs if not OnDisk(self.path / first / second).is_own_folder()]
         return gone, list(self.second_names(wanted))
 
     def files(self) -> Iterator[Path]:
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from OnDisk(Path(entry.path)).files()
-                elif entry.is_file():
-                    yield Path(entry.path)
+        folders = [str(self.path)]
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        yield Path(entry.path)
+                    else:
+                        raise OddFileError(errno.EINVAL, _ODD, entry.path)
 
     def delete_tree(self) -> None:
         if self.path.is_symlink():
             self.path.unlink()
         elif self.path.exists():
-            shutil.rmtree(self.path, onerror=_unless_gone)
+            _remove(self.path)
         # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
@@ -143,8 +148,26 @@ class OnDisk:
         found = self.path.resolve()
         return "" if found.is_relative_to(root.resolve()) else str(found)
 
+    def read_at_most(self, most: int) -> bytes:
+        with self.open_binary() as file:
+            found = file.read(most + 1)
+        if len(found) > most:
+            raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self.path))
+        return found
+
     def open_binary(self) -> BinaryIO:
-        return self.path.open("rb")
+        # To open a pipe is to wait for who writes into it, unless one says that one does not.
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise OddFileError(error.errno, _ODD, str(self.path)) from error
+        file = os.fdopen(handle, "rb")
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            file.close()
+            raise OddFileError(errno.EINVAL, _ODD, str(self.path))
+        return file
 
     def readable(self) -> Path:
         return self.path
@@ -172,6 +195,10 @@ class OnDisk:
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self.path)).free:,} bytes"
 
+
+_ODD = "it is a link, or no regular file"
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+"""What opening says of a link, of a socket and of a folder."""
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
@@ -224,6 +251,21 @@ def what_is_there(path: Path) -> Path:
     return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, onerror=_unless_gone)
+    except RecursionError as error:
+        raise OddFileError(errno.ELOOP, "its folders are nested beyond all measure", str(folder)) from error
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is there itself, and not where a link leads."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _unless_gone(_function: object, _path: str, raised: tuple[type[BaseException], BaseException, object]) -> None:
     if not isinstance(raised[1], FileNotFoundError):
         raise raised[1]
@@ -231,23 +273,29 @@ def _unless_gone(_function: object, _path: str, raised: tuple[type[BaseException
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [path.name for path in folder.iterdir()]
+        return [path.name for path in folder.iterdir()] if _is_folder(folder) else []
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _statuses(path: Path) -> Iterator[os.stat_result]:
-    """`path` itself and everything under it, links not followed."""
+    """`path` itself and everything under it, links not followed; nothing of what is nested too deep to have a path."""
     try:
         yield path.lstat()
-        entries = list(os.scandir(path)) if path.is_dir() and not path.is_symlink() else []
     except FileNotFoundError:
         return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _statuses(Path(entry.path))
-            continue
+    folders = [str(path)] if _is_folder(path) else []
+    while folders:
         try:
-            yield entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+            entries = list(os.scandir(folders.pop()))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+                raise
             continue
+        for entry in entries:
+            try:
+                yield entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+            except FileNotFoundError:
+                continue

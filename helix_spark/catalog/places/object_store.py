@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from helix_spark.catalog.places.local_disk import SMALL
 from helix_spark.catalog.places.s3_access import TRIES, S3Access, access_from
 from helix_spark.catalog.places.single_objects import ObjectStatus, SingleObject, StoreError, check_installed
 from helix_spark.errors import CatalogError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3a", "s3")
 """Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
+
+_LARGEST_COPY = 1 << 30
+"""Bytes of an object that is copied at most."""
 
 _AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
 
@@ -108,12 +112,6 @@ class ObjectPath:
     def lstat(self) -> ObjectStatus:
         return self.stat()
 
-    def read_bytes(self) -> bytes:
-        return self.single.read()[0]
-
-    def read_text(self, encoding: str = "utf-8") -> str:
-        return self.read_bytes().decode(encoding)
-
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
@@ -146,19 +144,14 @@ class ObjectPath:
         return None
 
     def read_stamped(self) -> tuple[str, str]:
-        content, tag = self.single.read()
+        content, tag = self.single.read(SMALL)
         return content.decode(), tag
 
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 
-    def read_at_most(self, most: int) -> bytes:
-        if self.stat().st_size > most:
-            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
-        return self.read_bytes()
-
     def copy_to(self, other: ObjectPath, /) -> None:
-        other.single.write(self.read_bytes())
+        other.single.write(self.read_at_most(_LARGEST_COPY))
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
@@ -220,6 +213,12 @@ class ObjectPath:
     def leads_out_of(self, root: ObjectPath, /) -> str:
         """Nowhere: there are no links."""
         return ""
+
+    def is_own_folder(self) -> bool:
+        return self.is_dir()
+
+    def read_at_most(self, most: int) -> bytes:
+        return self.single.read(most)[0]
 
     def open_binary(self) -> BinaryIO:
         with _told():

@@ -8,15 +8,21 @@ adds it here, for both.
 from __future__ import annotations
 
 import errno
+import stat
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, TypeVar, cast
 
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import SMALL, OddFileError, OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.single_objects import StoreError
+
+__all__ = [
+    "Ground", "OddFileError", "Place", "Status", "at", "each", "is_out_of_reach", "is_regular", "is_remote",
+    "spark_options", "text_in",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,8 +54,6 @@ class Place(Protocol):
     def is_file(self) -> bool: ...
     def stat(self) -> Status: ...
     def lstat(self) -> Status: ...
-    def read_text(self, encoding: str) -> str: ...
-    def read_bytes(self) -> bytes: ...
     def unlink(self, missing_ok: bool = ...) -> None: ...
     def iterdir(self) -> Iterator[Self]: ...
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
@@ -81,9 +85,6 @@ class Ground(Protocol):
 
     def hold(self) -> Held:
         """A folder, so that it is known again."""
-
-    def read_at_most(self, most: int) -> bytes:
-        """All that a file holds. Raises OSError for what is no regular file, and for one of more than `most` bytes."""
 
     def copy_to(self, other: Any, /) -> None:
         """Copy a file to another name in the same place."""
@@ -123,7 +124,8 @@ class Ground(Protocol):
         asked for together, what `second_names` gives."""
 
     def files(self) -> Iterator[Any]:
-        """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list."""
+        """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list. Raises
+        OddFileError where something is neither a file nor a folder."""
 
     def delete_tree(self) -> None:
         """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
@@ -134,8 +136,14 @@ class Ground(Protocol):
     def leads_out_of(self, root: Any, /) -> str:
         """Where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
 
+    def is_own_folder(self) -> bool:
+        """Whether a folder is there, itself and not where a link leads; nor is the one above a link."""
+
+    def read_at_most(self, most: int) -> bytes:
+        """All of a file. Raises OddFileError for a link, a pipe, a device, and for more than `most` bytes."""
+
     def open_binary(self) -> BinaryIO:
-        """A file to read and to seek in."""
+        """A file to read and to seek in. Raises OddFileError for a link, a pipe, a device."""
 
     def readable(self) -> Any:
         """A file as pyarrow reads it quickest."""
@@ -171,6 +179,16 @@ def at(place: Place) -> Ground:
     if isinstance(place, Path):
         return OnDisk(place)
     return cast(Ground, place)  # an `ObjectPath` is its own, and so is the path of a simulated disk
+
+
+def text_in(place: Place, most: int = SMALL) -> str:
+    """The text of a file of a catalog. Raises OddFileError as `Ground.read` does, UnicodeDecodeError (a ValueError)."""
+    return at(place).read_at_most(most).decode()
+
+
+def is_regular(status: Status) -> bool:
+    """Whether what `Place.lstat` gave is of a regular file; what a store holds is nothing else."""
+    return stat.S_ISREG(getattr(status, "st_mode", stat.S_IFREG))
 
 
 _OUT_OF_REACH = frozenset({

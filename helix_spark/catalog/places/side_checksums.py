@@ -18,10 +18,10 @@ import zlib
 from pathlib import Path
 
 from helix_spark.catalog.places.local_disk import sync_path
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import Place, at
 
 _MAGIC = b"crc\0"
-_PIECE = 512
+_PIECE, _LARGEST_PIECE = 512, 16 << 20
 _HEADER = len(_MAGIC) + 4
 
 
@@ -39,7 +39,7 @@ def write_checksums(file: Place, piece: int = _PIECE, *, synced: bool = False) -
     if not isinstance(file, Path):
         return
     data = file.read_bytes()
-    sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
+    sums = [zlib.crc32(data[start : start + piece]) for start in range(0, len(data), piece)]
     unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
     unfinished.write_bytes(_MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums))
     if synced:
@@ -54,7 +54,7 @@ def has_checksums(file: Place) -> bool:
 
 def check_all(file: Place) -> bool:
     """Check all of `file`, as `check_end` does its last bytes."""
-    return isinstance(file, Path) and check_end(file, file.stat().st_size)
+    return isinstance(file, Path) and check_end(file, file.lstat().st_size)
 
 
 def check_end(file: Place, size: int) -> bool:
@@ -65,22 +65,22 @@ def check_end(file: Place, size: int) -> bool:
     if not isinstance(file, Path):
         return False
     try:
-        sums = beside(file).read_bytes()
+        sums = at(beside(file)).read_at_most(_HEADER + 4 + file.lstat().st_size)
     except FileNotFoundError:
         return False
     piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0] if len(sums) >= _HEADER else 0
-    if not sums.startswith(_MAGIC) or piece <= 0:
+    if not sums.startswith(_MAGIC) or not 0 < piece <= _LARGEST_PIECE:
         raise BadSealError(f"{beside(file).name} is not a checksum file")
-    with file.open("rb") as opened:
+    with at(file).open_binary() as opened:
         length = opened.seek(0, 2)
         if len(sums) != _HEADER + 4 * -(-length // piece):
             raise BadSealError(f"{beside(file).name} has no checksums of a file of {length:,} bytes")
         first = max(length - size, 0) // piece
         opened.seek(first * piece)
-        for at in range(first, -(-length // piece)):
-            stored = sums[_HEADER + 4 * at : _HEADER + 4 * at + 4]
+        for index in range(first, -(-length // piece)):
+            stored = sums[_HEADER + 4 * index : _HEADER + 4 * index + 4]
             if struct.unpack(">I", stored)[0] != zlib.crc32(opened.read(piece)):
-                raise ChecksumError(f"{file.name} does not match its checksums near byte {at * piece:,}")
+                raise ChecksumError(f"{file.name} does not match its checksums near byte {index * piece:,}")
     return True
 
 

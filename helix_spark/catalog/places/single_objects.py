@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from helix_spark.catalog.places.local_disk import OddFileError
 from helix_spark.catalog.places.s3_access import S3Access
 from helix_spark.errors import CatalogError, install
 
@@ -62,12 +63,14 @@ class SingleObject:
             found = obstore.head(_store(self.access, self.bucket), self.key)
         return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
 
-    def read(self) -> tuple[bytes, str]:
-        """What it holds, and its tag."""
+    def read(self, most: int) -> tuple[bytes, str]:
+        """What it holds, and its tag. Raises OddFileError for more than `most` bytes."""
         import obstore
 
         with self._told():
             found = obstore.get(_store(self.access, self.bucket), self.key)
+            if found.meta["size"] > most:
+                raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", f"s3a://{self.bucket}/{self.key}")
             return bytes(found.bytes()), found.meta["e_tag"] or ""
 
     def write(self, content: bytes) -> None:

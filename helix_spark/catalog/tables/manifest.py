@@ -11,6 +11,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from helix_spark.catalog.journal.rows import columns_of
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord
 
@@ -43,7 +44,7 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     Raises ValueError for what is none, OSError where it cannot be read. What it says is not compared with anything.
     """
     try:
-        told = json.loads(at(folder / NAME).read_at_most(_LARGEST))
+        told = parsed(at(folder / NAME).read_at_most(_LARGEST))
     except FileNotFoundError:
         return None
     if not isinstance(told, dict) or told.get("layout") != LAYOUT or not isinstance(told.get("record"), dict):

@@ -6,6 +6,7 @@ a sign of damage. What pages hold is verified when they are read (`table_reading
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +17,16 @@ from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.places.file_digest import digest_of_table
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import Place, at, each, is_out_of_reach, is_regular, text_in
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.held_columns import held_schema
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
 _PART = re.compile(r"part-(\d+)-")
+_LONGEST_LOG = 64 << 20
+"""Bytes of a log at most: a file takes some 300, a column 100."""
 
 
 class DamagedArtifactError(CatalogError):
@@ -128,9 +132,10 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
     log = folder / "_delta_log"
     first = log / f"{0:020}.json"
     try:
+        if not (at(folder).is_own_folder() and at(log).is_own_folder()):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
         others = sorted(path.name for path in log.glob("*.json") if path != first)
-        lines = first.read_text(encoding="utf-8").splitlines()
-        actions = [json.loads(line) for line in lines if line]
+        actions = [parsed(line) for line in text_in(first, _LONGEST_LOG).splitlines() if line]
     except (OSError, ValueError) as error:
         raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:
@@ -163,11 +168,13 @@ def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
         raise damaged(folder, f"its log names the file {name!r}, which is not in its folder")
     path = folder / name
     try:
-        actual = path.lstat().st_size
+        actual = path.lstat()
     except OSError as error:
         raise unread(folder, f"its file {name} is gone", error) from error
-    if actual != size:
-        raise damaged(folder, f"its file {name} has {actual} bytes, not {size}")
+    if not is_regular(actual):
+        raise damaged(folder, f"its file {name} is a link, or no regular file")
+    if actual.st_size != size:
+        raise damaged(folder, f"its file {name} has {actual.st_size} bytes, not {size}")
     return path
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.place import Place, at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.model_files import StrangeModelError
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arrow
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
+from helix_spark.engine.results.model_copies import CheckedModel, checked_model
 from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.spark.gateway import how_ended
@@ -159,8 +159,7 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
     path = catalog.path_of(record)
     assert path is not None
     start = time.perf_counter()
-    _check_files(record, path)
-    _check_classes(record, path)
+    found = _checked(record, path)
     checked = time.perf_counter() - start
     spark = sessions.get()
     from py4j.protocol import Py4JError
@@ -169,9 +168,9 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
 
     start = time.perf_counter()
     try:
-        model: Any = DefaultParamsReader.loadParamsInstance(at(path).spark_uri, spark)
+        model: Any = DefaultParamsReader.loadParamsInstance(found.address(spark), spark)
     except (PySparkException, Py4JError) as error:
-        _check_files(record, path)  # it may have been evicted meanwhile
+        _checked(record, path)  # it may have been evicted meanwhile
         raise _not_loaded(record, error) from error
     return ModelResult(model, checked + time.perf_counter() - start)
 
@@ -187,27 +186,17 @@ def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
     )
 
 
-def _check_files(record: ArtifactRecord, path: Place) -> None:
+def _checked(record: ArtifactRecord, path: Place) -> CheckedModel:
+    """The model in a folder, once it was seen that it is the recorded one, and nothing but a model of Spark ML's."""
     try:
-        digest = digest_of_model(path)
-    except OSError as error:
+        found = checked_model(path, record)
+    except (OSError, StrangeModelError) as error:
         if is_out_of_reach(error):
             raise unreached(path, error) from error
         raise DamagedResultError(record, error) from error
-    if record.digest not in (None, digest):
+    if record.digest not in (None, found.digest):
         raise DamagedResultError(record, "its files are not those that were written")
-
-
-def _check_classes(record: ArtifactRecord, path: Place) -> None:
-    """Loading a model imports the class that its metadata names: none but Spark ML's own is loaded."""
-    try:
-        foreign = foreign_class(path)
-    except (OSError, ValueError) as error:
-        if is_out_of_reach(error):
-            raise unreached(path, error) from error
-        raise DamagedResultError(record, f"its metadata cannot be read ({error})") from error
-    if foreign is not None:
-        raise DamagedResultError(record, f"it names the class {foreign}, which is not Spark ML's")
+    return found
 
 
 @contextmanager

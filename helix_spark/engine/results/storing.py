@@ -14,7 +14,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
-from helix_spark.catalog.tables.model_classes import foreign_class
+from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written
 from helix_spark.catalog.tables.table_commits import commit_files
@@ -73,7 +73,7 @@ def store(
         reach("store.begun")
         written = _write(result, attempt, record, catalog)
         written = replace(
-            written, digest=catalog.written_digest(attempt),
+            written, digest=written.digest or catalog.written_digest(attempt),
             write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
         )
         reach("store.written")
@@ -103,8 +103,8 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
             return replace(record, value=text)
         case ModelResult(model=model):
             assert attempt.path is not None
-            _save_model(model, attempt.path)
-            return replace(record, bytes=physical_bytes(attempt.path))
+            digest = _save_model(model, attempt.path)
+            return replace(record, bytes=physical_bytes(attempt.path), digest=digest)
         case TableResult() if result.at_hand:
             stats = catalog.write_arrow(attempt, result.arrow())
             return replace(
@@ -116,14 +116,15 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
     raise AssertionError("columns are not stored")
 
 
-def _save_model(model: Any, path: Place) -> None:
+def _save_model(model: Any, path: Place) -> str:
+    """Writes a model; returns the digest of its files."""
     try:
         model.write().save(at(path).spark_uri)
-        foreign = foreign_class(path)
+        return checked_digest(path)
+    except StrangeModelError as error:
+        raise CatalogError(f"none but Spark ML's own models are loaded from a catalog, and {error}") from error
     except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
-    if foreign is not None:
-        raise CatalogError(f"it is of the class {foreign}; none but Spark ML's own is loaded from a catalog")
 
 
 def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:

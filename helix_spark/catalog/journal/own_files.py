@@ -1,0 +1,112 @@
+"""Whether a journal's folder holds what a journal's does, looked at before deltalake opens any of it.
+
+A catalog may come from somebody else. deltalake follows links, waits for pipes, and reads and deletes whatever a log
+names or a folder holds; and a file of kilobytes may hold more rows and letters than there is memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
+from helix_spark.catalog.places.place import Place, at
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+LONGEST_ENTRY = 64 << 20
+"""Bytes of an entry of the log at most; one takes some 1,500."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")
+_CHECKPOINT = re.compile(r"\d+\.checkpoint[\d.]*\.parquet")
+
+_MOST_ROWS, _ROWS_A_BYTE = 100_000, 4
+"""How many rows a file may have: so many, and four a byte. Records of nodes of which nothing changes take 5 bytes
+each."""
+
+_MOST_BYTES, _TIMES = 256 << 20, 1000
+"""How many bytes a file may become: so many, or a thousand times what it has. Equal texts of code in each of hundreds
+of iterations become 60 times as many."""
+
+
+class StrangeFilesError(Exception):
+    """The folder of a journal holds something else, or its log names something else."""
+
+
+def check_folder(folder: Place) -> None:
+    """Check that nothing in the folder leads elsewhere or never ends, and that its checkpoints can be read.
+
+    In an object store there are neither links nor pipes. Raises StrangeFilesError, OSError.
+    """
+    if not isinstance(folder, Path):
+        return
+    waiting = [folder]
+    while waiting:
+        inside = waiting.pop()
+        for entry in _entries(inside):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+            elif not entry.is_file(follow_symlinks=False):
+                raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
+            elif inside.name == "_delta_log":
+                _check_entry(entry)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except FileNotFoundError:
+        return
+
+
+def _check_entry(entry: os.DirEntry[str]) -> None:
+    if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
+        raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
+    if _CHECKPOINT.fullmatch(entry.name):
+        _check_shape(Path(entry.path))
+
+
+def named_files(table: DeltaTable) -> list[str]:
+    """The names of the files that a table's log names. Raises StrangeFilesError where one lies elsewhere, or is of a
+    kind that no journal has."""
+    if table.protocol().min_reader_version != 1:
+        raise StrangeFilesError("it has features that no records have")
+    if table.metadata().partition_columns:
+        raise StrangeFilesError("it is divided by a column, as no records are")
+    names: list[Any] = list(table.get_add_actions().column("path").to_pylist())
+    return [checked_name(name) for name in names]
+
+
+def checked_name(name: Any) -> str:
+    """The name of a file that a log names. Raises StrangeFilesError where it may lie elsewhere."""
+    if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+        raise StrangeFilesError(f"its log names the file {name!r}, which is not in its folder")
+    return name
+
+
+def check_file(file: Place) -> None:
+    """Check that a file of records becomes no more than it may when it is read. Raises StrangeFilesError, OSError."""
+    if isinstance(file, Path):
+        _check_shape(file)
+
+
+def _check_shape(file: Path) -> None:
+    with at(file).open_binary() as opened:
+        check_content(opened, file.name)
+
+
+def check_content(file: BinaryIO, name: str) -> None:
+    """The same of a file that is open. Raises StrangeFilesError, OSError."""
+    try:
+        shape = shape_of(file)
+        check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
+    except ValueError as error:
+        raise StrangeFilesError(f"{name} cannot be read: {error}") from error
+    rows = max(shape.rows, sum(group.rows for group in shape.groups))
+    if rows > _MOST_ROWS + _ROWS_A_BYTE * shape.size:
+        raise StrangeFilesError(f"{name} has {rows:,} rows in {shape.size:,} bytes, which no records have")

@@ -1,0 +1,53 @@
+"""JSON that somebody else may have written: as deep as people nest things, and no deeper."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+DEEPEST = 100
+"""Levels of lists and objects inside each other: what reads them calls itself a few times a level, and Python allows a
+thousand calls."""
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for what is none, and for one that is nested deeper than `DEEPEST`.
+
+    >>> parsed('{"a": [1]}')
+    {'a': [1]}
+    >>> parsed("[" * 101 + "]" * 101)
+    Traceback (most recent call last):
+    ...
+    ValueError: it is nested more than 100 levels deep
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise _too_deep() from error
+    if _may_be_deep(text) and is_too_deep(value):
+        raise _too_deep()
+    return value
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a value of JSON's types is nested deeper than `DEEPEST`."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for one in level if isinstance(one, list | dict) for inner in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
+    """What is in a list or object; of an empty one something all the same: it is a level, too."""
+    return list(value.values() if isinstance(value, dict) else value) or [None]
+
+
+def _may_be_deep(text: str | bytes) -> bool:
+    brackets = (text.count("[") + text.count("{")) if isinstance(text, str) else (text.count(b"[") + text.count(b"{"))
+    return brackets > DEEPEST
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"it is nested more than {DEEPEST} levels deep")

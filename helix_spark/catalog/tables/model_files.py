@@ -1,0 +1,233 @@
+"""The files of a stored model: those that Spark ML's own writer makes, which name Spark ML's own classes, and no
+others.
+
+Loading a model imports the classes that its metadata name, of its stages too, and opens the folders that they name.
+Spark reads whatever lies in a folder of metadata, in an order of its own; so nothing else may lie there. What is
+checked are the bytes that are digested, and copied where a copy is wanted: who loads the copy loads what was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from helix_spark.catalog.places.file_digest import LARGEST_MODEL_FILE
+from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
+from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
+from helix_spark.catalog.places.place import OddFileError, Place, at, each
+from helix_spark.catalog.tables.manifest import NAME as MANIFEST
+from helix_spark.catalog.tables.spark_types import foreign_classes
+
+_CLASSES = {
+    "": "Pipeline PipelineModel",
+    "pipeline.": "Pipeline PipelineModel",
+    "classification.": """DecisionTreeClassificationModel DecisionTreeClassifier FMClassificationModel FMClassifier
+        GBTClassificationModel GBTClassifier LinearSVC LinearSVCModel LogisticRegression LogisticRegressionModel
+        MultilayerPerceptronClassificationModel MultilayerPerceptronClassifier NaiveBayes NaiveBayesModel OneVsRest
+        OneVsRestModel RandomForestClassificationModel RandomForestClassifier""",
+    "clustering.": """BisectingKMeans BisectingKMeansModel DistributedLDAModel GaussianMixture GaussianMixtureModel
+        KMeans KMeansModel LDA LocalLDAModel PowerIterationClustering""",
+    "evaluation.": """BinaryClassificationEvaluator ClusteringEvaluator MulticlassClassificationEvaluator
+        MultilabelClassificationEvaluator RankingEvaluator RegressionEvaluator""",
+    "feature.": """Binarizer BucketedRandomProjectionLSH BucketedRandomProjectionLSHModel Bucketizer ChiSqSelector
+        ChiSqSelectorModel ColumnPruner CountVectorizer CountVectorizerModel DCT ElementwiseProduct FeatureHasher
+        HashingTF IDF IDFModel Imputer ImputerModel IndexToString Interaction MaxAbsScaler MaxAbsScalerModel MinHashLSH
+        MinHashLSHModel MinMaxScaler MinMaxScalerModel NGram Normalizer OneHotEncoder OneHotEncoderModel PCA PCAModel
+        PolynomialExpansion QuantileDiscretizer RFormula RFormulaModel RegexTokenizer RobustScaler RobustScalerModel
+        StandardScaler StandardScalerModel StopWordsRemover StringIndexer StringIndexerModel TargetEncoder
+        TargetEncoderModel Tokenizer UnivariateFeatureSelector UnivariateFeatureSelectorModel VarianceThresholdSelector
+        VarianceThresholdSelectorModel VectorAssembler VectorAttributeRewriter VectorIndexer VectorIndexerModel
+        VectorSizeHint VectorSlicer Word2Vec Word2VecModel""",
+    "fpm.": "FPGrowth FPGrowthModel PrefixSpan",
+    "recommendation.": "ALS ALSModel",
+    "regression.": """AFTSurvivalRegression AFTSurvivalRegressionModel DecisionTreeRegressionModel DecisionTreeRegressor
+        FMRegressionModel FMRegressor GBTRegressionModel GBTRegressor GeneralizedLinearRegression
+        GeneralizedLinearRegressionModel IsotonicRegression IsotonicRegressionModel LinearRegression
+        LinearRegressionModel RandomForestRegressionModel RandomForestRegressor""",
+    "tuning.": "CrossValidator CrossValidatorModel TrainValidationSplit TrainValidationSplitModel",
+}
+"""Spark ML's classes that are written and loaded. Not SQLTransformer: its statement may call any of Java's functions,
+read any file, and start any program."""
+
+TRUSTED = frozenset(
+    f"{package}.ml.{module}{name}" for package in ("org.apache.spark", "pyspark") for module, names in _CLASSES.items()
+    for name in names.split()
+)
+_INSIDE = frozenset({
+    "org.apache.spark.mllib.clustering.BisectingKMeansModel", "org.apache.spark.mllib.clustering.DistributedLDAModel",
+})
+"""What a model of these names holds of the older library; its reader knows them, and makes no class of a name."""
+
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TEXT_FILE = re.compile(rf"part-0{{5}}(-{_UUID}-c000\.txt)?")
+_TABLE_FILE = re.compile(rf"part-\d{{5,}}-{_UUID}(?:-c|\.c)\d{{3,}}(\.[a-z0-9]+)?\.parquet")
+_MARK = "_SUCCESS"
+_PLAIN = re.compile(r"\w[\w-]*")
+"""Names of folders; what metadata say of folders is to be such a name, too."""
+
+_DEEPEST_FOLDER = 40
+_LARGEST_METADATA = 16 << 20
+_ROW_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+_MOST_BYTES, _TIMES = 1 << 30, 1000
+"""How many bytes a file of a model may become when it is read: so many, or a thousand times what it has."""
+
+
+class StrangeModelError(ValueError):
+    """A folder that is said to hold a model holds something else, or more than that."""
+
+
+def checked_digest(folder: Place, copy: Path | None = None) -> str:
+    """The digest of a model's files, as `file_digest.digest_of_model` has it, once it was seen that they are a model's.
+
+    Args:
+        copy: a folder, which must not exist, where exactly what was checked is written.
+
+    Raises:
+        StrangeModelError: it is no model of Spark ML's own classes, or more than that.
+        OSError: it cannot be read, or the copy not be written.
+    """
+    whole = hashlib.sha256()
+    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(LARGEST_MODEL_FILE)), _files(folder))
+    for name, content in read:
+        _check(name, content)
+        whole.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
+        whole.update(content)
+        if copy is not None:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes(content)
+    return whole.hexdigest()
+
+
+def _files(folder: Place) -> list[tuple[str, Place]]:
+    """All files by their names from the folder on, sorted; without checksums and such, which Spark makes do without."""
+    beginning = len(str(folder)) + 1
+    try:
+        found = {str(path)[beginning:]: path for path in at(folder).files()}
+    except OddFileError as error:
+        raise StrangeModelError(f"{error.filename}: {error.strerror}") from error
+    if not at(folder).is_own_folder():
+        raise StrangeModelError("it is no folder")
+    _check_names([name for name in found if not _is_beside(name)])
+    return sorted((name, path) for name, path in found.items() if not _is_beside(name))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file is none of a model's: the manifest, and checksums of others, of which Spark reads as little."""
+    last = name.rpartition("/")[2]
+    return name == MANIFEST or (last.startswith(".") and last.endswith(".crc"))
+
+
+def _check_names(names: list[str]) -> None:
+    """Checks that each folder holds either folders or the files of one table or text, and each text one file."""
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        *folders, last = name.split("/")
+        if not folders or len(folders) > _DEEPEST_FOLDER or not all(map(_PLAIN.fullmatch, folders)):
+            raise StrangeModelError(f"it holds {name!r}, which no model has")
+        inside.setdefault("/".join(folders), []).append(last)
+    if "metadata" not in inside:
+        raise StrangeModelError("it has no metadata")
+    for folder, files in inside.items():
+        if any(other.startswith(f"{folder}/") for other in inside):
+            raise StrangeModelError(f"{folder!r} holds files and folders, as nothing of a model does")
+        wanted = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
+        parts = [file for file in files if file != _MARK]
+        if strange := next((file for file in parts if not wanted.fullmatch(file)), None):
+            raise StrangeModelError(f"it holds {f'{folder}/{strange}'!r}, which no model has")
+        if _is_metadata(folder) and len(parts) != 1:
+            raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
+
+
+def _is_metadata(folder: str) -> bool:
+    return folder.rpartition("/")[2] == "metadata"
+
+
+def _check(name: str, content: bytes) -> None:
+    folder, _, last = name.rpartition("/")
+    if _is_metadata(folder) and last != _MARK:
+        _check_metadata(content, inside="/" in folder)
+    elif last != _MARK:  # whose content nobody reads; a store's writer leaves notes in it
+        _check_table(name, content)
+
+
+def _check_metadata(content: bytes, *, inside: bool) -> None:
+    """Checks the class that metadata name, and the folders.
+
+    Args:
+        inside: whether it is that of a part of the model.
+    """
+    if len(content) > _LARGEST_METADATA:
+        raise StrangeModelError(f"its metadata have {len(content):,} bytes")
+    told = _metadata(content.removesuffix(b"\n"))
+    named = told.get("class")
+    if not isinstance(named, str):
+        raise StrangeModelError("its metadata name no class")
+    if named not in TRUSTED and not (inside and named in _INSIDE):
+        raise StrangeModelError(f"it names the class {named[:200]}, which is not Spark ML's, or may run anything")
+    for folder in _named_folders(told):
+        if not isinstance(folder, str) or not _PLAIN.fullmatch(folder):
+            raise StrangeModelError(f"its metadata name the folder {str(folder)[:200]!r}, which is not in it")
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    if b"\n" in content or b"\r" in content:  # Spark reads the first line alone
+        raise StrangeModelError("its metadata have several lines")
+    try:
+        told = json.loads(content.decode(), object_pairs_hook=_once)
+    except RecursionError as error:
+        raise StrangeModelError(f"its metadata are nested more than {DEEPEST} levels deep") from error
+    except ValueError as error:
+        raise StrangeModelError(f"its metadata cannot be read ({error})") from error
+    if not isinstance(told, dict) or is_too_deep(told):
+        raise StrangeModelError("its metadata are none")
+    return told
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a name that is there twice, two readers may take two values."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a name is there twice")
+    return made
+
+
+def _named_folders(told: Any) -> Iterator[Any]:
+    """What metadata say of folders: the ids of stages, and where the values of a grid lie that are no JSON."""
+    if isinstance(told, list):
+        for one in told:
+            yield from _named_folders(one)
+        return
+    if not isinstance(told, dict):
+        return
+    if "stageUids" in told:
+        uids = told["stageUids"]
+        yield from uids if isinstance(uids, list) else [uids]
+    if "isJson" in told and str(told["isJson"]).lower() != "true":
+        yield _unquoted(told.get("value"))
+    for one in told.values():
+        yield from _named_folders(one)
+
+
+def _unquoted(value: Any) -> Any:
+    """A text that is JSON within JSON."""
+    try:
+        return json.loads(value)
+    except (ValueError, TypeError, RecursionError):
+        return value
+
+
+def _check_table(name: str, content: bytes) -> None:
+    file = io.BytesIO(content)
+    try:
+        shape = shape_of(file)
+        check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
+        foreign = [one for key, value in shape.keys if key == _ROW_SCHEMA for one in foreign_classes(value)]
+    except ValueError as error:
+        raise StrangeModelError(f"{name!r} cannot be read: {error}") from error
+    if foreign:
+        raise StrangeModelError(f"{name!r} names the class {foreign[0]}, which is not Spark ML's")

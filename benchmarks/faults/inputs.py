@@ -87,7 +87,8 @@ def trapped_model(folder: Path, count: int, tally: Tally) -> None:
             assert attempt.path is not None
             (attempt.path / "metadata").mkdir(parents=True)
             (attempt.path / "metadata" / "part-00000").write_text(json.dumps({"class": names[index % len(names)]}))
-            (attempt.path / "payload.pkl").write_bytes(pickle.dumps(Trap(folder / "sprung")))
+            if index % 2:
+                (attempt.path / "payload.pkl").write_bytes(pickle.dumps(Trap(folder / "sprung")))
             record = catalog.publish(ArtifactRecord(
                 attempt.signature, attempt.attempt, "model", "published", "job", "model", 1, 0.0,
                 bytes=physical_bytes(attempt.path), digest=digest_of_model(attempt.path),
@@ -96,7 +97,7 @@ def trapped_model(folder: Path, count: int, tally: Tally) -> None:
                 load(record, catalog, sessions)
                 what = "it was loaded"
             except DamagedResultError as error:
-                what = "" if "not Spark ML's" in error.what else error.what
+                what = "" if ("payload" if index % 2 else "not Spark ML's") in error.what else error.what
             sprung = starts or (folder / "sprung").exists()
             tally.expect(not what and not sprung, what or "something was executed")
 

@@ -165,9 +165,9 @@ class Shared:
         write_deltalake(str(self.journal(name)), table)
         self.journal(name).with_name(f"{name}.head").write_text("0\n")
 
-    def change(self, name: str, which: Callable[[dict[str, Any]], bool] = lambda row: True, **cells: Any) -> None:
+    def change(self, journal: str, which: Callable[[dict[str, Any]], bool] = lambda row: True, **cells: Any) -> None:
         """Writes a journal anew with some cells of some rows changed."""
-        self.rewrite(name, lambda rows: [{**row, **cells} if which(row) else row for row in rows])
+        self.rewrite(journal, lambda rows: [{**row, **cells} if which(row) else row for row in rows])
 
     def stored(self, node: str) -> Path:
         """The folder of a stored result."""

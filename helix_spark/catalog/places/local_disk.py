@@ -163,11 +163,10 @@ class OnDisk:
             if error.errno not in _NO_FILE:
                 raise
             raise OddFileError(error.errno, _ODD, str(self.path)) from error
-        file = os.fdopen(handle, "rb")
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            file.close()
+            os.close(handle)
             raise OddFileError(errno.EINVAL, _ODD, str(self.path))
-        return file
+        return os.fdopen(handle, "rb")
 
     def readable(self) -> Path:
         return self.path

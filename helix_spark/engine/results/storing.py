@@ -122,7 +122,7 @@ def _save_model(model: Any, path: Place) -> str:
         model.write().save(at(path).spark_uri)
         return checked_digest(path)
     except StrangeModelError as error:
-        raise CatalogError(f"none but Spark ML's own models are loaded from a catalog, and {error}") from error
+        raise CatalogError(f"{error}; none but Spark ML's own is loaded from a catalog") from error
     except Exception as error:  # the writer of a class that is not Spark's may raise anything, or not be there
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 

@@ -1,0 +1,190 @@
+"""What is read of a catalog that somebody else may have made: regular files of its own, as long and as deep as they may
+be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import own_files
+from helix_spark.catalog.journal.clearing import _removed
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.local_disk import OddFileError
+from helix_spark.catalog.places.parquet_shape import pages, shape_of
+from helix_spark.catalog.places.place import at
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.errors import CatalogError
+
+Makes = Callable[[Path], object]
+ODD: dict[str, Makes] = {
+    "a link": lambda path: path.symlink_to("/etc/hostname"), "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a pipe": os.mkfifo, "a folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, make: Makes) -> None:
+    make(tmp_path / "odd")
+    with pytest.raises(OddFileError):
+        at(tmp_path / "odd").read(100)
+
+
+def test_a_file_is_read_as_far_as_it_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert at(tmp_path / "file").read(5) == b"12345"
+    with pytest.raises(OddFileError, match="more than 4 bytes"):
+        at(tmp_path / "file").read(4)
+
+
+@pytest.mark.parametrize("name", ["records", "tables", "leases", "records/running", "records/iterations"])
+def test_a_catalog_in_which_a_link_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "catalog"
+    Catalog.open(root, create=True).make()
+    (tmp_path / "elsewhere").mkdir()
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CatalogError, match="is a link; nothing of a catalog may lie elsewhere"):
+        Catalog.open(root, create=False)
+
+
+def test_a_catalog_may_itself_be_reached_by_a_link(tmp_path: Path) -> None:
+    Catalog.open(tmp_path / "catalog", create=True).make()
+    (tmp_path / "linked").symlink_to(tmp_path / "catalog")
+    assert Catalog.open(tmp_path / "linked", create=False).iterations() == ()
+
+
+@pytest.mark.parametrize("make", [ODD["a pipe"], ODD["a device"]], ids=["a pipe", "a device"])
+def test_a_lease_that_is_no_file_holds_nobody_up(tmp_path: Path, make: Makes) -> None:
+    make(tmp_path / ("a" * 64))
+    leases = Leases(tmp_path)
+    found = leases.find("a" * 64)
+    assert found is not None
+    assert found.holder is None
+    assert list(leases.names()) == ["a" * 64]
+
+
+def test_what_is_not_of_leases_stays_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_text("")
+    os.utime(tmp_path / ".bashrc", (0, 0))
+    Leases(tmp_path).clear({}, untouched=0.0)
+    assert (tmp_path / ".bashrc").exists()
+
+
+@dataclass(frozen=True)
+class Seen:
+    name: str
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    Journal(tmp_path / "seen", Seen, pruned_by=()).append([Seen("a")])
+    return tmp_path / "seen"
+
+
+def refused(folder: Path, words: str) -> None:
+    with pytest.raises(CatalogError, match=words):
+        Journal(folder, Seen, pruned_by=()).query("SELECT * FROM journal")
+
+
+@pytest.mark.parametrize("where", ["beside", "_delta_log/00000000000000000009.json", "_delta_log/beside"])
+@pytest.mark.parametrize("make", [ODD["a pipe"], ODD["a link"]], ids=["a pipe", "a link"])
+def test_records_with_a_link_or_a_pipe_among_them_are_not_opened(journal: Path, where: str, make: Makes) -> None:
+    make(journal / where)
+    refused(journal, "is a link, or no regular file")
+
+
+@pytest.mark.parametrize("path", [
+    "../elsewhere.parquet", "file:///etc/x.parquet", "/etc/x.parquet", "s3://bucket/x.parquet", "http://host/x.parquet",
+    "..%2felsewhere.parquet", "a/b.parquet",
+])
+def test_a_log_names_files_of_its_own_folder_alone(journal: Path, path: str) -> None:
+    log = max((journal / "_delta_log").glob("*.json"))
+    add = {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": True}
+    with log.open("a") as file:
+        file.write(json.dumps({"add": add}) + "\n")
+    refused(journal, "which is not in its folder")
+
+
+def test_what_a_log_removed_elsewhere_is_not_deleted(tmp_path: Path) -> None:
+    entry = tmp_path / "entry.json"
+    for path in ("../x.parquet", "/etc/x.parquet", "..%2fx.parquet", ".bashrc"):
+        entry.write_text(json.dumps({"remove": {"path": path}}))
+        assert _removed(entry) == []
+    entry.write_text(json.dumps({"remove": {"path": "part-1.parquet"}}))
+    assert _removed(entry) == ["part-1.parquet"]
+
+
+def bomb(file: Path, table: pa.Table) -> None:
+    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    pq.write_table(table, file, compression="zstd")
+
+
+@pytest.mark.parametrize(("table", "words"), [
+    (pa.table({"name": pa.nulls(120_000, pa.string())}), "120,000 rows in"),
+    (pa.table({"name": ["a" * 3_000_000]}), "would become 3,000"),
+])
+def test_a_file_of_records_is_not_a_bomb(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, table: pa.Table, words: str
+) -> None:
+    monkeypatch.setattr(own_files, "_MOST_BYTES", 2 << 20)
+    bomb(next(journal.glob("*.parquet")), table)
+    refused(journal, words)
+
+
+def test_a_log_may_begin_at_any_number(journal: Path) -> None:
+    for entry in sorted((journal / "_delta_log").glob("*.json"))[1:]:
+        entry.unlink()
+    (journal / "_delta_log" / f"{0:020}.json").rename(journal / "_delta_log" / f"{10**17:020}.json")
+    assert Journal(journal, Seen, pruned_by=()).query("SELECT * FROM journal") == []
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_parquet_file_are_an_error_in_words(content: bytes) -> None:
+    import io
+
+    with pytest.raises(ValueError, match=r"."):
+        shape_of(io.BytesIO(content + len(content).to_bytes(4, "little") + b"PAR1"))
+
+
+def test_the_shape_of_a_file_is_told_by_its_pages_too(tmp_path: Path) -> None:
+    table = pa.table({"a": [[1.0, 2.0]] * 1000, "s": ["x", None] * 500})
+    pq.write_table(table, tmp_path / "file", data_page_version="2.0")
+    with (tmp_path / "file").open("rb") as file:
+        shape = shape_of(file)
+        chunks = {chunk.path[0]: chunk for chunk in shape.groups[0].chunks}
+        counted = {name: [page for page in pages(file, chunk) if not page.is_dictionary]
+                   for name, chunk in chunks.items()}
+    assert shape.rows == 1000
+    assert {name: sum(page.values for page in found) for name, found in counted.items()} == {"a": 2000, "s": 1000}
+    assert {name: sum(page.rows or 0 for page in found) for name, found in counted.items()} == {"a": 1000, "s": 1000}
+
+
+@pytest.mark.parametrize("text", ["[" * 200 + "]" * 200, "[" * 200_000, '{"a":' * 150 + "1" + "}" * 150, "{", "1e"])
+def test_json_that_is_none_or_too_deep_is_one_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parsed(text)
+
+
+def test_folders_nested_beyond_all_measure_are_counted_and_an_error_in_words_to_delete(tmp_path: Path) -> None:
+    subprocess.run(
+        ["sh", "-c", "i=0; while [ $i -lt 1500 ]; do mkdir d; cd -P d; i=$((i+1)); done"], cwd=tmp_path, check=True
+    )
+    try:
+        assert physical_bytes(tmp_path / "d") == 0
+        with pytest.raises(OddFileError, match="nested beyond all measure"):
+            at(tmp_path / "d").delete_tree()
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)

@@ -39,14 +39,14 @@ ODD: dict[str, Makes] = {
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, make: Makes) -> None:
     make(tmp_path / "odd")
     with pytest.raises(OddFileError):
-        at(tmp_path / "odd").read(100)
+        at(tmp_path / "odd").read_at_most(100)
 
 
 def test_a_file_is_read_as_far_as_it_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
-    assert at(tmp_path / "file").read(5) == b"12345"
+    assert at(tmp_path / "file").read_at_most(5) == b"12345"
     with pytest.raises(OddFileError, match="more than 4 bytes"):
-        at(tmp_path / "file").read(4)
+        at(tmp_path / "file").read_at_most(4)
 
 
 @pytest.mark.parametrize("name", ["records", "tables", "leases", "records/running", "records/iterations"])

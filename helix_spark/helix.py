@@ -120,7 +120,8 @@ class Helix:
             self._check_open()
             _check_workflow(workflow, "run")
             if not self._writable:
-                self.catalog.check_writable()
+                for lack in self.catalog.check_writable():
+                    self.observer.warning(lack)
                 self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
             begun = time.perf_counter()

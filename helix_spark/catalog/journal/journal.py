@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -115,6 +115,7 @@ class Journal(Generic[Row]):
         self._sealed = SealedFiles(folder)
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
+        self._options: dict[str, str] | None = None
 
     def written_as(self) -> WriterProperties:
         """How its files are written: with statistics of those columns alone that skip files.
@@ -182,17 +183,20 @@ class Journal(Generic[Row]):
 
         reach("journal.appending")
         self.check()
-        write_deltalake(
-            table,
-            to_table(rows, self.row_type, table.version() + 1),
-            mode="append",
-            schema_mode="merge" if self._has_other_columns(table) else None,
-            writer_properties=self.written_as(),
-            # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
-            commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
-            # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
-            post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
-        )
+        with self.committing():
+            write_deltalake(
+                table,
+                to_table(rows, self.row_type, table.version() + 1),
+                mode="append",
+                schema_mode="merge" if self._has_other_columns(table) else None,
+                writer_properties=self.written_as(),
+                # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
+                commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
+                # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=False, cleanup_expired_logs=False
+                ),
+            )
         reach("journal.committed")
 
     def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
@@ -275,6 +279,10 @@ class Journal(Generic[Row]):
             self.sync()
             return table.version() if table is not None else -1
 
+    def committing(self) -> AbstractContextManager[None]:
+        """While deltalake commits to the table; see `places.Ground.committing`."""
+        return at(self.folder / "_delta_log").committing()
+
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
             self._sealed.check(table)
@@ -287,7 +295,9 @@ class Journal(Generic[Row]):
         # The head is read first: read later, it could name a commit that came after the table was read.
         from deltalake.exceptions import DeltaError
 
-        head = self._log.head()
+        head, options = self._log.head(), at(self.folder).table_options
+        if self._options != options:  # what the place can do may be found out once it is written to
+            self._table, self._options = None, options
         if self._table is not None and not self._log.ends_at(self._table.version(), head):
             self._check_folder()
             try:
@@ -309,7 +319,7 @@ class Journal(Generic[Row]):
             return None
         self._check_folder()
         try:
-            return DeltaTable(at(self.folder).table_uri, storage_options=at(self.folder).table_options)
+            return DeltaTable(at(self.folder).table_uri, storage_options=self._options)
         except TableNotFoundError as error:
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
@@ -327,13 +337,14 @@ class Journal(Generic[Row]):
         from deltalake.exceptions import CommitFailedError
 
         self.check()
-        at(self.folder).make_folder()
+        at(self.folder / "_delta_log").make_folder()
         for attempt in range(ATTEMPTS):
             try:
-                self._table = DeltaTable.create(
-                    at(self.folder).table_uri, table_schema(self.row_type), mode="ignore",
-                    configuration=journal_settings(self.pruned_by), storage_options=at(self.folder).table_options,
-                )
+                with self.committing():
+                    DeltaTable.create(
+                        at(self.folder).table_uri, table_schema(self.row_type), mode="ignore",
+                        configuration=journal_settings(self.pruned_by), storage_options=at(self.folder).table_options,
+                    )
             except CommitFailedError:
                 _pause(attempt)
                 continue

@@ -64,15 +64,17 @@ def maintain(
         # Looked at before the commit, and deleted after it: what lies there then cannot be committed later.
         lying, table = files_lying(journal.folder), _opened(journal)
         journal.check()
-        merged = _merge(table, journal.written_as())
+        with journal.committing():
+            merged = _merge(table, journal.written_as())
         if not merged:
             return Upkept()
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
         journal.sync()
         journal.check()
-        _keep_log(table)
-        table.create_checkpoint()
+        with journal.committing():
+            _keep_log(table)
+            table.create_checkpoint()
         _sync_checkpoint(journal, table.version())
         reach("upkeep.checkpointed")
         deleted = clear(

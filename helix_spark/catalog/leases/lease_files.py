@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from helix_spark.catalog.places.abilities import put_new
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, text_in
@@ -102,8 +103,8 @@ class _OnDisk:
         if (status.st_ino, status.st_mtime_ns) != beat:
             # Another taker was quicker, and this is its lease: it gets it back, unless a third has one by now.
             with contextlib.suppress(FileExistsError):
-                os.link(aside, self.folder / name)
-        aside.unlink()
+                put_new(aside, self.folder / name)
+        aside.unlink(missing_ok=True)
 
     def names(self) -> Iterator[str]:
         yield from sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helix_spark.catalog.places.abilities import LOCK, shortcomings
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
@@ -278,7 +279,8 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     try:
         # Another process may be half-way through writing the marker. Earlier versions, when killed, left leases alone.
         names = sorted(
-            p.name for p in layout.root.iterdir() if not p.name.startswith(f".{MARKER}.") and p != layout.leases
+            p.name for p in layout.root.iterdir()
+            if not p.name.startswith(f".{MARKER}.") and p.name != LOCK and p != layout.leases
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
@@ -293,8 +295,9 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 
-def check_writable(layout: Layout) -> None:
-    """Check that a catalog can be written, or be made.
+def check_writable(layout: Layout) -> tuple[str, ...]:
+    """Check that a catalog can be written, or be made. Returns what the disk of one that is to be made lacks and can be
+    done without, in words.
 
     Raises:
         CatalogError: it cannot.
@@ -303,9 +306,23 @@ def check_writable(layout: Layout) -> None:
     with explained(layout, "read"):
         if isinstance(root, Path):
             _check_folder_writable(layout, root)
-        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+            return disk_told(root) if not layout.marker.exists() else ()
+        if isinstance(layout.marker, ObjectPath) and layout.marker.exists():
             # A new one is checked when it is made, which is before anything runs.
             check_conditional(layout.marker, text_in(layout.marker))
+    return ()
+
+
+def disk_told(root: Path) -> tuple[str, ...]:
+    """What the disk of a catalog lacks and can be done without, in words.
+
+    Raises CatalogError for what cannot be done without, OSError where no file can be made.
+    """
+    found = shortcomings(what_is_there(root))
+    if refused := [one for one in found if one.refused]:
+        raise CatalogError(f"the disk of {root} cannot hold a catalog: {'; '.join(map(str, refused))}",
+                           remedy="name a folder on another disk, or a place in an object store")
+    return tuple(f"the disk of {root}: {one}" for one in found)
 
 
 def _folder_above(root: Path) -> Path:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from helix_spark.catalog.places.abilities import has_links, is_without_links, one_at_a_time, put_new
+
 SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
 
@@ -49,13 +51,13 @@ class OnDisk:
             raise
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """By a link, which fails where the name exists, to a file beside it."""
+        """By another name for a file beside it."""
         unfinished = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
         try:
             unfinished.write_text(text, encoding="utf-8")
             if synced:
                 sync_path(unfinished)
-            os.link(unfinished, self.path)
+            put_new(unfinished, self.path)
             if synced:
                 sync_path(self.path.parent)
         finally:
@@ -184,8 +186,15 @@ class OnDisk:
         return str(self.path)
 
     @property
-    def table_options(self) -> None:
-        return None
+    def table_options(self) -> dict[str, str] | None:
+        # deltalake puts commits in place by links, or, told so, by renames: see `committing`.
+        return {"MOUNT_ALLOW_UNSAFE_RENAME": "true"} if is_without_links(self.path) else None
+
+    def try_out(self) -> None:
+        has_links(what_is_there(self.path))
+
+    def committing(self) -> contextlib.AbstractContextManager[None]:
+        return one_at_a_time(self.path) if is_without_links(self.path) else contextlib.nullcontext()
 
     @property
     def guards_bits(self) -> bool:

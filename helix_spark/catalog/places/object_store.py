@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
@@ -244,6 +244,12 @@ class ObjectPath:
     @property
     def table_options(self) -> dict[str, str]:
         return self.store.access.delta()
+
+    def try_out(self) -> None:
+        """Nothing: what the store can do is asked for when the catalog is made (`check_conditional`)."""
+
+    def committing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @property
     def guards_bits(self) -> bool:

@@ -166,6 +166,12 @@ class Ground(Protocol):
     def table_options(self) -> dict[str, str] | None:
         """What deltalake must know of the store."""
 
+    def try_out(self) -> None:
+        """Find out what the place can do, as far as that matters to who writes there. Before the first write."""
+
+    def committing(self) -> AbstractContextManager[None]:
+        """While a commit is put in place by deltalake: as the only one who does so, where the place needs that."""
+
     @property
     def guards_bits(self) -> bool:
         """Whether the store itself has and checks checksums of what lies in it."""

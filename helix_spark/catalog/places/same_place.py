@@ -50,6 +50,7 @@ class SamePlace:
 
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
+        at(self._layout.root).try_out()
         if self._met is not None:
             self.check()
             return

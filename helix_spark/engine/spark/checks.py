@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from helix_spark.catalog.places.layout import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
 from helix_spark.catalog.places.s3_access import access_from
@@ -171,7 +172,9 @@ def _local_catalog(folder: Path) -> Check:
     from helix_spark.catalog.catalog import Catalog
 
     Catalog.open(folder, create=True).check_writable()
-    return _folder("catalog", folder, "give --catalog a folder you may write to")
+    check = _folder("catalog", folder, "give --catalog a folder you may write to")
+    lacks = disk_told(folder) if check.ok else ()
+    return replace(check, found="; ".join((check.found, *lacks)))
 
 
 def _store_jars(environ: Mapping[str, str]) -> Check:

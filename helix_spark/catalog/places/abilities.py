@@ -1,0 +1,207 @@
+"""What a disk can do of that on which a catalog rests, found out by trying it, and what is done where it cannot.
+
+Hard links are what many disks lack: USB sticks (exFAT, FAT), folders shared with a virtual machine, stores that are
+mounted as a disk. A file is put where none must be by a link, which fails where the name is taken. Where there are no
+links, it is renamed under a lock on its folder: a rename writes over what is there, so whoever does it looks first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+LOCK = ".one-at-a-time"
+"""The file in a folder that is locked. It stays: who removed it would take it from under those who wait for it."""
+
+_HAVE_LINKS: dict[int, bool] = {}
+"""By number of the disk."""
+
+
+def put_new(unfinished: Path, path: Path) -> None:
+    """Give a file another name, which nothing has yet: raises FileExistsError if something has. It may keep its own."""
+    if _HAVE_LINKS.get(disk_of(path.parent), True):
+        try:
+            os.link(unfinished, path)
+            return
+        except OSError as error:
+            if error.errno not in _NO_LINKS or has_links(path.parent):
+                raise
+    with one_at_a_time(path.parent):
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        unfinished.rename(path)
+
+
+def has_links(folder: Path) -> bool:
+    """Whether the disk of a folder has hard links; tried once a disk. Where nothing can be tried, it is taken to."""
+    disk = disk_of(folder)
+    if disk not in _HAVE_LINKS:
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".helix-try-") as tried:
+                _HAVE_LINKS[disk] = _links(Path(tried))
+        except OSError:
+            return True
+    return _HAVE_LINKS[disk]
+
+
+def is_without_links(folder: Path) -> bool:
+    """Whether the disk of a folder is known to have no hard links; tries nothing."""
+    return not _HAVE_LINKS.get(disk_of(folder), True)
+
+
+def disk_of(path: Path) -> int:
+    """The number of the disk that a path is on, or will be on once it is made."""
+    return next(place for place in (path, *path.parents) if place.exists()).stat().st_dev
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """As the only one of this machine who does so in a folder. Raises OSError where a disk knows no locks."""
+    handle = _locked(folder / LOCK)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcoming:
+    """Something that a disk cannot do.
+
+    Attributes:
+        lacks: what, in words.
+        means: what that means for a catalog.
+        refused: whether a catalog cannot be there at all.
+    """
+
+    lacks: str
+    means: str
+    refused: bool
+
+    def __str__(self) -> str:
+        return f"it has no {self.lacks}: {self.means}"
+
+
+def shortcomings(folder: Path) -> tuple[Shortcoming, ...]:
+    """What the disk of a folder, which is there, lacks of that on which a catalog rests. Raises OSError where no file
+    can be made there."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".helix-try-") as made:
+        tried = Path(made)
+        found = [one for can, one in _TRIALS if not _can(can, tried)]
+    without_links = [one for one in found if one is _NO_LINK]
+    if without_links and any(one is _NO_LOCK for one in found):
+        found.append(_NEITHER)
+    elif not without_links:
+        found = [one for one in found if one is not _NO_LOCK]  # nothing is locked where there are links
+    return tuple(found)
+
+
+def _can(trial: Callable[[Path], bool], folder: Path) -> bool:
+    place = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        return trial(place)
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _links(folder: Path) -> bool:
+    file, other = folder / "one", folder / "other"
+    file.write_text("one")
+    try:
+        os.link(file, other)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    try:
+        os.link(file, other)
+    except FileExistsError:
+        return other.read_text() == "one"
+    return False
+
+
+def _locks(folder: Path) -> bool:
+    with (folder / "locked").open("w") as one, (folder / "locked").open("w") as other:
+        fcntl.flock(one, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _makes_new(folder: Path) -> bool:
+    (folder / "there").write_text("one")
+    try:
+        os.close(os.open(folder / "there", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return True
+    return False
+
+
+def _replaces(folder: Path) -> bool:
+    (folder / "one").write_text("one")
+    (folder / "other").write_text("other")
+    (folder / "one").replace(folder / "other")
+    return (folder / "other").read_text() == "one" and not (folder / "one").exists()
+
+
+def _syncs(folder: Path) -> bool:
+    for path in (folder, folder / "file"):
+        handle = os.open(path, os.O_RDONLY if path == folder else os.O_CREAT | os.O_WRONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return True
+
+
+def _names(folder: Path) -> bool:
+    (folder / ("n" * 150)).write_text("")
+    return True
+
+
+def _times(folder: Path) -> bool:
+    file = folder / "file"
+    file.write_text("")
+    os.utime(file, (1_000_000_000.0, 1_000_000_000.0))
+    return abs(file.stat().st_mtime - 1_000_000_000.0) <= 2
+
+
+_NO_LINK = Shortcoming(
+    "hard links", "records are put in place under a lock instead, which holds among the runs of one machine, and on a "
+    "disk in the network only if it passes locks on", refused=False,
+)
+_NO_LOCK = Shortcoming("locks", "see the above", refused=False)
+_NEITHER = Shortcoming("hard links nor locks", "two runs at once could lose each other's records", refused=True)
+_TRIALS: tuple[tuple[Callable[[Path], bool], Shortcoming], ...] = (
+    (_links, _NO_LINK),
+    (_locks, _NO_LOCK),
+    (_makes_new, Shortcoming("files that are made only where none is", "two runs at once could take each other's "
+                             "leases and records", refused=True)),
+    (_replaces, Shortcoming("renames over a file that is there", "small files cannot be replaced whole", refused=True)),
+    (_names, Shortcoming("names of 150 letters", "files of tables have such", refused=True)),
+    (_syncs, Shortcoming("way to sync a folder", "what was stored last may be lost with the power", refused=False)),
+    (_times, Shortcoming("times of files that can be set", "another machine cannot tell whether a run here lives",
+                         refused=False)),
+)

@@ -6,7 +6,7 @@ at any point for any time:
 
 - a file that a log entry removed stays removed: names are never used twice, so no later entry adds it again;
 - an entry below a checkpoint is read by nobody who looks now. Its number is free once more, but a writer that was
-  stopped before it took it finds out (`LogEnd.is_behind`), and appends again at the end;
+  stopped before it took it finds out (`LogEnd.is_cleaned`), and appends again at the end;
 - a file that no entry names, and that lay there before a later version was committed, cannot be committed any more: an
   append takes the number after the version that it saw, or fails. (A merge may take a later one. It goes on for less
   than a second where nothing stops it, and such files lie for a month.)
@@ -19,8 +19,6 @@ its end replaced is there. What waits counts for the budget, so it is bounded: s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -58,29 +56,8 @@ class TakenOverError(Exception):
     """Another process does the upkeep now."""
 
 
-@dataclass(frozen=True)
-class Lying:
-    """What lies in a journal's folder, by one look at it.
-
-    Attributes:
-        files: bytes and time of the last write of each file of rows, by name.
-    """
-
-    folder: Place
-    files: Mapping[str, tuple[int, float]]
-
-    @cached_property
-    def log(self) -> dict[str, Place]:
-        """What is in its log, by name."""
-        return {path.name: path for path in (self.folder / "_delta_log").iterdir()}
-
-    def versions(self, ending: str) -> list[int]:
-        """The versions of log entries, or of checkpoints, in order."""
-        names = (name.removesuffix(ending) for name in self.log if name.endswith(ending))
-        return sorted(int(name) for name in names if len(name) == 20 and name.isdecimal())
-
-    def in_log(self, version: int, ending: str) -> Place:
-        return self.log[f"{version:020}{ending}"]
+Lying = Mapping[str, tuple[int, float]]
+"""Bytes and time of the last write of each file of rows in a folder, by name."""
 
 
 def files_lying(folder: Place) -> Lying:
@@ -92,7 +69,7 @@ def files_lying(folder: Place) -> Lying:
         except FileNotFoundError:
             continue
         found[path.name] = (status.st_size, status.st_mtime)
-    return Lying(folder, found)
+    return found
 
 
 def clear(
@@ -109,18 +86,18 @@ def clear(
 
     Raises OSError, and CatalogError for damaged records.
     """
-    swept = _Sweep(journal.folder, lying, deletes)
+    swept = _Sweep(journal.folder, deletes)
     live = journal.files()
-    waiting = {name: size for name, (size, _) in lying.files.items() if name not in live}
+    waiting = {name: size for name, (size, _) in lying.items() if name not in live}
     for version in swept.checkpoints:
-        age = swept.age_of(swept.lying.in_log(version, _CHECKPOINT))
+        age = swept.age_of(swept.in_log(version, _CHECKPOINT))
         crowded = len(waiting) > MOST_FILES or sum(waiting.values()) > most_bytes
         if age < GRACE_SECONDS and not (crowded and age >= SHORTEST):
             break
         for name in swept.drop_below(version):
             waiting.pop(name, None)
     swept.thin_checkpoints()
-    if old := [name for name in waiting if swept.now - lying.files[name][1] > UNKNOWN_SECONDS]:
+    if old := [name for name in waiting if swept.now - lying[name][1] > UNKNOWN_SECONDS]:
         then = at_version(swept.oldest) if swept.oldest is not None else None
         named = {uri.rpartition("/")[2] for uri in then.file_uris()} if then is not None else set(old)
         swept.drop_files(name for name in old if name not in named)
@@ -130,11 +107,20 @@ def clear(
 class _Sweep:
     """One sweep of a journal's folder."""
 
-    def __init__(self, folder: Place, lying: Lying, deletes: Callable[[str], bool]) -> None:
-        self.lying, self._folder, self._deletes = lying, folder, deletes
+    def __init__(self, folder: Place, deletes: Callable[[str], bool]) -> None:
+        self._folder, self._deletes = folder, deletes
         self.dropped = 0
-        self.entries, self.checkpoints = lying.versions(_ENTRY), lying.versions(_CHECKPOINT)
-        self.now = lying.in_log(self.entries[-1], _ENTRY).stat().st_mtime
+        self._log = {path.name: path for path in (folder / "_delta_log").iterdir()}
+        self.entries, self.checkpoints = self._versions(_ENTRY), self._versions(_CHECKPOINT)
+        self.now = self.in_log(self.entries[-1], _ENTRY).stat().st_mtime
+
+    def _versions(self, ending: str) -> list[int]:
+        """Of log entries, or of checkpoints, in order."""
+        names = (name.removesuffix(ending) for name in self._log if name.endswith(ending))
+        return sorted(int(name) for name in names if len(name) == 20 and name.isdecimal())
+
+    def in_log(self, version: int, ending: str) -> Place:
+        return self._log[f"{version:020}{ending}"]
 
     @property
     def oldest(self) -> int | None:
@@ -150,13 +136,13 @@ class _Sweep:
         those after it. Returns the names of the files of rows."""
         dropped: list[str] = []
         for each in [one for one in self.entries if one < version]:
-            entry = self.lying.in_log(each, _ENTRY)
+            entry = self.in_log(each, _ENTRY)
             removed = _removed(entry)
             self.drop_files(removed)
             dropped += removed
             self._drop(entry)
         for each in [one for one in self.checkpoints if one < version]:
-            self._drop(self.lying.in_log(each, _CHECKPOINT))
+            self._drop(self.in_log(each, _CHECKPOINT))
         self.entries, self.checkpoints = (
             [one for one in versions if one >= version] for versions in (self.entries, self.checkpoints)
         )
@@ -169,7 +155,7 @@ class _Sweep:
             if each - kept[-1] >= SPACING:
                 kept.append(each)
             else:
-                self._drop(self.lying.in_log(each, _CHECKPOINT))
+                self._drop(self.in_log(each, _CHECKPOINT))
         self.checkpoints = [*kept, *self.checkpoints[1:][-1:]]
 
     def drop_files(self, names: Iterable[str]) -> None:

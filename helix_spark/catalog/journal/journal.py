@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -167,16 +167,25 @@ class Journal(Generic[Row]):
                     self._commit(table, rows, commit)
                 except (DeltaError, OSError) as error:
                     # Outrun by another commit; or ours was carried out, and its answer was lost.
+                    self._table = None
                     version = self._log.version_of(commit, first_seen)
-                    expected = isinstance(error, CommitFailedError) or self._log.is_behind(base + 1)
-                    if version is None and not expected:
+                    if version is None and self._log.is_cleaned(base + 1):
+                        version = base + 1
+                    elif version is None and not isinstance(error, CommitFailedError):
                         raise
-                if version is not None and not self._log.is_behind(version):
+                if version is not None and (not self._log.is_cleaned(version) or self._holds(rows, version)):
                     return version
                 self._table = None
                 first_seen = first_seen if version is None else None
                 _pause(attempt)
         raise self._outrun()
+
+    def _holds(self, rows: Sequence[Row], version: int) -> bool:
+        """Whether rows are on record as those of a version whose part of the log was cleaned up. They are where their
+        writer was stopped after its commit; where it was stopped before, the version is another's, and what was put in
+        its place lies below a checkpoint, where nobody reads it."""
+        self._table = None
+        return self.query(f"SELECT * FROM journal WHERE {SEQUENCE} = {version:d} ORDER BY {PLACE}") == list(rows)
 
     def _commit(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
         from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
@@ -292,6 +301,16 @@ class Journal(Generic[Row]):
         return _run(table, sql)
 
     def _refreshed(self) -> DeltaTable | None:
+        from deltalake.exceptions import DeltaError
+
+        for _ in range(LOOKS - 1):
+            # Upkeep elsewhere may delete a checkpoint or an entry between listing and reading it.
+            with suppress(FileNotFoundError, DeltaError):
+                return self._looked_at()
+            self._table = None
+        return self._looked_at()
+
+    def _looked_at(self) -> DeltaTable | None:
         # The head is read first: read later, it could name a commit that came after the table was read.
         from deltalake.exceptions import DeltaError
 

@@ -118,9 +118,9 @@ class LogEnd:
                     raise self.damaged(f"its log entry {self._entry(each).name} is empty")
         self._checked = version
 
-    def is_behind(self, version: int) -> bool:
-        """Whether a commit was put below a checkpoint, where nobody reads it: by a writer that was stopped until the
-        entries around it were cleaned up. The entry before an end of the log is there. Raises OSError."""
+    def is_cleaned(self, version: int) -> bool:
+        """Whether the log was cleaned up around a version, so that an entry that is there may be one that nobody reads:
+        the entry before the end of a log is always there. Raises OSError."""
         if version == 0 or self._entry(version - 1).is_file():
             return False
         log = self._folder / "_delta_log"

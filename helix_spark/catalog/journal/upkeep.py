@@ -85,6 +85,8 @@ def maintain(
         # Another process is doing the same; one is enough.
         return Upkept()
     except (DeltaError, OSError) as error:
+        if not alone():
+            return Upkept()  # it may be that what was to be merged is gone, as another process merged it
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
     journal.sync()
     return Upkept(merged, deleted)

@@ -267,18 +267,25 @@ class Journal(Generic[Row]):
 
         Holds nobody up who reads or appends meanwhile. Raises CatalogError if that cannot be had.
         """
-        try:
-            if not (unsynced := self._log.unsynced()):
-                return
-            reach("journal.syncing")
-            self.check()
-            if at(self.folder).needs_syncs:
-                files = self._log.files_added(unsynced)
-                self._sealed.seal(files)
-                at(self.folder.parent).sync([*files, *self._log.entries(unsynced)])
-            self._log.advance(unsynced[-1])
-        except OSError as error:
-            raise self._failed("synced", error) from error
+        for look in range(LOOKS):
+            try:
+                return self._sync()
+            except OSError as error:
+                # Upkeep elsewhere, which syncs first, may delete what was to be synced.
+                if not isinstance(error, FileNotFoundError) or look + 1 == LOOKS:
+                    raise self._failed("synced", error) from error
+        raise AssertionError("the last look returns or raises")
+
+    def _sync(self) -> None:
+        if not (unsynced := self._log.unsynced()):
+            return
+        reach("journal.syncing")
+        self.check()
+        if at(self.folder).needs_syncs:
+            files = self._log.files_added(unsynced)
+            self._sealed.seal(files)
+            at(self.folder.parent).sync([*files, *self._log.entries(unsynced)])
+        self._log.advance(unsynced[-1])
 
     def reopen(self) -> int:
         """Read the log anew, as after it was mended, and have it survive a loss of power. Returns its version."""

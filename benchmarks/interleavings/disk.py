@@ -1,0 +1,353 @@
+"""The simulated place: files that appear whole, conditional writes, no links; as an object store has them.
+
+A `SimPath` is a place of the catalog (`places.place.Place` and `Ground`). Each of its methods touches the disk in one
+step, before which a driver may be stopped; deleting a folder takes a step a file.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from benchmarks.interleavings.world import world
+from helix_spark.catalog.places.single_objects import ObjectStatus
+
+
+@dataclass(slots=True)
+class File:
+    """A file; replaced whole.
+
+    Attributes:
+        made: what a simulated table keeps of what it wrote, so that it need not be parsed.
+    """
+
+    content: str
+    size: int
+    mtime: float
+    tag: int
+    made: Any = None
+
+
+@dataclass
+class Disk:
+    """Files by folder and name."""
+
+    folders: dict[str, dict[str, File]] = field(default_factory=dict)
+    tags: int = 0
+
+    def copy(self) -> Disk:
+        """Files are replaced whole, so that copies may share them."""
+        return Disk({name: dict(inside) for name, inside in self.folders.items()}, self.tags)
+
+    def find(self, path: str) -> File | None:
+        folder, _, name = path.rpartition("/")
+        inside = self.folders.get(folder)
+        return None if inside is None else inside.get(name)
+
+    def get(self, path: str) -> File:
+        found = self.find(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", path)
+        return found
+
+    def put(self, path: str, content: str, size: int | None = None, made: Any = None) -> File:
+        folder, _, name = path.rpartition("/")
+        self.tags += 1
+        file = File(content, len(content) if size is None else size, world().now, self.tags, made)
+        self.folders.setdefault(folder, {})[name] = file
+        return file
+
+    def put_new(self, path: str, content: str, size: int | None = None, made: Any = None) -> File:
+        if self.find(path) is not None:
+            raise FileExistsError(errno.EEXIST, "the object is there already", path)
+        return self.put(path, content, size, made)
+
+    def remove(self, path: str) -> None:
+        folder, _, name = path.rpartition("/")
+        inside = self.folders.get(folder)
+        if inside is not None and inside.pop(name, None) is not None and not inside:
+            del self.folders[folder]
+
+    def below(self, path: str) -> Iterator[tuple[str, File]]:
+        """All files under a folder, with their paths."""
+        for folder, inside in list(self.folders.items()):
+            if folder == path or folder.startswith(f"{path}/"):
+                for name, file in list(inside.items()):
+                    yield f"{folder}/{name}", file
+
+    def is_folder(self, path: str) -> bool:
+        return path in self.folders or any(folder.startswith(f"{path}/") for folder in self.folders)
+
+    def children(self, path: str) -> list[str]:
+        names = dict.fromkeys(self.folders.get(path, ()))
+        beginning = len(path) + 1
+        for folder in self.folders:
+            if folder.startswith(f"{path}/"):
+                names[folder[beginning:].partition("/")[0]] = None
+        return sorted(names)
+
+
+DISK: list[Disk] = []
+
+
+def disk() -> Disk:
+    return DISK[-1]
+
+
+def written(path: str, write: Callable[[], File]) -> File:
+    """One write, with what becomes of its answer. Raises StoreError where there is none."""
+    here = world()
+    here.step("writes", path)
+    told = here.told()
+    if told == "failed":
+        here.note("... which fails")
+        raise here.refused()
+    if told == "late":
+        here.note("... which is carried out later, and not answered")
+        here.later(lambda: _late(write))
+        raise here.refused()
+    file = write()
+    if told == "lost":
+        here.note("... whose answer is lost")
+        raise here.refused()
+    return file
+
+
+def _late(write: Callable[[], File]) -> None:
+    try:
+        write()
+    except OSError:
+        return  # its condition does not hold any more
+
+
+class HeldPrefix:
+    """See `Held`."""
+
+    def is_at(self, place: SimPath, /) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """See `single_objects.SingleObject`."""
+
+    path: str
+
+    def status(self) -> ObjectStatus:
+        world().step("looks at", self.path)
+        file = disk().get(self.path)
+        return ObjectStatus(file.size, file.mtime, str(file.tag))
+
+    def read(self, most: int = 0) -> tuple[bytes, str]:
+        world().step("reads", self.path)
+        file = disk().get(self.path)
+        return file.content.encode(), str(file.tag)
+
+    def write_new(self, content: bytes) -> None:
+        written(self.path, lambda: disk().put_new(self.path, content.decode()))
+
+    def write_over(self, content: bytes, tag: str) -> None:
+        def write() -> File:
+            if str(disk().get(self.path).tag) != tag:
+                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
+            return disk().put(self.path, content.decode())
+
+        written(self.path, write)
+
+    def remove(self) -> None:
+        world().step("removes", self.path)
+        disk().remove(self.path)
+
+
+class SimPath:
+    """A file or folder, there or not."""
+
+    __slots__ = ("path", "seen")
+
+    def __init__(self, path: str, seen: ObjectStatus | None = None) -> None:
+        self.path, self.seen = path, seen
+
+    def __str__(self) -> str:
+        return self.path
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimPath) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __truediv__(self, key: str, /) -> SimPath:
+        return SimPath(f"{self.path}/{key}")
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> SimPath:
+        return SimPath(self.path.rpartition("/")[0])
+
+    def with_name(self, name: str, /) -> SimPath:
+        return self.parent / name
+
+    @property
+    def single(self) -> Single:
+        return Single(self.path)
+
+    # What a path does ----------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        world().step("looks for", self.path)
+        return disk().find(self.path) is not None or disk().is_folder(self.path)
+
+    def is_dir(self) -> bool:
+        world().step("looks for", self.path)
+        return disk().is_folder(self.path)
+
+    is_own_folder = is_dir
+
+    def is_file(self) -> bool:
+        world().step("looks for", self.path)
+        return disk().find(self.path) is not None
+
+    def stat(self) -> ObjectStatus:
+        return self.single.status() if self.seen is None else self.seen
+
+    lstat = stat
+
+    def read_bytes(self) -> bytes:
+        return self.single.read()[0]
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        return self.read_bytes().decode(encoding)
+
+    def read(self, most: int) -> bytes:
+        return self.read_bytes()
+
+    read_at_most = read
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        if not missing_ok:
+            self.stat()
+        self.single.remove()
+
+    def iterdir(self) -> Iterator[SimPath]:
+        world().step("lists", self.path)
+        here = disk()
+        if not here.is_folder(self.path):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", self.path)
+        yield from [self._listed(f"{self.path}/{name}") for name in here.children(self.path)]
+
+    def glob(self, pattern: str, /) -> Iterator[SimPath]:
+        world().step("lists", self.path)
+        here = disk()
+        names = [name for name in here.children(self.path) if fnmatchcase(name, pattern)]
+        yield from [self._listed(f"{self.path}/{name}") for name in names]
+
+    # What can be done there ----------------------------------------------------------------------------------------
+
+    def replace_text(self, text: str, *, synced: bool = False) -> None:
+        written(self.path, lambda: disk().put(self.path, text))
+
+    def write_new_text(self, text: str, *, synced: bool = False) -> None:
+        self.single.write_new(text.encode())
+
+    def stamp(self) -> Hashable | None:
+        world().step("looks at", self.path)
+        file = disk().find(self.path)
+        return None if file is None else file.tag
+
+    def read_stamped(self) -> tuple[str, Hashable]:
+        world().step("reads", self.path)
+        file = disk().get(self.path)
+        return file.content, file.tag
+
+    def hold(self) -> HeldPrefix:
+        return HeldPrefix()
+
+    @property
+    def needs_syncs(self) -> bool:
+        return True
+
+    def sync(self, files: Collection[SimPath], /) -> None:
+        """Each must be there; what is written is kept anyhow."""
+        for file in files:
+            world().step("syncs", file.path)
+            disk().get(file.path)
+
+    def make_folder(self, *, synced: bool = False) -> None:
+        """Nothing: a file's name makes its folders."""
+
+    def make_new_folder(self) -> None:
+        if self.exists():
+            raise FileExistsError(errno.EEXIST, "something is there already", self.path)
+
+    def total_bytes(self) -> int:
+        world().step("counts", self.path)
+        return sum(file.size for _, file in disk().below(self.path))
+
+    def last_modified(self) -> float | None:
+        world().step("looks at", self.path)
+        return max((file.mtime for _, file in disk().below(self.path)), default=None)
+
+    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+        world().step("lists", self.path)
+        pairs: dict[tuple[str, str], None] = {}
+        beginning = len(self.path) + 1
+        for path, _ in disk().below(self.path):
+            names = path[beginning:].split("/")
+            if len(names) > 1 and wanted(names[0]):
+                pairs[names[0], names[1]] = None
+        yield from pairs
+
+    def looked_for(
+        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        there = dict.fromkeys(self.second_names(lambda name: True))
+        return [pair for pair in pairs if pair not in there], [pair for pair in there if wanted(pair[0])]
+
+    def files(self) -> Iterator[SimPath]:
+        world().step("lists", self.path)
+        if not disk().is_folder(self.path):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", self.path)
+        yield from [self._listed(path) for path, _ in disk().below(self.path)]
+
+    def delete_tree(self) -> None:
+        for path in sorted(path for path, _ in disk().below(self.path)):
+            world().step("removes", path)
+            disk().remove(path)
+
+    def leads_out_of(self, root: SimPath, /) -> str:
+        return ""
+
+    @property
+    def table_uri(self) -> str:
+        return self.path
+
+    @property
+    def table_options(self) -> None:
+        return None
+
+    def try_out(self) -> None:
+        """It can do all that a catalog asks for."""
+
+    def committing(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @property
+    def guards_bits(self) -> bool:
+        return True
+
+    def room(self) -> str:
+        return ""
+
+    def _listed(self, path: str) -> SimPath:
+        file = disk().find(path)
+        return SimPath(path, None if file is None else ObjectStatus(file.size, file.mtime, str(file.tag)))

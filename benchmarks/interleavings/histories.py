@@ -1,0 +1,162 @@
+"""One history: who works on the catalog, what befalls them, and what came of it."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from unittest import mock
+
+from benchmarks.interleavings import checks, world
+from benchmarks.interleavings.disk import DISK, Disk
+from benchmarks.interleavings.drivers import ACTIONS, BUDGETS, SIGNATURES, Acknowledged, Script, opened
+from benchmarks.interleavings.rows import ROWS
+from benchmarks.interleavings.tables import in_place_of_deltalake
+from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
+from helix_spark.catalog import failpoints
+from helix_spark.catalog.journal import clearing, journal, upkeep
+from helix_spark.catalog.leases import holders, lease_files, leases
+from helix_spark.catalog.tables import attempts
+
+_FAULTS = (
+    Faults(switch=0.15), Faults(switch=0.02, pause=0.002), Faults(switch=0.06, pause=0.004),
+    Faults(switch=0.06, pause=0.002, crash=0.0007), Faults(switch=0.05, lost=0.02, failed=0.01),
+    Faults(switch=0.05, pause=0.002, crash=0.0004, lost=0.01, failed=0.005, late=0.01),
+)
+
+
+_ABSENT = 0.3
+"""Of the histories: in these one is stopped for long while another works on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a history.
+
+    Attributes:
+        wrong: in words.
+    """
+
+    seed: int
+    drivers: int
+    steps: int
+    wrong: tuple[str, ...]
+    trace: tuple[str, ...] = ()
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """The catalog's code, on the simulated clock, processes and tables, in this process."""
+    clock = Clock()
+    with ExitStack() as stack:
+        for module in (journal, upkeep, leases, lease_files, attempts):
+            stack.enter_context(mock.patch.object(module, "time", clock))
+        stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
+        stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
+        stack.enter_context(mock.patch.object(holders.Holder, "is_here", property(_is_here)))
+        stack.enter_context(mock.patch.object(holders.Holder, "is_gone", property(_is_gone)))
+        stack.enter_context(mock.patch.object(clearing, "MOST_FILES", 8))
+        stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
+        stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
+        stack.enter_context(failpoints.watched(lambda name: world.world().point(name)))
+        stack.enter_context(in_place_of_deltalake())
+        yield
+
+
+def _this_process() -> holders.Holder:
+    return world.world().current.holder
+
+
+def _is_here(holder: holders.Holder) -> bool:
+    return holder.machine == world.world().current.holder.machine
+
+
+def _is_gone(holder: holders.Holder) -> bool:
+    """As the system tells of processes of the same machine."""
+    here = world.world()
+    return _is_here(holder) and not any(
+        driver.number == holder.pid and not driver.dead and not driver.done for driver in here.drivers
+    )
+
+
+def _fresh_id() -> uuid.UUID:
+    return uuid.UUID(int=world.world().random.getrandbits(128), version=4)
+
+
+@cache
+def _templates() -> tuple[Disk, ...]:
+    """Catalogs with some history of their own: none, a little, and some that is days old."""
+    found = [Disk()]
+    for number, actions in enumerate((
+        ["iterates"], ["iterates"] * 3 + ["stores"] * 2, ["iterates"] * 7 + ["stores"],
+        (["iterates"] * 4 + ["tidies", "days"]) * 2, (["iterates"] * 6 + ["stores", "tidies", "days"]) * 3,
+    )):
+        made = World(10**12 + number, Faults())
+        world.enter(made)
+        DISK[:] = [Disk()]
+        script = Script(made, made.current, Acknowledged(), [])
+        script.catalog = opened()
+        for action in actions:
+            if action == "days":
+                made.now += 4 * DAY
+            else:
+                getattr(script, action)()
+        _age(DISK[-1], made.now)
+        found.append(DISK[-1])
+    ROWS.keep()
+    return tuple(found)
+
+
+def _age(disk: Disk, now: float) -> None:
+    """The template ended a moment before a history begins."""
+    for inside in disk.folders.values():
+        for file in inside.values():
+            file.mtime += 1_000_000.0 - now
+
+
+def history(seed: int, *, traced: bool = False, planted: Callable[[], ExitStack] = ExitStack) -> Outcome:
+    """Runs one history. Call it within `simulated`.
+
+    Args:
+        planted: a mistake that is made in it.
+    """
+    templates = _templates()
+    chosen = random.Random(seed)
+    random.seed(seed)
+    made = World(seed, chosen.choice(_FAULTS), traced=traced)
+    world.enter(made)
+    DISK[:] = [chosen.choice(templates).copy()]
+    told, budget = _already(made), chosen.choice(BUDGETS)
+    count = chosen.choice((2, 2, 2, 3, 3, 4, 5))
+    made.drivers = [Driver(number + 1, skew=chosen.choice((0.0, 0.0, 30.0, -DAY))) for number in range(count)]
+    works = [[chosen.choice(ACTIONS) for _ in range(chosen.choice((1, 2, 2, 3)))] for _ in made.drivers]
+    if chosen.random() < _ABSENT:
+        # One is stopped somewhere in what it does, and another works on for days and tidies meanwhile.
+        made.drivers[0].absent_at = chosen.randrange(1, 25)
+        works[0] = [chosen.choice(("iterates", "stores", "tidies", "evicts")), "iterates"]
+        works[1] = ["iterates", "iterates", "longer", "iterates", "longer", "iterates", "tidies"]
+    scripts = [Script(made, driver, told, work, budget) for driver, work in zip(made.drivers, works, strict=True)]
+    with planted():
+        made.run([script.run for script in scripts])
+        wrong = tuple(checks.wrong(made, told, budget))
+    checks.forget()
+    return Outcome(seed, count, made.steps, wrong, tuple(made.trace or ()))
+
+
+def _already(made: World) -> Acknowledged:
+    """What was on record before the history began, as if it had been acknowledged in it."""
+    told = Acknowledged()
+    artifacts, iterations, nodes, results = checks._rows(opened())
+    told.started = {one.run: (one.workflow, one.number) for one in iterations if one.status == "running"}
+    told.ended = {one.run for one in iterations if one.status == "done"}
+    told.nodes = {(one.run, one.name) for one in nodes}
+    told.results = {one.random for one in results}
+    ended = {one.attempt for one in artifacts if one.event != "published"}
+    told.published = {one.attempt: one for one in artifacts if one.event == "published"}
+    told.wanted_gone = set(ended)
+    told.gone = set(ended)
+    assert all(signature in SIGNATURES for signature in (one.signature for one in artifacts))
+    return told

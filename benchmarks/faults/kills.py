@@ -129,8 +129,8 @@ def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
 
 _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
-_BY_OTHER_MEANS = {*_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded"}
-"""Reached when something is evicted, or once something is old: see `pauses`."""
+_BY_OTHER_MEANS = {*_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "merge.begun", "merge.copied"}
+"""Reached when something is evicted, once something is old (see `pauses`), or when copies are merged."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)

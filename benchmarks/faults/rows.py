@@ -4,6 +4,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     authors,
     changed_reads,
     companions,
+    copies,
     disks,
     hostile_places,
     hostile_records,

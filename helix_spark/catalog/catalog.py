@@ -26,6 +26,7 @@ from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
+from helix_spark.catalog.merge import Merge, merge
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
@@ -40,7 +41,7 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
-from helix_spark.catalog.repair import Repair, mends, repair
+from helix_spark.catalog.repair import Repair, idle, mends, repair
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
@@ -119,6 +120,16 @@ class Catalog:
         Raises CatalogError if others work on it, or if it cannot be read or written.
         """
         return repair(self._layout, self.leases, dry_run=dry_run)
+
+    def merge(self, other: str | os.PathLike[str], *, dry_run: bool = False) -> Merge:
+        """Take over what another copy of this catalog has, or say what that would be; see `merge`. Repair it first.
+
+        Raises CatalogError if others work on this one, for what is no other copy of it, or if either cannot be read.
+        """
+        if dry_run:
+            return merge(self, self._layout, other, dry_run=True)
+        with idle(self._layout, self.leases):
+            return merge(self, self._layout, other, dry_run=False)
 
     def _mended(self, error: DamagedRecordsError) -> bool:
         return self._mender(error)
@@ -223,6 +234,11 @@ class Catalog:
         """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
         self._place.make()
         return self._history.start(record)
+
+    def take_over_iteration(self, record: IterationRecord) -> IterationRecord:
+        """Record the start of an iteration of another copy; see `History.take_over`."""
+        self._place.make()
+        return self._history.take_over(record)
 
     def make(self) -> None:
         """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog.

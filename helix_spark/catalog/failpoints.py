@@ -33,6 +33,8 @@ POINTS: Mapping[str, str] = {
     "upkeep.entry": "an old log entry or checkpoint is about to be deleted",
     "gc.found": "leftovers were found, nothing was done about them",
     "gc.recorded": "the ends of attempts that nobody published are recorded, their data is still there",
+    "merge.begun": "an iteration of another copy has its number, nothing else of it is there",
+    "merge.copied": "a result of another copy is there, its record is not",
     "lease.taken": "a lease was taken, the work has not begun",
 }
 """All failpoints, in the order of a result's life, and what is so when each is reached."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helix_spark.catalog.journal.mending import Mending, examined, rows_of
+from helix_spark.catalog.journal.mending import Mending, examined, mending_of, rows_of
+from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.record_journals import FOLDERS, journal_of
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
@@ -34,13 +35,17 @@ class HeldRecords:
         return {record.signature: record for record in self.artifacts if record.attempt not in ended}
 
 
-def held_records(records: Place) -> HeldRecords:
+def held_records(records: Place, *, sound: bool = True) -> HeldRecords:
     """Reads all journals. Raises OSError where they cannot be reached.
 
     Args:
         records: the folder of all journals.
+        sound: whether it matters that others can read them, too.
     """
-    mendings = {row_type: examined(journal_of(row_type, records / folder)) for row_type, folder in FOLDERS.items()}
+    mendings = {
+        row_type: examined(journal_of(row_type, records / folder)) if sound else mending_of(survey(records / folder))
+        for row_type, folder in FOLDERS.items()
+    }
     return HeldRecords(
         files=tuple(rows_of(mendings[FileRecord], FileRecord)),
         results=tuple(rows_of(mendings[ResultRecord], ResultRecord)),

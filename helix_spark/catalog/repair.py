@@ -67,9 +67,16 @@ def repair(layout: Layout, leases: Leases, *, dry_run: bool) -> Repair:
     """
     if dry_run:
         return _repaired(layout, leases, None)
+    with idle(layout, leases):
+        return _repaired(layout, leases, _new_aside(layout))
+
+
+@contextmanager
+def idle(layout: Layout, leases: Leases) -> Iterator[None]:
+    """While nobody else repairs the catalog or works on it. Raises CatalogError if somebody does."""
     with _alone(layout, leases):
         _check_idle(layout, leases)
-        return _repaired(layout, leases, _new_aside(layout))
+        yield
 
 
 def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender:

@@ -11,13 +11,12 @@ from dataclasses import replace
 from helix_spark.catalog.held_records import HeldRecords
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.layout import Layout
-from helix_spark.catalog.places.place import Place, is_out_of_reach
+from helix_spark.catalog.places.place import is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import Attempt, stored_attempts
 from helix_spark.catalog.tables.manifest import read_manifest
-from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
-from helix_spark.catalog.tables.table_reading import check_rows
+from helix_spark.catalog.tables.result_copies import check_copy
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.signature.parts import digest
 
 LOST = "the record of its end was lost; `helix repair` made it again from what else is on record"
@@ -38,7 +37,8 @@ def unrecorded(layout: Layout, held: HeldRecords, leases: Leases) -> Iterator[tu
         try:
             record = read_manifest(attempt.path)
             if record is not None:
-                check_finished(attempt, attempt.path, record)
+                _check_of(attempt, record)
+                check_copy(record, attempt.path)
                 yield attempt, record
         except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
             if is_out_of_reach(error):
@@ -46,22 +46,13 @@ def unrecorded(layout: Layout, held: HeldRecords, leases: Leases) -> Iterator[tu
             yield attempt, error.what if isinstance(error, DamagedArtifactError) else str(error)
 
 
-def check_finished(attempt: Attempt, folder: Place, record: ArtifactRecord) -> None:
-    """Checks all of a stored result against a record of it that nobody vouches for.
-
-    Raises DamagedArtifactError, OSError or ValueError for one that is not what the record says.
-    """
+def _check_of(attempt: Attempt, record: ArtifactRecord) -> None:
+    """Raises ValueError for a manifest that is not this attempt's."""
     told = (record.signature, record.attempt, record.kind, record.event)
     if told != (attempt.signature, attempt.attempt, attempt.kind, "published"):
         raise ValueError("its manifest is that of another result")
-    if record.digest is None or record.bytes < 0 or record.iteration < 1:
+    if record.bytes < 0 or record.iteration < 1:
         raise ValueError("its manifest is not whole")
-    if record.kind == "table":
-        check_table(folder, record)
-        check_rows(folder, record)
-        return
-    if checked_digest(folder) != record.digest:
-        raise ValueError("its files are not those that were written")
 
 
 def missing_iterations(held: HeldRecords, leases: Leases, now: float) -> list[IterationRecord]:

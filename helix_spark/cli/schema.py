@@ -62,7 +62,9 @@ verify    sound, deep, iterations (number), results: list of workflow, iteration
           (sound | partly checked | not reached | damaged), why
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
-          says what ran), aside (the folder of what was put aside, or null)
+          says what ran), aside (the folder of what was put aside, or null), merge (null without --merge): merged
+          (false of a dry run), iterations (workflow -> numbers here), renumbered and left (sentences), bytes,
+          results: list of workflow, iteration (there), node, kind, signature, bytes
 doctor    list of name, ok, found, remedy
 config    name -> value, origin
 """

@@ -1,8 +1,8 @@
 """The power is cut: what was acknowledged is there afterwards, and the next run is right.
 
-    python -m benchmarks.faults.power_cuts CATALOG MARKS KEY... [--unsynced] [--budget SIZE] [--merging]
+    python -m benchmarks.faults.power_cuts CATALOG MARKS KEY... [--unsynced] [--budget SIZE] [--merging] [--spark]
 
-That runs the job once for each key, and writes to MARKS what it acknowledges. Acknowledged are a result of which it was
+That runs a job once for each key, and writes to MARKS what it acknowledges. Acknowledged are a result of which it was
 told that it is stored, and an iteration whose `wait` has returned.
 """
 
@@ -14,17 +14,20 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import helix_spark as hx
-from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
+from benchmarks.faults import job, spark_job
+from benchmarks.faults.job import Heard, LoadsGladly
 from benchmarks.faults.logged_disk import OPTIONS, Recording, logged_disk, powered_on, why_not_here
 from benchmarks.faults.records import all_of
 from benchmarks.faults.row import NotHereError, Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.verification import verify
+from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError
 from helix_spark.planner.by_name import policy_named
 
@@ -34,6 +37,23 @@ _CUTS = 15
 
 _NEXT = 1000
 """Key of the run after a cut, which nobody ran before."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run.
+
+    Attributes:
+        workflow, answers: of a key.
+        run: a workflow in a catalog; returns its outputs.
+    """
+
+    workflow: Callable[[int], hx.Workflow]
+    answers: Callable[[int], dict[str, int]]
+    run: Callable[[Path, hx.Workflow], dict[str, Any]]
+
+
+WITHOUT_SPARK = Job(job.workflow, job.answers, job.run)
 
 
 @dataclass(frozen=True)
@@ -80,32 +100,30 @@ def recorded(work: Path, drivers: Drivers, options: str, *more: str) -> Recordin
         return disk.recorded()
 
 
-def lost(catalog: Path, marks: Sequence[str]) -> str:
+def lost(catalog: Path, marks: Sequence[str], job: Job) -> str:
     """What is lost of what was acknowledged, or wrong in a catalog after a cut; empty if nothing is."""
     told = [json.loads(mark) for mark in marks]
     try:
-        heard = Heard()
-        outputs = run(catalog, workflow(_NEXT), heard)
-        if outputs != answers(_NEXT):
+        if (outputs := job.run(catalog, job.workflow(_NEXT))) != job.answers(_NEXT):
             return f"the next run answered {outputs}"
         all_of(catalog)
         bad = [finding for finding in verify(Catalog.open(catalog, create=False), deep=True).findings if finding.bad]
         if bad:
             return f"damaged: {bad[0]}"
-        for what in (*_lost_results(catalog, told), *_lost_iterations(catalog, told)):
+        for what in (*_lost_results(catalog, told, job), *_lost_iterations(catalog, told, job)):
             return what
         for key in {key for key, _ in told}:
-            if (outputs := run(catalog, workflow(key))) != answers(key):
+            if (outputs := job.run(catalog, job.workflow(key))) != job.answers(key):
                 return f"run {key} answered {outputs}"
     except HelixError as error:
         return f"refused: {error}"
     return ""
 
 
-def _lost_results(catalog: Path, told: Sequence[tuple[int, str]]) -> Iterator[str]:
+def _lost_results(catalog: Path, told: Sequence[tuple[int, str]], job: Job) -> Iterator[str]:
     opened = Catalog.open(catalog, create=False)
     with hx.Helix(catalog, policy="always", observer=Heard()) as helix:
-        plans = {key: helix.plan(workflow(key)) for key in {key for key, name in told if name}}
+        plans = {key: helix.plan(job.workflow(key)) for key in {key for key, name in told if name}}
     for key, name in told:
         if name and not plans[key][name].stored:
             last = opened.last_event(plans[key][name].signature)
@@ -114,19 +132,21 @@ def _lost_results(catalog: Path, told: Sequence[tuple[int, str]]) -> Iterator[st
                 yield f"{name} of run {key} was said to be stored: {found}"
 
 
-def _lost_iterations(catalog: Path, told: Sequence[tuple[int, str]]) -> Iterator[str]:
+def _lost_iterations(catalog: Path, told: Sequence[tuple[int, str]], job: Job) -> Iterator[str]:
     done = [json.loads(one.outputs) for one in Catalog.open(catalog, create=False).iterations() if one.status == "done"]
     for key, name in told:
-        if not name and answers(key) not in done:
+        if not name and job.answers(key) not in done:
             yield f"run {key} had ended, and is not on record"
 
 
-def _cut(folder: Path, recording: Recording, chosen: random.Random, count: int) -> Iterator[str]:
+def _cut(
+    folder: Path, recording: Recording, chosen: random.Random, count: int, job: Job = WITHOUT_SPARK
+) -> Iterator[str]:
     """What is lost after each of some cuts."""
     for index, moment in enumerate(recording.moments(chosen, count)):
         cut = recording.cut(moment, chosen, folder / "cut")
         with powered_on(cut, folder / "after") as disk:
-            what = lost(disk / "catalog", cut.marks)
+            what = lost(disk / "catalog", cut.marks, job)
         yield what and f"cut {index} at {moment} of {len(recording.entries)}: {what}"
 
 
@@ -159,6 +179,23 @@ def power_cut_unsynced(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"{len(found)} of {_CUTS} cuts lost something"
 
 
+@fault("the power is cut while Spark's tables and models are stored",
+       "what was acknowledged is there; the next run is right", short=0, full=20, spark=True)
+def power_cut_with_spark(folder: Path, count: int, tally: Tally) -> None:
+    _check_here()
+    chosen = random.Random(25)
+    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+        with_spark = Job(
+            spark_job.workflow, spark_job.answers,
+            lambda catalog, made: spark_job.run(catalog, made, spark=sessions.get()),
+        )
+        for index, options in enumerate(OPTIONS):
+            work = folder / str(index)
+            recording = recorded(work, Drivers("Spark", ((1, 2),), ("--spark",)), options)
+            for what in _cut(work, recording, chosen, count // len(OPTIONS), with_spark):
+                tally.expect(not what, what)
+
+
 class _Acknowledges(Heard):
     """Marks what it is told to be stored."""
 
@@ -181,6 +218,7 @@ def main() -> None:
     arguments.add_argument("--unsynced", action="store_true", help="nothing is synced")
     arguments.add_argument("--budget")
     arguments.add_argument("--merging", action="store_true", help="what was merged goes at once")
+    arguments.add_argument("--spark", action="store_true", help="the job with Spark")
     given = arguments.parse_args()
     if given.unsynced:
         os.fsync = lambda handle: None
@@ -188,16 +226,18 @@ def main() -> None:
         from helix_spark.catalog.journal import clearing
 
         clearing.MOST_FILES, clearing.SHORTEST = 0, 0.0
-    for key in given.keys:
-        heard = _Acknowledges(given.marks, key)
-        policy = LoadsGladly(policy_named("always"))
-        with hx.Helix(given.catalog, policy=policy, observer=heard, budget=given.budget) as helix:
-            iteration = helix.run(workflow(key))
-            iteration.wait()
-            heard.mark()
-            if heard.warnings:
-                print(heard.warnings)
-            assert dict(iteration.outputs) == answers(key)
+    done = spark_job if given.spark else job
+    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+        for key in given.keys:
+            heard = _Acknowledges(given.marks, key)
+            with hx.Helix(
+                given.catalog, policy=LoadsGladly(policy_named("always")), observer=heard, budget=given.budget,
+                spark=sessions.get() if given.spark else None,
+            ) as helix:
+                iteration = helix.run(done.workflow(key))
+                iteration.wait()
+                heard.mark()
+                assert dict(iteration.outputs) == done.answers(key), iteration.outputs
 
 
 if __name__ == "__main__":

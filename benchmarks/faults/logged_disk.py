@@ -105,7 +105,11 @@ class Recording:
         return [chosen.choice(marks) if marks and index % 2 else moment for index, moment in enumerate(anywhere)]
 
     def cut(self, moment: int, chosen: random.Random, image: Path) -> Cut:
-        """Writes the disk as it is after a cut at a moment."""
+        """Writes the disk as it is after a cut at a moment.
+
+        Args:
+            image: a new file: of one that was mounted before, the kernel might remember what it held.
+        """
         disk = bytearray(self.first)
         entries = self.entries[:moment]
         flushed = max((index for index, entry in enumerate(entries) if entry[0] == _FLUSH), default=-1)
@@ -161,14 +165,17 @@ def logged_disk(work: Path, options: str = "") -> Iterator[LoggedDisk]:
 
 
 @contextlib.contextmanager
-def powered_on(cut: Cut, folder: Path) -> Iterator[Path]:
-    """A disk after a cut, mounted again, which has the file system put itself right."""
-    folder.mkdir(parents=True, exist_ok=True)
+def powered_on(cut: Cut) -> Iterator[Path]:
+    """A disk after a cut, mounted again, which has the file system put itself right. The image is gone afterwards."""
+    folder = cut.image.with_suffix(".mounted")
+    folder.mkdir()
     _run("mount", "-o", "loop", str(cut.image), str(folder))
     try:
         yield folder
     finally:
-        _run("umount", str(folder))
+        # Lazily: a catalog holds its folder open for as long as its heartbeat goes on.
+        _run("umount", "--lazy", str(folder))
+        cut.image.unlink()
 
 
 def _run(*command: str) -> str:

@@ -144,8 +144,8 @@ def _cut(
 ) -> Iterator[str]:
     """What is lost after each of some cuts."""
     for index, moment in enumerate(recording.moments(chosen, count)):
-        cut = recording.cut(moment, chosen, folder / "cut")
-        with powered_on(cut, folder / "after") as disk:
+        cut = recording.cut(moment, chosen, folder / f"cut-{index}")
+        with powered_on(cut) as disk:
             what = lost(disk / "catalog", cut.marks, job)
         yield what and f"cut {index} at {moment} of {len(recording.entries)}: {what}"
 
@@ -155,7 +155,7 @@ def _check_here() -> None:
         raise NotHereError(f"a disk that logs what is written takes root, FUSE and a loop device: {why}")
 
 
-@fault("the power is cut", "what was acknowledged is there; the next run is right", short=0, full=120)
+@fault("the power is cut", "what was acknowledged is there; the next run is right", short=3, full=120)
 def power_cut(folder: Path, count: int, tally: Tally) -> None:
     _check_here()
     chosen, seen = random.Random(22), dict[str, int]()

@@ -199,10 +199,6 @@ class ArtifactLedger:
             f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({_listed_ids(attempts)})"
         ).get("attempt", ()))
 
-    def sync(self) -> None:
-        """Have all that is appended by now survive a loss of power."""
-        self._journal.sync()
-
     @property
     def journal(self) -> Journal[ArtifactRecord]:
         """The records themselves, for upkeep."""

@@ -23,6 +23,7 @@ from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.journal.clearing import MOST_BYTES
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
@@ -277,9 +278,7 @@ class Catalog:
     def sync(self) -> None:
         """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
         that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
-        self._results.sync()
-        self._history.sync()
-        self._artifacts.sync()
+        sync(self._journals)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
@@ -349,7 +348,7 @@ class Catalog:
                 # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
                 with contextlib.suppress(CatalogError):
                     if surplus is replaced:
-                        self._artifacts.sync()
+                        sync([self._artifacts.journal])
                     self._delete([_attempt_of(surplus, self.path_of(surplus))])
         finally:
             self.leases.release(record.attempt)
@@ -455,7 +454,7 @@ class Catalog:
             leftovers = self._leftovers(dead, grace_seconds)
             reach("gc.found")
             if leftovers:
-                self._artifacts.sync()  # an end may be another process's, which is about to delete the same
+                sync([self._artifacts.journal])  # an end may be another process's, which is about to delete the same
             self._delete(leftover.attempt for leftover in leftovers if leftover.certain)
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._ended_unpublished(silent)
@@ -479,9 +478,12 @@ class Catalog:
         with self.leases.alone("upkeep") as alone:
             if alone is None:
                 return
-            journals: list[Journal[Any]] = [*self._history.journals, self._results.journal, self._artifacts.journal]
-            for journal in journals:
+            for journal in self._journals:
                 maintain(journal, alone, waiting)
+
+    @property
+    def _journals(self) -> tuple[Journal[Any], ...]:
+        return *self._history.journals, self._results.journal, self._artifacts.journal
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
@@ -492,14 +494,14 @@ class Catalog:
         if not why:
             return []
         ended = self._artifacts.end_unpublished(why)
-        self._artifacts.sync()
+        sync([self._artifacts.journal])
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
 
     def _check_recorded(self) -> tuple[IterationRecord, ...]:
-        """Raises DamagedRecordsError if no iteration is on record, though finished results are stored; else returns
-        that there are none."""
-        if not self._history.workflows():
+        """Raises DamagedRecordsError if the journal of iterations is gone, though finished results are stored; else
+        returns that there are none."""
+        if not self._history.workflows() and self._history.is_gone():
             stored = (one.path for one in folders.stored_attempts(self._layout))
             if any(path is not None and has_manifest(path) for path in stored):
                 raise DamagedRecordsError(
@@ -525,7 +527,7 @@ class Catalog:
         if ended:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
-                self._artifacts.sync()
+                sync([self._artifacts.journal])
             self._delete(_attempt_of(record, self.path_of(record)) for record in ended)
         return ended
 

@@ -77,11 +77,6 @@ class History:
             reach("iteration.nodes")
         self._iterations.append([record])
 
-    def sync(self) -> None:
-        """Have all that is appended by now survive a loss of power: nodes before the iterations that they belong to."""
-        for journal in (self._files, self._nodes, self._iterations):
-            journal.sync()
-
     def next_number(self, workflow: str) -> int:
         """One more than the greatest number of the workflow; 1 for the first."""
         sql = f"SELECT max(number) AS number FROM journal WHERE workflow = {text_literal(workflow)}"
@@ -179,6 +174,10 @@ class History:
         """The text of a content; None if it was never kept."""
         sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 1"
         return next(iter(self._files.query(sql)), None)
+
+    def is_gone(self) -> bool:
+        """Whether there is no journal of iterations."""
+        return self._iterations.is_gone()
 
     @property
     def journals(self) -> tuple[Journal[FileRecord], Journal[IterationRecord], Journal[NodeRecord]]:

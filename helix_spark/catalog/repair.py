@@ -18,6 +18,7 @@ from helix_spark.catalog.held_records import HeldRecords, held_records
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.journal import Mender
 from helix_spark.catalog.journal.mending import Mending, mend
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.layout import Layout, explained, marker_damage, write_marker
@@ -156,15 +157,14 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
         if again and not held.iterations:
             damage.append("the records are gone")
             lost.append("what ran, but for what is taken up again")
-            history = True
+            history = not held.mendings[IterationRecord].survey.never_synced
         held = replace(held, artifacts=(*held.artifacts, *again))
         saved = [
             f"the stored {one.kind} of {one.node!r} (iteration {one.iteration} of {one.workflow})" for one in again
         ]
         iterations = tuple(_iterations_again(layout, held, leases, aside))
         if aside is not None and (again or iterations):
-            ArtifactLedger(layout.records / FOLDERS[ArtifactRecord]).sync()
-            History(layout.records).sync()
+            sync([journal_of(row_type, layout.records / folder) for row_type, folder in FOLDERS.items()])
         kept = str(aside) if aside is not None and aside.exists() else ""
         return replace(
             found, damage=tuple(damage), saved=(*found.saved, *saved, *iterations), lost=(*found.lost, *lost),

@@ -137,10 +137,6 @@ class ResultLedger:
         )
         return {row.node: row for row in rows}
 
-    def sync(self) -> None:
-        """Have all that is appended by now survive a loss of power."""
-        self._journal.sync()
-
     @property
     def journal(self) -> Journal[ResultRecord]:
         """The records themselves, for upkeep."""

@@ -122,12 +122,14 @@ class AfterAnswer:
     def _stored(self, ended: Recorded | None) -> dict[str, int]:
         """Physical bytes by node of what was stored and is still there. The records of the run are synced, whatever
         becomes of its results."""
+        gone = frozenset[str]()
         try:
             kept = self._kept(ended)
             self._record_sizes(kept.sizes)
-            gone = frozenset[str]() if self._interrupted else self._tidied()
+            if not self._interrupted:
+                gone = self._tidied()
         finally:
-            self.tools.catalog.sync()
+            self.retention.acknowledgement.give(gone)
         return {name: size for name, size in kept.stored.items() if self.plan[name].signature not in gone}
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError
+from helix_spark.iteration.acknowledgement import Acknowledgement
 from helix_spark.iteration.foresight import others_among
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.settling import settled
@@ -35,9 +35,6 @@ OVERFLOWED = "records of the run took the room that the budget had left for it"
 TOO_LARGE = "it turned out larger than what the budget had left"
 
 _NO_WISHES = Wishes()
-
-PATIENCE = 1.0
-"""Seconds for which it may be left untold that a result is stored, so that one sync serves several."""
 
 DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
@@ -108,6 +105,11 @@ class Retention:
         """Which results may be stored."""
         return Storable(self.prepared, self.plan, self.outcome, self.random, self.tools.observer)
 
+    @cached_property
+    def acknowledgement(self) -> Acknowledgement:
+        """What was stored, until it is told."""
+        return Acknowledgement(self.tools)
+
     def keep(self, reads: PlanReads) -> Kept:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
         room to others, so that it is decided once more.
@@ -161,7 +163,6 @@ class Retention:
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
-        to_be_told = _ToBeTold(self.tools)
         for node in wanted:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
@@ -176,8 +177,7 @@ class Retention:
                 (stored if fits else gone)[node.name] = record.bytes
                 met[node.signature] = record
                 if fits:
-                    to_be_told.add(record)
-        to_be_told.tell()
+                    self.acknowledgement.add(record)
         self._yield_to_others({**there, **met})
         self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
         return Kept(stored, gone)
@@ -295,34 +295,6 @@ class Retention:
             yield
         except CatalogError as error:
             self.tools.observer.warning(error.what)
-
-
-class _ToBeTold:
-    """Results that were stored, until it is told: their records are synced first, several at once."""
-
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self._waiting: list[ArtifactRecord] = []
-        self._synced_at = time.monotonic()
-
-    def add(self, record: ArtifactRecord) -> None:
-        """Another one was stored; it is told now if nothing was for a while."""
-        self._waiting.append(record)
-        if time.monotonic() - self._synced_at > PATIENCE:
-            self.tell()
-
-    def tell(self) -> None:
-        """Tells of all that were stored. What cannot be synced is stored, too, but nobody may rely on it."""
-        if not self._waiting:
-            return
-        try:
-            self._tools.catalog.sync()
-            for record in self._waiting:
-                self._tools.observer.stored(record.node, record.bytes)
-        except CatalogError as error:
-            self._tools.observer.warning(error.what)
-        self._waiting.clear()
-        self._synced_at = time.monotonic()
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], prepared: Prepared) -> Situation:

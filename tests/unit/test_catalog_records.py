@@ -19,6 +19,7 @@ from helix_spark.catalog.journal import clearing, upkeep
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal.journal import Journal, OutrunError
 from helix_spark.catalog.journal.sealing import SealedFiles
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.local_disk import OnDisk
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -223,7 +224,7 @@ for i in range(30):
     ) -> None:
         journal = of(tmp_path)
         journal.append([Seen("one")])
-        journal.sync()
+        sync([journal])
         assert names(journal) == ["one"]
         asked: list[str] = []
         read = OnDisk.read_at_most
@@ -254,7 +255,7 @@ class TestDamage:
     def folder(self, tmp_path: Path) -> Path:
         for i in range(4):
             of(tmp_path).append([Seen(str(i))])
-        of(tmp_path).sync()
+        sync([of(tmp_path)])
         return tmp_path
 
     @pytest.mark.parametrize("damage", [
@@ -282,7 +283,7 @@ class TestDamage:
         if head is not None:
             (folder / "seen.head").write_text(head)
         of(folder).append([Seen("more")])
-        of(folder).sync()
+        sync([of(folder)])
         assert names(of(folder)) == ["0", "1", "2", "3", "more"]
         assert (folder / "seen.head").read_text() == "5\n"
 
@@ -413,7 +414,7 @@ class TestUpkeep:
             journal.append([Seen(str(i))])
         maintain(journal)
         last = of(tmp_path).append([Seen("last")])
-        of(tmp_path).sync()
+        sync([of(tmp_path)])
         entry(tmp_path, last).unlink()
         with pytest.raises(CatalogError, match="was committed"):
             names(of(tmp_path))
@@ -451,7 +452,7 @@ class TestSeals:
     def test_a_flipped_bit_is_an_error_in_words(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path / "seen", Seen, pruned_by=())
         journal.append([Seen("a")])
-        journal.sync()
+        sync([journal])
         file = next((tmp_path / "seen").glob("*.parquet"))
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
@@ -476,7 +477,7 @@ class TestSeals:
     def test_a_copy_without_seals_is_read(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path / "seen", Seen, pruned_by=())
         journal.append([Seen("a")])
-        journal.sync()
+        sync([journal])
         for seal in (tmp_path / "seen").glob(".*.crc"):
             seal.unlink()
         assert Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal") == [Seen("a")]

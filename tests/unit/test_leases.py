@@ -166,6 +166,19 @@ def test_a_lease_of_garbage_is_waited_for_and_then_removed(folder: Path, monkeyp
     assert holder_from("[]") is None
 
 
+@pytest.mark.parametrize("left", ["", "\0\0\0"])
+def test_a_lease_whose_bytes_went_with_the_power_is_nobodys(folder: Path, left: str) -> None:
+    folder.mkdir()
+    leases = Leases(folder)
+    for again in range(2):
+        (folder / NAME).write_text(left)
+        assert leases.is_dead(NAME, untouched=60.0)
+        assert NAME in leases.dead(untouched=60.0)
+        begun = time.monotonic()
+        assert leases.wait(NAME) if again else leases.take(NAME) is None
+        assert time.monotonic() - begun < 5.0
+
+
 def test_a_folder_that_cannot_be_written_leases_to_everybody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     leases = Leases(tmp_path / "file" / "leases")

@@ -20,6 +20,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.mending import Mending, mend
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.manifest import NAME
@@ -49,7 +50,7 @@ class Rows:
         for number in numbers:
             self.journal().append([Seen(f"{number}"), Seen(f"{number} again", number, ("a", "b"))])
         if synced:
-            self.journal().sync()
+            sync([self.journal()])
         return [name for number in numbers for name in (f"{number}", f"{number} again")]
 
     def names(self) -> list[str]:

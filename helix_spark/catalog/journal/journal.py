@@ -4,7 +4,7 @@ An append is one Delta commit, put in place by a link that fails where the versi
 processes none loses a row. Reading sees whole commits. Each append has an id, which its commit names: an append whose
 answer was lost, or which met itself, is found by it and not made twice.
 
-What is appended is seen at once, and survives a loss of power once it is synced: many appends by one `sync`.
+What is appended is seen at once, and survives a loss of power once it is synced: see `syncing`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.log_end import COMMIT, LogEnd
+from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, head_file
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
 from helix_spark.catalog.journal.sealing import SealedFiles
@@ -85,6 +86,23 @@ def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P
         return method(self, *args, **named)
 
     return update_wrapper(whole, method)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsynced:
+    """What of a journal might be lost with the power.
+
+    Attributes:
+        head: the file that is to name the version once the rest is safe.
+        version: the newest that is committed.
+        files: entries of the log, and files of rows.
+        seals: checksums that are missing beside them, by where they belong.
+    """
+
+    head: Place
+    version: int
+    files: tuple[Place, ...] = ()
+    seals: Mapping[Place, bytes] = field(default_factory=dict)
 
 
 class OutrunError(Exception):
@@ -260,39 +278,28 @@ class Journal(Generic[Row]):
             table = self._refreshed()
             return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
 
+    def is_gone(self) -> bool:
+        """Whether there is none: it was never begun, or is lost as a whole. Raises CatalogError."""
+        with self._explained("read"):
+            return not self._log.begun
+
     @_mended
-    def sync(self) -> None:
-        """Have all that is committed by now, by whomever, survive a loss of power; nobody may be told before that it is
-        on record.
-
-        Holds nobody up who reads or appends meanwhile. Raises CatalogError if that cannot be had.
-        """
-        for look in range(LOOKS):
-            try:
-                return self._sync()
-            except OSError as error:
-                # Upkeep elsewhere, which syncs first, may delete what was to be synced.
-                if not isinstance(error, FileNotFoundError) or look + 1 == LOOKS:
-                    raise self._failed("synced", error) from error
-        raise AssertionError("the last look returns or raises")
-
-    def _sync(self) -> None:
-        if not (unsynced := self._log.unsynced()):
-            return
-        reach("journal.syncing")
-        self.check()
-        if at(self.folder).needs_syncs:
-            files = self._log.files_added(unsynced)
-            self._sealed.seal(files)
-            at(self.folder.parent).sync([*files, *self._log.entries(unsynced)])
-        self._log.advance(unsynced[-1])
+    def unsynced(self) -> Unsynced | None:
+        """What `syncing` has to sync for all that is committed by now; None if nothing. Raises OSError."""
+        versions = self._log.unsynced()
+        if not versions:
+            return None
+        head = head_file(self.folder)
+        if not at(self.folder).needs_syncs:
+            return Unsynced(head, versions[-1])
+        files = self._log.files_added(versions)
+        return Unsynced(head, versions[-1], (*files, *self._log.entries(versions)), self._sealed.missing(files))
 
     def reopen(self) -> int:
-        """Read the log anew, as after it was mended, and have it survive a loss of power. Returns its version."""
+        """Read the log anew, as after it was mended. Returns its version."""
         with self._lock, self._explained("read"):
             self._table = None
             table = self._refreshed()
-            self.sync()
             return table.version() if table is not None else -1
 
     def committing(self) -> AbstractContextManager[None]:
@@ -363,6 +370,7 @@ class Journal(Generic[Row]):
         from deltalake.exceptions import CommitFailedError
 
         self.check()
+        self._log.begin()
         at(self.folder / "_delta_log").make_folder()
         for attempt in range(ATTEMPTS):
             try:

@@ -3,11 +3,13 @@ table, and an empty entry is a commit that did nothing.
 
 Therefore ``TABLE.head`` beside the table remembers the newest version that was synced: it and all before it, with the
 files they name, survive a loss of power. What was committed after it may be lost with the power, or be there in part;
-nobody was told that it is stored. A head is written last, so it never names what is not there.
+nobody was told that it is stored. A head is written last, so it never names what is not there. (Two writers may step
+over each other and leave the lower version: that may hide a loss, and never reports a false one.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -21,6 +23,7 @@ from helix_spark.errors import DamagedRecordsError
 def head_file(folder: Place) -> Place:
     """The file that remembers the head of the Delta table in a folder."""
     return folder.with_name(f"{folder.name}.head")
+
 
 COMMIT = "helixCommit"
 """Key of a commit's id in the information that its log entry has about it."""
@@ -50,14 +53,26 @@ class LogEnd:
         except OddFileError as error:
             raise self.damaged(f"{self._head_file.name} is no file that holds a version") from error
 
-    def advance(self, version: int) -> None:
-        """Remember that `version` was synced. Raises OSError.
+    @property
+    def begun(self) -> bool:
+        """Whether there is a head file."""
+        return self._head_file.exists()
 
-        Two writers may step over each other and leave the lower number: too low a head hides a loss, it never reports
-        a false one.
-        """
-        if version > self.head():
-            at(self._head_file).replace_text(f"{version}\n", synced=True)
+    @property
+    def never_synced(self) -> bool:
+        """Whether the head file says that nobody was told of anything here. Raises OSError."""
+        try:
+            return int(text_in(self._head_file)) < 0
+        except (FileNotFoundError, ValueError):
+            return False
+
+    def begin(self) -> None:
+        """Remember, before there is anything, that nothing was synced: without this, a head that is lost would look
+        like one that was never written. Raises OSError."""
+        if not self._head_file.exists():
+            at(self._head_file.parent).make_folder(synced=True)
+            with contextlib.suppress(FileExistsError):
+                at(self._head_file).write_new_text("-1\n", synced=True)
 
     def unsynced(self) -> list[int]:
         """The versions that were committed after the head, oldest first. Raises OSError."""

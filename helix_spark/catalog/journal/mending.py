@@ -24,6 +24,7 @@ from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.row_files import RowFile
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, from_columns, table_schema
 from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.side_checksums import beside, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -119,7 +120,8 @@ def mending_of(seen: Survey) -> Mending:
     merged = _merged_without_a_word(seen, seen.covered | taken)
     # Version 0 makes the table, and has no rows; what upkeep merged is where it was, too.
     missing = [version for version in seen.unsound if version > 0 and version not in there | merged]
-    told = seen.newest if seen.head is None or (seen.head < 0 and seen.newest > 1) else seen.head
+    headless = seen.head is None or (seen.head < 0 and not seen.never_synced and seen.newest > 1)
+    told = seen.head if seen.head is not None and not headless else seen.newest
     lost_rows = 0
     for name in seen.bad:
         one = seen.added[name]
@@ -217,6 +219,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
             continue  # somebody committed meanwhile
         _put_aside(mending, aside)
         journal.reopen()
+        sync([journal])
         return mending
     raise CatalogError(f"the records {journal.folder} are written by others all the time",
                        remedy="end the runs on this catalog, then repair it")

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.journal.own_files import check_file, named_files
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.places.side_checksums import BadSealError, check_all, has_checksums, write_checksums
+from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -33,15 +34,10 @@ class SealedFiles:
         self._needed = not at(folder).guards_bits
         self._checked: set[str] = set()
 
-    def seal(self, files: Iterable[Place]) -> None:
-        """Write checksums for those files that have none yet; their bytes are synced, their names are not yet.
-
-        Raises OSError.
-        """
-        for file in files if self._needed else ():
-            if not has_checksums(file):
-                write_checksums(file, _PIECE, synced=True)
-                self._checked.add(file.name)
+    def missing(self, files: Iterable[Place]) -> dict[Place, bytes]:
+        """The checksums of those files that have none beside them yet, by where they belong. Raises OSError."""
+        found = (file for file in files if self._needed and isinstance(file, Path))
+        return {beside(file): checksums(file, _PIECE) for file in found if not beside(file).exists()}
 
     def check(self, table: DeltaTable) -> None:
         """Check the files that were not checked before.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from helix_spark.catalog.journal.log_end import head_file
+from helix_spark.catalog.journal.log_end import LogEnd, head_file
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
 from helix_spark.catalog.journal.row_files import LARGEST, RowFile, UnsoundFileError, row_file
 from helix_spark.catalog.journal.rows import SEQUENCE
@@ -75,6 +75,7 @@ class Survey:
     Attributes:
         there: whether there is anything of it.
         head: the version that the head file names; None where that is no version, -1 where there is no such file.
+        never_synced: whether the head file says that nobody was told of anything in it.
         newest: the greatest version that anything names.
         base: of the newest sound checkpoint: entries up to it are not needed; -1 where there is none.
         unsound: versions after the base whose entries cannot be used, and why.
@@ -91,6 +92,7 @@ class Survey:
     folder: Place
     there: bool
     head: int | None
+    never_synced: bool
     newest: int
     base: int
     unsound: Mapping[int, str]
@@ -146,9 +148,10 @@ def survey(folder: Place) -> Survey:
     sound, bad, saved = _looked_at(folder, state.added)
     spare = (*saved, *_others(folder, state.added))
     there = bool(entries or checkpoints or spare or bad or head != -1)
+    never_synced = LogEnd(folder).never_synced
     return Survey(
-        folder, there, head, newest, base, unsound, frozenset(mentioned), beside, state.added, frozenset(state.named),
-        sound, bad, spare, state.metadata, state.protocol,
+        folder, there, head, never_synced, newest, base, unsound, frozenset(mentioned), beside, state.added,
+        frozenset(state.named), sound, bad, spare, state.metadata, state.protocol,
     )
 
 

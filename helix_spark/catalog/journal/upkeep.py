@@ -18,6 +18,7 @@ from helix_spark.catalog.journal.clearing import MOST_BYTES, TakenOverError, cle
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.sealing import remove_stale_seals
+from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.place import at
 from helix_spark.errors import CatalogError
 
@@ -70,7 +71,7 @@ def maintain(
             return Upkept()
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
-        journal.sync()
+        sync([journal])
         journal.check()
         with journal.committing():
             _keep_log(table)
@@ -88,7 +89,7 @@ def maintain(
         if not alone():
             return Upkept()  # it may be that what was to be merged is gone, as another process merged it
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
-    journal.sync()
+    sync([journal])
     return Upkept(merged, deleted)
 
 

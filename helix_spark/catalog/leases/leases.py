@@ -48,11 +48,19 @@ class Lease:
     Attributes:
         holder: who has it, if the file says.
         expected: seconds that the holder expected to have it when it took it, if it said.
+        torn: whether the file says nothing at all. It is put in place whole, so its bytes were lost with the power, and
+            its holder's machine was off.
     """
 
     name: str
     holder: Holder | None
     expected: float | None = None
+    torn: bool = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its holder has certainly ended."""
+        return self.torn or (self.holder is not None and self.holder.is_gone)
 
 
 class Leases:
@@ -124,7 +132,7 @@ class Leases:
             return Lease(name, None)  # whoever put it there: it is in the way until it was silent for long enough
         except (OSError, UnicodeDecodeError):
             return None
-        return Lease(name, holder_from(text), _expected_from(text))
+        return Lease(name, holder_from(text), _expected_from(text), torn=not text.strip("\0"))
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
@@ -145,7 +153,7 @@ class Leases:
             if until():
                 return False
             found = self.find(name)
-            if found is not None and found.holder is not None and found.holder.is_gone:
+            if found is not None and found.is_gone:
                 self._remove(name, beat)
                 return True
             time.sleep(self._files.looks)
@@ -171,7 +179,7 @@ class Leases:
         for name in self.names():
             beat, found = self._beat(name), self.find(name)
             if beat is not None and found is not None and self._seems_dead(found, untouched):
-                (ended if found.holder is not None and found.holder.is_gone else silent)[name] = beat
+                (ended if found.is_gone else silent)[name] = beat
         if silent:
             time.sleep(PATIENCE)
         return ended | {name: beat for name, beat in silent.items() if self._beat(name) == beat}
@@ -203,7 +211,7 @@ class Leases:
                 beat, found = self._beat(name), self.find(name)
                 if found is None or beat is None:
                     continue
-                if found.holder is None or not found.holder.is_gone:
+                if not found.is_gone:
                     return None if found.holder == this_process() else found
                 self._remove(name, beat)
                 continue
@@ -213,8 +221,8 @@ class Leases:
         return self.find(name)
 
     def _seems_dead(self, found: Lease, untouched: float) -> bool:
-        if found.holder is not None and found.holder.is_here:
-            return found.holder.is_gone
+        if found.is_gone or (found.holder is not None and found.holder.is_here):
+            return found.is_gone
         return self._seconds_untouched(found.name) > untouched
 
     def _seconds_untouched(self, name: str) -> float:

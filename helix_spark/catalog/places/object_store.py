@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from helix_spark.catalog.places.local_disk import SMALL
@@ -33,6 +34,9 @@ _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
 
 _AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
+
+
+_NOTHING: Mapping[ObjectPath, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +167,10 @@ class ObjectPath:
         """No: a store answers once it keeps what was written."""
         return False
 
-    def sync(self, files: Collection[ObjectPath], /) -> None:
-        """Nothing."""
+    def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] = _NOTHING, /) -> None:
+        """All that is written is kept."""
+        for path, content in replaced.items():
+            path.single.write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""

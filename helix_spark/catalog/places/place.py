@@ -96,9 +96,15 @@ class Ground(Protocol):
     def needs_syncs(self) -> bool:
         """Whether what is written there survives a loss of power only once it was synced."""
 
-    def sync(self, files: Collection[Any], /) -> None:
+    def sync(self, files: Collection[Any], replaced: Mapping[Any, bytes] = ..., /) -> None:
         """Have files that lie under this folder survive a loss of power, with their names and those of the folders on
-        the way."""
+        the way. Small files are written anew on the occasion, each whole or not at all.
+
+        All at once, as a disk takes hardly longer for many files than for one.
+
+        Args:
+            replaced: what they are to hold, by place under this folder.
+        """
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Make a folder and those above it, unless they are there; where it is `synced`, they survive a loss of power.

@@ -17,7 +17,6 @@ import threading
 import zlib
 from pathlib import Path
 
-from helix_spark.catalog.places.local_disk import sync_path
 from helix_spark.catalog.places.place import Place, at
 
 _MAGIC = b"crc\0"
@@ -33,23 +32,20 @@ class BadSealError(ChecksumError):
     """What lies beside a file are no checksums of a file of its length: it is not known which of the two is damaged."""
 
 
-def write_checksums(file: Place, piece: int = _PIECE, *, synced: bool = False) -> None:
-    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all, and where it is
-    `synced`, also after a loss of power. Raises OSError."""
+def write_checksums(file: Place, piece: int = _PIECE) -> None:
+    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all. Raises OSError."""
     if not isinstance(file, Path):
         return
-    data = file.read_bytes()
-    sums = [zlib.crc32(data[start : start + piece]) for start in range(0, len(data), piece)]
     unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
-    unfinished.write_bytes(_MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums))
-    if synced:
-        sync_path(unfinished)
+    unfinished.write_bytes(checksums(file, piece))
     unfinished.replace(beside(file))
 
 
-def has_checksums(file: Place) -> bool:
-    """Whether there is a checksum file for `file`."""
-    return isinstance(file, Path) and beside(file).exists()
+def checksums(file: Path, piece: int = _PIECE) -> bytes:
+    """What the checksum file of `file` holds, a checksum for every `piece` bytes. Raises OSError."""
+    data = file.read_bytes()
+    sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
+    return _MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums)
 
 
 def check_all(file: Place) -> bool:

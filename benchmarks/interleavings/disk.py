@@ -7,10 +7,11 @@ step, before which a driver may be stopped; deleting a folder takes a step a fil
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.interleavings.world import world
@@ -163,6 +164,9 @@ class Single:
         disk().remove(self.path)
 
 
+_NOTHING: Mapping[SimPath, bytes] = MappingProxyType({})
+
+
 class SimPath:
     """A file or folder, there or not."""
 
@@ -276,11 +280,13 @@ class SimPath:
     def needs_syncs(self) -> bool:
         return True
 
-    def sync(self, files: Collection[SimPath], /) -> None:
+    def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] = _NOTHING, /) -> None:
         """Each must be there; what is written is kept anyhow."""
         for file in files:
             world().step("syncs", file.path)
             disk().get(file.path)
+        for path, content in replaced.items():
+            path.replace_text(content.decode())
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: a file's name makes its folders."""

@@ -21,10 +21,10 @@ from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
-from helix_spark.planner.overflow import Held, overflow
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.serving import PlanReads
+from helix_spark.planner.turns import Held, overflow
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.demands import last_steps
 from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Turn
+from helix_spark.planner.storage import PlanningProblem
+from helix_spark.planner.turns import granted
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -94,35 +95,11 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
-    granted = _granted(problem, found)
+    insisted = granted(problem, found, room)
     return {
-        name: _ranked(replace(candidate, insisted=name in granted), rank / len(found))
+        name: _ranked(replace(candidate, insisted=name in insisted), rank / len(found))
         for rank, (name, candidate) in enumerate(found.items())
     }
-
-
-def _granted(problem: PlanningProblem, found: Mapping[str, Candidate]) -> set[str]:
-    """Signatures of what is kept because somebody insists on it, as far as there is room for all of that.
-
-    What other workflows insist on comes before what this version does, or this run would evict it for its own; only a
-    draw of this version that is stored comes before both, as it could not be had again. Draws of versions that are past
-    come last, the newest first (see `Turn`).
-    """
-    room = capacity(problem)
-    wished = [node for node in problem.nodes if node.keep == "always"]
-    drawn = [node for node in wished if node.fixed and node.stored]
-    shared = [node for node in wished if node.kept_for]
-    theirs = [other for other in problem.others if other.turn is Turn.INSISTED]
-    past = sorted((other for other in problem.others if other.turn is Turn.DRAWN), key=lambda other: other.age)
-    claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
-    granted: set[str] = set()
-    taken = 0
-    for one in claims:
-        size = one.bytes
-        if one.signature in found and one.signature not in granted and (room is None or taken + size <= room):
-            granted.add(one.signature)
-            taken += size
-    return granted
 
 
 def _ranked(candidate: Candidate, rank: float) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from helix_spark.planner.execution import plan_execution
@@ -11,12 +11,11 @@ from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import (
     Decision,
     NodeCosts,
-    OtherArtifact,
     PlanningProblem,
-    Turn,
     cumulative_seconds,
     execution_problem,
 )
+from helix_spark.planner.turns import Turn, without_room
 from helix_spark.sizes import seconds_text
 
 Wanted = Callable[[NodeCosts, float], str | None]
@@ -51,7 +50,7 @@ class Rule:
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
-            insists on, nor draws (see `Turn`), which the paper knows nothing of.
+            insists on, nor draws (see `turns`), which the paper knows nothing of.
     """
 
     purge: bool = False
@@ -80,7 +79,8 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
     solution = problem.done or plan_execution(execution_problem(problem))
     reasons = dict.fromkeys(purged, "the current version no longer has it")
     others = [other for other in problem.others if other.signature not in purged]
-    evict = set(purged) | set(_over_budget(problem, others, reasons))
+    crowded = dict.fromkeys(without_room(problem, others), "evicted: the budget is used up")
+    reasons, evict = {**reasons, **crowded}, {*purged, *crowded}
     used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
     keep: set[str] = set()
     spent = cumulative_seconds(problem, solution)
@@ -110,22 +110,3 @@ def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) 
     if not node.storable or not computed or node.keep == "never":
         return None
     return "you asked for it" if node.keep == "always" else wanted(node, spent)
-
-
-def _over_budget(
-    problem: PlanningProblem, others: Iterable[OtherArtifact], reasons: dict[str, str]
-) -> Iterable[str]:
-    """What must go, newest kept first, when the budget has shrunk below what is stored. What somebody insists on, and
-    draws, go only where they have no room beside what is stored of the current version because its author insists."""
-    if problem.budget is None:
-        return
-    stored = [node for node in problem.nodes if node.stored]
-    used = problem.overhead + sum(node.bytes for node in stored if node.keep == "always")
-    not_asked_for = sum(node.bytes for node in stored if node.keep != "always")
-    for other in sorted(others, key=lambda other: other.turn):
-        beside = not_asked_for if other.turn is Turn.WEIGHED else 0
-        if used + beside + other.bytes > problem.budget:
-            reasons[other.signature] = "evicted: the budget is used up"
-            yield other.signature
-        else:
-            used += other.bytes

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.candidates import capacity, had_now
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Solution
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Turn, execution_problem
+from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
+from helix_spark.planner.turns import Turn
 from helix_spark.sizes import seconds_text
 
 
@@ -70,10 +71,7 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     had = had_now(problem, solution)
     anew = _recreation_seconds(problem.nodes)
     options = [
-        _Option(
-            node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored,
-            Turn.INSISTED if node.keep == "always" else Turn.WEIGHED,
-        )
+        _Option(node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored, node.turn)
         for node in problem.nodes
         if node.storable and node.keep != "never" and (node.stored or node.signature in had)
     ]

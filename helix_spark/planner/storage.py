@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.model import with_warm_up
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
+from helix_spark.planner.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,9 @@ class NodeCosts:
     kept_for: str = ""
     differs: bool = False
 
-
-class Turn(IntEnum):
-    """In which turn a stored result is given room, the first one first.
-
-    Draws that nobody's newest version has come in between. To lose another result costs seconds, which a plan can
-    weigh; a draw could not be had again, nor could anything that was found with it. So it goes for nothing but what
-    somebody insists on today. For that it does go: who often edits what is drawn would fill a budget with draws, and
-    then not even the newest would be kept.
-    """
-
-    INSISTED = auto()
-    """Somebody wants it kept: the author of the current version, or of another workflow's."""
-    DRAWN = auto()
-    """It was fixed as it was drawn, in a version that is past."""
-    WEIGHED = auto()
-    """What it saves decides."""
+    @property
+    def turn(self) -> Turn:
+        return Turn.INSISTED if self.keep == "always" else Turn.WEIGHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +84,7 @@ class OtherArtifact:
 
     @property
     def turn(self) -> Turn:
-        """In which turn it is given room."""
-        return Turn.INSISTED if self.kept_for else Turn.DRAWN if self.fixed else Turn.WEIGHED
+        return Turn.of(insisted=bool(self.kept_for), fixed=self.fixed)
 
     @property
     def seconds_again(self) -> float:

@@ -14,7 +14,8 @@ from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, Turn
+from helix_spark.planner.storage import NodeCosts, OtherArtifact
+from helix_spark.planner.turns import Turn
 
 CHAIN = {"rows": ("scanner", ()), "model": ("learner", ("rows",)), "auc": ("reducer", ("model",))}
 

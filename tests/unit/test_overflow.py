@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.planner.lineage import Made
-from helix_spark.planner.overflow import Held, overflow
+from helix_spark.planner.turns import Held, overflow
 
 SIZES = st.lists(st.tuples(st.integers(0, 1_000), st.floats(0, 100)), max_size=8)
 

@@ -34,7 +34,8 @@ from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
 from helix_spark.planner.planning import Situation, make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem, Turn
+from helix_spark.planner.storage import Decision, PlanningProblem
+from helix_spark.planner.turns import Turn
 from helix_spark.signature.signing import Description, Signed
 
 

@@ -102,6 +102,10 @@ class SetupError(HelixError):
     """The machine lacks something: Java, a matching pyspark and delta-spark, the jars, a solver."""
 
 
+class EndedError(HelixError):
+    """A Helix was closed, or the session that it works with was stopped, before or while something was asked of it."""
+
+
 class CatalogError(HelixError):
     """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
@@ -23,7 +22,8 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
-from helix_spark.errors import CatalogError, HelixError, ParameterError
+from helix_spark.errors import CatalogError, EndedError, ParameterError
+from helix_spark.iteration.admission import Admission, Task
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
@@ -84,19 +84,28 @@ class Helix:
         if observer is not None and progress:
             raise ParameterError("an observer of your own is told of the progress", remedy="leave out one of the two")
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
-        self.catalog = Catalog.open(catalog, create=True)
+        self._catalog = Catalog.open(catalog, create=True)
+        self._admission = Admission(str(self._catalog.root))
         self.observer = observer or (Lines() if progress else Quiet())
         self.tracker = tracker
         self.sessions = SessionProvider(
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
-        self._one_run, self._writable, self._closed = one_run, False, False
+        self._one_run, self._writable = one_run, False
         self._memory, self._standing = MemoryTier(), StandingWarnings()
         self._followed = Followed(self.observer, self.catalog)
-        self._executor = Executor(self.sessions, self.catalog, self._memory, self._followed)
-        self._recording = ThreadPoolExecutor(1, thread_name_prefix="helix-recording")
-        self._behind = ThreadPoolExecutor(1, thread_name_prefix="helix-behind")
-        self._running = Lock()
+        take_on = self._admission.take_on
+        self._executor = Executor(
+            self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN)
+        )
+        self._recording = ThreadPoolExecutor(1, "helix-recording", take_on, (Task.RECORD,))
+        self._behind = ThreadPoolExecutor(1, "helix-behind", take_on, (Task.STORE,))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog. Raises HelixError in a forked child."""
+        self._admission.home.check(f"the catalog {self._catalog.root} as it is open here")
+        return self._catalog
 
     def plan(self, workflow: Workflow) -> Plan:
         """What a run would do now, and why. Nothing runs, nothing is written, no JVM starts.
@@ -104,7 +113,7 @@ class Helix:
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
         """
-        self._check_open()
+        self._admission.check()
         _check_workflow(workflow, "plan")
         return make_plan(self._prepare(workflow).situation, self.policy)
 
@@ -115,9 +124,10 @@ class Helix:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
             NodeError: the author's code or a Spark job failed; what was computed before is kept.
             SetupError: Spark could not be started, or its JVM ended; what was stored before is kept.
+            EndedError: another thread closed this, or stopped the session; what was computed before is kept.
+            HelixError: this is called by an observer, a tracker or a function of a run, or in a forked child.
         """
-        with self._running:
-            self._check_open()
+        with self._admission.run():
             _check_workflow(workflow, "run")
             if not self._writable:
                 for lack in self.catalog.check_writable():
@@ -145,7 +155,7 @@ class Helix:
             ParameterError: the catalog has no such workflow.
             CatalogError: the records cannot be read.
         """
-        self._check_open()
+        self._admission.check()
         self._recorded()
         check_workflow(self.catalog, workflow)
         return self.catalog.iterations(workflow, limit)
@@ -198,13 +208,27 @@ class Helix:
 
     def wait(self) -> None:
         """Waits until everything that was to be stored is."""
-        self._check_open()
-        self._behind.submit(lambda: None).result()
+        self._admission.check_waits(Task.RECORD, Task.STORE)
+        self._waited_for(self._behind)
 
     def close(self) -> None:
-        """Waits for what is being stored, lets go of memory, and stops a session of Helix's own."""
-        self._closed = True
-        self._recording.shutdown()
+        """Waits for what is being stored, lets go of memory, and stops a session of Helix's own. A run that another
+        thread has under way ends with an EndedError. In a forked child nothing happens: all of it is the parent's.
+
+        Raises:
+            HelixError: an observer, a tracker or a function of a run calls this.
+        """
+        with self._admission.end() as is_open:
+            if is_open:
+                self._close()
+
+    def _close(self) -> None:
+        self._executor.end(EndedError(
+            f"the Helix of {self.catalog.root} was closed while the run went on", remedy="make another one, and run it "
+            "again: what was stored before is kept",
+        ))
+        with self._admission.no_run():
+            self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
         if self.tracker is not None:
@@ -222,13 +246,19 @@ class Helix:
     ) -> None:
         self.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise HelixError(f"the Helix of {self.catalog.root} was closed", remedy="make another one")
-
     def _recorded(self) -> None:
         """Waits until the last answer is on record."""
-        self._recording.submit(lambda: None).result()
+        self._admission.check_waits(Task.RECORD)
+        self._waited_for(self._recording)
+
+    def _waited_for(self, pool: ThreadPoolExecutor) -> None:
+        """Waits until a thread has done what it was given by now."""
+        try:
+            done = pool.submit(lambda: None)
+        except RuntimeError:  # another thread has closed it meanwhile
+            self._admission.check()
+            raise
+        done.result()
 
     def _prepare(self, workflow: Workflow) -> Prepared:
         self._recorded()  # the last answer's records are what this plans on
@@ -268,7 +298,7 @@ class Helix:
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.tracker, self._standing,
+            self.policy, self.tracker, self._standing, self._admission.check,
         )
 
 

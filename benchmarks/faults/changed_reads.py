@@ -18,6 +18,7 @@ from benchmarks.faults import spark_job
 from benchmarks.faults.job import Heard, LoadsGladly
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.failpoints import watched
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -135,17 +136,22 @@ class Editor(Heard):
         super().__init__()
         self._way, self._file, self._aside, self._begin, self._end = way, file, aside, begin, end
         self.changed = self.undone = False
+        self.stores = ""
 
     def planned(self, plan: Plan) -> None:
-        self._at("planned")
+        self.at("planned")
 
     def node_started(self, name: str) -> None:
-        self._at(name)
+        self.at(name)
 
     def answered(self, seconds: float) -> None:
-        self._at("answered")
+        self.at("answered")
 
-    def _at(self, moment: str) -> None:
+    def storing(self, name: str) -> None:
+        self.stores = name
+
+    def at(self, moment: str) -> None:
+        """A moment of the run has come."""
         if moment == self._begin and not self.changed:
             self._way.change(self._file, self._aside)
             self.changed = True
@@ -269,6 +275,55 @@ def source_file(folder: Path, count: int, tally: Tally) -> None:
 
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         _all(folder, count, tally, _sourcing, SOURCED, sessions.get())
+
+
+def _written_again(file: Path, edit: int) -> hx.Workflow:
+    """data -> rows -> total, where Spark reads the file once more to write the rows."""
+    wf = hx.Workflow("written")
+    wf.source("data", hx.csv(file, "n long"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.where("n > 0")
+
+    @wf.reducer(output=True)
+    def total(rows: DataFrame) -> int:
+        return int(rows.selectExpr("sum(n)").first()[0]) + edit
+
+    return wf
+
+
+@fault("a source that changes while a table is written behind the answer", "not stored; the runs after it are right",
+       short=0, full=2 * len(WAYS), spark=True)
+def written_source(folder: Path, count: int, tally: Tally) -> None:
+    from helix_spark.engine.spark.session import SessionProvider
+
+    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+        for index in range(count):
+            way, undone = WAYS[index % len(WAYS)], index < len(WAYS)
+            wrong = _written_while_it_changes(folder / str(index), way, undone=undone, spark=sessions.get())
+            tally.expect(not wrong, f"{way.name}, {'put back' if undone else 'for good'}: {wrong}")
+
+
+def _written_while_it_changes(folder: Path, way: Way, *, undone: bool, spark: SparkSession) -> str:
+    file, aside = _laid_out(folder, way)
+    policy, catalog = LoadsGladly(policy_named("always")), folder / "catalog"
+    editor = Editor(way, file, aside, "store.begun", "store.written" if undone else None)
+
+    def told(point: str) -> None:
+        if editor.stores == "rows":
+            editor.at(point)
+
+    right = sum(FIRST)
+    with hx.Helix(catalog, policy=policy, observer=editor, spark=spark) as helix, watched(told):
+        first = helix.run(_written_again(file, 0))["total"]
+        helix.wait()
+    editor.finish()
+    with hx.Helix(catalog, policy=policy, observer=Heard(), spark=spark) as helix:
+        again = helix.run(_written_again(file, 1))["total"]
+    if not editor.changed:
+        return "nothing was changed"
+    return "" if (first, again) == (right, right + 1) else f"{first}, then {again}"
 
 
 APART: tuple[tuple[str, Callable[[Path, int], object]], ...] = (

@@ -67,7 +67,12 @@ class Iteration(NamedResults):
         return {name: tuple(one.feature for one in self.plan.left_out if one.synthesizer == name) for name in names}
 
     def wait(self) -> Mapping[str, int]:
-        """Waits until everything that was to be stored is; returns physical bytes by node."""
+        """Waits until everything that was to be stored is; returns physical bytes by node.
+
+        Raises:
+            HelixError: this is a forked child, which has nothing that stores.
+        """
+        self._home.check(f"what stores behind iteration {self.number} of {self.workflow}")
         return self._behind.result()
 
     @property

@@ -52,6 +52,7 @@ def expensive(plan: Plan) -> dict[str, str]:
 
 def after_others(
     prepared: Prepared, plan: Plan, again: PlanAgain, catalog: Catalog, observer: Observer, held: list[str],
+    check_open: Callable[[], None] = lambda: None,
 ) -> tuple[Prepared, Plan]:
     """Waits while another process computes what this plan would compute, then plans with what it stored.
 
@@ -60,6 +61,7 @@ def after_others(
     Args:
         held: takes down each lease as it is had, so that whoever is interrupted knows what to give back. In the end,
             those of the plan to run: to be released when their results are stored, or will not be.
+        check_open: called now and then while it waits; what it raises ends that.
 
     Returns the plan to run.
     """
@@ -72,7 +74,9 @@ def after_others(
         while held:
             catalog.leases.release(held[-1])
             held.pop()
-        if blocking is not None and not _waited(blocking, wanted[blocking.name], plan, catalog, observer):
+        if blocking is not None and not _waited(
+            blocking, wanted[blocking.name], plan, catalog, observer, check_open
+        ):
             late.add(blocking.name)
         prepared, plan = again()
     observer.warning(f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well")
@@ -85,13 +89,20 @@ def _stored_meanwhile(prepared: Prepared, signatures: Collection[str], catalog: 
     return any(record.attempt not in known for record in catalog.live_among(signatures).values())
 
 
-def _waited(blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: Observer) -> bool:
+def _waited(
+    blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: Observer, check_open: Callable[[], None]
+) -> bool:
     """Waits for the end of a lease. Returns whether it came in time."""
     holder = str(blocking.holder or "another process")
     observer.waiting(name, holder)
     expected = blocking.expected if blocking.expected is not None else plan.predicted_seconds
     limit, begun = max(LEAST, FACTOR * expected), time.monotonic()
-    if catalog.leases.wait(blocking.name, until=lambda: time.monotonic() - begun > limit):
+
+    def is_late() -> bool:
+        check_open()
+        return time.monotonic() - begun > limit
+
+    if catalog.leases.wait(blocking.name, until=is_late):
         return True
     observer.warning(
         f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it (it expected {expected:.0f}): "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import HelixError, Location, UnknownNodeError, nearest
+from helix_spark.errors import EndedError, HelixError, Location, UnknownNodeError, nearest
+from helix_spark.forks import Birthplace
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class NamedResults(ABC):
         self, workflow: str, number: int, outputs: Mapping[str, Any], results: Mapping[str, NodeResult]
     ) -> None:
         self.workflow, self.number, self.outputs, self._results = workflow, number, outputs, dict(results)
+        self._home = Birthplace()
 
     def __getitem__(self, name: str) -> Any:
         """An output's value; tables and models as a short description.
@@ -51,9 +53,9 @@ class NamedResults(ABC):
             HelixError: it is no table.
             NotStoredError: it is neither at hand, nor held in memory, nor stored.
             CatalogError: what is stored is damaged.
+            EndedError: the session that had it was stopped, and it is not stored.
         """
-        table: TableResult = self._result(name, Result.TABLE)
-        return table.frame()
+        return self._table(name, lambda table: not table.lost).frame()
 
     def pandas(self, name: str) -> pd.DataFrame:
         """A table, as a pandas DataFrame."""
@@ -65,12 +67,12 @@ class NamedResults(ABC):
 
     def model(self, name: str) -> Any:
         """A fitted Spark ML model."""
-        model: ModelResult = self._result(name, Result.MODEL)
+        model: ModelResult = self._had(name, Result.MODEL)
         return model.copy()
 
     def value(self, name: str) -> Any:
         """A value, output or not."""
-        value: ValueResult = self._result(name, Result.VALUE)
+        value: ValueResult = self._had(name, Result.VALUE)
         return value.copy()
 
     @abstractmethod
@@ -81,9 +83,28 @@ class NamedResults(ABC):
         """Where a node is declared, if that is known."""
         return None
 
+    def _had(self, name: str, wanted: Result) -> Any:
+        """As `_result`, in the process that has it: what lies in a forked child's memory has lost what it is made of.
+        """
+        self._home.check(f"what iteration {self.number} of {self.workflow} has of {name!r}")
+        return self._result(name, wanted)
+
+    def _table(self, name: str, can_be_had: Callable[[TableResult], bool]) -> TableResult:
+        """A table; where a session has ended with it, as it is stored."""
+        table: TableResult = self._had(name, Result.TABLE)
+        if not can_be_had(table):
+            self._results = {node: result for node, result in self._results.items() if result is not table}
+            table = self._had(name, Result.TABLE)
+        if not can_be_had(table):
+            raise EndedError(
+                f"the Spark session that had {name!r} was stopped", where=self._where(name),
+                remedy="run the workflow again, which computes it; what is stored outlives a session (keep=\"always\")",
+            )
+        return table
+
     def _rows(self, name: str) -> TableResult:
         """A table of which all columns are wanted."""
-        table: TableResult = self._result(name, Result.TABLE)
+        table = self._table(name, lambda table: table.collected or not table.lost)
         if table.left_out and not table.collected:
             # Another run may store all of it.
             self._results = {node: result for node, result in self._results.items() if result is not table}

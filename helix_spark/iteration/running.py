@@ -54,7 +54,9 @@ def run_prepared(
     _end_missing(prepared, tools)
     leased: list[str] = []
     try:
-        prepared, plan = after_others(prepared, plan, plan_again, tools.catalog, tools.observer, leased)
+        prepared, plan = after_others(
+            prepared, plan, plan_again, tools.catalog, tools.observer, leased, tools.check_open
+        )
         tools.catalog.leases.take(prepared.run)
         leased.append(prepared.run)
         after = _executed(prepared, plan, plan_again, tools, message, begun, tuple(leased), provenance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ class Tools:
     Attributes:
         recording: records answers; the next run waits for it, to plan on them.
         behind: stores what follows the answers; nobody waits for it.
+        check_open: raises EndedError once another thread closes the Helix.
     """
 
     sessions: SessionProvider
@@ -34,3 +36,4 @@ class Tools:
     policy: Policy
     tracker: Tracker | None
     standing: StandingWarnings
+    check_open: Callable[[], None]

@@ -18,7 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from deltalake import write_deltalake
 
+import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
@@ -31,6 +33,7 @@ from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.errors import CatalogError
+from helix_spark.signature.data_version import identify
 from helix_spark.signature.parts import digest
 
 Objects = Callable[[], dict[str, int]]
@@ -417,3 +420,14 @@ print(*{"obstore", "boto3"} & set(sys.modules))
         cwd=Path(__file__).resolve().parents[2],
     )
     assert done.stdout.strip() == ""
+
+
+def test_a_delta_table_in_a_store_is_known_by_its_commit(bucket: str) -> None:
+    where = f"s3://{bucket}/table"
+    write_deltalake(where, pa.table({"n": [1]}))
+    source = hx.delta(where, version=0)
+    before = identify(source)
+    write_deltalake(where, pa.table({"n": [2]}), mode="append")
+    assert before.change(identify(source)) is None
+    write_deltalake(where, pa.table({"n": [3]}), mode="overwrite")
+    assert identify(hx.delta(where)).digest not in {before.digest, identify(hx.delta(where, version=1)).digest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from pyspark.ml import Estimator, Pipeline, Transformer
 from pyspark.ml.classification import LogisticRegression, OneVsRest
 from pyspark.ml.clustering import KMeans
@@ -798,3 +801,26 @@ def test_data_out_of_reach_has_the_version_that_its_author_says() -> None:
 def test_tables_in_memory_are_known_by_content() -> None:
     one, same, other = (identify(hx.table(pd.DataFrame({"a": [1, v]}))).digest for v in (2, 2, 3))
     assert one == same != other
+
+
+def test_of_two_copies_of_a_delta_table_that_went_apart_neither_is_the_other(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_deltalake(str(one), pa.table({"n": [1]}))
+    shutil.copytree(one, two)
+    assert identify(hx.delta(one)).digest == identify(hx.delta(two)).digest, "moving a table does not change its data"
+    for number, table in enumerate((one, two)):
+        write_deltalake(str(table), pa.table({"n": [number]}), mode="append")
+    apart = [identify(hx.delta(table)) for table in (one, two)]
+    assert [found.shown for found in apart] == ["version 1", "version 1"]
+    assert apart[0].digest != apart[1].digest
+    assert identify(hx.delta(one, version=0)).digest == identify(hx.delta(two, version=0)).digest
+
+
+def test_a_delta_table_of_which_a_commit_was_tidied_away_is_known_by_its_files(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path), pa.table({"n": [1]}))
+    DeltaTable(str(tmp_path)).create_checkpoint()
+    (tmp_path / "_delta_log" / f"{0:020}.json").unlink()
+    found = identify(hx.delta(tmp_path))
+    source = hx.delta(tmp_path, version=0)
+    assert identify(source).digest == found.digest
+    assert found.change(identify(source, contents=False)) is None

@@ -24,6 +24,7 @@ from helix_spark.catalog.places.object_store import ObjectPath, check_conditiona
 from helix_spark.catalog.places.place import Place, at, is_remote, text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
+from helix_spark.forks import check_catalogs_work
 
 MARKER = "helix.json"
 _FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
@@ -117,7 +118,9 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     Raises:
         CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
             newer layout, or does not exist (and `create` is false).
+        HelixError: this process was forked from one that has opened a catalog.
     """
+    check_catalogs_work()
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                            remedy="give the address as text, not as a Path")

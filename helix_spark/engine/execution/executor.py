@@ -30,7 +30,7 @@ from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.worker_code import send_project_code
-from helix_spark.errors import SetupError, SourceError
+from helix_spark.errors import EndedError, SetupError, SourceError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
@@ -54,12 +54,28 @@ _CANCEL_AGAIN = 0.2
 
 
 class Executor:
-    """Runs plans against one session, one catalog and one memory tier."""
+    """Runs plans against one session, one catalog and one memory tier.
 
-    def __init__(self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer) -> None:
+    Args:
+        thread_begun: called by each thread of its own before it works.
+    """
+
+    def __init__(
+        self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
+        thread_begun: Callable[[], None] = lambda: None,
+    ) -> None:
         self._sessions, self._catalog, self._memory = sessions, catalog, memory
         self._clock = StepClock(sessions, observer)
-        self._pool = _threads()
+        self._thread_begun, self._end = thread_begun, Future[list[Step]]()
+        self._pool = self._threads()
+
+    def end(self, why: EndedError) -> None:
+        """Ends the run that goes on, and all that are still to come. Any thread may call it."""
+        if not self._end.done():
+            self._end.set_exception(why)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
 
     def close(self) -> None:
         """Ends the threads. A function of the author's that an interrupt left behind is not waited for."""
@@ -86,12 +102,12 @@ class Executor:
         try:
             job.run(work)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
-            if not job.drain(_GRACE if isinstance(error, KeyboardInterrupt) else None):
+            if not job.drain(_GRACE if isinstance(error, KeyboardInterrupt | EndedError) else None):
                 # A function that hangs would keep its thread from all runs to come: they get others.
                 self._pool.shutdown(wait=False)
-                self._pool = _threads()
+                self._pool = self._threads()
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
-            outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or error
+            outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or self._end_of_session(error) or error
             if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
                 outcome.results.clear()
         finally:
@@ -101,6 +117,18 @@ class Executor:
         if self._sessions.started and any(ran_in_spark(name, dag, plan) for name in ran):
             self._sessions.note_work()
         return outcome
+
+    def _end_of_session(self, error: BaseException) -> EndedError | None:
+        """An error as what it is about, if that is a session that somebody else stopped."""
+        if isinstance(error, KeyboardInterrupt | EndedError | SetupError) or not self._sessions.ended:
+            return None
+        found = EndedError(
+            "the Spark session was stopped while the run went on",
+            remedy="run it again: a new one is started, unless you gave the session (spark=...): then give a new one. "
+            "What was stored before is kept",
+        )
+        found.__cause__ = error
+        return found
 
     def _check(self, record: ArtifactRecord) -> None:
         try:
@@ -183,9 +211,16 @@ class _Job:
         self.outcome.pinned = full
 
     def _take_what_is_done(self) -> None:
-        """Waits for the first of what is running."""
-        if self.running:
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        """Waits for the first of what is running.
+
+        Raises:
+            EndedError: the executor was ended meanwhile, or before.
+        """
+        end = self.executor._end
+        if self.running or end.done():
+            done, _ = wait({*self.running, end}, return_when=FIRST_COMPLETED)
+            if end in done:
+                end.result()
             for future in done:
                 self.running.pop(future)
                 self.outcome.steps.extend(future.result())
@@ -355,10 +390,6 @@ class _Job:
         if self.tagged is not None and not self.executor._sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
                 self.tagged.removeJobTag(self.run_id)
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="helix")
 
 
 def _may_send_code(node: Node) -> bool:

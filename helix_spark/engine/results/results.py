@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.pinning import over_rows, persist
+from helix_spark.engine.spark.borrowed import is_alive
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import ResultTypeError
 
@@ -78,6 +79,12 @@ class TableResult:
         """Whether it could be written from nothing but the files that it was loaded from. While they are there, it is
         stored."""
         return not self.told_by_rows and self._persisted is None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its DataFrame was made in a session that has ended."""
+        frame = self._frame
+        return frame is not None and not is_alive(frame.sparkSession)
 
     def frame(self) -> DataFrame:
         """The table as a Spark DataFrame; every column nullable, as when it is loaded."""

@@ -91,6 +91,17 @@ def is_alive(spark: SparkSession) -> bool:
     return spark._sc._jsc is not None and exit_status() is None
 
 
+def is_stopping(spark: SparkSession) -> bool:
+    """Whether somebody is about to stop a session that is still alive: its jobs fail some time before it has ended."""
+    from py4j.protocol import Py4JError
+
+    try:
+        context: Any = spark._sc._jsc
+        return bool(context.sc().isStopped())
+    except (AttributeError, Py4JError):
+        return True
+
+
 def check_alive(spark: SparkSession) -> None:
     """Raises SetupError if the user's session was stopped, or its JVM has ended."""
     if not is_alive(spark):

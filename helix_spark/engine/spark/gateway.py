@@ -193,13 +193,52 @@ def forget_ended() -> None:
     if exit_status() is None:
         return
     from pyspark import SparkContext
-    from pyspark.sql import SparkSession, SQLContext
 
     if (context := SparkContext._active_spark_context) is not None:
         context._jsc = None  # there is nobody to be asked to stop
         context.stop()
+    _forget()
+
+
+_kept_from_children = False
+
+
+def keep_from_children() -> None:
+    """From now on a forked child leaves its parent's connections to the JVM alone.
+
+    Python also tells the JVM by them which objects it has let go of, models above all: a child that does no more than
+    end would take from its parent what both know, and one that asks would get the parent's answers.
+    """
+    global _kept_from_children
+    if not _kept_from_children:
+        os.register_at_fork(after_in_child=_leave_to_parent)
+        _kept_from_children = True
+
+
+def _leave_to_parent() -> None:
+    context = sys.modules.get("pyspark.core.context")
+    ours = context.SparkContext._gateway if context is not None else None
+    if ours is None:
+        return
+    client = ours._gateway_client
+    client.is_connected = False
+    while client.deque:
+        connection = client.deque.pop()
+        if (socket := connection.socket) is not None:
+            connection.socket = None
+            os.close(socket.detach())  # not shut down: that would end the parent's connection as well
+    if (process := getattr(ours, "proc", None)) is not None and process.stdin is not None:
+        process.stdin.close()  # the JVM ends when nobody holds this any more
+    _forget()
+
+
+def _forget() -> None:
+    """Has pyspark forget its JVM."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession, SQLContext
+
+    SparkContext._active_spark_context = SparkContext._gateway = SparkContext._jvm = None
     SparkSession._instantiatedSession = SparkSession._activeSession = SQLContext._instantiatedContext = None
-    SparkContext._gateway = SparkContext._jvm = None
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from helix_spark.engine.spark.settings import (
     machine_memory,
     own_settings,
 )
+from helix_spark.forks import Birthplace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -53,12 +54,18 @@ class OwnSession:
 
     def __init__(self, spark: SparkSession, start_seconds: float, launched: bool, warehouse: str) -> None:
         self.spark, self.start_seconds, self.launched = spark, start_seconds, launched
-        self._discard = weakref.finalize(self, rmtree, warehouse, ignore_errors=True)
+        self._discard = weakref.finalize(self, _remove, warehouse, Birthplace())
 
     def stop(self) -> None:
         """Stops it; tables saved in its throw-away warehouse go with it."""
         self.spark.stop()
         self._discard()
+
+
+def _remove(folder: str, home: Birthplace) -> None:
+    """Not where a forked child ends, or lets go of what it took over."""
+    if home.is_here:
+        rmtree(folder, ignore_errors=True)
 
 
 def planned_settings(author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE) -> dict[str, str]:

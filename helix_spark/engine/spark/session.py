@@ -22,12 +22,14 @@ from helix_spark.engine.spark.borrowed import (
     check_reaches_store,
     check_usable,
     is_alive,
+    is_stopping,
     results_settings_of,
     running_session,
 )
 from helix_spark.engine.spark.connect import check_classic, check_no_client
 from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, results_settings
+from helix_spark.errors import EndedError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,6 +97,7 @@ class SessionProvider:
         Raises:
             SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
                 was stopped, or knows nothing of Delta.
+            EndedError: this is closed, and no session of the user's runs.
         """
         with self._lock:
             theirs = None if self._own else self._user_session()
@@ -103,6 +106,7 @@ class SessionProvider:
             starting = self._begun()
         own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
+            gateway.keep_from_children()
             if self._starting is starting and not self.start_seconds:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark
@@ -126,7 +130,7 @@ class SessionProvider:
         """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
         with self._lock:
             session = self._own.spark if self._own else self._theirs
-            return session is not None and not is_alive(session)
+            return session is not None and not (is_alive(session) and not is_stopping(session))
 
     def let_go_of_ended(self) -> bool:
         """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
@@ -196,6 +200,7 @@ class SessionProvider:
         return self._theirs
 
     def _prepared(self, theirs: SparkSession) -> SparkSession:
+        gateway.keep_from_children()
         if not self._usable or not is_alive(theirs):
             check_usable(theirs)
             if self._store:
@@ -207,8 +212,17 @@ class SessionProvider:
         return theirs
 
     def _begun(self) -> Future[OwnSession]:
-        """The start under way or done; begun anew if there is none, or if the last one failed. Under the lock."""
+        """The start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
+
+        Raises:
+            EndedError: this is closed.
+        """
         starting = self._starting
+        if self._closed:
+            raise EndedError(
+                "the Spark session of Helix's own was stopped when it was closed",
+                remedy="make another Helix: its iteration(...) has what is stored",
+            )
         if starting is None or (starting.done() and starting.exception() is not None):
             self._starting = starting = Future()
             self._on_start()

@@ -196,7 +196,7 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
 def _files_at(path: Path) -> list[tuple[str, Path]]:
     """A file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
-        return [(one.relative_to(path).as_posix(), one) for one in below(path, _is_skipped)[1]]
+        return below(path, _is_skipped)[1]
     return [(path.name, path)] if path.is_file() else []
 
 
@@ -236,13 +236,14 @@ def _without_braces(pattern: str) -> list[str]:
 
 def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
     """A folder is known by all that is below it."""
-    folders, files = ([], [path]) if path.is_file() else below(path)
+    folders, named = ([], [("", path)]) if path.is_file() else below(path)
+    files = [file for _, file in named]
     if not contents:
         return DataIdentity("", states=states_of(files, folders))
     states = _settled(files, folders)
     read = [replace(one, content=content_digest(file)) for file, one in zip(files, states, strict=False)]
-    found = DataIdentity("", states=(*read, *states[len(read):]))
-    return replace(found, digest=digest("below", *(field for pair in contents_below(path, found) for field in pair)))
+    told = (field for (name, _), one in zip(named, read, strict=True) for field in (name, one.content))
+    return DataIdentity(digest("below", *told), states=(*read, *states[len(read):]))
 
 
 def contents_below(path: Path, identity: DataIdentity) -> tuple[tuple[str, str], ...]:

@@ -44,6 +44,8 @@ def _outcome(record: IterationRecord) -> Text:
         text.append(said, style="red" if record.status == "failed" else "yellow")
     outputs = ", ".join(f"{name} {short(value)}" for name, value in json.loads(record.outputs).items())
     text.append(outputs or record.error.split("\n")[0])
+    if record.status == "done" and record.error:
+        text.append(f"\n{record.error}", style="yellow")
     if record.message:
         text.append(("\n" if text.plain else "") + record.message, style="italic")
     return text

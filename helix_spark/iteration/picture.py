@@ -98,7 +98,7 @@ def _ending(iteration: RecordedIteration) -> list[str]:
     if record.status != "done":
         return [*said, f"{record.status}: {record.error}"]
     counts = _counts(node.state for node in iteration.nodes)
-    return [*said, f"{counts}; {format_seconds(record.seconds)} s to answer"]
+    return [*said, f"{counts}; {format_seconds(record.seconds)} s to answer", *record.error.splitlines()]
 
 
 def _outputs(outputs: Mapping[str, Any]) -> str:

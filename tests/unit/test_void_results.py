@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import helix_spark as hx
+from helix_spark.cli.main import helix as cli
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import NotStoredError
 
@@ -72,6 +74,9 @@ def test_it_is_said_at_the_answer_and_on_record(words: Path, tmp_path: Path) -> 
         assert [one.error for one in helix.iterations()] == [CHANGED]
         assert [one.status for one in helix.iterations()] == ["done"]
     assert editor.warnings == [CHANGED]
+    for command in (["log"], ["show", "1"]):
+        said = CliRunner().invoke(cli, [*command, "--catalog", str(tmp_path / "catalog")])
+        assert "changed while the iteration ran" in " ".join(said.output.split())
 
 
 def test_the_next_run_finds_what_is_of_other_data_alone(words: Path, tmp_path: Path) -> None:

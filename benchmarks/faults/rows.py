@@ -11,6 +11,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     hostile_tables,
     inputs,
     kills,
+    limits,
     long_runs,
     lost_answers,
     pauses,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
+from dis import opmap
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.capture.whole_plan import whole_plan
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -144,7 +146,73 @@ def relation_of(frame: ConnectFrame, client: Any = None) -> Relation:
     Args:
         client: what the plan is written for: the recording one if None, else a `PlanWriter`.
     """
-    return frame._plan.plan(client or _session().client)
+    apart = _Apart(client or _session().client)
+    relation: Relation = whole_plan(apart.write(frame._plan), apart.written)
+    return relation
+
+
+@dataclass(slots=True)
+class _Apart:
+    """Writes each relation of a plan once, with holes for what it reads.
+
+    Attributes:
+        client: what they are written for.
+        writing: the plan that is written right now; those that it reads become holes.
+    """
+
+    client: Any
+    writing: Any = None
+    _plans: dict[int, Any] = field(default_factory=dict)
+    _relations: dict[int, Any] = field(default_factory=dict)
+
+    def write(self, plan: Any) -> Any:
+        """The relation of a plan, with holes."""
+        self.writing = plan
+        token = _APART.set(self)
+        try:
+            return plan.plan(self.client)
+        finally:
+            _APART.reset(token)
+
+    def written(self, plan_id: int) -> Any:
+        """The relation of a plan that a hole was left for, with holes."""
+        if plan_id not in self._relations:
+            self._relations[plan_id] = self.write(self._plans[plan_id])
+        return self._relations[plan_id]
+
+    def hole(self, plan: Any) -> Any:
+        """What stands for a plan in the relation that reads it."""
+        import pyspark.sql.connect.proto as pb
+
+        self._plans[plan._plan_id] = plan
+        return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
+
+
+_APART: ContextVar[_Apart | None] = ContextVar("apart", default=None)
+
+
+def _write_relations_apart() -> None:
+    """Has plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
+    as Spark ML's, too."""
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    def wrap(kind: Any) -> None:
+        told = vars(kind).get("plan")
+        if told is None:
+            return
+
+        def plan(self: Any, session: Any) -> Any:
+            apart = _APART.get()
+            return told(self, session) if apart is None or apart.writing is self else apart.hole(self)
+
+        kind.plan = plan
+
+    waiting: list[Any] = [LogicalPlan]
+    while waiting:
+        kind = waiting.pop()
+        wrap(kind)
+        waiting.extend(kind.__subclasses__())
+    LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
 
 
 def expression_of(column: ConnectColumn, client: Any = None) -> Expression:
@@ -374,7 +442,9 @@ def _replace_in_pyspark() -> None:
         module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
     _replace_functions_of_classic_sessions()
     _replace_columns()
+    _replace_attributes()
     _replace_types_of_literals()
+    _write_relations_apart()
     _note_places()
 
 
@@ -434,6 +504,32 @@ def _replace_columns() -> None:
         return list(found)
 
     DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
+
+
+def _replace_attributes() -> None:
+    """A table of Connect has an attribute of any name, for its column is looked for when the plan runs; so
+    ``hasattr(rows, "income")`` would be true. Who looks a name up asks for the columns."""
+    from pyspark.errors import PySparkAttributeError
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    got: Any = DataFrame.__getattr__
+
+    def get(self: ConnectFrame, name: str) -> Any:
+        recorded = _RECORDING.get() is not None and not name.startswith("__")
+        if recorded and _looks_up(sys._getframe(1)) and name not in self.columns:
+            raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
+        return got(self, name)
+
+    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # only while this thread records
+
+
+_WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)
+
+
+def _looks_up(frame: FrameType) -> bool:
+    """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
+    code = frame.f_code
+    return not code.co_filename.startswith(_pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
 
 
 def _replace_types_of_literals() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.plan_identity import messages, sort_of
+from helix_spark.capture.plan_identity import parts_of, sort_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -185,11 +185,14 @@ def _scalars(message: Any) -> str:
 
 
 def _where(message: Any) -> str:
-    """The place of the author's that built something: the first that is noted in it, as relations have none."""
-    for one in messages(message):
-        part: Any = one
-        if sort_of(one) == "ExpressionCommon" and part.HasField("origin"):
-            return str(part.origin.python_origin.call_site)
+    """The place of the author's that built something: the first that is noted in its expressions, as relations have
+    none."""
+    waiting = [message]
+    while waiting:
+        one = waiting.pop()
+        if sort_of(one) == "Expression" and one.common.HasField("origin"):
+            return str(one.common.origin.python_origin.call_site)
+        waiting.extend(part for part in reversed(parts_of(one)) if sort_of(part) != "Relation")
     return ""
 
 

@@ -13,8 +13,10 @@ from captured_programs import different, equal, plans, programs
 from captured_programs.drawn import PROGRAMS, Program, said_otherwise
 from captured_programs.identities import captured, identity
 from hypothesis import given
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from helix_spark.capture.captured_function import CapturedFunction
+from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
 
 PLANS = plans.on_record()
 NOT_CAPTURED = {
@@ -77,3 +79,55 @@ def test_a_plan_is_as_it_was_after_its_identity_was_told(pair: tuple[Program, Pr
     before = built.plan.SerializeToString(deterministic=True)
     built.identity([])
     assert built.plan.SerializeToString(deterministic=True) == before
+
+
+def _halved_if_there(rows: DataFrame, column: str) -> DataFrame:
+    return rows.withColumn("half", getattr(rows, column) / 2) if hasattr(rows, column) else rows.limit(1)
+
+
+@pytest.mark.parametrize(("name", "found"), [("v", "with_columns"), ("nowhere", "limit"), ("V", "limit")])
+def test_a_table_has_the_attributes_that_it_has_when_called(name: str, found: str) -> None:
+    built = captured(lambda rows: _halved_if_there(rows, name))
+    assert isinstance(built, CapturedFunction)
+    assert built.plan.WhichOneof("rel_type") == found
+
+
+def test_whether_an_unknown_table_has_an_attribute_is_a_question() -> None:
+    built = capture(lambda rows: _halved_if_there(rows, "v"), {"rows": "table"}, {})
+    assert isinstance(built, NotCaptured)
+    assert "columns" in built.why
+
+
+def test_steps_say_where_they_are_written() -> None:
+    def program(rows: DataFrame) -> DataFrame:
+        rows = rows.filter(rows.id > 1)
+        rows = rows.withColumn("more", rows.v + 2)
+        return rows.filter(F.col("more") < 9)
+
+    built = captured(program)
+    assert isinstance(built, CapturedFunction)
+    first = program.__code__.co_firstlineno
+    assert [line.where for line in built.lines] == [f"{__file__}:{first + place}" for place in (1, 2, 3)]
+
+
+def test_a_plan_may_be_thousands_of_steps_deep() -> None:
+    def program(rows: DataFrame) -> DataFrame:
+        for number in range(2000):
+            rows = rows.withColumn("v", rows.v + number)
+        return rows
+
+    assert identity(program) == identity(program)
+
+
+def test_a_table_that_is_read_often_is_written_once() -> None:
+    calls = []
+
+    def program(rows: DataFrame) -> DataFrame:
+        made = rows.select(F.udf(calls.append, "string")("k").alias("x"))
+        for _ in range(10):
+            made = made.union(made)
+        return made
+
+    built = captured(program)
+    assert isinstance(built, CapturedFunction)
+    assert len(built.code) == 1

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
+from helix_spark.capture.own_columns import of_either_side
 from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_columns import Columns
-from helix_spark.capture.plan_identity import identity_of, messages, sort_of
+from helix_spark.capture.plan_identity import identity_of
+from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
 from helix_spark.workflow.operators import Function
@@ -165,6 +167,9 @@ def _looked_at(returned: Any, into: client.Recording, first: int | None) -> Capt
     parts = list(messages(plan))
     if (read := next(reads_elsewhere(parts), None)) is not None:
         return NotCaptured(f"reads {read} by itself")
+    relations = (part for part in parts if sort_of(part) == "Relation")
+    if (column := next(filter(None, map(of_either_side, relations)), None)) is not None:
+        return NotCaptured(f"joins a table with itself by {column}, which may be of either side (give both an alias)")
     return CapturedFunction(
         returned, plan, tuple(into.code), chance_in(parts), lines_of(plan), into.settings, tuple(into.told), first
     )

@@ -552,22 +552,27 @@ def _replace_types_of_literals() -> None:
 
 
 def _replace_functions_of_classic_sessions() -> None:
-    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` at the top of a module, is
-    called as one of the client that records."""
-    from pyspark.sql.connect.udf import UserDefinedFunction as ConnectFunction
+    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` or ``@F.udtf`` at the top of
+    a module, is called as one of the client that records."""
+    from pyspark.sql.connect import udf, udtf
     from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.sql.udtf import UserDefinedTableFunction
 
-    called: Any = UserDefinedFunction.__call__
+    def replace(classic: Any, connect: Any) -> None:
+        called = classic.__call__
 
-    def call(self: Any, *given: Any, **named: Any) -> Any:
-        if _RECORDING.get() is None:
-            return called(self, *given, **named)
-        same = ConnectFunction(
-            self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
-        )
-        return same(*given, **named)
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            if _RECORDING.get() is None:
+                return called(self, *given, **named)
+            same = connect(
+                self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
+            )
+            return same(*given, **named)
 
-    UserDefinedFunction.__call__ = call  # type: ignore[method-assign]  # only while this thread records
+        classic.__call__ = call
+
+    replace(UserDefinedFunction, udf.UserDefinedFunction)
+    replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
 
 
 class _CodeNoted:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.plan_identity import rests_on_uid, sort_of
+from helix_spark.capture.plan_identity import rests_on_uid
+from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import bare_words, called, tokens
 
 if TYPE_CHECKING:

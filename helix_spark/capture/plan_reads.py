@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.plan_columns import INPUT
-from helix_spark.capture.plan_identity import sort_of
+from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.plan_identity import parts_of, sort_of
+from helix_spark.capture.plan_messages import parts_of, sort_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

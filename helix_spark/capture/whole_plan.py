@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from helix_spark.capture.plan_identity import parts_of, sort_of
+from helix_spark.capture.plan_messages import relations_in
 
 
 def whole_plan(top: Any, written: Callable[[int], Any]) -> Any:
@@ -28,13 +28,10 @@ def whole_plan(top: Any, written: Callable[[int], Any]) -> Any:
 
 
 def _holes(relation: Any) -> Iterator[Any]:
-    waiting = parts_of(relation)
+    waiting = list(relations_in(relation))
     while waiting:
         one = waiting.pop()
-        match sort_of(one):
-            case "Relation" if one.WhichOneof("rel_type") is None:
-                yield one
-            case "Expression" | "Expression.Alias" | "Expression.SortOrder":
-                pass  # they have none in them
-            case _:
-                waiting.extend(parts_of(one))
+        if one.WhichOneof("rel_type") is None:
+            yield one
+        else:
+            waiting.extend(relations_in(one))

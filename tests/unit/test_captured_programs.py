@@ -21,7 +21,6 @@ from helix_spark.capture.captured_function import CapturedFunction, NotCaptured,
 PLANS = plans.on_record()
 NOT_CAPTURED = {
     "tables.grouped_by_expression": "pyspark asks which columns are numbers",
-    "python_code.table_function": "a class that was declared for classic sessions",
     "ml_stages.tokenized": "a stage that asks Spark for its words",
 }
 

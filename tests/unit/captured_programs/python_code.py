@@ -114,7 +114,8 @@ def applied_in_pandas(rows: DataFrame) -> DataFrame:
     def centred(group: pd.DataFrame) -> pd.DataFrame:
         return group.assign(v=group.v - group.v.mean())
 
-    return rows.select("id", "k", "v").groupBy("k").applyInPandas(centred, "id long, k string, v double")
+    rows = rows.select("id", "k", "v")
+    return rows.groupBy(rows.k).applyInPandas(centred, "id long, k string, v double")
 
 
 def applied_to_two(rows: DataFrame, other: DataFrame) -> DataFrame:

@@ -282,6 +282,45 @@ def own_columns_behind_all_that_pass_them(rows: DataFrame) -> DataFrame:
     return found.select(rows.id, rows.k)
 
 
+def own_columns_in_all_that_takes_them(rows: DataFrame) -> DataFrame:
+    rows = rows.select("id", "k", "v", "flag")
+    found = rows.observe("n", F.max(rows.v).alias("top")).sampleBy(rows.k, {"a": 1.0, "b": 0.9}, seed=3)
+    found = found.groupingSets([[rows.k], [rows.flag], []], rows.k, rows.flag).agg(F.sum(rows.v).alias("s"))
+    return found.unpivot([found.k], [found.s], "what", "value").sort(F.col("k"), "value").repartition(1)
+
+
+def own_columns_behind_a_select(rows: DataFrame) -> DataFrame:
+    some = rows.select(rows.id, "v", rows.k, (rows.v2 + 1).alias("more"))
+    return some.filter(rows.id > 1).withColumn("w", rows.v).select(rows.k, some.more, "w", rows["id"])
+
+
+def own_columns_behind_groups(rows: DataFrame) -> DataFrame:
+    sums = rows.groupBy(rows.k).agg(F.sum(rows.v).alias("total"))
+    return sums.select(rows.k, sums.total).orderBy(rows.k)
+
+
+def own_columns_behind_renaming(rows: DataFrame) -> DataFrame:
+    return rows.withColumnRenamed("v", "w").filter(rows.id > 1).select(rows.id, rows.v.alias("before"), "w")
+
+
+def own_columns_behind_a_union(rows: DataFrame, other: DataFrame) -> DataFrame:
+    both = rows.select("id", "k").union(other.select("id", "k"))
+    return both.filter(both.id > 1).select(both.k, both["id"])
+
+
+def own_columns_behind_what_is_dropped(rows: DataFrame) -> DataFrame:
+    return rows.drop("k").sort(rows.k, rows.id).select("id")
+
+
+def own_columns_behind_an_alias(rows: DataFrame) -> DataFrame:
+    return rows.alias("x").filter(rows.id > 1).select(rows.k, "x.v")
+
+
+def own_columns_behind_a_join(rows: DataFrame, other: DataFrame) -> DataFrame:
+    both = rows.join(other.select(other.id.alias("oid"), "w"), F.col("oid") == rows.id)
+    return both.filter(rows.v > 0).withColumn("v", rows.v + both.w).select(rows.id, "v", both.oid)
+
+
 def own_columns_behind_nulls_dropped(rows: DataFrame) -> DataFrame:
     return rows.dropna(subset=["k"]).select(rows.id, rows.k)
 

@@ -3,8 +3,8 @@
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
 same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
 author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
-relations that nothing refers to, and whether a column is named by itself (``F.col("a")``) or by its table (``rows.a``)
-where Spark finds the same column, or none, by both.
+relations that nothing refers to, the order of operands that may change places, and whether a column is named by itself
+(``F.col("a")``) or by its table (``rows.a``) where Spark finds the same column, or none, by both.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.operand_order import order_operands
 from helix_spark.capture.own_columns import OwnColumns, called, only_input
 from helix_spark.capture.plan_messages import parts_of, sort_of
 
@@ -41,6 +42,7 @@ def canonical(plan: Message, code: Mapping[bytes, str], own: int | None = None) 
     copy = type(plan)()
     copy.CopyFrom(plan)
     _Canonical(code, own).apply(copy)
+    order_operands(copy)
     return copy
 
 

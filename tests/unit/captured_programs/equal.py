@@ -196,6 +196,16 @@ FURTHER: Mapping[str, Pair] = {
     "tables that nobody uses": (
         plain, lambda rows: (rows.limit(3), rows.select("k").distinct(), plain(rows))[2]),
     "literal": (lambda rows: rows.filter(rows.id > F.lit(17)), lambda rows: rows.filter(rows.id > 17)),
+    "operands of a sum": (
+        lambda rows: rows.withColumn("a", rows.id + 1), lambda rows: rows.withColumn("a", 1 + rows.id)),
+    "sides of a comparison": (
+        lambda rows: rows.where(rows.id >= 3), lambda rows: rows.where(F.lit(3) <= rows.id)),
+    "conditions": (
+        lambda rows: rows.where((rows.id > 1) & (rows.v == 2)),
+        lambda rows: rows.where((rows["v"] == 2) & (rows.id > 1))),
+    "sides of a join": (
+        lambda rows, other: rows.join(other, rows.id == other.id),
+        lambda rows, other: rows.join(other, other.id == rows.id)),
     "literal from a file": (
         lambda rows: rows.fillna(0.5, ["v"]), lambda rows: rows.fillna(json.loads("0.5"), json.loads('["v"]'))),
 }

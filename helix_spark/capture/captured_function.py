@@ -70,21 +70,20 @@ class CapturedFunction:
                 return str(one.common.origin.python_origin.call_site)
         return ""
 
-    def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[bytes, Columns]]:
+    def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[client.Plan, Columns]]:
         """The plans of the tables that it asked for their columns, to be asked of Spark, and what it was told."""
         writer = client.PlanWriter(tables, {}, self.settings)
         for frame, names in self.told:
-            yield client.relation_of(frame, writer).SerializeToString(), names
+            yield client.parts_of_plan(frame, writer), names
 
-    def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> bytes:
+    def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> client.Plan:
         """The plan as a server is told of it; see `PlanWriter`."""
         writer = client.PlanWriter(tables, columns, self.settings)
-        write: Any = client.expression_of if self.is_column else client.relation_of
-        plan = write(self.returned, writer)
-        if self.is_column:
-            _name_by_itself(plan)
-        found: bytes = plan.SerializeToString()
-        return found
+        if not self.is_column:
+            return client.parts_of_plan(self.returned, writer)
+        plan = client.expression_of(self.returned, writer)
+        _name_by_itself(plan)
+        return (("", plan.SerializeToString()),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
-from helix_spark.capture.whole_plan import whole_plan
-from helix_spark.errors import SetupError
+from helix_spark.capture.whole_plan import in_stages, whole_plan
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -111,6 +110,11 @@ def _state_of(numpy: Any) -> tuple[Any, ...]:
     return (name, keys.tobytes(), *rest)
 
 
+Plan = tuple[tuple[str, bytes], ...]
+"""A plan as it is run: named parts, of which each may name those before it; the last is the plan itself. Of a table a
+part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`."""
+
+
 def stand_in_table(position: int) -> ConnectFrame:
     """What stands for an input table."""
     from pyspark.sql.connect.dataframe import DataFrame
@@ -141,44 +145,41 @@ def plan_id(frame: Any) -> int:
     return found
 
 
-def relation_of(frame: ConnectFrame, client: Any = None) -> Relation:
-    """The plan of a table, written now.
-
-    Args:
-        client: what the plan is written for: the recording one if None, else a `PlanWriter`.
-    """
-    apart = _Apart(client or _session().client)
-    relation: Relation = whole_plan(apart.write(frame._plan), apart.written)
+def relation_of(frame: ConnectFrame) -> Relation:
+    """The plan of a table, written now."""
+    relation: Relation = whole_plan(plan_id(frame), _Apart(_session().client, frame._plan).written)
     return relation
 
 
-@dataclass(slots=True)
+def parts_of_plan(frame: ConnectFrame, writer: PlanWriter) -> Plan:
+    """The plan of a table as it is run."""
+    parts = in_stages(plan_id(frame), _Apart(writer, frame._plan).written)
+    return tuple((name, part.SerializeToString()) for name, part in parts)
+
+
 class _Apart:
     """Writes each relation of a plan once, with holes for what it reads.
 
-    Attributes:
+    Args:
         client: what they are written for.
-        writing: the plan that is written right now; those that it reads become holes.
+        top: the plan.
     """
 
-    client: Any
-    writing: Any = None
-    _plans: dict[int, Any] = field(default_factory=dict)
-    _relations: dict[int, Any] = field(default_factory=dict)
-
-    def write(self, plan: Any) -> Any:
-        """The relation of a plan, with holes."""
-        self.writing = plan
-        token = _APART.set(self)
-        try:
-            return plan.plan(self.client)
-        finally:
-            _APART.reset(token)
+    def __init__(self, client: Any, top: Any) -> None:
+        self.writing: Any = None
+        self._client = client
+        self._plans: dict[int, Any] = {top._plan_id: top}
+        self._relations: dict[int, Any] = {}
 
     def written(self, plan_id: int) -> Any:
-        """The relation of a plan that a hole was left for, with holes."""
+        """The relation of the plan, or of one that a hole was left for, with holes."""
         if plan_id not in self._relations:
-            self._relations[plan_id] = self.write(self._plans[plan_id])
+            self.writing = self._plans[plan_id]
+            token = _APART.set(self)
+            try:
+                self._relations[plan_id] = self.writing.plan(self._client)
+            finally:
+                _APART.reset(token)
         return self._relations[plan_id]
 
     def hole(self, plan: Any) -> Any:
@@ -261,13 +262,7 @@ _MAKING = threading.Lock()
 
 @cache
 def _made() -> ConnectSession:
-    try:
-        from pyspark.sql.connect.session import SparkSession
-    except ImportError as error:  # pyspark's own says which package is missing
-        raise SetupError(
-            "PySpark's Connect client, which builds Spark's plans in Python, cannot be imported",
-            exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
-        ) from error
+    from pyspark.sql.connect.session import SparkSession
 
     _replace_in_pyspark()
     session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is

@@ -2,10 +2,13 @@
 
 Not where the words of an expression become the name of its column: ``select(age + 1)`` makes another column than
 ``select(1 + age)``. Sums of several terms stay as they are bracketed, for floats add up differently in another order.
+``and`` and ``or`` stay as they are, too: Spark does not look at the second operand where the first one decides, and it
+may be one that fails, as in ``(b != 0) & (a / b > 2)``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.plan_messages import messages, sort_of
@@ -13,7 +16,7 @@ from helix_spark.capture.plan_messages import messages, sort_of
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_MAY_CHANGE_PLACES = frozenset({"+", "*", "and", "or", "==", "=", "<=>", "&", "|", "^"})
+_MAY_CHANGE_PLACES = frozenset({"+", "*", "==", "=", "<=>", "&", "|", "^"})
 _TURNED = {">": "<", ">=": "<="}
 
 
@@ -30,8 +33,20 @@ def order_operands(plan: Message) -> None:
                 _order(one.condition)
             case "Join" if one.HasField("join_condition"):
                 _order(one.join_condition)
-            case "Expression.Alias" if len(one.name) == 1:
-                _order(one.expr)
+            case "Project":
+                _order_named(one.expressions)
+            case "Aggregate":
+                _order_named((*one.grouping_expressions, *one.aggregate_expressions))
+            case "WithColumns":
+                for alias in one.aliases:
+                    _order(alias.expr)
+
+
+def _order_named(columns: Iterable[Any]) -> None:
+    """Brings operands into one order in columns that the author named. A name that is further inside is no column's."""
+    for column in columns:
+        if column.HasField("alias"):
+            _order(column.alias.expr)
 
 
 def _order(expression: Any) -> None:

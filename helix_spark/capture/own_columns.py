@@ -9,7 +9,7 @@ through as it is. In doubt they are two.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -215,8 +215,9 @@ def of_either_side(relation: Any) -> str | None:
         return None
     ids = made.left.common.plan_id, made.right.common.plan_id
     named = list(_attributes(made.join_condition))
-    wanted = {one.plan_id for one in named} - set(ids)
-    deep = [_among(side, wanted) for side in (made.left, made.right)] if wanted else [set(), set()]
+    deep = [_plan_ids(side) for side in (made.left, made.right)] if named else [set(), set()]
+    if deep[0].isdisjoint(deep[1]):
+        return None
 
     def side(attribute: Any) -> int | None:
         """0 for left, 1 for right, -1 for neither; None for either."""
@@ -249,17 +250,13 @@ def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
                 yield sides[0], sides[1]
 
 
-def _among(relation: Any, wanted: Collection[int]) -> set[int]:
-    """Which of these plan ids are those of a relation or of what it is made of."""
+def _plan_ids(relation: Any) -> set[int]:
+    """The plan ids of a relation and of all that it is made of."""
     found: set[int] = set()
-    seen: set[int] = set()
     waiting = [relation]
     while waiting:
         one = waiting.pop()
-        if one.common.plan_id in seen:
-            continue
-        seen.add(one.common.plan_id)
-        if one.common.plan_id in wanted:
+        if one.common.plan_id not in found:
             found.add(one.common.plan_id)
-        waiting.extend(relations_in(one))
+            waiting.extend(relations_in(one))
     return found

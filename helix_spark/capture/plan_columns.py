@@ -22,7 +22,7 @@ _AS_ITS_INPUT = frozenset({
     "filter", "sort", "limit", "offset", "tail", "sample", "repartition", "repartition_by_expression", "hint",
     "deduplicate", "drop_na", "fill_na", "replace", "with_watermark", "collect_metrics", "subquery_alias",
 })
-_OF_THE_LEFT = frozenset({3, 6})
+_OF_THE_LEFT = frozenset({5, 6})
 """`Join.JoinType`: left anti and left semi."""
 
 _PLAIN = re.compile(r"[A-Za-z_]\w*")

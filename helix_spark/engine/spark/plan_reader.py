@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.connect_client import Plan
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -24,36 +26,53 @@ class PlanReader:
         connect = jvm.org.apache.spark.sql.connect
         self._holder = connect.service.SessionHolder("helix", str(uuid.uuid4()), spark._jsparkSession)
         self._planner = connect.planner.SparkConnectPlanner(self._holder, self._jvm.scala.Option.empty())
+
     @contextmanager
     def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
-        """Has plans name these tables, by the ids that it gives, while they are read."""
+        """Has plans name these tables, by the ids that it gives, while they are read.
+
+        Each is a copy: the planner notes on a table by which id the plan's columns name it, and one table may be two
+        inputs, or part of another one.
+        """
         names = {place: uuid.uuid4().hex for place in frames}
         for place, frame in frames.items():
-            self._holder.cacheDataFrameById(names[place], frame._jdf)
+            self._holder.cacheDataFrameById(names[place], self._frame(frame._jdf.logicalPlan().clone()))
         try:
             yield names
         finally:
             for name in names.values():
                 self._holder.removeCachedDataFrame(name)
 
-    def frame(self, plan: bytes) -> DataFrame:
-        """The table of a relation, analysed. Raises what Spark raises of a plan that is wrong."""
+    def frame(self, plan: Plan) -> DataFrame:
+        """The table of a plan, analysed. Raises what Spark raises of a plan that is wrong."""
         from pyspark.sql import DataFrame
 
-        relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(self._deep(plan))
-        logical = self._planner.transformRelation(relation)
-        self._run_python_as_ours(logical)
-        return DataFrame(self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(self._spark._jsparkSession, logical),
-                         self._spark)
+        *parts, (_, top) = plan
+        try:
+            for name, part in parts:
+                self._holder.cacheDataFrameById(name, self._relation(part))
+            return DataFrame(self._relation(top), self._spark)
+        finally:
+            for name, _ in parts:
+                self._holder.removeCachedDataFrame(name)
 
-    def column(self, plan: bytes) -> Column:
+    def column(self, plan: Plan) -> Column:
         """The column of an expression."""
         from pyspark.sql.classic.column import Column
 
-        written = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(plan))
+        written = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(plan[-1][1]))
         expression = self._planner.transformExpression(written)
         self._run_python_as_ours(expression)
         return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
+
+    def _relation(self, part: bytes) -> Any:
+        relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(self._deep(part))
+        logical = self._planner.transformRelation(relation)
+        self._run_python_as_ours(logical)
+        return self._frame(logical)
+
+    def _frame(self, logical: Any) -> Any:
+        return self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(self._spark._jsparkSession, logical)
 
     def _deep(self, plan: bytes) -> Any:
         """A plan to be parsed: by itself a parser refuses more than a hundred messages in each other, which are fifty

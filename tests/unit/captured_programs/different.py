@@ -204,8 +204,8 @@ JOINS: Mapping[str, Pair] = {
     "whose column, left or below both": (_self_join(0), _self_join(2)),
     "whose column, of two that are built alike": (_self_join(0, twice=True), _self_join(1, twice=True)),
     "one table on both sides, or two that are built alike": (
-        lambda rows: (lambda a: a.join(a, a.id == a.v).select(a.id))(rows.filter("id > 1")),
-        lambda rows: (lambda a, b: a.join(b, a.id == a.v).select(a.id))(rows.filter("id > 1"), rows.filter("id > 1")),
+        lambda rows: (lambda a: a.crossJoin(a).select(a.id))(rows.filter("id > 1")),
+        lambda rows: (lambda a, b: a.crossJoin(b).select(a.id))(rows.filter("id > 1"), rows.filter("id > 1")),
     ),
     "sides": (lambda rows, other: rows.join(other, "id"), lambda rows, other: other.join(rows, "id")),
     "left for inner": (lambda rows, other: rows.join(other, "id"), lambda rows, other: rows.join(other, "id", "left")),
@@ -675,6 +675,12 @@ OPERANDS: Mapping[str, Pair] = {
     "brackets of a sum": (
         lambda rows: rows.withColumn("a", (rows.v + 0.1) + 0.2),
         lambda rows: rows.withColumn("a", rows.v + (0.1 + F.lit(0.2)))),
+    "condition that keeps the other one from failing": (
+        lambda rows: rows.where((rows.v != 0) & (rows.id / rows.v > 2)),
+        lambda rows: rows.where((rows.id / rows.v > 2) & (rows.v != 0))),
+    "names that rest on a named part": (
+        lambda rows: rows.select(F.sqrt((rows.v + rows.v2).alias("a"))),
+        lambda rows: rows.select(F.sqrt((rows.v2 + rows.v).alias("a")))),
     "which of two": (
         lambda rows: rows.where((rows.id > 1) & (rows.v > 2)), lambda rows: rows.where((rows.v > 1) & (rows.id > 2))),
     "arguments": (

@@ -200,9 +200,6 @@ FURTHER: Mapping[str, Pair] = {
         lambda rows: rows.withColumn("a", rows.id + 1), lambda rows: rows.withColumn("a", 1 + rows.id)),
     "sides of a comparison": (
         lambda rows: rows.where(rows.id >= 3), lambda rows: rows.where(F.lit(3) <= rows.id)),
-    "conditions": (
-        lambda rows: rows.where((rows.id > 1) & (rows.v == 2)),
-        lambda rows: rows.where((rows["v"] == 2) & (rows.id > 1))),
     "sides of a join": (
         lambda rows, other: rows.join(other, rows.id == other.id),
         lambda rows, other: rows.join(other, other.id == rows.id)),

@@ -34,7 +34,7 @@ def choices(rows: DataFrame) -> DataFrame:
 
 def casts(rows: DataFrame) -> DataFrame:
     return rows.select(
-        rows.id.cast("string"), rows.v.cast(IntegerType()), rows.id.astype("double"), rows.k.try_cast("int"),
+        rows.id.cast("string"), rows.v2.cast(IntegerType()), rows.id.astype("double"), rows.k.try_cast("int"),
         rows.arr.cast("array<string>"), rows.arr.cast(ArrayType(DoubleType())), rows.id.cast("decimal(12,3)"),
         F.to_number(F.lit("12"), F.lit("99")), rows.day.cast("timestamp"), F.col("at").cast("timestamp_ntz").isNull(),
     )
@@ -69,8 +69,8 @@ def windows_of_time(rows: DataFrame) -> DataFrame:
 def nested(rows: DataFrame) -> DataFrame:
     return rows.select(
         F.struct("id", rows.k.alias("key")), F.named_struct(F.lit("a"), rows.id), rows.s["f"], rows.s.getField("g"),
-        F.col("s.f"), rows.s.withField("h", F.lit(1)), rows.s.dropFields("f"), F.array("id", F.lit(2)), rows.arr[0],
-        rows.arr.getItem(1), F.element_at("arr", 1), F.size("arr"), F.array_contains("arr", 2),
+        F.col("s.f"), rows.s.withField("h", F.lit(1)), rows.s.dropFields("f"), F.array("id", F.lit(2)), F.get("arr", 0),
+        rows.m.getItem("y"), F.try_element_at("arr", F.lit(1)), F.size("arr"), F.array_contains("arr", 2),
         F.sort_array("arr", False),
         F.create_map(F.lit("x"), rows.id), rows.m["x"], F.map_keys("m"), F.map_from_arrays(F.array("k"), F.array("id")),
         F.array_distinct("arr"), F.slice("arr", 1, 2), F.flatten(F.array("arr", "arr")), F.arrays_zip("arr", "arr"),

@@ -46,11 +46,15 @@ def udf_with_type(rows: DataFrame) -> DataFrame:
 
 def udf_of_structs(rows: DataFrame) -> DataFrame:
     made = StructType([StructField("a", IntegerType()), StructField("b", StringType(), False)])
-    return rows.select("id", F.udf(lambda s: (s.f, s.g or ""), made)("s").alias("x")).select("id", "x.*")
+    return rows.select("id", F.udf(lambda s: s and (s.f, s.g or ""), made)("s").alias("x")).select("id", "x.*")
 
 
 def udf_of_module(rows: DataFrame) -> DataFrame:
     return rows.withColumn("x", declared_above("v")).filter(declared_above(F.col("v2")) > 0)
+
+
+def udf_that_hashes(rows: DataFrame) -> DataFrame:
+    return rows.select("id", F.udf(hash, "long")("k").alias("x"))
 
 
 def udf_with_keyword(rows: DataFrame) -> DataFrame:

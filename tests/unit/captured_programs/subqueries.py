@@ -15,7 +15,7 @@ def scalar_in_filter(rows: DataFrame) -> DataFrame:
 
 
 def correlated(rows: DataFrame, other: DataFrame) -> DataFrame:
-    of_this = other.where(F.col("id") == F.col("x.id").outer()).agg(F.sum("w"))
+    of_this = other.where(F.col("id") == F.col("x.id").outer()).select(F.sum("w"))
     return rows.alias("x").select("id", of_this.scalar().alias("total"))
 
 

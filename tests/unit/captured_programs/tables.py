@@ -121,7 +121,7 @@ def join_with_itself_by_aliases(rows: DataFrame) -> DataFrame:
 
 def join_with_itself_by_columns(rows: DataFrame) -> DataFrame:
     later = rows.select(rows.id.alias("later"), (rows.id - 1).alias("before"))
-    return later.join(rows, later.before == rows.id).select("later", rows.k.alias("kk"))
+    return later.join(rows, later.before == rows.id).select(later.later, "k")
 
 
 def join_twice(rows: DataFrame, other: DataFrame) -> DataFrame:
@@ -300,7 +300,7 @@ def own_columns_behind_groups(rows: DataFrame) -> DataFrame:
 
 
 def own_columns_behind_renaming(rows: DataFrame) -> DataFrame:
-    return rows.withColumnRenamed("v", "w").filter(rows.id > 1).select(rows.id, rows.v.alias("before"), "w")
+    return rows.withColumnRenamed("v", "w").filter(rows.id > 1).sort(rows.k).select(rows.id, "w")
 
 
 def own_columns_behind_a_union(rows: DataFrame, other: DataFrame) -> DataFrame:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.whole_plan import in_stages, whole_plan
+from helix_spark.errors import SetupError
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -262,7 +263,13 @@ _MAKING = threading.Lock()
 
 @cache
 def _made() -> ConnectSession:
-    from pyspark.sql.connect.session import SparkSession
+    try:
+        from pyspark.sql.connect.session import SparkSession
+    except ImportError as error:  # pyspark's own says which package is missing
+        raise SetupError(
+            "PySpark's Connect client, which builds Spark's plans in Python, cannot be imported",
+            exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
+        ) from error
 
     _replace_in_pyspark()
     session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is

@@ -1,0 +1,53 @@
+"""PySpark's Connect client, recording: what it is to the rest of the process, and where it cannot be had."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+
+import pytest
+from pyspark.sql import functions as F
+from pyspark.sql import is_remote
+
+from helix_spark.capture import connect_client
+from helix_spark.capture.connect_client import QuestionError, Recording, controlled, recording
+from helix_spark.errors import SetupError
+
+
+def test_only_the_thread_that_records_builds_plans_for_the_client() -> None:
+    elsewhere: list[bool] = []
+    with recording(Recording()):
+        other = threading.Thread(target=lambda: elsewhere.append(is_remote()))
+        other.start()
+        other.join()
+        assert type(F.col("a")).__module__ == "pyspark.sql.connect.column"
+    assert elsewhere == [False]
+    assert not is_remote()
+
+
+def test_a_question_is_noted_whoever_catches_its_error() -> None:
+    into = Recording()
+    with recording(into) as session, pytest.raises(QuestionError):
+        session.range(3).count()
+    assert into.questions == ["rows"]
+
+
+def test_generators_begin_alike_and_are_put_back() -> None:
+    random.seed(7)
+    before = random.getstate()
+    draws = []
+    for _ in range(2):
+        with controlled() as drawn:
+            assert not drawn()
+            draws.append(random.random())
+            assert drawn()
+    assert draws[0] == draws[1]
+    assert random.getstate() == before
+
+
+def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
+    with pytest.raises(SetupError, match="Connect client") as found:
+        connect_client._made.__wrapped__()
+    assert "pyspark[connect]" in str(found.value)

@@ -54,6 +54,11 @@ class ArtifactLedger:
     def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
         self._journal = journal_of(ArtifactRecord, folder, check, mender)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why records were left out so far that do not fit."""
+        return tuple(self._journal.left_out)
+
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""
         return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))

@@ -141,6 +141,11 @@ class Catalog:
 
     # What is known -------------------------------------------------------------------------------------------------
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why records were left out of what was read so far, in words: they do not fit."""
+        return (*self._history.left_out, *self._artifacts.left_out, *self._results.left_out)
+
     def snapshot(self, workflow: str) -> CatalogView:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
+from helix_spark.catalog.journal.rows import Misfit
+from helix_spark.catalog.misfits import damaged_iteration, damaged_node, in_order
 from helix_spark.catalog.places.layout import checked_id, checked_signature
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.record_journals import journal_of
-from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
+from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
 
-_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
+_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "damaged": 1, "interrupted": 2, "failed": 3, "done": 4}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
 process concluded from its silence."""
 
@@ -77,50 +80,82 @@ class History:
             reach("iteration.nodes")
         self._iterations.append([record])
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why records were left out so far that do not fit."""
+        return (*self._iterations.left_out, *self._nodes.left_out, *self._files.left_out)
+
     def next_number(self, workflow: str) -> int:
         """One more than the greatest number of the workflow; 1 for the first."""
-        sql = f"SELECT max(number) AS number FROM journal WHERE workflow = {text_literal(workflow)}"
-        (greatest,) = self._iterations.columns(sql).get("number", [None])
-        return (greatest or 0) + 1
+        sql = f"""SELECT max(number) AS number FROM journal
+                  WHERE workflow = {text_literal(workflow)} AND number < {GREATEST_NUMBER}"""
+        greatest = self._iterations.columns(sql).get("number") or [None]
+        return (greatest[0] or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations, newest first: by number within a workflow, by the order of their records across workflows."""
         if limit is not None and limit <= 0:
             return ()
-        # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
-        page = "" if limit is None else f"LIMIT {3 * limit}"
         where, order = ("", "sequence DESC, number DESC, run") if workflow is None else (
             f"WHERE workflow = {text_literal(workflow)}", "number DESC, run, sequence DESC"
         )
-        rows = self._iterations.query(f"SELECT * FROM journal {where} ORDER BY {order} {page}")
-        return tuple(_heaviest(rows).values())[:limit]
+        sql = f"SELECT * FROM journal {where} ORDER BY {order}"
+        # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
+        rows = self._iterations.rows(sql if limit is None else f"{sql} LIMIT {3 * limit}")
+        found = self._shown(rows)
+        if limit is not None and len(found) < limit and len(rows) == 3 * limit:
+            found = self._shown(self._iterations.rows(sql))
+        return found[:limit]
+
+    def _shown(self, rows: Sequence[IterationRecord | Misfit]) -> tuple[IterationRecord, ...]:
+        """One of each run; of those that do not fit the ones of which it is known which they are."""
+        records = []
+        for row in rows:
+            record = damaged_iteration(row) if isinstance(row, Misfit) else row
+            if record is None:
+                self._iterations.leave_out(str(row))
+            else:
+                records.append(record)
+        return tuple(_heaviest(records).values())
 
     def last_ended(self, workflow: str) -> IterationRecord | None:
         """The ended iteration of the greatest number; of equal numbers, that of the smaller run id."""
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND status <> 'running'
-                  ORDER BY number DESC, run LIMIT 3"""
-        return next(iter(_heaviest(self._iterations.query(sql)).values()), None)
+                  ORDER BY number DESC, run"""
+        found = _heaviest(self._iterations.query(f"{sql} LIMIT 3")) or _heaviest(self._iterations.query(sql))
+        return next(iter(found.values()), None)
 
     def nodes(self, run: str) -> tuple[NodeRecord, ...]:
         """The nodes of an iteration, in the order they were appended."""
-        return tuple(self._nodes.query(f"SELECT * FROM journal WHERE run = '{checked_id(run)}' ORDER BY place"))
+        return self._graph(f"SELECT * FROM journal WHERE run = '{checked_id(run)}' ORDER BY place")
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """The same, quicker: workflow and number tell which files to read."""
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
-        return tuple(self._nodes.query(sql))
+        return self._graph(sql)
+
+    def _graph(self, sql: str) -> tuple[NodeRecord, ...]:
+        """The nodes of one iteration, each once, and none that reads itself or a later one."""
+        found: dict[str, NodeRecord] = {}
+        for row in self._nodes.rows(sql):
+            node = damaged_node(row) if isinstance(row, Misfit) else row
+            if node is None or node.name in found:
+                self._nodes.leave_out(str(row) if isinstance(row, Misfit) else f"name: there are two {row.name!r}")
+            else:
+                found[node.name] = node
+        return tuple(in_order(list(found.values())))
 
     def nodes_recorded(self) -> int:
         """How many records of nodes there are, of all iterations."""
-        (number,) = self._nodes.columns("SELECT count(*) AS number FROM journal").get("number", [0])
+        (number,) = self._nodes.columns("SELECT count(*) AS number FROM journal").get("number") or [0]
         return int(number)
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """How often each signature was loaded, and the workflow and number of the last iteration that did."""
         columns = self._nodes.columns(
             """SELECT signature, count(*) AS times, last_value(workflow ORDER BY sequence) AS workflow,
-                      last_value(iteration ORDER BY sequence) AS number
+                      last_value(iteration ORDER BY sequence) AS iteration
                FROM journal WHERE state = 'load' GROUP BY signature"""
         )
         return {signature: (times, name, number) for signature, times, name, number in _rows(columns)}
@@ -131,7 +166,7 @@ class History:
 
     def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
         """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
-        records = self.iterations(workflow, limit)
+        records = [record for record in self.iterations(workflow, limit) if record.status != "damaged"]
         if not records:
             return ()
         columns = self._nodes.columns(
@@ -143,7 +178,7 @@ class History:
         for run, name, kind, inputs, *rest in _rows(columns):
             if run in nodes:
                 nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
-        return tuple(PastIteration(record, tuple(nodes[record.run])) for record in reversed(records))
+        return tuple(PastIteration(record, tuple(in_order(nodes[record.run]))) for record in reversed(records))
 
     def in_newest_versions(self, workflows: Collection[str]) -> frozenset[tuple[str, str]]:
         """(workflow, signature) of what the newest iteration of each of some workflows had, as far as its nodes were
@@ -152,7 +187,7 @@ class History:
             return frozenset()
         listed = ", ".join(map(text_literal, sorted(workflows)))
         newest = self._nodes.columns(
-            f"SELECT workflow, max(iteration) AS newest FROM journal WHERE workflow IN ({listed}) GROUP BY workflow"
+            f"SELECT workflow, max(iteration) AS iteration FROM journal WHERE workflow IN ({listed}) GROUP BY workflow"
         )
         # Named by workflow and number, as these tell which files to read.
         named = [f"(workflow = {text_literal(name)} AND iteration = {number:d})" for name, number in _rows(newest)]
@@ -172,8 +207,9 @@ class History:
 
     def file(self, digest: str) -> FileRecord | None:
         """The text of a content; None if it was never kept."""
-        sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 1"
-        return next(iter(self._files.query(sql)), None)
+        sql = f"SELECT * FROM journal WHERE digest = '{checked_signature(digest)}' LIMIT 3"
+        texts = self._files.query(sql)
+        return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
 
     def is_gone(self) -> bool:
         """Whether there is no journal of iterations."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, get_args
+
+from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
+from helix_spark.signature.parts import Group
 
 LAYOUT = 1
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
@@ -12,12 +15,44 @@ ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
-Status = Literal["running", "done", "failed", "interrupted", "died"]
-
+Status = Literal["running", "done", "failed", "interrupted", "died", "damaged"]
+_RECORDED = ("running", "done", "failed", "interrupted")
+_PLANNED = ("load", "compute", "prune")
 
 LARGEST_VALUE = 4 << 20
 """Bytes of a value, as JSON, that are recorded at most. Values lie in the records themselves, which count against a
 budget, are read whole, and are never evicted: what is larger belongs into a table."""
+
+GREATEST_NUMBER = 10**9
+"""Of iterations."""
+
+_MOST = 1 << 60
+
+Signature = Annotated[str, Text(64, form="[0-9a-f]{64}")]
+Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
+Name = Annotated[str, Text(2_000, named=True)]
+"""Of a workflow, a node, a column: one line. Longer than any that people give."""
+Names = Annotated[tuple[str, ...], Texts(Text(2_000, named=True), 20_000)]
+Prose = Annotated[str, Text(1 << 20)]
+"""What is for people: reasons, messages, errors, code."""
+Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
+"""Unix seconds, to the end of the year 9999."""
+Seconds = Annotated[float, Number(-1e10, 1e10)]
+Count = Annotated[int, Number(0, _MOST)]
+Iteration = Annotated[int, Number(0, GREATEST_NUMBER)]
+Truth = Annotated[bool, Flag()]
+Facts = Annotated[str, Json({}, 64 << 20)]
+"""A JSON object."""
+Parts = Annotated[str, Json([(frozenset(map(str, Group)), str, str, frozenset({str, None}))], 64 << 20)]
+Summary = Annotated[
+    str, Json({"merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}]}, 64 << 20)
+]
+Influence = Annotated[str, Json({
+    "workflow": str, "learner": str, "iteration": int, "target": str, "features": [(str, str, float, bool)],
+    "left_out": [(str, str, int, [str])],
+}, 16 << 20, needed=False)]
+Reads = Annotated[str, Json({str: [str]}, 16 << 20, needed=False)]
+Kind = Annotated[str, Text(200, named=True)]
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
@@ -47,28 +82,28 @@ class ArtifactRecord:
         fixed: whether somebody does because computing it again would give another result (`hx.fixed`).
     """
 
-    signature: str
-    attempt: str
-    kind: ArtifactKind
-    event: Event
-    workflow: str
-    node: str
-    iteration: int
-    at: float
-    bytes: int = 0
-    rows: int | None = None
-    files: int | None = None
-    version: int | None = None
-    schema: str | None = None
-    value: str | None = None
-    write_seconds: float = 0.0
-    why: str = ""
-    recompute_seconds: float = 0.0
-    digest: str | None = None
-    left_out: tuple[str, ...] = ()
-    insisted: bool = False
-    fixed: bool = False
-    insisted_by: tuple[str, ...] = ()
+    signature: Signature
+    attempt: Id
+    kind: Annotated[ArtifactKind, Word(get_args(ArtifactKind))]
+    event: Annotated[Event, Word(get_args(Event))]
+    workflow: Name
+    node: Name
+    iteration: Iteration
+    at: Moment
+    bytes: Count = 0
+    rows: Count | None = None
+    files: Count | None = None
+    version: Count | None = None
+    schema: Annotated[str, Text(64 << 20)] | None = None
+    value: Annotated[str, Text(LARGEST_VALUE)] | None = None
+    write_seconds: Seconds = 0.0
+    why: Prose = ""
+    recompute_seconds: Seconds = 0.0
+    digest: Signature | None = None
+    left_out: Names = ()
+    insisted: Truth = False
+    fixed: Truth = False
+    insisted_by: Names = ()
 
     @property
     def insisting(self) -> frozenset[str]:
@@ -97,20 +132,20 @@ class ResultRecord:
             object, input's signature to names; else empty.
     """
 
-    declared: str
-    signature: str
-    workflow: str
-    node: str
-    kind: str
-    iteration: int
-    compute_seconds: float | None = None
-    load_seconds: float | None = None
-    bytes: int | None = None
-    rows: int | None = None
-    random: str = ""
-    influence: str = ""
-    read_seconds: float | None = None
-    reads: str = ""
+    declared: Signature
+    signature: Signature
+    workflow: Name
+    node: Name
+    kind: Kind
+    iteration: Iteration
+    compute_seconds: Seconds | None = None
+    load_seconds: Seconds | None = None
+    bytes: Count | None = None
+    rows: Count | None = None
+    random: Prose = ""
+    influence: Influence = ""
+    read_seconds: Seconds | None = None
+    reads: Reads = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +156,7 @@ class NodeRecord:
         run: the iteration's id, 32 hex characters.
         workflow, iteration, name, kind: which node of which iteration.
         inputs: names of the nodes it reads, in order.
-        state: load, compute or prune.
+        state: load, compute or prune; damaged where its record does not fit, then `reason` says why.
         reason: in words.
         declared, signature: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
@@ -135,25 +170,25 @@ class NodeRecord:
         started: seconds since the iteration began; None if it was not run, or by a version that did not record it.
     """
 
-    run: str
-    workflow: str
-    iteration: int
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    state: str
-    reason: str
-    declared: str
-    signature: str
-    parts: str
-    code: str = ""
-    seconds: float | None = None
-    predicted_seconds: float | None = None
-    bytes: int | None = None
-    rows: int | None = None
-    stored: bool = False
-    output: bool = False
-    started: float | None = None
+    run: Id
+    workflow: Name
+    iteration: Iteration
+    name: Name
+    kind: Kind
+    inputs: Names
+    state: Annotated[str, Word(_PLANNED)]
+    reason: Prose
+    declared: Signature
+    signature: Signature
+    parts: Parts
+    code: Prose = ""
+    seconds: Seconds | None = None
+    predicted_seconds: Seconds | None = None
+    bytes: Count | None = None
+    rows: Count | None = None
+    stored: Truth = False
+    output: Truth = False
+    started: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +199,8 @@ class IterationRecord:
     Attributes:
         run: 32 hex characters.
         workflow, number: numbers count from 1 within a workflow.
-        status: running, done, failed or interrupted; died is never recorded: readers conclude it of a running one
-            whose process is gone.
+        status: running, done, failed or interrupted. Two are never recorded: died is what readers conclude of a
+            running one whose process is gone, and damaged is one whose record does not fit; `error` says why.
         started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.
@@ -183,24 +218,24 @@ class IterationRecord:
         start_seconds: what starting Spark took in it; None where that was not needed, or an older writer did not say.
     """
 
-    run: str
-    workflow: str
-    number: int
-    status: Status
-    started: float
-    seconds: float | None = None
-    message: str = ""
-    parameters: str = "{}"
-    outputs: str = "{}"
-    plan: str = "{}"
-    versions: str = "{}"
-    writer: str = "{}"
-    error: str = ""
-    file: str = ""
-    file_digest: str = ""
-    commit: str = ""
-    dirty: bool | None = None
-    start_seconds: float | None = None
+    run: Id
+    workflow: Name
+    number: Annotated[int, Number(1, GREATEST_NUMBER)]
+    status: Annotated[Status, Word(_RECORDED)]
+    started: Moment
+    seconds: Seconds | None = None
+    message: Prose = ""
+    parameters: Facts = "{}"
+    outputs: Facts = "{}"
+    plan: Summary = "{}"
+    versions: Facts = "{}"
+    writer: Facts = "{}"
+    error: Prose = ""
+    file: Annotated[str, Text(10_000)] = ""
+    file_digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+    commit: Annotated[str, Text(64, form="[0-9a-f]*")] = ""
+    dirty: Truth | None = None
+    start_seconds: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +248,6 @@ class FileRecord:
         text: whole; a file that is too long for a record has none.
     """
 
-    digest: str
-    name: str
-    text: str
+    digest: Signature
+    name: Annotated[str, Text(2_000)]
+    text: Annotated[str, Text(1 << 20)]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
-from helix_spark.catalog.journal.rows import columns_of, from_columns
+from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
@@ -82,6 +82,11 @@ class ResultLedger:
         self._journal = journal_of(ResultRecord, folder, check, mender)
         self._columns = frozenset[str]()
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Why records were left out so far that do not fit."""
+        return tuple(self._journal.left_out)
+
     def append(self, records: Sequence[ResultRecord]) -> None:
         for record in records:
             checked_signature(record.declared)
@@ -114,7 +119,10 @@ class ResultLedger:
         )
         ends = zip(*(columns.get(name, []) for name in _ENDS), strict=True)
         merged = zip(from_columns(columns, ResultRecord), ends, strict=True)
-        return [_Merged(record, (end[0], end[1]), (end[2], end[3])) for record, end in merged]
+        return [
+            _Merged(record, (end[0], end[1]), (end[2], end[3])) for record, end in merged
+            if not isinstance(record, Misfit)
+        ]
 
     def _columns_there(self) -> frozenset[str]:
         """The columns that the journal has, none before the first append. One that an older version wrote may lack

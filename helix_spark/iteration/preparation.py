@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.capture.capture_nodes import capture_nodes
@@ -133,13 +133,20 @@ def look_up(
     explained = _with_chance_found(described, signed, known_random)
     situation = replace(
         _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
-        overhead=_bytes_beside(view), notices=leaving.notices,
+        overhead=_bytes_beside(view), notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
         left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
     )
     situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(
         dag, whole, described, known, known_random, view, situation, run, dict(reads or {}), told, loads
     )
+
+
+def _told_of_misfits(left_out: Sequence[str]) -> Iterator[str]:
+    """What a plan says of records that do not fit: they are as good as not there."""
+    if left_out:
+        more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        yield f"the catalog has records that do not fit, and this plan goes without them ({left_out[0]}{more})"
 
 
 def _stored_of_late(view: CatalogView) -> set[str]:

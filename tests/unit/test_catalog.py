@@ -51,7 +51,7 @@ def iteration(number: int, status: str = "done", workflow: str = "census", run: 
 
 
 def node(of: IterationRecord, name: str, declared: str = A) -> NodeRecord:
-    return NodeRecord(of.run, of.workflow, of.number, name, "extractor", ("rows", "data"), "compute", "new", declared,
+    return NodeRecord(of.run, of.workflow, of.number, name, "extractor", ("before", "data"), "compute", "new", declared,
                       declared, "[]", seconds=0.5, stored=True)
 
 
@@ -204,7 +204,7 @@ class TestIterations:
         assert [{node.name: node.signature for node in one.nodes} for one in past[1:]] == [
             {"rows": B, "age": A}, {"rows": C, "age": A}
         ]
-        assert past[0].nodes[0].inputs == ("rows", "data")
+        assert past[0].nodes[0].inputs == ("before", "data")
         assert catalog.snapshot("none").past == ()
 
     def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:

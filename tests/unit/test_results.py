@@ -17,6 +17,7 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
+from helix_spark.dag.influence import Influence, to_json
 from helix_spark.signature.parts import digest
 
 A, B, C = SIGNATURES = tuple(digest(letter) for letter in "abc")
@@ -68,11 +69,15 @@ def by_the_rules(
 SECONDS = st.none() | st.floats(0, 100)
 COUNTS = st.none() | st.integers(0, 9)
 TEXTS = st.sampled_from(["", "", "one", "other"])
+INFLUENCES = st.sampled_from(["", "", *(
+    to_json(Influence("w", "model", number, "label", ())) for number in (1, 2)
+)])
+READS = st.sampled_from(["", "", "{}", '{"a": ["b"]}'])
 RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),
     node=st.sampled_from(["rows", "age"]), kind=st.just("scanner"), iteration=st.integers(1, 3),
     compute_seconds=SECONDS, load_seconds=SECONDS, bytes=COUNTS, rows=COUNTS,
-    random=TEXTS, influence=TEXTS, read_seconds=SECONDS, reads=TEXTS,
+    random=TEXTS, influence=INFLUENCES, read_seconds=SECONDS, reads=READS,
 )
 
 

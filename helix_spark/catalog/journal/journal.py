@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, head_file
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
-from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, columns_of, from_columns, table_schema, to_table
+from helix_spark.catalog.journal.rows import (
+    PLACE,
+    SEQUENCE,
+    Misfit,
+    Row,
+    columns_of,
+    from_columns,
+    misfits,
+    table_schema,
+    to_table,
+)
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.place import Place, at
@@ -54,6 +64,13 @@ removed files matters to Delta's own vacuum alone, which is never asked."""
 LOOKS = 3
 """Tries to read a table whose files or log entries vanish meanwhile."""
 
+
+_MOST_TOLD = 100
+"""Rows that do not fit of which it is told why."""
+
+_FIRST_ROWS, _PIECE, _MOST_LETTERS = 64, 16 << 20, 512 << 20
+"""How many rows become Python's values at first, letters that are to become so at once, and those of an answer at most.
+A text that a file has once may be in each of its rows."""
 
 Mender = Callable[[DamagedRecordsError], bool]
 """Told of damage that was met; says whether it was mended, so that what met it is done again."""
@@ -121,6 +138,9 @@ class Journal(Generic[Row]):
             skips files.
         check: asked before anything is written.
         mender: is asked once where damage is met; by default it is an error.
+
+    Attributes:
+        left_out: why rows were left out that do not fit, in words, in the order in which they were met.
     """
 
     def __init__(
@@ -131,6 +151,7 @@ class Journal(Generic[Row]):
         self.pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
         self._sealed = SealedFiles(folder)
+        self.left_out: dict[str, None] = {}
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
         self._options: dict[str, str] | None = None
@@ -248,15 +269,38 @@ class Journal(Generic[Row]):
         raise self._outrun()
 
     def query(self, sql: str) -> list[Row]:
-        """The rows that a query gives. In `sql` the table is called ``journal``.
+        """The rows that a query gives, without those that do not fit. In `sql` the table is called ``journal``.
 
         Raises CatalogError for damaged records.
         """
-        return from_columns(self.columns(sql), self.row_type)
+        found = self.rows(sql)
+        for row in found:
+            if isinstance(row, Misfit):
+                self.leave_out(str(row))
+        return [row for row in found if not isinstance(row, Misfit)]
+
+    def rows(self, sql: str) -> list[Row | Misfit]:
+        """The same with those that do not fit."""
+        return from_columns(self._read(sql), self.row_type)
+
+    def columns(self, sql: str) -> dict[str, list[Any]]:
+        """The columns that a query gives, without rows in which a field does not fit; none before the first append."""
+        columns = self._read(sql)
+        wrong = misfits(columns, self.row_type)
+        for of_row in wrong.values():
+            self.leave_out(str(Misfit({}, of_row)))
+        if not wrong:
+            return columns
+        return {name: [one for place, one in enumerate(values) if place not in wrong]
+                for name, values in columns.items()}
+
+    def leave_out(self, why: str) -> None:
+        """Remember that a row was left out because it does not fit."""
+        if len(self.left_out) < _MOST_TOLD:
+            self.left_out[f"{self.folder.name}: {why}"] = None
 
     @_mended
-    def columns(self, sql: str) -> dict[str, list[Any]]:
-        """The columns that a query gives; none before the first append."""
+    def _read(self, sql: str) -> dict[str, list[Any]]:
         from deltalake.exceptions import DeltaError
 
         with self._lock, self._explained("read"):
@@ -309,10 +353,10 @@ class Journal(Generic[Row]):
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
             self._sealed.check(table)
+            return _run(table, sql)
         except (ChecksumError, StrangeFilesError) as error:
             self._table = None
             raise self._log.damaged(str(error)) from error
-        return _run(table, sql)
 
     def _refreshed(self) -> DeltaTable | None:
         from deltalake.exceptions import DeltaError
@@ -428,7 +472,19 @@ def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         if _is_deltas(error) and "not found" in str(error):
             raise FileNotFoundError(str(error)) from error
         raise
-    return {name: list(result.column(name).to_pylist()) for name in result.column_names}
+    found: dict[str, list[Any]] = {name: [] for name in result.column_names}
+    start, rows, letters = 0, _FIRST_ROWS, 0
+    while start < result.num_rows:
+        piece, before = result.slice(start, min(rows, result.num_rows - start)), letters
+        for name in found:
+            values = list(piece.column(name).to_pylist())
+            letters += sum(len(one) for one in values if isinstance(one, str))
+            found[name] += values
+        if letters > _MOST_LETTERS:
+            raise StrangeFilesError(f"it has more than {letters:,} letters in what was asked for")
+        start += rows
+        rows = max(1, min(rows * 4, _PIECE * rows // (letters - before + 1)))
+    return found
 
 
 def _is_deltas(error: BaseException) -> bool:

@@ -1,17 +1,20 @@
 """Frozen dataclasses as columns and back. No files, and no pyarrow: deltalake brings its own small Arrow.
 
 A field's type gives its column: str, int (64 bit), float, bool and tuples of str; every column may be null. A column
-that an older writer did not know reads as the field's default.
+that an older writer did not know reads as the field's default. What is annotated with a rule (`cells`) is compared with
+it when it is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from helix_spark.catalog.cells import Rule, Text
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ def columns_of(row_type: type[RowType]) -> Mapping[str, Plain]:
 
 
 def _plain(hint: Any) -> Plain:
-    if isinstance(hint, UnionType):
+    if _is_optional(hint):
         (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
     if get_origin(hint) is Literal:
         return "str"
@@ -77,12 +80,20 @@ def to_table(rows: Sequence[RowType], row_type: type[Row], sequence: int) -> Tab
         PLACE: Array(list(range(len(rows))), type=DataType.int64()),
     }
     for name, plain in columns_of(row_type).items():
-        values = [getattr(row, name) for row in rows]
+        rule, _ = rules_of(row_type)[name]
+        values = [_cut(getattr(row, name), rule) for row in rows]
         try:
             arrays[name] = _array(values, plain)
         except UnicodeEncodeError as error:
             raise CatalogError(f"the {name} of a record holds characters that are not Unicode: {error}") from error
     return Table.from_pydict(arrays)
+
+
+def _cut(value: Any, rule: Rule | None) -> Any:
+    """A text for people as long as it may be."""
+    if isinstance(rule, Text) and not rule.form and not rule.named and isinstance(value, str):
+        return value[: rule.most]
+    return value
 
 
 def _array(values: Sequence[Any], plain: Plain) -> Array:
@@ -100,19 +111,86 @@ def _array(values: Sequence[Any], plain: Plain) -> Array:
     return Array(values, type=kinds[plain])
 
 
-def from_columns(columns: Mapping[str, Iterable[Any]], row_type: type[Row]) -> list[Row]:
-    """Rows from columns of Python values; columns that are no field are ignored."""
-    known = columns_of(row_type)
-    present = [name for name in known if name in columns]
-    defaults = {
-        field.name: field.default
-        for field in dataclasses.fields(row_type)
-        if field.default is not dataclasses.MISSING
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A row that is none of its dataclass.
+
+    Attributes:
+        fields: those that fit, and of what may be left out the defaults.
+        wrong: what is wrong with the others, in words, by name.
+    """
+
+    fields: Mapping[str, Any]
+    wrong: Mapping[str, str]
+
+    def __str__(self) -> str:
+        """What is wrong, in a line."""
+        return "; ".join(f"{name}: {what}" for name, what in self.wrong.items())
+
+
+def from_columns(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> list[Row | Misfit]:
+    """Rows from columns of Python values, some of which may not fit; columns that are no field are ignored."""
+    present = [name for name in columns_of(row_type) if name in columns]
+    size = len(columns[present[0]]) if present else 0
+    needed = {field.name for field in dataclasses.fields(row_type) if field.default is dataclasses.MISSING}
+    wrong = misfits(columns, row_type)
+    if absent := needed.difference(present):
+        wrong = {place: dict.fromkeys(absent, "it is missing") | wrong.get(place, {}) for place in range(size)}
+    cells = [_filled(columns[name], name, row_type) for name in present]
+    found: list[Row | Misfit] = []
+    for place, values in enumerate(zip(*cells, strict=True)):
+        fields = dict(zip(present, values, strict=True))
+        if place in wrong:
+            found.append(Misfit({k: v for k, v in fields.items() if k not in wrong[place]}, wrong[place]))
+        else:
+            found.append(row_type(**fields))
+    return found
+
+
+def fitting(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> list[Row]:
+    """The same without those that do not fit."""
+    return [row for row in from_columns(columns, row_type) if not isinstance(row, Misfit)]
+
+
+def _filled(values: Sequence[Any], name: str, row_type: type[RowType]) -> list[Any]:
+    """A column's values as those of its field. One that was added later is null in older rows, also where its field
+    allows no None."""
+    if columns_of(row_type)[name] == "strs":
+        return [tuple(value) if isinstance(value, list) else () for value in values]
+    default = row_type.__dataclass_fields__[name].default
+    default = None if default is dataclasses.MISSING else default
+    return [default if value is None else value for value in values]
+
+
+def misfits(columns: Mapping[str, Sequence[Any]], row_type: type[RowType]) -> dict[int, dict[str, str]]:
+    """What is wrong with the values in columns that are fields, by place and name; nothing of what fits."""
+    wrong: dict[int, dict[str, str]] = {}
+    for name, (rule, may_be_null) in rules_of(row_type).items():
+        values = columns.get(name, ())
+        there = [value for value in values if value is not None]
+        if rule is None or (rule.all_fit(there) and (may_be_null or len(there) == len(values))):
+            continue
+        for place, value in enumerate(values):
+            what = rule.misfit(value) if value is not None else "" if may_be_null else "it is missing"
+            if what:
+                wrong.setdefault(place, {})[name] = what
+    return wrong
+
+
+@cache
+def rules_of(row_type: type[RowType]) -> Mapping[str, tuple[Rule | None, bool]]:
+    """The rule of each field, and whether its column may be null: where the field may be None, or has a default."""
+    hints = get_type_hints(row_type, include_extras=True)
+    needed = {field.name for field in dataclasses.fields(row_type) if field.default is dataclasses.MISSING}
+    return {
+        name: (_rule(hints[name]), name not in needed or _is_optional(hints[name])) for name in columns_of(row_type)
     }
-    cells = [
-        [tuple(value or ()) for value in columns[name]] if known[name] == "strs"
-        # A column added later is null in older rows, also where its field allows no None.
-        else [defaults.get(name) if value is None else value for value in columns[name]]
-        for name in present
-    ]
-    return [row_type(**dict(zip(present, values, strict=True))) for values in zip(*cells, strict=True)]
+
+
+def _rule(hint: Any) -> Rule | None:
+    inner = [arg for arg in get_args(hint) if arg is not type(None)] if _is_optional(hint) else [hint]
+    return next((one for arg in inner for one in getattr(arg, "__metadata__", ())), None)
+
+
+def _is_optional(hint: Any) -> bool:
+    return get_origin(hint) in (UnionType, Union)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields, replace
-from typing import Any
 
-from helix_spark.catalog.journal.rows import columns_of
+from helix_spark.catalog.journal.rows import Misfit, from_columns
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord
@@ -50,8 +49,11 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     if not isinstance(told, dict) or told.get("layout") != LAYOUT or not isinstance(told.get("record"), dict):
         raise ValueError("its manifest is none of this version")
     known = {each.name for each in fields(ArtifactRecord)}
-    found = {name: value for name, value in told["record"].items() if name in known}
-    return ArtifactRecord(**{name: _value(name, value) for name, value in found.items()})
+    said = {name: [value] for name, value in told["record"].items() if name in known}
+    (record,) = from_columns(said, ArtifactRecord) or (Misfit({}, {}),)
+    if isinstance(record, Misfit):
+        raise ValueError(f"its manifest does not fit: {record}")
+    return record
 
 
 def _text(record: ArtifactRecord) -> str:
@@ -59,13 +61,3 @@ def _text(record: ArtifactRecord) -> str:
     told = {each.name: each.default for each in fields(ArtifactRecord)}
     said = {name: value for name, value in asdict(record).items() if value != told[name]}
     return json.dumps({"layout": LAYOUT, "record": said})
-
-
-def _value(name: str, value: Any) -> Any:
-    kind = columns_of(ArtifactRecord)[name]
-    if kind == "strs" and isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return tuple(value)
-    wanted = {"str": str, "int": int, "float": (int, float), "bool": bool, "strs": ()}[kind]
-    if (isinstance(value, bool) and kind != "bool") or not isinstance(value, wanted):  # type: ignore[arg-type]
-        raise ValueError(f"its manifest says {name} in another form")
-    return float(value) if kind == "float" else value

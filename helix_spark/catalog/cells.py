@@ -1,0 +1,212 @@
+"""What each field of a record may hold. Records may be somebody else's: what does not fit is noticed when it is read.
+
+A rule looks at a whole column at once, for most columns fit: then reading thousands of records takes no longer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from helix_spark.catalog.places.json_text import parsed
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Rule(Protocol):
+    """What values of a field are to be. A value is never None here."""
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        """Whether all do, told as quickly as can be; False where a look at each is needed."""
+
+    def misfit(self, value: Any) -> str:
+        """What is wrong with a value, in words; empty if nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text.
+
+    Attributes:
+        most: letters.
+        form: a pattern of all of it; none for any.
+        named: whether it is a name, which takes one line and has no control characters.
+
+    >>> Text(3).misfit("abcd"), Text(3, form="[0-9]*").misfit("a"), Text(9, named=True).misfit("a\\tb")
+    ('it has 4 letters', "it is 'a'", "it is 'a\\\\tb'")
+    """
+
+    most: int
+    form: str = ""
+    named: bool = False
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        short = _all_of(values, str) and max(map(len, values), default=0) <= self.most
+        return short and not any(map(self._odd, values))
+
+    def misfit(self, value: Any) -> str:
+        if not isinstance(value, str):
+            return f"it is a {type(value).__name__}"
+        if len(value) > self.most:
+            return f"it has {len(value):,} letters"
+        return f"it is {value[:80]!r}" if self._odd(value) else ""
+
+    def _odd(self, value: str) -> bool:
+        if self.form:
+            return re.fullmatch(self.form, value) is None
+        return self.named and _CONTROL.search(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One of some words.
+
+    >>> Word(("a", "b")).misfit("c")
+    "it is 'c'"
+    """
+
+    words: tuple[str, ...]
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        return _all_of(values, str) and set(self.words).issuperset(values)
+
+    def misfit(self, value: Any) -> str:
+        return "" if isinstance(value, str) and value in self.words else f"it is {str(value)[:80]!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number of a range, its ends included; a whole one where these are.
+
+    >>> Number(0, 9).misfit(True), Number(0.0, 9.0).misfit(math.nan), Number(0.0, 9.0).misfit(1)
+    ('it is a bool', 'it is nan', '')
+    """
+
+    least: float
+    most: float
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        kinds = set(map(type, values))
+        if not kinds <= self._kinds or (float in kinds and not all(map(math.isfinite, values))):
+            return False
+        return not values or (min(values) >= self.least and max(values) <= self.most)
+
+    def misfit(self, value: Any) -> str:
+        if type(value) not in self._kinds:
+            return f"it is a {type(value).__name__}"
+        return "" if math.isfinite(value) and self.least <= value <= self.most else f"it is {value:.4g}"
+
+    @property
+    def _kinds(self) -> set[type]:
+        return {int} if isinstance(self.least, int) else {int, float}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Yes or no."""
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        return _all_of(values, bool)
+
+    def misfit(self, value: Any) -> str:
+        return "" if isinstance(value, bool) else f"it is a {type(value).__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON text.
+
+    Attributes:
+        shape: of its value, see `is_like`.
+        most: letters.
+        needed: whether the empty text is none.
+
+    >>> Json({}, 20).misfit("[1]"), Json({}, 20).misfit("{}"), Json({}, 20, needed=False).misfit("")
+    ('it is JSON of another kind', '', '')
+    >>> Json({}, 20).misfit("{")
+    'it is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)'
+    """
+
+    shape: Any
+    most: int
+    needed: bool = True
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        return all(value == "{}" or not self.misfit(value) for value in values)
+
+    def misfit(self, value: Any) -> str:
+        if wrong := Text(self.most).misfit(value):
+            return wrong
+        if not value and not self.needed:
+            return ""
+        try:
+            found = parsed(value)
+        except ValueError as error:
+            return f"it is no JSON: {error}"
+        return "" if is_like(found, self.shape) else "it is JSON of another kind"
+
+
+def is_like(value: Any, shape: Any) -> bool:
+    """Whether a value of JSON's types has a shape: a type, of numbers finite ones; a text or None, which it is to be;
+    several of which one fits, as a frozenset; of a list that of each item, or, as a tuple, those of all in order; of an
+    object those of some fields, where "NAME?" need not be there, or that of each field by `str`.
+
+    >>> is_like({"a": [1.5, 2], "b": "x"}, {"a": [float]}), is_like([["x", None]], [(str, frozenset({str, None}))])
+    (True, True)
+    >>> is_like({"a": True}, {"a": int}), is_like({}, {"a?": int}), is_like({"a": 1}, {str: str})
+    (False, True, False)
+    """
+    match shape:
+        case type():
+            return _is_finite(value) if shape is float else type(value) is shape
+        case frozenset():
+            return any(is_like(value, one) for one in shape)
+        case tuple():
+            return isinstance(value, list) and len(value) == len(shape) and all(map(is_like, value, shape))
+        case [each]:
+            return isinstance(value, list) and all(is_like(one, each) for one in value)
+        case dict():
+            return isinstance(value, dict) and all(_has(value, name, inner) for name, inner in shape.items())
+    return bool(value == shape)
+
+
+def _has(value: dict[str, Any], name: Any, shape: Any) -> bool:
+    if name is str:
+        return all(is_like(one, shape) for one in value.values())
+    field = name.removesuffix("?")
+    return is_like(value[field], shape) if field in value else field != name
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of texts.
+
+    >>> Texts(Text(3), 1).misfit(["a", "b"]), Texts(Text(1), 2).misfit(["a", "bc"])
+    ('it has 2 texts', 'of its texts: it has 2 letters')
+    """
+
+    each: Text
+    most: int
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        lists = _all_of(values, list) and max(map(len, values), default=0) <= self.most
+        return lists and self.each.all_fit([text for value in values for text in value])
+
+    def misfit(self, value: Any) -> str:
+        if not isinstance(value, list):
+            return f"it is a {type(value).__name__}"
+        if len(value) > self.most:
+            return f"it has {len(value):,} texts"
+        wrong = next(filter(None, map(self.each.misfit, value)), "")
+        return f"of its texts: {wrong}" if wrong else ""
+
+
+def _all_of(values: Sequence[Any], kind: type) -> bool:
+    return set(map(type, values)) <= {kind}

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import parsed
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+from helix_spark.workflow.naming import CONTROL
 
 
 class Rule(Protocol):
@@ -57,7 +56,7 @@ class Text:
     def _odd(self, value: str) -> bool:
         if self.form:
             return re.fullmatch(self.form, value) is None
-        return self.named and _CONTROL.search(value) is not None
+        return self.named and CONTROL.search(value) is not None
 
 
 @dataclass(frozen=True, slots=True)

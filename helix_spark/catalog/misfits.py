@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.journal.rows import Misfit
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.view import PastNode
 from helix_spark.signature.parts import digest
 
-_Node = TypeVar("_Node", NodeRecord, PastNode)
+
+class _Reads(Protocol):
+    """A node of a graph, as frozen data."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+
+_Node = TypeVar("_Node", bound=_Reads)
 
 
 def damaged_iteration(misfit: Misfit) -> IterationRecord | None:
@@ -37,6 +46,7 @@ def damaged_node(misfit: Misfit) -> NodeRecord | None:
 def in_order(nodes: Sequence[_Node]) -> Iterator[_Node]:
     """The nodes of a graph, which come inputs first; none reads itself or a later one, or it would have no end.
 
+    >>> from helix_spark.catalog.view import PastNode
     >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
     >>> [node.inputs for node in in_order([one, other])]
     [('x',), ('a',)]
@@ -44,7 +54,8 @@ def in_order(nodes: Sequence[_Node]) -> Iterator[_Node]:
     later = {node.name for node in nodes}
     for node in nodes:
         if not later.isdisjoint(node.inputs):
-            yield replace(node, inputs=tuple(name for name in node.inputs if name not in later))
+            data: Any = node
+            yield replace(data, inputs=tuple(name for name in node.inputs if name not in later))
         else:
             yield node
         later.discard(node.name)

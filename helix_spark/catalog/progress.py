@@ -10,8 +10,9 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
+from helix_spark.catalog.cells import is_like
+from helix_spark.catalog.misfits import in_order
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.places.place import Place, at, text_in
@@ -53,6 +54,15 @@ class Progress:
     stored: tuple[str, ...] = ()
 
 
+_SHAPE = {
+    "workflow": str, "number": int, "stored": [str], "answered": frozenset({float, None}), "started": {str: float},
+    "ended": {str: float}, "nodes": [{
+        "name": str, "kind": str, "inputs": [str], "state": str, "reason": str, "predicted_seconds": float,
+        "output": bool,
+    }],
+}
+
+
 def write_progress(layout: Layout, progress: Progress) -> None:
     """Replace what is known of a run. Raises OSError."""
     path = _path(layout, progress.workflow, progress.number)
@@ -69,10 +79,12 @@ def remove_progress(layout: Layout, workflow: str, number: int) -> None:
 def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
     """What is known of a run; None if nothing is, or if it cannot be read."""
     try:
-        known: dict[str, Any] = parsed(text_in(_path(layout, workflow, number), _LONGEST))
-        nodes = tuple(RunningNode(**{**node, "inputs": tuple(node["inputs"])}) for node in known.pop("nodes"))
-        return Progress(**{**known, "nodes": nodes, "stored": tuple(known["stored"])})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        known = parsed(text_in(_path(layout, workflow, number), _LONGEST))
+        if not is_like(known, _SHAPE):
+            return None
+        nodes = [RunningNode(**{**node, "inputs": tuple(node["inputs"])}) for node in known.pop("nodes")]
+        return Progress(**{**known, "nodes": tuple(in_order(nodes)), "stored": tuple(known["stored"])})
+    except (OSError, ValueError, TypeError):
         return None
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
 from helix_spark.signature.parts import Group
+from helix_spark.workflow.naming import LONGEST_NAME
 
 LAYOUT = 1
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
@@ -30,9 +31,10 @@ _MOST = 1 << 60
 
 Signature = Annotated[str, Text(64, form="[0-9a-f]{64}")]
 Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
-Name = Annotated[str, Text(2_000, named=True)]
-"""Of a workflow, a node, a column: one line. Longer than any that people give."""
-Names = Annotated[tuple[str, ...], Texts(Text(2_000, named=True), 20_000)]
+Name = Annotated[str, Text(LONGEST_NAME, named=True)]
+"""Of a workflow or a node; of what has none the empty text."""
+Names = Annotated[tuple[str, ...], Texts(Text(LONGEST_NAME, named=True), 20_000)]
+Columns = Annotated[tuple[str, ...], Texts(Text(10_000), 20_000)]
 Prose = Annotated[str, Text(1 << 20)]
 """What is for people: reasons, messages, errors, code."""
 Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
@@ -100,7 +102,7 @@ class ArtifactRecord:
     why: Prose = ""
     recompute_seconds: Seconds = 0.0
     digest: Signature | None = None
-    left_out: Names = ()
+    left_out: Columns = ()
     insisted: Truth = False
     fixed: Truth = False
     insisted_by: Names = ()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import at, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
@@ -101,7 +101,7 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[s
     """What could not be checked. Raises for what is wrong."""
     path = catalog.path_of(record)
     if path is None:
-        json.loads(record.value or "")
+        parsed(record.value or "")
         return ()
     if not at(path).is_own_folder():
         raise DamagedArtifactError(f"its folder {path} is gone")

@@ -53,12 +53,21 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
         stored = stored_result(catalog, iteration, catalog.nodes(iteration.run), node)
         match stored.kind:
             case "value":
-                _write_value(json.loads(stored.value or "null"), node, path)
+                _write_value(_value(stored, node), node, path)
             case "table":
                 _write_table(stored, catalog, node, path)
             case "model":
                 _write_model(stored, catalog, node, path)
     print(f"wrote {path}")
+
+
+def _value(stored: ArtifactRecord, node: str) -> Any:
+    from helix_spark.catalog.places.json_text import parsed
+
+    try:
+        return parsed(stored.value or "null")
+    except ValueError as error:
+        raise _damaged(node, str(error)) from error
 
 
 def _check_free(path: Path) -> None:

@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.leases.holders import writer
+from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
@@ -74,14 +75,15 @@ def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:
-    """Described outputs as they are recorded: huge values as a short description, too.
+    """Described outputs as they are recorded: values that are huge or nested without end as a short description, too.
 
     >>> outputs_json({"auc": 0.9}), outputs_json({"text": "x" * 5_000_000})
     ('{"auc": 0.9}', '{"text": {"value": "str", "bytes": 5000002}}')
     """
     sizes = {name: len(json.dumps(value)) for name, value in outputs.items()}
     return json.dumps({
-        name: value if sizes[name] <= LARGEST_VALUE else {"value": type(value).__name__, "bytes": sizes[name]}
+        name: value if sizes[name] <= LARGEST_VALUE and not is_too_deep([[value]])
+        else {"value": type(value).__name__, "bytes": sizes[name]}
         for name, value in outputs.items()
     })
 

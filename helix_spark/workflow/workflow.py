@@ -11,6 +11,7 @@ from helix_spark.errors import DuplicateNodeError, Location, OperatorError, near
 from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
+from helix_spark.workflow.naming import is_name
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,
@@ -57,8 +58,8 @@ class Workflow:
     """
 
     def __init__(self, name: str) -> None:
-        if not name or not isinstance(name, str):
-            raise OperatorError(f"a workflow's name is some text, not {name!r}")
+        if not is_name(name):
+            raise OperatorError(f"a workflow's name is a line of text, not {name!r}")
         self.name = name
         self.declarations: list[Declaration] = []
         self.outputs: list[str] = []
@@ -233,8 +234,8 @@ class Workflow:
 
     def _declare(self, declaration: Declaration, output: bool) -> NodeRef:
         name = declaration.name
-        if not isinstance(name, str) or not name:
-            raise OperatorError(f"a node's name is some text, not {name!r}", where=declaration.where)
+        if not is_name(name):
+            raise OperatorError(f"a node's name is a line of text, not {name!r}", where=declaration.where)
         same = next((other for other in self.declarations if other.name == name), None)
         if same is not None:
             raise DuplicateNodeError(

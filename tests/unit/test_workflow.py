@@ -531,7 +531,7 @@ def old_age(data: DataFrame) -> Column:
         (lambda wf, data: hx.Fields(), "one or more column names"),
         (lambda wf, data: hx.csv([]), "no path"),
         (lambda wf, data: hx.table({"a": [1]}), "was given a dict"),
-        (lambda wf, data: hx.Workflow(""), "name is some text"),
+        (lambda wf, data: hx.Workflow(""), "name is a line of text"),
     ],
 )
 def test_refused(wf: hx.Workflow, data: hx.NodeRef, declare: Any, words: str) -> None:

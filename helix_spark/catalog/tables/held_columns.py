@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.records import ArtifactRecord
 
 
@@ -19,7 +20,7 @@ def held_schema(record: ArtifactRecord) -> str | None:
     """
     if record.schema is None or not record.left_out:
         return record.schema
-    whole = json.loads(record.schema)
+    whole = parsed(record.schema)
     return json.dumps(whole | {"fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
 
 

@@ -7,12 +7,12 @@ ML, which Arrow does not know, become lists of doubles.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def columns(schema: str) -> tuple[Column, ...]:
     ...      "nullable": true, "metadata": {}}]}''')]
     [('age', 'double'), ('seen', 'list<element: timestamp[us, tz=UTC]>')]
     """
-    fields = json.loads(schema)["fields"]
+    fields = parsed(schema)["fields"]
     return tuple(_column(field["name"], field["type"], bool(field["nullable"])) for field in fields)
 
 
@@ -73,7 +73,7 @@ def same_types(one: str, other: str) -> bool:
 
     Delta makes every column nullable and metadata is for people, so neither is compared.
     """
-    return bool(_bare(json.loads(one)) == _bare(json.loads(other)))
+    return bool(_bare(parsed(one)) == _bare(parsed(other)))
 
 
 def told_by_arrow(schema: str) -> bool:
@@ -86,7 +86,7 @@ def told_by_arrow(schema: str) -> bool:
     ...     ('"double"', "{}"), ('"double"', '{"ml_attr": {}}'), ('{"type": "udt"}', "{}"), ('"varchar(3)"', "{}"))]
     [True, False, False, False]
     """
-    return _told(json.loads(schema))
+    return _told(parsed(schema))
 
 
 def _told(spark_type: Any) -> bool:
@@ -113,7 +113,7 @@ def foreign_classes(schema: str) -> tuple[str, ...]:
     >>> foreign_classes('{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}')
     ('posix.Trap',)
     """
-    return tuple(_foreign(json.loads(schema)))
+    return tuple(_foreign(parsed(schema)))
 
 
 def _foreign(spark_type: Any) -> Iterator[str]:

@@ -7,7 +7,6 @@ a sign of damage. What pages hold is verified when they are read (`table_reading
 from __future__ import annotations
 
 import errno
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,7 +179,7 @@ def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
 
 def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
     try:
-        return sum(int(json.loads(add["stats"])["numRecords"]) for add in adds)
+        return sum(int(parsed(add["stats"])["numRecords"]) for add in adds)
     except (KeyError, TypeError, ValueError):
         # Statistics are optional in Delta; the files' footers are counted when they are read.
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, at, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import StrangeModelError
@@ -52,7 +52,10 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
         CatalogError: what is stored is sound, or was not reached.
     """
     if record.kind == "value":
-        return ValueResult(json.loads(record.value or "null"))
+        try:
+            return ValueResult(parsed(record.value or "null"))
+        except ValueError as error:
+            raise DamagedResultError(record, error) from error
     if record.kind == "model":
         return _model(record, catalog, sessions)
     if record.schema is None:

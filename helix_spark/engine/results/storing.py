@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
@@ -99,6 +100,10 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
                 raise NotStoredError(
                     f"{record.node!r} was not stored: as a value it takes {format_size(len(text))}, and "
                     f"{format_size(LARGEST_VALUE)} are stored at most; a reducer may return a table"
+                )
+            if is_too_deep(value):
+                raise NotStoredError(
+                    f"{record.node!r} was not stored: its lists and dicts lie more than {DEEPEST} deep in each other"
                 )
             return replace(record, value=text)
         case ModelResult(model=model):

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from helix_spark.visible_text import visible
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -51,7 +53,7 @@ class HelixError(Exception):
         if self.where:
             lines.append(f"  at {self.where}")
         lines += [f"  {text}" for text in (self.exists, self.remedy) if text]
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 class WorkflowError(HelixError):

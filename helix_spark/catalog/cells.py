@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.workflow.naming import CONTROL
+from helix_spark.visible_text import CONTROL
 
 
 class Rule(Protocol):

@@ -10,6 +10,7 @@ from helix_spark.catalog.shown import side
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import differences, folded, heading, page, paragraph, picture, table
 from helix_spark.sizes import format_seconds
+from helix_spark.visible_text import visible
 
 
 def comparison_text(compared: Comparison) -> str:
@@ -22,7 +23,7 @@ def comparison_text(compared: Comparison) -> str:
     lines += [f"  output {name}: {side(a)} -> {side(b)}" for name, (a, b) in compared.outputs.items()]
     if len(lines) == 1:
         lines.append("  no difference")
-    return "\n".join([*lines, f"  {_seconds(compared)}"])
+    return visible("\n".join([*lines, f"  {_seconds(compared)}"]))
 
 
 def comparison_html(compared: Comparison) -> str:

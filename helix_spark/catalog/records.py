@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
 from helix_spark.signature.parts import Group
-from helix_spark.workflow.naming import LONGEST_NAME
+from helix_spark.visible_text import LONGEST_NAME
 
 LAYOUT = 1
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""

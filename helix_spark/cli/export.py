@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import records, told
+from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, HelixError, ParameterError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
                 _write_table(stored, catalog, node, path)
             case "model":
                 _write_model(stored, catalog, node, path)
-    print(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def _value(stored: ArtifactRecord, node: str) -> Any:
@@ -138,7 +138,7 @@ def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path
 
             pq.write_table(table, partial)
     if stored.left_out:
-        print(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", file=sys.stderr)
+        say(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", to_stderr=True)
 
 
 def _unreadable(node: str, error: OSError) -> CatalogError:

@@ -15,6 +15,7 @@ from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.export import export
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
+from helix_spark.cli.terminal import say
 from helix_spark.cli.upkeep import upkeep_commands
 from helix_spark.errors import ParameterError
 
@@ -63,7 +64,7 @@ def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> N
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         if as_json:
-            print(to_text(plan_json(made)))
+            say(to_text(plan_json(made)))
         else:
             print_plan(made)
 
@@ -89,11 +90,11 @@ def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **gi
         left_out = left_out_as(made, node)
         if left_out is not None:
             entry = plan_json(made)["left_out"][made.left_out.index(left_out)]
-            print(to_text(entry) if as_json else f"{node}\n  {left_out_text(left_out)}")
+            say(to_text(entry) if as_json else f"{node}\n  {left_out_text(left_out)}")
             return
         planned = made[node]
         if as_json:
-            print(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
+            say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
         else:
             print_node(planned, made)
 
@@ -254,10 +255,10 @@ def _run(
             iteration.wait()
             live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
             stored = {signature: record.bytes for signature, record in live.items()}
-            print(to_text(run_json(
+            say(to_text(run_json(
                 iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
                 node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
-            )), flush=True)
+            )))
 
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
@@ -273,7 +274,7 @@ def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answe
     finally:
         _close(engine.observer)
     if print_answer:
-        print(answer_text(iteration, before), flush=True)
+        say(answer_text(iteration, before))
     return iteration
 
 

@@ -15,6 +15,7 @@ import click
 
 from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
+from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except HelixError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say(f"error: {error}", to_stderr=True)
         sys.exit(exit_code(error))
 
 
@@ -57,7 +58,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             with interruptible(), errors_told():
                 command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            print("interrupted; what was stored before is kept", file=sys.stderr)
+            say("interrupted; what was stored before is kept", to_stderr=True)
             leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
         except BrokenPipeError:
             # Whoever read, `head` for one, has read enough.

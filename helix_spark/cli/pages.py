@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 from pathlib import Path
 
 from helix_spark.catalog.overview import Overview
+from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, HelixError, SetupError, install
 from helix_spark.sizes import format_size
 
@@ -28,10 +28,10 @@ def show_pages(catalog: str, host: str, port: int) -> None:
     names: list[str] = []
     if host not in ("127.0.0.1", "::1", "localhost"):
         names = [host, socket.gethostname(), socket.getfqdn()]
-        print("whoever reaches this machine can read the catalog; nobody can change it", file=sys.stderr)
+        say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
 
     def started(address: str) -> None:
-        print(f"{records.root} at {address} (Ctrl+C ends it)", flush=True)
+        say(f"{records.root} at {address} (Ctrl+C ends it)")
 
     with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
         serve(records, opened, names, started)
@@ -54,7 +54,7 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CatalogError(f"{file} cannot be written: {error.strerror}") from error
-    print(f"wrote {file} ({format_size(len(text.encode()))})")
+    say(f"wrote {file} ({format_size(len(text.encode()))})")
 
 
 def _missing(error: ModuleNotFoundError) -> HelixError:

@@ -27,8 +27,9 @@ class Bar(Quiet):
         self._lock = Lock()
 
     def planned(self, plan: Plan) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        from helix_spark.cli.tables import console
 
         self._close()
         self._weights = {node.name: max(node.predicted_seconds, 0.01) for node in plan.nodes}
@@ -36,9 +37,9 @@ class Bar(Quiet):
         if total < 0.5:  # seconds; a bar for less would only flicker
             return
         self._progress = Progress(
-            TextColumn("{task.description:32.32}"), BarColumn(24), TimeElapsedColumn(),
+            TextColumn("{task.description:32.32}", markup=False), BarColumn(24), TimeElapsedColumn(),
             TextColumn(f"of about {format_seconds(plan.predicted_seconds)} s"),
-            console=Console(stderr=True), transient=True,
+            console=console(to_stderr=True), transient=True,
         )
         self._task = self._progress.add_task("planning", total=total)
         self._progress.start()
@@ -65,7 +66,7 @@ class Bar(Quiet):
     def warning(self, text: str) -> None:
         bar = self._progress
         if bar is not None:
-            bar.console.print(f"warning: {text}", markup=False, highlight=False)
+            bar.console.print(f"warning: {text}")
         else:
             super().warning(text)
 

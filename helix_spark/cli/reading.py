@@ -9,6 +9,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import asked, records, told
+from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import without_password
 
@@ -32,7 +33,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
     check_workflow(known, wanted)
     iterations = known.iterations(wanted, limit)
     if as_json:
-        print(to_text(log_json(iterations)))
+        say(to_text(log_json(iterations)))
     else:
         print_log(iterations)
 
@@ -55,7 +56,7 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
     nodes = known.nodes(iteration.run)
     live = known.live_among([node.signature for node in nodes])
     if as_json:
-        print(to_text(show_json(iteration, nodes, live)))
+        say(to_text(show_json(iteration, nodes, live)))
     else:
         print_iteration(iteration, nodes, live)
 
@@ -79,7 +80,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
     if as_json:
-        print(to_text(diff_json(compared)))
+        say(to_text(diff_json(compared)))
     else:
         print_comparison(compared)
 
@@ -100,7 +101,7 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
         check_file(file, known.workflows())
     iteration = find_iteration(known, named, number)
     path, written = write_file(iteration, known.file_text(iteration.file_digest), file)
-    print(f"{'wrote' if written else 'already there:'} {path}")
+    say(f"{'wrote' if written else 'already there:'} {path}")
 
 
 @click.command()
@@ -121,11 +122,11 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     settings = asked(Path.cwd(), **given).settings.values()
     values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
     if as_json:
-        print(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))
+        say(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))
         return
     for one in settings:
         value = values[one.name]
-        print(f"{one.name:8} {'none' if value is None else value}" + (f"  ({one.origin})" if show_origin else ""))
+        say(f"{one.name:8} {'none' if value is None else value}" + (f"  ({one.origin})" if show_origin else ""))
 
 
 def _one_of(argument: str | None, option: str | None) -> str | None:

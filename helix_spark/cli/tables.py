@@ -4,11 +4,14 @@ wanted (NO_COLOR, a file, a pipe)."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from helix_spark.visible_text import visible
 
 WIDE = 100
 """Columns from which tables show more."""
@@ -19,16 +22,23 @@ STATE_STYLES = {
 
 
 class _Terminal(Console):
-    """A console that leaves it to the commands what becomes of a reader that has gone."""
+    """A console that leaves it to the commands what becomes of a reader that has gone, and prints nothing that tells
+    the terminal what to do but what it is told by these."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every text that is printed is a segment of what this gives."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, self.encoding))
 
     def on_broken_pipe(self) -> None:
         """Rich would end the program with exit code 1; but `head`, for one, has read enough (see `options.told`)."""
         raise BrokenPipeError
 
 
-def console() -> Console:
+def console(*, to_stderr: bool = False) -> Console:
     """Where to print. Made anew for each command, for what stdout is may change."""
-    return _Terminal(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    file = sys.stderr if to_stderr else sys.stdout
+    return _Terminal(file=file, highlight=False, markup=False, emoji=False)
 
 
 def table(*columns: tuple[str, str], grow: str = "") -> Table:

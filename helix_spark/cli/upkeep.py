@@ -10,6 +10,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import BAD_PLACE, asked, records, told
+from helix_spark.cli.terminal import say
 
 
 @click.command()
@@ -24,7 +25,7 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
     from helix_spark.cli.schema import to_text
 
     found = compare(records(**given), deep=deep)
-    print(to_text(verify_json(found)) if as_json else verify_text(found))
+    say(to_text(verify_json(found)) if as_json else verify_text(found))
     sys.exit(0 if found.sound else BAD_PLACE)
 
 
@@ -43,7 +44,7 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     from helix_spark.cli.schema import to_text
 
     leftovers = records(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
-    print(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
+    say(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
 
 
 @click.command()
@@ -65,11 +66,11 @@ def repair(dry_run: bool, other: str | None, as_json: bool, **given: Any) -> Non
     found = catalog.repair(dry_run=dry_run)
     merged = catalog.merge(other, dry_run=dry_run) if other is not None else None
     if as_json:
-        print(to_text(repair_json(found) | {"merge": merge_json(merged) if merged is not None else None}))
+        say(to_text(repair_json(found) | {"merge": merge_json(merged) if merged is not None else None}))
         return
-    print(repair_text(found))
+    say(repair_text(found))
     if merged is not None:
-        print(merge_text(merged))
+        say(merge_text(merged))
 
 
 @click.command()
@@ -83,12 +84,12 @@ def doctor(as_json: bool, **given: Any) -> None:
 
     checks = examine(asked(Path.cwd(), **given).catalog)
     if as_json:
-        print(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
+        say(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
     else:
         for check in checks:
-            print(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
+            say(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
             if not check.ok:
-                print(f"     {'':16} {check.remedy}")
+                say(f"     {'':16} {check.remedy}")
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
 
 

@@ -11,6 +11,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError
 from helix_spark.signature.objects.origin import is_project_file
 
@@ -52,10 +53,10 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
         try:
             run_and_tell(engine, workflow_of(path, function, settings, engine), "", print_answer=True)
         except HelixError as error:
-            print(f"error: {error}", flush=True)
+            say(f"error: {error}")
             broken = {*known, *_blamed(error)}
         seconds = time.perf_counter() - started
-        print(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", flush=True)
+        say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends")
         known = _project_files(path) | broken
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
         before = {file: before.get(file, stamp) for file, stamp in _stamps(known).items()}

@@ -11,13 +11,13 @@ from helix_spark.drawing.graph import DrawnGraph, DrawnNode
 from helix_spark.drawing.layout import Layout, Point, layout
 from helix_spark.drawing.style import SIGNS, STYLE, WORDS
 from helix_spark.sizes import seconds_text
+from helix_spark.visible_text import visible
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
 _LETTER, _SMALL_LETTER = 8.0, 6.8
 """Pixels of a letter of 13 and of 11 px, on the wide side of what system fonts have."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
@@ -51,9 +51,9 @@ def text(raw: str) -> str:
     """A text as XML may hold it, in an element or an attribute.
 
     >>> text('a < "b"\\x00')
-    'a &lt; &quot;b&quot;\ufffd'
+    'a &lt; &quot;b&quot;\\x00'
     """
-    return escape(_NOT_IN_XML.sub("\ufffd", raw))
+    return escape(visible(raw))
 
 
 def _label(node: DrawnNode) -> str:

@@ -16,13 +16,14 @@ from helix_spark.iteration.recorded import RecordedIteration
 from helix_spark.planner.picture import plan_graph
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds
+from helix_spark.visible_text import visible
 
 
 def iteration_text(iteration: Iteration) -> str:
     """Outputs, what the plan warns of, and counts of what ran."""
     lines = [_title(iteration), *_output_lines(iteration.outputs)]
     lines += [f"warning: {warning}" for warning in iteration.plan.warnings]
-    return "\n".join([*lines, summary(iteration)])
+    return visible("\n".join([*lines, summary(iteration)]))
 
 
 def iteration_html(iteration: Iteration) -> str:
@@ -48,7 +49,7 @@ def summary(iteration: Iteration) -> str:
 
 def recorded_text(iteration: RecordedIteration) -> str:
     """Outputs, and how it ended."""
-    return "\n".join([_title(iteration), *_output_lines(iteration.outputs), *_ending(iteration)])
+    return visible("\n".join([_title(iteration), *_output_lines(iteration.outputs), *_ending(iteration)]))
 
 
 def recorded_html(iteration: RecordedIteration, live: Collection[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
+from helix_spark.visible_text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class Plan:
     def __str__(self) -> str:
         from helix_spark.planner.explain import plan_text
 
-        return plan_text(self)
+        return visible(plan_text(self))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""

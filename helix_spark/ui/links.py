@@ -34,7 +34,7 @@ def query(**state: Any) -> str:
     '?open=a&open=b'
     """
     kept = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
-    return f"?{urlencode(kept, doseq=True)}" if kept else ""
+    return f"?{urlencode(kept, doseq=True, errors='backslashreplace')}" if kept else ""
 
 
 def at_graph(address: str) -> str:

@@ -1,4 +1,5 @@
-"""Templates to text. Jinja2 escapes everything that is not marked as markup; only pictures drawn here are."""
+"""Templates to text. Every text that is not marked as markup goes through `_shown` and is escaped by Jinja2; only
+pictures drawn here are markup, whose texts go through `drawing.svg.text`."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair
 from helix_spark.ui.metrics import metric_text
+from helix_spark.visible_text import visible
 
 
 class Renderer:
@@ -24,7 +26,7 @@ class Renderer:
     def __init__(self) -> None:
         self._environment = Environment(
             loader=PackageLoader("helix_spark.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-            lstrip_blocks=True,
+            lstrip_blocks=True, finalize=_shown,
         )
         self._environment.filters |= {
             "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
@@ -38,6 +40,11 @@ class Renderer:
     def render(self, template: str, **values: Any) -> Markup:
         """A template's text, which is markup."""
         return Markup(self._environment.get_template(template).render(values))
+
+
+def _shown(value: Any) -> Any:
+    """What a template prints: of a text that is no markup, characters that are seen; then it is escaped."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _drawn(graph: DrawnGraph) -> Markup:
@@ -72,7 +79,7 @@ def ticked(text: str) -> Markup:
     >>> ticked("parameter `a<b` 1 -> 2")
     Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')
     """
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def signed(change: float | None) -> str:

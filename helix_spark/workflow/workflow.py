@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Never, Unpack, get_args, overload
 
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
+from helix_spark.visible_text import is_name
 from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
-from helix_spark.workflow.naming import is_name
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,

@@ -9,6 +9,7 @@ from typing import Protocol
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
+from helix_spark.visible_text import visible
 
 
 class Observer(Protocol):
@@ -91,4 +92,4 @@ class Lines(Quiet):
 def _say(text: str) -> None:
     """Prints to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
     with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)

@@ -1,0 +1,45 @@
+"""Text that people see, whoever wrote it: a terminal obeys some characters, others turn the order of letters, and some
+are none at all. They are shown as what they are."""
+
+from __future__ import annotations
+
+import re
+
+_NOT_SHOWN = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters but the end of a line and the tab
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # which way text runs
+    "\u2028\u2029\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # further ends of lines, marks and tags that nobody sees
+    "\ud800-\udfff\ufffe\uffff"  # halves of characters, and none
+    "]"
+)
+
+
+def visible(text: str, encoding: str = "utf-8") -> str:
+    """A text in which every character is one that is seen, and that an encoding has; the others as Python writes them.
+
+    >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
+    ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
+    """
+    shown = _NOT_SHOWN.sub(_escaped, text)
+    return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+LONGEST_NAME = 2_000
+"""Letters of what a workflow or a node is called; more than anybody reads."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Letters that are none: ends of lines, and what a terminal obeys."""
+
+
+def is_name(name: object) -> bool:
+    """Whether something names a workflow or a node.
+
+    >>> is_name("marital status"), is_name("größe"), is_name(""), is_name("a\\nb"), is_name(3)
+    (True, True, False, False, False)
+    """
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and CONTROL.search(name) is None

@@ -22,7 +22,7 @@ from helix_spark.catalog.results import ResultLedger
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from helix_spark.catalog.tables.table_reading import FirstRows
 
 
 class Overview:
@@ -84,13 +84,14 @@ class Overview:
         """What is known of the costs of signatures."""
         return dict(self._results.known((), signatures).measured)
 
-    def first_rows(self, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
-        """The first rows of a stored table, and the columns left out; see `table_reading.read_first`."""
+    def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
+        """The first rows of a stored table; see `table_reading.read_first`."""
         from helix_spark.catalog.tables.table_reading import read_first
 
         if record.kind != "table":
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
-        return read_first(self._layout.attempt(record.kind, record.signature, record.attempt), record, rows)
+        folder = self._layout.attempt(record.kind, record.signature, record.attempt)
+        return read_first(folder, record, rows, most_columns)
 
     def bytes_used(self) -> int:
         """Physical bytes of the whole catalog, as the budget counts them."""

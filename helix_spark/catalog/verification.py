@@ -53,16 +53,18 @@ class Verification:
         findings: one a live result.
         iterations, nodes: how many records of them were read.
         deep: whether all bytes were read.
+        left_out: why records were left out that do not fit.
     """
 
     findings: tuple[Finding, ...]
     iterations: int
     nodes: int
     deep: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
-        return not any(finding.verdict in ("damaged", "not reached") for finding in self.findings)
+        return not self.left_out and not any(finding.verdict in ("damaged", "not reached") for finding in self.findings)
 
 
 def verify(catalog: Catalog, *, deep: bool) -> Verification:
@@ -76,7 +78,8 @@ def verify(catalog: Catalog, *, deep: bool) -> Verification:
     """
     iterations = catalog.iterations()
     findings = tuple(_finding(catalog, record, deep=deep) for record in catalog.live())
-    return Verification(findings, len(iterations), catalog.nodes_recorded() if deep else 0, deep)
+    nodes = catalog.nodes_recorded() if deep else 0
+    return Verification(findings, len(iterations), nodes, deep, catalog.left_out)
 
 
 def _finding(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:

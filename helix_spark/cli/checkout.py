@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
+from helix_spark.catalog.places.place import at
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
 from helix_spark.iteration.provenance import as_of
+
+_ODD = re.compile(r"[^\w.-]+")
+_LONGEST_STEM = 100
 
 
 def check_file(file: Path, workflows: Collection[str]) -> None:
@@ -34,7 +39,7 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
 
     Args:
         text: what was recorded of it; None if nothing was.
-        file: the workflow's file now; None for where it was then.
+        file: the workflow's file now; None for where it was then, if that is below the current folder.
 
     Raises:
         HelixError: nothing was recorded, or it cannot be written.
@@ -48,18 +53,15 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
             f"the file of iteration {record.number} is not recorded: {why}",
             remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",
         )
-    beside = file or Path(record.file)
+    beside = file or where_it_was(record.file, Path.cwd())
     if not beside.parent.is_dir():
-        raise ParameterError(
-            f"the folder {beside.parent} is gone", remedy=f"say which file to put it beside: helix checkout "
-            f"{record.number} FILE",
-        )
+        raise ParameterError(f"there is no folder {beside.parent}", remedy="name a file in one that is there")
     path = as_of(beside, record.number)
     try:
         with path.open("x", encoding="utf-8", newline="") as opened:
             opened.write(text)
     except FileExistsError:
-        if path.read_bytes() == text.encode():
+        if _holds(path, text):
             return path, False
         raise ParameterError(
             f"{path} exists and has another text", remedy="rename or remove it; nothing was written"
@@ -67,3 +69,30 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
     except OSError as error:
         raise HelixError(f"{path} cannot be written: {error.strerror}") from error
     return path, True
+
+
+def where_it_was(file: str, below: Path) -> Path:
+    """Where a workflow's file was, as far as its record may say: a file of Python of a plain name, in its own folder if
+    that is below another one, else in that. The record may be somebody else's.
+
+    >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
+    (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))
+    """
+    was, plain = Path(file), _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
+    name = f"{plain or 'workflow'}.py"
+    try:
+        folder = was.parent.resolve()
+        if folder.is_dir() and folder.is_relative_to(below.resolve()):
+            inside = folder.relative_to(below.resolve()).parts
+            if not any(part.startswith(".") for part in inside):
+                return below.joinpath(*inside) / name
+    except (OSError, ValueError):
+        pass  # no path at all
+    return below / name
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return at(path).read_at_most(len(text.encode())) == text.encode()
+    except OSError:
+        return False

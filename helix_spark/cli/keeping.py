@@ -40,7 +40,8 @@ def verify_text(found: Verification) -> str:
                      if counts[verdict])
     lines.append(f"{len(found.findings)} stored results: {told or 'none'} ({looked})")
     lines.append(f"{found.iterations} iterations recorded")
-    if not found.sound:
+    lines += [f"  a record does not fit: {why}" for why in found.left_out]
+    if any(finding.bad for finding in found.findings):
         lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")
     return "\n".join(lines)
 
@@ -48,7 +49,7 @@ def verify_text(found: Verification) -> str:
 def verify_json(found: Verification) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "sound": found.sound, "deep": found.deep, "iterations": found.iterations,
+        "sound": found.sound, "deep": found.deep, "iterations": found.iterations, "left_out": list(found.left_out),
         "results": [
             {
                 "workflow": each.record.workflow, "iteration": each.record.iteration, "node": each.record.node,

@@ -133,6 +133,14 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def told_of_misfits(catalog: Catalog) -> None:
+    """Says that records were left out that do not fit."""
+    if left_out := catalog.left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        say(f"warning: records that do not fit are left out ({left_out[0]}{more}); `helix verify` lists them",
+            to_stderr=True)
+
+
 def records(start: Path | None = None, **given: Any) -> Catalog:
     """The catalog that a reading command was told to read."""
     from helix_spark.catalog.catalog import Catalog

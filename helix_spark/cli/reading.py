@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import asked, records, told
+from helix_spark.cli.options import asked, records, told, told_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import without_password
@@ -36,6 +36,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
         say(to_text(log_json(iterations)))
     else:
         print_log(iterations)
+    told_of_misfits(known)
 
 
 @click.command()
@@ -59,6 +60,7 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
         say(to_text(show_json(iteration, nodes, live)))
     else:
         print_iteration(iteration, nodes, live)
+    told_of_misfits(known)
 
 
 @click.command()
@@ -83,6 +85,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
         say(to_text(diff_json(compared)))
     else:
         print_comparison(compared)
+    told_of_misfits(known)
 
 
 @click.command(short_help="Write the workflow's file as an iteration had it.")
@@ -92,7 +95,9 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
 @options.place
 @told
 def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
-    """Write the workflow's file as iteration NUMBER had it, beside FILE (else beside where it was), never over it."""
+    """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
+    if that is below the current folder; else into the current folder.
+    """
     from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.checkout import check_file, write_file
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from helix_spark.catalog.places.place import at
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.errors import Location
 
@@ -120,10 +121,10 @@ def _still_declares(path: Path, last: IterationRecord, other: Path) -> bool:
     """Whether a file is there, is not the other one under another name, and is what declared an iteration, or has the
     workflow's name in it."""
     try:
-        raw = path.read_bytes()
+        raw = at(path).read_at_most(LONGEST_FILE)  # a record may name anything
         if path.samefile(other):
             return False
-    except OSError:  # also of the other one, which an editor may be about to put into its place
+    except (OSError, ValueError):  # also of the other one, which an editor may be about to put into its place
         return False
     named = (f"{quote}{last.workflow}{quote}".encode() for quote in ("'", '"'))
     return sha256(raw).hexdigest() == last.file_digest or any(name in raw for name in named)

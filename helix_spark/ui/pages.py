@@ -220,9 +220,8 @@ class Pages:
         if artifact.kind == "model":
             return Preview(note=f"a model of {format_size(artifact.bytes)}: only Spark can read it")
         try:
-            return preview_of(
-                *self._records.first_rows(artifact, Preview.ROWS), artifact.rows, artifact.left_out
-            )
+            found = self._records.first_rows(artifact, Preview.ROWS, Preview.COLUMNS)
+            return preview_of(found, artifact.rows, artifact.left_out)
         except HelixError as error:
             return Preview(note=str(error))
 

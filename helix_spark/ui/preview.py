@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from helix_spark.catalog.tables.table_reading import FirstRows
 
-_LONGEST, _MOST_COLUMNS = 120, 60
+_LONGEST, _MOST_ITEMS, _LONGEST_NAME = 120, 40, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Preview:
     """
 
     ROWS: ClassVar[int] = 20
+    COLUMNS: ClassVar[int] = 60
     columns: tuple[tuple[str, str], ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     total: int | None = None
@@ -30,36 +31,47 @@ class Preview:
     note: str = ""
 
 
-def preview_of(
-    table: pa.Table, unreadable: tuple[str, ...], total: int | None, left_out: tuple[str, ...] = ()
-) -> Preview:
+def preview_of(first: FirstRows, total: int | None, left_out: tuple[str, ...] = ()) -> Preview:
     """A table's texts; wide tables and long texts are cut, and it says so.
 
     Args:
-        unreadable: columns that only Spark can read.
+        total: rows of the whole table.
         left_out: columns that were not stored.
     """
-    shown = table.select(list(range(min(table.num_columns, _MOST_COLUMNS))))
-    columns = [[_cell(value.as_py()) for value in column] for column in shown.columns]
-    notes = []
-    if shown.num_columns < table.num_columns:
-        notes.append(f"the first {_MOST_COLUMNS} of {table.num_columns} columns")
-    if unreadable:
-        notes.append(f"not shown, for only Spark can read them: {', '.join(unreadable)}")
-    if left_out:
-        notes.append(f"not stored, for nothing read them: {', '.join(left_out)}")
+    shown = first.table
+    columns = [[_cell(value) for value in column] for column in shown.columns]
+    there = first.columns - len(first.unreadable)
+    notes = [f"the first {Preview.COLUMNS} of {there:,} columns"] if there > Preview.COLUMNS else []
+    for why, names in (
+        ("not shown, for only Spark can read them", first.unreadable),
+        ("not shown, for their first values take too much memory", first.too_long),
+        ("not stored, for nothing read them", left_out),
+    ):
+        if names:
+            more = f" and {len(names) - Preview.COLUMNS:,} more" if len(names) > Preview.COLUMNS else ""
+            notes.append(f"{why}: {', '.join(map(_cut, names[: Preview.COLUMNS]))}{more}")
     rows = tuple(zip(*columns, strict=True))
-    types = tuple((field.name, str(field.type).replace(" not null", "")) for field in shown.schema)
+    types = tuple((_cut(field.name), _cut(str(field.type).replace(" not null", ""))) for field in shown.schema)
     return Preview(types, rows, total, note="; ".join(notes))
 
 
-def _cell(value: Any) -> str:
-    if value is None:
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _cell(scalar: Any) -> str:
+    """An Arrow value as text."""
+    import pyarrow as pa
+
+    if not scalar.is_valid:
         return "null"
-    if isinstance(value, float):
-        text = f"{value:.6g}"
-    elif isinstance(value, list) and value and all(isinstance(each, float) for each in value):
-        text = "[" + ", ".join(f"{each:.4g}" for each in value[:40]) + ("…" if len(value) > 40 else "") + "]"
+    if pa.types.is_list(scalar.type):
+        items = scalar.values
+        shown = items.slice(0, _MOST_ITEMS).to_pylist()
+        is_float = pa.types.is_floating(scalar.type.value_type)
+        texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
+        text = "[" + ", ".join(texts) + ("…" if len(items) > _MOST_ITEMS else "") + "]"
     else:
-        text = str(value)
+        value = scalar.as_py()
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

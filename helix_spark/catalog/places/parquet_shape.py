@@ -24,7 +24,8 @@ _BYTE_ARRAY, _FIXED_LENGTH = 6, 7
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, _BYTE_ARRAY: 16}
 """Bytes of a value in memory by parquet's physical type; of a text what stands for it."""
 
-_DICTIONARY_PAGE = 2
+_DICTIONARY_PAGE, _BY_DICTIONARY = 2, (2, 8)
+_REPEATED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Chunk:
 
     Attributes:
         path: of the column, its fields one inside the other.
+        lists: how many lists of lists its values lie in.
         width: bytes of a value in memory, of a text without its letters.
         texts: whether its values are texts or bytes of any length.
         values: how many there are, as the footer says.
@@ -42,6 +44,7 @@ class Chunk:
     """
 
     path: tuple[str, ...]
+    lists: int
     width: int
     texts: bool
     values: int
@@ -50,10 +53,6 @@ class Chunk:
     start: int
     codec: int
 
-    @property
-    def decoded(self) -> int:
-        """Bytes in memory, by what the footer says. Texts of a dictionary that repeat count once."""
-        return self.uncompressed + self.values * self.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +77,6 @@ class Shape:
     groups: tuple[RowGroup, ...]
     keys: tuple[tuple[str, str], ...]
 
-    @property
-    def decoded(self) -> int:
-        """Bytes in memory of all of it."""
-        return sum(chunk.decoded for group in self.groups for chunk in group.chunks)
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -91,7 +85,8 @@ class Page:
     Attributes:
         at: where what it holds begins in the file.
         rows: how many begin in it, where it says so.
-        levels: bytes of its levels that are not compressed.
+        levels: bytes of its levels where they lie before what is compressed; -1 where they are part of that.
+        encoding: of its values, by parquet's number.
     """
 
     is_dictionary: bool
@@ -101,10 +96,12 @@ class Page:
     values: int
     rows: int | None
     levels: int
+    encoding: int
 
-    def decoded(self, chunk: Chunk) -> int:
-        """Bytes in memory of all of it."""
-        return self.uncompressed + (0 if self.is_dictionary else self.values * chunk.width)
+    @property
+    def looks_up(self) -> bool:
+        """Whether its values are numbers of entries of the dictionary."""
+        return self.encoding in _BY_DICTIONARY
 
 
 def shape_of(file: BinaryIO) -> Shape:
@@ -122,9 +119,9 @@ def shape_of(file: BinaryIO) -> Shape:
 def _shape(footer: bytes, size: int) -> Shape:
     try:
         told = Thrift(footer).struct()
-        lengths = {tuple(path): length for path, length in _lengths(told[2])}
+        columns = {tuple(path): column for path, *column in _columns(told[2])}
         groups = tuple(
-            RowGroup(_count(group[3]), tuple(_chunk(column, lengths, size) for column in group[1]))
+            RowGroup(_count(group[3]), tuple(_chunk(one, columns, size) for one in group[1]))
             for group in told.get(4, ())
         )
         keys = tuple((_text(one[1]), _text(one.get(2, b""))) for one in told.get(5, ()))
@@ -133,34 +130,33 @@ def _shape(footer: bytes, size: int) -> Shape:
     return Shape(size, _count(told[3]), groups, keys)
 
 
-def _lengths(elements: Sequence[Any]) -> Iterator[tuple[list[str], int]]:
-    """The length of each value of columns whose values all have one, by path."""
-    waiting: list[list[Any]] = []
-    path: list[str] = []
-    for number, element in enumerate(elements):
-        if number:
-            path = [name for name, _ in waiting] + [_text(element[4])]
-            if element.get(1) == _FIXED_LENGTH:
-                yield path, _count(element.get(2, 0))
-        children = element.get(5, 0)
-        if number and waiting:
-            waiting[-1][1] -= 1
-        if number and children:
-            waiting.append([_text(element[4]), children])
-        while waiting and waiting[-1][1] <= 0:
-            waiting.pop()
+def _columns(elements: Sequence[Any]) -> Iterator[tuple[list[str], int, int]]:
+    """Of each column its path, how many lists of lists it lies in, and the length of its values, where all have one."""
+    above: list[list[Any]] = []
+    for element in elements[1:]:
+        while above and not above[-1][1]:
+            above.pop()
+        if above:
+            above[-1][1] -= 1
+        lists = (above[-1][2] if above else 0) + (element.get(3) == _REPEATED)
+        name, children = _text(element[4]), element.get(5, 0)
+        if children:
+            above.append([name, _count(children), lists])
+        else:
+            yield [one[0] for one in above] + [name], lists, _count(element.get(2, 0))
 
 
-def _chunk(column: dict[int, Any], lengths: dict[tuple[str, ...], int], size: int) -> Chunk:
+def _chunk(column: dict[int, Any], columns: dict[tuple[str, ...], Any], size: int) -> Chunk:
     told = column[3]
     path = tuple(_text(name) for name in told[3])
     start = min(one for one in (told[9], told.get(11) or told[9]) if one > 0)
     compressed = _count(told[7])
     if column.get(1) or start + compressed > size:
         raise ValueError("its footer says that a column lies in another file")
-    width = lengths.get(path, 0) if told[1] == _FIXED_LENGTH else _WIDTHS[told[1]]
+    lists, length = columns[path]
+    width = length if told[1] == _FIXED_LENGTH else _WIDTHS[told[1]]
     return Chunk(
-        path, width, told[1] == _BYTE_ARRAY, _count(told[5]), _count(told[6]), compressed, start, told[4],
+        path, lists, width, told[1] == _BYTE_ARRAY, _count(told[5]), _count(told[6]), compressed, start, told[4],
     )
 
 
@@ -174,11 +170,17 @@ def pages(file: BinaryIO, chunk: Chunk) -> Iterator[Page]:
 
 
 def check_decoded(file: BinaryIO, shape: Shape, *, most: int) -> None:
-    """Check that a file becomes at most so many bytes when all of it is read. Raises ValueError, OSError."""
+    """Check that a file becomes at most so many bytes when all of it is read. Texts of a dictionary are taken to be as
+    long as they are in the mean. Raises ValueError, OSError."""
     decoded = 0
     for chunk in (chunk for group in shape.groups for chunk in group.chunks):
+        entry = 0.0
         for page in pages(file, chunk):
-            decoded += page.decoded(chunk)
+            decoded += page.uncompressed
+            if page.is_dictionary:
+                entry = page.uncompressed / max(page.values, 1) if chunk.texts else 0.0
+            else:
+                decoded += page.values * chunk.width + (int(page.values * entry) if page.looks_up else 0)
             if decoded > most:
                 raise ValueError(f"its {shape.size:,} bytes would become {decoded:,} and more, which is beyond belief")
 
@@ -197,11 +199,12 @@ def _page(file: BinaryIO, at: int, end: int) -> Page:
 
 
 def _told(header: dict[int, Any], at: int) -> Page:
-    second = header.get(8)
-    values = _count((second or header.get(5) or header.get(7) or {}).get(1, 0))
+    first, second, dictionary = header.get(5), header.get(8), header.get(7)
+    of_values = second or first or dictionary or {}
+    encoding = of_values.get(4 if second else 2, 0)
     return Page(
-        header[1] == _DICTIONARY_PAGE, at, _count(header[3]), _count(header[2]), values,
-        _count(second[3]) if second else None, _count(second[5]) + _count(second[6]) if second else 0,
+        header[1] == _DICTIONARY_PAGE, at, _count(header[3]), _count(header[2]), _count(of_values.get(1, 0)),
+        _count(second[3]) if second else None, _count(second[5]) + _count(second[6]) if second else -1, encoding,
     )
 
 

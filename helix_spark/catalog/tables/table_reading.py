@@ -9,21 +9,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.file_digest import AFTER_FOOTER
+from helix_spark.catalog.places.parquet_shape import RowGroup, check_decoded, shape_of
 from helix_spark.catalog.places.place import Place, at, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.first_rows import bytes_of_first
 from helix_spark.catalog.tables.spark_types import Column, NeedsSparkError, columns
 from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
-from helix_spark.catalog.tables.vectors import to_lists
+from helix_spark.catalog.tables.vectors import MOST_VALUES, to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+_MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
+"""Bytes of the first rows that are looked at, and of those of one column."""
+
+_MOST_GROUPS = 100
+"""Groups of rows of a file that are looked at for its first rows."""
+
+_MOST_BYTES, _TIMES = 256 << 20, 10_000
+"""How many bytes a file may become when it is read: so many, or ten thousand times what it has. Columns of one value
+each become more, and whole tables have others besides."""
 
 
 class ColumnsLeftOutError(DamagedArtifactError):
@@ -83,9 +97,24 @@ def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
     return tuple(_needs_spark(column) for column in known.values() if column.unreadable)
 
 
-def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Table, tuple[str, ...]]:
-    """At most `rows` first rows of a stored table, reading no more pages than those take, and the names of the columns
-    that are left out because only Spark can read them.
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The first rows of a stored table, as far as they may be looked at.
+
+    Attributes:
+        columns: how many the table has in its files.
+        unreadable: names of those that only Spark can read.
+        too_long: names of those whose first values take more memory than a look is worth.
+    """
+
+    table: pa.Table
+    columns: int
+    unreadable: tuple[str, ...]
+    too_long: tuple[str, ...]
+
+
+def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
+    """At most `rows` first rows of the first columns of a stored table, reading no more pages than those take.
 
     Raises:
         DamagedArtifactError: as `read_arrow`.
@@ -93,33 +122,65 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int) -> tuple[pa.Tab
     import pyarrow as pa
 
     table = check_table(folder, record)
-    try:
-        known = columns(table.schema)
-        wanted = [column for column in known if not column.unreadable]
-        parts, taken = _read_start(table.files, [column.name for column in wanted], rows)
-        arrays = [_as_declared(parts, column, taken) for column in wanted]
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, _TypeMismatchError) as error:
-        raise unread(folder, f"its first rows cannot be read: {error}", error) from error
-    fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
-    left_out = tuple(column.name for column in known if column.unreadable)
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields)), left_out
+    known = _columns(folder, table).values()
+    wanted = [column for column in known if not column.unreadable][:most_columns]
+    parts, taken, long = list[pa.Table](), 0, set[str]()
+    with _damage_told(folder):
+        for path in table.files:
+            if taken >= rows:
+                break
+            groups = _first_groups(path, rows - taken)
+            long |= _too_long(path, groups, [column.name for column in wanted], rows - taken)
+            parts.append(_read_groups(path, len(groups), [c.name for c in wanted if c.name not in long], rows - taken))
+            taken += parts[-1].num_rows
+        shown = [column for column in wanted if column.name not in long]
+        arrays = [_as_declared(parts, column, taken, most=_MOST_SHOWN) for column in shown]
+    fields = [pa.field(column.name, column.declared, column.nullable) for column in shown]
+    return FirstRows(
+        pa.Table.from_arrays(arrays, schema=pa.schema(fields)), len(known),
+        tuple(column.name for column in known if column.unreadable), tuple(c.name for c in wanted if c.name in long),
+    )
 
 
-def _read_start(files: Sequence[Place], names: Sequence[str], rows: int) -> tuple[list[pa.Table], int]:
+def _first_groups(path: Place, rows: int) -> list[RowGroup]:
+    """The groups that the first rows of a file are in."""
+    with at(path).open_binary() as file:
+        shape = shape_of(file)
+    ends = accumulate(group.rows for group in shape.groups)
+    before = sum(end < rows for end in ends)
+    return list(shape.groups[: min(before + 1, _MOST_GROUPS)])
+
+
+def _too_long(path: Place, groups: Sequence[RowGroup], names: Sequence[str], rows: int) -> set[str]:
+    """The columns whose values in the first rows take too much memory, by themselves or with those before them."""
+    left, long = _MOST_SHOWN, set[str]()
+    with at(path).open_binary() as file:
+        for name in names:
+            taken = 0
+            for chunk in (chunk for group in groups for chunk in group.chunks if chunk.path[0] == name):
+                whole = chunk.uncompressed + chunk.values * chunk.width
+                # Of a store each look at a page is a request.
+                is_short = not isinstance(path, Path) and whole <= _LONGEST_SHOWN
+                taken += whole if is_short else bytes_of_first(file, chunk, rows, _LONGEST_SHOWN)
+            if taken > min(_LONGEST_SHOWN, left):
+                long.add(name)
+            else:
+                left -= taken
+    return long
+
+
+def _read_groups(path: Place, groups: int, names: Sequence[str], rows: int) -> pa.Table:
     import pyarrow as pa
 
-    parts, taken = [], 0
-    for path in files:
-        with _opened(path) as file:
-            present = set(file.schema_arrow.names)
-            batches = file.iter_batches(rows - taken, columns=[name for name in names if name in present])
-            batch = next(batches, None)
-            if batch is not None:
-                parts.append(pa.Table.from_batches([batch]))
-                taken += batch.num_rows
-        if taken >= rows:
-            break
-    return parts, taken
+    with _opened(path) as file:
+        present = [name for name in names if name in file.schema_arrow.names]
+        read = file.iter_batches(rows, columns=present, row_groups=list(range(groups)))
+        batches, taken = list[pa.RecordBatch](), 0
+        while taken < rows and (batch := next(read, None)) is not None:
+            batches.append(batch.slice(0, rows - taken))
+            taken += batch.num_rows
+        schema = pa.schema([file.schema_arrow.field(name) for name in present])
+        return pa.Table.from_batches(batches, schema=batches[0].schema if batches else schema)
 
 
 class _TypeMismatchError(Exception):
@@ -140,7 +201,7 @@ def _damage_told(folder: Place) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
         raise unread(folder, f"a file cannot be read: {error}", error) from error
     except (ChecksumError, _TypeMismatchError) as error:
@@ -183,6 +244,7 @@ def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> 
 
 
 def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
+    _check_size(path)
     with _opened(path) as file:
         check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
         # Spark leaves columns of type void out of its files.
@@ -190,15 +252,26 @@ def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
         return file.read([name for name in names if name in present]), file.metadata.num_rows
 
 
+def _check_size(path: Place) -> None:
+    """Raises ValueError for a file that becomes more than there can be in it."""
+    if isinstance(path, Path):  # of a store each page would be a request
+        with at(path).open_binary() as file:
+            shape = shape_of(file)
+            check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
+
+
 def _read_pages(name: str, path: Place) -> None:
     """Compares the checksums of a column's pages; what pyarrow has no type for stays unread."""
     import pyarrow as pa
 
+    _check_size(path)
     with _opened(path) as file, suppress(pa.ArrowNotImplementedError):
         file.read([one for one in file.schema_arrow.names if one == name])
 
 
-def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.ChunkedArray:
+def _as_declared(
+    parts: Sequence[pa.Table], column: Column, rows: int, *, most: int = MOST_VALUES
+) -> pa.ChunkedArray:
     import pyarrow as pa
 
     if pa.types.is_null(column.stored):
@@ -215,7 +288,7 @@ def _as_declared(parts: Sequence[pa.Table], column: Column, rows: int) -> pa.Chu
         # A cast imports pyarrow.compute, which most tables can do without.
         chunks += (array if array.type == column.stored else array.cast(column.stored)).chunks
     if column.is_vector:
-        chunks = [to_lists(chunk) for chunk in chunks]
+        chunks = [to_lists(chunk, most=most) for chunk in chunks]
     return pa.chunked_array([_relabelled(chunk, column.declared) for chunk in chunks], column.declared)
 
 

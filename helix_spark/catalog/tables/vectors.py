@@ -17,10 +17,12 @@ MOST_VALUES = 2**31 - 1
 """Arrow's list offsets have 32 bits; and 16 GiB of mostly zeros are no use to anyone."""
 
 
-def to_lists(vectors: pa.Array) -> pa.Array:
+def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
     """Vectors (struct array of n) as list<double> of n; a null vector stays null.
 
-    Raises NeedsSparkError where the dense form would have more than `MOST_VALUES` values.
+    Raises:
+        NeedsSparkError: the dense form would have more than `most` values.
+        ValueError: a vector has values outside of it.
 
     >>> import pyarrow as pa
     >>> fields = [("type", pa.int8()), ("size", pa.int32()), ("indices", pa.list_(pa.int32())),
@@ -40,12 +42,16 @@ def to_lists(vectors: pa.Array) -> pa.Array:
     stored = np.asarray(pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
     width = np.where(is_sparse, np.asarray(pc.fill_null(size, 0).to_numpy(zero_copy_only=False)), stored)
     offsets = np.concatenate(([0], np.cumsum(width, dtype=np.int64)))
-    if offsets[-1] > MOST_VALUES:
+    if (width < 0).any():
+        raise ValueError("a vector has less than no values")
+    if offsets[-1] > most:
         raise NeedsSparkError(f"its vectors have {offsets[-1]:,} values when written out, too many for a list column")
     # Position of each stored value: the start of its row, plus its index (sparse) or its rank in the row (dense).
     rank = np.arange(stored.sum()) - np.repeat(np.cumsum(stored) - stored, stored)
     within = np.where(np.repeat(is_sparse, stored), 0, rank)
     within[np.repeat(is_sparse, stored)] = np.asarray(pc.list_flatten(indices.filter(pa.array(is_sparse))))
+    if ((within < 0) | (within >= np.repeat(width, stored))).any():
+        raise ValueError("a vector has a value outside of it")
     dense = np.zeros(int(offsets[-1]))
     dense[np.repeat(offsets[:-1], stored) + within] = np.asarray(pc.list_flatten(values))
     return pa.ListArray.from_arrays(

@@ -72,7 +72,7 @@ def nested(rows: DataFrame) -> DataFrame:
         F.col("s.f"), rows.s.withField("h", F.lit(1)), rows.s.dropFields("f"), F.array("id", F.lit(2)), F.get("arr", 0),
         rows.m.getItem("y"), F.try_element_at("arr", F.lit(1)), F.size("arr"), F.array_contains("arr", 2),
         F.sort_array("arr", False),
-        F.create_map(F.lit("x"), rows.id), rows.m["x"], F.map_keys("m"), F.map_from_arrays(F.array("k"), F.array("id")),
+        F.create_map(F.lit("x"), rows.id), rows.m["x"], F.map_keys("m"), F.map_from_arrays(F.array(F.lit("z")), F.array("id")),
         F.array_distinct("arr"), F.slice("arr", 1, 2), F.flatten(F.array("arr", "arr")), F.arrays_zip("arr", "arr"),
         F.array_join("arr", "-"), F.map_entries("m"), F.map_concat("m", F.create_map(F.lit("zz"), F.lit(9))),
         F.get("arr", 5),

@@ -3,5 +3,5 @@
     python -m benchmarks.faults [--short] [--only WORDS] [--save FOLDER]
 
 A row is one fault. An injection is right if no wrong answer was given, nothing that was stored or recorded was lost
-without a word, and nothing hung.
+that could be saved, nothing hung, and the catalog is usable afterwards: by itself, or after one `helix repair`.
 """

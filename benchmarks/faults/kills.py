@@ -16,8 +16,8 @@ from pathlib import Path
 
 import helix_spark as hx
 from benchmarks.faults.job import answers, run, workflow
-from benchmarks.faults.records import all_of
 from benchmarks.faults.row import Tally, fault
+from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -129,8 +129,11 @@ def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
 
 _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
-_BY_OTHER_MEANS = {*_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "merge.begun", "merge.copied"}
-"""Reached when something is evicted, once something is old (see `pauses`), or when copies are merged."""
+_BY_OTHER_MEANS = {
+    *_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "repair.committed", "repair.pointed",
+    "repair.aside", "merge.begun", "merge.copied",
+}
+"""Reached when something is evicted, once something is old (see `pauses`), or by repairs and merges."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)

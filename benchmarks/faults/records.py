@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.job import run, workflow
+from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
 from benchmarks.faults.usable import USABLE, all_of, goes_on, next_number, read_as_before
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def used(root: Path, runs: int = 2) -> Path:
@@ -179,6 +188,62 @@ def several(folder: Path, count: int, tally: Tally) -> None:
         tally.expect(not wrong, f"{damage.__name__}: {how}: {wrong}")
         ways[how] += 1
     _note(tally, ways)
+
+
+_REPAIRS = """
+import sys
+from helix_spark.catalog.catalog import Catalog
+Catalog.open(sys.argv[1], create=False).repair()
+"""
+
+
+@fault("a repair that is killed at a failpoint, then done again", USABLE, short=2, full=30)
+def killed_repairs(folder: Path, count: int, tally: Tally) -> None:
+    sound, chosen = used(folder / "catalog", runs=7), random.Random(22)
+    before, number = all_of(sound), next_number(sound)
+    points, reached = [name for name in POINTS if name.startswith(("repair", "journal"))], 0
+    for index in tally.rounds(count):
+        copy = folder / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(sound, copy)
+        for journal in chosen.sample(_journals(copy), 2):
+            list(DAMAGE.values())[index % len(DAMAGE)](chosen.choice(_entries(journal)))
+        name, nth = points[index % len(points)], 1 + index // (2 * len(points))
+        ended = subprocess.run(
+            [sys.executable, "-c", _REPAIRS, str(copy)], capture_output=True, timeout=90, cwd=_ROOT,
+            env={**os.environ, "HELIX_FAILPOINT": f"{name}@{nth}:kill"},
+        )
+        reached += ended.returncode == -signal.SIGKILL
+        how, wrong = read_as_before(copy, before, may_lose=False)
+        wrong = wrong or goes_on(copy, 1 + index % 7, number)
+        tally.expect(not wrong, f"{name}@{nth}: {how}: {wrong}")
+    tally.note = f"{reached} killed"
+
+
+@fault("an entry of the records is emptied while two drivers run", "answers right; each iteration is on record, or its "
+       "driver said what to do", short=1, full=12)
+def damaged_meanwhile(folder: Path, count: int, tally: Tally) -> None:
+    chosen, repaired = random.Random(23), 0
+    for index in tally.rounds(count):
+        root = folder / str(index)
+        used(root, runs=3)
+        drivers = [start(root, key, "--seconds", "0.5") for key in (11, 12)]
+        time.sleep(chosen.uniform(0.5, 2.5))
+        max((chosen.choice(_journals(root)) / "_delta_log").glob("*.json")).write_bytes(b"")
+        printed = [ended(driver) for driver in drivers]
+        repaired += sum("are repaired" in line for lines in printed for line in lines)
+        wrong = ""
+        for lines in printed:
+            if "done True" not in lines and not any("helix repair" in line for line in lines):
+                wrong = f"printed {lines[-3:]}"
+        Catalog.open(root, create=False).repair()
+        done = [one.number for one in Catalog.open(root, create=False).iterations("job") if one.status == "done"]
+        expected = 3 + sum("done True" in lines for lines in printed)
+        if len(done) < expected or len(done) != len(set(done)):
+            wrong = wrong or f"iterations {done}, {expected} were answered"
+        wrong = wrong or goes_on(root, 13, max(done) + 1)
+        tally.expect(not wrong, f"round {index}: {wrong}")
+    tally.note = f"{repaired} repaired by a run itself"
 
 
 MARKERS = {"of garbage": "{", "empty": "", "of another kind": '["layout"]', "gone": None}

@@ -42,8 +42,9 @@ def markdown(data: Mapping[str, Any]) -> str:
     """A table of all faults, what was wrong with which, and the sum as the last line."""
     lines = [
         "# Faults", "", f"`{data['command']}`", "",
-        "An injection is right if no wrong answer was given, nothing that was stored or recorded was lost without a",
-        "word, and nothing hung. Rows of processes end early where their time is over.", "",
+        "An injection is right if no wrong answer was given, nothing that was stored or recorded was lost that could",
+        "be saved, nothing hung, and the catalog is usable afterwards, by itself or after one `helix repair`. A refusal",
+        "of a catalog that people would have lost is wrong. Rows of processes end early where their time is over.", "",
         "| fault | must happen | injected | right | seconds | figures |", "|---|---|---|---|---|---|",
         *(
             f"| {row['fault']} | {row['expected']} | {row['injected']} | {row['right']} | {row['seconds']:.0f} "

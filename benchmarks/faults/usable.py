@@ -18,7 +18,7 @@ def all_of(root: Path) -> Any:
     view = catalog.snapshot("job")
     iterations = catalog.iterations()
     nodes = [catalog.nodes(each.run) for each in iterations]
-    results = catalog.results({n.declared for of in nodes for n in of}, (), {n.signature for of in nodes for n in of})
+    results = catalog.results({n.declared for of in nodes for n in of}, {n.signature for of in nodes for n in of})
     return (
         dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,
         dict(results.standing), dict(results.measured), view.past,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.row_files import RowFile
@@ -217,6 +218,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
                 _commit(journal, mending)
         except FileExistsError:
             continue  # somebody committed meanwhile
+        reach("repair.pointed")
         _put_aside(mending, aside)
         journal.reopen()
         sync([journal])
@@ -259,6 +261,7 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
         {"protocol": protocol}, {"metaData": metadata}, *removed, *new,
     ]
     at(entry_of(journal.folder, version)).write_new_text(_lines(says))
+    reach("repair.committed")
     checkpoint = [{"protocol": protocol}, {"metaData": metadata}, *files, *new]
     whole = log / f"{version:020}.checkpoint.parquet"
     _write_parquet(_checkpoint_table(checkpoint), whole)
@@ -399,6 +402,7 @@ def _put_aside(mending: Mending, aside: Place) -> None:
         if entry.is_file() and not entry.stat().st_size:
             at(entry).replace_text(_says_nothing(why), synced=True)
             continue
+        reach("repair.aside")
         kept = aside / folder.name / entry.name
         at(kept.parent).make_folder()
         if entry.is_file():

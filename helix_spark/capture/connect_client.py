@@ -509,7 +509,8 @@ def _replace_columns() -> None:
             return asked(self)  # type: ignore[no-any-return]
         finally:
             del into.code[written:]  # of this plan, which is not the one that is signed
-        into.told.append((self, found))
+        if all(plan_id(frame) != plan_id(self) for frame, _ in into.told):
+            into.told.append((self, found))
         return list(found)
 
     DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records

@@ -87,9 +87,9 @@ class History:
 
     def next_number(self, workflow: str) -> int:
         """One more than the greatest number of the workflow; 1 for the first."""
-        sql = f"""SELECT max(number) AS number FROM journal
+        sql = f"""SELECT max(number) AS greatest FROM journal
                   WHERE workflow = {text_literal(workflow)} AND number < {GREATEST_NUMBER}"""
-        greatest = self._iterations.columns(sql).get("number") or [None]
+        greatest = self._iterations.columns(sql).get("greatest") or [None]
         return (greatest[0] or 0) + 1
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:

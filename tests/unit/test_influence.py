@@ -184,12 +184,17 @@ def test_sizes_stay_with_the_vector() -> None:
 
 
 def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None:
-    columns = {"declared": ["d"], "signature": ["s"], "workflow": ["w"], "node": ["n"], "kind": ["k"], "iteration": [1]}
-    assert from_columns(columns, ResultRecord)[0].influence == ""
     signature, ledger = digest("s"), ResultLedger(tmp_path / "results")
-    for text in ("told", ""):
-        ledger.append([ResultRecord(signature, signature, "w", "n", "k", 1, influence=text)])
-    assert ledger.known((), [signature]).measured[signature].influence == "told"
+    columns = {
+        "declared": [signature], "signature": [signature], "workflow": ["w"], "node": ["n"], "kind": ["learner"],
+        "iteration": [1],
+    }
+    (older,) = from_columns(columns, ResultRecord)
+    assert isinstance(older, ResultRecord)
+    assert older.influence == ""
+    for text in ("{}", ""):
+        ledger.append([ResultRecord(signature, signature, "w", "n", "learner", 1, influence=text)])
+    assert ledger.known((), [signature]).measured[signature].influence == "{}"
 
 
 # -- what is left out

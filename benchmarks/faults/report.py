@@ -44,7 +44,8 @@ def markdown(data: Mapping[str, Any]) -> str:
         "# Faults", "", f"`{data['command']}`", "",
         "An injection is right if no wrong answer was given, nothing that was stored or recorded was lost that could",
         "be saved, nothing hung, and the catalog is usable afterwards, by itself or after one `helix repair`. A",
-        "refusal of a catalog that people would have lost is wrong. Rows of processes end early where their time is over.", "",
+        "refusal of a catalog that people would have lost is wrong. Rows of processes end early where their time is",
+        "over.", "",
         "| fault | must happen | injected | right | seconds | figures |", "|---|---|---|---|---|---|",
         *(
             f"| {row['fault']} | {row['expected']} | {row['injected']} | {row['right']} | {row['seconds']:.0f} "

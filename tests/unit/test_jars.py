@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from helix_spark.engine.spark.checks import Check, doctor
 from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch_settings
 from helix_spark.engine.spark.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.spark.java import Java, find_java
-from helix_spark.engine.spark.resolving import resolution_error
+from helix_spark.engine.spark.resolving import resolution_error, resolve
 from helix_spark.engine.spark.s3_jars import hadoop_version, kept_s3_jars
 from helix_spark.engine.spark.s3_jars import packages as s3_packages
 from helix_spark.engine.spark.settings import (
@@ -98,6 +99,30 @@ def test_jars_are_kept_by_pair_and_only_deltas_are_taken(tmp_path: Path) -> None
     assert found is not None
     assert sorted(jar.name for jar in found) == sorted(mine)
     assert kept_jars(DeltaPair("4.1.1", "4.3.1"), environ) is None
+
+
+def test_jars_are_synced_before_they_are_where_they_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, synced = tmp_path / "kept", list[str]()
+    submit = tmp_path / "spark" / "bin" / "spark-submit"
+    submit.parent.mkdir(parents=True)
+    submit.write_text(
+        '#!/bin/sh\nfor option; do case $option in spark.jars.ivy=*) ivy=${option#*=}; esac; done\n'
+        'mkdir -p "$ivy/jars"; echo jar > "$ivy/jars/io.delta_some.jar"\n'
+    )
+    submit.chmod(0o755)
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        assert not kept.exists()
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    resolve(delta_packages(PAIR), kept, kept.exists, tmp_path / "spark", {"PATH": os.environ["PATH"]})
+    assert [jar.name for jar in kept.iterdir()] == ["io.delta_some.jar"]
+    assert "io.delta_some.jar" in synced
 
 
 def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:

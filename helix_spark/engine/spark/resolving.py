@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.catalog.places.place import at
 from helix_spark.errors import SetupError
 
 
@@ -71,6 +72,8 @@ def resolve(
         for pattern in packages.wanted:
             for jar in (ivy / "jars").glob(pattern):
                 jar.rename(fresh / jar.name)
+        # Jars that a loss of power emptied would keep every later session from starting.
+        at(fresh).sync(list(fresh.iterdir()))
         try:
             fresh.rename(kept)
         except OSError:

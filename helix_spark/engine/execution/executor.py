@@ -27,7 +27,7 @@ from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
-from helix_spark.engine.spark.gateway import end_of_jvm
+from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.worker_code import send_project_code
 from helix_spark.errors import EndedError, SetupError, SourceError
@@ -119,8 +119,9 @@ class Executor:
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
-        """An error as what it is about, if that is a session that somebody else stopped."""
-        if isinstance(error, KeyboardInterrupt | EndedError | SetupError) or not self._sessions.ended:
+        """An error as what it is about, if that is a session that somebody else stopped; its JVM lives on."""
+        told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
+        if told or not self._sessions.ended:
             return None
         found = EndedError(
             "the Spark session was stopped while the run went on",

@@ -178,7 +178,7 @@ class History:
         for run, name, kind, inputs, *rest in _rows(columns):
             if run in nodes:
                 nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
-        return tuple(PastIteration(record, tuple(in_order(nodes[record.run]))) for record in reversed(records))
+        return tuple(PastIteration(record, tuple(_closed(nodes[record.run]))) for record in reversed(records))
 
     def in_newest_versions(self, workflows: Collection[str]) -> frozenset[tuple[str, str]]:
         """(workflow, signature) of what the newest iteration of each of some workflows had, as far as its nodes were
@@ -224,6 +224,17 @@ class History:
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
     """Columns, in the order of a query that named two or more, as tuples."""
     return zip(*columns.values(), strict=True)
+
+
+def _closed(nodes: Sequence[PastNode]) -> Iterator[PastNode]:
+    """The nodes of a graph, without what some of them read and that is not among them, as where its record does not
+    fit."""
+    known = {node.name for node in nodes}
+    for node in in_order(nodes):
+        if known.issuperset(node.inputs):
+            yield node
+        else:
+            yield dataclasses.replace(node, inputs=tuple(name for name in node.inputs if name in known))
 
 
 def _heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:

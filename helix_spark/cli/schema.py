@@ -58,8 +58,8 @@ diff      workflow, before, after (numbers), unrecorded (why there is nothing to
           code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`
-verify    sound, deep, iterations (number), results: list of workflow, iteration, node, kind, signature, bytes, verdict
-          (sound | partly checked | not reached | damaged), why
+verify    sound, deep, iterations (number), left_out (why records do not fit), results: list of workflow, iteration,
+          node, kind, signature, bytes, verdict (sound | partly checked | not reached | damaged), why
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
           says what ran), aside (the folder of what was put aside, or null), merge (null without --merge): merged

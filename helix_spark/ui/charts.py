@@ -14,6 +14,7 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _DIGIT = 7
 """Pixels of a digit of a mark, on the wide side of what system fonts have."""
 _ROW, _NAMES, _TIMES = 24, 190, 620
+_GREATEST = 1e300
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
 
@@ -28,7 +29,7 @@ def trend(
     """
     if not values:
         return ""
-    numbers = sorted(values)
+    numbers, values = sorted(values), {number: _within(value) for number, value in values.items()}
     low, high = min(values.values()), max(values.values())
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
@@ -76,6 +77,11 @@ def _point(number: int, x: float, y: float, value: float, best: bool, href: str,
     return f'<a href="{text(href)}" aria-label="iteration {number}: {metric_text(value)}">{inside}</a>'
 
 
+def _within(value: float) -> float:
+    """A value so that the difference of two is a number, too."""
+    return min(max(value, -_GREATEST), _GREATEST)
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """Round numbers around a range.
 
@@ -111,6 +117,7 @@ def sparkline(values: Sequence[float]) -> str:
     """A small line without axes, for a table; nothing for fewer than two values."""
     if len(values) < 2:
         return ""
+    values = [_within(value) for value in values]
     low, high = min(values), max(values)
     points = " ".join(
         f"{2 + 116 * place / (len(values) - 1):.1f},{22 - 18 * (value - low) / ((high - low) or 1):.1f}"

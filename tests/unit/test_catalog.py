@@ -198,13 +198,15 @@ class TestIterations:
     def test_history_of_signatures(self, catalog: Catalog) -> None:
         for number, signature in enumerate((A, B, C), 1):
             one = iteration(number)
-            catalog.append_iteration(one, [node(one, "rows", signature), node(one, "age")])
+            catalog.append_iteration(one, [node(one, name, signature if name == "rows" else A) for name in (
+                "before", "data", "rows", "age"
+            )])
         past = catalog.snapshot("census").past
         assert [one.record.number for one in past] == [1, 2, 3]
         assert [{node.name: node.signature for node in one.nodes} for one in past[1:]] == [
-            {"rows": B, "age": A}, {"rows": C, "age": A}
+            {"before": A, "data": A, "rows": B, "age": A}, {"before": A, "data": A, "rows": C, "age": A}
         ]
-        assert past[0].nodes[0].inputs == ("before", "data")
+        assert past[0].nodes[2].inputs == ("before", "data")
         assert catalog.snapshot("none").past == ()
 
     def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:

@@ -24,14 +24,15 @@ _BEFORE_BRACKETS = frozenset({
 
 _WITHOUT_PYTHON = frozenset({
     "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
-    "array_binary_search", "bigint", "binary", "bloom_filter_agg", "boolean", "date", "distributed_id",
+    "array_binary_search", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
+    "collect_top_k", "date", "decimal", "distributed_id",
     "distributed_sequence_id", "div", "double", "ewm", "float", "from_avro", "from_protobuf", "if", "int", "len",
     "luhn_check", "map", "mod", "null_index", "pandas_covar", "pandas_kurt", "pandas_mode", "pandas_product",
     "pandas_skew", "pandas_stddev", "pandas_var", "percentile_cont", "percentile_disc", "random", "schema_of_avro",
     "smallint", "space", "string", "time", "timestamp", "timestamp_ntz_to_long", "timestampadd", "timestampdiff",
     "tinyint", "to_avro", "to_protobuf", "variant_explode", "variant_explode_outer", "vector_avg",
     "vector_cosine_similarity", "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize",
-    "vector_sum", "range", "collations", "sql_keywords", "array_to_vector", "vector_to_array", "grouping", "bitwisenot",
+    "vector_sum", "range", "collations", "sql_keywords", "array_to_vector", "vector_to_array", "uuid",
 })
 """Functions of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
 
@@ -39,12 +40,22 @@ _WITHOUT_PYTHON = frozenset({
 _OPENS_A_QUERY = frozenset({"from", "table", "with"})
 
 
+_OF_PYTHON_ALONE = frozenset({
+    "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
+    "call_udf", "col", "column", "count_distinct", "create_map", "desc", "desc_nulls_first", "desc_nulls_last", "expr",
+    "listagg_distinct", "lit", "negate", "pandas_udf", "string_agg_distinct", "sum_distinct", "timestamp_add",
+    "timestamp_diff", "udf", "udtf",
+})
+"""Names in `pyspark.sql.functions` that are no functions of Spark: a session may register some under these."""
+
+
 @cache
 def spark_functions() -> frozenset[str]:
     """The names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
     from pyspark.sql import functions
 
-    return frozenset(name.lower() for name in vars(functions) if not name.startswith("_")) | _WITHOUT_PYTHON
+    own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
+    return frozenset(own) | _WITHOUT_PYTHON
 
 
 Token = tuple[str, str]

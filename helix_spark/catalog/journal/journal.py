@@ -457,7 +457,8 @@ class Journal(Generic[Row]):
     def _failed(self, done: str, error: BaseException) -> CatalogError:
         from deltalake.exceptions import DeltaError
 
-        if done == "read" and isinstance(error, (DeltaError, FileNotFoundError, NotADirectoryError)):
+        odd = (DeltaError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+        if done == "read" and isinstance(error, odd):
             return self._log.damaged(f"they cannot be read ({_cause(error)})")
         what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
         return CatalogError(what, exists=at(self.folder).room() or None)

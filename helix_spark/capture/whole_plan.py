@@ -11,7 +11,7 @@ from typing import Any
 
 from helix_spark.capture.plan_messages import relations_in
 
-_STEPS = 10
+_STEPS = 20
 """How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
 waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
 

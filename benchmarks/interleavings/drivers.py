@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from benchmarks.interleavings.disk import SimPath, disk, written
 from benchmarks.interleavings.world import DAY, Driver, KilledError, World
@@ -111,9 +112,10 @@ class Script:
     def _records(self, started: IterationRecord) -> None:
         token = uuid.uuid4().hex
         if self.world.random.random() < 0.5:
-            text = digest("file", str(self.world.random.randrange(2)))
-            self.catalog.keep_file(FileRecord(text, "a.py", "text"))
-            self.told.files.add(text)
+            text = f"text {self.world.random.randrange(2)}"
+            named = sha256(text.encode()).hexdigest()
+            self.catalog.keep_file(FileRecord(named, "a.py", text))
+            self.told.files.add(named)
         nodes = [
             NodeRecord(
                 started.run, started.workflow, started.number, name, "scanner", (), "compute", "", SIGNATURES[0],

@@ -278,6 +278,13 @@ class _Result:
     def column_names(self) -> list[str]:
         return list(self._columns)
 
+    @property
+    def num_rows(self) -> int:
+        return max(map(len, self._columns.values()), default=0)
+
+    def slice(self, start: int, rows: int) -> _Result:
+        return _Result({name: values[start:start + rows] for name, values in self._columns.items()})
+
     def column(self, name: str) -> _Column:
         return _Column(self._columns[name])
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.observer import Observer, Silent
     from helix_spark.errors import (
         CatalogError,
+        EndedError,
         HelixError,
         NodeError,
         NotStoredError,
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Bucketizer", "CatalogError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction", "Iteration",
-    "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError", "Plan", "Policy",
-    "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv", "delta", "fixed",
-    "json", "main", "parquet", "reader", "table", "text",
+    "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
+    "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError", "Plan",
+    "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv", "delta",
+    "fixed", "json", "main", "parquet", "reader", "table", "text",
 ]
 
 _HOMES = {
@@ -48,8 +49,8 @@ _HOMES = {
     "helix_spark.iteration.recorded": ("RecordedIteration",),
     "helix_spark.engine.execution.observer": ("Observer", "Silent"),
     "helix_spark.errors": (
-        "CatalogError", "HelixError", "NodeError", "NotStoredError", "ParameterError", "SetupError", "SourceError",
-        "WorkflowError",
+        "CatalogError", "EndedError", "HelixError", "NodeError", "NotStoredError", "ParameterError", "SetupError",
+        "SourceError", "WorkflowError",
     ),
     "helix_spark.helix": ("Helix",),
     "helix_spark.planner.plan": ("Plan",),

@@ -38,9 +38,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
-    "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError", "Plan",
-    "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv", "delta",
-    "fixed", "json", "main", "parquet", "reader", "table", "text",
+    "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
+    "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv",
+    "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
 ]
 
 _HOMES = {

@@ -8,8 +8,8 @@ from functools import cache
 from itertools import pairwise
 
 _TOKEN = re.compile(
-    r"(?P<text>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`(?:[^`]|``)*`)|(?P<comment>--[^\n]*|/\*.*?\*/)"
-    r"|(?P<word>[A-Za-z_]\w*)|(?P<other>\d\w*|\S)",
+    r"(?P<text>[rR]'[^']*'|[rR]\"[^\"]*\"|'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`(?:[^`]|``)*`)"
+    r"|(?P<comment>--[^\r\n]*|/\*.*?\*/)|(?P<word>\d*[A-Za-z_]\w*)|(?P<other>\d+|\S)",
     re.DOTALL,
 )
 
@@ -24,21 +24,19 @@ _BEFORE_BRACKETS = frozenset({
 
 _WITHOUT_PYTHON = frozenset({
     "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
-    "array_binary_search", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
-    "collect_top_k", "date", "decimal", "distributed_id",
-    "distributed_sequence_id", "div", "double", "ewm", "float", "from_avro", "from_protobuf", "if", "int", "len",
-    "luhn_check", "map", "mod", "null_index", "pandas_covar", "pandas_kurt", "pandas_mode", "pandas_product",
-    "pandas_skew", "pandas_stddev", "pandas_var", "percentile_cont", "percentile_disc", "random", "schema_of_avro",
-    "smallint", "space", "string", "time", "timestamp", "timestamp_ntz_to_long", "timestampadd", "timestampdiff",
-    "tinyint", "to_avro", "to_protobuf", "variant_explode", "variant_explode_outer", "vector_avg",
-    "vector_cosine_similarity", "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize",
-    "vector_sum", "range", "collations", "sql_keywords", "array_to_vector", "vector_to_array", "uuid",
+    "array_binary_search", "array_to_vector", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
+    "collations", "collect_top_k", "date", "decimal", "distributed_id", "distributed_sequence_id", "div", "double",
+    "ewm", "float", "from_avro", "from_protobuf", "if", "int", "len", "luhn_check", "map", "mod", "null_index",
+    "pandas_covar", "pandas_kurt", "pandas_mode", "pandas_product", "pandas_skew", "pandas_stddev", "pandas_var",
+    "percentile_cont", "percentile_disc", "random", "range", "schema_of_avro", "smallint", "space", "sql_keywords",
+    "string", "time", "timestamp", "timestamp_ntz_to_long", "timestampadd", "timestampdiff", "tinyint", "to_avro",
+    "to_protobuf", "uuid", "variant_explode", "variant_explode_outer", "vector_avg", "vector_cosine_similarity",
+    "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize", "vector_sum",
+    "vector_to_array",
 })
 """Functions of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
 
-
 _OPENS_A_QUERY = frozenset({"from", "table", "with"})
-
 
 _OF_PYTHON_ALONE = frozenset({
     "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
@@ -79,8 +77,8 @@ def called(given: Sequence[Token]) -> Iterator[tuple[str, bool]]:
     [('now', False), ('date_add', True)]
     """
     for (kind, word), (_, bracket), (_, behind) in zip(given, given[1:], [*given[2:], ("other", "")], strict=False):
-        if bracket == "(" and (kind == "name" or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
-            yield word.strip("`").lower(), behind != ")"
+        if bracket == "(" and (kind in ("name", "text") or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
+            yield word.strip("`\"").lower(), behind != ")"  # by a setting, what is in double quotes is a name
 
 
 def bare_words(given: Sequence[Token]) -> Iterator[str]:

@@ -71,6 +71,8 @@ ELSEWHERE: Mapping[str, Program] = {
     "tables that its SQL names": lambda rows: rows.filter("id IN (SELECT id FROM names)"),
     "its SQL names": lambda rows: rows.select(F.expr("exists(FROM names)")),
     "that its SQL names": lambda rows: rows.filter("id IN (TABLE names)"),
+    "the function lit of": lambda rows: rows.selectExpr("lit(k)"),
+    "the function mapping of": lambda rows: rows.selectExpr("mapping(k)"),
     "the function shout of its session": lambda rows: rows.selectExpr("shout(k)"),
     "function shout of its session": lambda rows: rows.select(F.call_udf("shout", "k")),
     "shout of its session": lambda rows: rows.select(F.call_function("shout", "k")),

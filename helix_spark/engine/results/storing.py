@@ -72,6 +72,7 @@ def store(
     )
     try:
         reach("store.begun")
+        catalog.check()
         written = _write(result, attempt, record, catalog)
         written = replace(
             written, digest=written.digest or catalog.written_digest(attempt),

@@ -100,7 +100,7 @@ def seconds_to_settle(states: Iterable[FileState], now: int) -> float:
 
     >>> fresh = FileState("/a/n.csv", Met.FILE, "/a/n.csv", (1, 2), 10, 5, 1_000_000_001)
     >>> seconds_to_settle([fresh], 1_000_000_001), seconds_to_settle([fresh], 2_000_000_000)
-    (0.02, 0)
+    (0.02, 0.0)
     """
     # A time of change is never set back, so the newest says when the last change was; without one, the last write does.
     newest = max((one.changed or one.modified for one in states if one.met is not Met.PASSED), default=0)

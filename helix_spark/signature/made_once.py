@@ -26,7 +26,8 @@ from helix_spark.signature.objects.origin import is_project_file
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 from helix_spark.signature.reach import Reached, reach
 from helix_spark.signature.text.assignments import Variable, assigns, takes_nothing
-from helix_spark.signature.text.source import nested, read_lines, same_code
+from helix_spark.signature.text.bytecode import nested
+from helix_spark.signature.text.source import read_lines, same_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from helix_spark.signature.functions.names import Names
 from helix_spark.signature.objects.edges import Edge, dotted
 from helix_spark.signature.text.forms import Argument, Call, FunctionForm, Lookup
 from helix_spark.signature.text.normal_form import function_form
+from helix_spark.signature.text.source import own_variables
 
 EXECUTES = frozenset({"builtins.eval", "builtins.exec"})
 
@@ -19,8 +20,7 @@ def with_evaluated(form: FunctionForm, names: Names) -> tuple[FunctionForm, list
     """A function's form with the slots and calls of the texts that it has evaluated, as far as those are known, and
     what each slot stands for. The texts themselves are part of what they are held in."""
     edges = [*_resolved(form, names)]
-    code = names.function.__code__
-    own = (*code.co_varnames, *code.co_cellvars)
+    own = own_variables(names.function.__code__)
     done: set[str] = set()
     pending = list(form.calls)
     while pending:
@@ -55,7 +55,7 @@ def form_of_text(text: str, own: Iterable[str] = ()) -> FunctionForm | None:
     >>> form_of_text("limit + rows", ["rows"]).free, form_of_text("1 +")
     ((Free(base='limit', attributes=()),), None)
     """
-    seen = [ast.arg(name) for name in dict.fromkeys(own)]
+    seen = [ast.arg(name) for name in sorted(own)]
     given = ast.arguments(posonlyargs=[], args=seen, kwonlyargs=[], kw_defaults=[], defaults=[])
     try:
         body = ast.parse(text.strip()).body

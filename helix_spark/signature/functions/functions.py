@@ -23,8 +23,9 @@ from helix_spark.signature.objects.edges import NOTHING_SAID, Described, Edge, N
 from helix_spark.signature.objects.patches import classes_named, hung_on_classes, mentioned
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.text.bytecode import global_names, variables_within
 from helix_spark.signature.text.forms import Argument, Call, Free, FunctionForm
-from helix_spark.signature.text.source import bytecode_form, form_of, global_names, nested
+from helix_spark.signature.text.source import bytecode_form, form_of, own_variables
 
 _MADE_NAMES = "has names looked up in a text that is made at run time"
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
@@ -153,22 +154,17 @@ def _said(called: Sequence[tuple[Call, str | None]], texts: Texts, code: CodeTyp
 
 def _reads_variables(function: FunctionType, queried: LookedUp) -> bool:
     """Whether texts mention variables that the function, or one inside it, has."""
-    return not _locals(function.__code__).union(_around(function)).isdisjoint(queried.names)
+    return not variables_within(function.__code__).union(_around(function)).isdisjoint(queried.names)
 
 
 def _mentioned(names: Names, queried: LookedUp) -> list[Edge]:
     """The variables from outside that texts mention. What an inner function binds hides nothing from this one's."""
-    code, around = names.function.__code__, _around(names.function)
-    own = {*code.co_varnames, *code.co_cellvars}
+    own, around = own_variables(names.function.__code__), _around(names.function)
     return [names.resolve(Free(name)) for name in queried.names if name in around and name not in own]
 
 
 def _around(function: FunctionType) -> set[str]:
     return {*function.__code__.co_freevars, *function.__globals__}
-
-
-def _locals(code: CodeType) -> set[str]:
-    return {name for one in (code, *nested(code)) for name in (*one.co_varnames, *one.co_cellvars)}
 
 
 def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from helix_spark.signature.functions.fields import is_plain
 from helix_spark.signature.objects.attributes import class_attribute
 from helix_spark.signature.objects.edges import Edge, Reference, dotted
+from helix_spark.signature.text.bytecode import nested
 from helix_spark.signature.text.forms import Argument, Call, FunctionForm
 from helix_spark.signature.text.looked_at import (
     NAMES_STEPS,
@@ -24,7 +25,7 @@ from helix_spark.signature.text.looked_at import (
     READ_DOCS,
     UDFS,
 )
-from helix_spark.signature.text.source import form_of, nested
+from helix_spark.signature.text.source import form_of
 
 _NAME, _TYPE = "__name__", "builtins.type"
 OF_CLASSES = "names of classes"

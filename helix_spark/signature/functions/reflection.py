@@ -16,9 +16,9 @@ from helix_spark.signature.objects.edges import Described, Edge, Named, Referenc
 from helix_spark.signature.objects.hints import tabular_hints
 from helix_spark.signature.objects.origin import package_of_module
 from helix_spark.signature.parts import Group, encode
+from helix_spark.signature.text.bytecode import parameter_names
 from helix_spark.signature.text.forms import Call, FunctionForm
 from helix_spark.signature.text.looked_at import READ_SIGNATURES, TAKE_ROWS, TELL_OF_SIGNATURES
-from helix_spark.signature.text.source import parameter_names
 
 _ANNOTATIONS, _SUBCLASSES, _MEMBERS = "__annotations__", "__subclasses__", "__dict__"
 _GENERIC_BASES = "__orig_bases__"

@@ -209,6 +209,7 @@ def _claimed_by(value: object) -> list[str]:
 
 _NAMED_OTHERWISE = {
     "posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path", "genericpath": "os.path",
+    "_io": "io",
 }
 """Modules of Python that go by the name of another one, which has what is in them."""
 

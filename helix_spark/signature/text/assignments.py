@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import dis
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 
+from helix_spark.signature.text.bytecode import Instruction, instructions, parameter_names
 from helix_spark.signature.text.scopes import function_scope
-from helix_spark.signature.text.source import node_of, parameter_names
+from helix_spark.signature.text.source import node_of
 
 _OWN, _NAMED = frozenset({"LOAD_FAST", "LOAD_DEREF"}), frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 
@@ -62,10 +62,9 @@ def _has_as_text(code: CodeType, name: str) -> bool:
     """Whether code has a name as a text, beside that of an annotation: for ``setattr(module, "NAME", ...)``."""
     if any(isinstance(constant, tuple | frozenset) and name in constant for constant in code.co_consts):
         return True
-    read = [one for one in dis.get_instructions(code) if one.opname != "EXTENDED_ARG"]
     return any(
-        one.opname == "LOAD_CONST" and one.argval == name and before.argval != "__annotations__"
-        for before, one in pairwise(read)
+        one.name == "LOAD_CONST" and one.value == name and before.value != "__annotations__"
+        for before, one in pairwise(instructions(code))
     )
 
 
@@ -74,25 +73,23 @@ def _fillings(code: CodeType, name: str) -> list[_Store]:
 
 
 def _stores(code: CodeType) -> Iterator[_Store]:
-    before: list[dis.Instruction] = []
-    for instruction in dis.get_instructions(code):
-        match instruction.opname:
+    before: list[Instruction] = []
+    for step in instructions(code):
+        match step.name:
             # While its body runs, a class has names of its own; it is then another class than the one that is there.
-            case "STORE_GLOBAL" | "STORE_NAME" if instruction.opname == "STORE_GLOBAL" or code.co_name == "<module>":
-                yield _Store(instruction.argval, None, False, _is_none(instruction, before[-1:]))
+            case "STORE_GLOBAL" | "STORE_NAME" if step.name == "STORE_GLOBAL" or code.co_name == "<module>":
+                yield _Store(str(step.value), None, False, _is_none(step, before[-1:]))
             case "STORE_ATTR":
-                base = before[-1] if before else instruction
-                own = base.opname in _OWN
-                name = base.argval if own or base.opname in _NAMED else ""
-                yield _Store(instruction.argval, name, own, _is_none(base, before[-2:-1]))
-            case "EXTENDED_ARG":
-                continue
-        before.append(instruction)
+                base = before[-1] if before else step
+                own = base.name in _OWN
+                name = str(base.value) if own or base.name in _NAMED else ""
+                yield _Store(str(step.value), name, own, _is_none(base, before[-2:-1]))
+        before.append(step)
 
 
-def _is_none(reader: dis.Instruction, before: Sequence[dis.Instruction]) -> bool:
+def _is_none(reader: Instruction, before: Sequence[Instruction]) -> bool:
     """Whether an instruction finds None where it takes a value, whichever way led to it."""
-    return bool(before) and before[0].opname == "LOAD_CONST" and before[0].argval is None and not reader.is_jump_target
+    return bool(before) and before[0].name == "LOAD_CONST" and before[0].value is None and not reader.is_target
 
 
 def _is_of(store: _Store, code: CodeType, names: Mapping[str, object], variable: Variable) -> bool | None:

@@ -9,19 +9,18 @@ import __future__
 
 import ast
 import dis
-import inspect
 import linecache
 import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 
 from helix_spark.signature.parts import encode
+from helix_spark.signature.text.bytecode import nested, parameter_names
 from helix_spark.signature.text.expressions import nodes_in
 from helix_spark.signature.text.forms import FunctionForm
 from helix_spark.signature.text.normal_form import function_form
-from helix_spark.signature.text.scopes import FunctionNode
+from helix_spark.signature.text.scopes import FunctionNode, function_scope
 
 _POSITIONLESS = frozenset({"RESUME", "MAKE_CELL", "COPY_FREE_VARS", "RETURN_GENERATOR", "POP_TOP", "RETURN_VALUE"})
 
@@ -63,6 +62,16 @@ def node_of(code: CodeType) -> FunctionNode | None:
     return found[1] if found is not None else None
 
 
+def own_variables(code: CodeType) -> frozenset[str]:
+    """The variables of a function that hide what is around it: not those of its comprehensions, which Python keeps
+    among the function's since 3.12. Of a function without source the parameters alone."""
+    node = node_of(code)
+    if node is None:
+        return frozenset(parameter_names(code))
+    scope = function_scope(node, None)
+    return frozenset(scope.names) - scope.global_names - scope.nonlocal_names
+
+
 def text_of(code: CodeType) -> str:
     """The source of the function a code object belongs to, decorators included, as it was when it was signed; empty if
     it is not to be had."""
@@ -94,29 +103,6 @@ def bytecode_form(code: CodeType, doc: str | None) -> bytes:
             for constant in constants
         ),
     )
-
-
-def global_names(code: CodeType) -> Iterator[str]:
-    """The globals that a code object or one nested in it reads, in order.
-
-    >>> list(global_names(compile("lambda x: len(x) + K", "", "eval")))
-    ['len', 'K']
-    """
-    for one in (code, *nested(code)):
-        for instruction in dis.get_instructions(one):
-            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and isinstance(instruction.argval, str):
-                yield instruction.argval
-
-
-def parameter_names(code: CodeType) -> tuple[str, ...]:
-    """All names that the signature of a code object's function shows.
-
-    >>> def f(a, /, b, *rest, c=1, **more): d = a
-    >>> parameter_names(f.__code__)
-    ('a', 'b', 'c', 'rest', 'more')
-    """
-    collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
 
 
 def _constant(value: object) -> str:
@@ -178,14 +164,6 @@ def _parse(lines: list[str], live: CodeType) -> _File:
         if candidates:
             file.nodes[code] = candidates[0]
     return file
-
-
-def nested(code: CodeType) -> Iterator[CodeType]:
-    """The code objects inside one, at any depth."""
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from nested(constant)
 
 
 def _at_position(code: CodeType, candidates: list[FunctionNode]) -> list[FunctionNode]:

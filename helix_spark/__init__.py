@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.planner.plan import Plan
     from helix_spark.planner.storage import Policy
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
+    from helix_spark.workflow.declared_metrics import metric
     from helix_spark.workflow.operators import HashSplit
     from helix_spark.workflow.refs import NodeRef
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
@@ -40,7 +41,7 @@ __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
     "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
     "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv",
-    "delta", "fixed", "json", "main", "parquet", "reader", "table", "text",
+    "delta", "fixed", "json", "main", "metric", "parquet", "reader", "table", "text",
 ]
 
 _HOMES = {
@@ -56,6 +57,7 @@ _HOMES = {
     "helix_spark.planner.plan": ("Plan",),
     "helix_spark.planner.storage": ("Policy",),
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
+    "helix_spark.workflow.declared_metrics": ("metric",),
     "helix_spark.workflow.operators": ("HashSplit",),
     "helix_spark.workflow.refs": ("NodeRef",),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),

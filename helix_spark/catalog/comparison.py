@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
+from helix_spark.catalog.metrics import Metrics, leaves, metric_text, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
 from helix_spark.signature.parts import Part
@@ -120,6 +122,27 @@ class Comparison:
             for name, one in self.differences.items() if one.before is not None and one.after is not None
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    @property
+    def leaf_outputs(self) -> dict[str, tuple[Any, Any]]:
+        """`outputs`, with what is inside objects by a dotted name; the most important metric first."""
+        before, after = self.metrics
+        found = {} if self.unrecorded else _differing(leaves(before.outputs), leaves(after.outputs))
+        return {name: found[name] for name in dict.fromkeys((*after.values, *found)) if name in found}
+
+    @cached_property
+    def metrics(self) -> tuple[Metrics, Metrics]:
+        """The metrics of both."""
+        return metrics_of(self.before), metrics_of(self.after)
+
+    def change(self, name: str) -> str:
+        """How a leaf of the outputs went, in words; empty where that cannot be said in a line."""
+        before, after = self.metrics
+        if not after.measured_alike(name, before):
+            return "measured otherwise"
+        if name not in before.values or name not in after.values:
+            return ""
+        return metric_text(after.values[name] - before.values[name], "+")
 
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:

@@ -20,7 +20,10 @@ def comparison_text(compared: Comparison) -> str:
     lines += [f"  + {name}" for name in compared.added] + [f"  - {name}" for name in compared.removed]
     lines += [f"  ~ {name}: {compared.what(name)}" for name in compared.nodes]
     lines += [f"  = {name}: {compared.what(name)}" for name in compared.rewritten]
-    lines += [f"  output {name}: {side(a)} -> {side(b)}" for name, (a, b) in compared.outputs.items()]
+    lines += [
+        f"  output {name}: {before} -> {after}" + (f" ({change})" if change else "")
+        for name, before, after, change in _outputs(compared)
+    ]
     if len(lines) == 1:
         lines.append("  no difference")
     return visible("\n".join([*lines, f"  {_seconds(compared)}"]))
@@ -35,7 +38,8 @@ def comparison_html(compared: Comparison) -> str:
     ]
     parts = [
         paragraph(compared.unrecorded), table(["parameter", *heads], _rows(compared.parameters)),
-        table(["output", *heads], _rows(compared.outputs)), picture(comparison_graph(compared)) if changed else "",
+        table(["output", *heads, "change"], _outputs(compared)),
+        picture(comparison_graph(compared)) if changed else "",
         table(["node", "", "what changed"], changed), *map(differences, compared.edits.values()),
         folded("the workflow's file", differences(compared.file_diff)),
     ]
@@ -63,6 +67,11 @@ def _title(compared: Comparison) -> str:
 
 def _rows(pairs: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
     return [(name, side(before), side(after)) for name, (before, after) in pairs.items()]
+
+
+def _outputs(compared: Comparison) -> list[tuple[str, str, str, str]]:
+    rows = compared.leaf_outputs.items()
+    return [(name, side(before), side(after), compared.change(name)) for name, (before, after) in rows]
 
 
 def _seconds(compared: Comparison) -> str:

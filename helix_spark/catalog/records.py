@@ -47,7 +47,10 @@ Facts = Annotated[str, Json({}, 64 << 20)]
 """A JSON object."""
 Parts = Annotated[str, Json([(frozenset(map(str, Group)), str, str, frozenset({str, None}))], 64 << 20)]
 Summary = Annotated[
-    str, Json({"merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}]}, 64 << 20)
+    str, Json({
+        "merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}], "measured_by?": {str: str},
+        "metrics?": [{"name": str, "better": str, "primary": bool}],
+    }, 64 << 20)
 ]
 Influence = Annotated[str, Json({
     "workflow": str, "learner": str, "iteration": int, "target": str, "features": [(str, str, float, bool)],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from helix_spark.catalog.comparison import differ
+from helix_spark.catalog.metrics import Metrics, metric_text
 from helix_spark.catalog.shown import short
 from helix_spark.iteration.iteration import Iteration, took_text
 from helix_spark.planner.influence import left_out_lines
@@ -15,9 +15,10 @@ from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds
 
 _WIDTH = 80
+_WIDEST_NAME = 40
 
 
-def answer_text(iteration: Iteration, before: Mapping[str, Any]) -> str:
+def answer_text(iteration: Iteration, before: Metrics) -> str:
     """One screen.
 
     Args:
@@ -25,25 +26,35 @@ def answer_text(iteration: Iteration, before: Mapping[str, Any]) -> str:
     """
     plan = iteration.plan
     lines = [f"{plan.workflow}, iteration {iteration.number}", ""]
-    lines += outputs_text(iteration.outputs, before)
+    lines += outputs_text(iteration.metrics, before)
     lines += ["", *_ran(iteration), *_reused(plan), "", took_text(iteration)]
     return "\n".join(lines)
 
 
-def outputs_text(outputs: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """A line an output, with the value before where it differs.
+def outputs_text(found: Metrics, before: Metrics) -> list[str]:
+    """A line an output, or a value inside one, with the value before where it differs; the one by which iterations are
+    compared comes first.
 
-    >>> outputs_text({"auc": 0.91}, {"auc": 0.9})
-    ['  auc  0.91  (was 0.9)']
+    >>> outputs_text(Metrics({"auc": 0.91, "by": {"f": 1}}), Metrics({"auc": 0.9, "by": {"f": 1}}))
+    ['  auc   0.91  (was 0.9, +0.01)', '  by.f  1']
     """
-    width = max(map(len, outputs), default=0)
+    shown, old = found.leaves, before.leaves
+    width = min(_WIDEST_NAME, max(map(len, shown), default=0))
     lines = []
-    for name, value in outputs.items():
+    for name, value in shown.items():
         line = f"  {name:{width}}  {short(value)}"
-        if name in before and differ(before[name], value):
-            line += f"  (was {short(before[name])})"
+        if name in old and differ(old[name], value):
+            line += f"  (was {short(old[name])}{_change(name, found, before)})"
         lines.append(line)
     return lines
+
+
+def _change(name: str, found: Metrics, before: Metrics) -> str:
+    if not found.measured_alike(name, before):
+        return ", measured otherwise"
+    if name not in found.values or name not in before.values:
+        return ""
+    return f", {metric_text(found.values[name] - before.values[name], '+')}"
 
 
 def _ran(iteration: Iteration) -> list[str]:

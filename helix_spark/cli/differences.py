@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from helix_spark.catalog.comparison import Comparison, Sort
+from helix_spark.catalog.metrics import number
 from helix_spark.catalog.shown import side
 from helix_spark.cli.history import commit_text
 from helix_spark.cli.tables import console, diff_lines, table
-from helix_spark.costs.metrics import number
 from helix_spark.sizes import format_seconds
 
 SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "same": "=", "affected": "."}
@@ -39,7 +39,8 @@ def print_comparison(compared: Comparison) -> None:
         out.print(f"  {compared.unrecorded}")
     parts = [
         _values(out, "parameters", compared.parameters, (before, after)), _nodes(out, compared),
-        _code(out, compared), _values(out, "outputs", compared.outputs, (before, after)),
+        _code(out, compared),
+        _values(out, "outputs", compared.leaf_outputs, (before, after), compared.change),
     ]
     if not any(parts) and not compared.unrecorded:
         out.print("  no difference")
@@ -51,13 +52,16 @@ def _title(out: Console, text: str) -> None:
     out.print(Text(text, style="bold"))
 
 
-def _values(out: Console, title: str, pairs: dict[str, tuple[Any, Any]], heads: tuple[str, str]) -> bool:
+def _values(
+    out: Console, title: str, pairs: dict[str, tuple[Any, Any]], heads: tuple[str, str],
+    change: Callable[[str], str] | None = None,
+) -> bool:
     if not pairs:
         return False
     _title(out, title)
     shown = table(("  name", "left"), (heads[0], "left"), (heads[1], "left"), ("change", "left"))
     for name, (before, after) in pairs.items():
-        shown.add_row(f"  {name}", side(before), side(after), _change(before, after))
+        shown.add_row(f"  {name}", side(before), side(after), change(name) if change else _change(before, after))
     out.print(shown)
     return True
 
@@ -130,6 +134,20 @@ def _seconds(out: Console, compared: Comparison) -> None:
         out.print(f"git: {commits[0] or '?'} -> {commits[1] or '?'}")
 
 
+def _metrics_json(compared: Comparison) -> dict[str, Any]:
+    before, after = compared.metrics
+
+    def told(name: str) -> dict[str, Any]:
+        old, new, alike = before.values.get(name), after.values.get(name), after.measured_alike(name, before)
+        return {
+            "before": old, "after": new, "better": "lower" if after.less_is_better(name) else "higher",
+            "primary": name == after.primary, "same_code": alike,
+            "change": new - old if alike and old is not None and new is not None else None,
+        }
+
+    return {name: told(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
+
+
 def diff_json(compared: Comparison) -> dict[str, Any]:
     """A comparison as JSON's types."""
     return {
@@ -146,7 +164,7 @@ def diff_json(compared: Comparison) -> dict[str, Any]:
         },
         "inputs": {name: [list(side) for side in pair] for name, pair in compared.inputs.items()},
         "code": {name: list(diff) for name, diff in compared.code.items()}, "file": list(compared.file_diff),
-        "outputs": {name: list(pair) for name, pair in compared.outputs.items()},
+        "outputs": {name: list(pair) for name, pair in compared.outputs.items()}, "metrics": _metrics_json(compared),
         "seconds": [compared.before.seconds, compared.after.seconds],
         "node_seconds": {name: list(pair) for name, pair in compared.seconds.items()},
         "commits": [compared.before.commit, compared.after.commit],

@@ -9,12 +9,16 @@ from typing import Any
 
 from rich.text import Text
 
+from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, short
 from helix_spark.catalog.states import shown_states
 from helix_spark.cli.answers import outputs_text
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.sizes import format_seconds, format_size
+
+_MOST, _MOST_WIDE = 3, 6
+"""Outputs of an iteration in a log, on a narrow and on a wide terminal."""
 
 
 def print_log(iterations: Sequence[IterationRecord]) -> None:
@@ -32,18 +36,28 @@ def print_log(iterations: Sequence[IterationRecord]) -> None:
     for record in iterations:
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
-            format_seconds(record.seconds), *((commit_text(record),) if wide else ()), _outcome(record),
+            format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
+            _outcome(record, _MOST_WIDE if wide else _MOST),
         )
     out.print(shown)
 
 
-def _outcome(record: IterationRecord) -> Text:
+def _outputs(found: Metrics, most: int) -> str:
+    """The first outputs in a line, and how many more there are; the one by which iterations are compared first.
+
+    >>> _outputs(Metrics({"by": {"a": 0.5, "b": 1, "c": 2}, "model": {"model": "KMeansModel"}}), 3)
+    'by.a 0.5, by.b 1, by.c 2, and 1 more'
+    """
+    said = [f"{name} {short(value)}" for name, value in found.leaves.items()]
+    return ", ".join([*said[:most], *([f"and {len(said) - most} more"] if len(said) > most else [])])
+
+
+def _outcome(record: IterationRecord, most: int) -> Text:
     text = Text()
     if record.status != "done":
         said = record.status if record.status == "running" else f"{record.status}: "
         text.append(said, style="red" if record.status == "failed" else "yellow")
-    outputs = ", ".join(f"{name} {short(value)}" for name, value in json.loads(record.outputs).items())
-    text.append(outputs or record.error.split("\n")[0])
+    text.append(_outputs(metrics_of(record), most) or record.error.split("\n")[0])
     if record.status == "done" and record.error:
         text.append(f"\n{record.error}", style="yellow")
     if record.message:
@@ -98,7 +112,7 @@ def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord], live: 
     out.print()
     if record.error:
         out.print(Text(record.error, style="red"))
-    for line in outputs_text(json.loads(record.outputs), {}):
+    for line in outputs_text(metrics_of(record), Metrics({})):
         out.print(line)
     out.print()
     out.print(_nodes(nodes, shown_states(record, nodes), live, wide=out.width >= WIDE))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,12 +262,13 @@ def _run(
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Runs a workflow and prints its answer beside the previous one."""
+    from helix_spark.catalog.metrics import Metrics, metrics_of
     from helix_spark.cli.answers import answer_text
 
-    before: dict[str, Any] = {}
+    before = Metrics({})
     if print_answer:
         done = [r for r in engine.catalog.iterations(workflow.name, 5) if r.status == "done"]
-        before = json.loads(done[0].outputs) if done else {}
+        before = metrics_of(done[0]) if done else before
     try:
         iteration = engine.run(workflow, message)
     finally:

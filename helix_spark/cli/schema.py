@@ -55,6 +55,8 @@ show      an iteration as of `log`, and nodes: list of name, kind, state, reason
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),
+          metrics (those numbers that differ, of objects by a dotted name -> before, after, change (null where other
+          code measured it), better (lower | higher), primary, same_code),
           code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`

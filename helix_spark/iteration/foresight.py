@@ -3,14 +3,13 @@ be asked for again. No Spark, nothing is read."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from helix_spark.catalog.metrics import metrics_of
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.metrics import main_metric, merit
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starting import fresh_process
 from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
@@ -150,9 +149,12 @@ def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[
 
 def _best(past: Sequence[PastIteration]) -> PastIteration | None:
     """The best by the newest iteration's main metric; the newest of equally good ones."""
-    outputs = [json.loads(one.record.outputs) for one in past]
-    metric = main_metric(outputs[-1]) if outputs else ""
-    ranked = [(value, place) for place, own in enumerate(outputs) if (value := merit(own, metric)) is not None]
+    found = [metrics_of(one.record) for one in past]
+    metric = found[-1].primary if found else ""
+    ranked = [
+        (value, place) for place, own in enumerate(found)
+        if own.measured_alike(metric, found[-1]) and (value := own.merit(metric)) is not None
+    ]
     return past[max(ranked)[1]] if ranked else None
 
 

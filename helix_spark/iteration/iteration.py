@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.metrics import Metrics
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
@@ -35,17 +36,19 @@ class Iteration(NamedResults):
         node_seconds: measured or attributed, by name.
         session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
+        metrics: the numbers among them, and what is said of these.
     """
 
     def __init__(
         self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
-        elsewhere: Callable[[str], NodeResult | None],
+        elsewhere: Callable[[str], NodeResult | None], metrics: Metrics,
     ) -> None:
         super().__init__(plan.workflow, number, outputs, results)
         self.plan, self.seconds = plan, seconds
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
         self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
+        self.metrics = metrics
 
     def pipeline(self, name: str) -> PipelineModel:
         """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it

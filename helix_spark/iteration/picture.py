@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.shown import short
 from helix_spark.catalog.states import shown_states
 from helix_spark.drawing import DrawnGraph, DrawnNode
@@ -21,7 +21,7 @@ from helix_spark.visible_text import visible
 
 def iteration_text(iteration: Iteration) -> str:
     """Outputs, what the plan warns of, and counts of what ran."""
-    lines = [_title(iteration), *_output_lines(iteration.outputs)]
+    lines = [_title(iteration), *_output_lines(iteration.metrics)]
     lines += [f"warning: {warning}" for warning in iteration.plan.warnings]
     return visible("\n".join([*lines, summary(iteration)]))
 
@@ -35,7 +35,7 @@ def iteration_html(iteration: Iteration) -> str:
         for node in iteration.plan.nodes
     ]
     return page(
-        heading(_title(iteration)), _outputs(iteration.outputs),
+        heading(_title(iteration)), _outputs(iteration.metrics),
         *(paragraph(f"warning: {warning}") for warning in iteration.plan.warnings),
         paragraph(summary(iteration)), picture(plan_graph(iteration.plan, iteration.node_seconds, stored)),
         _what_ran(rows),
@@ -49,7 +49,7 @@ def summary(iteration: Iteration) -> str:
 
 def recorded_text(iteration: RecordedIteration) -> str:
     """Outputs, and how it ended."""
-    return visible("\n".join([_title(iteration), *_output_lines(iteration.outputs), *_ending(iteration)]))
+    return visible("\n".join([_title(iteration), *_output_lines(metrics_of(iteration.record)), *_ending(iteration)]))
 
 
 def recorded_html(iteration: RecordedIteration, live: Collection[str]) -> str:
@@ -65,7 +65,7 @@ def recorded_html(iteration: RecordedIteration, live: Collection[str]) -> str:
         for node in iteration.nodes
     ]
     return page(
-        heading(_title(iteration)), _outputs(iteration.outputs), *map(paragraph, _ending(iteration)),
+        heading(_title(iteration)), _outputs(metrics_of(iteration.record)), *map(paragraph, _ending(iteration)),
         picture(_recorded_graph(iteration, states, live)), _what_ran(rows),
     )
 
@@ -102,13 +102,13 @@ def _ending(iteration: RecordedIteration) -> list[str]:
     return [*said, f"{counts}; {format_seconds(record.seconds)} s to answer", *record.error.splitlines()]
 
 
-def _outputs(outputs: Mapping[str, Any]) -> str:
-    return table(["output", "value"], [(name, short(value)) for name, value in outputs.items()])
+def _outputs(found: Metrics) -> str:
+    return table(["output", "value"], [(name, short(value)) for name, value in found.leaves.items()])
 
 
-def _output_lines(outputs: Mapping[str, Any]) -> list[str]:
-    width = max(map(len, outputs), default=0)
-    return [f"  {name:{width}}  {short(value)}" for name, value in outputs.items()]
+def _output_lines(found: Metrics) -> list[str]:
+    width = max(map(len, found.leaves), default=0)
+    return [f"  {name:{width}}  {short(value)}" for name, value in found.leaves.items()]
 
 
 def _counts(states: Iterable[str]) -> str:

@@ -6,36 +6,43 @@ import inspect
 import json
 import platform
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.leases.holders import writer
+from helix_spark.catalog.metrics import flattened
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.errors import nearest
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.environment import package_version
-from helix_spark.signature.parts import digest
+from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.signature.text.source import text_of
-from helix_spark.workflow.operators import Function
+from helix_spark.workflow.operators import Function, Result
+
+_OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
+_ENOUGH = 16
+"""Hex characters that tell two versions of one metric apart."""
 
 _SHOWN_CODE = 20_000
 """Characters of a function's text that a record holds; for people, who stop reading long before."""
 
 
-def begun(plan: Plan, run: str, message: str) -> IterationRecord:
+def begun(plan: Plan, prepared: Prepared, message: str) -> IterationRecord:
     """The record of an iteration that starts now."""
     return IterationRecord(
-        run=run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
-        message=message, parameters=json.dumps(dict(plan.parameters)), plan=json.dumps(plan_summary(plan)),
+        run=prepared.run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
+        message=message, parameters=json.dumps(dict(plan.parameters)),
+        plan=json.dumps({**plan_summary(plan), **said_of_metrics(plan, prepared)}),
         versions=json.dumps({
             "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
             "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
@@ -50,6 +57,34 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan),
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
     }
+
+
+def said_of_metrics(plan: Plan, prepared: Prepared) -> dict[str, Any]:
+    """What the author says of numbers among the outputs, and what measures each output: a number before an edit of its
+    own code is not to be taken for the same one after it."""
+    declared = [one for node in prepared.whole.nodes for one in node.wishes.metrics]
+    values = [name for name in prepared.whole.outputs if prepared.whole[name].result is Result.VALUE]
+    return {
+        "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
+        "measured_by": {name: _own_digest(prepared.signed[plan[name].name].parts) for name in values},
+    }
+
+
+def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:
+    """Metrics that something is said of, and that the outputs do not have, in sentences."""
+    found = flattened(outputs)
+    for node in prepared.whole.nodes:
+        names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
+        for one in node.wishes.metrics:
+            if node.name in outputs and one.name not in found:
+                exists = nearest(one.name, names) if names else "it has no numbers"
+                yield f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
+
+
+def _own_digest(parts: Iterable[Part]) -> str:
+    """Of what a node does, whatever it is given and wherever it runs."""
+    own = [f"{part.group} {part.digest}" for part in parts if part.group in _OWN_GROUPS]
+    return digest(*own)[:_ENOUGH]
 
 
 def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:

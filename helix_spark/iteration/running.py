@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
+from helix_spark.catalog.metrics import metrics_of
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, lasting, seconds_by_node, warm_seconds_by_node
@@ -64,6 +65,8 @@ def run_prepared(
         hold(after.plan, after.outcome, tools.memory, after.retention.storable.not_to_be_held)
         if after.outcome.failure is None:
             tools.observer.answered(after.seconds)
+            for warning in recording.unmeasured(after.prepared, outputs):
+                tools.observer.warning(warning)
         behind = tools.behind.submit(after.finish, tools.recording.submit(after.recorded, deepcopy(outputs)))
     except BaseException:  # also an interrupt, wherever it comes: what follows the answer gives them back otherwise
         release(leased, tools)
@@ -75,6 +78,7 @@ def run_prepared(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
         after.start_seconds, behind, partial(held_or_stored, tools),
+        replace(metrics_of(after.record), outputs=outputs),
     )
 
 
@@ -84,7 +88,7 @@ def _executed(
 ) -> AfterAnswer:
     """The run up to its answer, or its failure."""
     tools.memory.next_version(node.signature for node in plan.nodes)
-    record = tools.catalog.start_iteration(recording.begun(plan, prepared.run, message))
+    record = tools.catalog.start_iteration(recording.begun(plan, prepared, message))
     tools.observer.planned(replace(plan, iteration=record.number))
     tools.standing.tell(plan, tools.observer.warning)
     _end_missing(prepared, tools)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from helix_spark.catalog.metrics import flattened, metrics_of, number
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.shown import node_json
-from helix_spark.costs.metrics import number
+from helix_spark.catalog.shown import node_json, result_text
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
@@ -84,18 +84,17 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
     )
 
 
-def numbers(outputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The numeric outputs, dicts of numbers flattened, and how many rows tables have. What is no number is in
     `outputs.json` alone.
 
     >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "ok": True, "rows": {"table": "t", "rows": 3}}))
     {'auc': 0.9, 'by_sex.F': 1.0, 'by_sex.M.old': 2.0, 'rows.rows': 3.0}
     """
+    yield from ((_name(name), value) for name, value in flattened(outputs).items())
     for name, value in outputs.items():
-        if isinstance(value, Mapping):
-            yield from numbers(value, f"{prefix}{name}.")
-        elif (found := number(value)) is not None:
-            yield _name(f"{prefix}{name}"), found
+        if isinstance(value, Mapping) and result_text(value) and (rows := number(value.get("rows"))) is not None:
+            yield _name(f"{name}.rows"), rows
 
 
 def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
@@ -123,6 +122,8 @@ def _tags(finished: Finished) -> dict[str, str]:
         tags["mlflow.note.content"] = record.message
     if record.error:
         tags["helix.error"] = record.error
+    if primary := metrics_of(record).primary:
+        tags["helix.primary_metric"] = _name(primary)
     signed = [node for node in finished.nodes if node.output or node.kind == "learner"]
     tags |= {_name(f"helix.signature.{node.name}"): node.signature for node in signed}
     return {name: value[:LONGEST_TAG] for name, value in tags.items()}

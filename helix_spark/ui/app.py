@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 2_000
 """Characters of a value in an address."""
 _MOST_OPEN = 200
-"""Boxes that an address opens; more than a graph that can be read has."""
+"""Boxes that an address opens, columns that it names; more than anybody can read."""
 
 
 def make_app(records: Records, names: Collection[str] = ()) -> ASGIApp:
@@ -85,7 +85,7 @@ def _iterations(pages: Pages, request: Request) -> Page:
     return pages.iterations(
         _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
         ascending=_text(request, "up") == "1", page=_number(request, "page", 1), metric=_text(request, "metric"),
-        less={"1": True, "0": False}.get(less),
+        less={"1": True, "0": False}.get(less), columns=_several(request, "column"),
     )
 
 
@@ -93,9 +93,12 @@ def _text(request: Request, name: str) -> str:
     return request.query_params.get(name, "")[:_LONGEST]
 
 
+def _several(request: Request, name: str) -> list[str]:
+    return [one[:_LONGEST] for one in request.query_params.getlist(name)[:_MOST_OPEN]]
+
+
 def _folding(request: Request) -> Folding:
-    opened = frozenset(name[:_LONGEST] for name in request.query_params.getlist("open")[:_MOST_OPEN])
-    return Folding({"1": True, "0": False}.get(_text(request, "fold")), opened)
+    return Folding({"1": True, "0": False}.get(_text(request, "fold")), frozenset(_several(request, "open")))
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil, floor, log10
 
+from helix_spark.catalog.metrics import metric_text
 from helix_spark.drawing.svg import shortened, text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.iteration import Bar
-from helix_spark.ui.metrics import metric_text
+from helix_spark.ui.trends import Trend
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _DIGIT = 7
@@ -19,17 +20,15 @@ _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
 
 
-def trend(
-    name: str, values: Mapping[int, float], best: int | None, href: Callable[[int], str], told: Mapping[int, str]
-) -> str:
-    """A metric over iteration numbers; each point leads to its iteration.
+def trend(metric: Trend, href: Callable[[int], str], told: Mapping[int, str]) -> str:
+    """A metric over iteration numbers; each point leads to its iteration. The line is broken where other code began to
+    measure it.
 
     Args:
         told: what pointing at an iteration tells besides its value.
     """
-    if not values:
-        return ""
-    numbers, values = sorted(values), {number: _within(value) for number, value in values.items()}
+    name, best = metric.name, metric.best
+    numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
     low, high = min(values.values()), max(values.values())
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
@@ -57,12 +56,27 @@ def trend(
             parts.append(
                 f'<text class="tick" x="{at(number)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number}</text>'
             )
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, numbers))
-    parts.append(f'<polyline class="line" points="{line}"/>')
+    for stretch in _stretches(numbers, metric.breaks):
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, stretch))
+        parts.append(f'<polyline class="line" points="{line}"/>')
     step = -(-len(numbers) // _MOST_POINTS)
     for number in dict.fromkeys([*numbers[::step], numbers[-1], *([best] if best is not None else [])]):
         parts.append(_point(number, *at(number), values[number], number == best, href(number), told.get(number, "")))
     return "".join([*parts, "</svg>"])
+
+
+def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int]]:
+    """Numbers in order, divided before those that begin anew.
+
+    >>> _stretches([1, 2, 4, 5], {4})
+    [[1, 2], [4, 5]]
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        if not found or number in breaks:
+            found.append([])
+        found[-1].append(number)
+    return found
 
 
 def _point(number: int, x: float, y: float, value: float, best: bool, href: str, more: str) -> str:

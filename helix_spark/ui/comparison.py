@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from helix_spark.catalog.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
+from helix_spark.catalog.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.states import shown_states
-from helix_spark.costs.metrics import less_is_better, number
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
-from helix_spark.ui import metrics
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
-from helix_spark.ui.reading import mapping, parts, text_of
+from helix_spark.ui.reading import parts, text_of
 
 Line = tuple[Literal["same", "added", "removed", "gap"], str]
 
@@ -27,6 +27,7 @@ class Pair:
     Attributes:
         change: after less before, where both are numbers.
         better: whether the change is for the better; None where that has no meaning.
+        other_code: whether other code measured it, so that the two are not to be compared.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Pair:
     differs: bool
     change: float | None = None
     better: bool | None = None
+    other_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def comparison(
     return Comparison(
         before, after, whole, shown, len(found) - len(shown),
         _pairs(mapping(before.parameters), mapping(after.parameters), whole),
-        () if missing else _outputs(mapping(before.outputs), mapping(after.outputs), whole),
+        () if missing else _outputs(metrics_of(before), metrics_of(after), whole),
         () if missing else _pairs(mapping(before.versions), mapping(after.versions), whole),
         _seconds("seconds to answer", before.seconds, after.seconds),
         picture_of(_graph(before, after, found, shown, href), folding, folded, whole=False), missing,
@@ -169,21 +171,20 @@ def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pa
     return Pair(name, old, new, differs)
 
 
-def _outputs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> tuple[Pair, ...]:
+def _outputs(before: Metrics, after: Metrics, whole: bool) -> tuple[Pair, ...]:
     """Leaf by leaf: numbers with the way they went, whatever else one of the sides has as texts."""
-    old, new = metrics.leaves(before), metrics.leaves(after)
-    pairs = [_output(name, old, new) for name in dict.fromkeys([*new, *old])]
+    pairs = [_output(name, before, after) for name in dict.fromkeys([*after.leaves, *before.leaves])]
     return tuple(pair for pair in pairs if whole or pair.differs)
 
 
-def _output(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
-    if any(name in side and number(side[name]) is None for side in (before, after)):
-        return _texts(name, before, after)
-    return _number(name, number(before.get(name)), number(after.get(name)))
-
-
-def _number(name: str, before: float | None, after: float | None) -> Pair:
-    return _measured(name, before, after, metrics.metric_text, less_is_better(name))
+def _output(name: str, before: Metrics, after: Metrics) -> Pair:
+    old, new = before.leaves, after.leaves
+    if any(name in side and number(side[name]) is None for side in (old, new)):
+        return _texts(name, old, new)
+    pair = _measured(
+        name, number(old.get(name)), number(new.get(name)), metric_text, after.less_is_better(name)
+    )
+    return pair if after.measured_alike(name, before) else replace(pair, change=None, better=None, other_code=True)
 
 
 def _seconds(name: str, before: float | None, after: float | None) -> Pair:

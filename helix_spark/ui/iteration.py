@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.states import shown_states
-from helix_spark.costs.metrics import number
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
-from helix_spark.ui.metrics import metric_text
-from helix_spark.ui.reading import mapping, text_of
+from helix_spark.ui.reading import text_of
 from helix_spark.ui.selection import Selection, select
 
 _RANK = {
@@ -57,7 +57,7 @@ class IterationView:
     """All of one iteration.
 
     Attributes:
-        outputs: name to text.
+        outputs: name to text, those inside objects by a dotted name; the most important one first.
         plan: facts in words, name to text.
         spent: seconds of all nodes together.
         previous, following: numbers of the iterations before and after.
@@ -171,7 +171,7 @@ def iteration_view(
     numbers = [each.number for each in iterations]
     return IterationView(
         record, views, picture_of(graph, folding, folded, whole=whole), selection,
-        {name: _output_text(value) for name, value in mapping(record.outputs).items()},
+        _outputs(metrics_of(record)),
         {name: text_of(value) for name, value in mapping(record.parameters).items()},
         plan_facts(mapping(record.plan)), {n: text_of(v) for n, v in mapping(record.versions).items() if v},
         bars_of(views), sum(node.seconds or 0.0 for node in nodes), saved,
@@ -185,6 +185,10 @@ def newest_recorded(iterations: Sequence[IterationRecord], before: int) -> int |
     """The number of the newest iteration before another whose nodes are on record; None if there is none."""
     earlier = (record.number for record in iterations if record.number < before and not unrecorded(record))
     return max(earlier, default=None)
+
+
+def _outputs(found: Metrics) -> dict[str, str]:
+    return {name: _output_text(value) for name, value in found.leaves.items()}
 
 
 def _output_text(value: Any) -> str:

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from helix_spark.catalog import metrics
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.metrics import Metrics, number
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.costs.metrics import less_is_better, number
-from helix_spark.ui import metrics
-from helix_spark.ui.reading import mapping, text_of
+from helix_spark.ui.reading import text_of
 
 PAGE = 100
 """Rows on one page."""
+
+COLUMNS = 4
+"""Metrics that are shown where nobody has chosen any."""
 
 Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
@@ -38,14 +42,13 @@ class Row:
 
     Attributes:
         changed: parameters that differ from those of the iteration before.
-        metrics: numbers among the outputs.
         saved: seconds of computing that reuse saved, as far as the plan could tell; None if it did not end.
         bytes: what it stored.
     """
 
     record: IterationRecord
     changed: tuple[Changed, ...]
-    metrics: Mapping[str, float]
+    metrics: Metrics
     saved: float | None
     bytes: int
 
@@ -68,8 +71,10 @@ class Listing:
         rows: of this page.
         found, total: how many the filter found, and how many there are.
         page, pages: from 1.
+        columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        less: whether less of it is better; `asked_less` is what was asked, None where it is told from the name.
+        less: whether less of it is better; `asked_less` is what was asked, None where its author or its name tells.
+        guessed: whether only the name tells.
         best, latest: numbers of iterations.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
             no two whose nodes are on record.
@@ -82,9 +87,13 @@ class Listing:
     page: int
     pages: int
     metric_names: tuple[str, ...]
+    columns: tuple[str, ...]
+    chosen_columns: tuple[str, ...]
     metric: str
     less: bool
     asked_less: bool | None
+    guessed: bool
+    newest: Metrics
     best: int | None
     latest: int | None
     chosen: tuple[int | None, int | None]
@@ -98,8 +107,12 @@ class Listing:
         in it: whoever orders anew begins at the first."""
         return {
             "q": self.query, "order": self.order, "up": self.ascending, "metric": self.metric,
-            "less": "" if self.asked_less is None else "01"[self.asked_less],
+            "less": "" if self.asked_less is None else "01"[self.asked_less], "column": self.chosen_columns,
         }
+
+    def is_other(self, row: Row, name: str) -> bool:
+        """Whether a row's number was measured by other code than the newest one of that name."""
+        return not row.metrics.measured_alike(name, self.newest)
 
 
 def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
@@ -137,17 +150,24 @@ def saved(record: IterationRecord) -> float | None:
 
 def listing(
     workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
-    page: int = 1, paged: bool = True, metric: str = "", less: bool | None = None,
+    page: int = 1, paged: bool = True, metric: str = "", less: bool | None = None, columns: Sequence[str] = (),
 ) -> Listing:
     """One page of what a filter finds, in an order. Every word of the filter must occur in a row.
 
     Args:
         paged: whether there are further pages; else this one has all.
+        metric: by which to mark the best; where it is none, the one that the newest iteration's author said.
+        columns: metrics to show.
     """
     names = metrics.names(row.metrics for row in rows)
-    metric = metric if metric in names else (names[0] if names else "")
-    smaller = less_is_better(metric) if less is None else less
-    values = {row.number: row.metrics[metric] for row in rows if metric in row.metrics}
+    newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
+    metric = metric if metric in names else newest.primary
+    smaller = newest.less_is_better(metric) if less is None else less
+    asked = tuple(name for name in columns if name in names)
+    values = {
+        row.number: row.metrics.values[metric] for row in rows
+        if metric in row.metrics.values and row.metrics.measured_alike(metric, newest)
+    }
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
     found.sort(key=lambda row: row.number, reverse=True)
@@ -163,10 +183,15 @@ def listing(
     page = min(max(1, page), pages)
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
-        workflow, shown, len(found), len(rows), page, pages, names, metric, smaller, less,
-        metrics.best(values, smaller), max((row.number for row in rows), default=None), _chosen(shown), query, order,
-        ascending,
+        workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
+        smaller, less, less is None and newest.is_guessed(metric), newest, metrics.best(values, smaller),
+        max((row.number for row in rows), default=None), _chosen(shown), query, order, ascending,
     )
+
+
+def _first(names: Sequence[str], metric: str) -> tuple[str, ...]:
+    """The metrics that are shown where nobody has chosen: that which iterations are compared by among them."""
+    return tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
 
 
 def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:
@@ -190,6 +215,6 @@ def _key(row: Row, order: Order, metric: str) -> float | None:
         case "bytes":
             return row.bytes
         case "metric":
-            return row.metrics.get(metric)
+            return row.metrics.values.get(metric)
         case "number":
             return row.number

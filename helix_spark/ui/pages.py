@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from helix_spark.catalog import metrics
 from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.costs.metrics import less_is_better
 from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
-from helix_spark.ui import metrics
 from helix_spark.ui.comparison import ShownNode, comparison
 from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding
@@ -29,9 +29,7 @@ from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
 from helix_spark.ui.running import noted_states, records_of, state_text
 from helix_spark.ui.storage import storage_view
-
-_TREND = 60
-"""Values in a sparkline."""
+from helix_spark.ui.trends import trend_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Pages:
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
-        metric: str = "", less: bool | None = None,
+        metric: str = "", less: bool | None = None, columns: Sequence[str] = (),
     ) -> Page:
         """What ran, like a commit log. A file has no further pages, so there it is all on one."""
         kept = self._kept.now()
@@ -76,7 +74,7 @@ class Pages:
         workflow = find_workflow(kept, workflow)
         view = listing(
             workflow, _rows(kept, workflow), query=query, order=order, ascending=ascending, page=page,
-            paged=self._links.live, metric=metric, less=less,
+            paged=self._links.live, metric=metric, less=less, columns=columns,
         )
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
@@ -179,12 +177,7 @@ class Pages:
         kept = self._kept.now()
         workflow = find_workflow(kept, workflow)
         rows = _rows(kept, workflow)
-        found = []
-        for name in metrics.names(row.metrics for row in rows):
-            values = {row.number: row.metrics[name] for row in rows if name in row.metrics}
-            less = less_is_better(name)
-            ordered = [values[number] for number in sorted(values)]
-            found.append((name, values, less, metrics.best(values, less), ordered[-_TREND:]))
+        found = [trend_of(rows, name) for name in metrics.names(row.metrics for row in rows)]
         told = {row.number: row.told for row in rows}
         return self._page(kept, f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, told=told)
 

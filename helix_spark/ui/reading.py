@@ -10,19 +10,6 @@ from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
 
 
-def mapping(text: str) -> dict[str, Any]:
-    """A JSON object.
-
-    >>> mapping('{"a": 1}'), mapping("[1]"), mapping("{")
-    ({'a': 1}, {}, {})
-    """
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def parts(text: str) -> tuple[Part, ...]:
     """A signature's parts.
 

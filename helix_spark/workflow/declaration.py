@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from helix_spark.errors import Location, OperatorError, nearest
+from helix_spark.workflow.declared_metrics import Metric
 from helix_spark.workflow.operators import Kind, Operator, Result
 from helix_spark.workflow.several import several
 
@@ -18,7 +19,7 @@ Keep = Literal["auto", "always", "never"]
 WISHES = frozenset({"keep", "fixed", "recompute", "depends_on", "exclude"})
 """Options of a declaration that say what its author wants of the node, and not what it computes."""
 
-_OF_FUNCTIONS = frozenset({"name", "reads"})
+_OF_FUNCTIONS = frozenset({"name", "reads", "metrics"})
 """Options of a declaration of a function, which other nodes do not have."""
 
 
@@ -39,12 +40,14 @@ class FunctionOptions(NodeOptions, total=False):
         output: it is asked for.
         keep: see `Wishes`.
         reads: the node that a parameter reads, by parameter, where that is not the node of its name.
+        metrics: what is said of numbers that it returns, see `hx.metric`.
     """
 
     name: str
     output: bool
     keep: Keep
     reads: Mapping[str, NodeRef | str]
+    metrics: Metric | str | Iterable[Metric | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Wishes:
         prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
         all_rows: of a learner or a prediction: all rows are meant, on whichever side of a split they are: its author
             says so, or nothing that it reads was split.
+        metrics: what is said of numbers in its result, by their whole names.
     """
 
     keep: Keep = "auto"
@@ -70,6 +74,7 @@ class Wishes:
     exclude: tuple[str, ...] = ()
     prune_features: bool = False
     all_rows: bool = False
+    metrics: tuple[Metric, ...] = ()
 
     @property
     def insisted(self) -> bool:

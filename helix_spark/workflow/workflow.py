@@ -11,6 +11,7 @@ from helix_spark.errors import DuplicateNodeError, Location, OperatorError, near
 from helix_spark.visible_text import is_name
 from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
+from helix_spark.workflow.declared_metrics import metrics_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
@@ -211,6 +212,9 @@ class Workflow:
         Of a pandas DataFrame that is returned as a table, an index that has a name, several levels, or other than whole
         numbers becomes columns, as by ``reset_index()``: the groups of a ``groupby("sex").mean()`` are a column `sex`.
         Columns of several levels are named by all of them, as in ``age_mean``.
+
+        Numbers are shown one by one, those in a dict, too. ``metrics=[hx.metric("f1", better="higher", primary=True)]``
+        says which way one is better, and which one iterations are compared by.
         """
         return self._function(Kind.REDUCER, args, options)
 
@@ -242,11 +246,21 @@ class Workflow:
                 f"two nodes are named {name!r}", where=declaration.where, exists=f"the first is at {same.where}",
                 remedy=_of_one_name(same, declaration),
             )
+        self._check_primary(declaration)
         self.declarations.append(declaration)
         if output:
             self.outputs.append(name)
         function = declaration.operator.call if isinstance(declaration.operator, Function) else None
         return NodeRef(self, name, function)
+
+    def _check_primary(self, declaration: Declaration) -> None:
+        """Iterations are compared by one metric."""
+        named = [one.name for other in (*self.declarations, declaration) for one in other.wishes.metrics if one.primary]
+        if len(named) > 1:
+            raise OperatorError(
+                f"two metrics are the primary one, {named[0]!r} and {named[1]!r}", where=declaration.where,
+                remedy="say primary=True of the one that iterations are compared by",
+            )
 
     def _function(self, kind: Kind, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if len(args) == 1 and callable(args[0]) and not isinstance(args[0], NodeRef):
@@ -269,13 +283,14 @@ class Workflow:
             where = caller()  # one function may be declared several times
         pointed = pointed_at(self, name, options.pop("reads", {}), parameters, where)
         inputs = tuple(pointed.get(parameter, parameter) for parameter in parameters)
+        metrics = tuple(one.within(name) for one in metrics_from(options.pop("metrics", ()), where))
         may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
         return self._declare(
             Declaration(
                 name, kind, operator, inputs, result_of(returns), where,
                 optional=frozenset(may_lack.difference(pointed.values())),
                 base=next(iter(inputs), None) if returns is Form.COLUMN else None,
-                wishes=wishes_from(options, where),
+                wishes=replace(wishes_from(options, where), metrics=metrics),
             ),
             output,
         )

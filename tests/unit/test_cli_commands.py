@@ -167,7 +167,7 @@ def test_run_edit_run_again(command: Command) -> None:
     again = command.run()
     assert "nothing had to be computed" in again.stdout
     edited = command.run("--set", "factor=2")
-    assert re.search(r"total +12 +\(was 6\)", edited.stdout)
+    assert re.search(r"total +12 +\(was 6, \+6\)", edited.stdout)
 
 
 def test_plan_says_why(command: Command) -> None:

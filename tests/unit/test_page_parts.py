@@ -23,6 +23,7 @@ from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.listing import Listing, Order, listing, rows_of
 from helix_spark.ui.selection import Selection, select
 from helix_spark.ui.storage import storage_view
+from helix_spark.ui.trends import Trend
 
 
 def iteration(number: int, status: Status = "done", **given: Any) -> IterationRecord:
@@ -225,8 +226,17 @@ def test_a_list_without_pages_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
 # Numbers
 
 
+def over_iterations(*values: float, breaks: frozenset[int] = frozenset()) -> Trend:
+    return Trend("rows", dict(enumerate(values, 1)), False, True, False, None, breaks)
+
+
+def test_a_line_is_broken_where_other_code_begins_to_measure() -> None:
+    drawn = charts.trend(over_iterations(0.1, 0.2, 0.7, 0.8, breaks=frozenset({3})), lambda number: "", {})
+    assert [line.count(",") for line in re.findall(r'class="line" points="([^"]*)"', drawn)] == [2, 2]
+
+
 def marks(*values: float) -> list[str]:
-    drawn = charts.trend("rows", dict(enumerate(values, 1)), None, lambda number: "", {})
+    drawn = charts.trend(over_iterations(*values), lambda number: "", {})
     return re.findall(r'text-anchor="end">([^<]*)<', drawn)
 
 
@@ -239,7 +249,7 @@ def test_marks_of_an_axis_have_the_digits_that_tell_them_apart() -> None:
 
 
 def test_a_long_mark_has_room() -> None:
-    drawn = charts.trend("rows", {1: 1e9, 2: 1e9 + 3}, None, lambda number: "", {})
+    drawn = charts.trend(over_iterations(1e9, 1e9 + 3), lambda number: "", {})
     longest = max(map(len, re.findall(r'text-anchor="end">([^<]*)<', drawn)))
     assert int(re.findall(r'text class="tick" x="(\d+)"', drawn)[0]) >= 7 * longest
 

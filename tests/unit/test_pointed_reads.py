@@ -175,7 +175,7 @@ def test_an_unknown_node_is_told_where_it_is_read() -> None:
 
 def test_the_options_that_are_typed_are_those_that_there_are() -> None:
     assert set(NodeOptions.__annotations__) | {"keep"} == WISHES
-    assert set(FunctionOptions.__annotations__) == WISHES | {"name", "output", "reads"}
+    assert set(FunctionOptions.__annotations__) == WISHES | {"name", "output", "reads", "metrics"}
 
 
 # Loops

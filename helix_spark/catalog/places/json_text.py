@@ -29,6 +29,19 @@ def parsed(text: str | bytes) -> Any:
     return value
 
 
+def mapping(text: str) -> dict[str, Any]:
+    """A JSON object; what is damaged reads as an empty one.
+
+    >>> mapping('{"a": 1}'), mapping("[1]"), mapping("{")
+    ({'a': 1}, {}, {})
+    """
+    try:
+        found = parsed(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_too_deep(value: Any) -> bool:
     """Whether a value of JSON's types is nested deeper than `DEEPEST`."""
     level = [value]

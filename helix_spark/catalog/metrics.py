@@ -1,0 +1,181 @@
+"""The numbers among an iteration's outputs: a name each, which way is better, by which one iterations are compared, and
+what measured them. The same wherever they are shown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from helix_spark.catalog.places.json_text import mapping
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.shown import result_text
+
+_LESS_IS_BETTER = frozenset({
+    "loss", "logloss", "error", "err", "errors", "rmse", "mse", "mae", "mape", "wssse", "perplexity", "deviance",
+    "distance", "cost", "seconds", "time", "latency", "misses", "impurity", "inertia", "rmsle", "regret", "wer", "cer",
+    "fpr", "fnr",
+})
+
+_LARGEST_WHOLE = 1e15
+"""Larger numbers are shown by their power of ten."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of one iteration.
+
+    Attributes:
+        outputs: of the iteration, as they are recorded.
+        better: "higher" or "lower", of those of which the author said so.
+        said: the one by which the author compares iterations; empty where nobody said so.
+        measured_by: what measured each output, as a digest; nothing of those of older records.
+    """
+
+    outputs: Mapping[str, Any]
+    better: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+    measured_by: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> Mapping[str, float]:
+        """The numbers, those inside objects by a dotted name; the author's most important one first."""
+        found = {name: number(value) for name, value in self.leaves.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @cached_property
+    def leaves(self) -> Mapping[str, Any]:
+        """All outputs, those inside objects by a dotted name; the most important number first."""
+        found = leaves(self.outputs)
+        return {self.said: found[self.said], **found} if self.said in found else found
+
+    @property
+    def primary(self) -> str:
+        """The one by which iterations are compared: that which its author said, else the first output that is a number
+        by itself. Empty for none: of an object's numbers nobody knows which one counts."""
+        scalar = (name for name, value in self.outputs.items() if number(value) is not None)
+        return self.said if self.said in self.values else next(scalar, "")
+
+    def less_is_better(self, name: str) -> bool:
+        """As its author said, else as its name lets one guess."""
+        return self.better[name] == "lower" if name in self.better else less_is_better(name)
+
+    def is_guessed(self, name: str) -> bool:
+        """Whether nobody said which way is better."""
+        return name not in self.better
+
+    def merit(self, name: str) -> float | None:
+        """How good the iteration is by a metric: greater is better; None where it has no such number.
+
+        >>> Metrics({"rmse": 2.0}).merit("rmse"), Metrics({"by": {"auc": 0.9}}).merit("by.auc"), Metrics({}).merit("a")
+        (-2.0, 0.9, None)
+        """
+        value = self.values.get(name)
+        return None if value is None else -value if self.less_is_better(name) else value
+
+    def measured_alike(self, name: str, other: Metrics) -> bool:
+        """Whether another iteration's number of that name was measured by the same code, as far as is known."""
+        mine, theirs = (one.measured_by.get(_output_of(name, one.measured_by)) for one in (self, other))
+        return mine is None or theirs is None or mine == theirs
+
+
+def metrics_of(record: IterationRecord) -> Metrics:
+    """The metrics of an iteration on record. Damaged texts read as none."""
+    plan = mapping(record.plan)
+    said = plan.get("metrics", ())
+    return Metrics(
+        mapping(record.outputs), {one["name"]: one["better"] for one in said if one["better"] in ("higher", "lower")},
+        next((one["name"] for one in said if one["primary"]), ""), plan.get("measured_by", {}),
+    )
+
+
+def _output_of(name: str, outputs: Iterable[str]) -> str:
+    """The output that a metric is, or is in.
+
+    >>> _output_of("scores.by.f1", ["scores", "auc"]), _output_of("auc", ["scores", "auc"])
+    ('scores', 'auc')
+    """
+    return max((one for one in outputs if name == one or name.startswith(f"{one}.")), key=len, default="")
+
+
+def less_is_better(name: str) -> bool:
+    """Whether a metric of this name is better when it is smaller, as far as names tell.
+
+    >>> [less_is_better(name) for name in ("accuracy", "val_rmse", "logLoss", "error_analysis_f1")]
+    [False, True, True, False]
+    """
+    words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
+    return bool(words) and (words[-1] in _LESS_IS_BETTER or "".join(words[-2:]) in _LESS_IS_BETTER)
+
+
+def number(value: Any) -> float | None:
+    """The value as a finite number; None if it is none, or one that is too large for a float.
+
+    >>> number(1), number(True), number("1"), number(float("nan")), number(10**400)
+    (1.0, None, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers by name.
+
+    >>> flattened({"auc": 0.9, "by": {"sex": {"f": 1}}, "predictions": {"table": "predictions", "rows": 3}, "ok": True})
+    {'auc': 0.9, 'by.sex.f': 1.0}
+    """
+    numbers = {name: number(value) for name, value in leaves(outputs).items()}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What is no object by itself, by name; what is inside objects by a dotted one.
+
+    >>> leaves({"by": {"sex": {"f": 1}, "note": "x"}, "predictions": {"table": "predictions", "rows": 3}})
+    {'by.sex.f': 1, 'by.note': 'x', 'predictions': {'table': 'predictions', 'rows': 3}}
+    """
+    found: dict[str, Any] = {}
+    for name, value in outputs.items():
+        if isinstance(value, dict) and value and not result_text(value):
+            found |= {f"{name}.{key}": each for key, each in leaves(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def metric_text(value: float, sign: str = "") -> str:
+    """A number as metrics are shown: whole ones with all their digits, others with six.
+
+    Args:
+        sign: "+" for a difference.
+
+    >>> metric_text(48842.0), metric_text(0.123456789), metric_text(1e99), metric_text(2.0, "+")
+    ('48,842', '0.123457', '1e+99', '+2')
+    """
+    whole = float(value).is_integer() and abs(value) < _LARGEST_WHOLE
+    return f"{value + 0.0:{sign},.0f}" if whole else f"{value:{sign}.6g}"
+
+
+def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
+    """All metrics of iterations that are given newest first, in the order of the newest that has them."""
+    return tuple(dict.fromkeys(name for found in iterations for name in found.values))
+
+
+def best(values: Mapping[int, float], less: bool) -> int | None:
+    """The iteration with the best value; of equal ones the first.
+
+    >>> best({1: 0.8, 2: 0.9, 3: 0.9}, less=False), best({}, less=True)
+    (2, None)
+    """
+    if not values:
+        return None
+    wanted = min(values.values()) if less else max(values.values())
+    return min(iteration for iteration, value in values.items() if value == wanted)

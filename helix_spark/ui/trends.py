@@ -1,0 +1,64 @@
+"""One metric over the iterations: its values, the best, and where other code began to measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from helix_spark.catalog import metrics
+from helix_spark.ui.listing import Row
+
+_RECENT = 60
+"""Values in a sparkline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One metric over the iterations.
+
+    Attributes:
+        values: by iteration.
+        less: whether less is better; `guessed` where only its name tells.
+        primary: whether its author compares iterations by it.
+        best: the iteration with the best value of those that the newest one's code measured.
+        breaks: iterations from which on other code measured it.
+    """
+
+    name: str
+    values: Mapping[int, float]
+    less: bool
+    guessed: bool
+    primary: bool
+    best: int | None
+    breaks: frozenset[int]
+
+    @property
+    def recent(self) -> list[float]:
+        """The newest values, oldest first."""
+        return [self.values[number] for number in sorted(self.values)][-_RECENT:]
+
+    @property
+    def latest(self) -> int:
+        """The newest iteration that has it."""
+        return max(self.values)
+
+
+def trend_of(rows: Sequence[Row], name: str) -> Trend:
+    """A metric that one of the rows has at least.
+
+    Args:
+        rows: newest first.
+    """
+    having = [row for row in rows if name in row.metrics.values]
+    newest = having[0].metrics
+    alike = {row.number: row.metrics.values[name] for row in having if row.metrics.measured_alike(name, newest)}
+    breaks = {
+        after.number for after, before in pairwise(having)
+        if not after.metrics.measured_alike(name, before.metrics)
+    }
+    less = newest.less_is_better(name)
+    return Trend(
+        name, {row.number: row.metrics.values[name] for row in having}, less, newest.is_guessed(name),
+        newest.primary == name, metrics.best(alike, less), frozenset(breaks),
+    )

@@ -1,0 +1,127 @@
+"""Numbers among the outputs: the same names and marks in the answer of a run, the log, a difference and on pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import helix_spark as hx
+from helix_spark.catalog.metrics import Metrics, metrics_of
+from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.cli.main import helix
+from helix_spark.errors import OperatorError
+from helix_spark.ui.links import ServerLinks
+from helix_spark.ui.listing import listing, rows_of
+from helix_spark.ui.pages import Pages
+
+JOB = """
+import helix_spark as hx
+
+def study(rate: float = 0.5) -> hx.Workflow:
+    wf = hx.Workflow("study")
+
+    @wf.reducer
+    def given() -> float:
+        return {given}
+
+    @wf.reducer(output=True, metrics=[hx.metric("f1", better="lower", primary=True), hx.metric("recal")])
+    def scores(given: float) -> dict:
+        return {{"accuracy": given, "f1": given * {factor}, "recall": 0.25}}
+
+    return wf
+"""
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What three runs printed: of the first program, with another number given, with another way to measure it."""
+    monkeypatch.chdir(tmp_path)
+    job = tmp_path / "study.py"
+    printed = []
+    for given, factor in ((0.5, 1), (0.75, 1), (0.75, 2)):
+        job.write_text(JOB.format(given=given, factor=factor))
+        done = CliRunner().invoke(helix, ["run", str(job), "-q"])
+        assert done.exit_code == 0, done.stderr
+        printed.append(done.stdout + done.stderr)
+    return printed
+
+
+def told(*arguments: str) -> str:
+    done = CliRunner().invoke(helix, list(arguments))
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_numbers_in_a_dict_are_rows_and_other_code_is_no_change(ran: list[str]) -> None:
+    first, second, third = ran
+    assert first.index("scores.f1") < first.index("scores.accuracy  0.5")
+    assert "scores.f1        0.75  (was 0.5, +0.25)" in second
+    assert "scores.f1        1.5  (was 0.75, measured otherwise)" in third
+    assert "did you mean 'scores.recall'?" in first  # of a metric that something is said of, and that is not there
+
+
+def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
+    assert "scores.f1 1.5, scores.accuracy 0.75" in " ".join(told("log").split())
+    assert "measured otherwise" in told("diff", "2", "3")
+    found = json.loads(told("diff", "1", "2", "--json"))["metrics"]
+    assert found["scores.f1"] == {
+        "before": 0.5, "after": 0.75, "better": "lower", "primary": True, "same_code": True, "change": 0.25,
+    }
+    assert "scores.recall" not in found
+    assert json.loads(told("diff", "2", "3", "--json"))["metrics"]["scores.f1"]["change"] is None
+
+
+def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], tmp_path: Path) -> None:
+    records = Overview.open(tmp_path / "catalog")
+    found = listing("study", rows_of(records.iterations("study"), ()))
+    assert (found.metric, found.less, found.guessed, found.best) == ("scores.f1", True, False, 3)
+    assert [found.is_other(row, "scores.f1") for row in found.rows] == [False, True, True]
+    assert found.columns[0] == "scores.f1"
+    chosen = listing("study", found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
+    assert chosen.columns == chosen.state["column"] == ("scores.recall",)
+    pages = Pages(records, ServerLinks())
+    assert pages.framed(pages.iterations(columns=["scores.recall"])).count("≠") == 2  # its code is the same function
+    assert "other code from here on" in pages.framed(pages.metrics("study"))
+
+
+def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
+    assert Metrics({"scores": {"rows": 3, "f1": 0.5}}).primary == ""
+    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}).primary == "auc"
+    assert Metrics({"scores": {"rows": 3, "f1": 0.5}, "auc": 0.9}, said="scores.f1").primary == "scores.f1"
+
+
+@pytest.mark.parametrize("plan", ["{", '{"metrics": []}', "{}"])
+def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) -> None:
+    record = IterationRecord("0" * 32, "w", 1, "done", 0.0, outputs='{"auc": 0.5}', plan=plan)
+    found = metrics_of(record)
+    assert (found.primary, found.less_is_better("auc"), found.is_guessed("auc")) == ("auc", False, True)
+    assert found.measured_alike("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"metrics": [3]}, "metrics= holds a int"), ({"metric": "f1"}, "there is no option 'metric'"),
+])
+def test_what_is_no_metric_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(OperatorError, match=said):
+        hx.Workflow("w").reducer(**given)(lambda_named())
+    with pytest.raises(OperatorError, match="'higher' or 'lower'"):
+        hx.metric("f1", better="more")  # type: ignore[arg-type]  # what is refused
+
+
+def test_two_primary_metrics_are_refused() -> None:
+    wf = hx.Workflow("w")
+    wf.reducer(name="a", metrics=hx.metric("a", primary=True))(lambda_named())
+    with pytest.raises(OperatorError, match=r"'a' and 'b\.f1'"):
+        wf.reducer(name="b", metrics=[hx.metric("f1", primary=True)])(lambda_named())
+
+
+def lambda_named() -> Any:
+    def answer() -> float:
+        return 1.0
+
+    return answer

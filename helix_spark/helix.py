@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -63,6 +64,9 @@ class Helix:
         one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
             start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
             record.
+        cut_off: whether what is computed anew is compared with earlier results, so that what lies below it is found
+            again where it holds the same; or for how many seconds below it, at least, that is done (True: as many as
+            planning takes).
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -77,6 +81,7 @@ class Helix:
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
         progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
+        cut_off: bool | float = True,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
@@ -92,6 +97,7 @@ class Helix:
             spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
         )
         self._one_run, self._writable = one_run, False
+        self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
         self._memory, self._standing = MemoryTier(), StandingWarnings()
         self._followed = Followed(self.observer, self.catalog)
         take_on = self._admission.take_on
@@ -144,8 +150,7 @@ class Helix:
                 prepared = self._with_reads(prepared, readers)
                 plan = make_plan(prepared.situation, self.policy)
             return run_prepared(
-                prepared, plan, lambda: self._again(prepared), self._tools(), message, begun,
-                provenance,
+                prepared, plan, self._again, self._tools(), message, begun, provenance,
             )
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
@@ -284,9 +289,10 @@ class Helix:
         session = self.sessions
         return Surroundings(self._memory.held, self.budget, session.started, self._one_run, session.worked)
 
-    def _again(self, prepared: Prepared) -> Prepared:
+    def _again(self, prepared: Prepared, had: Collection[str] = ()) -> Prepared:
         return look_up(
-            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, reads=prepared.reads
+            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, reads=prepared.reads,
+            equal=prepared.equal, had=had,
         )
 
     def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:
@@ -298,7 +304,7 @@ class Helix:
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.tracker, self._standing, self._admission.check,
+            self.policy, self.tracker, self._standing, self._cut_off, self._admission.check,
         )
 
 

@@ -135,6 +135,7 @@ class ResultRecord:
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
         reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
             object, input's signature to names; else empty.
+        content: digest of what the result holds, see `engine.results.contents`; None where it was not taken.
     """
 
     declared: Signature
@@ -151,6 +152,7 @@ class ResultRecord:
     influence: Influence = ""
     read_seconds: Seconds | None = None
     reads: Reads = ""
+    content: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ResultRecord
 
-_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows")
+_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
 
 _TEXTS = ("random", "influence", "reads")
@@ -130,6 +130,24 @@ class ResultLedger:
         if not columns_of(ResultRecord).keys() <= self._columns:
             self._columns = frozenset(self._journal.columns("SELECT * FROM journal LIMIT 0"))
         return self._columns
+
+    def with_content(self, workflow: str, node: str, content: str) -> str | None:
+        """The signature of an earlier result of a node that holds this, of several the newest; None where there is
+        none. What differs each time, or was seen to hold something else as well, is nothing to go by."""
+        if "content" not in self._columns_there():
+            return None
+        hits = self._journal.columns(
+            f"""SELECT DISTINCT signature FROM journal WHERE content = {text_literal(checked_signature(content))}
+                AND workflow = {text_literal(workflow)} AND node = {text_literal(node)}"""
+        )
+        if not hits.get("signature"):
+            return None
+        found = self._journal.columns(
+            f"""SELECT signature FROM journal WHERE signature IN ({listed_signatures(hits["signature"])})
+                GROUP BY signature HAVING count(DISTINCT content) = 1 AND max(coalesce(random, '')) = ''
+                ORDER BY max(sequence) DESC, signature LIMIT 1"""
+        )
+        return next(iter(found.get("signature", ())), None)
 
     def last_measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each node of a workflow, by name."""

@@ -18,6 +18,7 @@ class OnRecord:
     Args:
         also: signatures to ask for beside the workflow's own, with the first question.
         held: signatures that the session holds in memory.
+        equal: declared signatures that stand for another one, as this run itself found out.
 
     Attributes:
         known: declared signatures that stand for another one.
@@ -27,9 +28,9 @@ class OnRecord:
 
     def __init__(
         self, catalog: Catalog, view: CatalogView, described: Mapping[str, Description], run: str,
-        also: Collection[str], held: Collection[str],
+        also: Collection[str], held: Collection[str], equal: Mapping[str, str],
     ) -> None:
-        self.known, self.known_random = dict[str, str](), dict[str, str]()
+        self.known, self.known_random = dict(equal), dict[str, str]()
         self.measured = dict[str, ResultRecord]()
         self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()

@@ -63,6 +63,8 @@ class Prepared:
         reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
             record.
         loads: load throughput by kind of artifact.
+        equal: those of `known` that this run itself found out: what was computed equals an earlier result.
+        comparable: names of the nodes of which it is on record what an earlier version's result holds.
     """
 
     dag: Dag
@@ -76,6 +78,8 @@ class Prepared:
     reads: PlanReads
     told: PlanReads
     loads: Mapping[str, Throughput]
+    equal: Mapping[str, str]
+    comparable: frozenset[str]
 
     @property
     def signed(self) -> Mapping[str, Signed]:
@@ -104,17 +108,19 @@ def prepare(
 
 def look_up(
     whole: Dag, described: Mapping[str, Description], catalog: Catalog, around: Surroundings, run: str, *,
-    reads: PlanReads | None = None,
+    reads: PlanReads | None = None, equal: Mapping[str, str] | None = None, had: Collection[str] = (),
 ) -> Prepared:
     """The part of `prepare` after signing; again when the catalog changed, or more was found out.
 
     Args:
         reads: what functions read, found in this run, beside that on record.
+        equal: see `Prepared`.
+        had: names of the nodes whose results this run has by now.
     """
     view = catalog.snapshot(whole.workflow)
     read = sampled(view.artifacts.values())
     also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
-    records = OnRecord(catalog, view, described, run, also=also, held=around.held)
+    records = OnRecord(catalog, view, described, run, also=also, held=around.held, equal=equal or {})
     signed = of_whole = records.sign(whole)
     known, known_random, measured = records.known, records.known_random, records.measured
     loads = calibrated_loads(read, measured)
@@ -125,6 +131,7 @@ def look_up(
     )
     if leaving.dag is not whole:
         signed = records.sign(leaving.dag)
+    around = replace(around, held=frozenset(around.held).union(signed[name].signature for name in had))
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     told = _reads_on_record(measured) | dict(reads or {})
     effects = {name: own.said.effects for name, own in described.items()}
@@ -138,8 +145,15 @@ def look_up(
     )
     situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(
-        dag, whole, described, known, known_random, view, situation, run, dict(reads or {}), told, loads
+        dag, whole, described, known, known_random, view, situation, run, dict(reads or {}), told, loads,
+        dict(equal or {}), _comparable(view, measured),
     )
+
+
+def _comparable(view: CatalogView, measured: Mapping[str, ResultRecord]) -> frozenset[str]:
+    """Names of the nodes of which it is on record what an earlier version's result holds."""
+    contents = {signature for signature, record in measured.items() if record.content is not None}
+    return frozenset(node.name for past in view.past for node in past.nodes if node.signature in contents)
 
 
 def _told_of_misfits(left_out: Sequence[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeReco
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
+from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import nearest
 from helix_spark.iteration.preparation import Prepared
@@ -164,6 +165,7 @@ def result_records(
         influences: what fits gave their features, as JSON by learner's name.
     """
     records = []
+    uncertain = prepared.dag.descendants(random)
     loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
     for node in prepared.dag.nodes:
         own, blamed = plan[node.name], prepared.signed[node.name].random
@@ -175,17 +177,25 @@ def result_records(
         if took is None and not why:
             continue
         record = ResultRecord(
-            declared=own.declared, signature=own.signature, workflow=plan.workflow, node=node.name, kind=node.kind,
+            # A chance that was found too late says nothing of the earlier result that this one was equal to.
+            declared=own.declared, signature=own.declared if why and own.declared in prepared.equal else own.signature,
+            workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
             influence=influences.get(node.name, ""),
+            content=_content(node.name, outcome) if computed and not why and node.name not in uncertain else None,
         )
         # Why a result varies is on record by the time that it is loaded or held.
         if (computed and why) or _tells(record):
             records.append(record)
     return records
+
+
+def _content(name: str, outcome: Outcome) -> str | None:
+    """What a result that may be reused holds: as it was compared, else taken now, behind the answer."""
+    return outcome.contents.get(name) or content_here(outcome.results[name])
 
 
 def _tells(record: ResultRecord) -> bool:

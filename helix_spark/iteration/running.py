@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import replace
@@ -20,9 +20,10 @@ from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration import recording
 from helix_spark.iteration.after_answer import AfterAnswer, hold, release
+from helix_spark.iteration.cut_off import LookUpAgain, cut_off, worth_comparing
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.leasing import PlanAgain, after_others
+from helix_spark.iteration.leasing import after_others
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.tools import Tools
@@ -32,13 +33,14 @@ from helix_spark.planner.problem import State
 
 
 def run_prepared(
-    prepared: Prepared, plan: Plan, again: Callable[[], Prepared], tools: Tools, message: str, begun: float,
+    prepared: Prepared, plan: Plan, again: LookUpAgain, tools: Tools, message: str, begun: float,
     provenance: Provenance,
 ) -> Iteration:
     """Runs a plan and returns at its answer, or raises its failure; the rest follows either in the background.
 
     Args:
-        again: looks the workflow up once more, when a stored result turned out to be damaged.
+        again: looks the workflow up once more: when others stored something, when a stored result turned out to be
+            damaged, when a computed one turned out to be an earlier one.
         begun: `time.perf_counter()` at the start of the run.
         provenance: where the workflow comes from.
 
@@ -46,8 +48,10 @@ def run_prepared(
         OperatorError: a stage that is to be computed cannot be had; nothing was run.
         NodeError: the author's code or a Spark job failed; what was computed before is kept.
     """
+    least = time.perf_counter() - begun if tools.cut_off is None else tools.cut_off
+
     def plan_again() -> tuple[Prepared, Plan]:
-        found = again()
+        found = again(prepared, ())
         return found, make_plan(found.situation, tools.policy)
 
     check_stages(node for node in prepared.dag.nodes if plan[node.name].state is State.COMPUTE)
@@ -60,7 +64,7 @@ def run_prepared(
         )
         tools.catalog.leases.take(prepared.run)
         leased.append(prepared.run)
-        after = _executed(prepared, plan, plan_again, tools, message, begun, tuple(leased), provenance)
+        after = _executed(prepared, plan, again, least, tools, message, begun, tuple(leased), provenance)
         outputs = after.outputs()
         hold(after.plan, after.outcome, tools.memory, after.retention.storable.not_to_be_held)
         if after.outcome.failure is None:
@@ -83,16 +87,20 @@ def run_prepared(
 
 
 def _executed(
-    prepared: Prepared, plan: Plan, plan_again: PlanAgain, tools: Tools, message: str, begun: float,
+    prepared: Prepared, plan: Plan, again: LookUpAgain, least: float, tools: Tools, message: str, begun: float,
     leased: tuple[str, ...], provenance: Provenance,
 ) -> AfterAnswer:
-    """The run up to its answer, or its failure."""
+    """The run up to its answer, or its failure.
+
+    Args:
+        least: see `worth_comparing`.
+    """
     tools.memory.next_version(node.signature for node in plan.nodes)
     record = tools.catalog.start_iteration(recording.begun(plan, prepared, message))
     tools.observer.planned(replace(plan, iteration=record.number))
     tools.standing.tell(plan, tools.observer.warning)
     _end_missing(prepared, tools)
-    outcome = _execute(prepared, plan, tools)
+    prepared, plan, outcome = _execute(prepared, plan, again, least, tools, record.number)
     seen: set[str] = set()
     while isinstance(outcome.failure, DamagedResultError) and outcome.failure.record.attempt not in seen:
         seen.add(outcome.failure.record.attempt)  # each is put aside once, so this comes to an end
@@ -102,9 +110,10 @@ def _executed(
         if (sound := _quarantined(outcome.failure, tools)) is not None:
             outcome.failure = sound
             break
-        prepared, plan = plan_again()
+        prepared = again(prepared, ())
+        plan = make_plan(prepared.situation, tools.policy)
         tools.observer.planned(replace(plan, iteration=record.number))
-        outcome = _execute(prepared, plan, tools)
+        prepared, plan, outcome = _execute(prepared, plan, again, least, tools, record.number)
     seconds = time.perf_counter() - begun
     node_seconds = seconds_by_node(prepared.dag, plan, outcome)
     warm_seconds = warm_seconds_by_node(prepared.dag, plan, outcome)
@@ -115,9 +124,27 @@ def _executed(
     )
 
 
-def _execute(prepared: Prepared, plan: Plan, tools: Tools) -> Outcome:
+def _execute(
+    prepared: Prepared, plan: Plan, again: LookUpAgain, least: float, tools: Tools, number: int
+) -> tuple[Prepared, Plan, Outcome]:
+    """Runs a plan, and what becomes of it where results turn out to be earlier ones. Returns what was run in the end.
+
+    Args:
+        number: of the iteration; `least` as for `worth_comparing`.
+    """
     registering = [node.name for node in prepared.dag.nodes if _registers(node, prepared)]
-    return tools.executor.execute(prepared.dag, plan, prepared.view.artifacts, prepared.run, registering)
+    outcome: Outcome | None = None
+    while outcome is None or (outcome.equal and outcome.failure is None):
+        if outcome is not None:
+            prepared, plan = cut_off(
+                prepared, plan, outcome, again, lambda found: make_plan(found.situation, tools.policy)
+            )
+            tools.observer.planned(replace(plan, iteration=number))
+        compared = worth_comparing(prepared, plan, least)
+        outcome = tools.executor.execute(
+            prepared.dag, plan, prepared.view.artifacts, prepared.run, registering, compared, outcome
+        )
+    return prepared, plan, outcome
 
 
 def _registers(node: Node, prepared: Prepared) -> bool:

@@ -23,6 +23,8 @@ class Tools:
     Attributes:
         recording: records answers; the next run waits for it, to plan on them.
         behind: stores what follows the answers; nobody waits for it.
+        cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
+            before the run goes on; None: as long as the run's planning took.
         check_open: raises EndedError once another thread closes the Helix.
     """
 
@@ -36,4 +38,5 @@ class Tools:
     policy: Policy
     tracker: Tracker | None
     standing: StandingWarnings
+    cut_off: float | None
     check_open: Callable[[], None]

@@ -118,7 +118,7 @@ def _loaded(node: Node, own: Signed, dag: Dag, stored: Mapping[str, Stored]) -> 
     if found.node != node.name:
         text += f" as `{found.node}`"
     if own.declared != own.signature and not own.random:
-        text += "; the code changed, the computation did not"
+        text += "; the code or the data changed, this result did not"
     return text
 
 

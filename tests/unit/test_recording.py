@@ -44,7 +44,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps), shares=shared,  # type: ignore[arg-type]  # not looked at
     )
     prepared = SimpleNamespace(
-        dag=now.dag, signed=now.signed, described=now.described, found={},
+        dag=now.dag, signed=now.signed, described=now.described, equal={},
         known_random={now.signed["rows"].declared: random} if random else {},
     )
     found = result_records(prepared, made, outcome, attribute(shared), 7, {}, {})  # type: ignore[arg-type]  # as much as is looked at

@@ -18,19 +18,28 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, table_outputs
 from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.execution.units import Unit, collects, of_unknown_cost, pins, units
+from helix_spark.engine.execution.units import (
+    Unit,
+    collects,
+    lazy_names,
+    left_to_do,
+    of_unknown_cost,
+    pins,
+    units,
+)
 from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.lowering.randomness import Suspicion
+from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.worker_code import send_project_code
-from helix_spark.errors import EndedError, SetupError, SourceError
+from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
@@ -65,7 +74,7 @@ class Executor:
         thread_begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._sessions, self._catalog, self._memory = sessions, catalog, memory
-        self._clock = StepClock(sessions, observer)
+        self._clock, self._observer = StepClock(sessions, observer), observer
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
         self._pool = self._threads()
 
@@ -82,23 +91,31 @@ class Executor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def execute(
-        self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str]
+        self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
+        compared: Collection[str] = (), so_far: Outcome | None = None,
     ) -> Outcome:
-        """Runs a plan until all outputs are known, tables counted, or something fails.
+        """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
+        out to be an earlier result (`Outcome.equal`).
 
         Args:
             artifacts: live artifacts by signature.
             run: tags the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.
+            compared: names of the nodes of which it is looked up whether an earlier result holds the same.
+            so_far: what was done by a plan that this one goes on from; it is added to.
         """
-        work = units(dag, plan)
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
             send_project_code()
-        suspicion = Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes))
-        outcome = Outcome(suspicion, pinned=pins(dag, plan, work, of_unknown_cost(dag, plan)))
-        filling = Filling(outcome.pinned, self._clock)
-        job = _Job(self, dag, plan, artifacts, run, outcome, filling, frozenset(registering))
+        outcome = so_far or Outcome(Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)))
+        everything = units(dag, plan)
+        work = left_to_do(everything, outcome.results)
+        outcome.pinned |= pins(dag, plan, work, of_unknown_cost(dag, plan))
+        filling = Filling(outcome.pinned, self._clock, outcome.filled)
+        job = _Job(
+            self, dag, plan, artifacts, run, outcome, filling, frozenset(registering), lazy_names(everything),
+            frozenset(compared),
+        )
         try:
             job.run(work)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
@@ -112,7 +129,10 @@ class Executor:
                 outcome.results.clear()
         finally:
             job.untag_caller()
-        job.let_go_of_empty_pins()
+        if outcome.equal and outcome.failure is None:
+            outcome.filled = filling.full
+        else:
+            job.let_go_of_empty_pins()
         ran = {name for step in outcome.steps for name in step.names}
         if self._sessions.started and any(ran_in_spark(name, dag, plan) for name in ran):
             self._sessions.note_work()
@@ -150,6 +170,7 @@ class _Job:
     Attributes:
         registering: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
+        compared: as of `Executor.execute`.
         running: names of the nodes that each call of the pool's is for.
         tagged: the context of which the caller's thread has the run's tag; None before that.
     """
@@ -163,17 +184,18 @@ class _Job:
     filling: Filling
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
+    compared: frozenset[str] = frozenset()
     running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
     tagged: SparkContext | None = None
 
     def run(self, work: Sequence[Unit]) -> None:
-        self.lazy = frozenset(
-            name for unit in work if unit.state is State.COMPUTE and not unit.forced for name in unit.names
-        )
         waiting = list(work)
-        while waiting or self.running:
-            waiting = self._advance(waiting)
+        while self.running or (waiting and not self.outcome.equal):
+            if not self.outcome.equal:
+                waiting = self._advance(waiting)
             self._take_what_is_done()
+        if self.outcome.equal:
+            return
         for name in self._uncounted():
             self.running[self.executor._pool.submit(self._count, name)] = (name,)
         while self.running:
@@ -264,8 +286,34 @@ class _Job:
                 check_columns(node, [self.outcome.results[source] for source in node.inputs])
 
     def _step(self, unit: Unit) -> list[Step]:
-        filled = self._fill(unit.names) if unit.state is State.COMPUTE else []
-        return [*filled, self.executor._clock.step(unit.names, lambda: self._have(unit))]
+        computes = unit.state is State.COMPUTE
+        steps = self._fill(unit.names) if computes and not self._is_overtaken(unit) else []
+        if computes and self._is_overtaken(unit):
+            return steps
+        steps.append(self.executor._clock.step(unit.names, lambda: self._have(unit)))
+        if computes:
+            self._compare(unit.names)
+        return steps
+
+    def _is_overtaken(self, unit: Unit) -> bool:
+        """Whether something that a unit is made of turned out to be an earlier result: its plan is made anew first."""
+        equal = self.outcome.equal.keys()
+        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in unit.names)
+
+    def _compare(self, names: Collection[str]) -> None:
+        """Looks up whether an earlier result holds what was just computed."""
+        for name in self.compared.intersection(names):
+            content = content_here(self.outcome.results[name])
+            if content is None:
+                continue
+            self.outcome.contents[name] = content
+            try:
+                earlier = self.executor._catalog.with_content(self.plan.workflow, name, content)
+            except CatalogError as error:  # the run can do without
+                self.executor._observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+                continue
+            if earlier not in (None, self.plan[name].signature):
+                self.outcome.equal[name] = earlier
 
     def _fill(self, names: Collection[str]) -> list[Step]:
         """Computes the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever

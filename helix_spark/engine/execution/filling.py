@@ -21,16 +21,17 @@ class Filling:
     """The kept tables of one run. Several units may ask for one at the same time: the first fills it, the others wait.
 
     Args:
-        pinned: names of the tables that are persisted in this run, and are empty at first.
+        pinned: names of the tables that are persisted in this run.
+        filled: of these, those that have their rows already; the others are empty at first.
 
     Attributes:
         rows: how many rows a table has, by its name, where it was counted to fill its pin.
     """
 
-    def __init__(self, pinned: Collection[str], clock: StepClock) -> None:
+    def __init__(self, pinned: Collection[str], clock: StepClock, filled: Collection[str] = ()) -> None:
         self.rows: dict[str, int] = {}
         self._clock = clock
-        self._pinned, self._empty = frozenset(pinned), set(pinned)
+        self._pinned, self._empty = frozenset(pinned), set(pinned) - set(filled)
         self._locks: dict[str, Lock] = defaultdict(Lock)
 
     @property

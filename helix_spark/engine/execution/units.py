@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from helix_spark.costs.model import Origin, in_python_workers
 from helix_spark.dag.node import Dag, Node
@@ -50,6 +50,19 @@ def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
     ]
     position = {node.name: index for index, node in enumerate(dag.nodes)}
     return tuple(sorted(single + together, key=lambda unit: position[unit.names[0]]))
+
+
+def left_to_do(work: Sequence[Unit], had: Collection[str]) -> tuple[Unit, ...]:
+    """The units, without the nodes whose results are there."""
+    left = (replace(unit, names=tuple(name for name in unit.names if name not in had)) for unit in work)
+    return tuple(unit for unit in left if unit.names)
+
+
+def lazy_names(work: Iterable[Unit]) -> frozenset[str]:
+    """Names of the nodes that are computed by extending a plan."""
+    return frozenset(
+        name for unit in work if unit.state is State.COMPUTE and not unit.forced for name in unit.names
+    )
 
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:

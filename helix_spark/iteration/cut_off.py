@@ -1,0 +1,102 @@
+"""Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies
+below it is then signed as before, found again, and the rest of the plan is made anew while the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.planner.standing import carried_on
+
+LookUpAgain = Callable[[Prepared, Collection[str]], Prepared]
+"""Looks a workflow up in the catalog once more; given the names of the nodes whose results the run has by now."""
+
+
+def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[str]:
+    """Names of the nodes whose results are compared with earlier ones as soon as they are computed.
+
+    What may differ each time is never compared, nor what has no earlier version whose content is on record.
+
+    Args:
+        least: seconds that the longest way from a node down to an output must be expected to take.
+    """
+    below = _seconds_below(prepared.dag, plan)
+    return frozenset(
+        node.name for node in prepared.dag.nodes
+        if node.name in prepared.comparable and plan[node.name].state is State.COMPUTE
+        and not plan[node.name].random and not node.wishes.fixed and below[node.name] > least
+    )
+
+
+def cut_off(
+    prepared: Prepared, plan: Plan, outcome: Outcome, again: LookUpAgain, decide: Callable[[Prepared], Plan]
+) -> tuple[Prepared, Plan]:
+    """What is left to do, planned anew after a result turned out to be an earlier one. What is not needed any more is
+    let go of.
+
+    Args:
+        outcome: what was done so far; the next plan goes on from it.
+        decide: plans.
+    """
+    equal, outcome.equal = outcome.equal, {}
+    ran = _ran(prepared, plan, outcome)
+    stands = {plan[name].declared: signature for name, signature in equal.items()}
+    had = [name for name in ran if _is_held(name, outcome)]
+    found = again(replace(prepared, equal={**prepared.equal, **stands}), had)
+    if _shape(found.dag) != _shape(prepared.dag):  # it has features, or merges nodes, that what is under way does not
+        return replace(prepared, comparable=frozenset()), plan
+    after = carried_on(plan, decide(found), ran, {name: _made_by(found, own) for name, own in equal.items()})
+    _let_go(outcome, {node.name for node in after.nodes if node.state is State.COMPUTE} | ran)
+    return found, after
+
+
+def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
+    """By name, what the dearest chain of computations that starts with a node's readers is expected to take."""
+    below: dict[str, float] = {}
+    for node in reversed(dag.nodes):
+        readers = [plan[name] for name in dag.readers(node.name)]
+        below[node.name] = max(
+            (one.predicted_seconds + below[one.name] for one in readers if one.state is State.COMPUTE), default=0.0
+        )
+    return below
+
+
+def _ran(prepared: Prepared, plan: Plan, outcome: Outcome) -> frozenset[str]:
+    """Names of the nodes that were computed or loaded for good, and of those they were made through."""
+    done = {name for name in outcome.results if plan[name].state is State.COMPUTE and _is_held(name, outcome)}
+    return prepared.dag.upstream_within(done, outcome.results.keys()) | done
+
+
+def _is_held(name: str, outcome: Outcome) -> bool:
+    """Whether a result is in memory, so that reading it computes nothing."""
+    result = outcome.results[name]
+    if isinstance(result, TableResult):
+        return name in outcome.filled or result.collected
+    return isinstance(result, ModelResult | ValueResult)
+
+
+def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
+    return [(node.name, node.inputs) for node in dag.nodes]
+
+
+def _made_by(prepared: Prepared, signature: str) -> int | None:
+    """The newest iteration on record that had a result; None where none of the remembered ones had it."""
+    return next(
+        (past.record.number for past in reversed(prepared.view.past)
+         if any(node.signature == signature for node in past.nodes)), None,
+    )
+
+
+def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
+    """Forgets plans that nobody computes any more."""
+    for name in outcome.results.keys() - needed:
+        result = outcome.results.pop(name)
+        if name in outcome.pinned and isinstance(result, TableResult):
+            result.unpin()
+    outcome.pinned &= outcome.results.keys()

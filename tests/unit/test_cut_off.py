@@ -1,0 +1,219 @@
+"""A result that is computed anew and holds what an earlier one held is that one: what lies below it is found again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import helix_spark as hx
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+
+Clean = Callable[..., pd.DataFrame]
+
+AGES = pd.DataFrame({"age": [41, 17, 23, 17], "name": ["b", "a", "d", "c"]})
+
+
+def adults(data: pd.DataFrame) -> pd.DataFrame:
+    return data[data.age > 17]
+
+
+def adults_rewritten(data: pd.DataFrame) -> pd.DataFrame:
+    return data.query("age >= 18")
+
+
+def adults_by_age(data: pd.DataFrame) -> pd.DataFrame:
+    return data[data.age > 17].sort_values("age")
+
+
+def elders(data: pd.DataFrame) -> pd.DataFrame:
+    return data[data.age > 40]
+
+
+def workflow(clean: Clean, data: pd.DataFrame = AGES, **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("ages")
+    wf.source("data", hx.table(data))
+    wf.scanner(name="clean", **wishes)(clean)
+
+    @wf.scanner
+    def features(clean: pd.DataFrame) -> pd.DataFrame:
+        return clean.assign(square=clean.age**2)
+
+    @wf.reducer
+    def first(features: pd.DataFrame) -> float:
+        return float(features.square.iloc[0])
+
+    @wf.reducer(output=True)
+    def answer(first: float) -> float:
+        return first + 1
+
+    return wf
+
+
+def run(catalog: Path, *versions: hx.Workflow, cut_off: bool | float = 0.0) -> list[hx.Iteration]:
+    """Runs each version once the one before is stored."""
+    done = []
+    with hx.Helix(catalog, policy="always", cut_off=cut_off) as helix:
+        for version in versions:
+            done.append(helix.run(version))
+            helix.wait()
+    return done
+
+
+def computed(plan: Plan) -> set[str]:
+    return set(plan.in_state(State.COMPUTE)) - {"data"}
+
+
+def test_what_lies_below_an_equal_result_is_found_again_within_the_run(tmp_path: Path) -> None:
+    before, after = run(tmp_path / "catalog", workflow(adults), workflow(adults_rewritten))
+    assert after["answer"] == before["answer"] == 41**2 + 1
+    assert computed(after.plan) == {"clean"}
+    assert after.plan["answer"].signature == before.plan["answer"].signature
+    assert "equal to iteration 1's result: `features`, `first`, `answer` stand" in after.plan["clean"].reason
+
+
+def test_the_next_plan_knows_that_the_new_code_makes_the_old_result(tmp_path: Path) -> None:
+    before, after = run(tmp_path / "catalog", workflow(adults), workflow(adults_rewritten))
+    with hx.Helix(tmp_path / "catalog") as helix:
+        plan = helix.plan(workflow(adults_rewritten))
+        assert not computed(plan)
+        assert plan["clean"].signature == before.plan["clean"].signature
+        assert plan["clean"].declared == after.plan["clean"].declared != plan["clean"].signature
+        told = helix.compare(1, 2)
+    assert told.sort("clean") == "same"
+    assert "the result is the same" in told.what("clean")
+    assert told.sort("answer") == "same"
+
+
+def test_the_order_of_rows_counts(tmp_path: Path) -> None:
+    _, after = run(tmp_path / "catalog", workflow(adults), workflow(adults_by_age))
+    assert after["answer"] == 23**2 + 1
+    assert computed(after.plan) == {"clean", "features", "first", "answer"}
+
+
+def test_a_version_before_the_last_is_known_again(tmp_path: Path) -> None:
+    first, _, third = run(tmp_path / "catalog", workflow(adults), workflow(elders), workflow(adults_rewritten))
+    assert computed(third.plan) == {"clean"}
+    assert third.plan["clean"].signature == first.plan["clean"].signature
+
+
+def test_it_can_be_turned_off(tmp_path: Path) -> None:
+    _, after = run(tmp_path / "catalog", workflow(adults), workflow(adults_rewritten), cut_off=False)
+    assert computed(after.plan) == {"clean", "features", "first", "answer"}
+
+
+def test_nothing_is_compared_where_little_lies_below(tmp_path: Path) -> None:
+    _, after = run(tmp_path / "catalog", workflow(adults), workflow(adults_rewritten), cut_off=60.0)
+    assert computed(after.plan) == {"clean", "features", "first", "answer"}
+
+
+def test_a_draw_that_happens_to_be_the_same_is_a_draw(tmp_path: Path) -> None:
+    def drawn(data: pd.DataFrame) -> pd.DataFrame:
+        return data[data.age > 17 + 0 * random.random()]
+
+    def drawn_again(data: pd.DataFrame) -> pd.DataFrame:
+        return data[data.age >= 18 - 0 * random.random()]
+
+    with hx.Helix(tmp_path / "catalog", policy="always", cut_off=0.0) as helix:
+        helix.run(workflow(drawn))
+        again = helix.run(workflow(drawn_again))
+        assert computed(again.plan) == {"clean", "features", "first", "answer"}
+        before, after = (helix.run(workflow(made, fixed=True)) for made in (drawn, drawn_again))
+        assert before.plan["clean"].signature != after.plan["clean"].signature
+
+
+def test_values_that_python_calls_equal_may_differ(tmp_path: Path) -> None:
+    def version(value: Any) -> hx.Workflow:
+        wf = hx.Workflow("values")
+        wf.source("data", hx.table(AGES))
+
+        @wf.reducer
+        def made(data: pd.DataFrame, value: Any = value) -> Any:
+            return value
+
+        @wf.reducer(output=True)
+        def told(made: Any) -> str:
+            return str(made)
+
+        return wf
+
+    made = [0.0, -0.0, 0, False, {"a": 1, "b": 2}, {"b": 2, "a": 1}, float("nan"), None]
+    with hx.Helix(tmp_path / "catalog", policy="always", cut_off=0.0) as helix:
+        assert [helix.run(version(value))["told"] for value in made] == [str(value) for value in made]
+
+
+def test_a_result_that_was_seen_to_differ_is_nothing_to_go_by(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+
+    def undeclared(data: pd.DataFrame) -> pd.DataFrame:
+        return data[data.age > int(hidden.stat().st_size)]  # no list of readers knows it
+
+    hidden.write_text("x" * 17)
+    run(tmp_path / "catalog", workflow(undeclared, recompute=True))
+    hidden.write_text("x" * 40)
+    run(tmp_path / "catalog", workflow(undeclared, recompute=True))
+    *_, after = run(tmp_path / "catalog", workflow(adults))
+    assert after["answer"] == 41**2 + 1
+    assert after.plan["clean"].signature == after.plan["clean"].declared
+
+
+# Drawn edits
+
+ROWS: list[Mapping[str, Any]] = [{"x": [0.0, 1.0, -2.0, 1.0]}, {"x": [0.0, 1.0, -2.0, 1.0, None]}, {"x": [1.0, 0.0]}]
+CLEAN: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
+    lambda rows: rows.dropna(), lambda rows: rows[rows.x.notna()], lambda rows: rows.dropna().sort_values("x"),
+    lambda rows: rows.dropna() * -1.0 * -1.0, lambda rows: rows.dropna() * -1.0, lambda rows: rows.dropna() + 0.0,
+]
+SUM: list[Callable[[pd.DataFrame], Any]] = [
+    lambda rows: rows.x.tolist(), lambda rows: list(rows.x), lambda rows: [*rows.x][::-1][::-1],
+    lambda rows: sorted(rows.x), lambda rows: float(rows.x.sum()), lambda rows: float(rows.x.to_numpy().sum()),
+]
+TELL: list[Callable[[Any], str]] = [str, repr, lambda told: f"{told}", lambda told: f"{told} "]
+
+
+def drawn_version(source: int, clean: int, summed: int, told: int) -> hx.Workflow:
+    wf = hx.Workflow("drawn")
+    wf.source("data", hx.table(pd.DataFrame(ROWS[source])))
+    scan, reduce, tell = CLEAN[clean], SUM[summed], TELL[told]
+
+    @wf.scanner
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return scan(data)
+
+    @wf.scanner
+    def doubled(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows + rows
+
+    @wf.reducer
+    def total(doubled: pd.DataFrame, rows: pd.DataFrame) -> Any:
+        return [reduce(doubled), reduce(rows)]
+
+    @wf.reducer(output=True)
+    def answer(total: Any) -> str:
+        return tell(total)
+
+    return wf
+
+
+def from_scratch(source: int, clean: int, summed: int, told: int) -> str:
+    rows = CLEAN[clean](pd.DataFrame(ROWS[source]))
+    return TELL[told]([SUM[summed](rows + rows), SUM[summed](rows)])
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))])
+def test_drawn_edits_answer_as_from_scratch(seed: int, tmp_path: Path) -> None:
+    drawing, version, stopped = random.Random(seed), [0, 0, 0, 0], 0
+    sizes = [len(ROWS), len(CLEAN), len(SUM), len(TELL)]
+    with hx.Helix(tmp_path / "catalog", policy="always", cut_off=0.0) as helix:
+        for _ in range(10):
+            place = drawing.randrange(4)
+            version[place] = drawing.randrange(sizes[place])
+            done = helix.run(drawn_version(*version))
+            assert done["answer"] == from_scratch(*version), version
+            stopped += any("equal to" in node.reason for node in done.plan.nodes)
+    assert stopped

@@ -1,10 +1,10 @@
-# `make run` and `make test` are all a fresh machine needs: Python 3.11, Java 17, 21 or 25, make and the package
-# registries.
+# `make run` and `make test` are all a fresh machine needs: Python (PYTHON=python3.12 for another than 3.11), Java 17, 21
+# or 25, make and the package registries.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long setup faults lint types clean
+.PHONY: run test test-long versions setup faults lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -16,6 +16,11 @@ test: $(VENV)/.dev lint types
 # jobs against runs from scratch, ways to start Spark.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m long
+
+# Unit tests on each Python, the census job on each with each pair of pyspark and delta-spark. Takes what Pythons there
+# are in the PATH or with pyenv, makes an environment for each below .versions.
+versions: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.versions
 
 setup: $(VENV)/.dev
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.versions import check_pair, refused_python
+
 if TYPE_CHECKING:
     from helix_spark.cli.main import main
     from helix_spark.engine.execution.observer import Observer, Silent
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from helix_spark.workflow.workflow import Workflow, fixed
 
 __version__ = "0.1.0"
+
+if refused_python():
+    raise ImportError(refused_python())
 
 __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
@@ -73,6 +78,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'helix_spark' has no attribute {name!r}")
     from importlib import import_module
 
+    check_pair()
     found = globals()[name] = getattr(import_module(_HOME[name]), name)
     return found
 

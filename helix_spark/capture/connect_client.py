@@ -277,7 +277,9 @@ def _made() -> ConnectSession:
     client._internal_stub = cast("Any", _Recorder())
     client._use_reattachable_execute = False
     client._plan_compression_threshold = -1
-    atexit.unregister(client._on_exit)  # there is nobody to say goodbye to
+    for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1: there is nobody to say it to
+        if hasattr(client, goodbye):
+            atexit.unregister(getattr(client, goodbye))
     return session
 
 

@@ -227,15 +227,6 @@ def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "JAVA_HOME" in str(caught.value)
 
 
-def test_pyspark_and_delta_that_do_not_fit() -> None:
-    from helix_spark.engine.spark.jars import DeltaPair, check_pair
-
-    with pytest.raises(SetupError) as caught:
-        check_pair(DeltaPair("4.2.0", "3.3.0"), ["pyspark<3.6.0,>=3.5.3"])
-    assert "3.3.0" in str(caught.value)
-    assert "pip install" in str(caught.value)
-
-
 # Found while it runs
 
 

@@ -11,7 +11,7 @@ import pytest
 from helix_spark.engine.spark.archive import archive_key, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
 from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch_settings
-from helix_spark.engine.spark.jars import DeltaPair, check_pair, delta_packages, installed_pair, kept_jars
+from helix_spark.engine.spark.jars import DeltaPair, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.spark.java import Java, find_java
 from helix_spark.engine.spark.resolving import resolution_error, resolve
 from helix_spark.engine.spark.s3_jars import hadoop_version, kept_s3_jars
@@ -26,6 +26,7 @@ from helix_spark.engine.spark.settings import (
     results_settings,
 )
 from helix_spark.errors import SetupError
+from helix_spark.versions import PYTHONS, check_pair, refused_pair, refused_python
 
 PAIR = DeltaPair("4.2.0", "4.4.0")
 
@@ -72,14 +73,29 @@ def test_the_installed_pair_fits_and_names_its_artifact() -> None:
     assert pair.artifact == f"delta-spark_{'.'.join(pair.pyspark.split('.')[:2])}_2.13"
 
 
-@pytest.mark.parametrize(("pyspark", "fits"), [("4.2.0", True), ("4.0.1", True), ("4.2.1", False), ("4.0.0", False)])
-def test_delta_sparks_own_requirement_decides(pyspark: str, fits: bool) -> None:
-    asked = ["importlib_metadata>=1.0.0", "pyspark<=4.2.0,>=4.0.1"]
-    if fits:
-        check_pair(DeltaPair(pyspark, "4.4.0"), asked)
-    else:
-        with pytest.raises(SetupError, match="does not go with"):
-            check_pair(DeltaPair(pyspark, "4.4.0"), asked)
+@pytest.mark.parametrize(("pyspark", "delta", "said"), [
+    ("4.2.0", "4.4.0", ""), ("4.1.1", "4.3.1", ""), ("4.2.0", "4.3.1", "delta-spark 4.3.1 does not go with"),
+    ("4.2.1", "4.4.0", "not with 4.2.1"), ("3.5.9", "3.3.0", "not with 3.5.9"),
+])
+def test_what_does_not_go_together_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, pyspark: str, delta: str, said: str
+) -> None:
+    assert refused_pair(pyspark, delta).count(said or "no such words") == bool(said)
+    monkeypatch.setattr("importlib.metadata.version", {"pyspark": pyspark, "delta-spark": delta}.get)
+    monkeypatch.setattr("helix_spark.engine.spark.jars.version", {"delta-spark": delta}.get)
+    monkeypatch.setattr("helix_spark.engine.spark.jars._version_file", lambda: f'__version__ = "{pyspark}"')
+    if not said:
+        check_pair()
+        return
+    with pytest.raises(ImportError, match=said):
+        check_pair()
+    with pytest.raises(SetupError, match=said):
+        installed_pair()
+
+
+def test_the_pythons_that_are_not_supported_are_refused() -> None:
+    assert [refused_python(one) for one in PYTHONS] == [""] * len(PYTHONS)
+    assert "not with 3.14" in refused_python((3, 14))
 
 
 def test_another_spark_home_is_refused(tmp_path: Path) -> None:

@@ -126,6 +126,12 @@ def files_written(folder: Place) -> int:
     return len(_commit(folder)[0])
 
 
+def rows_written(folder: Place) -> int | None:
+    """How many rows the files that its commit names have, as it says; None where it does not. Raises
+    DamagedArtifactError."""
+    return _rows(_commit(folder)[0])
+
+
 def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
     """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
     log = folder / "_delta_log"

@@ -17,15 +17,16 @@ from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import foreign_classes
-from helix_spark.catalog.tables.table_check import files_written
+from helix_spark.catalog.tables.table_check import files_written, rows_written
 from helix_spark.catalog.tables.table_commits import commit_files
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
-from helix_spark.engine.spark.settings import WHILE_WE_WRITE
+from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.engine.spark.table_files import as_files, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
+from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -134,35 +135,52 @@ def _save_model(model: Any, path: Place) -> str:
 
 
 def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
     assert attempt.path is not None
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    seen = Observation()
-    found = _save(frame.drop(*record.left_out).observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
-    rows = seen.get["rows"]
-    if found not in (None, rows):
-        raise CatalogError(
-            f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
-            "Spark's workers"
-        )
+    rows = _saved(frame.drop(*record.left_out), attempt)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),
     )
 
 
-def _save(frame: DataFrame, attempt: Attempt) -> int | None:
+def _saved(frame: DataFrame, attempt: Attempt) -> int | None:
+    """Writes a table; returns its rows, None where nobody knows. Rows are counted as they are written, so that files
+    which this process does not see are missed."""
+    import pyspark
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    assert attempt.path is not None
+    if not may_observe(pyspark.__version__):
+        on_this_machine = is_on_this_machine(str(frame.sparkSession.sparkContext.master))
+        found = _save(frame, attempt, as_plain=on_this_machine)
+        return rows_written(attempt.path) if found is None else found
+    seen = Observation()
+    found = _save(frame.observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
+    rows: int = seen.get["rows"]
+    if found not in (None, rows):
+        raise CatalogError(
+            f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
+            "Spark's workers"
+        )
+    return rows
+
+
+def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int | None:
     """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing.
+
+    Args:
+        as_plain: whether plain files will do here.
 
     Returns how many rows the files have, where Delta does not vouch for that.
     """
     assert attempt.path is not None
     place, schema, held = at(attempt.path).spark_uri, frame.schema.json(), BorrowedSettings()
     spark = frame.sparkSession
-    as_plain = can_be_files(schema, case_sensitive=str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true")
+    case_sensitive = str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true"
+    as_plain = as_plain and can_be_files(schema, case_sensitive=case_sensitive)
     held.apply(spark, WHILE_WE_WRITE)
     try:
         if isinstance(attempt.path, Path) and as_plain:

@@ -24,8 +24,8 @@ from helix_spark.engine.spark.s3_jars import kept_s3_jars
 from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
 from helix_spark.sizes import without_password
+from helix_spark.versions import refused_python
 
-PYTHON = (3, 11)
 LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 7 * GIB // 2
 """Bytes below which a run is likely to fail: results and Spark's spill files; driver, Python workers and the rest.
 A machine of 4 GiB reports less, 3.8 for one: its kernel keeps a part to itself."""
@@ -86,7 +86,7 @@ def _told(name: str, look: Callable[[], Check]) -> Check:
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
     return Check(
-        "python", sys.version_info[:2] == PYTHON, f"{found} in {sys.prefix}", f"use Python {'.'.join(map(str, PYTHON))}"
+        "python", not refused_python(), f"{found} in {sys.prefix}", "use one of the Pythons that README names"
     )
 
 

@@ -9,13 +9,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from helix_spark.engine.spark.resolving import Packages, resolve
 from helix_spark.errors import SetupError
+from helix_spark.versions import INSTALL, refused_pair
 
 SCALA = "2.13"
 """The Scala version that pyspark is built with; `delta.pip_utils` names the artifact by it in the same way."""
@@ -24,9 +25,6 @@ IN_SPARK = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"
 """Delta's dependencies that Spark brings itself. Excluded, the first resolution takes 6 s instead of 17 s, 13 MB."""
 
 WANTED = ("io.delta_*.jar", "io.unitycatalog_*.jar")
-
-_INSTALL = "pip install 'pyspark==4.2.0' 'delta-spark==4.4.0'"
-
 
 @dataclass(frozen=True, slots=True)
 class DeltaPair:
@@ -70,7 +68,7 @@ def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
         raise SetupError(
             f"{folder} is no Spark folder: it has no bin/spark-submit",
             exists="SPARK_HOME is set" if given else "pyspark is installed there",
-            remedy="unset SPARK_HOME" if given else f"reinstall it: {_INSTALL}",
+            remedy="unset SPARK_HOME" if given else f"reinstall it: {INSTALL}",
         )
     return folder
 
@@ -79,17 +77,18 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
     """The pyspark that would be imported, and delta-spark. Imports neither.
 
     Raises:
-        SetupError: one is missing, delta-spark does not go with this pyspark, or SPARK_HOME is another Spark.
+        SetupError: one is missing, the two do not go together, or SPARK_HOME is another Spark.
     """
     found = re.search(r'__version__[^=]*=\s*["\']([^"\']+)', _version_file())
     try:
         delta = version("delta-spark")
     except PackageNotFoundError:
-        raise SetupError("delta-spark is not installed", remedy=_INSTALL) from None
+        raise SetupError("delta-spark is not installed", remedy=INSTALL) from None
     if found is None:
-        raise SetupError(f"pyspark in {_package_folder()} does not tell its version", remedy=f"reinstall: {_INSTALL}")
+        raise SetupError(f"pyspark in {_package_folder()} does not tell its version", remedy=f"reinstall: {INSTALL}")
     pair = DeltaPair(found[1], delta)
-    check_pair(pair, requires("delta-spark") or [])
+    if why := refused_pair(pair.pyspark, pair.delta):
+        raise SetupError(why, remedy=INSTALL)
     cores = sorted((spark_home(environ) / "jars").glob(f"spark-core_{SCALA}-*.jar"))
     if cores and not cores[0].name.endswith(f"-{pair.pyspark}.jar"):
         raise SetupError(
@@ -98,30 +97,6 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
             remedy="unset SPARK_HOME, or install the pyspark of that version",
         )
     return pair
-
-
-def check_pair(pair: DeltaPair, requirements: list[str]) -> None:
-    """Raises SetupError if delta-spark's `requirements` refuse this pyspark.
-
-    >>> check_pair(DeltaPair("4.2.0", "4.4.0"), ["pyspark<=4.2.0,>=4.0.1"])
-    >>> check_pair(DeltaPair("4.3.0", "4.4.0"), ["pyspark<=4.2.0,>=4.0.1"])
-    Traceback (most recent call last):
-        ...
-    helix_spark.errors.SetupError: delta-spark 4.4.0 does not go with pyspark 4.3.0
-      it asks for pyspark<=4.2.0,>=4.0.1
-      pip install 'pyspark==4.2.0' 'delta-spark==4.4.0'
-    """
-    asked = next((text for text in requirements if re.match(r"pyspark\b", text)), "")
-    bounds = re.findall(r"(<=|>=|==|<|>)\s*([\d.]+)", asked)
-    mine = _numbers(pair.pyspark)
-    holds = {
-        "<=": mine.__le__, ">=": mine.__ge__, "==": mine.__eq__, "<": mine.__lt__, ">": mine.__gt__,
-    }
-    if not all(holds[sign](_numbers(bound)) for sign, bound in bounds):
-        raise SetupError(
-            f"delta-spark {pair.delta} does not go with pyspark {pair.pyspark}",
-            exists=f"it asks for {asked}", remedy=_INSTALL,
-        )
 
 
 def kept_jars(pair: DeltaPair, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
@@ -157,7 +132,7 @@ def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 def _package_folder() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise SetupError("pyspark is not installed", remedy=_INSTALL)
+        raise SetupError("pyspark is not installed", remedy=INSTALL)
     return Path(spec.origin).parent
 
 
@@ -167,10 +142,6 @@ def _version_file() -> str:
     loader: Any = getattr(find_spec("pyspark"), "loader", None)
     content: bytes = loader.get_data(str(path)) if hasattr(loader, "get_data") else path.read_bytes()
     return content.decode()
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
 
 
 def _kept_folder(pair: DeltaPair, environ: Mapping[str, str]) -> Path:

@@ -10,6 +10,7 @@ from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.engine.spark.own import start
 from helix_spark.engine.spark.plan_reader import PlanReader
 from helix_spark.engine.spark.table_files import as_files
+from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +106,13 @@ def _fit(examples: DataFrame) -> None:
 
 
 def _store(table: DataFrame, path: str) -> None:
+    import pyspark
     from pyspark.sql import Observation, Window
     from pyspark.sql import functions as F
 
-    plain = table.select("age", "first", "label", "test")
-    watched = plain.observe(Observation("written"), F.count("*"), F.bit_xor(F.xxhash64(*plain.columns)))
+    plain = watched = table.select("age", "first", "label", "test")
+    if may_observe(pyspark.__version__):
+        watched = plain.observe(Observation("written"), F.count("*"), F.bit_xor(F.xxhash64(*plain.columns)))
     as_files(watched.write).save(f"{path}_of_files")
     plain.write.format("delta").save(path)
     loaded = table.sparkSession.read.format("delta").load(path)

@@ -28,14 +28,23 @@ _PYDANTIC = "__pydantic_"
 _PYDANTIC_CONFIG = "__pydantic_config__"
 """Of the names that pydantic keeps in a class, the one that an author may write."""
 
-INTERNALS = frozenset(
-    {
-        "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__annotations__", "__orig_bases__",
-        "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__", "__dataclass_fields__",
-        "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__", "_is_protocol",
-        "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
-    }
-)
+def _kept_by_python() -> frozenset[str]:
+    """What this Python keeps in a class beside what is written there: since 3.13 also where it stands."""
+
+    class Written:
+        written: int
+
+        def assign(self) -> None:
+            self.written = 1
+
+    return frozenset(vars(Written)) - {"assign"}
+
+
+INTERNALS = _kept_by_python() | {
+    "__qualname__", "__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__",
+    "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__",
+    "_is_protocol", "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
+}
 """What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
 
 _ENUM_INTERNALS = frozenset(

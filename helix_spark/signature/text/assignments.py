@@ -60,11 +60,17 @@ def assigns(code: CodeType, names: Mapping[str, object], variable: Variable) -> 
 
 def _has_as_text(code: CodeType, name: str) -> bool:
     """Whether code has a name as a text, beside that of an annotation: for ``setattr(module, "NAME", ...)``."""
-    if any(isinstance(constant, tuple | frozenset) and name in constant for constant in code.co_consts):
-        return True
+    steps = list(pairwise(instructions(code)))
+    # The names that its methods assign, which Python itself writes into a class since 3.13.
+    listed = [one.value for one, after in steps if (after.name, after.value) == ("STORE_NAME", "__static_attributes__")]
+    loaded = [one.value for one, _ in steps if one.name == "LOAD_CONST"]
+    for one in code.co_consts:
+        if isinstance(one, tuple | frozenset) and name in one:
+            is_pythons = any(one is own for own in listed) and sum(one is value for value in loaded) == 1
+            if not is_pythons:
+                return True
     return any(
-        one.name == "LOAD_CONST" and one.value == name and before.value != "__annotations__"
-        for before, one in pairwise(instructions(code))
+        one.name == "LOAD_CONST" and one.value == name and before.value != "__annotations__" for before, one in steps
     )
 
 

@@ -3,11 +3,13 @@ below it is then signed as before, found again, and the rest of the plan is made
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.plan import Plan
@@ -18,19 +20,24 @@ LookUpAgain = Callable[[Prepared, Collection[str]], Prepared]
 """Looks a workflow up in the catalog once more; given the names of the nodes whose results the run has by now."""
 
 
-def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[str]:
-    """Names of the nodes whose results are compared with earlier ones as soon as they are computed.
+def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[str] | None:
+    """Names of the nodes whose results are compared with earlier ones as soon as they are computed; None if nothing is
+    ever to be compared.
 
-    What may differ each time is never compared, nor what has no earlier version whose content is on record.
+    What may differ each time is never compared, nor what has no earlier version whose content is on record. Nor a lazy
+    table where what lies below it takes no longer than loading it would: to be compared, its rows are kept in memory.
 
     Args:
         least: seconds that the longest way from a node down to an output must be expected to take.
     """
+    if least == math.inf:
+        return None
     below = _seconds_below(prepared.dag, plan)
     return frozenset(
         node.name for node in prepared.dag.nodes
         if node.name in prepared.comparable and plan[node.name].state is State.COMPUTE
-        and not plan[node.name].random and not node.wishes.fixed and below[node.name] > least
+        and not plan[node.name].random and not node.wishes.fixed
+        and below[node.name] > max(least, plan[node.name].load_seconds if is_lazy(node) else 0.0)
     )
 
 

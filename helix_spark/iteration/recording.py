@@ -176,16 +176,17 @@ def result_records(
         why = random.get(node.name, "") or _known_random(node, prepared)
         if took is None and not why:
             continue
+        doubt = bool(why) or node.name in uncertain
+        # A chance that was found too late says nothing of the earlier result that this one was equal to.
+        signature = own.declared if doubt and own.declared in prepared.equal else own.signature
         record = ResultRecord(
-            # A chance that was found too late says nothing of the earlier result that this one was equal to.
-            declared=own.declared, signature=own.declared if why and own.declared in prepared.equal else own.signature,
-            workflow=plan.workflow, node=node.name, kind=node.kind,
+            declared=own.declared, signature=signature, workflow=plan.workflow, node=node.name, kind=node.kind,
             iteration=number, compute_seconds=took if computed else None,
             load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
             influence=influences.get(node.name, ""),
-            content=_content(node.name, outcome) if computed and not why and node.name not in uncertain else None,
+            content=_content(node.name, outcome) if computed and not doubt else None,
         )
         # Why a result varies is on record by the time that it is loaded or held.
         if (computed and why) or _tells(record):
@@ -195,7 +196,7 @@ def result_records(
 
 def _content(name: str, outcome: Outcome) -> str | None:
     """What a result that may be reused holds: as it was compared, else taken now, behind the answer."""
-    return outcome.contents.get(name) or content_here(outcome.results[name])
+    return None if outcome.contents is None else outcome.contents.get(name) or content_here(outcome.results[name])
 
 
 def _tells(record: ResultRecord) -> bool:

@@ -92,7 +92,7 @@ class Executor:
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
-        compared: Collection[str] = (), so_far: Outcome | None = None,
+        compared: Collection[str] | None = None, so_far: Outcome | None = None,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
@@ -102,19 +102,23 @@ class Executor:
             run: tags the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.
-            compared: names of the nodes of which it is looked up whether an earlier result holds the same.
+            compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
+                digests are to be taken at all.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
             send_project_code()
-        outcome = so_far or Outcome(Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)))
+        outcome = so_far or Outcome(
+            Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)),
+            contents=None if compared is None else {},
+        )
         everything = units(dag, plan)
         work = left_to_do(everything, outcome.results)
-        outcome.pinned |= pins(dag, plan, work, of_unknown_cost(dag, plan))
-        filling = Filling(outcome.pinned, self._clock, outcome.filled)
+        outcome.pinned |= pins(dag, plan, work, {*of_unknown_cost(dag, plan), *(compared or ())})
+        filling = Filling(outcome.pinned, self._clock, outcome.filled, outcome.contents)
         job = _Job(
             self, dag, plan, artifacts, run, outcome, filling, frozenset(registering), lazy_names(everything),
-            frozenset(compared),
+            frozenset(compared or ()),
         )
         try:
             job.run(work)
@@ -287,33 +291,41 @@ class _Job:
 
     def _step(self, unit: Unit) -> list[Step]:
         computes = unit.state is State.COMPUTE
-        steps = self._fill(unit.names) if computes and not self._is_overtaken(unit) else []
-        if computes and self._is_overtaken(unit):
+        steps = self._fill(unit.names) if computes else []
+        if computes and self._is_overtaken(unit.names):
             return steps
         steps.append(self.executor._clock.step(unit.names, lambda: self._have(unit)))
-        if computes:
-            self._compare(unit.names)
+        for name in unit.names:
+            self._compare(name)
         return steps
 
-    def _is_overtaken(self, unit: Unit) -> bool:
-        """Whether something that a unit is made of turned out to be an earlier result: its plan is made anew first."""
+    def _is_overtaken(self, names: Collection[str]) -> bool:
+        """Whether something that nodes are made of turned out to be an earlier result: they are planned anew first."""
         equal = self.outcome.equal.keys()
-        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in unit.names)
+        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
 
-    def _compare(self, names: Collection[str]) -> None:
-        """Looks up whether an earlier result holds what was just computed."""
-        for name in self.compared.intersection(names):
-            content = content_here(self.outcome.results[name])
-            if content is None:
-                continue
-            self.outcome.contents[name] = content
-            try:
-                earlier = self.executor._catalog.with_content(self.plan.workflow, name, content)
-            except CatalogError as error:  # the run can do without
-                self.executor._observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
-                continue
-            if earlier not in (None, self.plan[name].signature):
-                self.outcome.equal[name] = earlier
+    def _compare(self, name: str) -> None:
+        """Looks up whether an earlier result holds what was just computed; what may be chance is not compared."""
+        if name not in self.compared or self.outcome.contents is None or self._is_doubtful(name):
+            return
+        content = self.outcome.contents.get(name) or content_here(self.outcome.results[name])
+        if content is None:
+            return
+        self.outcome.contents[name] = content
+        try:
+            earlier = self.executor._catalog.with_content(self.plan.workflow, name, content)
+        except CatalogError as error:  # the run can do without
+            self.executor._observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+            return
+        if earlier is not None and earlier != self.plan[name].signature:
+            self.outcome.equal[name] = earlier
+
+    def _is_doubtful(self, name: str) -> bool:
+        """Whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each was
+        looked at before anything that reads it began, so nobody waits here for a thread."""
+        made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
+        had = [(self.dag[one], self.outcome.results[one]) for one in made if one in self.outcome.results]
+        return any(self.outcome.suspicion.of(node, result) is not None for node, result in had)
 
     def _fill(self, names: Collection[str]) -> list[Step]:
         """Computes the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
@@ -328,7 +340,9 @@ class _Job:
         }
         read = extended.union(source for _, source in given if source not in collected)
         steps = []
-        for name in (node.name for node in self.dag.nodes):
+        for name in (node.name for node in self.dag.nodes if node.name in collected or node.name in read):
+            if self._is_overtaken((name,)):
+                break
             if name in collected:
                 steps.append(self._filled(name, self.filling.collect))
             if name in read and name in self.outcome.pinned:
@@ -340,7 +354,9 @@ class _Job:
         assert isinstance(result, TableResult)
         self._tag((name,))
         with authors_errors(self.dag[name]):
-            return fill(name, result)
+            step = fill(name, result)
+        self._compare(name)
+        return step
 
     def _uncounted(self) -> list[str]:
         """Output tables whose rows are to be counted. Those of a stored one are on record: no Spark is needed."""

@@ -14,6 +14,7 @@ from threading import Lock
 
 from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.results.contents import count
 from helix_spark.engine.results.results import TableResult
 
 
@@ -23,13 +24,18 @@ class Filling:
     Args:
         pinned: names of the tables that are persisted in this run.
         filled: of these, those that have their rows already; the others are empty at first.
+        contents: takes the digests of what tables hold, by name, where they are counted; None if nobody asks for them.
 
     Attributes:
         rows: how many rows a table has, by its name, where it was counted to fill its pin.
     """
 
-    def __init__(self, pinned: Collection[str], clock: StepClock, filled: Collection[str] = ()) -> None:
+    def __init__(
+        self, pinned: Collection[str], clock: StepClock, filled: Collection[str] = (),
+        contents: dict[str, str] | None = None,
+    ) -> None:
         self.rows: dict[str, int] = {}
+        self._contents = contents
         self._clock = clock
         self._pinned, self._empty = frozenset(pinned), set(pinned) - set(filled)
         self._locks: dict[str, Lock] = defaultdict(Lock)
@@ -42,7 +48,12 @@ class Filling:
     def fill(self, name: str, table: TableResult) -> Step | None:
         """Computes a pinned table; None where there is nothing to fill."""
         def counted() -> None:
-            self.rows[name] = table.frame().count()
+            if self._contents is None:
+                self.rows[name] = table.frame().count()
+                return
+            self.rows[name], content = count(table.frame())
+            if content is not None:
+                self._contents[name] = content
 
         with self._locks[name]:
             if name not in self._empty:

@@ -26,7 +26,8 @@ class Outcome:
         suspicion: finds results that may differ each time.
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
         failure: what ended the run early.
-        contents: digests of what results hold, by name, as far as they were taken (see `contents`).
+        contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
+            asks for them.
         equal: by name, the signature of the earlier result that a computed one is equal to, where that was noticed
             before all was done: what is left is to be planned anew.
         filled: names of the persisted tables whose rows were all in memory when that was noticed.
@@ -40,7 +41,7 @@ class Outcome:
     shares: tuple[Share, ...] | None = None
     failure: BaseException | None = None
     opened: dict[str, DataIdentity] = field(default_factory=dict)
-    contents: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, str] | None = field(default_factory=dict)
     equal: dict[str, str] = field(default_factory=dict)
     filled: frozenset[str] = frozenset()
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult, quoted
 from helix_spark.signature.parts import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
+
+_LOW_BITS = 0x7FFFFFFF
+"""Of a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
 
 
 def content_here(result: NodeResult) -> str | None:
-    """The digest of a value, or of a table whose rows are in this process in the first place; None of anything else.
+    """The digest of a value, or of a table whose rows are in this process; None of anything else.
 
     The order of rows, of columns and of keys counts, and floats count bit by bit.
 
@@ -27,9 +33,12 @@ def content_here(result: NodeResult) -> str | None:
     match result:
         case ValueResult(value=value):
             return digest("value", json.dumps(value))
-        case TableResult(collected=True, through_frame=False, told_by_rows=True):
+        case TableResult(collected=True, told_by_rows=True):
             found = _of_rows(result.arrow())
-            return None if found is None else digest("rows", found)
+            if found is None or not result.through_frame:
+                return None if found is None else digest("rows", found)
+            schema = result.frame().schema.json()
+            return None if '"udt"' in schema else digest("fetched", schema, found)  # vectors are fetched as lists
     return None
 
 
@@ -68,3 +77,86 @@ class _Hashed:
 
     def close(self) -> None:
         self.closed = True
+
+
+def count(frame: DataFrame) -> tuple[int, str | None]:
+    """How many rows a DataFrame has, and the digest of what they hold, in one job. How they are divided and ordered
+    counts. None where there is a column of which nobody can tell it exactly, as of maps of timestamps.
+    """
+    from pyspark.errors import AnalysisException
+
+    try:
+        listed = [quoted(field.name) for field in frame.schema.fields]
+        told = [text for name, field in zip(listed, frame.schema.fields, strict=True)
+                for text in _told(name, field.dataType)]
+        hashed = frame.selectExpr(f"xxhash64({', '.join(['monotonically_increasing_id()', *told])}) AS hash")
+        summed = hashed.selectExpr("count(1)", "bit_xor(hash)", f"sum(hash & {_LOW_BITS})")
+    except (_NotToldError, AnalysisException):  # two columns may be called alike
+        return frame.count(), None
+    [(rows, mixed, low)] = summed.collect()
+    return rows, digest("frame", frame.schema.json(), str(rows), str(mixed), str(low))
+
+
+class _NotToldError(Exception):
+    """Nobody can tell exactly what a column holds."""
+
+
+def _told(name: str, kind: DataType) -> Iterator[str]:
+    """SQL expressions whose values tell what a column holds, bit by bit. `xxhash64` passes over nulls, and takes 0.0
+    and -0.0 for one number.
+
+    Args:
+        name: of the column, or of the field, as SQL writes it.
+
+    Raises:
+        _NotToldError: there are none.
+    """
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import types as t
+
+    if isinstance(kind, t.NullType):
+        return
+    yield f"isnull({name})"
+    match kind:
+        case t.StructType():
+            for field in kind.fields:
+                yield from _told(f"{name}.{quoted(field.name)}", field.dataType)
+        case VectorUDT():
+            yield f"CAST({name} AS STRING)"
+        case t.FloatType() | t.DoubleType():
+            yield name
+            yield f"CASE WHEN {name} = 0 THEN CAST({name} AS STRING) END"
+        case t.ArrayType() | t.MapType() if _is_plain(kind):
+            yield f"to_json({name}, map('ignoreNullFields', 'false'))"
+        case _ if _is_exact(kind):
+            yield name
+        case _:
+            raise _NotToldError
+
+
+def _is_exact(kind: DataType) -> bool:
+    """Whether `xxhash64` tells two values of a type apart wherever anything does."""
+    from pyspark.sql import types as t
+
+    if isinstance(kind, t.StringType):
+        return kind == t.StringType()  # and not one that takes letters of two cases for one
+    return isinstance(
+        kind, t.BooleanType | t.ByteType | t.ShortType | t.IntegerType | t.LongType | t.DecimalType | t.DateType
+        | t.TimestampType | t.TimestampNTZType | t.BinaryType,
+    )
+
+
+def _is_plain(kind: DataType) -> bool:
+    """Whether JSON tells all there is to a value, inside of lists, too."""
+    from pyspark.sql import types as t
+
+    match kind:
+        case t.ArrayType():
+            return _is_plain(kind.elementType)
+        case t.StructType():
+            return all(_is_plain(field.dataType) for field in kind.fields)
+        case t.MapType():
+            return kind.keyType == t.StringType() and _is_plain(kind.valueType)
+        case t.FloatType() | t.DoubleType():
+            return True
+    return _is_exact(kind) and not isinstance(kind, t.TimestampType | t.TimestampNTZType)

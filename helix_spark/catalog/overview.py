@@ -84,6 +84,11 @@ class Overview:
         """What is known of the costs of signatures."""
         return dict(self._results.known((), signatures).measured)
 
+    def file_text(self, digest: str) -> str | None:
+        """A text on record by its digest, such as the first rows of an output; None if it was never kept."""
+        found = self._history.file(digest) if digest else None
+        return found.text if found else None
+
     def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
         """The first rows of a stored table; see `table_reading.read_first`."""
         from helix_spark.catalog.tables.table_reading import read_first

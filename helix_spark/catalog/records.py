@@ -49,7 +49,7 @@ Parts = Annotated[str, Json([(frozenset(map(str, Group)), str, str, frozenset({s
 Summary = Annotated[
     str, Json({
         "merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}], "measured_by?": {str: str},
-        "metrics?": [{"name": str, "better": str, "primary": bool}],
+        "metrics?": [{"name": str, "better": str, "primary": bool}], "tables?": {str: str},
     }, 64 << 20)
 ]
 Influence = Annotated[str, Json({

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +11,9 @@ from rich.text import Text
 from helix_spark.catalog.comparison import Comparison, Sort
 from helix_spark.catalog.metrics import number
 from helix_spark.catalog.shown import side
+from helix_spark.catalog.table_difference import TableDifference
 from helix_spark.cli.history import commit_text
+from helix_spark.cli.shown_tables import print_differences
 from helix_spark.cli.tables import console, diff_lines, table
 from helix_spark.sizes import format_seconds
 
@@ -30,7 +32,7 @@ LEAST_SECONDS = 0.05
 """A node whose seconds differ by less is not news."""
 
 
-def print_comparison(compared: Comparison) -> None:
+def print_comparison(compared: Comparison, tables: Mapping[str, TableDifference]) -> None:
     """Parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
     out = console()
     before, after = f"iteration {compared.before.number}", f"iteration {compared.after.number}"
@@ -41,6 +43,7 @@ def print_comparison(compared: Comparison) -> None:
         _values(out, "parameters", compared.parameters, (before, after)), _nodes(out, compared),
         _code(out, compared),
         _values(out, "outputs", compared.leaf_outputs, (before, after), compared.change),
+        print_differences(tables),
     ]
     if not any(parts) and not compared.unrecorded:
         out.print("  no difference")
@@ -148,7 +151,18 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
     return {name: told(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
 
 
-def diff_json(compared: Comparison) -> dict[str, Any]:
+def _tables_json(tables: Mapping[str, TableDifference]) -> dict[str, Any]:
+    return {
+        name: {
+            "columns": list(one.columns), "key": list(one.key), "added": [list(row) for row in one.added],
+            "removed": [list(row) for row in one.removed],
+            "changed": [[list(before), list(after)] for before, after in one.changed], "partly": one.partly,
+        }
+        for name, one in tables.items()
+    }
+
+
+def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
     """A comparison as JSON's types."""
     return {
         "workflow": compared.after.workflow, "before": compared.before.number, "after": compared.after.number,
@@ -165,6 +179,7 @@ def diff_json(compared: Comparison) -> dict[str, Any]:
         "inputs": {name: [list(side) for side in pair] for name, pair in compared.inputs.items()},
         "code": {name: list(diff) for name, diff in compared.code.items()}, "file": list(compared.file_diff),
         "outputs": {name: list(pair) for name, pair in compared.outputs.items()}, "metrics": _metrics_json(compared),
+        "tables": _tables_json(tables),
         "seconds": [compared.before.seconds, compared.after.seconds],
         "node_seconds": {name: list(pair) for name, pair in compared.seconds.items()},
         "commits": [compared.before.commit, compared.after.commit],

@@ -15,7 +15,7 @@ import click
 from helix_spark.cli import options
 from helix_spark.cli.options import records, told
 from helix_spark.cli.terminal import say
-from helix_spark.errors import CatalogError, HelixError, ParameterError
+from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.places.place import Place
     from helix_spark.catalog.records import ArtifactRecord
+    from helix_spark.catalog.table_preview import TablePreview
 
 TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
 
@@ -41,16 +42,20 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
     """
     from helix_spark.catalog.finding import find_iteration
-    from helix_spark.iteration.recorded import stored_result, value_on_record
+    from helix_spark.catalog.table_preview import tables_of
+    from helix_spark.iteration.recorded import is_stored, stored_result, value_on_record
 
     _check_free(path)
     catalog = records(**given)
     iteration = find_iteration(catalog, named, number)
-    value = value_on_record(iteration, node)
+    value, table = value_on_record(iteration, node), tables_of(iteration, catalog).get(node)
+    nodes = catalog.nodes(iteration.run)
     if value is not None:
         _write_value(value.value, node, path)
+    elif table is not None and not is_stored(catalog, iteration, nodes, node):
+        _write_preview(table, node, path)
     else:
-        stored = stored_result(catalog, iteration, catalog.nodes(iteration.run), node)
+        stored = stored_result(catalog, iteration, nodes, node)
         match stored.kind:
             case "value":
                 _write_value(_value(stored, node), node, path)
@@ -129,16 +134,37 @@ def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path
     if as_text:
         _check_flat(table, node)
     with _beside(path) as partial:
-        if as_text:
-            import pyarrow.csv as pa_csv
-
-            pa_csv.write_csv(table, partial)
-        else:
-            import pyarrow.parquet as pq
-
-            pq.write_table(table, partial)
+        _write_arrow(table, partial, as_text=as_text)
     if stored.left_out:
         say(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", to_stderr=True)
+
+
+def _write_preview(table: TablePreview, node: str, path: Path) -> None:
+    """A table that is on record, and not stored besides.
+
+    Raises:
+        NotStoredError: only its first rows are.
+    """
+    if not table.whole:
+        total = "more" if table.total is None else f"{table.total:,}"
+        raise NotStoredError(
+            f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
+            remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first rows',
+        )
+    _check_ending(path, node, "table", TABLE_ENDINGS)
+    with _beside(path) as partial:
+        _write_arrow(table.arrow(), partial, as_text=path.suffix.lower() == ".csv")
+
+
+def _write_arrow(table: pa.Table, partial: Path, *, as_text: bool) -> None:
+    if as_text:
+        import pyarrow.csv as pa_csv
+
+        pa_csv.write_csv(table, partial)
+    else:
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, partial)
 
 
 def _unreadable(node: str, error: OSError) -> CatalogError:

@@ -13,7 +13,9 @@ from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, short
 from helix_spark.catalog.states import shown_states
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.cli.answers import outputs_text
+from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.sizes import format_seconds, format_size
 
@@ -92,11 +94,14 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     }
 
 
-def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str]) -> None:
+def print_iteration(
+    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], tables: Mapping[str, TablePreview]
+) -> None:
     """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds.
 
     Args:
         live: signatures of the results that are stored now.
+        tables: among its outputs, as far as they are on record.
     """
     out = console()
     out.print(Text(f"{record.workflow}, iteration {record.number}", style="bold"), Text(record.status))
@@ -114,6 +119,7 @@ def print_iteration(record: IterationRecord, nodes: Sequence[NodeRecord], live: 
         out.print(Text(record.error, style="red"))
     for line in outputs_text(metrics_of(record), Metrics({})):
         out.print(line)
+    print_tables(tables, ROWS_OF_SHOW)
     out.print()
     out.print(_nodes(nodes, shown_states(record, nodes), live, wide=out.width >= WIDE))
     for one in json.loads(record.plan).get("left_out", ()):
@@ -138,6 +144,19 @@ def _nodes(nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collect
     return shown
 
 
-def show_json(record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str]) -> dict[str, Any]:
+def show_json(
+    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], tables: Mapping[str, TablePreview]
+) -> dict[str, Any]:
     """One iteration and its nodes as JSON's types. Arguments as for `print_iteration`."""
-    return {**iteration_json(record), "nodes": [node_json(node, live) for node in nodes]}
+    return {
+        **iteration_json(record), "nodes": [node_json(node, live) for node in nodes],
+        "tables": {name: table_json(table) for name, table in tables.items()},
+    }
+
+
+def table_json(table: TablePreview) -> dict[str, Any]:
+    """A table among the outputs as JSON's types."""
+    return {
+        "columns": [{"name": name, "type": kind} for name, kind in table.columns],
+        "rows": [list(row) for row in table.rows], "total": table.total, "whole": table.whole,
+    }

@@ -264,6 +264,7 @@ def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answe
     """Runs a workflow and prints its answer beside the previous one."""
     from helix_spark.catalog.metrics import Metrics, metrics_of
     from helix_spark.cli.answers import answer_text
+    from helix_spark.cli.shown_tables import ROWS_OF_RUN, print_tables
 
     before = Metrics({})
     if print_answer:
@@ -275,6 +276,7 @@ def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answe
         _close(engine.observer)
     if print_answer:
         say(answer_text(iteration, before))
+        print_tables(iteration.tables, ROWS_OF_RUN)
     return iteration
 
 

@@ -49,6 +49,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, seconds."""
     from helix_spark.catalog.finding import find_iteration
+    from helix_spark.catalog.table_preview import tables_of
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
 
@@ -56,10 +57,11 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
     iteration = find_iteration(known, _one_of(workflow, named), number)
     nodes = known.nodes(iteration.run)
     live = known.live_among([node.signature for node in nodes])
+    tables = tables_of(iteration, known)
     if as_json:
-        say(to_text(show_json(iteration, nodes, live)))
+        say(to_text(show_json(iteration, nodes, live, tables)))
     else:
-        print_iteration(iteration, nodes, live)
+        print_iteration(iteration, nodes, live, tables)
     told_of_misfits(known)
 
 
@@ -75,16 +77,19 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     """Say how two iterations differ, in code and in results."""
     from helix_spark.catalog.comparison import compare
     from helix_spark.catalog.finding import find_iteration
+    from helix_spark.catalog.table_difference import table_differences
+    from helix_spark.catalog.table_preview import tables_of
     from helix_spark.cli.differences import diff_json, print_comparison
     from helix_spark.cli.schema import to_text
 
     known = records(**given)
     one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
+    tables = table_differences(tables_of(one, known), tables_of(other, known))
     if as_json:
-        say(to_text(diff_json(compared)))
+        say(to_text(diff_json(compared, tables)))
     else:
-        print_comparison(compared)
+        print_comparison(compared, tables)
     told_of_misfits(known)
 
 

@@ -48,15 +48,19 @@ SCHEMA_VERSION = 1
 READING = """
 log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
           died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
-          `run`, and budget, used, left_out, merged: name -> the equal node that it is part of), versions, error, file,
-          file_digest, commit, dirty (true, false or null)
+          `run`, and budget, used, left_out, merged: name -> the equal node that it is part of; metrics: what the author
+          says of them; measured_by: output -> digest of its code; tables: output -> digest of its first rows),
+          versions, error, file, file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
-          output, bytes, rows, signature, stored (true or false, now)
+          output, bytes, rows, signature, stored (true or false, now); tables: name of an output -> columns (name,
+          type), rows (the first ones), total (number of rows, or null), whole (whether that is all of it)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),
           metrics (those numbers that differ, of objects by a dotted name -> before, after, change (null where other
           code measured it), better (lower | higher), primary, same_code),
+          tables (name of an output -> columns, key (columns that name a row), added, removed (rows), changed (list of
+          [row before, row after]), partly (whether not all rows are on record)),
           code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
           node_seconds (name -> [before, after]), commits ([before, after])
 explain   one of the nodes of `plan`

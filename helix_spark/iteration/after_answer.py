@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.memory import MemoryTier
@@ -18,6 +19,7 @@ from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.iteration import recording
 from helix_spark.iteration.influence import fitted_influences
+from helix_spark.iteration.output_tables import tables_elsewhere, tables_here
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.retention import Kept, Retention
@@ -45,11 +47,13 @@ def hold(plan: Plan, outcome: Outcome, memory: MemoryTier, spoiled: Collection[s
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The rows of an iteration's end, and what the plans of functions told of the columns they read."""
+    """The rows of an iteration's end, what the plans of functions told of the columns they read, and the tables among
+    its outputs."""
 
     iteration: IterationRecord
     nodes: list[NodeRecord]
     reads: PlanReads
+    tables: Mapping[str, TablePreview]
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,26 @@ class AfterAnswer:
                 raise
             self.tools.observer.warning(f"{unknown}: {first_line(error)}")
 
+    @cached_property
+    def tables_here(self) -> Mapping[str, TablePreview]:
+        """The output tables whose rows are in this process."""
+        return tables_here(self.prepared, self.plan, self.outcome) if self.outcome.failure is None else {}
+
+    def _tables(self) -> dict[str, TablePreview]:
+        """The output tables as they go on record: not those that hold for no signature, or may differ each time they
+        are looked at."""
+        found = dict(self.tables_here)
+        with self._spark_may_end("the first rows of some outputs are not known"):
+            for name, table in tables_elsewhere(
+                self.prepared, self.plan, self.outcome, self.tools.catalog, self.node_seconds.get
+            ):
+                found[name] = table
+        spoiled = self.retention.storable.spoiled | self.retention.storable.void
+        return {
+            name: table for name, table in found.items()
+            if name in self.tables_here or self.plan[name].name not in spoiled
+        }
+
     def _influences(self) -> dict[str, str]:
         """What each fit of the run gave its features."""
         with self._spark_may_end("what fits gave their features is not known"):
@@ -195,13 +219,16 @@ class AfterAnswer:
         status, error = self._ending()
         number = self.record.number
         reads = self._told_reads() if status == "done" else {}
+        tables = self._tables() if status == "done" else {}
         record = self.provenance.stamped(replace(
             self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs),
+            plan=recording.with_tables(self.record.plan, tables),
             error="\n".join(filter(None, (error, *self.retention.storable.changes))),
             start_seconds=self.start_seconds or None,
         ))
-        if (file := self.provenance.file_record()) is not None:
-            self.tools.catalog.keep_file(file)
+        for file in (self.provenance.file_record(), *(one.record(name) for name, one in tables.items())):
+            if file is not None:
+                self.tools.catalog.keep_file(file)
         void = self.retention.storable.void
         nodes = recording.node_records(
             self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun, void
@@ -214,7 +241,7 @@ class AfterAnswer:
         told = recording.read_records(self.prepared, self.plan, number, reads)
         learnt = [one for one in (*results, *told) if one.node not in void]
         self.tools.catalog.append_iteration(record, nodes, learnt)
-        return Recorded(record, nodes, reads)
+        return Recorded(record, nodes, reads, tables)
 
     def _ending(self) -> tuple[Status, str]:
         """How the run ended, and why if not well."""
@@ -238,5 +265,6 @@ class AfterAnswer:
             if node.kind == "learner" and isinstance(result := self.outcome.results.get(node.name), ModelResult)
         }
         live = frozenset(self.tools.catalog.live_among({node.signature for node in nodes}))
-        finished = Finished(record, tuple(nodes), replace(self.plan, iteration=record.number), models, sizes, live)
+        plan = replace(self.plan, iteration=record.number)
+        finished = Finished(record, tuple(nodes), plan, models, sizes, live, ended.tables)
         tell(tracker, finished, self.tools.observer.warning)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.metrics import Metrics
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
@@ -37,18 +38,20 @@ class Iteration(NamedResults):
         session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
         metrics: the numbers among them, and what is said of these.
+        tables: the first rows of those output tables that are in this process by the answer.
     """
 
     def __init__(
         self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
         elsewhere: Callable[[str], NodeResult | None], metrics: Metrics,
+        tables: Mapping[str, TablePreview],
     ) -> None:
         super().__init__(plan.workflow, number, outputs, results)
         self.plan, self.seconds = plan, seconds
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
         self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
-        self.metrics = metrics
+        self.metrics, self.tables = metrics, tables
 
     def pipeline(self, name: str) -> PipelineModel:
         """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it

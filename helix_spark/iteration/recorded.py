@@ -92,6 +92,11 @@ def stored_result(
     return found
 
 
+def is_stored(catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> bool:
+    """Whether a node's result is stored now. Raises UnknownNodeError."""
+    return catalog.artifact(node_named(record, nodes, name).signature) is not None
+
+
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
     """The record of a node, of one that was merged into an equal one that of the latter.
 
@@ -128,5 +133,6 @@ def not_stored(
     return NotStoredError(
         f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",
         exists=f"{why}; still stored of it: {listed or 'nothing'}",
-        remedy=f'{again} again to have it; keep="always" on the node stores it, output=True has it in every run',
+        remedy=f'{again} again to have it; keep="always" on the node stores it'
+        + ("" if node.output else ", output=True has it in every run"),
     )

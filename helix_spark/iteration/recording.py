@@ -14,6 +14,7 @@ from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.metrics import flattened
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
@@ -69,6 +70,14 @@ def said_of_metrics(plan: Plan, prepared: Prepared) -> dict[str, Any]:
         "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
         "measured_by": {name: _own_digest(prepared.signed[plan[name].name].parts) for name in values},
     }
+
+
+def with_tables(summary: str, tables: Mapping[str, TablePreview]) -> str:
+    """What is recorded of a plan, with where the output tables are on record."""
+    if not tables:
+        return summary
+    digests = {name: table.record(name).digest for name, table in tables.items()}
+    return json.dumps({**json.loads(summary), "tables": digests})
 
 
 def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:

@@ -82,7 +82,7 @@ def run_prepared(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
         after.start_seconds, behind, partial(held_or_stored, tools),
-        replace(metrics_of(after.record), outputs=outputs),
+        replace(metrics_of(after.record), outputs=outputs), after.tables_here,
     )
 
 

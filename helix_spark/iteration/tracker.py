@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 
 
@@ -21,6 +22,7 @@ class Finished:
         models: the fitted Spark ML models of its learners, as far as this iteration had them.
         stored: physical bytes of what it stored, by node name.
         live: signatures of its nodes whose results are stored by its end.
+        tables: among its outputs, their first rows.
     """
 
     record: IterationRecord
@@ -29,6 +31,7 @@ class Finished:
     models: Mapping[str, Any] = field(default_factory=dict)
     stored: Mapping[str, int] = field(default_factory=dict)
     live: frozenset[str] = frozenset()
+    tables: Mapping[str, TablePreview] = field(default_factory=dict)
 
 
 class Tracker(Protocol):

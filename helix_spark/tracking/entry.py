@@ -11,6 +11,7 @@ from typing import Any
 from helix_spark.catalog.metrics import flattened, metrics_of, number
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, result_text
+from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
@@ -120,6 +121,9 @@ def _tags(finished: Finished) -> dict[str, str]:
         tags |= {"mlflow.source.git.commit": record.commit, "helix.git.dirty": str(record.dirty).lower()}
     if record.message:
         tags["mlflow.note.content"] = record.message
+    if finished.tables:
+        logged = [{"path": _table_path(name), "type": "table"} for name in finished.tables]
+        tags["mlflow.loggedArtifacts"] = json.dumps(logged)  # by which MLflow's pages and `load_table` find them
     if record.error:
         tags["helix.error"] = record.error
     if primary := metrics_of(record).primary:
@@ -132,6 +136,7 @@ def _tags(finished: Finished) -> dict[str, str]:
 def _texts(finished: Finished) -> dict[str, str]:
     record = finished.record
     return {
+        **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
         "outputs.json": record.outputs,
         "plan.txt": plan_text(finished.plan),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
@@ -148,6 +153,15 @@ def _texts(finished: Finished) -> dict[str, str]:
         )),
         "versions.json": record.versions,
     }
+
+
+def _table_path(name: str) -> str:
+    return f"tables/{_name(name)}.json"
+
+
+def _table_text(table: TablePreview) -> str:
+    """A table as `mlflow.log_table` writes it."""
+    return json.dumps({"columns": list(table.names), "data": [list(row) for row in table.rows]})
 
 
 def _stored(node: NodeRecord, finished: Finished) -> Stored:

@@ -1,0 +1,181 @@
+"""The first rows of an output table as they go on record, all of them where it is small: plain values, by which tables
+are shown, compared and drawn without Spark, whatever is evicted later."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+from helix_spark.catalog.cells import is_like
+from helix_spark.catalog.places.json_text import mapping, parsed
+from helix_spark.catalog.records import FileRecord, IterationRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS, COLUMNS = 500, 60
+"""At most on record: enough for the points of a curve, and for what people look at."""
+
+LARGEST = 64 << 10
+"""Bytes of one table as JSON: records are never evicted, and count against the budget."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+_LONGEST_TEXT, _MOST_ITEMS = 500, 64
+
+_SHAPE = {"columns": [(str, str)], "rows": [[frozenset({str, int, float, bool, None})]], "cut": bool}
+
+
+@dataclass(frozen=True, slots=True)
+class TablePreview:
+    """The first rows of a table.
+
+    Attributes:
+        columns: name and type, as pyarrow calls it.
+        rows: plain values: numbers, texts, true, false, None; lists and whatever else as texts.
+        total: rows of the whole table; None where nobody counted them.
+        cut: whether columns or parts of values are missing.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: int | None = None
+    cut: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the table."""
+        return not self.cut and self.total == len(self.rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(name for name, _ in self.columns)
+
+    def column(self, name: str) -> tuple[Any, ...]:
+        """The values of a column."""
+        place = self.names.index(name)
+        return tuple(row[place] for row in self.rows)
+
+    def arrow(self) -> pa.Table:
+        """The rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
+        import pyarrow as pa
+
+        made: dict[str, pa.Array] = {}
+        for place, (name, kind) in enumerate(self.columns):
+            values = [row[place] for row in self.rows]
+            try:
+                made[name] = pa.array(values, pa.type_for_alias(kind))
+            except (pa.ArrowException, ValueError, TypeError):
+                made[name] = pa.array([None if value is None else cell_text(value) for value in values], pa.string())
+        return pa.table(made)
+
+    def text(self) -> str:
+        """As it goes on record.
+
+        >>> TablePreview((("a", "int64"),), ((1,), (None,)), 2).text()
+        '{"columns": [["a", "int64"]], "rows": [[1], [null]], "total": 2, "cut": false}'
+        """
+        return json.dumps({"columns": self.columns, "rows": self.rows, "total": self.total, "cut": self.cut})
+
+    def record(self, name: str) -> FileRecord:
+        """As a record: it is there once for each content.
+
+        Args:
+            name: of the output.
+        """
+        text = self.text()
+        return FileRecord(sha256(text.encode()).hexdigest(), f"{name[:200]}.table.json", text)
+
+
+def previewed(table: pa.Table, total: int | None) -> TablePreview:
+    """The first rows of a table, as many as go on record.
+
+    >>> import pyarrow as pa
+    >>> found = previewed(pa.table({"a": [1, 2], "b": [[0.5], None]}), 2)
+    >>> found.rows, found.whole
+    (((1, '[0.5]'), (2, None)), True)
+    """
+    shown = table.slice(0, ROWS).select(range(min(COLUMNS, table.num_columns)))
+    columns = tuple((field.name[:_LONGEST_TEXT], str(field.type)) for field in shown.schema)
+    whole = [[_plain(value) for value in column.to_pylist()] for column in shown.columns]
+    cut = table.num_columns > COLUMNS or any(was_cut for column in whole for _, was_cut in column)
+    rows = tuple(zip(*([value for value, _ in column] for column in whole), strict=True))
+    kept = TablePreview(columns, rows, total, cut)
+    while len(kept.text()) > LARGEST and kept.rows:
+        kept = TablePreview(columns, kept.rows[: len(kept.rows) // 2], total, cut)
+    return kept
+
+
+def _plain(value: Any) -> tuple[Any, bool]:
+    """A value as JSON has it, and whether some of it is missing."""
+    if value is None or isinstance(value, bool):
+        return value, False
+    if isinstance(value, int):
+        return (value, False) if abs(value) < 1 << 62 else (str(value), False)
+    if isinstance(value, float):
+        return (value, False) if math.isfinite(value) else (str(value), False)
+    if isinstance(value, list) and len(value) > _MOST_ITEMS:
+        return f"{str(value[:_MOST_ITEMS])[:_LONGEST_TEXT]}…", True
+    text = str(value)
+    return (text, False) if len(text) <= _LONGEST_TEXT else (f"{text[: _LONGEST_TEXT - 1]}…", True)
+
+
+def preview_from(text: str) -> TablePreview | None:
+    """What `TablePreview.text` wrote; None for anything else, for a catalog may be from anybody.
+
+    >>> preview_from('{"columns": [["a", "int64"]], "rows": [[1]], "total": 1, "cut": false}').whole
+    True
+    >>> preview_from('{"columns": [["a", "int64"]], "rows": [[1, 2]], "cut": false}') is None
+    True
+    """
+    try:
+        found = parsed(text)
+    except ValueError:
+        return None
+    if not is_like(found, _SHAPE) or any(len(row) != len(found["columns"]) for row in found["rows"]):
+        return None
+    total = found.get("total")
+    return TablePreview(
+        tuple((name, kind) for name, kind in found["columns"]), tuple(map(tuple, found["rows"])),
+        total if type(total) is int and total >= len(found["rows"]) else None, found["cut"],
+    )
+
+
+class Texts(Protocol):
+    """What is read of a catalog here."""
+
+    def file_text(self, digest: str) -> str | None: ...
+
+
+def tables_of(record: IterationRecord, texts: Texts) -> dict[str, TablePreview]:
+    """The tables among the outputs of an iteration, as far as they are on record, by name. Raises CatalogError for
+    damaged records."""
+    digests: Mapping[str, str] = mapping(record.plan).get("tables", {})
+    known = [(name, digest) for name, digest in digests.items() if _DIGEST.fullmatch(digest)]
+    found = {name: preview_from(texts.file_text(digest) or "") for name, digest in known}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def cell_text(value: Any) -> str:
+    """A value of a table in a line.
+
+    >>> cell_text(0.123456789), cell_text(None), cell_text(3.0), cell_text(True)
+    ('0.123457', '', '3', 'true')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def is_number(values: Sequence[Any]) -> bool:
+    """Whether all values of a column that are there are numbers, and some are."""
+    there = [value for value in values if value is not None]
+    return bool(there) and all(type(value) in (int, float) for value in there)

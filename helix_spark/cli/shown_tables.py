@@ -1,0 +1,72 @@
+"""Output tables on the terminal: their first rows, as many columns as it has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.padding import Padding
+from rich.text import Text
+
+from helix_spark.catalog.table_difference import TableDifference
+from helix_spark.catalog.table_preview import TablePreview, cell_text, is_number
+from helix_spark.cli.tables import console, table
+
+ROWS_OF_RUN, ROWS_OF_SHOW, ROWS_OF_DIFF = 5, 20, 10
+
+_WIDEST = 32
+"""Letters of a cell."""
+
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
+    """The first rows of each table.
+
+    Args:
+        rows: of each, at most.
+    """
+    for name, found in tables.items():
+        shown = min(rows, len(found.rows))
+        total = len(found.rows) if found.total is None else found.total
+        more = f"{total:,} rows" if total == shown else f"the first {shown} of {total:,} rows"
+        right = [is_number(found.column(one)) for one in found.names]
+        _print(name, more, found.names, right, [[*map(cell_text, row)] for row in found.rows[:shown]])
+
+
+def print_differences(differences: Mapping[str, TableDifference]) -> bool:
+    """The rows and cells that differ, of each table; returns whether there are any."""
+    for name, found in differences.items():
+        right = [False, *([False] * len(found.columns))]
+        rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
+        _print(name, found.told, ("", *found.columns), right, rows)
+    return bool(differences)
+
+
+def _print(
+    name: str, told: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
+) -> None:
+    out = console()
+    texts = [[_cut(cell) for cell in row] for row in rows]
+    room, fitting = out.width - 2, 0
+    for place, head in enumerate(heads):
+        room -= max(map(len, (_cut(head), *(row[place] for row in texts)))) + 2
+        if room < 0 and fitting:
+            break
+        fitting += 1
+    left = len(heads) - fitting
+    out.print()
+    out.print(
+        Text(f"  {name}", style="bold"),
+        Text(told + (f", {left} more {'column' if left == 1 else 'columns'}" if left else ""), style="dim"),
+    )
+    if not rows:
+        return
+    made = table(*((_cut(head), "right" if right[place] else "left") for place, head in enumerate(heads[:fitting])))
+    for row in texts:
+        made.add_row(*row[:fitting], style=_STYLES.get(row[0], "") if heads[0] == "" else "")
+    out.print(Padding(made, (0, 0, 0, 2), expand=False))
+
+
+def _cut(text: str) -> str:
+    line = text.replace("\n", " ")
+    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"

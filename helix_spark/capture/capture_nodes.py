@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from uuid import uuid4
 
 from helix_spark.capture.captured_function import BuiltFunction, Input, NotCaptured, capture
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
@@ -49,7 +50,8 @@ def _captured(
             return node
         inputs[name] = _INPUTS[result]
     columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
-    found = capture(operator.call, inputs, settings, columns)
+    seed = uuid4().hex if node.wishes.fresh else node.name
+    found = capture(operator.call, inputs, settings, columns, seed)
     if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
         return node
     built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)

@@ -15,6 +15,7 @@ from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
+from helix_spark.hermetic.action import Action, in_action
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class CapturedFunction:
         settings: of Spark, as they were known when it was called.
         told: tables that it asked for their columns, and what it was told.
         own: of an expression, the id of the table that it is of; of a table None.
+        drew: whether it drew numbers while it was called.
     """
 
     returned: Any
@@ -46,6 +48,7 @@ class CapturedFunction:
     settings: Mapping[str, str]
     told: tuple[tuple[Any, Columns], ...]
     own: int | None
+    drew: bool = False
 
     @property
     def is_column(self) -> bool:
@@ -106,28 +109,20 @@ class NotCaptured:
 
 def capture(
     function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
-    columns: Mapping[int, Columns | None] = MappingProxyType({}),
+    columns: Mapping[int, Columns | None] = MappingProxyType({}), seed: str = "",
 ) -> CapturedFunction | NotCaptured:
     """Calls a function of tables and columns on stand-ins, and writes down what it builds. Asks no Spark.
-
-    It is called with the global generators of numbers in a state that is always the same, so that who draws has one
-    identity; and then once more, for what runs is a draw.
 
     Args:
         inputs: by parameter, in the node's order, what it is.
         settings: those of Spark that are known.
         columns: those of input tables, by position, as far as they are known.
+        seed: what its draws follow from.
     """
-    with client.controlled() as drawn:
+    action = Action(seed)
+    with in_action(action):
         found = _called(function, inputs, client.Recording(settings, columns))
-        draws = drawn()
-    if not draws or isinstance(found, NotCaptured):
-        return found
-    again = _called(function, inputs, client.Recording(settings, columns))
-    if isinstance(again, NotCaptured):
-        return again
-    chance = ("draws a number while it builds its plan", *found.chance)
-    return replace(found, returned=again.returned, told=again.told, chance=chance)
+    return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
 
 
 def _called(

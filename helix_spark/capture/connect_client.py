@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import random
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +24,7 @@ from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.whole_plan import in_stages, whole_plan
 from helix_spark.errors import SetupError
+from helix_spark.hermetic.task import guarded
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -76,39 +76,6 @@ def recording(into: Recording) -> Iterator[ConnectSession]:
     finally:
         active.session = before
         _RECORDING.reset(token)
-
-
-@contextlib.contextmanager
-def controlled() -> Iterator[Callable[[], bool]]:
-    """In this context the global generators of numbers begin at the same state each time, and are put back at its end.
-    Gives what tells whether anything was drawn from them."""
-    before = random.getstate()
-    numpy = sys.modules.get("numpy")
-    before_numpy = numpy.random.get_state() if numpy is not None else None
-    random.seed(_SEED)
-    began = random.getstate()
-    if numpy is not None:
-        numpy.random.seed(_SEED)
-        began_numpy = _state_of(numpy)
-
-    def drawn() -> bool:
-        return random.getstate() != began or (numpy is not None and _state_of(numpy) != began_numpy)
-
-    try:
-        yield drawn
-    finally:
-        random.setstate(before)
-        if numpy is not None:
-            numpy.random.set_state(before_numpy)
-
-
-_SEED = 20180611
-"""Where controlled generators begin; any number will do, as long as it stays the same."""
-
-
-def _state_of(numpy: Any) -> tuple[Any, ...]:
-    name, keys, *rest = numpy.random.get_state()
-    return (name, keys.tobytes(), *rest)
 
 
 Plan = tuple[tuple[str, bytes], ...]
@@ -601,6 +568,8 @@ class _CodeNoted:
 def _pickled(value: Any) -> bytes:
     from pyspark.serializers import CloudPickleSerializer
 
+    if isinstance(value, tuple):  # a function, and what it returns
+        value = (guarded(value[0]), *value[1:])
     written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
     return written
 

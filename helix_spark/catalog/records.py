@@ -57,6 +57,9 @@ Influence = Annotated[str, Json({
     "left_out": [(str, str, int, [str])],
 }, 16 << 20, needed=False)]
 Reads = Annotated[str, Json({str: [str]}, 16 << 20, needed=False)]
+Observed = Annotated[str, Json({
+    "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},
+}, 16 << 20, needed=False)]
 Kind = Annotated[str, Text(200, named=True)]
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class ResultRecord:
         reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
             object, input's signature to names; else empty.
         content: digest of what the result holds, see `engine.results.contents`; None where it was not taken.
+        observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
     """
 
     declared: Signature
@@ -153,6 +157,7 @@ class ResultRecord:
     read_seconds: Seconds | None = None
     reads: Reads = ""
     content: Signature | None = None
+    observed: Observed = ""
 
 
 @dataclass(frozen=True, slots=True)

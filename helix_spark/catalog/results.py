@@ -7,7 +7,7 @@ Which record counts, where there are several:
 - of a signature's costs and sizes, each is that of the newest record which has it;
 - a signature is random if *any* record says so: a doubt once raised stays;
 - what a fit gave its features is in the record of the fit; it is that of the newest, and so are the columns that a
-  function reads;
+  function reads, and what code was seen to do;
 
 Newest is by `SEQUENCE`, never by a clock.
 
@@ -33,7 +33,7 @@ from helix_spark.catalog.records import ResultRecord
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
 
-_TEXTS = ("random", "influence", "reads")
+_TEXTS = ("random", "influence", "reads", "observed")
 
 _IN_ORDER = "sequence, place, declared"
 """Oldest first. Rows written at the same time may share a sequence."""

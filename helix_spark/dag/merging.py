@@ -43,7 +43,8 @@ def _wishes(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
     wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
     keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
     return replace(
-        node.wishes, keep=keep, fixed=any(w.fixed for w in wishes), recompute=any(w.recompute for w in wishes)
+        node.wishes, keep=keep, fixed=any(w.fixed for w in wishes), recompute=any(w.recompute for w in wishes),
+        fresh=any(w.fresh for w in wishes),
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
+from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.signature.parts import digest
 from helix_spark.signature.signing import Description, Signed, resolve
 
 
@@ -22,6 +27,7 @@ class OnRecord:
 
     Attributes:
         known: declared signatures that stand for another one.
+        seen: declared signatures, and what the code did when it ran.
         known_random: declared signatures, and why a result differs each time where an earlier run found that out.
         measured: what is on record, by signature.
     """
@@ -31,7 +37,7 @@ class OnRecord:
         also: Collection[str], held: Collection[str], equal: Mapping[str, str],
     ) -> None:
         self.known, self.known_random = dict(equal), dict[str, str]()
-        self.measured = dict[str, ResultRecord]()
+        self.measured, self.seen = dict[str, ResultRecord](), dict[str, Seen]()
         self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
         self._had = view.artifacts.keys() | set(held)
@@ -40,7 +46,8 @@ class OnRecord:
         """Signs; again when records say that a node stands for another one, which changes all that reads it."""
         while True:
             signed = resolve(
-                dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random
+                dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
+                seen=self.seen,
             )
             fresh = {own.declared for own in signed.values()} - self._asked
             if not fresh:
@@ -66,9 +73,30 @@ class OnRecord:
                 draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
                 stands = next(draws, None)
             else:
-                stands = signature
+                stands = self._of_what_is_there(declared, found.stood_for[declared]) or signature
             if stands is not None:
                 self.known.setdefault(declared, stands)
+
+    def _of_what_is_there(self, declared: str, stood_for: Sequence[str]) -> str | None:
+        """The signature of what code makes of the files and variables that it reads, as they are now. None where it is
+        not known to read any.
+
+        That is one whose code read just this; of several the newest. Where none did it is a new one, of all that the
+        code was ever seen to read: less would not tell two states apart that differ in what it read in another one.
+        """
+        seen = {one: seen_from_json(self.measured[one].observed) for one in stood_for if one in self.measured}
+        if any(one.drew for one in seen.values()):
+            self.seen[declared] = Seen(drew=True)
+        reading = {signature: one for signature, one in seen.items() if one.reads}
+        if not reading:
+            return None
+        now = reduce(or_, reading.values()).now()
+        for signature, one in reversed(reading.items()):
+            if now.agrees(one):
+                self.seen[declared] = replace(now.only(one), drew=one.drew)
+                return signature
+        self.seen[declared] = now
+        return digest(declared, replace(now, drew=False).to_json())
 
     def _why_random(self, signature: str) -> str:
         return self.measured[signature].random if signature in self.measured else ""

@@ -21,6 +21,7 @@ from helix_spark.engine.execution.timing import load_seconds
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import nearest
+from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
@@ -28,6 +29,7 @@ from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.signature.signing import parts_read
 from helix_spark.signature.text.source import text_of
 from helix_spark.workflow.operators import Function, Result
 
@@ -151,7 +153,7 @@ def node_records(
             inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
             declared=plan[node.name].declared,
             signature=digest("void", prepared.run, node.name) if node.name in void else plan[node.name].signature,
-            parts=parts_to_json(prepared.signed[node.name].parts), code=_code(node), seconds=seconds.get(node.name),
+            parts=parts_to_json(_parts(node, prepared, outcome)), code=_code(node), seconds=seconds.get(node.name),
             predicted_seconds=plan[node.name].predicted_seconds,
             bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,
             rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
@@ -183,7 +185,8 @@ def result_records(
         took = seconds.get(node.name)
         computed = own.state is State.COMPUTE
         why = random.get(node.name, "") or _known_random(node, prepared)
-        if took is None and not why:
+        observed = _observed(node, outcome) if computed else ""
+        if took is None and not (why or observed):
             continue
         doubt = bool(why) or node.name in uncertain
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
@@ -196,6 +199,7 @@ def result_records(
             rows=outcome.rows.get(node.name), random=why,
             influence=influences.get(node.name, ""),
             content=_content(node.name, outcome) if computed and not doubt else None,
+            observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
         if (computed and why) or _tells(record):
@@ -211,7 +215,21 @@ def _content(name: str, outcome: Outcome) -> str | None:
 def _tells(record: ResultRecord) -> bool:
     """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-    return any(figure is not None for figure in figures) or record.influence != ""
+    return any(figure is not None for figure in figures) or bool(record.influence or record.observed)
+
+
+def _observed(node: Node, outcome: Outcome) -> str:
+    """What a node's code was seen to do. What its author declares is taken for all that it reads."""
+    seen = outcome.seen.get(node.name, Seen())
+    return (Seen(seen.drew) if node.wishes.depends_on else seen).to_json()
+
+
+def _parts(node: Node, prepared: Prepared, outcome: Outcome) -> tuple[Part, ...]:
+    """A signature's parts, with what the node's code read, where that was not known when it was signed."""
+    own = prepared.signed[node.name]
+    if own.seen.reads or node.name not in outcome.seen or node.wishes.depends_on:
+        return own.parts
+    return (*own.parts, *parts_read(outcome.seen[node.name]))
 
 
 def _read_seconds(result: NodeResult | None) -> float | None:

@@ -15,6 +15,7 @@ from helix_spark.signature.signing import Description, Signed
 from helix_spark.workflow.operators import Result
 
 _SHOWN_CHANGES = 3
+_DREW = "; Helix gives the seed of what it draws"
 
 
 class Stored(Protocol):
@@ -60,6 +61,7 @@ def reasons(
     """
     found = {
         node.name: _reason(node, dag, solution, signed, described, stored, previous, ended, unserved)
+        + (_DREW if signed[node.name].seen.drew and solution.state(node.name) is not State.PRUNE else "")
         for node in dag.nodes
     }
     parts = {name: own.parts for name, own in signed.items()}
@@ -117,7 +119,7 @@ def _loaded(node: Node, own: Signed, dag: Dag, stored: Mapping[str, Stored]) -> 
         text += f" of workflow `{found.workflow}`"
     if found.node != node.name:
         text += f" as `{found.node}`"
-    if own.declared != own.signature and not own.random:
+    if own.declared != own.signature and not (own.random or own.seen.reads):
         text += "; the code or the data changed, this result did not"
     return text
 
@@ -136,8 +138,9 @@ def fixed_in_vain(dag: Dag, signed: Mapping[str, Signed], described: Mapping[str
     for node in dag.nodes:
         if not node.wishes.fixed:
             continue
-        if node.wishes.recompute:
-            found.append(f"`{node.name}` is fixed: what was computed once stands, and recompute=True is in vain")
+        for wish in ("recompute", "fresh"):
+            if getattr(node.wishes, wish):
+                found.append(f"`{node.name}` is fixed: what was computed once stands, and {wish}=True is in vain")
         if blamed := signed[node.name].random:
             fixes = ", ".join(_how_to_fix(dag[name]) for name in blamed)
             found.append(f"`{node.name}` is fixed, but what differs is {_names(blamed)}, which it reads: {fixes}")

@@ -22,6 +22,8 @@ class Group(StrEnum):
     PACKAGE = "package"
     SETTING = "setting"
     SOURCE = "source"
+    FILE = "file"
+    VARIABLE = "environment variable"
     INPUT = "input"
 
 

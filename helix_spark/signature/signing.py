@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
+from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.signature.canonical import value_part, value_trace
 from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
@@ -30,6 +32,9 @@ from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, 
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
 _LOST = "what it reaches cannot be followed"
+_SHOWN_DIGEST = 7
+"""Characters of a digest that people are shown."""
+
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
@@ -43,6 +48,7 @@ class Description:
         random: why its result may differ each time it is computed, or cannot be told by its signature alone; empty if
             nothing says so.
         reads: what it reads by itself: a source, files of `depends_on`.
+        drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
         said: what its code and texts say that counts where it runs.
     """
 
@@ -51,6 +57,7 @@ class Description:
     random: tuple[str, ...] = ()
     reads: tuple[Identified, ...] = ()
     said: Said = NOTHING_SAID
+    drew: bool = False
 
     @property
     def version(self) -> DataIdentity | None:
@@ -68,12 +75,14 @@ class Signed:
             run alone where the result may differ each time.
         parts: with the inputs' parts at the end.
         random: names of the nodes that make its result differ each time, itself included.
+        seen: what its code did when it ran, with what it reads as that is now.
     """
 
     declared: str
     signature: str
     parts: tuple[Part, ...]
     random: tuple[str, ...] = ()
+    seen: Seen = NOTHING_SEEN
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -88,12 +97,15 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     """
     others = replaced()
     surroundings = (python_part(), package_part("pyspark", 2), *setting_parts(settings))
-    return {node.name: _with_replaced(_describe(node, surroundings), others) for node in dag.nodes}
+    return {
+        node.name: _asked_anew(node, _with_replaced(_describe(node, surroundings), others)) for node in dag.nodes
+    }
 
 
 def resolve(
     dag: Dag, described: Mapping[str, Description], *, run: str,
     equivalent: Mapping[str, str], known_random: Mapping[str, str],
+    seen: Mapping[str, Seen] = MappingProxyType({}),
 ) -> dict[str, Signed]:
     """Chains signatures from sources to outputs.
 
@@ -102,6 +114,7 @@ def resolve(
         equivalent: declared signature -> the signature it stands for. For a node whose random result was fixed by the
             author it leads to the stored result.
         known_random: declared signature -> why a run found its result to differ each time.
+        seen: declared signature -> what the code did when it ran, with what it reads as that is now.
     """
     signed: dict[str, Signed] = {}
     for node in dag.nodes:
@@ -117,8 +130,23 @@ def resolve(
             signature = digest(declared, run, node.name)  # two draws, even if declared alike, are two
         else:
             signature = equivalent.get(declared, declared)
-        signed[node.name] = Signed(declared, signature, parts, blamed)
+        did = seen.get(declared, Seen()) | Seen(own.drew)
+        signed[node.name] = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did)
     return signed
+
+
+def parts_read(seen: Seen) -> tuple[Part, ...]:
+    """What code read while it ran, as parts; they are known only after that, so no declared signature has them."""
+    read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.listed.items())]
+    read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
+    return tuple(Part(group, name, digest(name, content), content[:_SHOWN_DIGEST]) for group, name, content in read)
+
+
+def _asked_anew(node: Node, own: Description) -> Description:
+    """A node, whose author may want another draw in each run."""
+    if not node.wishes.fresh:
+        return own
+    return replace(own, random=(*own.random, f"you asked for a new draw of `{node.name}` in each run (fresh=True)"))
 
 
 def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
@@ -187,7 +215,8 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
         random += [*one.random, *_undeclared(node, one)]
         warnings += one.warnings
         noticed |= one.said
-    return Description((*parts, plan), tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random)), said=noticed)
+    told = tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random))
+    return Description((*parts, plan), *told, said=noticed, drew=built.drew)
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:

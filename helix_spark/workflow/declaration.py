@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Keep = Literal["auto", "always", "never"]
 
-WISHES = frozenset({"keep", "fixed", "recompute", "depends_on", "exclude"})
+WISHES = frozenset({"keep", "fixed", "recompute", "fresh", "depends_on", "exclude"})
 """Options of a declaration that say what its author wants of the node, and not what it computes."""
 
 _OF_FUNCTIONS = frozenset({"name", "reads", "metrics"})
@@ -28,6 +28,7 @@ class NodeOptions(TypedDict, total=False):
 
     fixed: bool
     recompute: bool
+    fresh: bool
     depends_on: Iterable[Any]
     exclude: Iterable[str]
 
@@ -58,6 +59,7 @@ class Wishes:
         keep: store its result always, never, or as the policy decides.
         fixed: a result that may differ each time is computed once and then kept as the result.
         recompute: compute it in every run, stored or not.
+        fresh: what it draws without a seed is drawn anew in every run; else Helix gives the seed, and a draw stands.
         depends_on: further objects (functions, values, files) that its signature must cover. With any, they are taken
             for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
@@ -70,6 +72,7 @@ class Wishes:
     keep: Keep = "auto"
     fixed: bool = False
     recompute: bool = False
+    fresh: bool = False
     depends_on: tuple[Any, ...] = ()
     exclude: tuple[str, ...] = ()
     prune_features: bool = False
@@ -128,6 +131,7 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
         )
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
+        fresh=bool(options.get("fresh", False)),
         depends_on=several("depends_on", options.get("depends_on", ()), where),
         exclude=several("exclude", options.get("exclude", ()), where, ordered=False),
     )

@@ -12,8 +12,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
-    "drawing", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "engine", "iteration", "helix",
-    "tracking", "ui", "cli",
+    "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "engine",
+    "iteration", "helix", "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; `errors`, `sizes` and `forks` are for all."""
 INNER_ROOMS = {

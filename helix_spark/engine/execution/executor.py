@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,12 @@ from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.spark_errors import spark_errors
-from helix_spark.engine.spark.worker_code import send_project_code
+from helix_spark.engine.spark.waiting import let_others_run_meanwhile
+from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
+from helix_spark.hermetic.action import Action, abandon, in_action
+from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.task import of_node
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
@@ -108,6 +112,7 @@ class Executor:
         """
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
             send_project_code()
+            guard_functions()
         outcome = so_far or Outcome(
             Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)),
             contents=None if compared is None else {},
@@ -124,7 +129,8 @@ class Executor:
             job.run(work)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept
             if not job.drain(_GRACE if isinstance(error, KeyboardInterrupt | EndedError) else None):
-                # A function that hangs would keep its thread from all runs to come: they get others.
+                # A function that hangs would keep its thread and its turn from all runs to come: they get others.
+                abandon()
                 self._pool.shutdown(wait=False)
                 self._pool = self._threads()
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
@@ -410,13 +416,29 @@ class _Job:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        try:
-            return [lower(node, inputs[0], self.executor._sessions, self._opened)]
-        except ColumnsDifferError as error:
-            self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
-            return [lower(as_declared(node), inputs[0], self.executor._sessions, self._opened)]
+        with of_node(self.plan[node.name].signature):
+            try:
+                return [lower(node, inputs[0], self.executor._sessions, self)]
+            except ColumnsDifferError as error:
+                self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
+                return [lower(as_declared(node), inputs[0], self.executor._sessions, self)]
 
-    def _opened(self, name: str, source: Source) -> None:
+    @contextmanager
+    def acting(self, node: Node) -> Iterator[None]:
+        """While a function of the author's runs: what it draws follows from the identity of its node."""
+        action = Action(self.plan[node.name].signature)
+        if self.executor._sessions.started:
+            let_others_run_meanwhile()
+        with in_action(action):
+            yield
+        seen = action.seen()
+        self.outcome.seen[node.name] = self.outcome.seen.get(node.name, Seen()) | seen
+        said = (*seen.chance, *(() if node.wishes.depends_on else seen.outside))
+        if said:
+            self.outcome.suspicion.note(node, said[0])
+
+    def opened(self, name: str, source: Source) -> None:
+        """Takes note of which files a source has."""
         self.outcome.opened[name] = DataIdentity("")
         with suppress(SourceError, OSError):  # it is gone again
             self.outcome.opened[name] = identify(source, contents=False)

@@ -8,6 +8,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.timing import Share, Step, attribute, shares, starts, warm_seconds
 from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.hermetic.seen import Seen
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity
@@ -25,6 +26,7 @@ class Outcome:
         shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
         suspicion: finds results that may differ each time.
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
+        seen: by name, what the code of each node that is a function did while it ran.
         failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
             asks for them.
@@ -44,6 +46,7 @@ class Outcome:
     contents: dict[str, str] | None = field(default_factory=dict)
     equal: dict[str, str] = field(default_factory=dict)
     filled: frozenset[str] = frozenset()
+    seen: dict[str, Seen] = field(default_factory=dict)
 
 
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:

@@ -6,11 +6,11 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.results.results import (
@@ -24,8 +24,9 @@ from helix_spark.engine.results.results import (
 )
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
+from helix_spark.hermetic.action import others_first
 from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result
-from helix_spark.workflow.sources import ReaderSource
+from helix_spark.workflow.sources import ReaderSource, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,6 +50,16 @@ _REGISTERING = RLock()
 """Held while a function runs that registers something with its session; most processes have but one session."""
 
 
+class Watcher(Protocol):
+    """Is told of what happens while nodes are computed."""
+
+    def opened(self, name: str, source: Source) -> None:
+        """A source was opened: Spark has listed its files."""
+
+    def acting(self, node: Node) -> AbstractContextManager[None]:
+        """While a function of a node's author runs."""
+
+
 def argument(result: NodeResult, form: Form) -> Any:
     """A result in the form a function asks for, and its own: whatever it does to it, others see nothing of it."""
     match result:
@@ -60,7 +71,9 @@ def argument(result: NodeResult, form: Form) -> Any:
             raise AssertionError("columns are handed over by the extractor that adds them")
 
 
-def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions: Sessions) -> NodeResult:
+def call(
+    node: Node, operator: Function, results: Sequence[NodeResult], sessions: Sessions, watcher: Watcher
+) -> NodeResult:
     """Calls a function that returns a table, a model or a value.
 
     Raises:
@@ -71,7 +84,7 @@ def call(node: Node, operator: Function, results: Sequence[NodeResult], sessions
         name: argument(result, form)
         for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
     }
-    with authors_errors(node):
+    with authors_errors(node), watcher.acting(node):
         returned = operator.call(**arguments)
     return checked(node, returned, sessions)
 
@@ -93,8 +106,12 @@ def in_turns(node: Node) -> Node:
 
 def _in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
     def waiting(*given: Any, **named: Any) -> Any:
-        with _REGISTERING:  # a function of the author's asks for no result, so it waits for nobody who holds it
+        with others_first():  # who holds it may wait for its turn
+            _REGISTERING.acquire()
+        try:  # a function of the author's asks for no result, so it waits for nobody who holds it
             return call(*given, **named)
+        finally:
+            _REGISTERING.release()
 
     return waiting
 

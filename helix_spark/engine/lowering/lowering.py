@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import built_table, column_result, tables_of
-from helix_spark.engine.lowering.calls import argument, authors_errors, call, remedy_for, table_in_memory
+from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
     CalledOnce,
@@ -58,7 +59,7 @@ from helix_spark.workflow.operators import (
     Select,
     split_of_fit,
 )
-from helix_spark.workflow.sources import MemorySource, Source
+from helix_spark.workflow.sources import MemorySource, ReaderSource, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -66,11 +67,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.spark.session import Sessions
 
 
-Opened = Callable[[str, Source], None]
-"""Is told of each source that was opened: Spark has then listed its files."""
-
-
-def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened: Opened) -> NodeResult:
+def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher: Watcher) -> NodeResult:
     """A node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
 
     Raises:
@@ -83,15 +80,15 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, opened:
             case Read(source=MemorySource(data=data)):
                 return table_in_memory(_arrow(data), sessions)
             case Read(source=source):
-                return TableResult(lambda: _read(node, source, sessions, opened))
+                return TableResult(lambda: _read(node, source, sessions, watcher))
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
                 return column_result(node, built, results)
             case BuiltFunction(built=built):
                 return _table(built_table(node, built, tables_of(results), sessions.get()))
             case Function() if node.result is Result.COLUMN:
-                return _function_column(node, operator, results)
+                return _function_column(node, operator, results, watcher)
             case Function():
-                return call(node, operator, results, sessions)
+                return call(node, operator, results, sessions, watcher)
             case FitCategories() | FitQuantiles():
                 check_columns(node, results)
                 return fit_batch([node], [results])[0]
@@ -139,7 +136,7 @@ def _named_columns(operator: Operator) -> list[str]:
             return [*([column] if isinstance(column, str) else []), *(split.key if split else ())]
 
 
-def _read(node: Node, source: Source, sessions: Sessions, opened: Opened) -> DataFrame:
+def _read(node: Node, source: Source, sessions: Sessions, watcher: Watcher) -> DataFrame:
     """A source's table. It is read when the first of its readers asks for it; what is wrong with it is the source's.
 
     Raises:
@@ -148,10 +145,11 @@ def _read(node: Node, source: Source, sessions: Sessions, opened: Opened) -> Dat
     spark = sessions.get()
     with authors_errors(node):
         try:
-            frame = nullable(read_source(source, spark))
+            with watcher.acting(node) if isinstance(source, ReaderSource) else nullcontext():
+                frame = nullable(read_source(source, spark))
         except ResultTypeError as error:
             raise ResultTypeError(f"source {node.name!r}: {error.what}", where=node.where) from error
-    opened(node.name, source)
+    watcher.opened(node.name, source)
     return frame
 
 
@@ -176,7 +174,9 @@ def _needs(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
     return tuple(result for result in results if isinstance(result, ColumnResult))
 
 
-def _function_column(node: Node, operator: Function, results: Sequence[NodeResult]) -> ColumnResult:
+def _function_column(
+    node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
+) -> ColumnResult:
     """A function is called once, however many read its column: for each of them it would run its jobs again, and draw
     another seed. Nor does it see which columns one of them has beside it."""
     from pyspark.sql import Column
@@ -184,8 +184,9 @@ def _function_column(node: Node, operator: Function, results: Sequence[NodeResul
     base, needs, name = _base(results), _needs(results), column_name(node.name)
 
     def called(frame: DataFrame) -> Column:
-        with authors_errors(node):
-            made = operator.call(**_arguments(operator, results, frame))
+        given = _arguments(operator, results, frame)
+        with authors_errors(node), watcher.acting(node):
+            made = operator.call(**given)
         if not isinstance(made, Column):
             raise ResultTypeError(
                 f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",

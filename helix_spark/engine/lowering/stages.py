@@ -61,7 +61,7 @@ def _wished(node: Node) -> list[str]:
     """Options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep` is
     always a wish."""
     wishes = node.wishes
-    said = [name for name in ("fixed", "recompute", "depends_on", "exclude") if getattr(wishes, name)]
+    said = [name for name in ("fixed", "recompute", "fresh", "depends_on", "exclude") if getattr(wishes, name)]
     return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
 
 

@@ -8,7 +8,11 @@ is still cached from before would answer for the new one.
 from __future__ import annotations
 
 import sys
+from functools import wraps
+from typing import Any
 
+from helix_spark.hermetic import generators, task
+from helix_spark.hermetic.task import guarded, node
 from helix_spark.signature.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
@@ -26,3 +30,38 @@ def send_project_code() -> None:
             continue
         if is_project_file(file):
             register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # a copy of cloudpickle's, untyped
+
+
+def guard_functions() -> None:
+    """Has Spark's workers call functions of Python so that their draws follow from the node; once a process."""
+    from pyspark.core import rdd
+    from pyspark.sql.udf import UserDefinedFunction
+
+    told: Any = rdd._prepare_for_python_RDD
+    if hasattr(told, "__wrapped__"):
+        return
+
+    @wraps(told)
+    def prepared(sc: Any, command: Any) -> Any:
+        if not sc.master.startswith("local"):
+            _send_own_code()
+        return told(sc, (guarded(command[0]), *command[1:]) if isinstance(command, tuple) and command else command)
+
+    rdd._prepare_for_python_RDD = prepared
+
+    def written(self: Any) -> Any:
+        """As Spark knows a function: one that two nodes use would be kept as it was written for the first of them."""
+        kept = vars(self).get("_helix_written")
+        if kept is None or kept[0] != node():
+            kept = self._helix_written = node(), self._create_judf(self.func)
+        return kept[1]
+
+    UserDefinedFunction._judf = property(written)  # type: ignore[assignment, method-assign]  # once a process
+
+
+def _send_own_code() -> None:
+    """Has what guards functions pickled by value: the workers of a cluster need not have this package."""
+    from pyspark.cloudpickle import register_pickle_by_value
+
+    for module in (generators, task):
+        register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # as above

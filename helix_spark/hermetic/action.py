@@ -1,0 +1,171 @@
+"""One node's Python while it runs. Actions take turns, as the generators that they share are one for all threads."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
+from helix_spark.hermetic.seen import Seen
+
+
+class Action:
+    """What one piece of the author's code does while it runs.
+
+    Args:
+        seed: what its draws follow from.
+
+    Attributes:
+        frame: that it was called from.
+        drew: once it is over, whether it drew numbers.
+        disturbed: whether another action may have drawn from the generators while it did.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self.draws = Draws(seed)
+        self.frame: FrameType | None = None
+        self.drew = self.disturbed = False
+        self.outer: Action | None = None
+
+    def seen(self) -> Seen:
+        """What it did, once it is over."""
+        chance = ("drew numbers while another function may have drawn from the same generators",)
+        return Seen(self.drew, chance=chance if self.drew and self.disturbed else ())
+
+
+class _Turn:
+    """Whose turn it is.
+
+    Attributes:
+        holder: the thread; None between two turns.
+        action: the innermost one of that thread.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.holder: int | None = None
+        self.action: Action | None = None
+
+
+_PATIENCE = 60.0
+"""Seconds after which an action goes on though it is not its turn: the one whose turn it is may wait for a lock that
+this one holds."""
+
+_turn = _Turn()
+_running: dict[int, Action] = {}
+"""By thread. One that has let others go first is among them."""
+
+_begun: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
+"""Threads that an action has started: what they do is its doing."""
+
+_counting = threading.Lock()
+_count = 0
+
+
+def current() -> Action | None:
+    """The action that the calling thread works for."""
+    ident = threading.get_ident()
+    found = _running.get(ident)
+    if found is not None or not _running:
+        return found
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]  # current_thread() would make one up
+    found = _begun.get(thread) if thread is not None else None
+    return found if found is not None and found in _running.values() else None
+
+
+def _entropy() -> Entropy | None:
+    found = current()
+    return None if found is None else found.draws.entropy
+
+
+_given = EntropyGiven(_entropy)
+
+
+@contextmanager
+def in_action(action: Action) -> Iterator[None]:
+    """While the author's code runs in this thread. Waits until no other action is under way, except those that wait
+    for Spark themselves; within one, another may begin."""
+    ident, turn = threading.get_ident(), _turn
+    outer = turn.action if turn.holder == ident else None
+    if outer is None:
+        turn.lock.acquire()
+        turn.holder = ident
+    action.outer, action.frame, turn.action = outer, sys._getframe(2), action
+    _running[ident] = action
+    _installed(+1)
+    action.draws.begin()
+    try:
+        yield
+    finally:
+        action.drew = action.draws.end()
+        _installed(-1)
+        turn.action, action.frame = outer, None
+        if outer is not None:
+            _running[ident] = outer
+        else:
+            del _running[ident]
+            if turn.holder == ident:
+                turn.holder = None
+                turn.lock.release()
+
+
+@contextmanager
+def others_first() -> Iterator[None]:
+    """While the calling thread waits for something outside of Python, as for a job of Spark's: other actions may run
+    meanwhile."""
+    turn = _turn
+    if turn.holder != threading.get_ident() or turn.action is None:
+        yield
+        return
+    action = turn.action
+    nested = [action]
+    while nested[-1].outer is not None:
+        nested.append(nested[-1].outer)
+    states = [(one, one.draws.away()) for one in nested]
+    turn.holder, turn.action = None, None
+    turn.lock.release()
+    try:
+        yield
+    finally:
+        if turn.lock.acquire(timeout=_PATIENCE):
+            turn.holder, turn.action = threading.get_ident(), action
+            for one, state in reversed(states):
+                one.draws.back(state)
+        else:
+            for disturbed in (*nested, turn.action):
+                if disturbed is not None:
+                    disturbed.disturbed = True
+
+
+def abandon() -> None:
+    """Has actions to come not wait for those under way, which may never end: an interrupt has left them behind."""
+    global _turn
+    _turn = _Turn()
+
+
+def _installed(change: int) -> None:
+    """Takes note of one action more, or less: as long as there is any, what they ask for is intercepted."""
+    global _count
+    with _counting:
+        if _count == 0:
+            _given.install()
+        _count += change
+        if _count == 0:
+            _given.remove()
+
+
+def begins_thread(starting: Any) -> None:
+    """Takes note of a thread that an action starts.
+
+    Args:
+        starting: what the thread is to call.
+    """
+    thread = getattr(starting, "__self__", None)
+    found = current()
+    if found is not None and isinstance(thread, threading.Thread):
+        _begun[thread] = found

@@ -1,0 +1,206 @@
+"""The generators of numbers that all code of a process shares, and the entropy that others are seeded with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+
+class Entropy:
+    """Bytes that follow from a seed, without end: each request gets others.
+
+    >>> Entropy("a").take(4) == Entropy("a").take(4), Entropy("a").take(4) == Entropy("b").take(4)
+    (True, False)
+    """
+
+    def __init__(self, seed: str) -> None:
+        self._seed = hashlib.sha256(seed.encode()).digest()
+        self.requests = 0
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        if size < 0:
+            raise ValueError("negative argument not allowed")
+        self.requests += 1
+        return hashlib.shake_256(self._seed + self.requests.to_bytes(8, "big")).digest(size)
+
+    def number(self, bits: int) -> int:
+        """A number of so many bits; `bits` is a multiple of 8."""
+        return int.from_bytes(self.take(bits // 8), "big")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A generator that all code shares.
+
+    Attributes:
+        state: its state, to be put back.
+        restore: puts a state back.
+        seed: has it begin anew from 32 bits.
+    """
+
+    state: Callable[[Any], Any]
+    restore: Callable[[Any, Any], None]
+    seed: Callable[[Any, int], None]
+
+
+def _seed_numpy(numpy_random: Any, number: int) -> None:
+    try:
+        numpy_random.seed(number)
+    except TypeError:  # somebody has put a generator of another kind in its place, which has no such seed
+        numpy_random.set_bit_generator(type(numpy_random.get_bit_generator())(number))
+
+
+_SHARED: Mapping[str, _Shared] = {
+    "random": _Shared(lambda m: m.getstate(), lambda m, state: m.setstate(state), lambda m, number: m.seed(number)),
+    "numpy.random": _Shared(
+        lambda m: m.get_state(legacy=False), lambda m, state: m.set_state(state), _seed_numpy
+    ),
+    "torch": _Shared(
+        lambda m: m.get_rng_state(), lambda m, state: m.set_rng_state(state), lambda m, number: m.manual_seed(number)
+    ),
+}
+"""By module; what is not loaded draws nothing."""
+
+
+class Draws:
+    """The shared generators while code runs whose draws follow from a seed.
+
+    Args:
+        seed: any text.
+
+    Attributes:
+        entropy: what seeds all others.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self.entropy = Entropy(seed)
+        self._seed = seed
+        self._before: dict[str, Any] = {}
+        self._began: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Seeds the generators that are loaded, and those that will be when they are."""
+        for name in _SHARED:
+            if _loaded(name) is not None:
+                self._take_over(name)
+        sys.meta_path.insert(0, self)
+
+    def end(self) -> bool:
+        """Puts all generators back. Gives whether anything was drawn from them, or entropy asked for."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        drew = self.entropy.requests > 0
+        for name, began in self._began.items():
+            module = sys.modules[name]
+            drew = drew or _plain(_SHARED[name].state(module)) != began
+            _SHARED[name].restore(module, self._before[name])
+        return drew
+
+    def away(self) -> dict[str, Any]:
+        """Puts the process's own states back for a while; gives those that `back` needs."""
+        ours = {name: _SHARED[name].state(sys.modules[name]) for name in self._began}
+        for name, state in self._before.items():
+            _SHARED[name].restore(sys.modules[name], state)
+        sys.meta_path.remove(self)
+        return ours
+
+    def back(self, ours: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        for name, state in ours.items():
+            self._before[name] = _SHARED[name].state(sys.modules[name])
+            _SHARED[name].restore(sys.modules[name], state)
+        sys.meta_path.insert(0, self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Python asks where a module is to be imported from: one that brings a generator is seeded once it is there."""
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name in _SHARED else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def executed(module: ModuleType) -> None:
+            execute(module)
+            if self in sys.meta_path:
+                self._take_over(name)
+
+        spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this very loader
+        return spec
+
+    def _take_over(self, name: str) -> None:
+        module, shared = sys.modules[name], _SHARED[name]
+        self._before[name] = shared.state(module)
+        shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
+        self._began[name] = _plain(shared.state(module))
+
+
+def _loaded(name: str) -> ModuleType | None:
+    """A module that is loaded to its end: one that another thread imports has no generator yet."""
+    module = sys.modules.get(name)
+    return None if module is None or getattr(module.__spec__, "_initializing", False) else module
+
+
+def _plain(state: Any) -> Any:
+    """A state as something that can be compared."""
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    if hasattr(state, "tobytes"):  # numpy's
+        return state.tobytes()
+    return state.numpy().tobytes() if hasattr(state, "numpy") else state  # torch's
+
+
+class EntropyGiven:
+    """While it is installed, what asks the system for entropy gets it from elsewhere: `secrets`, `uuid`, numpy's
+    `SeedSequence`, and generators of `random` that are given no seed.
+
+    Args:
+        source: of the thread that asks; None for the system's own.
+    """
+
+    def __init__(self, source: Callable[[], Entropy | None]) -> None:
+        self._source = source
+        self._theirs: list[tuple[Any, str, Any]] = []
+
+    def install(self) -> None:
+        """Puts the replacements in place."""
+        for holder, name, ours in self._replacements():
+            self._theirs.append((holder, name, vars(holder)[name]))
+            setattr(holder, name, ours)
+
+    def remove(self) -> None:
+        """Puts everything back."""
+        while self._theirs:
+            setattr(*self._theirs.pop())
+
+    def _replacements(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        source, urandom, seed = self._source, os.urandom, random.Random.seed
+        shared: random.Random = vars(random)["_inst"]
+
+        def take(size: int) -> bytes:
+            found = source()
+            return urandom(size) if found is None else found.take(size)
+
+        def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
+            found = source() if a is None else None
+            seed(self, a if found is None else found.number(256), version)
+
+        yield os, "urandom", take
+        yield random, "_urandom", take  # what SystemRandom and secrets ask
+        yield random.Random, "seed", seeded
+        yield random, "seed", lambda a=None, version=2: seeded(shared, a, version)
+        if (getrandom := vars(os).get("getrandom")) is not None:
+
+            def take_some(size: int, flags: int = 0) -> bytes:
+                found = source()
+                return bytes(getrandom(size, flags)) if found is None else found.take(size)
+
+            yield os, "getrandom", take_some

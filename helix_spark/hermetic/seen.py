@@ -1,0 +1,137 @@
+"""What was seen of the author's code while it ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ABSENT = "absent"
+"""Stands for the content of a file, or the value of a variable, that is not there."""
+
+_WHOLE = 64 << 20
+"""Bytes: a larger file is known by its size, the time of its last write, and blocks of it."""
+
+_BLOCKS, _BLOCK = 16, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one node's code did besides computing.
+
+    Attributes:
+        drew: whether it drew numbers, of which Helix gave the seed.
+        files: by absolute path, the content of what it read: see `content_of`.
+        listed: by absolute path, the names in folders that it looked through: see `names_in`.
+        environment: by name, a digest of each variable that it asked for.
+        chance: why its result may differ each time, as phrases with the author's line.
+        outside: the same, of what it asked others: the network, other processes.
+    """
+
+    drew: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    listed: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    chance: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+    def __or__(self, other: Seen) -> Seen:
+        return Seen(
+            self.drew or other.drew, {**self.files, **other.files}, {**self.listed, **other.listed},
+            {**self.environment, **other.environment}, tuple(dict.fromkeys((*self.chance, *other.chance))),
+            tuple(dict.fromkeys((*self.outside, *other.outside))),
+        )
+
+    @property
+    def reads(self) -> bool:
+        """Whether it read anything that counts."""
+        return bool(self.files or self.listed or self.environment)
+
+    def agrees(self, other: Seen) -> bool:
+        """Whether all that the other one read is the same here."""
+        return (
+            self.files.items() >= other.files.items() and self.listed.items() >= other.listed.items()
+            and self.environment.items() >= other.environment.items()
+        )
+
+    def only(self, other: Seen) -> Seen:
+        """This, as far as the other one read it."""
+        return Seen(
+            self.drew, {path: self.files[path] for path in other.files},
+            {path: self.listed[path] for path in other.listed},
+            {name: self.environment[name] for name in other.environment},
+        )
+
+    def now(self) -> Seen:
+        """The same of what is there now."""
+        return Seen(
+            self.drew, {path: content_of(path) for path in self.files}, {path: names_in(path) for path in self.listed},
+            {name: value_of(name) for name in self.environment},
+        )
+
+    def to_json(self) -> str:
+        """For a record; empty where there is nothing to say. Why a result differs is on record elsewhere.
+
+        >>> Seen(drew=True).to_json(), Seen().to_json()
+        ('{"drew": true}', '')
+        """
+        said: dict[str, Any] = {
+            name: dict(sorted(told.items()))
+            for name in ("files", "listed", "environment") if (told := getattr(self, name))
+        }
+        said |= {"drew": True} if self.drew else {}
+        return json.dumps(said, sort_keys=True) if said else ""
+
+
+NOTHING_SEEN = Seen()
+
+
+def seen_from_json(text: str) -> Seen:
+    """The inverse of `Seen.to_json`."""
+    return Seen(**json.loads(text)) if text else Seen()
+
+
+def content_of(path: str) -> str:
+    """What stands for what is at a path: of a file its SHA-256, or that of its size, time and blocks if it is large.
+
+    >>> content_of("/no/such/file")
+    'absent'
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a text
+        if stat.S_ISDIR(status.st_mode):
+            return "folder"
+        if not stat.S_ISREG(status.st_mode):
+            return "no file"
+        with Path(path).open("rb") as stream:
+            if status.st_size <= _WHOLE:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+            told = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
+            for block in range(_BLOCKS):
+                stream.seek((status.st_size - _BLOCK) * block // (_BLOCKS - 1))
+                told.update(stream.read(_BLOCK))
+            return told.hexdigest()
+    except OSError:
+        return ABSENT
+
+
+def names_in(folder: str) -> str:
+    """What stands for the names in a folder."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name != "__pycache__")  # noqa: PTH208 - names alone
+    except OSError:
+        return ABSENT
+    return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
+
+
+def value_of(variable: str) -> str:
+    """What stands for the value of an environment variable."""
+    value = os.environ.get(variable)
+    if value is None:
+        return ABSENT
+    return hashlib.sha256(f"{variable}={value}".encode(errors="surrogateescape")).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.hermetic.generators import seed_stages_by_name
 from helix_spark.versions import check_pair, refused_python
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 """A name is imported when it is first asked for: who looks at a catalog declares nothing, who declares runs nothing."""
+
+
+seed_stages_by_name()  # before an author's file makes any
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from helix_spark.cli import options
 from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.export import export
+from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.terminal import say
@@ -171,6 +172,7 @@ def main(factory: Factory | Workflow | None = None) -> None:
     if is_loading():
         return
     if factory is None:
+        fix_hash_seed()
         helix()
         return
     with errors_told():
@@ -182,6 +184,7 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
     from helix_spark.cli.loading import given_to_main
 
     factory, name, path = given_to_main(declared)
+    fix_hash_seed(path)
 
     @click.command(help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES)
     @options.running

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -63,6 +64,7 @@ _running: dict[int, Action] = {}
 _begun: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
 """Threads that an action has started: what they do is its doing."""
 
+_waited = threading.local()
 _counting = threading.Lock()
 _count = 0
 
@@ -93,8 +95,10 @@ def in_action(action: Action) -> Iterator[None]:
     ident, turn = threading.get_ident(), _turn
     outer = turn.action if turn.holder == ident else None
     if outer is None:
+        since = time.perf_counter()
         turn.lock.acquire()
         turn.holder = ident
+        _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
     action.outer, action.frame, turn.action = outer, sys._getframe(2), action
     _running[ident] = action
     _installed(+1)
@@ -112,6 +116,13 @@ def in_action(action: Action) -> Iterator[None]:
             if turn.holder == ident:
                 turn.holder = None
                 turn.lock.release()
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[], float]]:
+    """Gives what tells the seconds for which the calling thread has waited for its turns since."""
+    before = getattr(_waited, "seconds", 0.0)
+    yield lambda: getattr(_waited, "seconds", 0.0) - before
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import importlib.machinery
 import os
 import random
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -69,6 +70,40 @@ _SHARED: Mapping[str, _Shared] = {
 }
 """By module; what is not loaded draws nothing."""
 
+_STAGES = "pyspark.ml.param.shared"
+
+
+class _StagesSeeded:
+    """Sees to it that the module of pyspark's that gives stages their seeds gives them ours, once it is imported."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Python asks where a module is to be imported from."""
+        return _found(name, path, target, _seed_by_name) if name == _STAGES else None
+
+
+def seed_stages_by_name() -> None:
+    """Has stages of Spark ML that are given no seed take one that follows from the name of their class: by itself it is
+    Python's `hash` of the name, which differs from process to process."""
+    if (stages := _loaded(_STAGES)) is not None:
+        _seed_by_name(stages)
+    elif not any(isinstance(one, _StagesSeeded) for one in sys.meta_path):
+        sys.meta_path.insert(0, _StagesSeeded())
+
+
+def _seed_by_name(module: Any) -> None:
+    vars(module)["hash"] = default_seed
+
+
+def default_seed(name: str) -> int:
+    """Of the stages of a class.
+
+    >>> default_seed("KMeans")
+    60884861
+    """
+    return zlib.crc32(name.encode())
+
 
 class Draws:
     """The shared generators while code runs whose draws follow from a seed.
@@ -123,24 +158,35 @@ class Draws:
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Python asks where a module is to be imported from: one that brings a generator is seeded once it is there."""
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name in _SHARED else None
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def executed(module: ModuleType) -> None:
-            execute(module)
+        def loaded(_module: ModuleType) -> None:
             if self in sys.meta_path:
                 self._take_over(name)
 
-        spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this very loader
-        return spec
+        return _found(name, path, target, loaded) if name in _SHARED else None
 
     def _take_over(self, name: str) -> None:
         module, shared = sys.modules[name], _SHARED[name]
         self._before[name] = shared.state(module)
         shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
         self._began[name] = _plain(shared.state(module))
+
+
+def _found(
+    name: str, path: Sequence[str] | None, target: ModuleType | None, loaded: Callable[[ModuleType], None]
+) -> importlib.machinery.ModuleSpec | None:
+    """Where Python finds a module, with what is to be done once it is there."""
+    spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+    if spec is None or spec.loader is None:
+        return None
+    execute = spec.loader.exec_module
+
+    def executed(module: ModuleType) -> None:
+        execute(module)
+        if module.__name__ == name:  # the loader of an archive is that of all modules in it
+            loaded(module)
+
+    spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this object alone
+    return spec
 
 
 def _loaded(name: str) -> ModuleType | None:

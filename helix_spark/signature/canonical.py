@@ -23,7 +23,7 @@ def value_part(group: Group, label: str, value: object, *, node: str, where: Loc
 
 def value_trace(
     group: Group, label: str, value: object, *, node: str, where: Location | None = None,
-    stages: dict[str, int] | None = None, gives: frozenset[str] = frozenset(),
+    stages: dict[str, int] | None = None,
 ) -> tuple[Part, CodeTrace]:
     """One part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
 
@@ -31,11 +31,10 @@ def value_trace(
         group: what kind of thing the value is to the node.
         label: what it is called there.
         value, node, where, stages: as in `trace`.
-        gives: as in `reach`.
 
     Raises:
         SignatureError: it cannot be identified.
     """
     root = edge_to(value, label, role="parameter")
-    trace = reach([root], node=node, where=where, home=home_of(value), stages=stages, gives=gives).trace
+    trace = reach([root], node=node, where=where, home=home_of(value), stages=stages).trace
     return Part(group, label, trace.digest, shown(value)), trace

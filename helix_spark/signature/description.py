@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.functions.functions import describe_function
 from helix_spark.signature.functions.given_texts import said_by, texts_in
-from helix_spark.signature.functions.held import NOTHING_HELD, ObjectDraws, partial_uses, statements_in
+from helix_spark.signature.functions.held import NOTHING_HELD, partial_uses, statements_in
 from helix_spark.signature.functions.own_names import read_by_value
-from helix_spark.signature.functions.randomness import leaves_seed, random_sql, stages_in
+from helix_spark.signature.functions.randomness import random_sql
 from helix_spark.signature.functions.reflection import describe_reflected
-from helix_spark.signature.objects.attributes import attributes, declares_itself
+from helix_spark.signature.objects.attributes import declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
 from helix_spark.signature.objects.compiled import content_of
 from helix_spark.signature.objects.edges import (
@@ -31,14 +30,11 @@ from helix_spark.signature.objects.encoder import canonical, is_identifiable
 from helix_spark.signature.objects.holders import held_values, is_project, wrapped
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.signature.objects.origin import Package, package_of_function
 from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.parts import Group, encode
-
-_ROOTS = ("value", "parameter", "depends_on")
-"""Roles of what a trace begins with."""
 
 _FUNCTION_GIVEN = 2
 """The edges of a partial before those of its arguments."""
@@ -156,7 +152,7 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     held = NOTHING_HELD if given is None else partial_uses(reference, given)
     return Described(
         Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges),
-        random=held.random, outside=held.outside, draws=held.draws, checked=0 if given is None else _FUNCTION_GIVEN,
+        random=held.random, outside=held.outside, checked=0 if given is None else _FUNCTION_GIVEN,
     )
 
 
@@ -165,13 +161,11 @@ def _describe_value(reference: Reference) -> Described:
     edges: list[Edge] = []
     slots: dict[int, int] = {}
     stages: dict[str, int] = {}
-    draws = ObjectDraws(reference)
     classes: set[int] = set()
 
     def refer(value: object, path: str) -> bytes | None:
         if not is_code(value):
             classes.add(id(type(value)))
-            draws.look_at(value, path)
             return None
         if id(value) not in slots:
             slots[id(value)] = len(edges)
@@ -190,17 +184,6 @@ def _describe_value(reference: Reference) -> Described:
     edges += hung_on_classes(told, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=(*_unseeded(reference), *random), draws=tuple(draws.found), reads=frozenset(read_by_value(texts, edges)),
+        random=tuple(random), reads=frozenset(read_by_value(texts, edges)),
         said=said_by((*texts, *statements)), stages=tuple(stages),
     )
-
-
-def _unseeded(reference: Reference) -> Iterator[str]:
-    """Stages of Spark ML without a seed that code holds, outright or in an object of the project's own. One that a node
-    is made of may be given its seed beside it, and is looked at there."""
-    if reference.role not in _ROOTS:
-        value = reference.value
-        own = attributes(value) if package_of_module(type(value).__module__) is None else []
-        held = [value, *(attribute for _, attribute in own)]
-        names = dict.fromkeys(type(one).__name__ for one in stages_in(held) if leaves_seed(one))
-        yield from (f"{reference.place()} is or holds a {name} without a seed (give it seed=...)" for name in names)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 
+from helix_spark.signature.functions.randomness import hash_seed
 from helix_spark.signature.objects.origin import Package, as_first_read, said_of
 from helix_spark.signature.parts import Group, Part, digest
 
@@ -35,8 +36,11 @@ def package_part(name: str, fields: int | None = None) -> Part:
 
 
 def python_part() -> Part:
-    """Python by major.minor: the normal form of code depends on it, and so may results."""
+    """Python by major.minor: the normal form of code depends on it, and so may results; so they do on the hash seed,
+    where it is another than the one that commands fix."""
     found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if hash_seed() not in ("", "0"):
+        found += f", hash seed {hash_seed()}"
     return Part(Group.PACKAGE, "python", digest("python", found), found)
 
 

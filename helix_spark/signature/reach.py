@@ -42,7 +42,6 @@ class CodeTrace:
         random: why the result may be another one each time, in sentences; empty if nothing says so.
         outside: what is read that is no code, in sentences; what was read is not covered.
         unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
-        gives: what it gives seeds to, as in `Described`.
         said: what its code and texts say that counts for who runs it.
     """
 
@@ -51,7 +50,6 @@ class CodeTrace:
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
-    gives: frozenset[str] = frozenset()
     said: Said = NOTHING_SAID
 
     @property
@@ -77,7 +75,7 @@ class Reached:
 
 def reach(
     roots: Sequence[Edge], *, node: str, where: Location | None, home: str, elsewhere: Said = NOTHING_SAID,
-    stages: dict[str, int] | None = None, gives: frozenset[str] = frozenset(),
+    stages: dict[str, int] | None = None,
     empty: frozenset[tuple[int, str]] = frozenset(),
 ) -> Reached:
     """Describe everything the roots reach.
@@ -90,7 +88,6 @@ def reach(
         elsewhere: what is known already of what all that is reached says.
         stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
             takes up those that are new.
-        gives: what is given seeds elsewhere, as in `Described`.
         empty: variables that count as None, whatever they are.
 
     Raises:
@@ -100,7 +97,7 @@ def reach(
     for root in roots:
         walk.token(_asked_for(root))
     parts: list[Part] = []
-    noticed = _Noticed(gives=gives)
+    noticed = _Noticed()
     met: list[tuple[object, str]] = []
     read, said, listens = frozenset[str](), Said(), False
     while walk.queue:
@@ -118,11 +115,11 @@ def reach(
     if listens and (said.texts, said.views) != (elsewhere.texts, elsewhere.views):
         # A query may be handed on, a view be registered by a helper: who reads it is described anew, knowing that.
         return reach(
-            roots, node=node, where=where, home=home, elsewhere=said, stages=walk.stages, gives=gives, empty=empty
+            roots, node=node, where=where, home=home, elsewhere=said, stages=walk.stages, empty=empty
         )
     trace = CodeTrace(
-        tuple(parts), tuple(noticed.warnings), noticed.random(), tuple(noticed.outside), tuple(noticed.unfollowed),
-        noticed.gives, said,
+        tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(noticed.outside),
+        tuple(noticed.unfollowed), said,
     )
     return Reached(trace, tuple(value for value, _ in met), frozenset(walk.empty))
 
@@ -161,21 +158,14 @@ class _Noticed:
 
     warnings: dict[str, None] = field(default_factory=dict)
     chance: dict[str, None] = field(default_factory=dict)
-    draws: dict[tuple[str, str], None] = field(default_factory=dict)
-    gives: frozenset[str] = frozenset()
     outside: dict[str, None] = field(default_factory=dict)
     unfollowed: dict[str, None] = field(default_factory=dict)
 
     def take(self, described: Described, held: Held) -> None:
         self.warnings |= dict.fromkeys(described.warnings)
         self.chance |= dict.fromkeys((*described.random, *held.random))
-        self.draws |= dict.fromkeys((*described.draws, *held.draws))
-        self.gives |= described.gives
         self.outside |= dict.fromkeys((*described.outside, *held.outside))
         self.unfollowed |= dict.fromkeys(described.unfollowed)
-
-    def random(self) -> tuple[str, ...]:
-        return (*self.chance, *(why for why, by in self.draws if by not in self.gives))
 
 
 class _Walk:

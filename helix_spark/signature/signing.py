@@ -22,7 +22,7 @@ from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
-from helix_spark.signature.functions.randomness import leaves_seed, random_sql, stages_in
+from helix_spark.signature.functions.randomness import of_partitions, random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
@@ -185,8 +185,13 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
     """Python alone, where a function sees no Spark; and the packages whose objects it is handed."""
     used = {*operator.forms, operator.returns}
     packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
-    around = surroundings[:1] if used <= _PLAIN_FORMS else surroundings
+    around = surroundings[:1] if _is_plain(operator) else surroundings
     return (*around, *(package_part(name) for name in packages))
+
+
+def _is_plain(operator: Function) -> bool:
+    """Whether a function sees no Spark: all of it runs in the driver."""
+    return {*operator.forms, operator.returns} <= _PLAIN_FORMS
 
 
 def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
@@ -195,7 +200,10 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    random = (*traced.random, *_undeclared(node, traced))
+    chance = traced.random
+    if _is_plain(operator):  # a sample of its tables is pandas' or Python's own, and its draws follow from a seed
+        chance = tuple(why for why in chance if not of_partitions(why))
+    random = (*chance, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
 
 
@@ -281,11 +289,10 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
                 traced = trace(value.make, node=node.name, where=node.where, stages=stages)
             given = {
                 name: value_trace(
-                    Group.PARAMETER, name, one, node=node.name, where=node.where, stages=stages, gives=traced.gives
+                    Group.PARAMETER, name, one, node=node.name, where=node.where, stages=stages
                 ) for name, one in sorted(value.parameters, key=itemgetter(0))
             }
             parts += traced.parts + tuple(_named(name, part) for name, (part, _) in given.items())
-            random += _unseeded(node, value)
             noticed = [traced, *(one for _, one in given.values())]
             texts = [given for name, given in value.parameters if name == "statement"]  # SQLTransformer's
         else:
@@ -322,20 +329,3 @@ def _parameter(node: Node, label: str, value: object) -> Part:
 def _named(name: str, part: Part) -> Part:
     """A parameter by keyword: of two that are given the same value, the name says which one it is."""
     return replace(part, digest=digest(name, part.digest))
-
-
-def _unseeded(node: Node, stage: Stage) -> tuple[str, ...]:
-    """Spark ML's default seed is Python's `hash` of the class name, which differs from process to process. The stages
-    inside a pipeline, a tuner or the like have seeds of their own, whatever that one's parameters say."""
-    make, given = stage.make, dict(stage.parameters)
-    left = [make] if leaves_seed(make) and given.get("seed") is None else []
-    left += [one for one in stages_in([make, *given.values()]) if one is not make and leaves_seed(one)]
-    names = dict.fromkeys(_name_of_stage(one) for one in left)
-    return tuple(f"{name} of `{node.name}` has no seed (give it seed=...)" for name in names)
-
-
-def _name_of_stage(stage: object) -> str:
-    """What the class of a stage is called, given the stage, its class or the path of that."""
-    if isinstance(stage, str):
-        return stage.rpartition(".")[2]
-    return stage.__name__ if isinstance(stage, type) else type(stage).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import threading
 
@@ -11,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import is_remote
 
 from helix_spark.capture import connect_client
-from helix_spark.capture.connect_client import QuestionError, Recording, controlled, recording
+from helix_spark.capture.connect_client import QuestionError, Recording, recording
 from helix_spark.errors import SetupError
 
 
@@ -31,19 +30,6 @@ def test_a_question_is_noted_whoever_catches_its_error() -> None:
     with recording(into) as session, pytest.raises(QuestionError):
         session.range(3).count()
     assert into.questions == ["rows"]
-
-
-def test_generators_begin_alike_and_are_put_back() -> None:
-    random.seed(7)
-    before = random.getstate()
-    draws = []
-    for _ in range(2):
-        with controlled() as drawn:
-            assert not drawn()
-            draws.append(random.random())
-            assert drawn()
-    assert draws[0] == draws[1]
-    assert random.getstate() == before
 
 
 def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 from doubled import workflow
 from pyspark.ml import Model
-from pyspark.ml.param.shared import HasSeed
 from pyspark.sql import DataFrame
 from test_loading import Gladly
 from warned import Warned
@@ -20,13 +20,14 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.loading import DamagedResultError
+from helix_spark.hermetic.action import current
 from helix_spark.iteration import running
 from helix_spark.iteration.running import _uncertain
 from helix_spark.planner.problem import State
 
 
-class Unseeded(Model, HasSeed):
-    """A model that took its seed by default."""
+class Drawn(Model):
+    """A model of which the run alone tells that it is a draw."""
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         return dataset
@@ -42,7 +43,10 @@ def modelled(weight: int, **wishes: Any) -> hx.Workflow:
 
     @wf.learner(**wishes)
     def model(data: pd.DataFrame) -> Model:
-        return Unseeded()
+        action = current()
+        assert action is not None
+        action.disturbed = random.random() < 1  # as where another function had drawn meanwhile
+        return Drawn()
 
     @wf.reducer(output=True)
     def total(model: Model, rows: pd.DataFrame) -> int:
@@ -97,7 +101,7 @@ def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(tmp_path: P
         first.wait()
         again = helix.plan(modelled(2))
         assert again["model"].state is State.COMPUTE
-        assert "leaves the seed of Unseeded to chance" in again["model"].reason
+        assert "drew numbers while another" in again["model"].reason
 
 
 def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +144,7 @@ def test_a_draw_that_stood_does_not_stand_for_who_fixes_it_no_more(tmp_path: Pat
         assert helix.plan(modelled(2, fixed=True))["model"].signature == first.plan["model"].signature
         again = helix.plan(modelled(2))["model"]
         assert again.state is State.COMPUTE
-        assert "leaves the seed of Unseeded to chance" in again.reason
+        assert "drew numbers while another" in again.reason
     with hx.Helix(tmp_path, policy="never", observer=Warned()) as helix:
         anew = helix.plan(modelled(1, fixed=True))["model"]
         assert anew.signature != first.plan["model"].signature, "another draw is another result"

@@ -203,17 +203,6 @@ def test_what_a_class_makes_of_a_name_is_no_field_of_its_objects() -> None:
     assert field_of(kept, ("made",)) is None
 
 
-@pytest.mark.parametrize(("made", "read"), [
-    ("SimpleNamespace(seed={}, n=1)", "CFG.seed"), ("{{'seed': {}, 'n': 1}}", "CFG['seed']"),
-    ("type('Config', (), {{'seed': {}, 'n': 1}})", "CFG.seed"),
-])
-def test_a_seed_that_a_configuration_leaves_out_is_none(project: Project, made: str, read: str) -> None:
-    text = "import random\nfrom types import SimpleNamespace\nCFG = {}\ndef f(x): return random.Random({}).random()"
-    assert not project.write(job=text.format(made.format(3), read)).trace().random
-    (why,) = project.write(job=text.format(made.format(None), read)).trace().random
-    assert "without a seed" in why
-
-
 def test_a_query_in_a_configuration_is_known(project: Project) -> None:
     text = "LIMIT, CFG = {}, {{'query': 'age > @LIMIT', 'n': 1}}\ndef f(rows): return rows.query(CFG['query'])"
     assert project.digest(job=text.format(1)) != project.digest(job=text.format(2))

@@ -31,8 +31,6 @@ CHANCES: Mapping[str, Program] = {
     "which values it keeps": lambda rows: rows.agg(F.kll_sketch_agg_bigint("id")),
     "takes a sample": lambda rows: rows.sample(fraction=0.5, seed=1),
     "takes a sample, which": lambda rows: rows.sampleBy("k", {"a": 0.5}, seed=1),
-    "draws a number while": lambda rows: rows.sample(0.5, seed=1),  # pyspark takes no seed by this way to call it
-    "while it builds its plan": lambda rows: rows.select(F.rand()),
     "_metadata": lambda rows: rows.select("_metadata.file_path"),
     "(_metadata)": lambda rows: rows.select(rows.metadataColumn("_metadata")),
     "uses rand in SQL": lambda rows: rows.filter("rand(1) > 0.5"),

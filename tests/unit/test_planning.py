@@ -154,7 +154,7 @@ def test_recompute_is_obeyed_although_it_is_stored() -> None:
 def test_a_random_node_is_blamed_by_itself_and_its_heirs() -> None:
     wf = hx.Workflow("w")
     data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
-    wf.learner("clusters", KMeans, on=data, k=2)
+    wf.learner("clusters", KMeans, on=data, k=2, fresh=True)
 
     @wf.reducer(output=True)
     def cost(clusters: Any) -> float:
@@ -162,7 +162,7 @@ def test_a_random_node_is_blamed_by_itself_and_its_heirs() -> None:
 
     made = plan(situation(wf), "always")
     assert made["clusters"].reason == (
-        "its result may differ each time: KMeans of `clusters` has no seed (give it seed=...)"
+        "its result may differ each time: you asked for a new draw of `clusters` in each run (fresh=True)"
     )
     assert made["cost"].reason == "reads `clusters`, whose result may differ each time"
     assert not made["clusters"].keep

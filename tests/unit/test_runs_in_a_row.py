@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def drawing(weight: int = 1) -> hx.Workflow:
 
     @wf.scanner(fixed=True)
     def drawn(data: pd.DataFrame) -> pd.DataFrame:
-        return data * random.random()
+        return data * time.time()
 
     @wf.reducer(output=True)
     def total(drawn: pd.DataFrame) -> float:

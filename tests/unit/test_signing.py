@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from pyspark.ml import Estimator, Pipeline, Transformer
-from pyspark.ml.classification import LogisticRegression, OneVsRest
+from pyspark.ml import Pipeline, Transformer
+from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.param import Param, Params
-from pyspark.ml.param.shared import HasSeed
-from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -41,7 +38,6 @@ from helix_spark.signature.data_version import (
     identify,
     sample_places,
 )
-from helix_spark.signature.functions.randomness import SEEDED_STAGES
 from helix_spark.signature.objects.edges import Said
 from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.parts import digest
@@ -363,54 +359,12 @@ def test_which_option_of_a_reader_has_a_value_counts(
     assert read(one) != read(other)
 
 
-def test_a_stage_whose_seed_is_left_to_chance_is_blamed() -> None:
-    assert sign(clustered(k=2))["clusters"].random == ("clusters",)
-    assert sign(clustered(k=2, seed=1))["clusters"].random == ()
-    dag = compile_workflow(clustered(k=2))
-    assert describe(dag, SETTINGS)["clusters"].random == ("KMeans of `clusters` has no seed (give it seed=...)",)
-
-
-class Noise(Transformer, HasSeed):
-    """A stage that draws by its seed, and that can be made without a JVM."""
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return dataset
-
-
 def blamed(what: Any, **parameters: Any) -> tuple[str, ...]:
     """Why the model that a stage learns may differ each time."""
     wf = hx.Workflow("w")
     wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
     wf.learner("model", what, on=hx.NodeRef(wf, "data"), output=True, **parameters)
     return describe(compile_workflow(wf), SETTINGS)["model"].random
-
-
-@pytest.mark.parametrize(
-    ("what", "parameters", "stage"),
-    [
-        (Noise(), {}, "Noise"), (KMeans, {"seed": None}, "KMeans"), ("pyspark.ml.recommendation.ALS", {}, "ALS"),
-        (Pipeline(stages=[Noise()._set(seed=1), Noise()]), {}, "Noise"), (Pipeline, {"stages": [Noise()]}, "Noise"),
-        (CrossValidator(estimator=Noise(), seed=1), {}, "Noise"),
-        (CrossValidator(estimator=Noise()._set(seed=1)), {}, "CrossValidator"),
-        (TrainValidationSplit(estimator=Pipeline(stages=[Noise()])), {"seed": 1}, "Noise"),
-        (CrossValidator(estimatorParamMaps=[{Pipeline.stages: [Noise()]}], seed=1), {}, "Noise"),
-        (OneVsRest(classifier=Noise()), {}, "Noise"), (OneVsRest, {"classifier": Noise()}, "Noise"),
-    ],
-)
-def test_so_is_one_inside_another_stage(what: Any, parameters: dict[str, Any], stage: str) -> None:
-    assert blamed(what, **parameters) == (f"{stage} of `model` has no seed (give it seed=...)",)
-
-
-@pytest.mark.parametrize(
-    ("what", "parameters"),
-    [
-        (Noise()._set(seed=1), {}), (Noise(), {"seed": 1}), (Pipeline(stages=[Noise()._set(seed=1)]), {}),
-        (CrossValidator(estimator=Noise()._set(seed=1), seed=2), {}), ("pyspark.ml.recommendation.ALS", {"seed": 1}),
-        ("pyspark.ml.classification.LogisticRegression", {}), (OneVsRest, {}),
-    ],
-)
-def test_stages_with_seeds_are_not(what: Any, parameters: dict[str, Any]) -> None:
-    assert blamed(what, **parameters) == ()
 
 
 class Cleaned(Transformer):
@@ -480,17 +434,6 @@ def test_what_the_stages_of_a_parameter_say_counts() -> None:
 
 def test_what_the_stages_of_a_parameter_read_may_be_declared() -> None:
     assert blamed(Pipeline, stages=[Cleaned(opening)], depends_on=[len]) == ()
-
-
-def test_the_stages_that_have_a_seed_are_those_of_pyspark() -> None:
-    rooms = ("classification", "clustering", "feature", "fpm", "recommendation", "regression", "tuning")
-    found = {
-        f"{room.__name__}.{name}" for room in (import_module(f"pyspark.ml.{one}") for one in rooms)
-        for name, kind in vars(room).items()
-        if isinstance(kind, type) and issubclass(kind, HasSeed) and issubclass(kind, Estimator)
-        and kind.__module__ == room.__name__ and not name.startswith("_")
-    }
-    assert found == SEEDED_STAGES
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
@@ -41,7 +41,7 @@ from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
-from helix_spark.hermetic.action import Action, abandon, in_action
+from helix_spark.hermetic.action import Action, abandon, in_action, waiting
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.task import of_node
 from helix_spark.planner.plan import Plan
@@ -300,7 +300,9 @@ class _Job:
         steps = self._fill(unit.names) if computes else []
         if computes and self._is_overtaken(unit.names):
             return steps
-        steps.append(self.executor._clock.step(unit.names, lambda: self._have(unit)))
+        with waiting() as waited:
+            step = self.executor._clock.step(unit.names, lambda: self._have(unit))
+        steps.append(replace(step, start=step.start + waited()))
         for name in unit.names:
             self._compare(name)
         return steps

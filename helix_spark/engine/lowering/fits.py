@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.calls import Watcher
 from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.partitions import in_few_partitions
 from helix_spark.engine.lowering.sides import check_sides, training_rows
 from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
+from helix_spark.signature.functions.randomness import stages_in
 from helix_spark.workflow.operators import (
     ColumnSource,
     FitCategories,
@@ -103,7 +105,7 @@ def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, lis
     return frame.select(*(F.col(quoted(c)).alias(p) for c, p in zip(columns, plain, strict=True))), plain
 
 
-def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> ModelResult:
+def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
     """Fits an estimator to its table: to the rows the operator names, where examples are split, or to the training
     rows of an extractor's split."""
     frame, names = input_frame(results, [source for _, source in operator.columns])
@@ -121,4 +123,8 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult]) -> 
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
-    return ModelResult(stage.fit(in_few_partitions(frame, stage), wired or None))
+    few = in_few_partitions(frame, stage)
+    if all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage)):
+        return ModelResult(stage.fit(few, wired or None))
+    with watcher.acting(node):
+        return ModelResult(stage.fit(few, wired or None))

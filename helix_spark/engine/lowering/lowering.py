@@ -94,11 +94,12 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
                 return fit_batch([node], [results])[0]
             case FitStage():
                 check_columns(node, results)
-                return fit_stage(node, operator, results)
+                return fit_stage(node, operator, results, watcher)
             case Assemble():
                 return _table(_assembled(node, operator, results))
             case Predict():
-                return _table(_predicted(node, operator, results))
+                with watcher.acting(node):  # a model may be of the author's own
+                    return _table(_predicted(node, operator, results))
             case Select() if node.result is Result.TABLE:
                 check_columns(node, results)
                 return _table(_base(results).frame().select(*map(quoted, operator.columns)))

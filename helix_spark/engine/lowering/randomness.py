@@ -16,36 +16,17 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.lowering.undeclared import Undeclared, registered_functions, undeclared
-from helix_spark.engine.results.results import MODELS_INSIDE, ColumnResult, ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.functions.randomness import has_seed
 from helix_spark.signature.parts import Group
 from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-def unseeded(model: Any) -> str | None:
-    """The class of a fitted model, or of one that it consists of, that took its seed by default, which differs from
-    process to process; None if none did."""
-    if hasattr(model, "hasParam") and model.hasParam("seed") and not has_seed(model):
-        return type(model).__name__
-    return next((name for one in _inside(model) if (name := unseeded(one)) is not None), None)
-
-
-def _inside(model: Any) -> Iterator[Any]:
-    """The models that a pipeline, a tuner or one-versus-rest consists of."""
-    for attribute in MODELS_INSIDE:
-        held = getattr(model, "__dict__", {}).get(attribute)
-        if isinstance(held, list | tuple):
-            yield from held
-        elif held is not None:
-            yield held
 
 
 class Suspicion:
@@ -83,7 +64,7 @@ class Suspicion:
             return self._noted[node.name]
         looking = self._looking.get(node.name)
         if looking is None:
-            return _unseeded_stage(result)
+            return None
         why, found = looking.result()
         return why if found == Undeclared() else found.why(reached())
 
@@ -182,11 +163,6 @@ def _covered(described: Description) -> Iterator[str]:
     """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
     yield from (part.label for part in described.parts)
     yield from described.said.registers
-
-
-def _unseeded_stage(result: NodeResult) -> str | None:
-    name = unseeded(result.model) if isinstance(result, ModelResult) else None
-    return None if name is None else f"leaves the seed of {name} to chance (give it seed=...)"
 
 
 def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import authors_errors
 from helix_spark.errors import OperatorError, nearest
+from helix_spark.hermetic.generators import default_seed
+from helix_spark.signature.functions.randomness import stages_in
 from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
 from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
 
@@ -87,6 +89,9 @@ def build_stage(node: Node, stage: Stage) -> Any:
             f"{node.name!r} was given a {type(built).__name__}, which is no Spark ML estimator or transformer",
             where=node.where,
         )
+    for one in stages_in(built):
+        if one.hasParam("seed") and not (one.isSet("seed") and one.getOrDefault("seed") is not None):
+            one._setDefault(seed=default_seed(type(one).__name__))
     return built
 
 

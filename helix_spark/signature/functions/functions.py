@@ -15,7 +15,7 @@ from helix_spark.signature.functions.given_texts import Texts, said_by
 from helix_spark.signature.functions.names import Names
 from helix_spark.signature.functions.outside import asks_others, outside_uses, views_of
 from helix_spark.signature.functions.own_names import own_names_read
-from helix_spark.signature.functions.randomness import random_uses, reads_environment, seeds_given
+from helix_spark.signature.functions.randomness import random_uses, reads_environment
 from helix_spark.signature.functions.reflection import reflective_reads
 from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.functions.text_names import LookedUp, looked_up
@@ -72,7 +72,6 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
         random=random,
         outside=outside,
         unfollowed=tuple(_told(names, *lost) for lost in (*by_name.lost, *((_MADE_NAMES, at) for at in queried.lines))),
-        gives=seeds_given(called),
         checked=len(edges) + len(by_name.edges),
         reads=frozenset((
             *own_names_read(form, called, edges, used, function.__code__), *reflective_reads(form, called, edges, used),

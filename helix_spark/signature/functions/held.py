@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial, partialmethod
-from types import FunctionType, ModuleType, NoneType
+from types import NoneType
 from typing import Any
 
 from helix_spark.signature.functions.outside import outside_uses
-from helix_spark.signature.functions.randomness import lacks_state, random_uses, seed_of, seeds_its_own, stages_in
+from helix_spark.signature.functions.randomness import random_uses, stages_in
 from helix_spark.signature.objects.edges import Edge, Reference, dotted
 from helix_spark.signature.objects.identity import identity
 from helix_spark.signature.objects.spark_objects import spark_classes
@@ -20,20 +20,15 @@ from helix_spark.signature.text.forms import Argument, Call
 _NOT_CALLED = frozenset({"annotation", "annotations", "base", "metaclass", "class", "by", "subclass", "depends_on"})
 """Roles in which code is looked at, or is declared by the author to count as it is."""
 
-_NOT_MADE = frozenset({"value", "fields"})
-"""Roles in which a class may be no more than named, or is given its seed elsewhere: what a node is made of, and what a
-library notes of the fields of a class."""
-
 _CONSTANTS = frozenset({NoneType, bool, int, float, str, bytes})
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one thing holds, in sentences; `draws` as in `Described`."""
+    """What one thing holds, in sentences."""
 
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
-    draws: tuple[tuple[str, str], ...] = ()
 
 
 NOTHING_HELD = Held()
@@ -47,20 +42,15 @@ def held_uses(reference: Reference, edges: Sequence[Edge]) -> Held:
         edges: to what it refers to, but for what was looked at with its calls.
     """
     named = [(name, edge.held) for edge in edges if edge.held and (name := dotted(edge)) is not None]
-    called = [(name, role) for name, role in named if role not in _NOT_CALLED]
+    called = [name for name, role in named if role not in _NOT_CALLED]
     if not called:
         return NOTHING_HELD
     place = reference.place()
-    random = [name for name, _ in called if any(random_uses([(name, 0)], ()))]
-    read = [name for name, _ in called if any(outside_uses([(name, 0)], ()))]
-    made = [(name, role) for name, role in called if role not in _NOT_MADE and not _only_names(reference.value, role)]
+    random = [name for name in called if any(random_uses([(name, 0)], ()))]
+    read = [name for name in called if any(outside_uses([(name, 0)], ()))]
     return Held(
         tuple(f"{place} is or holds {_plain(name)}" for name in random),
         tuple(f"{place} is or holds {_plain(name)}" for name in read),
-        tuple(
-            (f"{place} is or holds {name}, which nothing gives {by}", by) for name, role in made
-            if (by := seed_of(name, alone=role == "field"))
-        ),
     )
 
 
@@ -74,37 +64,7 @@ def partial_uses(reference: Reference, held: partial[Any] | partialmethod[Any]) 
     call = Call(None, name.rpartition(".")[2], "", None, 0, tuple(map(_argument, held.args)), keywords)
     random = tuple(f"{place} {use}" for use, _ in random_uses([(name, 0)], [(call, name)]))
     read = tuple(f"{place} {use}" for use, _ in outside_uses([(name, 0)], [(call, name)]))
-    by = seed_of(name, alone=True)  # who calls it may give the seed
-    return Held((), read, tuple((why, by) for why in random)) if by else Held(random, read)
-
-
-@dataclass(slots=True)
-class ObjectDraws:
-    """Why the objects of packages that a value holds draw: estimators that were given no seed.
-
-    Attributes:
-        reference: to the value.
-        found: as `draws` in `Described`.
-        below: paths to what is given its seed by what it is in.
-    """
-
-    reference: Reference
-    found: list[tuple[str, str]] = field(default_factory=list)
-    below: list[str] = field(default_factory=list)
-
-    def look_at(self, value: object, path: str) -> None:
-        """Looks at one object; at those that it is in before.
-
-        Args:
-            value: the object.
-            path: to it in the value.
-        """
-        if any(map(path.startswith, self.below)):
-            return
-        if (kind := lacks_state(value)) is not None:
-            self.found.append((f"{self.reference.place(path)} is a {kind} without random_state", "random_state"))
-        if seeds_its_own(value):
-            self.below.append(f"{path}.estimator")
+    return Held(random, read)
 
 
 def statements_in(value: object) -> tuple[str, ...]:
@@ -112,14 +72,6 @@ def statements_in(value: object) -> tuple[str, ...]:
     stages = [stage for stage in stages_in(value) if "SQLTransformer" in spark_classes(stage)]
     settings = [(param.name, setting) for stage in stages for param, setting in stage._paramMap.items()]
     return tuple(setting for name, setting in settings if name == "statement" and isinstance(setting, str))
-
-
-def _only_names(value: object, role: str) -> bool:
-    """Whether what a thing refers to may be no more than imported, or looked at: by a module, by a function that a
-    library made, by ``isinstance(x, KINDS)``."""
-    if isinstance(value, tuple):
-        return all(isinstance(one, type) for one in value)
-    return isinstance(value, ModuleType) or (isinstance(value, FunctionType) and role == "closure value")
 
 
 def _argument(value: object) -> Argument:

@@ -118,9 +118,6 @@ class Described:
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, outside, unfollowed: see `CodeTrace`.
-        draws: why the result may be another one each time unless something gives a seed to what is not known by its
-            name, each with the parameter that takes the seed.
-        gives: the parameters by which it gives seeds to such things.
         checked: so many of the first edges were looked at for what is random in them, or reads, with their calls.
         reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them; see
             `reflection` for those that are more than a text.
@@ -138,8 +135,6 @@ class Described:
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
-    draws: tuple[tuple[str, str], ...] = ()
-    gives: frozenset[str] = frozenset()
     checked: int = 0
     reads: frozenset[str] = frozenset()
     said: Said = NOTHING_SAID

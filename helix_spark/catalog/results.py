@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
@@ -49,11 +49,14 @@ class KnownResults:
         standing: declared signature to the signature it stands for.
         stood_for: declared signature to all that it ever stood for, the oldest first.
         measured: signature to one record with its costs, sizes and randomness, merged from all of its records.
+        observed: declared signature to what its code was seen to do (JSON of `hermetic.seen.Seen`), by what it then
+            stood for, the newest last; of what did nothing nothing is told.
     """
 
     standing: Mapping[str, str]
     stood_for: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, ResultRecord]
+    observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,14 @@ class ResultLedger:
         apart = {signature for signature in times if signature not in whole or times[signature] > 1}
         measured |= {one.record.signature: one.record for one in self._merged({"signature": apart}, by=("signature",))}
         standing, stood_for = _standing([one for one in found if one.record.declared in asked])
-        return KnownResults(MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(measured))
+        observed: dict[str, dict[str, str]] = {}
+        for one in sorted(found, key=lambda one: one.newest):
+            if one.record.declared in asked and one.record.observed:
+                observed.setdefault(one.record.declared, {})[one.record.signature] = one.record.observed
+        return KnownResults(
+            MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(measured),
+            MappingProxyType(observed),
+        )
 
     def _merged(self, wanted: Mapping[str, Collection[str]], by: Sequence[str]) -> list[_Merged]:
         """The records that are wanted, by column, merged into one for each value of `by`."""

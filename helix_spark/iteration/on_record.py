@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -73,18 +73,21 @@ class OnRecord:
                 draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
                 stands = next(draws, None)
             else:
-                stands = self._of_what_is_there(declared, found.stood_for[declared]) or signature
+                stands = self._of_what_is_there(declared, found.observed.get(declared, {})) or signature
             if stands is not None:
                 self.known.setdefault(declared, stands)
 
-    def _of_what_is_there(self, declared: str, stood_for: Sequence[str]) -> str | None:
+    def _of_what_is_there(self, declared: str, observed: Mapping[str, str]) -> str | None:
         """The signature of what code makes of the files and variables that it reads, as they are now. None where it is
         not known to read any.
 
         That is one whose code read just this; of several the newest. Where none did it is a new one, of all that the
         code was ever seen to read: less would not tell two states apart that differ in what it read in another one.
+
+        Args:
+            observed: what it was seen to do, by what it then stood for.
         """
-        seen = {one: seen_from_json(self.measured[one].observed) for one in stood_for if one in self.measured}
+        seen = {signature: seen_from_json(text) for signature, text in observed.items()}
         if any(one.drew for one in seen.values()):
             self.seen[declared] = Seen(drew=True)
         reading = {signature: one for signature, one in seen.items() if one.reads}

@@ -18,7 +18,7 @@ from dis import opmap
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
@@ -36,6 +36,44 @@ UDF = "helix python code "
 """Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
 
 _RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
+_CLASSIC: ContextVar[bool] = ContextVar("classic", default=False)
+_PROGRAMS: list[Program] = []
+"""The program that this process is for, if it is for one."""
+
+
+class Program(Protocol):
+    """A program of an author's, all of whose sessions are Helix's."""
+
+    def session(self, options: dict[str, str]) -> Any:
+        """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
+
+    def note_code(self, pickle: bytes, function: Any) -> None:
+        """A Python function is written into a plan."""
+
+
+def take_over(program: Program) -> None:
+    """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
+    replace_in_pyspark()
+    _PROGRAMS[:] = [program]
+
+
+@contextlib.contextmanager
+def classic() -> Iterator[None]:
+    """In this context, and in this thread alone, pyspark works in the driver's JVM, also where a program took over."""
+    token = _CLASSIC.set(True)
+    try:
+        yield
+    finally:
+        _CLASSIC.reset(token)
+
+
+def _program() -> Program | None:
+    return _PROGRAMS[0] if _PROGRAMS and not _CLASSIC.get() else None
+
+
+def _builds() -> bool:
+    """Whether pyspark is to build plans for Connect in this thread."""
+    return _RECORDING.get() is not None or _program() is not None
 
 
 class QuestionError(Exception):
@@ -238,7 +276,7 @@ def _made() -> ConnectSession:
             exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
         ) from error
 
-    _replace_in_pyspark()
+    replace_in_pyspark()
     session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is
     client = session.client
     client._internal_stub = cast("Any", _Recorder())
@@ -256,7 +294,7 @@ def _session() -> ConnectSession:
         return _made()
 
 
-_DEFAULTS = {
+DEFAULT_SETTINGS = {
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
     "spark.sql.execution.pandas.convertToArrowArraySafely": "true",
@@ -288,7 +326,7 @@ class _Recorder:
         answer = pb.ConfigResponse(session_id=request.session_id, server_side_session_id="recorder")
         operation = request.operation
         sort = operation.WhichOneof("op_type")
-        known = {**_DEFAULTS, **_current().settings}
+        known = {**DEFAULT_SETTINGS, **_current().settings}
         match sort:
             case "get" | "get_option":
                 keys = list(getattr(operation, sort).keys)
@@ -389,9 +427,11 @@ def _input_column_class() -> type:
     return InputColumn
 
 
-def _replace_in_pyspark() -> None:
+@cache
+def replace_in_pyspark() -> None:
     """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
     import pyspark.errors.utils as errors
+    import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
     import pyspark.sql.session as classic
     import pyspark.sql.utils as utils
     from pyspark.sql.connect import expressions, plan
@@ -399,7 +439,7 @@ def _replace_in_pyspark() -> None:
     asked = utils.is_remote
 
     def is_remote() -> bool:
-        return _RECORDING.get() is not None or asked()
+        return _builds() or asked()
 
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is asked:
@@ -409,13 +449,16 @@ def _replace_in_pyspark() -> None:
     got: Any = classic.SparkSession.Builder.getOrCreate
 
     def get_or_create(self: Any) -> Any:
-        return got(self) if _RECORDING.get() is None else _session()
+        if _RECORDING.get() is not None:
+            return _session()
+        program = _program()
+        return got(self) if program is None else program.session(dict(self._options))
 
     classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
     debugs: Any = errors.is_debugging_enabled
     captured: Any = errors._capture_call_site
-    errors.is_debugging_enabled = lambda: _RECORDING.get() is not None or debugs()
-    errors._capture_call_site = lambda depth: captured(depth) if _RECORDING.get() is None else _call_site()
+    errors.is_debugging_enabled = lambda: _builds() or debugs()
+    errors._capture_call_site = lambda depth: call_site() if _builds() else captured(depth)
     for module in (expressions, plan):
         module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
     _replace_functions_of_classic_sessions()
@@ -438,14 +481,14 @@ def _note_places() -> None:
 
     def made_expression(self: Any) -> None:
         expression_made(self)
-        if self.origin is None and _RECORDING.get() is not None:
-            place = pb.PythonOrigin(fragment="expression", call_site=_call_site())
+        if self.origin is None and _builds():
+            place = pb.PythonOrigin(fragment="expression", call_site=call_site())
             self.origin = pb.Origin(python_origin=place)
 
     def made_relation(self: Any, *given: Any, **named: Any) -> None:
         relation_made(self, *given, **named)
-        if _RECORDING.get() is not None:
-            self._place = _call_site()
+        if _builds():
+            self._place = call_site()
 
     def write(self: Any) -> Relation:
         relation: Relation = written(self)
@@ -494,7 +537,7 @@ def _replace_attributes() -> None:
     got: Any = DataFrame.__getattr__
 
     def get(self: ConnectFrame, name: str) -> Any:
-        recorded = _RECORDING.get() is not None and not name.startswith("__")
+        recorded = _builds() and not name.startswith("__")
         if recorded and _looks_up(sys._getframe(1)) and name not in self.columns:
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return got(self, name)
@@ -508,7 +551,7 @@ _WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if
 def _looks_up(frame: FrameType) -> bool:
     """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
     code = frame.f_code
-    return not code.co_filename.startswith(_pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
+    return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
 
 
 def _replace_types_of_literals() -> None:
@@ -520,7 +563,7 @@ def _replace_types_of_literals() -> None:
 
     def infer(value: Any) -> Any:
         found = told(value)
-        if _RECORDING.get() is None or not isinstance(value, Decimal):
+        if not _builds() or not isinstance(value, Decimal):
             return found
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
@@ -558,10 +601,13 @@ class _CodeNoted:
     """Writes a function into a plan: its place among all of them where the plan is signed, else its pickle."""
 
     def dumps(self, value: Any) -> bytes:
-        into = _RECORDING.get()
+        into, function = _RECORDING.get(), value[0] if isinstance(value, tuple) else value
         if into is None:
-            return _pickled(value)
-        into.code.append(value[0] if isinstance(value, tuple) else value)
+            pickled, program = _pickled(value), _program()
+            if program is not None:
+                program.note_code(pickled, function)
+            return pickled
+        into.code.append(function)
         return f"{UDF}{len(into.code) - 1}".encode()
 
 
@@ -578,18 +624,18 @@ _HERE = str(Path(__file__).parent)
 
 
 @cache
-def _pyspark_folder() -> str:
+def pyspark_folder() -> str:
     import pyspark
 
     return str(Path(pyspark.__file__).parent)
 
 
-def _call_site() -> str:
+def call_site() -> str:
     """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((_pyspark_folder(), _HERE)):
+        if not file.startswith((pyspark_folder(), _HERE)):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -58,15 +58,60 @@ _WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-
 _OF_FILES = "reads paths or times of files (_metadata)"
 
 
-def chance_in_text(text: str) -> str | None:
+_LAYOUT = frozenset({_PARTITIONS, f"{_PARTITIONS} even with a seed", "depends on where files lie"})
+_SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
+"""How many arguments a function that draws has, with its seed."""
+
+
+def chance_over_layout(parts: Iterable[Message]) -> tuple[str, ...]:
+    """The same as `chance_in` where files and their partitions are as they were: what has its seed then draws the same.
+    Nor does it count that a stage's column is named by its uid.
+
+    Args:
+        parts: all messages in it.
+    """
+    return tuple(dict.fromkeys(why for one in parts for why in _chance_over_layout(one)))
+
+
+def _chance_over_layout(message: Message) -> Iterator[str]:
+    one: Any = message
+    match sort_of(message):
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+            name = one.function_name.lower()
+            why = _of_function(name, with_arguments=bool(one.arguments))
+            if why is not None and (why not in _LAYOUT or len(one.arguments) < _SEEDED_BY.get(name, 0)):
+                yield f"uses {name}, which {_UNSEEDED if why in _LAYOUT else why}"
+        case "Expression.ExpressionString":
+            yield from _some(chance_in_text(one.expression, over_layout=True))
+        case "SQL":
+            yield from _some(chance_in_text(one.query, over_layout=True))
+        case "Sample" | "StatSampleBy":
+            pass
+        case "MlRelation.Transform":
+            if one.transformer.name.endswith(".SQLTransformer"):
+                yield from _some(chance_in_text(one.params.params["statement"].string, over_layout=True))
+        case _:
+            yield from _chance(message)
+
+
+_UNSEEDED = "draws, and has no seed"
+
+
+def chance_in_text(text: str, *, over_layout: bool = False) -> str | None:
     """What in SQL text may differ each time, as a phrase.
+
+    Args:
+        over_layout: whether partitions and files are as they were.
 
     >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
     ('uses current_date in SQL, which asks the clock', None, None)
     """
     given = tokens(text)
     for name, with_arguments in called(given):
-        if (why := _of_function(name, with_arguments=with_arguments)) is not None:
+        why = _of_function(name, with_arguments=with_arguments)
+        if over_layout and why in _LAYOUT:
+            why = None if (with_arguments and _SEEDED_BY.get(name, 1) == 1) or name not in _SEEDED_BY else _UNSEEDED
+        if why is not None:
             return f"uses {name} in SQL, which {why}"
     for word in bare_words(given):
         if word in _WITHOUT_BRACKETS:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.answer_records import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger, End
 from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
@@ -76,6 +77,7 @@ class Catalog:
         self._artifacts = ArtifactLedger(layout.records / "artifacts", check, self._mended)
         self._history = History(layout.records, check, self._mended)
         self._results = ResultLedger(layout.records / "results", check, self._mended)
+        self.answers = AnswerLedger(layout.records / "answers", check, self._mended)
         self._records_bytes = FolderBytes(layout.records)
         self.leases = Leases(layout.leases, check)
         self._in_doubt: set[str] = set()
@@ -502,7 +504,7 @@ class Catalog:
 
     @property
     def _journals(self) -> tuple[Journal[Any], ...]:
-        return *self._history.journals, self._results.journal, self._artifacts.journal
+        return *self._history.journals, self._results.journal, self.answers.journal, self._artifacts.journal
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):

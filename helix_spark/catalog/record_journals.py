@@ -9,17 +9,25 @@ from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import (
+    AnswerRecord,
+    ArtifactRecord,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+)
 
 FOLDERS: Mapping[type[Any], str] = {
-    FileRecord: "files", ResultRecord: "results", NodeRecord: "nodes", ArtifactRecord: "artifacts",
-    IterationRecord: "iterations",
+    FileRecord: "files", AnswerRecord: "answers", ResultRecord: "results", NodeRecord: "nodes",
+    ArtifactRecord: "artifacts", IterationRecord: "iterations",
 }
 """By type of row, the journal's folder. That an iteration runs is on record before anything else of it: who reads them
 one after the other reads iterations last."""
 
 _PRUNED_BY: Mapping[type[Any], tuple[str, ...]] = {
-    FileRecord: ("digest",), ResultRecord: ("workflow", "iteration"), NodeRecord: ("workflow", "iteration"),
+    FileRecord: ("digest",), AnswerRecord: ("workflow", "iteration"),
+    ResultRecord: ("workflow", "iteration"), NodeRecord: ("workflow", "iteration"),
     IterationRecord: ("workflow", "number"), ArtifactRecord: ("workflow", "iteration"),
 }
 

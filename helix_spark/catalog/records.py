@@ -263,3 +263,25 @@ class FileRecord:
     digest: Signature
     name: Annotated[str, Text(2_000)]
     text: Annotated[str, Text(1 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What Spark answered a question of a plain program, or what an effect of one left at its place.
+
+    Attributes:
+        question: its identity, 64 hex characters.
+        workflow, iteration: of the run that was answered.
+        at: Unix seconds by the writer's clock; for people.
+        seconds: that it took Spark.
+        answer: see `program.answers.text_of_answer`; empty for an effect, and of a model, whose files are an artifact.
+        left: of an effect, the identity of what it left; else empty.
+    """
+
+    question: Signature
+    workflow: Name
+    iteration: Iteration
+    at: Moment
+    seconds: Seconds = 0.0
+    answer: Annotated[str, Text(2 << 20)] = ""
+    left: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""

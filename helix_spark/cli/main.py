@@ -35,15 +35,30 @@ def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
 
 
-@helix.command()
+@helix.command(context_settings={"ignore_unknown_options": True})
 @options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.running
+@click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before.")
 @told
-def run(target: str, settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-    """Run a workflow: compute what changed, reuse the rest."""
+def run(
+    target: str, arguments: Sequence[str], settings: Sequence[str], message: str, quiet: bool, as_json: bool,
+    rerun_effects: bool, **given: Any,
+) -> None:
+    """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
+    by itself, and what Spark answered it before is not asked again."""
     from helix_spark.cli.loading import split_target
+    from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
+    if function is None and is_plain_program(path):
+        from helix_spark.cli.programs import run_program
+
+        place = asked(path, **given)
+        run_program(
+            path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects
+        )
+    _check_no_arguments(arguments)
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
 
@@ -99,21 +114,37 @@ def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **gi
             print_node(planned, made)
 
 
-@helix.command()
+@helix.command(context_settings={"ignore_unknown_options": True})
 @options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.parameters
 @options.deciding
 @options.spark
 @options.tracking
 @told
-def watch(target: str, settings: Sequence[str], **given: Any) -> None:
-    """Run at each save, in one warm session."""
+def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
+    """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.watching import watch_file
+    from helix_spark.cli.watching_programs import watch_program
+    from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
+    if function is None and is_plain_program(path):
+        place = asked(path, **given)
+        watch_program(path, arguments, place.catalog, place.spark)
+        return
+    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=False, one_run=False) as engine:
         watch_file(path, function, settings, engine)
+
+
+def _check_no_arguments(arguments: Sequence[str]) -> None:
+    """Raises ParameterError for arguments of a program that are given to a workflow."""
+    if arguments:
+        raise ParameterError(
+            f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE",
+        )
 
 
 for _command in (*reading_commands, *upkeep_commands, export):

@@ -45,7 +45,7 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
     known: frozenset[Path] = frozenset()
     while True:
         started = time.perf_counter()
-        before = _stamps(known | _project_files(path))
+        before = stamps(known | _project_files(path))
         forget_project(ours)
         if sys.stdout.isatty():
             print("\033[2J\033[H", end="")
@@ -59,8 +59,8 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
         say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends")
         known = _project_files(path) | broken
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        before = {file: before.get(file, stamp) for file, stamp in _stamps(known).items()}
-        _await_change(known, before)
+        before = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
+        await_change(known, before)
 
 
 def forget_project(kept: Collection[str] = ()) -> None:
@@ -97,10 +97,10 @@ def _blamed(error: HelixError) -> Iterator[Path]:
     yield from (Path(file).absolute() for file in files if not file.startswith("<") and is_project_file(file))
 
 
-def _await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
+def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
     while True:
         began = time.perf_counter()
-        if (now := _stamps(files)) != before:
+        if (now := stamps(files)) != before:
             return _await_end_of_save(files, before, now)
         took = time.perf_counter() - began
         time.sleep(min(max(POLL_SECONDS, _RARER * took), _LONGEST_POLL))
@@ -111,12 +111,12 @@ def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now:
     noticed = time.perf_counter()
     while time.perf_counter() - noticed < _EMPTY:
         time.sleep(_SETTLED)
-        last, now = now, _stamps(files)
+        last, now = now, stamps(files)
         if now == last and not any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items()):
             return
 
 
-def _stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
+def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
     """Each file's time of change and size."""
     stamps = {}
     for file in files:

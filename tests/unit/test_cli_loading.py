@@ -369,9 +369,9 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
 ) -> None:
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
-    monkeypatch.setattr(watching, "_stamps", lambda _: next(looks))
+    monkeypatch.setattr(watching, "stamps", lambda _: next(looks))
     monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
-    watching._await_change([], {})
+    watching.await_change([], {})
     assert pauses[:2] == pytest.approx([pause, pause])
 
 
@@ -392,9 +392,9 @@ def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(watching, "_stamps", look)
+    monkeypatch.setattr(watching, "stamps", look)
     monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
-    watching._await_change([job], {job: (4, 8)})
+    watching.await_change([job], {job: (4, 8)})
     assert len(seen) == pytest.approx(looked, abs=1)
 
 

@@ -1,0 +1,246 @@
+"""The Connect client of a program: PySpark's own, but what answers it is given, and it draws the same each time.
+
+All that is private in pyspark, and that a program needs beyond what `connect_client` has, is here.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import hashlib
+import linecache
+import logging
+import os
+import random
+import sys
+import sysconfig
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from helix_spark.capture.connect_client import pyspark_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+ADDRESS = "sc://localhost:1"
+"""Where a program's client believes its server to be; a channel connects when it is first used, and this never is."""
+
+_HELIX = str(Path(__file__).parent.parent)
+
+
+class Service(Protocol):
+    """What answers a client: Spark Connect's service, by the names that it has in its protocol."""
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]: ...  # noqa: N802 - the service calls it so
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
+    def Config(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
+
+
+def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSession:
+    """A session of PySpark's Connect client that is answered by a service, and is the active one from now on.
+
+    Args:
+        settings: Spark's, that it starts with.
+    """
+    from pyspark.sql.connect.session import SparkSession
+
+    logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
+    session = SparkSession(ADDRESS)
+    client: Any = session.client
+    client._internal_stub = client._artifact_manager._stub = service
+    client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
+    client._plan_compression_threshold = -1
+    atexit.unregister(client._on_exit)
+    session.release_session_on_close = False
+    session.__dict__["sparkContext"] = SessionContext(settings)
+    SparkSession._set_default_and_active_session(session)
+    return session
+
+
+def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
+    """A request that sets what may be set of a session that runs already, and passes over the rest."""
+    import pyspark.sql.connect.proto as pb
+
+    client: Any = session.client
+    request = client._config_request_with_metadata()
+    wanted = pb.ConfigRequest.Set(
+        pairs=[pb.KeyValue(key=name, value=value) for name, value in settings.items()], silent=True
+    )
+    request.operation.CopyFrom(pb.ConfigRequest.Operation(set=wanted))
+    return request
+
+
+def connect(port: int, token: str) -> Any:
+    """The stub of a server on this machine."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
+
+    return SparkConnectServiceStub(DefaultChannelBuilder(f"sc://localhost:{port}/;token={token}").toChannel())  # type: ignore[no-untyped-call]  # generated
+
+
+class SessionContext:
+    """What a program may use of ``spark.sparkContext``: it changes no answer. All else needs a classic session."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+
+    @property
+    def appName(self) -> str:  # noqa: N802 - pyspark calls it so
+        return self._settings.get("spark.app.name", "")
+
+    @property
+    def master(self) -> str:
+        return self._settings.get("spark.master", "")
+
+    @property
+    def version(self) -> str:
+        from pyspark import __version__
+
+        return __version__
+
+    @property
+    def defaultParallelism(self) -> int:  # noqa: N802 - as above
+        given = self._settings.get("spark.default.parallelism", "")
+        return int(given) if given.isdigit() else os.cpu_count() or 1
+
+    def setLogLevel(self, logLevel: str) -> None:  # noqa: N802, N803 - as above
+        """Nothing: what Spark logs is no answer."""
+
+    def setJobGroup(self, *given: object, **named: object) -> None:  # noqa: N802 - as above
+        """Nothing, nor do the next two."""
+
+    def setJobDescription(self, value: str) -> None:  # noqa: N802 - as above
+        pass
+
+    def setLocalProperty(self, key: str, value: str) -> None:  # noqa: N802 - as above
+        pass
+
+    def stop(self) -> None:
+        """Nothing: the session's own `stop` ends it."""
+
+    def __getattr__(self, name: str) -> Any:
+        from pyspark.errors import PySparkAttributeError
+
+        raise PySparkAttributeError(
+            f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
+            "variable HELIX=off, or do the same with DataFrames"
+        )
+
+
+def control_draws() -> None:
+    """Has pyspark draw the same each time a program runs: the ids of stages, and seeds that an author leaves out. What
+    the author's own code draws is the author's."""
+    import pyspark.sql.connect.dataframe as frames
+    from pyspark.ml.util import Identifiable
+    from pyspark.sql.connect.functions import builtin
+
+    made: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def uid(kind: type) -> str:
+        with lock:
+            made[kind.__name__] += 1
+            number = made[kind.__name__]
+        return f"{kind.__name__}_{hashlib.sha256(f'{kind.__name__} {number}'.encode()).hexdigest()[:12]}"
+
+    Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
+    drawing: Any = _Drawing(random.Random(_SEED))
+    frames.random = builtin.py_random = drawing  # type: ignore[attr-defined]  # modules, of which one function is used
+
+
+_SEED = 20180611
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """Takes the place of the module `random` where pyspark draws a seed."""
+
+    generator: random.Random
+
+    def randint(self, low: int, high: int) -> int:
+        return self.generator.randint(low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where an author's program asks something.
+
+    Attributes:
+        file, line: of the author's; empty and 0 where none is found.
+        call: what the author calls, as it is written: ``lr.fit``; else the function's own name.
+        function: of pyspark's that is called, such as ``fit``.
+    """
+
+    file: str = ""
+    line: int = 0
+    call: str = ""
+    function: str = ""
+
+
+def caller() -> Caller:
+    """The innermost call of the author's that is under way in this thread, or else in the main thread: what pyspark
+    runs in threads of its own is begun there."""
+    main = sys._current_frames().get(threading.main_thread().ident or 0)
+    return _caller(sys._getframe(1)) or _caller(main) or Caller()
+
+
+def _caller(frame: FrameType | None) -> Caller | None:
+    inner = ""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(pyspark_folder()):
+            inner = frame.f_code.co_name
+        elif _is_authors(file):
+            return Caller(file, frame.f_lineno, _called(frame) or inner, inner)
+        frame = frame.f_back
+    return None
+
+
+def _is_authors(file: str) -> bool:
+    return not file.startswith((_HELIX, "<frozen", *_LIBRARIES))
+
+
+_LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _called(frame: FrameType) -> str:
+    """The call as it is written, without what it is given; empty where that cannot be told."""
+    code: Any = frame.f_code
+    if not hasattr(code, "co_positions"):  # Python 3.10
+        return ""
+    begins, ends, left, right = list(code.co_positions())[frame.f_lasti // 2]
+    if None in (begins, ends, left, right):
+        return ""
+    lines = [linecache.getline(code.co_filename, number).encode() for number in range(begins, ends + 1)]
+    lines[-1] = lines[-1][:right]
+    lines[0] = lines[0][left:]
+    try:
+        tree: ast.expr = ast.parse(b"".join(lines).decode().strip(), mode="eval").body
+    except (SyntaxError, UnicodeDecodeError):
+        return ""
+    return _short(tree.func if isinstance(tree, ast.Call) else tree)
+
+
+def _short(tree: ast.expr) -> str:
+    """A name with its attributes; what calls in it are given is left out.
+
+    >>> [_short(ast.parse(text, mode="eval").body) for text in ("lr.fit", "rows.groupBy('a').count", "f")]
+    ['lr.fit', 'rows.groupBy(...).count', 'f']
+    """
+    match tree:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            before = _short(value)
+            return f"{before}.{name}" if before else name
+        case ast.Call(func=function):
+            return f"{_short(function)}(...)"
+        case ast.Subscript(value=value):
+            return f"{_short(value)}[...]"
+    return ""
+

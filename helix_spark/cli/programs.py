@@ -1,0 +1,120 @@
+"""`helix run train.py` for a plain PySpark program: it runs as by itself; a line at the end says what was reused."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from helix_spark.cli.terminal import say
+from helix_spark.errors import HelixError, ParameterError
+from helix_spark.program.program_text import needs_classic
+from helix_spark.sizes import format_seconds
+
+if TYPE_CHECKING:
+    from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.program.program_record import ProgramAnswer
+
+OFF = "HELIX"
+"""This variable, set to ``off``, has programs run as if there were no Helix."""
+
+
+def run_program(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], message: str, *, quiet: bool,
+    rerun_effects: bool = False,
+) -> NoReturn:
+    """Runs a program, and ends this process as the program would.
+
+    Raises:
+        ParameterError: there is no such file.
+        CatalogError: the catalog cannot be used.
+    """
+    if not path.is_file():
+        raise ParameterError(f"there is no file {str(path)!r}")
+    if os.environ.get(OFF, "").lower() == "off":
+        _run_plainly(path, arguments)
+    if (reason := needs_classic(path)) is not None:
+        say(
+            f"helix: {reason.file.name}:{reason.line} uses {reason.what}, which only a classic session has: it runs "
+            "without reuse", to_stderr=True,
+        )
+        _run_plainly(path, arguments)
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.plain_program import PlainProgram
+
+    opened = Catalog.open(catalog, create=True)
+    opened.check_writable()
+    opened.repair_by_itself(_tell)
+    program = PlainProgram(path, arguments, opened, settings, _tell, rerun_effects)
+    code = _ended(program, message, quiet=quiet)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | None:
+    """Runs a program to its end, puts it on record, and returns what it would end its process with."""
+    from helix_spark.program.program_record import record_run
+
+    error: BaseException | None = None
+    try:
+        program.run()
+    except HelixError as own:
+        error = own
+        say(f"error: {own}", to_stderr=True)
+    except BaseException as theirs:  # noqa: BLE001 - whatever ends a program is told as Python tells it
+        error = theirs
+        if not isinstance(theirs, SystemExit):
+            _print_traceback(theirs, program.path)
+    sys.stdout.flush()
+    try:
+        answer = record_run(program, error, message)
+        if answer is not None and not quiet:
+            say(summary(program.name, answer), to_stderr=True)
+        for warning in program.record.warnings if program.record is not None else ():
+            _tell(warning)
+    except HelixError as own:
+        _tell(f"this run is not on record: {own}")
+    finally:
+        if program.server is not None:
+            program.server.stop()
+    if isinstance(error, SystemExit):
+        return error.code
+    return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def summary(name: str, answer: ProgramAnswer) -> str:
+    """A line on a run.
+
+    >>> from helix_spark.program.program_record import ProgramAnswer
+    >>> summary("train", ProgramAnswer(3, 40, 38, 0, 0, 9.0, 0.0))
+    'helix: train, iteration 3: of 40 questions to Spark 2 were answered from the record'
+    """
+    reused = answer.asked - answer.fresh
+    took = f", which took {format_seconds(answer.saved)} before" if answer.saved >= 0.1 else ""
+    fits = f"; {answer.fitted} fit{'s' if answer.fitted > 1 else ''}" if answer.fitted else ""
+    return (
+        f"helix: {name}, iteration {answer.number}: of {answer.asked} questions to Spark {reused} "
+        f"{'was' if reused == 1 else 'were'} answered from the record{took}{fits}"
+    )
+
+
+def _tell(text: str) -> None:
+    say(f"helix: {text}", to_stderr=True)
+
+
+def _run_plainly(path: Path, arguments: Sequence[str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, str(path), *arguments])
+
+
+def _print_traceback(error: BaseException, path: Path) -> None:
+    """As Python prints it, from the program's own first line on."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != str(path):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames or error.__traceback__)

@@ -1,0 +1,51 @@
+"""`helix watch train.py` for a plain PySpark program: runs it at each save, in a process of its own each time, beside a
+server that stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from helix_spark.cli.terminal import say
+from helix_spark.cli.watching import await_change, stamps
+from helix_spark.errors import ParameterError
+from helix_spark.program.program_text import files_of_program, needs_classic
+
+
+def watch_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
+    """Runs a program now and at each save, until interrupted.
+
+    Raises:
+        ParameterError: there is no such file, or it needs a classic session.
+        SetupError: Spark cannot be started.
+    """
+    from helix_spark.engine.spark.connect_server import ConnectServer
+    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
+
+    if not path.is_file():
+        raise ParameterError(f"there is no file {str(path)!r}")
+    if (reason := needs_classic(path)) is not None:
+        raise ParameterError(
+            f"{reason.file.name}:{reason.line} uses {reason.what}, which only a classic session has", remedy="run it "
+            "by `helix run`, which starts one, and reuses nothing",
+        )
+    server = ConnectServer({**AS_SPARK_HAS_IT, **settings})
+    command = [sys.executable, "-m", "helix_spark", "run", str(path), "--catalog", catalog, "--", *arguments]
+    environment = {**os.environ, **server.environment()}
+    try:
+        while True:
+            known = files_of_program(path)
+            before = stamps(known)
+            if sys.stdout.isatty():
+                print("\033[2J\033[H", end="", flush=True)
+            started = time.perf_counter()
+            subprocess.run(command, env=environment, check=False)
+            seconds = time.perf_counter() - started
+            say(f"{seconds:.2f} s from save to end; watching {path}, Ctrl-C ends", to_stderr=True)
+            await_change(known, before)
+    finally:
+        server.stop()

@@ -1,0 +1,93 @@
+"""A server of Spark Connect in the driver's own JVM, for a program that is built by its client.
+
+The JVM is started as for a workflow: with its archive of classes, and Delta on its class path.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.connect_client import classic
+from helix_spark.engine.spark import archive, gateway
+from helix_spark.engine.spark.own import OwnSession, start
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PORT, TOKEN = "HELIX_CONNECT_PORT", "HELIX_CONNECT_TOKEN"
+"""Variables by which a process is told of the server of the process that started it."""
+
+
+class ConnectServer:
+    """A server, from its start until `stop`.
+
+    Attributes:
+        port: on this machine; nobody else's machine reaches it.
+        token: that a client has to show: other users of this machine do not know it.
+        start_seconds: how long its start took, that of the JVM included.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """Starts it.
+
+        Args:
+            settings: Spark's, of the program's.
+
+        Raises:
+            SetupError: Java, Spark or the jars are not there or do not fit together.
+        """
+        self.token = secrets.token_hex(16)
+        with classic(), gateway.environment(**_for_workers()):
+            self._own: OwnSession = start({**_SERVING, **settings, "spark.connect.authenticate.token": self.token})
+            self.port = _served(self._own.spark)
+        self.start_seconds = self._own.start_seconds
+
+    def environment(self) -> dict[str, str]:
+        """What tells a process of it."""
+        return {PORT: str(self.port), TOKEN: self.token}
+
+    def stop(self) -> None:
+        """Stops it, and its JVM's session."""
+        with classic():
+            self._own.stop()
+            if self._own.launched:
+                archive.build_in_background()
+
+
+def _served(spark: SparkSession) -> int:
+    """Has the JVM of a session serve; returns at which port."""
+    jvm: Any = spark._jvm
+    context: Any = spark.sparkContext
+    services = jvm.org.apache.spark.sql.connect.service
+    services.SparkConnectService.start(context._jsc.sc())
+    of_scala = getattr(getattr(services, "SparkConnectService$"), "MODULE$")
+    return int(of_scala.server().getPort())
+
+
+_SERVING = {
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.connect.grpc.binding.port": "0",
+    "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
+    "spark.sql.artifact.isolation.enabled": "true",
+    "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
+}
+"""As pyspark starts a server for itself, at a port that is free."""
+
+
+def _for_workers() -> dict[str, str]:
+    """Has Python workers be the Python that runs us, and import what it can. The server's planner knows nothing of
+    that, and they take it from the JVM's environment."""
+    if "PYSPARK_PYTHON" in os.environ:
+        return {}
+    return {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def told_server(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
+    """The port and the token of a server that another process keeps for this one."""
+    if PORT not in environ:
+        return None
+    return int(environ[PORT]), environ[TOKEN]

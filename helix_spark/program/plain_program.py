@@ -1,0 +1,151 @@
+"""One run of a plain PySpark program: its session is Helix's, its text is its author's, and what it asks is put on
+record behind its last answer."""
+
+from __future__ import annotations
+
+import os
+import platform
+import runpy
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helix_spark.capture.connect_client import take_over
+from helix_spark.capture.program_client import control_draws, open_session, settings_request
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.spark.connect_server import told_server
+from helix_spark.engine.spark.own import planned_settings
+from helix_spark.engine.spark.settings import results_settings
+from helix_spark.program.answering import Answerer
+from helix_spark.program.plan_data import DataVersions
+from helix_spark.program.program_server import ProgramServer
+from helix_spark.program.questions import Signer
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.session_state import SessionState
+from helix_spark.signature.environment import package_version
+from helix_spark.signature.parts import digest
+
+AS_SPARK_HAS_IT: Mapping[str, str] = {
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.parquet.compression.codec": "snappy",
+    "spark.scheduler.mode": "FIFO",
+}
+"""Spark's own defaults, where a session of Helix's own has others: a program is to give what it gives without Helix."""
+
+
+@dataclass(slots=True)
+class PlainProgram:
+    """A program, from its start to its end. It is what pyspark asks for a session.
+
+    Attributes:
+        path: of its file.
+        arguments: its command line, without its name.
+        settings: Spark's, by the command that runs it.
+        tell: is told what is worth a line.
+        began: `time.perf_counter()` at the start.
+    """
+
+    path: Path
+    arguments: Sequence[str]
+    catalog: Catalog
+    settings: Mapping[str, str]
+    tell: Callable[[str], None]
+    rerun_effects: bool = False
+    began: float = field(default_factory=time.perf_counter)
+    answerer: Answerer | None = None
+    server: ProgramServer | None = None
+    record: RecordedAnswers | None = None
+    _session: Any = None
+    _functions: dict[bytes, Any] = field(default_factory=dict)
+    _data: DataVersions = field(default_factory=DataVersions)
+
+    @property
+    def name(self) -> str:
+        """Of its workflow: that of its file."""
+        return self.path.stem
+
+    def session(self, options: dict[str, str]) -> Any:
+        """The session that it gets from ``SparkSession.builder...getOrCreate()``; made when it is first asked for."""
+        if self._session is None or self._session.is_stopped:
+            self._session = self._open({name: str(value) for name, value in options.items()})
+        elif options:
+            self._session.conf._set_all(
+                configs={k: str(v) for k, v in options.items() if k.startswith("spark.sql.")}, silent=True
+            )
+        return self._session
+
+    def note_code(self, pickle: bytes, function: Any) -> None:
+        self._functions[pickle] = function
+
+    def _open(self, options: dict[str, str]) -> Any:
+        given = {**AS_SPARK_HAS_IT, **_local_zone(), **options, **self.settings}
+        given.pop("spark.remote", None)
+        initial = planned_settings(given, {})
+        if self.server is None:
+            self.server = ProgramServer(given)
+            self.record = RecordedAnswers(self.catalog, self.name)
+        assert self.record is not None
+        signer = Signer(_around(initial), SessionState(), self._data, self._functions)
+        asked = [] if self.answerer is None else self.answerer.asked
+        self.answerer = Answerer(signer, self.record, self.server, _told(options), self.rerun_effects, asked)
+        session = open_session(self.answerer, initial)
+        if told_server() is not None:  # it was started before anybody knew what the program would ask for
+            signer.state.requests.append(settings_request(session, given))
+        return session
+
+    def run(self) -> None:
+        """Runs it, as ``python FILE ARGUMENTS`` would. What it raises is raised."""
+        take_over(self)
+        control_draws()
+        sys.argv = [str(self.path), *self.arguments]
+        sys.path.insert(0, str(self.path.absolute().parent))
+        with _main_kept():
+            runpy.run_path(str(self.path), run_name="__main__")
+
+
+@contextmanager
+def _main_kept() -> Any:
+    """The module `__main__`, put back at the end: functions of the program's are looked for in it until then."""
+    before = sys.modules["__main__"]
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
+
+
+def _told(options: Mapping[str, str]) -> dict[str, str]:
+    """The settings that a program gave its session, which it may ask for again."""
+    return _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
+
+
+_SHORT_ERRORS = {
+    "spark.sql.connect.serverStacktrace.enabled": "false",
+    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
+}
+"""An error is told without the JVM's stack, as a classic session tells it."""
+
+
+def _around(initial: Mapping[str, str]) -> str:
+    """The identity of what is around a program: versions, and the settings that change results."""
+    settings = results_settings(initial) | {
+        name: initial[name] for name in ("spark.sql.shuffle.partitions", "spark.default.parallelism", "spark.master")
+        if name in initial
+    }
+    return digest(
+        package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),
+        os.environ.get("PYTHONHASHSEED", ""), str(os.cpu_count()),
+        *(part for pair in sorted(settings.items()) for part in pair),
+    )
+
+
+def _local_zone() -> dict[str, str]:
+    """The zone of this machine, which Spark takes where nobody says another."""
+    named = os.environ.get("TZ", "").lstrip(":")
+    link = Path("/etc/localtime")
+    if not named and link.is_symlink():
+        _, _, named = str(link.readlink()).partition("zoneinfo/")
+    return {"spark.sql.session.timeZone": named} if named else {}

@@ -1,0 +1,307 @@
+"""Puts a run of a program on record: its answers, its iteration with a node a question, and the models it fitted."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.plan_words import lines_of
+from helix_spark.catalog.leases.holders import writer
+from helix_spark.catalog.places.place import at
+from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
+from helix_spark.errors import CatalogError, Location
+from helix_spark.iteration.provenance import Provenance
+from helix_spark.program.answering import Answerer, Asked
+from helix_spark.program.answers import answer_of_text
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.questions import handle_of
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.environment import package_version
+from helix_spark.signature.parts import Group, Part, digest
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramAnswer:
+    """What a run of a program came to.
+
+    Attributes:
+        number: of its iteration.
+        asked: questions that Spark had to be asked, or was asked before.
+        fresh: of those, the ones that Spark was asked now.
+        fitted: models that were fitted now.
+        kept: models that were stored of these.
+        seconds: to the program's end.
+        saved: seconds that the answers from the record took Spark when it was asked them.
+    """
+
+    number: int
+    asked: int
+    fresh: int
+    fitted: int
+    kept: int
+    seconds: float
+    saved: float
+    error: str = ""
+
+
+def record_run(program: PlainProgram, error: BaseException | None, message: str) -> ProgramAnswer | None:
+    """Records a run that has ended; None if it asked Spark nothing.
+
+    Args:
+        error: what ended it, if something did.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    answerer, record = program.answerer, program.record
+    if answerer is None or record is None:
+        return None
+    seconds = time.perf_counter() - program.began
+    run = uuid.uuid4().hex
+    catalog = program.catalog
+    catalog.make()
+    catalog.leases.take(run)
+    try:
+        provenance = Provenance.of(Location(str(program.path), 1))
+        begun = catalog.start_iteration(_iteration(program, run, message))
+        rows = list(_rows(answerer.asked))
+        answers = _answers(answerer.asked, program.name, begun.number)
+        catalog.answers.append(answers)
+        kept = _store_models(answerer, program, begun.number)
+        fresh = {one.question.identity for one in answerer.asked if one.fresh}
+        reused = {one.question.identity for one in answerer.asked} - fresh
+        saved = sum(map(record.seconds, reused))
+        ended = provenance.stamped(replace(
+            begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
+            error="" if error is None or _is_exit(error) else f"{type(error).__name__}: {error}"[:10_000],
+            start_seconds=program.server.start_seconds or None if program.server is not None else None,
+        ))
+        if (file := provenance.file_record()) is not None:
+            catalog.keep_file(file)
+        catalog.append_iteration(ended, _nodes(rows, ended, program.began, record.seconds, kept))
+        catalog.sync()
+    finally:
+        catalog.leases.release(run)
+    fits = {one.question.identity for one in answerer.asked if one.fresh and _is_fit(one.question.what)}
+    return ProgramAnswer(
+        begun.number, len(fresh) + len(reused), len(fresh), len(fits), len(kept), seconds, saved,
+    )
+
+
+def _iteration(program: PlainProgram, run: str, message: str) -> IterationRecord:
+    return IterationRecord(
+        run=run, workflow=program.name, number=1, status="running", started=time.time(), message=message,
+        parameters=json.dumps({"arguments": list(program.arguments)} if program.arguments else {}),
+        versions=json.dumps({
+            "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+            "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+        }),
+        writer=writer(),
+    )
+
+
+def _status(error: BaseException | None) -> Any:
+    if error is None or _is_exit(error):
+        return "done"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def _is_exit(error: BaseException) -> bool:
+    return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A question with the name that it has among all of its run."""
+
+    name: str
+    asked: Asked
+
+
+def _rows(asked: Sequence[Asked]) -> Iterator[_Row]:
+    """The questions that count as nodes: those that run something. Each once, by the first time that it was asked."""
+    names: Counter[str] = Counter()
+    seen: set[str] = set()
+    for one in asked:
+        if one.kind != "execute" or one.question.identity in seen or not _is_authors(one):
+            continue
+        seen.add(one.question.identity)
+        name = named(one)
+        names[name] += 1
+        yield _Row(name if names[name] == 1 else f"{name} #{names[name]}", one)
+
+
+def named(asked: Asked) -> str:
+    """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
+    call = asked.caller.call or asked.caller.function or "a question"
+    inside = _inside(asked.question.what)
+    return f"{call}: {inside}" if inside else call
+
+
+def _inside(what: Any) -> str:
+    """The class of Spark ML that is fitted or evaluates; empty for other questions."""
+    command = _ml(what)
+    match None if command is None else command.WhichOneof("command"):
+        case "fit":
+            return str(command.fit.estimator.name.rpartition(".")[2])
+        case "evaluate":
+            return str(command.evaluate.evaluator.name.rpartition(".")[2])
+    return ""
+
+
+def _ml(what: Any) -> Any:
+    """The command of Spark ML that a question is; None for others."""
+    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
+    return what.ml_command if is_ml else None
+
+
+def _is_authors(asked: Asked) -> bool:
+    """Whether a question is one that its author asks. pyspark asks its models some things by itself."""
+    command = _ml(asked.question.what)
+    if command is None or command.WhichOneof("command") != "fetch":
+        return True
+    return asked.caller.call.endswith(f".{command.fetch.methods[-1].method}")
+
+
+def _answers(asked: Sequence[Asked], workflow: str, number: int) -> list[AnswerRecord]:
+    now = time.time()
+    return [
+        AnswerRecord(one.question.identity, workflow, number, now, one.seconds, one.answer or "", one.left)
+        for one in asked if one.answer or one.left
+    ]
+
+
+def _nodes(
+    rows: Sequence[_Row], ended: IterationRecord, began: float, before: Any, kept: Mapping[str, ArtifactRecord]
+) -> list[NodeRecord]:
+    by_handle = {handle_of(row.asked.question): row.name for row in rows}
+    return [_node(row, ended, began, before, kept.get(row.asked.question.identity), by_handle) for row in rows]
+
+
+def _node(
+    row: _Row, ended: IterationRecord, began: float, before: Any, stored: ArtifactRecord | None,
+    by_handle: Mapping[str, str],
+) -> NodeRecord:
+    asked, question = row.asked, row.asked.question
+    inputs = dict.fromkeys(by_handle[one] for one in question.handles if by_handle.get(one, row.name) != row.name)
+    return NodeRecord(
+        run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:200],
+        kind={"fit": "learner", "effect": "write"}.get(question.sort, "answer"), inputs=tuple(inputs),
+        state="compute" if asked.fresh else "load", reason=_reason(asked), declared=question.identity,
+        signature=question.identity, parts=parts_to_json(tuple(_parts(row))), code=_place(asked),
+        seconds=asked.seconds, predicted_seconds=before(question.identity) or None,
+        bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
+        output=question.sort == "rows", started=max(0.0, asked.started - began),
+    )
+
+
+def _reason(asked: Asked) -> str:
+    if not asked.fresh:
+        return "the same was written there before, and lies there still" if asked.question.sort == "effect" else (
+            "its answer is on record"
+        )
+    return asked.why or "it was not asked before"
+
+
+def _place(asked: Asked) -> str:
+    return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
+
+
+def _parts(row: _Row) -> Iterator[Part]:
+    """What a question is made of, for who compares two runs."""
+    question = row.asked.question
+    said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
+    yield Part(Group.PLAN, row.name, question.identity, "\n".join(said))
+    for one in question.reads:
+        path = one.source.path if hasattr(one.source, "path") else one.source.paths[0]
+        yield Part(Group.SOURCE, path, one.identity.digest, one.identity.shown)
+    for name, value in sorted(_params(question.what)):
+        yield Part(Group.PARAMETER, name, digest(name, value), value)
+
+
+def _relations(what: Any) -> list[Any]:
+    """The outermost relations in a message."""
+    if sort_of(what) == "Relation":
+        return [what]
+    return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
+
+
+def _params(what: Any) -> Iterator[tuple[str, str]]:
+    """The parameters of what is fitted, or evaluates."""
+    from pyspark.ml.connect.serialize import deserialize_param
+
+    for one in messages(what):
+        part: Any = one
+        if sort_of(one) in ("MlCommand.Fit", "MlCommand.Evaluate"):
+            for name, value in part.params.params.items():
+                yield name, str(deserialize_param(value))[:200]
+
+
+def _outputs(rows: Sequence[_Row], record: RecordedAnswers) -> dict[str, Any]:
+    """What the author's own calls of evaluators gave, by name."""
+    from pyspark.ml.connect.serialize import deserialize_param
+
+    found: dict[str, Any] = {}
+    for row in rows:
+        command = _ml(row.asked.question.what)
+        if command is None or command.WhichOneof("command") != "evaluate" or row.asked.caller.function != "evaluate":
+            continue
+        text = row.asked.answer or record.answer(row.asked.question.identity) or ""
+        for answer in answer_of_text("execute", text) if text else ():
+            if answer.HasField("ml_command_result") and answer.ml_command_result.HasField("param"):
+                found[row.name] = deserialize_param(answer.ml_command_result.param)
+    return found
+
+
+def _store_models(answerer: Answerer, program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+    """Stores the models that were fitted in this run, where having them again takes longer than reading them."""
+    assert program.record is not None
+    kept: dict[str, ArtifactRecord] = {}
+    for one in answerer.asked:
+        question = one.question
+        if not one.fresh or one.question.sort != "fit" or not one.answer or question.identity in kept:
+            continue
+        if one.seconds < LEAST_SECONDS or not _is_fit(question.what) or program.record.is_stored(question.identity):
+            continue
+        try:
+            kept[question.identity] = _store_model(answerer, program, one, number)
+        except (CatalogError, StrangeModelError, OSError) as error:
+            program.tell(f"the model of {named(one)!r} was not stored: {error}")
+    return kept
+
+
+LEAST_SECONDS = 0.3
+"""A fit that took less is fitted again: reading a model takes as long."""
+
+
+def _is_fit(what: Any) -> bool:
+    command = _ml(what)
+    return command is not None and command.WhichOneof("command") == "fit"
+
+
+def _store_model(answerer: Answerer, program: PlainProgram, one: Asked, number: int) -> ArtifactRecord:
+    catalog, begun = program.catalog, time.perf_counter()
+    attempt = catalog.begin_attempt(one.question.identity, "model")
+    assert attempt.path is not None
+    try:
+        answerer.write_model(one.question, at(attempt.path).spark_uri)
+        record = ArtifactRecord(
+            signature=one.question.identity, attempt=attempt.attempt, kind="model", event="published",
+            workflow=program.name, node=named(one)[:200], iteration=number, at=time.time(),
+            bytes=physical_bytes(attempt.path), digest=checked_digest(attempt.path),
+            write_seconds=time.perf_counter() - begun, recompute_seconds=one.seconds,
+        )
+        return catalog.publish(catalog.vouch(record))
+    except BaseException:  # nobody's then, whatever it was
+        catalog.abandon(attempt)
+        raise

@@ -1,0 +1,108 @@
+"""What the text of a file says before it runs: whether it is a plain PySpark program, and what in it needs a classic
+session."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_OUTSIDE_CONNECT = frozenset({"rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "readStream", "writeStream"})
+_OF_CONTEXT = frozenset({
+    "appName", "defaultParallelism", "master", "setJobDescription", "setJobGroup", "setLocalProperty", "setLogLevel",
+    "stop", "version",
+})
+"""What of a session's context a program may use: it changes no answer, or `SessionContext` has it."""
+
+_CONTEXTS = frozenset({"SparkContext", "StreamingContext", "SQLContext", "HiveContext"})
+_OF_RDDS = ("pyspark.mllib", "pyspark.streaming", "pyspark.pandas")
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsClassic:
+    """What in a program needs the driver's JVM in the program's own hands.
+
+    Attributes:
+        file, line: where.
+        what: as it is written.
+    """
+
+    file: Path
+    line: int
+    what: str
+
+
+def is_plain_program(path: Path) -> bool:
+    """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed it is not."""
+    try:
+        names = set(_imports(ast.parse(path.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return False
+    tops = {name.partition(".")[0] for name in names}
+    of_helix = {name for name in names if name.partition(".")[0] == "helix_spark"}
+    return "pyspark" in tops and of_helix <= {"helix_spark.auto"}
+
+
+def needs_classic(path: Path) -> NeedsClassic | None:
+    """The first thing in a program, or in the modules beside it that it imports, which Spark Connect does not have."""
+    for file, tree in _trees(path):
+        if (found := next(_outside(tree), None)) is not None:
+            return NeedsClassic(file, *found)
+    return None
+
+
+def files_of_program(path: Path) -> frozenset[Path]:
+    """A program's file, and the modules beside it that it imports."""
+    return frozenset({path.absolute(), *(file for file, _ in _trees(path))})
+
+
+def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
+    """The files of a program that can be parsed."""
+    seen: set[Path] = set()
+    waiting = [path.absolute()]
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        try:
+            tree = ast.parse(one.read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        yield one, tree
+        waiting += _beside(tree, path.absolute().parent)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
+    for name in _imports(tree):
+        parts = name.split(".")
+        for size in range(1, len(parts) + 1):
+            below = folder.joinpath(*parts[:size])
+            yield from (one for one in (below.with_suffix(".py"), below / "__init__.py") if one.is_file())
+
+
+def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in _OUTSIDE_CONNECT:
+                yield node.lineno, f".{name}"
+            case ast.Attribute(attr="sparkContext") if id(node) not in inner:
+                yield node.lineno, ".sparkContext"
+            case ast.ImportFrom(module=str() as module) if module.partition(".")[0] == "pyspark":
+                for alias in node.names:
+                    if alias.name in _CONTEXTS or module.startswith(_OF_RDDS):
+                        yield node.lineno, f"{module}.{alias.name}"
+            case ast.Import(names=names):
+                for alias in names:
+                    if alias.name.startswith(_OF_RDDS):
+                        yield node.lineno, alias.name

@@ -1,0 +1,207 @@
+"""What a program asks Spark, as questions that have an identity: two with one identity have one answer.
+
+An identity covers what is asked (the plan, in its canonical form), the data that it reads, the Python code in it, the
+models and checkpoints that it refers to (by ids that are their own identities), and what the session holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from helix_spark.capture.plan_chance import chance_over_layout
+from helix_spark.capture.plan_identity import identity_of
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.errors import SignatureError
+from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
+from helix_spark.program.session_state import SessionState
+from helix_spark.program.sql_reads import read_statement
+from helix_spark.signature.code import trace
+from helix_spark.signature.parts import digest
+
+PROGRAM_FORMAT = 1
+"""Version of how questions are identified. Raise it when the same question would get another identity."""
+
+HANDLE = "helix-"
+"""Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
+
+Sort = Literal["fit", "rows", "analysis", "setting", "effect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that a program asks of Spark.
+
+    Attributes:
+        identity: hex SHA-256.
+        sort: what is asked.
+        what: the message that asks it.
+        chance: why its answer may be another one each time, as phrases; none if it is the same.
+        handles: ids of models and checkpoints in it, in order.
+        reads: the data that it reads.
+    """
+
+    identity: str
+    sort: Sort
+    what: Any
+    chance: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
+    reads: tuple[DataRead, ...] = ()
+
+
+@dataclass(slots=True)
+class Signer:
+    """Signs what one program asks.
+
+    Attributes:
+        around: identity of versions and settings around the program.
+        state: of its session.
+        data: versions of what it reads.
+        functions: by its pickle, each Python function that was written into a plan.
+    """
+
+    around: str
+    state: SessionState
+    data: DataVersions
+    functions: dict[bytes, Any] = field(default_factory=dict)
+    _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def question(self, sort: Sort, what: Any) -> Question:
+        """A question.
+
+        Args:
+            what: a command, a relation, or a part of a request to analyse one.
+        """
+        found = _Found()
+        signed = type(what)()
+        signed.CopyFrom(what)
+        parts = list(messages(signed))
+        for one in parts:
+            self._look(one, found)
+        found.chance += chance_over_layout(parts)
+        if found.names and self.state.unknown:
+            found.chance.append(f"names tables after {self.state.unknown}")
+        identity = digest(
+            str(PROGRAM_FORMAT), self.around, sort, identity_of(signed, found.code), self.state.settings_identity(),
+            self.state.names_identity(frozenset(found.names)), *(one.identity.digest for one in found.reads),
+        )
+        return Question(
+            identity, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles), tuple(found.reads)
+        )
+
+    def _look(self, one: Any, found: _Found) -> None:
+        try:
+            found.reads += self._reads(one, found)
+        except UnknownDataError as error:
+            found.chance.append(str(error))
+        match sort_of(one):
+            case "ObjectRef" if not one.id.startswith(HANDLE) and one.id != _HELPER:
+                found.chance.append("refers to something that Helix did not make")
+            case "ObjectRef":
+                found.handles.append(one.id)
+            case "CachedRemoteRelation":
+                found.handles.append(one.relation_id)
+            case "MlCommand.Fit" if not _names_column_by_uid(one.estimator, one.params):
+                one.estimator.ClearField("uid")
+            case "MlCommand.Evaluate":
+                one.evaluator.ClearField("uid")
+            case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
+                identity, chance = self._code_of(one.command)
+                found.code[one.command] = identity
+                found.chance += chance
+            case "Catalog" | "google.protobuf.Any":
+                found.chance.append("asks the session's catalog")
+            case "JavaUDF" | "ScalarScalaUDF":
+                found.chance.append("calls code of the JVM, which nobody follows")
+            case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+                found.names.add(one.function_name.lower())
+            case "Expression.ExpressionString":
+                found.names |= {*self.state.functions, *self.state.views}
+
+    def _reads(self, one: Any, found: _Found) -> Iterator[DataRead]:
+        match sort_of(one):
+            case "Read.DataSource":
+                yield self.data.of_source(one)
+            case "Read.NamedTable":
+                yield from self._named(one.unparsed_identifier.lower(), one.unparsed_identifier, found)
+            case "SQL":
+                statement = read_statement(one.query)
+                if not statement.known:
+                    raise UnknownDataError("asks an SQL statement that cannot be parsed")
+                found.names |= {*self.state.functions}
+                for name in sorted(statement.tables):
+                    yield from self._named(name, name, found)
+
+    def _named(self, key: str, name: str, found: _Found) -> Iterator[DataRead]:
+        if key.strip("`") in self.state.views:
+            found.names.add(key.strip("`"))
+        else:
+            yield self.data.of_table(name)
+
+    def _code_of(self, pickle: bytes) -> tuple[str, tuple[str, ...]]:
+        """The identity of a Python function, and why what it gives may be another each time."""
+        if pickle not in self._code:
+            self._code[pickle] = _signed_code(self.functions.get(pickle))
+        return self._code[pickle]
+
+
+@dataclass(slots=True)
+class _Found:
+    code: dict[bytes, str] = field(default_factory=dict)
+    chance: list[str] = field(default_factory=list)
+    handles: list[str] = field(default_factory=list)
+    reads: list[DataRead] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+
+_HELPER = "______ML_CONNECT_HELPER______"
+"""By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
+
+
+def _signed_code(function: Any) -> tuple[str, tuple[str, ...]]:
+    if function is None:
+        return "", ("has Python code in it that nobody saw",)
+    try:
+        traced = trace(function, node=getattr(function, "__name__", "function"))
+    except SignatureError as error:
+        return "", (f"has Python code in it that cannot be identified ({error.what})",)
+    return traced.digest, (*traced.random, *traced.outside, *traced.unfollowed)
+
+
+def _names_column_by_uid(estimator: Any, params: Any) -> bool:
+    """Whether the column that a fitted model will add is named by the estimator's uid: where the author names none."""
+    from importlib import import_module
+
+    if {"outputCol", "outputCols"} & set(params.params):
+        return False
+    module, _, name = estimator.name.removeprefix("org.apache.").rpartition(".")
+    try:
+        kind = getattr(import_module(f"py{module}"), name, None)
+    except ImportError:
+        return True
+    return kind is None or hasattr(kind, "outputCol") or hasattr(kind, "outputCols")
+
+
+def handle_of(question: Question) -> str:
+    """The id that a program is given for the model or the checkpoint that answers a question."""
+    return f"{HANDLE}{question.identity}"
+
+
+def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
+    """A copy of a message that names models and checkpoints as a server knows them.
+
+    Args:
+        live: pairs of the id that the program has and the server's.
+    """
+    known = dict(live)
+    copy = type(what)()
+    copy.CopyFrom(what)
+    for one in messages(copy):
+        part: Any = one
+        match sort_of(one):
+            case "ObjectRef" if part.id in known:
+                part.id = known[part.id]
+            case "CachedRemoteRelation" if part.relation_id in known:
+                part.relation_id = known[part.relation_id]
+    return copy

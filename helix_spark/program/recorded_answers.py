@@ -1,0 +1,85 @@
+"""What the catalog has of a program's earlier runs: answers, what effects left, and models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
+from helix_spark.catalog.tables.model_files import StrangeModelError
+from helix_spark.engine.results.model_copies import CheckedModel, checked_model
+from helix_spark.errors import CatalogError
+
+READ_AHEAD = 5_000
+"""Answers of a program that are read at its start. Others are looked for one by one, at some 10 ms each."""
+
+
+@dataclass(slots=True)
+class RecordedAnswers:
+    """The record that an `Answerer` asks.
+
+    Attributes:
+        workflow: the program's name in the catalog.
+        warnings: what was found damaged, in words.
+    """
+
+    catalog: Catalog
+    workflow: str
+    warnings: list[str] = field(default_factory=list)
+    _known: dict[str, AnswerRecord] | None = None
+    _models: dict[str, ArtifactRecord | None] = field(default_factory=dict)
+    _copies: list[CheckedModel] = field(default_factory=list)
+
+    def answer(self, identity: str) -> str | None:
+        found = self._of(identity)
+        return None if found is None else found.answer or None
+
+    def left(self, identity: str) -> str | None:
+        found = self._of(identity)
+        return None if found is None else found.left or None
+
+    def seconds(self, identity: str) -> float:
+        """What the answer took Spark; 0.0 if it is not known."""
+        found = self._of(identity)
+        return 0.0 if found is None else found.seconds
+
+    def is_stored(self, identity: str) -> bool:
+        """Whether the model that a question makes is stored."""
+        if identity not in self._models:
+            self._models[identity] = self.catalog.artifact(identity)
+        return self._models[identity] is not None
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        record = self._models.get(identity) or self.catalog.artifact(identity)
+        if record is None or record.kind != "model":
+            return None
+        path = self.catalog.path_of(record)
+        assert path is not None
+        try:
+            found = checked_model(path, record)
+            if record.digest not in (None, found.digest):
+                raise StrangeModelError("its files are not those that were written")
+        except (OSError, StrangeModelError, CatalogError) as error:
+            self.warnings.append(f"the stored model of {record.node!r} cannot be read ({error}); it is fitted again")
+            return None
+        self._copies.append(found)  # the copy lives as long as this process
+        folder: Place = found.copy or found.folder
+        return _class_of(folder), at(folder).spark_uri
+
+    def _of(self, identity: str) -> AnswerRecord | None:
+        if self._known is None:
+            self._known = self.catalog.answers.newest_of(self.workflow, READ_AHEAD)
+        if identity not in self._known and len(self._known) >= 1:
+            self._known |= self.catalog.answers.among([identity])
+        return self._known.get(identity)
+
+
+def _class_of(folder: Place) -> str:
+    """The class that a checked model's metadata name."""
+    (part,) = (path for path in at(folder / "metadata").files() if path.name.startswith("part-"))
+    return str(json.loads(at(part).read_at_most(_LARGEST_METADATA))["class"])
+
+
+_LARGEST_METADATA = 16 << 20

@@ -1,0 +1,118 @@
+"""A server of Spark Connect that counts what it is asked, and a record in memory: fakes for plain programs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyspark.sql.connect.proto as pb
+
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.program.answering import Answerer
+from helix_spark.program.plan_data import DataVersions
+from helix_spark.program.questions import Signer
+from helix_spark.program.session_state import SessionState
+
+
+@dataclass
+class FakeServer:
+    """Answers each query with one row that says how many it has answered, and each fit with a model of its own.
+
+    Attributes:
+        asked: the messages that it was sent, without what a session holds.
+        models: ids of the models that it has.
+    """
+
+    asked: list[Any] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    started: bool = False
+
+    def stub(self) -> FakeServer:
+        self.started = True
+        return self
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        self._check_models(request)
+        plan = request.plan
+        answer = pb.ExecutePlanResponse(session_id=request.session_id, server_side_session_id="real")
+        if plan.WhichOneof("op_type") == "root":
+            self.asked.append(plan.root)
+            answer.schema.CopyFrom(_SCHEMA)
+            answer.arrow_batch.CopyFrom(_batch(len(self.asked)))
+        else:
+            self.asked.append(plan.command)
+            kind = plan.command.ml_command.WhichOneof("command")
+            if kind == "fetch":
+                answer.ml_command_result.param.integer = 2
+            if kind in ("fit", "read"):
+                self.models.append(str(uuid.uuid4()))
+                answer.ml_command_result.operator_info.obj_ref.id = self.models[-1]
+        return iter([answer])
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        self._check_models(request)
+        self.asked.append(request)
+        answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id="real")
+        if request.WhichOneof("analyze") == "schema":
+            answer.schema.schema.CopyFrom(_SCHEMA)
+        return answer
+
+    def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        self.asked.append(request.operation)
+        pairs = request.operation.get_with_default.pairs
+        return pb.ConfigResponse(session_id=request.session_id, server_side_session_id="real", pairs=pairs)
+
+    def _check_models(self, request: Any) -> None:
+        for one in messages(request):
+            part: Any = one
+            assert sort_of(one) != "ObjectRef" or part.id in self.models, f"no model {part.id}"
+
+
+_SCHEMA = pb.DataType(struct=pb.DataType.Struct(fields=[
+    pb.DataType.StructField(name="answers", data_type=pb.DataType(long=pb.DataType.Long())),
+]))
+
+
+def _batch(number: int) -> Any:
+    sink = pa.BufferOutputStream()
+    rows = pa.record_batch({"answers": pa.array([number], pa.int64())})
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_batch(rows)
+    return pb.ExecutePlanResponse.ArrowBatch(row_count=1, data=sink.getvalue().to_pybytes(), start_offset=0)
+
+
+@dataclass
+class FakeRecord:
+    """What earlier runs were answered, in memory.
+
+    Attributes:
+        answers, effects: by identity.
+        models: by identity, class and folder.
+    """
+
+    answers: dict[str, str] = field(default_factory=dict)
+    effects: dict[str, str] = field(default_factory=dict)
+    models: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def answer(self, identity: str) -> str | None:
+        return self.answers.get(identity)
+
+    def left(self, identity: str) -> str | None:
+        return self.effects.get(identity)
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        return self.models.get(identity)
+
+    def remember(self, answerer: Answerer) -> None:
+        """Takes over what a run was answered, as the catalog does at its end."""
+        self.answers |= {one.question.identity: one.answer for one in answerer.asked if one.answer}
+        self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
+
+
+def answerer_of(record: FakeRecord, server: FakeServer, folder: Path) -> Answerer:
+    """What answers one run of a program whose relative paths begin in a folder."""
+    return Answerer(Signer("around", SessionState(), DataVersions(folder)), record, server, {})

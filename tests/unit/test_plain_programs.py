@@ -1,0 +1,303 @@
+"""What a plain program asks Spark is asked once: questions, their identities, and the service that answers them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyspark.sql.connect.proto as pb
+import pytest
+from program_fakes import FakeRecord, FakeServer, answerer_of
+
+from helix_spark.capture import connect_client
+from helix_spark.capture.connect_client import take_over
+from helix_spark.capture.program_client import open_session
+from helix_spark.program.answers import StrangeAnswerError, answer_of_text, text_of_answer
+from helix_spark.program.program_text import is_plain_program, needs_classic
+
+Program = Callable[[Any], Any]
+
+
+class Runs:
+    """Runs functions of a session as programs, one after the other, against one record."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.record = folder, FakeRecord()
+
+    def run(self, program: Program) -> FakeServer:
+        """One run; returns the server that it asked."""
+        server = FakeServer()
+        answerer = answerer_of(self.record, server, self.folder)
+        session = open_session(answerer, {})
+
+        class Taken:
+            def session(self, options: dict[str, str]) -> Any:
+                return session
+
+            def note_code(self, pickle: bytes, function: Any) -> None:
+                answerer.signer.functions[pickle] = function
+
+        take_over(Taken())
+        try:
+            self.returned = program(session)
+        finally:
+            connect_client._PROGRAMS.clear()
+            session.stop()
+        self.record.remember(answerer)
+        self.answerer = answerer
+        return server
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return Runs(tmp_path)
+
+
+def rows(spark: Any) -> Any:
+    return spark.read.csv("rows.csv", header=True)
+
+
+def counted(spark: Any) -> list[Any]:
+    return rows(spark).groupBy("a").count().collect()  # type: ignore[no-any-return]
+
+
+def test_what_was_asked_before_starts_no_server(runs: Runs) -> None:
+    assert runs.run(counted).started
+    first = runs.returned
+    assert not runs.run(counted).started
+    assert runs.returned == first
+
+
+def test_the_same_plan_in_other_words_is_the_same_question(runs: Runs) -> None:
+    runs.run(lambda spark: rows(spark).where("a > 1").select("b").collect())
+
+    def other_words(spark: Any) -> Any:
+        least = 1
+        kept = rows(spark).filter(f"a > {least}")
+        return kept.select(kept.b).collect()
+
+    assert not runs.run(other_words).started
+    assert runs.run(lambda spark: rows(spark).where("a > 2").select("b").collect()).started
+
+
+def test_data_that_changed_is_asked_again(runs: Runs) -> None:
+    runs.run(counted)
+    (runs.folder / "rows.csv").write_text("a,b\n1,3\n")
+    assert runs.run(counted).started
+    (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
+    assert not runs.run(counted).started
+
+
+def test_a_setting_of_the_program_counts(runs: Runs) -> None:
+    def program(value: str) -> Program:
+        def run(spark: Any) -> Any:
+            spark.conf.set("spark.sql.ansi.enabled", value)
+            return counted(spark)
+        return run
+
+    runs.run(program("true"))
+    assert runs.run(program("false")).started
+    assert not runs.run(program("true")).started
+
+
+def test_a_view_counts_by_what_it_shows(runs: Runs) -> None:
+    def program(least: int) -> Program:
+        def run(spark: Any) -> Any:
+            rows(spark).where(f"a > {least}").createOrReplaceTempView("Some")
+            return spark.sql("SELECT * FROM some").collect()
+        return run
+
+    runs.run(program(1))
+    assert not runs.run(program(1)).started
+    assert runs.run(program(2)).started
+
+
+def test_a_table_whose_version_nobody_tells_is_asked_each_time(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        return spark.sql("SELECT * FROM a JOIN elsewhere.b USING (id)").collect()
+
+    runs.run(program)
+    assert runs.run(program).started
+    assert any(one.question.chance for one in runs.answerer.asked)
+
+
+@pytest.mark.parametrize("expression", ["rand()", "now()", "uuid()", "reflect('java.lang.Math', 'random')"])
+def test_what_draws_or_asks_the_clock_is_asked_each_time(runs: Runs, expression: str) -> None:
+    def program(spark: Any) -> Any:
+        return rows(spark).selectExpr(expression).collect()
+
+    runs.run(program)
+    assert runs.run(program).started
+
+
+def test_a_draw_with_a_seed_is_asked_once(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        train, test = rows(spark).randomSplit([0.8, 0.2], seed=3)
+        return train.count(), test.count()
+
+    runs.run(program)
+    assert not runs.run(program).started
+
+
+def plus(amount: int) -> Program:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        @F.udf("long")
+        def more(value: str) -> int:
+            return int(value) + amount
+
+        return rows(spark).select(more("a")).collect()
+
+    return program
+
+
+def test_python_code_in_a_plan_counts(runs: Runs) -> None:
+    runs.run(plus(1))
+    assert not runs.run(plus(1)).started
+    assert runs.run(plus(2)).started
+
+
+def fitted(step: float, metric: str = "areaUnderROC") -> Program:
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+        from pyspark.ml.evaluation import BinaryClassificationEvaluator
+
+        model = LogisticRegression(regParam=step).fit(rows(spark))
+        return model.transform(rows(spark)).collect(), BinaryClassificationEvaluator(metricName=metric)
+
+    return program
+
+
+def fits(server: FakeServer) -> int:
+    commands = [one for one in server.asked if isinstance(one, pb.Command)]
+    return sum(one.ml_command.WhichOneof("command") == "fit" for one in commands)
+
+
+def test_a_model_is_fitted_again_only_where_it_is_needed(runs: Runs) -> None:
+    assert fits(runs.run(fitted(0.1))) == 1
+    assert not runs.run(fitted(0.1)).started
+    assert fits(runs.run(fitted(0.2))) == 1
+
+    def other_rows(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        return LogisticRegression(regParam=0.1).fit(rows(spark)).transform(rows(spark).limit(1)).collect()
+
+    assert fits(runs.run(other_rows)) == 1  # its model is not stored, and the new rows need it
+
+
+def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:
+    runs.run(fitted(0.1))
+    (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]
+    runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
+
+    def other_rows(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        return LogisticRegression(regParam=0.1).fit(rows(spark)).transform(rows(spark).limit(1)).collect()
+
+    server = runs.run(other_rows)
+    assert fits(server) == 0
+    assert [one.ml_command.read.path for one in server.asked if isinstance(one, pb.Command)] == ["/somewhere"]
+
+
+def test_equal_questions_at_the_same_time_are_asked_once(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        frame = rows(spark).groupBy("a").count()
+        threads = [threading.Thread(target=frame.collect) for _ in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+
+    server = runs.run(program)
+    assert sum(isinstance(one, pb.Relation) for one in server.asked) == 1
+
+
+def written(spark: Any) -> None:
+    rows(spark).write.mode("overwrite").parquet("out")
+
+
+def test_a_write_is_left_out_while_what_it_wrote_lies_there(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = runs.folder / "out"
+
+    def execute(self: FakeServer, request: Any, metadata: Any = None) -> Iterator[Any]:
+        if request.plan.command.HasField("write_operation"):
+            out.mkdir(exist_ok=True)
+            (out / "part-0").write_text("rows")
+        return told(self, request, metadata)
+
+    told = FakeServer.ExecutePlan
+    monkeypatch.setattr(FakeServer, "ExecutePlan", execute)
+    assert runs.run(written).started
+    assert not runs.run(written).started
+    (out / "part-0").write_text("something else")
+    assert runs.run(written).started
+    assert not runs.run(written).started
+
+
+def test_rows_that_are_added_to_a_place_are_written_each_time(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        rows(spark).write.mode("append").parquet("out")
+
+    (runs.folder / "out").mkdir()
+    (runs.folder / "out" / "part-0").write_text("rows")
+    runs.run(program)
+    assert runs.run(program).started
+
+
+def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) -> None:
+    def program(least: int) -> Program:
+        def run(spark: Any) -> Any:
+            frame = rows(spark).cache()
+            return frame.count(), frame.where(f"a > {least}").count()
+        return run
+
+    runs.run(program(1))
+    again = runs.run(program(1))
+    assert not again.started
+    edited = runs.run(program(2))
+    kinds = [one.WhichOneof("analyze") for one in edited.asked if isinstance(one, pb.AnalyzePlanRequest)]
+    assert kinds.count("persist") == 1
+
+
+def test_an_answer_of_another_kind_of_type_is_not_believed() -> None:
+    strange = pb.ExecutePlanResponse()
+    strange.schema.udt.python_class = "os.system"
+    strange.schema.udt.type = "udt"
+    text = text_of_answer("execute", [strange])
+    with pytest.raises(StrangeAnswerError, match=r"os\.system"):
+        answer_of_text("execute", text)
+    with pytest.raises(StrangeAnswerError):
+        answer_of_text("analyze", text)
+    with pytest.raises(StrangeAnswerError):
+        answer_of_text("execute", text[:-8])
+
+
+@pytest.mark.parametrize(("text", "plain", "classic"), [
+    ("from pyspark.sql import SparkSession\n", True, None),
+    ("import pyspark.sql\nimport helix_spark.auto\n", True, None),
+    ("import helix_spark as hx\nfrom pyspark.sql import functions as F\n", False, None),
+    ("import pyspark\nspark.sparkContext.setLogLevel('WARN')\n", True, None),
+    ("import pyspark\nrows.rdd.map(f)\n", True, ".rdd"),
+    ("import pyspark\nspark.sparkContext.parallelize([1])\n", True, ".sparkContext"),
+    ("from pyspark import SparkContext\n", True, "pyspark.SparkContext"),
+])
+def test_the_text_of_a_program_tells_what_it_needs(tmp_path: Path, text: str, plain: bool, classic: str | None) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(text)
+    assert is_plain_program(file) is plain
+    found = needs_classic(file)
+    assert (found and found.what) == classic
+
+
+def test_modules_beside_a_program_are_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("def f(rows):\n    return rows.rdd\n")
+    (tmp_path / "train.py").write_text("import pyspark\nfrom beside import f\n")
+    found = needs_classic(tmp_path / "train.py")
+    assert found is not None
+    assert (found.file.name, found.line) == ("beside.py", 2)

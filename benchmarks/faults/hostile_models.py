@@ -24,7 +24,7 @@ from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
-_TRAP = """
+TRAP = """
 from pathlib import Path
 
 Path({mark!r}).touch()
@@ -43,7 +43,18 @@ SECONDS = 60
 _SPARE = json.dumps({"class": CLASS, "uid": "x", "padding": "x" * 5000})
 
 
-class Sound:
+class Outside:
+    """What is outside of the catalog: a folder with a model that is a trap, and a file that is there once a trap has
+    sprung."""
+
+    def __init__(self, folder: Path) -> None:
+        self.outside, self.mark = folder / "outside", folder / "sprung"
+        trap = self.outside / "evil"
+        (trap / "metadata").mkdir(parents=True)
+        (trap / "metadata" / "part-00000").write_text(_SPARE)
+
+
+class Sound(Outside):
     """A fitted pipeline of an indexer and a regression, as Spark ML writes it, and what is outside of the catalog."""
 
     def __init__(self, folder: Path, spark: Any) -> None:
@@ -51,8 +62,7 @@ class Sound:
         from pyspark.ml.classification import LogisticRegression
         from pyspark.ml.feature import StringIndexer, VectorAssembler
 
-        self.outside, self.mark = folder / "outside", folder / "sprung"
-        self.outside.mkdir()
+        super().__init__(folder)
         self.frame = spark.createDataFrame([("a", 0.0), ("b", 1.0)] * 10, ["s", "label"])
         stages = [
             StringIndexer(inputCol="s", outputCol="i"), VectorAssembler(inputCols=["i"], outputCol="features"),
@@ -60,9 +70,6 @@ class Sound:
         ]
         self.model = folder / "sound"
         Pipeline(stages=stages).fit(self.frame).write().save(f"file://{self.model}")
-        trap = self.outside / "evil"
-        (trap / "metadata").mkdir(parents=True)
-        (trap / "metadata" / "part-00000").write_text(_SPARE)
 
 
 def metadata(folder: Path) -> Path:
@@ -91,7 +98,7 @@ def _statement(model: Path, statement: str) -> None:
     })
 
 
-def _grid(model: Path, sound: Sound) -> None:
+def _grid(model: Path, sound: Outside) -> None:
     """A search whose grid has a classifier that lies elsewhere."""
     value = {"parent": "x", "name": "classifier", "value": json.dumps(str(sound.outside / "evil")), "isJson": "false"}
     inner = model / "inner"
@@ -128,7 +135,7 @@ def _named_column(model: Path) -> None:
     pq.write_table(table.append_column("x", pa.nulls(len(table), pa.int64())).replace_schema_metadata(more), file)
 
 
-def _elsewhere(file: Path, sound: Sound) -> None:
+def _elsewhere(file: Path, sound: Outside) -> None:
     moved = sound.outside / f"{file.name}-{len(list(sound.outside.iterdir()))}"
     shutil.move(file, moved)
     file.symlink_to(moved)
@@ -139,7 +146,7 @@ def _pipe(file: Path) -> None:
     os.mkfifo(file)
 
 
-def _stage_elsewhere(model: Path, sound: Sound) -> None:
+def _stage_elsewhere(model: Path, sound: Outside) -> None:
     file = metadata(model)
     told = json.loads(file.read_text())
     above = "/".join([".."] * 40)
@@ -147,7 +154,7 @@ def _stage_elsewhere(model: Path, sound: Sound) -> None:
     file.write_text(json.dumps(told) + "\n")
 
 
-Change = Callable[[Path, Sound], object]
+Change = Callable[[Path, Outside], object]
 HOSTILE_MODELS: dict[str, Change] = {
     "a second file of metadata": lambda model, _: (model / "metadata" / "part-00001").write_text(_SPARE),
     "a second file of metadata of a stage": lambda model, _: (
@@ -240,7 +247,7 @@ def _tried(record: ArtifactRecord, catalog: Catalog, sessions: Any, sound: Sound
     return what
 
 
-@fault("a stored model of somebody else's", "refused before Spark is asked; nothing executed", short=0, full=30,
+@fault("hostile stored models that are loaded", "refused before Spark is asked; nothing executed", short=0, full=30,
        spark=True)
 def hostile_models(folder: Path, count: int, tally: Tally) -> None:
     catalog = Catalog.open(folder / "catalog", create=True)
@@ -249,7 +256,7 @@ def hostile_models(folder: Path, count: int, tally: Tally) -> None:
     try:
         with SessionProvider() as sessions:
             sound = Sound(folder, sessions.get())
-            trap = _TRAP.format(mark=str(sound.mark))
+            trap = TRAP.format(mark=str(sound.mark))
             (folder / "modules" / f"{CLASS.partition('.')[0]}.py").write_text(trap)
             sane = _tried(_publish(catalog, "sound", sound.model), catalog, sessions, sound)
             tally.expect(sane == "it was loaded", f"the sound one: {sane or 'refused'}")

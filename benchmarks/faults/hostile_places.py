@@ -306,13 +306,13 @@ def marker_of_escapes(shared: Shared) -> None:
     (shared.catalog / "helix.json").write_text(json.dumps({"layout": 99, "created_by": "\x1b]0;owned\x07\u202e"}))
 
 
-@fault("a shared catalog whose logs are hostile", "nothing executed, written outside, hung, obeyed or raised",
+@fault("a shared catalog with hostile logs", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
 def hostile_logs(folder: Path, count: int, tally: Tally) -> None:
-    try_all(folder, LOGS, count, tally, short=count < 99)
+    try_all(folder, LOGS, count, tally)
 
 
-@fault("a shared catalog with links, pipes and devices", "nothing executed, written outside, hung, obeyed or raised",
-       short=0, full=99)
+@fault("a shared catalog with hostile links, pipes and devices",
+       "nothing executed, written outside, hung, obeyed or raised", short=0, full=99)
 def hostile_links(folder: Path, count: int, tally: Tally) -> None:
-    try_all(folder, LINKS, count, tally, short=count < 99)
+    try_all(folder, LINKS, count, tally)

@@ -255,4 +255,4 @@ def long_footer(shared: Shared) -> None:
 @fault("a shared catalog with hostile tables", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
 def hostile_tables(folder: Path, count: int, tally: Tally) -> None:
-    try_all(folder, GROUP, count, tally, short=count < 99)
+    try_all(folder, GROUP, count, tally)

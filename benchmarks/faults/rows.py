@@ -6,6 +6,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     companions,
     copies,
     disks,
+    given_models,
     hostile_models,
     hostile_places,
     hostile_records,

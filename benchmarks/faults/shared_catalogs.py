@@ -62,12 +62,14 @@ LOOKS: tuple[tuple[str, ...], ...] = (
     ("log",), ("show", "2"), ("diff", "1", "2"), ("plan", "job.py"), ("explain", "total", "job.py"), ("pages",),
 )
 """What people do with a catalog that they were given, before anything else."""
+RUN = ("run", "job.py")
 VERBS: tuple[tuple[str, ...], ...] = (
     *LOOKS, ("log", "--json"), ("show", "1", "--json"), ("diff", "1", "2", "--json"), ("verify",), ("verify", "--deep"),
     ("gc", "--dry-run", "--grace", "0"), ("export", "1", "rows", "rows.parquet"),
     ("export", "2", "total", "total.json"),
-    ("checkout", "1"), ("checkout", "2", "job.py"), ("ui", "--export", "pages.html"),
-    ("run", "job.py", "--policy", "always"), ("gc", "--grace", "0"), ("log",),
+    ("export", "1", "rows", "rows"), ("checkout", "1"), ("checkout", "2", "job.py"), ("ui", "--export", "pages.html"),
+    ("repair", "--dry-run"), ("run", "job.py", "--policy", "always"), ("gc", "--grace", "0"), ("repair",), ("log",),
+    RUN,
 )
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, or what turns the order of its letters."""
@@ -263,18 +265,32 @@ def seen_outside(home: Path) -> dict[str, tuple[int, int, str]]:
 
 
 _EXPECTED = re.compile(
-    r"project/(__pycache__.*|rows\.parquet|total\.json|pages\.html|[\w.-]+\.iteration-\d+\.py)"
+    r"project/(__pycache__.*|rows|rows/.*|rows\.parquet|total\.json|pages\.html|[\w.-]+\.iteration-\d+\.py)"
 )
 
 
-def harm(
-    home: Home, shared: Shared, verbs: Verbs, asked: Sequence[Sequence[str]], *, usable: bool, seconds: float = 30.0
-) -> list[str]:
-    """What went wrong with commands, in words."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a hostile catalog.
+
+    Attributes:
+        wrong: what went wrong with commands, in words.
+        answered: whether the last run gave the right answer.
+    """
+
+    wrong: tuple[str, ...]
+    answered: bool
+
+
+def tried(
+    home: Home, each: Hostile, verbs: Verbs, asked: Sequence[Sequence[str]], *, seconds: float = 60.0
+) -> Tried:
+    """Does with a hostile catalog what people do with one that they were given."""
+    shared = home.again()
+    each.make(shared)
     before = seen_outside(shared.home)
-    wrong = []
-    for done in verbs.outcomes(shared.project, asked, seconds=seconds):
-        wrong += [f"{' '.join(done.verb)}: {what}" for what in _harm_of(done, usable=usable)]
+    outcomes = verbs.outcomes(shared.project, asked, seconds=seconds)
+    wrong = [f"{' '.join(done.verb)}: {what}" for done in outcomes for what in _harm_of(done, usable=each.usable)]
     after = seen_outside(shared.home)
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) != after.get(path) and not _EXPECTED.fullmatch(path):
@@ -282,7 +298,8 @@ def harm(
             wrong.append(f"{path} was {how}")
     if home.connections:
         wrong.append("something was asked over the network")
-    return wrong
+    runs = [done for done in outcomes if done.verb[0] == "run"]
+    return Tried(tuple(wrong), bool(runs) and ANSWER.search(runs[-1].out) is not None)
 
 
 def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
@@ -307,12 +324,12 @@ def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
         yield f"it prints what a terminal obeys: {_OBEYED.search(said)}"
 
 
-def try_all(folder: Path, group: str, count: int, tally: Tally, *, short: bool) -> None:
+def try_all(folder: Path, group: str, count: int, tally: Tally) -> None:
     """Tries the hostile catalogs of a group, a row of the table."""
-    home = Home(folder)
+    home, answered = Home(folder), 0
     with home.opened() as verbs:
-        for each in [one for one in HOSTILES[group] if one.short or not short][:count]:
-            shared = home.again()
-            each.make(shared)
-            wrong = harm(home, shared, verbs, LOOKS if short else VERBS, usable=each.usable)
-            tally.expect(not wrong, f"{each.name}: {'; '.join(wrong[:6])}")
+        for each in HOSTILES[group][:count]:
+            found = tried(home, each, verbs, VERBS)
+            answered += found.answered
+            tally.expect(not found.wrong, f"{each.name}: {'; '.join(found.wrong[:6])}")
+    tally.note = f"{answered} give the right answer, by themselves or once repaired; the others are refused"

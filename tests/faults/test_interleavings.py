@@ -66,7 +66,7 @@ def test_so_are_those_that_take_longer(name: str) -> None:
 
 
 def test_the_simulated_place_can_do_what_a_place_can() -> None:
-    of_spark_and_arrow = {"spark_uri", "readable", "writable", "open_binary", "copy_to", "move_to", "rglob"}
+    of_spark_and_arrow = {"spark_uri", "readable", "writable", "open_binary", "keep_as", "move_to", "rglob"}
     asked = {name for front in (Place, Ground) for name in vars(front) if not name.startswith("_")}
     assert {name for name in asked - of_spark_and_arrow if not hasattr(SimPath, name)} == set()
 

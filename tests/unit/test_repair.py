@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,13 @@ class TestJournals:
         rows.entry(2).write_text("garbage")
         rows.repaired()
         assert (rows.folder / "damaged" / "seen" / rows.entry(2).name).read_text() == "garbage"
+
+    def test_what_has_holes_is_put_aside_with_them(self, rows: Rows) -> None:
+        rows.append(1, 2, 3)
+        os.truncate(rows.entry(2), 64 << 30)
+        rows.repaired()
+        kept = (rows.folder / "damaged" / "seen" / rows.entry(2).name).stat()
+        assert (kept.st_size, kept.st_blocks * 512 < 1 << 20) == (64 << 30, True)
 
     def test_a_flipped_bit_is_turned_back(self, rows: Rows) -> None:
         written = rows.append(1, 2, 3)

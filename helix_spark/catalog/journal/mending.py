@@ -406,7 +406,7 @@ def _put_aside(mending: Mending, aside: Place) -> None:
         kept = aside / folder.name / entry.name
         at(kept.parent).make_folder()
         if entry.is_file():
-            at(entry).copy_to(kept)
+            at(entry).keep_as(kept)
             at(entry).replace_text(_says_nothing(why), synced=True)
         else:
             at(entry).move_to(kept)

@@ -40,6 +40,18 @@ def put_new(unfinished: Path, path: Path) -> None:
         unfinished.rename(path)
 
 
+def keep_as(path: Path, other: Path) -> None:
+    """Give a file a second name, over what has that: it stays under it when something else takes its first one. Where
+    the disk has no links, it is copied."""
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(path, other)
+
+
 def has_links(folder: Path) -> bool:
     """Whether the disk of a folder has hard links; tried once a disk. Where nothing can be tried, it is taken to."""
     disk = disk_of(folder)

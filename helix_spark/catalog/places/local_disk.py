@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
-from helix_spark.catalog.places.abilities import has_links, is_without_links, one_at_a_time, put_new
+from helix_spark.catalog.places.abilities import has_links, is_without_links, keep_as, one_at_a_time, put_new
 
 SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
@@ -80,8 +80,8 @@ class OnDisk:
     def hold(self) -> HeldFolder:
         return HeldFolder(self.path)
 
-    def copy_to(self, other: Path, /) -> None:
-        shutil.copyfile(self.path, other)
+    def keep_as(self, other: Path, /) -> None:
+        keep_as(self.path, other)
 
     def move_to(self, other: Path, /) -> None:
         self.path.replace(other)
@@ -166,8 +166,9 @@ class OnDisk:
 
     def read_at_most(self, most: int) -> bytes:
         with self.open_binary() as file:
-            found = file.read(most + 1)
-        if len(found) > most:
+            # Its size is asked for first: what has holes takes no room on the disk, and all of it in memory.
+            found = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+        if found is None or len(found) > most:
             raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self.path))
         return found
 

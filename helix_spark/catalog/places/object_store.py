@@ -154,12 +154,12 @@ class ObjectPath:
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 
-    def copy_to(self, other: ObjectPath, /) -> None:
+    def keep_as(self, other: ObjectPath, /) -> None:
         other.single.write(self.read_at_most(_LARGEST_COPY))
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
-        self.copy_to(other)
+        self.keep_as(other)
         self.single.remove()
 
     @property

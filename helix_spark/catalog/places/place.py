@@ -86,8 +86,9 @@ class Ground(Protocol):
     def hold(self) -> Held:
         """A folder, so that it is known again."""
 
-    def copy_to(self, other: Any, /) -> None:
-        """Copy a file to another name in the same place."""
+    def keep_as(self, other: Any, /) -> None:
+        """Give a file a second name in the same place, over a file of that name: it is there when something else is put
+        in the place of the first."""
 
     def move_to(self, other: Any, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""

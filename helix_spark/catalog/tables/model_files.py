@@ -92,7 +92,7 @@ def checked_digest(folder: Place, copy: Path | None = None) -> str:
         OSError: it cannot be read, or the copy not be written.
     """
     whole = hashlib.sha256()
-    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(LARGEST_MODEL_FILE)), _files(folder))
+    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(_most_bytes(pair[0]))), _files(folder))
     for name, content in read:
         _check(name, content)
         whole.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
@@ -143,6 +143,10 @@ def _check_names(names: list[str]) -> None:
             raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
 
 
+def _most_bytes(name: str) -> int:
+    return _LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else LARGEST_MODEL_FILE
+
+
 def _is_metadata(folder: str) -> bool:
     return folder.rpartition("/")[2] == "metadata"
 
@@ -161,8 +165,6 @@ def _check_metadata(content: bytes, *, inside: bool) -> None:
     Args:
         inside: whether it is that of a part of the model.
     """
-    if len(content) > _LARGEST_METADATA:
-        raise StrangeModelError(f"its metadata have {len(content):,} bytes")
     told = _metadata(content.removesuffix(b"\n"))
     named = told.get("class")
     if not isinstance(named, str):

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from starlette.testclient import TestClient
 
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog
-from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.app import make_app
 
 SECRET = "the-text-of-a-file-outside-7c1f"
@@ -40,10 +40,11 @@ def fuzz(folder: Path, requests: int, seed: int) -> dict[str, Any]:
     catalog = hostile_catalog(folder / "catalog")
     (folder / "secret.txt").write_text(SECRET)
     client = TestClient(
-        make_app(Overview.open(catalog.root)), base_url="http://localhost", raise_server_exceptions=False
+        make_app(Catalog.open(catalog.root, create=False)), base_url="http://localhost", raise_server_exceptions=False
     )
     (workflow,) = (name for name in catalog.workflows() if name != "other")
-    known = [workflow, *(node.name for node in catalog.nodes(f"{2:032x}"))]
+    second = next(one for one in catalog.iterations(workflow) if one.number == 2)
+    known = [workflow, *(node.name for node in catalog.nodes(second))]
     chance = random.Random(seed)
     statuses: Counter[int] = Counter()
     wrong: list[str] = []

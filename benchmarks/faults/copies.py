@@ -54,8 +54,8 @@ def _wrong(root: Path, runs: dict[str, Any], stored: set[str]) -> str:
         return f"runs {len(runs)}, found {[(one.number, one.status) for one in found]}"
     if len({one.number for one in found}) != len(found):
         return f"numbers {[one.number for one in found]}"
-    if any(len(catalog.nodes(one.run)) != 5 for one in found):
-        return f"nodes {[len(catalog.nodes(one.run)) for one in found]}"
+    if any(len(catalog.nodes(one)) != 5 for one in found):
+        return f"nodes {[len(catalog.nodes(one)) for one in found]}"
     if _stored(root) != stored:
         return f"stored {len(_stored(root))}, not {len(stored)}"
     if bad := [str(each) for each in verify(catalog, deep=True).findings if each.bad]:

@@ -20,7 +20,7 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import stored_table
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.file_digest import digest_of_model
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import DamagedResultError, load
@@ -115,7 +115,8 @@ def ids_as_paths(folder: Path, count: int, tally: Tally) -> None:
     record = catalog.live()[0]
     uses = (
         lambda text: catalog.artifact(text), lambda text: catalog.begin_attempt(text, "table"),
-        lambda text: catalog.nodes(text), lambda text: catalog.path_of(dataclasses.replace(record, attempt=text)),
+        lambda text: catalog.nodes(IterationRecord(text, "job", 1, "done", 0.0)),
+        lambda text: catalog.path_of(dataclasses.replace(record, attempt=text)),
     )
     for index in range(count):
         text, use = ODD_IDS[index % len(ODD_IDS)], uses[(index // len(ODD_IDS) + index) % len(uses)]

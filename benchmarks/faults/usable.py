@@ -17,7 +17,7 @@ def all_of(root: Path) -> Any:
     catalog = Catalog.open(root, create=False)
     view = catalog.snapshot("job")
     iterations = catalog.iterations()
-    nodes = [catalog.nodes(each.run) for each in iterations]
+    nodes = [catalog.nodes(each) for each in iterations]
     results = catalog.results({n.declared for of in nodes for n in of}, {n.signature for of in nodes for n in of})
     return (
         dict(view.artifacts), view.missing, view.last, view.nodes, view.next_iteration, iterations, nodes,

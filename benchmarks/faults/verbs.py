@@ -146,10 +146,11 @@ def _ask_pages() -> None:
 
     from starlette.testclient import TestClient
 
-    from helix_spark.catalog.overview import Overview
+    from helix_spark.catalog.catalog import Catalog
     from helix_spark.ui.app import make_app
 
-    client = TestClient(make_app(Overview.open("catalog")), base_url="http://localhost", raise_server_exceptions=False)
+    pages = make_app(Catalog.open("catalog", create=False))
+    client = TestClient(pages, base_url="http://localhost", raise_server_exceptions=False)
     waiting, seen = ["/", "/metrics", "/storage"], set[str]()
     while waiting and len(seen) < 60:
         address = waiting.pop(0)

@@ -1,5 +1,7 @@
 """The catalog of one root folder: the journals and the folders of data, kept in agreement. Decides nothing.
 
+Who only looks at it asks for less: pages have a Protocol of what they read, so that no page can change a catalog.
+
 The order of steps carries the safety. To store: data first, under a path of its own, synced, then one record. To
 remove: the record's end first, synced, then the data. Whoever stops in between, or loses power, leaves bytes that
 nothing refers to, which `gc` finds. A record is seen at once, and counts as acknowledged after the next `sync`: records
@@ -26,7 +28,7 @@ from helix_spark.catalog.journal.clearing import MOST_BYTES
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
-from helix_spark.catalog.leases.leases import GRACE_SECONDS, Leases
+from helix_spark.catalog.leases.leases import GRACE_SECONDS, SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.merge import Merge, merge
 from helix_spark.catalog.places.file_digest import digest_of_model
@@ -34,7 +36,7 @@ from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.places.same_place import SamePlace
-from helix_spark.catalog.progress import Progress, remove_progress, write_progress
+from helix_spark.catalog.progress import Progress, read_progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -49,7 +51,7 @@ from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.manifest import has_manifest, write_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table, written_digest
-from helix_spark.catalog.tables.table_reading import check_rows, read_arrow
+from helix_spark.catalog.tables.table_reading import FirstRows, check_rows, read_arrow, read_first
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
 from helix_spark.catalog.view import CatalogView
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -215,20 +217,40 @@ class Catalog:
         """When and why results of some signatures ceased to be stored, by signature."""
         return self._artifacts.ends_among(signatures)
 
+    def last_events(self) -> dict[str, ArtifactRecord]:
+        """The newest record of every signature that was ever stored: live if its event is `published`."""
+        return self._artifacts.newest()
+
     def last_event(self, signature: str) -> ArtifactRecord | None:
         """The newest record of a signature's artifacts: tells when and why something is no longer stored."""
         return self._artifacts.last_of(signature)
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations of one workflow or of all, newest first. Running ones whose process is gone have died."""
-        def read() -> tuple[IterationRecord, ...]:
-            return self._history.iterations(workflow, limit)
+        found = self._history.iterations(workflow, limit) or self._check_recorded()
+        return self.concluded(found, workflow, limit)
 
-        return concluded(read() or self._check_recorded(), self.leases, read)
+    def concluded(
+        self, found: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
+    ) -> tuple[IterationRecord, ...]:
+        """Iterations that were read some time ago: some of those that ran may have died since."""
+        return concluded(found, self.leases, lambda: self._history.iterations(workflow, limit))
 
-    def nodes(self, run: str) -> tuple[NodeRecord, ...]:
-        """What happened to each node of an iteration, in the order given to `append_iteration`."""
-        return self._history.nodes(run)
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+        """What happened to each node of an iteration, inputs first; none before it has ended."""
+        return self._history.nodes_of(iteration)
+
+    def progress(self, iteration: IterationRecord) -> Progress | None:
+        """How far an iteration is that runs or, after its answer, still stores; how far one came that died. None
+        otherwise."""
+        ended = iteration.status not in ("running", "died")
+        if ended and self.leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
+            return None
+        return read_progress(self._layout, iteration.workflow, iteration.number)
+
+    def loads(self) -> dict[str, tuple[int, str, int]]:
+        """How often each signature was loaded, and by which workflow and iteration last."""
+        return self._history.loads()
 
     def file_text(self, digest: str) -> str | None:
         """The text of the workflow file that an iteration names by its digest; None if it was never kept."""
@@ -241,6 +263,10 @@ class Catalog:
 
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
+
+    def version(self) -> str:
+        """Differs whenever something was recorded that people look at."""
+        return "-".join(map(str, (*self._history.version(), self._artifacts.version())))
 
     # What ran ------------------------------------------------------------------------------------------------------
 
@@ -442,6 +468,10 @@ class Catalog:
     def read_arrow(self, record: ArtifactRecord, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a stored table without a JVM; see `table_reading.read_arrow`."""
         return read_arrow(self._table_path(record), record, columns)
+
+    def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
+        """The first rows of a stored table without a JVM; see `table_reading.read_first`."""
+        return read_first(self._table_path(record), record, rows, most_columns)
 
     def write_arrow(self, attempt: Attempt, table: pa.Table) -> TableStats:
         """Write a table without a JVM; see `table_writing.write_arrow`. Publish it afterwards."""

@@ -181,7 +181,7 @@ class Comparison:
 class Records(Protocol):
     """What is read of a catalog here."""
 
-    def nodes(self, run: str) -> tuple[NodeRecord, ...]: ...
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
     def file_text(self, digest: str) -> str | None: ...
 
 
@@ -191,7 +191,7 @@ def compare(records: Records, before: IterationRecord, after: IterationRecord) -
     parameters = _differing(json.loads(before.parameters), json.loads(after.parameters))
     if missing := unrecorded(before, after):
         return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
-    differences = node_differences(records.nodes(before.run), records.nodes(after.run))
+    differences = node_differences(records.nodes(before), records.nodes(after))
     files = [records.file_text(one.file_digest) or "" for one in (before, after)]
     old, new = (f"iteration {one.number}" for one in (before, after))
     return Comparison(

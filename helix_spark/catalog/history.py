@@ -125,12 +125,9 @@ class History:
         found = _heaviest(self._iterations.query(f"{sql} LIMIT 3")) or _heaviest(self._iterations.query(sql))
         return next(iter(found.values()), None)
 
-    def nodes(self, run: str) -> tuple[NodeRecord, ...]:
-        """The nodes of an iteration, in the order they were appended."""
-        return self._graph(f"SELECT * FROM journal WHERE run = '{checked_id(run)}' ORDER BY place")
-
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """The same, quicker: workflow and number tell which files to read."""
+        """The nodes of an iteration, in the order they were appended. Its workflow and number tell which files to read.
+        """
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         return self._graph(sql)

@@ -49,7 +49,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     catalog = records(**given)
     iteration = find_iteration(catalog, named, number)
     value, table = value_on_record(iteration, node), tables_of(iteration, catalog).get(node)
-    nodes = catalog.nodes(iteration.run)
+    nodes = catalog.nodes(iteration)
     if value is not None:
         _write_value(value.value, node, path)
     elif table is not None and not is_stored(catalog, iteration, nodes, node):

@@ -55,7 +55,7 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
 
     known = records(**given)
     iteration = find_iteration(known, _one_of(workflow, named), number)
-    nodes = known.nodes(iteration.run)
+    nodes = known.nodes(iteration)
     live = known.live_among([node.signature for node in nodes])
     tables = tables_of(iteration, known)
     if as_json:

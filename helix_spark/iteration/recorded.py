@@ -36,7 +36,7 @@ class RecordedIteration(NamedResults):
         self, record: IterationRecord, catalog: Catalog, elsewhere: Callable[[str], NodeResult | None]
     ) -> None:
         super().__init__(record.workflow, record.number, json.loads(record.outputs), {})
-        self.record, self.nodes = record, catalog.nodes(record.run)
+        self.record, self.nodes = record, catalog.nodes(record)
         self._catalog, self._elsewhere = catalog, elsewhere
 
     def __repr__(self) -> str:

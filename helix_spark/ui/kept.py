@@ -59,11 +59,11 @@ class Snapshot:
             read_before = key in self._answers
             found = self.keep(lambda: self._records.iterations(workflow), *key)
             # What is read says who has died by then.
-            self._concluded[workflow] = self._records.concluded(workflow, found) if read_before else found
+            self._concluded[workflow] = self._records.concluded(found, workflow) if read_before else found
         return self._concluded[workflow]
 
     def artifacts(self) -> dict[str, ArtifactRecord]:
-        return self.keep(self._records.artifacts, "artifacts")
+        return self.keep(self._records.last_events, "artifacts")
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
         return self.keep(self._records.loads, "loads")

@@ -194,9 +194,8 @@ class Pages:
                 last = ended if last is None or ended.started > last.started else last
         live = [signature for signature, record in artifacts.items() if record.event == "published"]
         wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
-        view = storage_view(
-            artifacts, kept.loads(), self._records.measured(wanted), newest, last, self._records.bytes_used()
-        )
+        measured = self._records.results((), wanted).measured
+        view = storage_view(artifacts, kept.loads(), measured, newest, last, self._records.bytes_used())
         return self._page(kept, "Storage", "storage", workflow, "storage.html", view=view)
 
     def state(self, workflow: str, number: int) -> str:

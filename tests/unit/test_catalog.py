@@ -68,7 +68,7 @@ class TestOpening:
         assert (view.next_iteration, view.bytes_used) == (1, 0)
         assert catalog.results([A], [C]).standing == {}
         assert catalog.measured("census", ["rows"]) == {}
-        assert (catalog.iterations(), catalog.workflows(), catalog.nodes(RUN)) == ((), (), ())
+        assert (catalog.iterations(), catalog.workflows(), catalog.nodes(iteration(1))) == ((), (), ())
         assert (catalog.bytes_used(), catalog.gc(dry_run=True)) == (0, ())
         catalog.maintain()
         assert catalog.gc(dry_run=False) == ()
@@ -167,7 +167,7 @@ class TestIterations:
         view = catalog.snapshot("census")
         assert (view.last, view.nodes) == (ended, nodes)
         assert catalog.iterations("census") == (ended,)
-        assert catalog.nodes(ended.run) == nodes
+        assert catalog.nodes(ended) == nodes
 
     def test_what_a_run_says_of_itself_counts_over_what_others_conclude(self, catalog: Catalog) -> None:
         for status in ("running", "done", "interrupted"):
@@ -212,7 +212,7 @@ class TestIterations:
     def test_a_run_id_that_is_none_never_reaches_a_query(self, catalog: Catalog) -> None:
         for run in ("' OR 1=1 --", "../x", "A" * 32):
             with pytest.raises(CatalogError, match="not the id"):
-                catalog.nodes(run)
+                catalog.nodes(iteration(1, run=run))
 
 
 class TestResults:

@@ -97,7 +97,7 @@ def test_what_the_other_copy_has_is_taken_over_under_free_numbers(here: Path, th
     assert list(found.renumbered) == [f"iteration {n} of shared there is iteration {n + 1} here" for n in (3, 4)]
     assert told(here) == MERGED
     assert stored(here) == both
-    assert all(len(opened(here).nodes(one.run)) == 3 for one in opened(here).iterations())
+    assert all(len(opened(here).nodes(one)) == 3 for one in opened(here).iterations())
     assert verify(opened(here), deep=True).sound
     assert not opened(here).repair(dry_run=True).is_needed
     assert content(there) == before, "nothing is written to the other copy"

@@ -22,7 +22,6 @@ from deltalake import write_deltalake
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.places.place import at
 from helix_spark.catalog.places.s3_access import access_from
@@ -88,7 +87,7 @@ class TestStoring:
         again = Catalog.open(str(catalog.root).replace("s3a://", "s3://"), create=False)
         assert again.read_arrow(record).equals(TABLE)
         assert again.read_arrow(record, ["b"]).column_names == ["b"]
-        assert Overview.open(str(catalog.root)).first_rows(record, 2, 60).table.num_rows == 2
+        assert Catalog.open(str(catalog.root), create=False).first_rows(record, 2, 60).table.num_rows == 2
         assert again.snapshot("w").artifacts == {record.signature: dataclasses.replace(record, schema=None)}
         assert again.snapshot("w").bytes_used == physical_bytes(again.root) - objects()["catalog/helix.json"]
         inside = sum(size for name, size in objects().items() if record.attempt in name)

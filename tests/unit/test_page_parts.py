@@ -43,11 +43,11 @@ def compared(
 
 def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
     """The same as notebooks and the command show it, of iterations 1 and 2."""
-    nodes = {f"{1:032x}": tuple(old), f"{2:032x}": tuple(new)}
+    nodes = {1: tuple(old), 2: tuple(new)}
 
     class Records:
-        def nodes(self, run: str) -> tuple[NodeRecord, ...]:
-            return nodes[run]
+        def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+            return nodes[iteration.number]
 
         def file_text(self, digest: str) -> str | None:
             return None

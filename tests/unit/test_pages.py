@@ -25,7 +25,6 @@ from starlette.testclient import TestClient
 from benchmarks.fuzz_pages import fuzz
 from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.main import helix
@@ -56,7 +55,7 @@ ELEMENTS = {
 
 
 def asking(catalog: Path) -> TestClient:
-    return TestClient(make_app(Overview.open(catalog)), base_url="http://localhost")
+    return TestClient(make_app(Catalog.open(catalog, create=False)), base_url="http://localhost")
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +220,7 @@ def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
 
 def test_an_export_does_not_ask_what_a_file_cannot_answer(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "large", 2000)
-    text = Reader(exported(Overview.open(tmp_path / "c"))).text
+    text = Reader(exported(Catalog.open(tmp_path / "c", create=False))).text
     assert "more than most can read at once" in text
     assert "Name some of them above" not in text
 
@@ -233,7 +232,7 @@ def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
     client = asking(tmp_path / "c")
     assert "Run a workflow on it" in client.get("/").text
     assert client.get("/metrics").status_code == 404
-    assert "No iterations yet" in exported(Overview.open(tmp_path / "c"))
+    assert "No iterations yet" in exported(Catalog.open(tmp_path / "c", create=False))
 
 
 def test_a_damaged_catalog_is_told(tmp_path: Path) -> None:
@@ -349,23 +348,23 @@ def test_a_graph_that_folding_makes_readable_needs_no_guard(tmp_path: Path) -> N
 
 
 def test_an_export_folds_and_has_the_whole_graph_folded_away(tmp_path: Path) -> None:
-    found = Reader(exported(Overview.open(family_catalog(tmp_path / "c", "wide", 30).root)))
+    found = Reader(exported(Catalog.open(family_catalog(tmp_path / "c", "wide", 30).root, create=False)))
     assert "Each of the 64 nodes by itself" in found.text
     assert len(names_drawn(found)) == 6 + 64
 
 
 def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> None:
     catalog = hostile_catalog(tmp_path / "c")
-    overview = Overview.open(catalog.root)
+    looked = Catalog.open(catalog.root, create=False)
     asked: list[str] = []
 
     class Counted:
         def __getattr__(self, name: str) -> Callable[..., object]:
-            return lambda *given: (asked.append(name), getattr(overview, name)(*given))[1]
+            return lambda *given: (asked.append(name), getattr(looked, name)(*given))[1]
 
-    pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that Overview has
+    pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that a catalog has
     first = pages.framed(pages.iterations())
-    assert sorted(asked) == ["artifacts", "iterations", "version", "workflows"]
+    assert sorted(asked) == ["iterations", "last_events", "version", "workflows"]
     asked.clear()
     assert pages.framed(pages.iterations()) == first
     assert sorted(asked) == ["concluded", "version"]
@@ -381,11 +380,11 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
-from helix_spark.catalog.overview import Overview
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.pages import Pages
 import helix_spark.cli.main, helix_spark.cli.pages, helix_spark.ui.serving
-pages = Pages(Overview.open({str(tmp_path / "c")!r}), ServerLinks())
+pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), ServerLinks())
 assert "Iterations" in pages.framed(pages.iterations())
 print(*sys.modules)
 """
@@ -408,9 +407,9 @@ def test_a_graph_is_saved_as_a_picture_that_leads_nowhere(client: TestClient) ->
 
 
 def test_what_is_the_same_on_both_sides_shares_a_box_beside_what_differs(tmp_path: Path) -> None:
-    overview = Overview.open(family_catalog(tmp_path / "c", "wide", 50).root)
-    (record,) = overview.iterations("wide")
-    old = overview.nodes(record)
+    looked = Catalog.open(family_catalog(tmp_path / "c", "wide", 50).root, create=False)
+    (record,) = looked.iterations("wide")
+    old = looked.nodes(record)
     edited = {node.name: replace(node, signature="0" * 64, declared="1" * 64) for node in old}
     touched = ("column_7", "examples", "model", "auc")
     new = [edited[node.name] if node.name in touched else node for node in old]
@@ -442,7 +441,8 @@ def test_an_answered_iteration_shows_that_it_still_stores_and_then_its_end(tmp_p
 def one_more(catalog: Catalog, number: int) -> None:
     """A further iteration of the hostile workflow, with the nodes of its second."""
     record = catalog.start_iteration(IterationRecord(run_id(number), f"w {HOSTILE}", number, "running", 1.8e9))
-    nodes = [replace(node, run=record.run, iteration=number) for node in catalog.nodes(run_id(2))]
+    second = next(one for one in catalog.iterations(record.workflow) if one.number == 2)
+    nodes = [replace(node, run=record.run, iteration=number) for node in catalog.nodes(second)]
     catalog.append_iteration(replace(record, status="done", seconds=1.0), nodes)
 
 
@@ -480,7 +480,7 @@ def test_what_died_is_passed_over_by_comparisons(tmp_path: Path) -> None:
     assert [link.partition("&")[2] for link in compared] == ["a=3&b=5"]
     assert not [link for link in links_of(read(client, f"/iteration?workflow={W}&number=4")) if "/compare" in link]
     assert "Compare iterations 3 and 5" in read(client, f"/node?workflow={W}&number=5&node={MODEL}").text
-    exported_page = Reader(exported(Overview.open(catalog.root)))
+    exported_page = Reader(exported(Catalog.open(catalog.root, create=False)))
     places = [a["id"] or "" for _, a in exported_page.elements if (a.get("id") or "").startswith("compare-1-")]
     assert places == ["compare-1-3-5", "compare-1-2-3", "compare-1-1-2"]
 
@@ -522,12 +522,12 @@ def test_a_file_lists_all_iterations_and_has_no_further_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("helix_spark.ui.listing.PAGE", 2)
-    overview = Overview.open(hostile_catalog(tmp_path / "c").root)
+    looked = Catalog.open(hostile_catalog(tmp_path / "c").root, create=False)
     name = f"w {HOSTILE}"
-    found = Reader(Pages(overview, FileLinks((name,), (), ())).iterations(name).body)
+    found = Reader(Pages(looked, FileLinks((name,), (), ())).iterations(name).body)
     assert {"#1", "#2", "#3", "#4"} <= set(found.texts)
     assert "page 1" not in found.text
-    assert "next" in Reader(Pages(overview, ServerLinks()).iterations(name).body).text
+    assert "next" in Reader(Pages(looked, ServerLinks()).iterations(name).body).text
 
 
 def test_a_list_keeps_what_was_asked_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
@@ -170,11 +169,11 @@ def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores:
         try:
             iteration = helix.run(workflow(1))
             helix.plan(workflow(1))  # waits for the records
-            looked = Overview.open(tmp_path / "catalog")
+            looked = Catalog.open(tmp_path / "catalog", create=False)
             (record,) = looked.iterations("shared")
             assert record.status == "done"
             assert {node.name for node in looked.nodes(record)} == {"data", "rows", "total"}
-            assert looked.artifacts() == {}
+            assert looked.last_events() == {}
             # Those who watch see that it still stores.
             progress = looked.progress(record)
             assert progress is not None
@@ -184,7 +183,7 @@ def test_an_answer_is_recorded_before_anything_is_stored(tmp_path: Path, stores:
         sizes = iteration.wait()
         assert looked.progress(record) is None
         signature = iteration.plan["rows"].signature
-        assert looked.measured([signature])[signature].bytes == sizes["rows"] > 0
+        assert looked.results((), [signature]).measured[signature].bytes == sizes["rows"] > 0
 
 
 def test_what_cannot_be_recorded_is_stored_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,9 @@ VERBS: tuple[tuple[str, ...], ...] = (
 )
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, or what turns the order of its letters."""
-_MOST_MEMORY = 900 << 20
-"""Bytes at most; a run of the sound catalog takes 300 MB."""
+_MOST_MEMORY = 1200 << 20
+"""Bytes at most; a run of the sound catalog takes 300 MB. What is exported or run on is read whole, and may become
+ten thousand times what it takes on the disk; see the manual."""
 
 
 @dataclass(frozen=True, slots=True)

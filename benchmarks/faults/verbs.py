@@ -147,9 +147,14 @@ def _ask_pages() -> None:
     from starlette.testclient import TestClient
 
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.errors import CatalogError
     from helix_spark.ui.app import make_app
 
-    pages = make_app(Catalog.open("catalog", create=False))
+    try:
+        pages = make_app(Catalog.open("catalog", create=False))
+    except CatalogError as error:  # as the command that shows them tells it
+        print(error)
+        sys.exit(3)
     client = TestClient(pages, base_url="http://localhost", raise_server_exceptions=False)
     waiting, seen = ["/", "/metrics", "/storage"], set[str]()
     while waiting and len(seen) < 60:

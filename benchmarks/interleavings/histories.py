@@ -61,13 +61,21 @@ def simulated() -> Iterator[None]:
         stack.enter_context(mock.patch.object(clearing, "MOST_FILES", 8))
         stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
         stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
-        stack.enter_context(failpoints.watched(lambda name: world.world().point(name)))
+        stack.enter_context(failpoints.watched(_point))
         stack.enter_context(in_place_of_deltalake())
         yield
 
 
+_REAL_ID, _REAL_PROCESS = uuid.uuid4, holders.this_process
+
+
+def _point(name: str) -> None:
+    if world.simulates():
+        world.world().point(name)
+
+
 def _this_process() -> holders.Holder:
-    return world.world().current.holder
+    return world.world().current.holder if world.simulates() else _REAL_PROCESS()
 
 
 def _is_here(holder: holders.Holder) -> bool:
@@ -83,7 +91,7 @@ def _is_gone(holder: holders.Holder) -> bool:
 
 
 def _fresh_id() -> uuid.UUID:
-    return uuid.UUID(int=world.world().random.getrandbits(128), version=4)
+    return uuid.UUID(int=world.world().random.getrandbits(128), version=4) if world.simulates() else _REAL_ID()
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -209,12 +210,14 @@ class World:
 
     def _live(self, me: Driver, work: Callable[[], None]) -> None:
         me.turn.acquire()
+        _SIMULATED.add(threading.get_ident())
         try:
             work()
         except KilledError:
             pass
         except BaseException as error:  # noqa: BLE001  # it is what the history is checked for
             me.error = error
+        _SIMULATED.discard(threading.get_ident())
         me.done = True
         self.note("is done")
         self._next(None)
@@ -252,6 +255,14 @@ class World:
 
 
 _WORLD: list[World] = []
+_SIMULATED: set[int] = set()
+"""Threads of drivers, and the one that runs the history. Others of the process, such as those that keep leases of real
+catalogs alive, go by the real clock."""
+
+
+def simulates() -> bool:
+    """Whether the thread that asks is simulated."""
+    return threading.get_ident() in _SIMULATED
 
 
 def world() -> World:
@@ -261,10 +272,11 @@ def world() -> World:
 
 def enter(made: World) -> None:
     _WORLD[:] = [made]
+    _SIMULATED.add(threading.get_ident())
 
 
 class Clock:
     """Stands for the module `time` in the code under test."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(world(), name)
+        return getattr(world() if simulates() else time, name)

@@ -3,7 +3,6 @@ is loaded."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,11 +124,15 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 
 def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
+    from helix_spark.catalog.places.json_text import parsed
     from helix_spark.catalog.tables.held_columns import held_schema
 
     _check_ending(path, node, "table", TABLE_ENDINGS)
-    held = json.loads(held_schema(stored) or '{"fields": []}')["fields"]
-    table = catalog.read_arrow(stored, [field["name"] for field in held])
+    names = None
+    if stored.left_out:
+        catalog.check_table(stored)  # its record, too
+        names = [field["name"] for field in parsed(held_schema(stored) or '{"fields": []}')["fields"]]
+    table = catalog.read_arrow(stored, names)
     as_text = path.suffix.lower() == ".csv"
     if as_text:
         _check_flat(table, node)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.metrics import Metrics, metrics_of
-from helix_spark.catalog.overview import Overview
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
@@ -77,7 +77,7 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
 
 
 def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], tmp_path: Path) -> None:
-    records = Overview.open(tmp_path / "catalog")
+    records = Catalog.open(tmp_path / "catalog", create=False)
     found = listing("study", rows_of(records.iterations("study"), ()))
     assert (found.metric, found.less, found.guessed, found.best) == ("scores.f1", True, False, 3)
     assert [found.is_other(row, "scores.f1") for row in found.rows] == [False, True, True]

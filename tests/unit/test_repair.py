@@ -113,6 +113,15 @@ class TestJournals:
         rows.repaired()
         assert (rows.folder / "damaged" / "seen" / rows.entry(2).name).read_text() == "garbage"
 
+    def test_a_log_that_leads_elsewhere_is_as_good_as_gone(self, rows: Rows, tmp_path: Path) -> None:
+        written = rows.append(1, 2, 3)
+        shutil.move(rows.log, tmp_path / "elsewhere")
+        rows.log.symlink_to(tmp_path / "elsewhere")
+        before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "elsewhere").iterdir())
+        assert not rows.repaired().loses
+        assert rows.names() == written
+        assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "elsewhere").iterdir()) == before
+
     def test_what_has_holes_is_put_aside_with_them(self, rows: Rows) -> None:
         rows.append(1, 2, 3)
         os.truncate(rows.entry(2), 64 << 30)

@@ -230,8 +230,17 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
 def _make_room(folder: Place, aside: Place) -> None:
     """Puts aside what lies where a folder of the journal must be."""
     for place in (folder, folder / "_delta_log"):
-        if (place.exists() or place.is_file()) and not place.is_dir():
+        if not at(place).is_own_folder() and _lies_there(place):
             _move(place, aside / folder.name / place.name)
+
+
+def _lies_there(place: Place) -> bool:
+    """Whether a file or a link is there, wherever it leads."""
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _move(place: Place, kept: Place) -> None:

@@ -120,7 +120,8 @@ class Survey:
 def survey(folder: Place) -> Survey:
     """Looks at all of a journal. Raises OSError where it cannot be reached, which says nothing of what it holds."""
     log = folder / "_delta_log"
-    entries, checkpoints = _numbered(log, _ENTRY), _numbered(log, _CHECKPOINT)
+    is_own = at(log).is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
+    entries, checkpoints = (_numbered(log, pattern) if is_own else {} for pattern in (_ENTRY, _CHECKPOINT))
     head = _head(folder)
     state, base, beside = _State(), -1, dict[str, str]()
     for version in sorted(checkpoints, reverse=True):
@@ -136,14 +137,17 @@ def survey(folder: Place) -> Survey:
             beside[entry.name] = "is numbered far beyond all others"
     unsound, mentioned = dict[int, str](), set[str]()
     for version in range(base + 1, newest + 1):
-        entry = entries.get(version, entry_of(folder, version))
+        entry = entries.get(version)
         try:
+            if entry is None:
+                raise _UnsoundError(GONE)
             for action in _actions(entry):
                 state.take(action)
         except _UnsoundError as error:
             unsound[version] = str(error)
-            mentioned |= _mentioned(entry)
-    if why := _bad_pointer(log / POINTER, {number for number, file in checkpoints.items() if file.name not in beside}):
+            mentioned |= _mentioned(entry) if entry is not None else set()
+    sound_checkpoints = {number for number, file in checkpoints.items() if file.name not in beside}
+    if is_own and (why := _bad_pointer(log / POINTER, sound_checkpoints)):
         beside[POINTER] = why
     sound, bad, saved = _looked_at(folder, state.added)
     spare = (*saved, *_others(folder, state.added))

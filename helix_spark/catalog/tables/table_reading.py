@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
 """Bytes of the first rows that are looked at, and of those of one column."""
 
+_PIECE = 65_536
+"""Rows that are looked at together where none are kept."""
+
 _MOST_GROUPS = 100
 """Groups of rows of a file that are looked at for its first rows."""
 
@@ -73,8 +76,8 @@ def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | Non
 
 
 def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
-    """Read all of a stored table as `read_arrow` does, but a file at a time and keeping nothing: it may be larger than
-    memory.
+    """Read all of a stored table as `read_arrow` does, but some rows at a time and keeping nothing: it may be larger
+    than memory.
 
     Returns what keeps columns from being read without Spark, in words: of these only the pages were looked at.
 
@@ -89,10 +92,10 @@ def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
                 if column.unreadable:
                     _read_pages(column.name, path)
             readable = [column for column in known.values() if not column.unreadable]
-            part, counted = _read_file([column.name for column in readable], path)
-            for column in readable:
-                _as_declared([part], column, counted)
-        rows += counted
+            for part, counted in _read_in_pieces([column.name for column in readable], path):
+                for column in readable:
+                    _as_declared([part], column, counted)
+                rows += counted
     _check_count(folder, record, rows)
     return tuple(_needs_spark(column) for column in known.values() if column.unreadable)
 
@@ -250,6 +253,22 @@ def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
         # Spark leaves columns of type void out of its files.
         present = set(file.schema_arrow.names)
         return file.read([name for name in names if name in present]), file.metadata.num_rows
+
+
+def _read_in_pieces(names: Sequence[str], path: Place) -> Iterator[tuple[pa.Table, int]]:
+    """The same, some rows at a time."""
+    import pyarrow as pa
+
+    _check_size(path)
+    with _opened(path) as file:
+        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
+        present = set(file.schema_arrow.names)
+        columns = [name for name in names if name in present]
+        if not columns:
+            yield pa.table({}), file.metadata.num_rows
+            return
+        for batch in file.iter_batches(_PIECE, columns=columns):
+            yield pa.Table.from_batches([batch]), batch.num_rows
 
 
 def _check_size(path: Place) -> None:

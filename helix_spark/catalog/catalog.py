@@ -59,7 +59,6 @@ from helix_spark.errors import CatalogError, DamagedRecordsError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from helix_spark.catalog.tables.table_reading import FirstRows
     from helix_spark.workflow.declaration import Wishes
 
 REMEMBERED = 40
@@ -456,14 +455,6 @@ class Catalog:
     def check_rows(self, record: ArtifactRecord) -> tuple[str, ...]:
         """Read all of a stored table without a JVM and keep nothing; see `table_reading.check_rows`."""
         return check_rows(self._table_path(record), record)
-
-    def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
-        """The first rows of a stored table; see `table_reading.read_first`."""
-        from helix_spark.catalog.tables.table_reading import read_first
-
-        folder = self.path_of(record)
-        assert folder is not None, "tables have folders"
-        return read_first(folder, record, rows, most_columns)
 
     def read_arrow(self, record: ArtifactRecord, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a stored table without a JVM; see `table_reading.read_arrow`."""

@@ -137,15 +137,15 @@ def survey(folder: Place) -> Survey:
             beside[entry.name] = "is numbered far beyond all others"
     unsound, mentioned = dict[int, str](), set[str]()
     for version in range(base + 1, newest + 1):
-        entry = entries.get(version)
+        of_version = entries.get(version)
         try:
-            if entry is None:
+            if of_version is None:
                 raise _UnsoundError(GONE)
-            for action in _actions(entry):
+            for action in _actions(of_version):
                 state.take(action)
         except _UnsoundError as error:
             unsound[version] = str(error)
-            mentioned |= _mentioned(entry) if entry is not None else set()
+            mentioned |= _mentioned(of_version) if of_version is not None else set()
     sound_checkpoints = {number for number, file in checkpoints.items() if file.name not in beside}
     if is_own and (why := _bad_pointer(log / POINTER, sound_checkpoints)):
         beside[POINTER] = why

@@ -12,6 +12,12 @@ _RUN_CODE = frozenset({"run", "plan", "explain", "watch"})
 _COMMANDS = frozenset({"helix", "helix.exe"})
 
 
+def _is_main(script: Path) -> bool:
+    """Whether this process runs a file, whatever its arguments say."""
+    own = getattr(sys.modules["__main__"], "__file__", None)
+    return own is not None and Path(own).is_file() and Path(own).samefile(script)
+
+
 def fix_hash_seed(script: Path | None = None) -> None:
     """Starts this process anew, unless its hash seed is given or nothing that it does depends on it. Does nothing where
     the process is somebody else's: a notebook, a test.
@@ -28,7 +34,7 @@ def fix_hash_seed(script: Path | None = None) -> None:
         ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
         if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
             return
-    elif not (running.is_file() and running.samefile(script)):
+    elif not _is_main(script):
         return
     os.environ["PYTHONHASHSEED"] = "0"
     sys.stdout.flush()

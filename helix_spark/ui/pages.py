@@ -13,6 +13,8 @@ from helix_spark.catalog import metrics
 from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.table_difference import table_differences
+from helix_spark.catalog.table_preview import tables_of
 from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
@@ -24,6 +26,7 @@ from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
 from helix_spark.ui.node import node_page
+from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
@@ -93,6 +96,7 @@ class Pages:
             fold=self._folded(workflow, number, wanted, whole, Folding(True)),
             unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
             image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
+            tables=output_tables(tables_of(record, self._records)),
         )
 
     def image(
@@ -145,8 +149,12 @@ class Pages:
                 remedy=nearest(name, [node.name for node in nodes]),
             )
         preview = self._preview(view.view.artifact)
+        table = tables_of(record, self._records).get(name)
         title = f"{name} in iteration {number} of {workflow}"
-        return self._page(kept, title, "iterations", workflow, "node.html", view=view, preview=preview)
+        return self._page(
+            kept, title, "iterations", workflow, "node.html", view=view, preview=preview,
+            table=None if table is None else output_table(name, table),
+        )
 
     def compare(
         self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE
@@ -170,6 +178,7 @@ class Pages:
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view,
             numbers=numbers, fold=folded(Folding(True)), unfold=folded(Folding(False)),
+            tables=table_changes(table_differences(tables_of(one, self._records), tables_of(other, self._records))),
         )
 
     def metrics(self, workflow: str) -> Page:

@@ -126,7 +126,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
 
 
 def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
-    print_comparison(recorded([node("sample", signature="s1")], [node("sample", signature="s2")]))
+    print_comparison(recorded([node("sample", signature="s1")], [node("sample", signature="s2")]), {})
     assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
 
 
@@ -151,7 +151,7 @@ def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest
     assert (told.sort("clean"), told.nodes, list(told.rewritten)) == ("same", {}, ["clean"])
     assert f"  = clean: {words}" in comparison_text(told).splitlines()
     assert words in comparison_html(told)
-    print_comparison(told)
+    print_comparison(told, {})
     printed = capsys.readouterr().out
     assert re.search(rf"^= clean +{words}", printed, flags=re.MULTILINE)
     assert "+return 2" in printed
@@ -161,7 +161,7 @@ def test_a_node_that_is_the_same_altogether_is_not_shown(capsys: pytest.CaptureF
     same = cleaning("return 2\n")
     assert compared(iteration(1), same, iteration(2), same).nodes == ()
     assert "clean" not in comparison_text(recorded(same, same))
-    print_comparison(recorded(same, same))
+    print_comparison(recorded(same, same), {})
     assert "clean" not in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, HashSplit, Result
+from helix_spark.workflow.operators import FitStage, Form, Function, HashSplit, Kind, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,9 @@ def _scans(
 ) -> int:
     own = plan[node.name]
     shown = own.output and own.state is State.COMPUTE  # of a loaded output the record has the rows
-    count = int(shown) + int(own.keep and not own.stored) if node.result is Result.TABLE else 0
+    # What a reducer makes is small, and goes on record: its rows are counted, then looked at.
+    looks = int(shown) + int(shown and node.kind is Kind.REDUCER)
+    count = looks + int(own.keep and not own.stored) if node.result is Result.TABLE else 0
     seen: set[tuple[str, ...]] = set()
     collected = False
     for name in dag.readers(node.name):

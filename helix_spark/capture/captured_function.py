@@ -119,7 +119,7 @@ def capture(
         columns: those of input tables, by position, as far as they are known.
         seed: what its draws follow from.
     """
-    action = Action(seed)
+    action = Action(seed, watched=False)
     with in_action(action):
         found = _called(function, inputs, client.Recording(settings, columns))
     return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.watch import Watch, Wrapped
 
 
 class Action:
@@ -20,23 +18,25 @@ class Action:
 
     Args:
         seed: what its draws follow from.
+        watched: whether it matters what it reads and asks for.
 
     Attributes:
-        frame: that it was called from.
+        watch: what it read and asked for; None where that does not matter.
         drew: once it is over, whether it drew numbers.
         disturbed: whether another action may have drawn from the generators while it did.
     """
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, *, watched: bool = True) -> None:
         self.draws = Draws(seed)
-        self.frame: FrameType | None = None
+        self.watch = Watch() if watched else None
         self.drew = self.disturbed = False
         self.outer: Action | None = None
 
     def seen(self) -> Seen:
         """What it did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
-        return Seen(self.drew, chance=chance if self.drew and self.disturbed else ())
+        drawn = Seen(self.drew, chance=chance if self.drew and self.disturbed else ())
+        return drawn if self.watch is None else drawn | self.watch.seen(self.drew)
 
 
 class _Turn:
@@ -66,7 +66,7 @@ _begun: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
 
 _waited = threading.local()
 _counting = threading.Lock()
-_count = 0
+_counts: dict[EntropyGiven | Wrapped, int] = {}
 
 
 def current() -> Action | None:
@@ -85,7 +85,18 @@ def _entropy() -> Entropy | None:
     return None if found is None else found.draws.entropy
 
 
-_given = EntropyGiven(_entropy)
+def _watch() -> Watch | None:
+    found = current()
+    return None if found is None else found.watch
+
+
+def _begins_thread(thread: threading.Thread) -> None:
+    """Takes note of a thread that an action starts."""
+    if (found := current()) is not None:
+        _begun[thread] = found
+
+
+_given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
 
 
 @contextmanager
@@ -99,16 +110,16 @@ def in_action(action: Action) -> Iterator[None]:
         turn.lock.acquire()
         turn.holder = ident
         _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
-    action.outer, action.frame, turn.action = outer, sys._getframe(2), action
+    action.outer, turn.action = outer, action
     _running[ident] = action
-    _installed(+1)
+    _installed(+1, watched=action.watch is not None)
     action.draws.begin()
     try:
         yield
     finally:
         action.drew = action.draws.end()
-        _installed(-1)
-        turn.action, action.frame = outer, None
+        _installed(-1, watched=action.watch is not None)
+        turn.action = outer
         if outer is not None:
             _running[ident] = outer
         else:
@@ -159,24 +170,13 @@ def abandon() -> None:
     _turn = _Turn()
 
 
-def _installed(change: int) -> None:
+def _installed(change: int, *, watched: bool) -> None:
     """Takes note of one action more, or less: as long as there is any, what they ask for is intercepted."""
-    global _count
     with _counting:
-        if _count == 0:
-            _given.install()
-        _count += change
-        if _count == 0:
-            _given.remove()
-
-
-def begins_thread(starting: Any) -> None:
-    """Takes note of a thread that an action starts.
-
-    Args:
-        starting: what the thread is to call.
-    """
-    thread = getattr(starting, "__self__", None)
-    found = current()
-    if found is not None and isinstance(thread, threading.Thread):
-        _begun[thread] = found
+        for interceptor in (_given, _wrapped) if watched else (_given,):
+            before = _counts.get(interceptor, 0)
+            _counts[interceptor] = before + change
+            if before == 0:
+                interceptor.install()
+            elif before + change == 0:
+                interceptor.remove()

@@ -219,9 +219,9 @@ def _tells(record: ResultRecord) -> bool:
 
 
 def _observed(node: Node, outcome: Outcome) -> str:
-    """What a node's code was seen to do. What its author declares is taken for all that it reads."""
+    """What a node's code was seen to do. The files that its author declares are taken for all that it reads."""
     seen = outcome.seen.get(node.name, Seen())
-    return (Seen(seen.drew) if node.wishes.depends_on else seen).to_json()
+    return (Seen(seen.drew, environment=seen.environment) if node.wishes.depends_on else seen).to_json()
 
 
 def _parts(node: Node, prepared: Prepared, outcome: Outcome) -> tuple[Part, ...]:

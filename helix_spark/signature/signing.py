@@ -22,7 +22,7 @@ from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.environment import package_part, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
-from helix_spark.signature.functions.randomness import of_partitions, random_sql
+from helix_spark.signature.functions.randomness import of_partitions, of_variables, random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
@@ -200,10 +200,11 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    chance = traced.random
-    if _is_plain(operator):  # a sample of its tables is pandas' or Python's own, and its draws follow from a seed
-        chance = tuple(why for why in chance if not of_partitions(why))
-    random = (*chance, *_undeclared(node, traced))
+    if _is_plain(operator):  # it runs where it is watched, and a sample of its tables is one of pandas', with a seed
+        seen_as_it_runs = (of_partitions, of_variables)
+        random = tuple(why for why in traced.random if not any(test(why) for test in seen_as_it_runs))
+        traced = replace(traced, random=random, outside=())
+    random = (*traced.random, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
 
 

@@ -449,7 +449,7 @@ def test_the_sql_of_a_label_may_be_chance(label: str, expected: tuple[str, ...])
     assert describe(compile_workflow(wf), SETTINGS)["examples"].random == expected
 
 
-def test_what_a_function_reads_by_itself_is_not_reused_unless_it_is_declared(tmp_path: Path) -> None:
+def test_what_a_function_of_spark_reads_by_itself_is_not_reused_unless_it_is_declared(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("one two")
 
@@ -458,8 +458,8 @@ def test_what_a_function_reads_by_itself_is_not_reused_unless_it_is_declared(tmp
         wf.source("data", hx.table(pd.DataFrame({"age": [1.0]})))
 
         @wf.reducer(output=True, **wishes)
-        def count(data: pd.DataFrame) -> int:
-            return len(words.read_text().split()) * len(data)
+        def count(data: DataFrame) -> int:
+            return len(words.read_text().split()) * data.count()
 
         return wf
 

@@ -42,6 +42,7 @@ _ENVIRONMENT = re.compile(
     r"|socket\.(gethostname|getfqdn)$|builtins\.input$|getpass\.\w+$|(os|posix)\.(getlogin|getuid|uname)$"
     r"|locale\.(getlocale|localeconv)$|time\.(tzname|timezone|altzone|daylight)$|decouple\.(\w+\.)*\w+$"
 )
+_VARIABLES = re.compile(r"reads the environment \(((os|posix)\.(environ|getenv)|decouple\.|\w+\) \()")
 _SETTINGS = re.compile(r"pydantic(_settings|\.v1)?\.(\w+\.)*BaseSettings$")
 _PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
 """Methods of argparse: they read the command line unless they are given what to parse."""
@@ -142,6 +143,11 @@ def hash_seed() -> str:
 def of_partitions(why: str) -> bool:
     """Whether what is random is so only of Spark's tables."""
     return why.partition(" (")[0].endswith(_PARTITIONS) or _PARTITIONS in why
+
+
+def of_variables(why: str) -> bool:
+    """Whether what is random is the environment's, of which each variable that was asked for counts by its value."""
+    return _VARIABLES.search(why) is not None
 
 
 def reads_environment(kind: object) -> bool:

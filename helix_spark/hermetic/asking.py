@@ -1,0 +1,107 @@
+"""Who asks for something: the author's code, a library that it calls, Python's own library, Spark or Helix."""
+
+from __future__ import annotations
+
+import sysconfig
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+_HELIX = str(Path(__file__).resolve().parents[1])
+_PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_SITES = ("/site-packages/", "/dist-packages/")
+_SPARK = ("/pyspark/", "/py4j/", "/pyspark.zip/", "-src.zip/py4j/")
+_SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py", "logging/handlers.py")
+"""Of Python's library: what these read and ask is for people to see."""
+
+_PASSING_ON = ("/os.py", "/_collections_abc.py", "<frozen os>", "<frozen _collections_abc>")
+"""Of Python's library: what these ask for, who calls them asks for."""
+
+
+class Kind(Enum):
+    """Whose code a file holds."""
+
+    AUTHOR = "the author's"
+    LIBRARY = "a library's"
+    PYTHON = "Python's own"
+    SPARK = "Spark's"
+    HELIX = "Helix's"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks.
+
+    Attributes:
+        kind: of the innermost code that is not Python's own.
+        package: of a library its name.
+        place: the author's line that asks, or calls what does, as ``FILE:LINE``; empty where none is known.
+    """
+
+    kind: Kind
+    package: str
+    place: str
+
+    def at(self, what: str) -> str:
+        """A phrase with the author's line."""
+        by = f" through {self.package}" if self.kind is Kind.LIBRARY else ""
+        return f"{what}{by}" + (f" ({self.place})" if self.place else "")
+
+
+@cache
+def kind_of(file: str) -> Kind:
+    """Whose code a file holds.
+
+    >>> import json
+    >>> kind_of(json.__file__), kind_of("<frozen os>")
+    (<Kind.PYTHON: "Python's own">, <Kind.PYTHON: "Python's own">)
+    """
+    if any(part in file for part in _SPARK):
+        return Kind.SPARK
+    if any(part in file for part in _SITES):
+        return Kind.LIBRARY
+    if file.startswith(_HELIX):
+        return Kind.HELIX
+    # What is made of a text at run time, as a dataclass's methods, is whoever's calls it; a notebook's cells are not.
+    made = file.startswith("<") and not file.startswith("<ipython")
+    return Kind.PYTHON if made or file.startswith(_PYTHON) else Kind.AUTHOR
+
+
+def asker(frame: FrameType | None) -> Asker | None:
+    """Who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark, code that is
+    being imported, messages."""
+    first: tuple[Kind, str] | None = None
+    while frame is not None:
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        kind = kind_of(file)
+        if kind is Kind.HELIX and first is not None:
+            break
+        if kind is Kind.HELIX or (kind is Kind.SPARK and first is None):
+            return None
+        if file.startswith("<frozen importlib") or (kind is Kind.LIBRARY and name == "<module>"):
+            return None
+        if kind is Kind.PYTHON and file.endswith(_SILENT):
+            return None
+        if first is None and kind is not Kind.PYTHON:
+            first = kind, _package(file)
+        if kind is Kind.AUTHOR:
+            return Asker(*(first or (kind, "")), f"{Path(file).name}:{frame.f_lineno}")
+        frame = frame.f_back
+    return None if first is None else Asker(*first, "")
+
+
+def direct(frame: FrameType | None) -> Asker | None:
+    """As `asker`, where no code of Python's own asks on its own account: what it asks for itself is not told."""
+    while frame is not None and frame.f_code.co_filename.endswith(_PASSING_ON):
+        frame = frame.f_back
+    if frame is None or kind_of(frame.f_code.co_filename) not in (Kind.AUTHOR, Kind.LIBRARY):
+        return None
+    return asker(frame)
+
+
+def _package(file: str) -> str:
+    """The package of a library's file."""
+    found = next((file.partition(part)[2] for part in _SITES if part in file), "")
+    return found.partition("/")[0].removesuffix(".py")

@@ -1,0 +1,319 @@
+"""What code reads and asks for while it runs: told by Python's audit events, and by wrapped clocks and environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from helix_spark.hermetic.asking import Asker, Kind, asker, direct
+from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
+
+State = tuple[int, ...]
+
+_UNCOUNTED = (
+    *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
+)
+"""Code that counts by its version."""
+
+_ENTROPY = frozenset({"/dev/urandom", "/dev/random", "/dev/hwrng"})
+_OF_MACHINE = ("/proc/", "/sys/", "/dev/")
+
+_TIMED = frozenset({
+    "pandas", "joblib", "tqdm", "sklearn", "matplotlib", "torch", "lightgbm", "xgboost", "catboost", "numba", "dask",
+    "rich", "pip", "_pytest", "hypothesis", "IPython", "urllib3", "ray", "optuna",
+})
+"""Libraries that take the time of what they do, for people to see."""
+
+_CLOCKS = ("time", "time_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
+
+
+class Watch:
+    """What one action did. Several threads may tell of it at the same time."""
+
+    def __init__(self) -> None:
+        self._began = time.time_ns()
+        self._read: dict[str, tuple[State | None, Asker]] = {}
+        self._listed: dict[str, None] = {}
+        self._asked: dict[str, None] = {}
+        self._written: set[str] = set()
+        self.chance: dict[str, None] = {}
+        self.outside: dict[str, None] = {}
+
+    def opened(self, path: str, flags: int, who: Asker) -> None:
+        """A file was opened, or is not there to be."""
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            anew = os.O_TRUNC | os.O_EXCL
+            if flags & os.O_RDWR and not flags & anew and path not in self._written:
+                self.read(path, who)
+            self._written.add(path)
+        else:
+            self.read(path, who)
+
+    def read(self, path: str, who: Asker) -> None:
+        """A file was read."""
+        if path in self._written or path in self._read or _is_uncounted(path):
+            return
+        if path in _ENTROPY:
+            self.chance[who.at(f"reads {path}")] = None
+        elif path.startswith(_OF_MACHINE):
+            if who.kind is Kind.AUTHOR and path != os.devnull:
+                self.chance[who.at(f"reads the state of the machine, {path}")] = None
+        else:
+            state = _state(path)
+            made_now = state is not None and max(state[-1], state[-2]) >= self._began
+            if not (made_now and path.startswith(tempfile.gettempdir())):  # else its own library has written it
+                self._read[path] = state, who
+
+    def listed(self, folder: str) -> None:
+        """The names in a folder were looked through."""
+        if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
+            self._listed[folder] = None
+
+    def asked(self, variable: str) -> None:
+        """An environment variable was asked for."""
+        self._asked[variable] = None
+
+    def seen(self, drew: bool) -> Seen:
+        """All that was seen, once the action is over."""
+        files: dict[str, str] = {}
+        for path, (state, who) in self._read.items():
+            files[path] = content_of(path)
+            if _state(path) != state:
+                self.chance[who.at(f"reads {path}, which was written to while it ran")] = None
+        listed = {folder: names_in(folder) for folder in self._listed}
+        asked = {name: value_of(name) for name in self._asked}
+        return Seen(drew, files, listed, asked, tuple(self.chance), tuple(self.outside))
+
+
+def _state(path: str) -> State | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a text
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_uncounted(path: str) -> bool:
+    inside = "/site-packages/" in path or "/dist-packages/" in path or "/__pycache__/" in path
+    return inside or path.startswith(_UNCOUNTED)
+
+
+Finder = Callable[[], "Watch | None"]
+_installed: list[Wrapped] = []
+"""While any action is under way."""
+
+_hooked = False
+_busy = threading.local()
+
+
+def _hook(event: str, given: tuple[Any, ...]) -> None:
+    tell = _TELLS.get(event)
+    if tell is None or not _installed or getattr(_busy, "is_so", False):
+        return
+    watch = _installed[0].finder()
+    if watch is None:
+        return
+    _busy.is_so = True
+    try:
+        tell(watch, given, sys._getframe(1))
+    except Exception as error:  # noqa: BLE001 - an audit hook that raises would end what the author does
+        watch.chance[f"does something that could not be looked at ({event}: {error!r})"] = None
+    finally:
+        _busy.is_so = False
+
+
+def _open(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+    path, _, flags = given
+    if isinstance(path, str | bytes | os.PathLike) and (who := asker(frame)) is not None:
+        watch.opened(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0, who)  # noqa: PTH100
+
+
+def _list(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+    folder = "." if given[0] is None else given[0]
+    if isinstance(folder, str | bytes | os.PathLike) and asker(frame) is not None:
+        watch.listed(os.path.abspath(os.fsdecode(folder)))  # noqa: PTH100 - a text
+
+
+def _connect_database(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+    name = os.fsdecode(given[0]) if isinstance(given[0], str | bytes | os.PathLike) else ""
+    path = name.removeprefix("file:").partition("?")[0]
+    if path and path != ":memory:" and "mode=memory" not in name and (who := asker(frame)) is not None:
+        for one in (path, f"{path}-wal"):
+            watch.read(os.path.abspath(one), who)  # noqa: PTH100 - a text
+
+
+def _load_library(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+    who = asker(frame)
+    if isinstance(given[0], str) and "/" in given[0] and who is not None and who.kind is Kind.AUTHOR:
+        watch.read(os.path.abspath(given[0]), who)  # noqa: PTH100 - a text
+
+
+def _asks_others(what: str, place: int | None = None) -> Callable[[Watch, tuple[Any, ...], FrameType], None]:
+    def tell(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+        who = asker(frame)
+        if who is not None and not _looks_for_itself(frame):
+            shown = f" ({str(given[place])[:80]})" if place is not None else ""
+            watch.outside[who.at(f"{what}{shown}")] = None
+
+    return tell
+
+
+def _asks_machine(what: str) -> Callable[[Watch, tuple[Any, ...], FrameType], None]:
+    def tell(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+        if (who := asker(frame)) is not None:
+            watch.chance[who.at(what)] = None
+
+    return tell
+
+
+def _looks_for_itself(frame: FrameType | None) -> bool:
+    """Whether a process is started to find out how many processors there are, say."""
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_NETWORK, _PROCESS = "asks the network", "starts another process"
+
+_TELLS: Mapping[str, Callable[[Watch, tuple[Any, ...], FrameType], None]] = {
+    "open": _open, "os.listdir": _list, "os.scandir": _list, "sqlite3.connect": _connect_database,
+    "ctypes.dlopen": _load_library,
+    "socket.connect": _asks_others(_NETWORK, 1), "socket.sendto": _asks_others(_NETWORK, 1),
+    "socket.gethostbyname": _asks_others(_NETWORK, 0), "http.client.send": _asks_others(_NETWORK),
+    "subprocess.Popen": _asks_others(_PROCESS, 0), "os.system": _asks_others(_PROCESS, 0),
+    "os.exec": _asks_others(_PROCESS, 0), "os.posix_spawn": _asks_others(_PROCESS, 0),
+    "os.fork": _asks_others(_PROCESS), "os.forkpty": _asks_others(_PROCESS), "pty.spawn": _asks_others(_PROCESS),
+    "builtins.input": _asks_machine("asks who sits at the terminal"),
+    "socket.gethostname": _asks_machine("asks for the name of the machine"),
+}
+
+
+class Wrapped:
+    """While it is installed, clocks and the environment tell who asks for them. So do readers in C++, which Python does
+    not see open a file: by the paths that they are given.
+
+    Args:
+        finder: tells what watches the calling thread.
+        begins_thread: is told of each thread before it is started.
+    """
+
+    def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread], None]) -> None:
+        self.finder, self.begins_thread = finder, begins_thread
+        self._theirs: list[tuple[Any, str, Any]] = []
+
+    def install(self) -> None:
+        """Puts the wrappers in place; the audit hook once and for all."""
+        global _hooked
+        if not _hooked:
+            sys.addaudithook(_hook)
+            _hooked = True
+        _installed.append(self)
+        for holder, name, ours in self._wrappers():
+            self._theirs.append((holder, name, vars(holder)[name]))
+            setattr(holder, name, ours)
+
+    def remove(self) -> None:
+        """Puts everything back."""
+        while self._theirs:
+            setattr(*self._theirs.pop())
+        _installed.remove(self)
+
+    def _wrappers(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        started = threading.Thread.start
+
+        def start(thread: threading.Thread) -> None:
+            self.begins_thread(thread)
+            started(thread)
+
+        yield threading.Thread, "start", start
+        environ = type(os.environ)
+        yield environ, "__getitem__", self._environment(environ.__getitem__)
+        clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
+        yield from ((time, clock.__name__, ours) for clock, ours in clocks.items())
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and "/site-packages/" in file:
+                names = vars(module)
+                found = [name for name in _BOUND if _is_among(names.get(name), clocks)]
+                yield from ((module, name, clocks[names[name]]) for name in found)
+        for name, readers in _IN_C.items():
+            if (library := sys.modules.get(name)) is not None:
+                for reader in readers:
+                    if callable(told := vars(library).get(reader)) and not isinstance(told, type):
+                        yield library, reader, self._reader(told)
+
+    def _environment(self, told: Any) -> Callable[..., Any]:
+        def get(environ: Any, key: Any) -> Any:
+            watch = self.finder()
+            if watch is not None and isinstance(key, str) and direct(sys._getframe(1)) is not None:
+                watch.asked(key)
+            return told(environ, key)
+
+        return get
+
+    def _clock(self, told: Any) -> Callable[..., Any]:
+        needs = {"strftime": 1, "time": 99, "time_ns": 99}.get(told.__name__, 0)
+
+        def tell(*given: Any) -> Any:
+            watch = self.finder()
+            if watch is not None and (len(given) <= needs or given[needs] is None):
+                who = direct(sys._getframe(1))
+                if who is not None and who.package not in _TIMED:
+                    watch.chance[who.at(f"asks the clock, time.{told.__name__}")] = None
+            return told(*given)
+
+        return tell
+
+    def _reader(self, told: Any) -> Callable[..., Any]:
+        def read(*given: Any, **named: Any) -> Any:
+            watch, who = self.finder(), asker(sys._getframe(1))
+            if watch is not None and who is not None:
+                for path in (*given, *named.values()):
+                    _read_all(watch, path, who)
+            return told(*given, **named)
+
+        return read
+
+
+_BOUND = ("time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock")
+"""Names by which libraries have clocks."""
+
+_IN_C: Mapping[str, tuple[str, ...]] = {
+    "pyarrow.parquet": ("read_table", "read_pandas", "read_metadata", "read_schema"),
+    "pyarrow.parquet.core": ("read_table",), "pyarrow.csv": ("read_csv", "open_csv"), "pyarrow.json": ("read_json",),
+    "pyarrow.feather": ("read_table", "read_feather"), "pyarrow.dataset": ("dataset",), "pyarrow.orc": ("read_table",),
+    "pyarrow": ("memory_map", "input_stream"),
+    "polars": ("read_csv", "read_parquet", "read_ipc", "read_json", "scan_csv", "scan_parquet", "scan_ipc"),
+    "duckdb": ("read_csv", "read_parquet", "read_json", "from_parquet", "from_csv_auto"),
+    "cv2": ("imread",), "lxml.etree": ("parse", "iterparse"), "soundfile": ("read", "info"), "h5py": ("File",),
+}
+
+
+def _is_among(value: Any, clocks: Mapping[Any, Any]) -> bool:
+    return type(value).__name__ == "builtin_function_or_method" and value in clocks
+
+
+def _read_all(watch: Watch, path: Any, who: Asker) -> None:
+    """Takes a path that a reader is given for read: a file, or all below a folder."""
+    if isinstance(path, list | tuple):
+        for one in path:
+            _read_all(watch, one, who)
+    elif isinstance(path, str | os.PathLike) and len(str(path)) < 4096 and "\0" not in str(path):
+        full = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - a text
+        if Path(full).is_dir():
+            for folder, _, names in os.walk(full):
+                watch.listed(folder)
+                for name in names:
+                    watch.read(os.path.join(folder, name), who)  # noqa: PTH118 - texts
+        elif Path(full).is_file():
+            watch.read(full, who)

@@ -1,0 +1,259 @@
+"""What the author's Python reads while it runs counts from then on; what it asks the clock or others is chance."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import helix_spark as hx
+from helix_spark.hermetic.action import Action, in_action
+from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.planner.problem import State
+
+ROWS = pd.DataFrame({"a": [1.0, 2.0]})
+
+
+def watched(call: Callable[[], Any]) -> Seen:
+    action = Action("a")
+    with in_action(action):
+        call()
+    return action.seen()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("one two")
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    np.save(tmp_path / "array.npy", np.arange(3))
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "rows.parquet")
+    with sqlite3.connect(tmp_path / "base.db") as base:
+        base.execute("CREATE TABLE t (a)")
+    return tmp_path
+
+
+READS: dict[str, tuple[Callable[[], Any], str]] = {
+    "open": (lambda: open("words.txt").read(), "words.txt"),  # noqa: PTH123, SIM115
+    "a path": (lambda: Path("words.txt").read_text(), "words.txt"),
+    "a descriptor": (lambda: os.close(os.open("words.txt", os.O_RDONLY)), "words.txt"),
+    "pandas": (lambda: pd.read_csv("rows.csv"), "rows.csv"),
+    "parquet by pandas": (lambda: pd.read_parquet("rows.parquet"), "rows.parquet"),
+    "parquet": (lambda: pq.read_table("rows.parquet"), "rows.parquet"),
+    "numpy": (lambda: np.load("array.npy"), "array.npy"),
+    "sqlite": (lambda: sqlite3.connect("base.db").execute("SELECT * FROM t").fetchall(), "base.db"),
+    "what is not there": (lambda: _tried("no.txt"), "no.txt"),
+}
+
+
+def _tried(path: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        Path(path).read_text()
+
+
+@pytest.mark.parametrize(("call", "file"), READS.values(), ids=READS)
+def test_a_file_that_is_read_is_seen(folder: Path, call: Callable[[], Any], file: str) -> None:
+    seen = watched(call)
+    assert str(folder / file) in seen.files
+    assert seen.chance == seen.outside == ()
+    assert seen_from_json(seen.to_json()) == seen
+
+
+CHANCE: dict[str, tuple[Callable[[], Any], str]] = {
+    "the clock": (lambda: time.time(), "asks the clock, time.time"),
+    "the day": (date.today, "asks the clock"),
+    "the machine": (lambda: Path("/proc/loadavg").read_text(), "the state of the machine, /proc/loadavg"),
+    "the system's entropy": (lambda: os.close(os.open("/dev/urandom", os.O_RDONLY)), "reads /dev/urandom"),
+    "the name of the machine": (socket.gethostname, "the name of the machine"),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), CHANCE.values(), ids=CHANCE)
+def test_what_differs_each_time_is_seen(call: Callable[[], Any], words: str) -> None:
+    def function() -> None:
+        call()
+
+    (why,) = watched(function).chance
+    assert words in why
+    assert "(test_watched.py:" in why
+
+
+def _connect() -> None:
+    with socket.socket() as asking, pytest.raises(OSError, match="refused"):
+        asking.connect(("127.0.0.1", 9))
+
+
+OTHERS: dict[str, tuple[Callable[[], Any], str]] = {
+    "the network": (_connect, "asks the network (('127.0.0.1', 9))"),
+    "a process": (lambda: subprocess.run(["true"], check=True), "starts another process"),
+    "a shell": (lambda: os.system("true"), "starts another process"),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), OTHERS.values(), ids=OTHERS)
+def test_what_is_asked_of_others_is_seen(call: Callable[[], Any], words: str) -> None:
+    seen = watched(call)
+    assert words in seen.outside[0]
+    assert "(test_watched.py:" in seen.outside[0]
+
+
+def test_folders_and_variables_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAST", "3")
+    seen = watched(lambda: (list(Path(folder).iterdir()), os.environ["LEAST"], os.environ.get("MOST")))
+    assert set(seen.listed) == {str(folder)}
+    assert seen.environment.keys() == {"LEAST", "MOST"}
+    monkeypatch.setenv("LEAST", "4")
+    assert not seen.now().agrees(seen)
+    monkeypatch.setenv("LEAST", "3")
+    assert seen.now().agrees(seen)
+
+
+def _in_a_thread() -> None:
+    thread = threading.Thread(target=lambda: Path("words.txt").read_text())
+    thread.start()
+    thread.join()
+
+
+def test_what_a_thread_of_the_function_reads_is_seen(folder: Path) -> None:
+    assert str(folder / "words.txt") in watched(_in_a_thread).files
+
+
+def _scratch() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "a.txt").write_text("a")
+        Path(scratch, "a.txt").read_text()
+
+
+HARMLESS: dict[str, Callable[[], Any]] = {
+    "nothing": lambda: ROWS.a.sum(), "an import": lambda: __import__("xml.dom.minidom"),
+    "its own file": _scratch, "JSON": lambda: json.loads("[1]"), "groups": lambda: ROWS.groupby("a").sum(),
+    "a message": lambda: __import__("logging").getLogger("x").warning("a"),
+}
+
+
+@pytest.mark.parametrize("call", HARMLESS.values(), ids=HARMLESS)
+def test_what_is_harmless_is_not(call: Callable[[], Any]) -> None:
+    seen = watched(call)
+    assert not seen.reads
+    assert seen.chance == seen.outside == ()
+
+
+def test_all_is_put_back() -> None:
+    before = time.time, type(os.environ).__getitem__, pq.read_table
+    watched(time.time)
+    assert (time.time, type(os.environ).__getitem__, pq.read_table) == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_chance(folder: Path) -> None:
+    def read() -> None:
+        Path("words.txt").read_text()
+        os.utime("words.txt", ns=(1, 1))
+
+    (why,) = watched(read).chance
+    assert "was written to while it ran" in why
+
+
+def counting(**wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("counting")
+    wf.source("data", hx.table(ROWS))
+
+    @wf.reducer(keep="always", **wishes)
+    def words(data: pd.DataFrame) -> int:
+        return len(Path("words.txt").read_text().split())
+
+    @wf.reducer(output=True)
+    def doubled(words: int) -> int:
+        return 2 * words
+
+    return wf
+
+
+def run(folder: Path, workflow: hx.Workflow) -> Any:
+    """As a process of its own."""
+    with hx.Helix(folder / "catalog") as helix:
+        return helix.run(workflow)
+
+
+def test_a_file_counts_by_its_content_from_then_on(folder: Path) -> None:
+    first, again = run(folder, counting()), run(folder, counting())
+    assert first["doubled"] == again["doubled"] == 4
+    assert again.plan["words"].state is not State.COMPUTE
+    (folder / "words.txt").write_text("one two three")
+    edited = run(folder, counting())
+    assert edited["doubled"] == 6
+    assert "file `" in edited.plan["words"].reason
+    assert "words.txt" in edited.plan["words"].reason
+    (folder / "words.txt").write_text("one two")
+    back = run(folder, counting())
+    assert back["doubled"] == 4
+    assert back.plan["words"].signature == first.plan["words"].signature
+
+
+def test_a_file_decides_which_other_file_is_read(folder: Path) -> None:
+    def chosen() -> hx.Workflow:
+        wf = hx.Workflow("chosen")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def read(data: pd.DataFrame) -> str:
+            which = Path("which.txt").read_text()
+            return which if which == "none" else Path(which).read_text()
+
+        return wf
+
+    def answer(which: str, one: str) -> str:
+        (folder / "which.txt").write_text(which)
+        (folder / "one.txt").write_text(one)
+        found: str = run(folder, chosen())["read"]
+        return found
+
+    for which, one in [("one.txt", "1"), ("none", "1"), ("one.txt", "2"), ("none", "2"), ("one.txt", "3"),
+                       ("none", "3"), ("one.txt", "1"), ("one.txt", "2"), ("one.txt", "4")]:
+        assert answer(which, one) == ("none" if which == "none" else one)
+
+
+def test_what_asks_the_clock_through_a_library_is_never_reused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = folder / "site-packages" / "stamps"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("from time import time\n\ndef stamp():\n    return time()\n")
+    monkeypatch.syspath_prepend(str(library.parent))
+    import stamps  # type: ignore[import-not-found]  # written here
+
+    def stamped() -> hx.Workflow:
+        wf = hx.Workflow("stamped")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def stamp(data: pd.DataFrame) -> float:
+            return float(stamps.stamp())
+
+        return wf
+
+    first, again = run(folder, stamped()), run(folder, stamped())
+    assert first["stamp"] != again["stamp"]
+    assert "asks the clock, time.time through stamps (test_watched.py:" in again.plan["stamp"].reason
+    sys.modules.pop("stamps")
+
+
+def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:
+    run(folder, counting(depends_on=[len]))
+    (folder / "words.txt").write_text("one two three")
+    assert run(folder, counting(depends_on=[len])).plan["words"].state is not State.COMPUTE

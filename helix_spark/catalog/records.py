@@ -50,6 +50,7 @@ Summary = Annotated[
     str, Json({
         "merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}], "measured_by?": {str: str},
         "metrics?": [{"name": str, "better": str, "primary": bool}], "tables?": {str: str},
+        "edit?": str,
     }, 64 << 20)
 ]
 Influence = Annotated[str, Json({

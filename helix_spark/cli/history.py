@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from helix_spark.catalog.edit_message import edit_of
 from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, short
@@ -64,6 +65,8 @@ def _outcome(record: IterationRecord, most: int) -> Text:
         text.append(f"\n{record.error}", style="yellow")
     if record.message:
         text.append(("\n" if text.plain else "") + record.message, style="italic")
+    if edit := edit_of(record):
+        text.append(("\n" if text.plain else "") + edit, style="dim")
     return text
 
 
@@ -87,7 +90,8 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     """One iteration as JSON's types."""
     return {
         "workflow": record.workflow, "iteration": record.number, "status": record.status, "started": record.started,
-        "seconds": record.seconds, "message": record.message, "parameters": json.loads(record.parameters),
+        "seconds": record.seconds, "message": record.message, "edit": edit_of(record),
+        "parameters": json.loads(record.parameters),
         "outputs": json.loads(record.outputs), "plan": json.loads(record.plan),
         "versions": json.loads(record.versions), "error": record.error, "file": record.file,
         "file_digest": record.file_digest, "commit": record.commit, "dirty": record.dirty,
@@ -109,6 +113,8 @@ def print_iteration(
     out.print(f"  {when}, {format_seconds(record.seconds) or '?'} s to answer")
     if record.message:
         out.print(f"  {record.message}")
+    if edit := edit_of(record):
+        out.print(f"  edit: {edit}")
     parameters = json.loads(record.parameters)
     if parameters:
         out.print("  parameters: " + ", ".join(f"{name}={short(value)}" for name, value in parameters.items()))

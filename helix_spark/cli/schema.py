@@ -47,7 +47,8 @@ SCHEMA_VERSION = 1
 
 READING = """
 log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
-          died: its process is gone), started (Unix seconds), seconds, message, parameters, outputs, plan (as of
+          died: its process is gone), started (Unix seconds), seconds, message, edit (what
+          differs from the iteration before, made by itself), parameters, outputs, plan (as of
           `run`, and budget, used, left_out, merged: name -> the equal node that it is part of; metrics: what the author
           says of them; measured_by: output -> digest of its code; tables: output -> digest of its first rows),
           versions, error, file, file_digest, commit, dirty (true, false or null)

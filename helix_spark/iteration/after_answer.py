@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from helix_spark.catalog.edit_message import edit_message
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
 from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.engine.execution.outcome import Outcome, lasting
@@ -220,19 +221,21 @@ class AfterAnswer:
         number = self.record.number
         reads = self._told_reads() if status == "done" else {}
         tables = self._tables() if status == "done" else {}
+        void = self.retention.storable.void
+        nodes = recording.node_records(
+            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun, void
+        )
+        view = self.prepared.view
+        edit = edit_message(view.last, view.nodes, self.prepared.whole.parameters, nodes)
         record = self.provenance.stamped(replace(
             self.record, status=status, seconds=self.seconds, outputs=recording.outputs_json(outputs),
-            plan=recording.with_tables(self.record.plan, tables),
+            plan=recording.with_ending(self.record.plan, edit, tables),
             error="\n".join(filter(None, (error, *self.retention.storable.changes))),
             start_seconds=self.start_seconds or None,
         ))
         for file in (self.provenance.file_record(), *(one.record(name) for name, one in tables.items())):
             if file is not None:
                 self.tools.catalog.keep_file(file)
-        void = self.retention.storable.void
-        nodes = recording.node_records(
-            self.prepared, self.plan, self.outcome, self.node_seconds, number, self.begun, void
-        )
         influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
             self.prepared, self.plan, self.outcome, self.warm_seconds, number,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.edit_message import edit_of
 from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.shown import short
 from helix_spark.catalog.states import shown_states
@@ -93,7 +94,7 @@ def _title(iteration: NamedResults) -> str:
 def _ending(iteration: RecordedIteration) -> list[str]:
     """How an iteration on record ended, in sentences."""
     record = iteration.record
-    said = [record.message] if record.message else []
+    said = [*filter(None, (record.message, edit_of(record)))]
     if missing := unrecorded(record):
         return [*said, missing]
     if record.status != "done":

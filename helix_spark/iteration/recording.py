@@ -74,12 +74,11 @@ def said_of_metrics(plan: Plan, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def with_tables(summary: str, tables: Mapping[str, TablePreview]) -> str:
-    """What is recorded of a plan, with where the output tables are on record."""
-    if not tables:
-        return summary
+def with_ending(summary: str, edit: str, tables: Mapping[str, TablePreview]) -> str:
+    """What is recorded of a plan, with what the edit was, and where the output tables are on record."""
     digests = {name: table.record(name).digest for name, table in tables.items()}
-    return json.dumps({**json.loads(summary), "tables": digests})
+    more = {"edit": edit, "tables": digests}
+    return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
 
 
 def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from helix_spark.catalog.edit_message import edit_of
 from helix_spark.catalog.metrics import flattened, metrics_of, number
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.shown import node_json, result_text
@@ -119,8 +120,8 @@ def _tags(finished: Finished) -> dict[str, str]:
         tags["mlflow.source.name"] = record.file
     if record.commit:
         tags |= {"mlflow.source.git.commit": record.commit, "helix.git.dirty": str(record.dirty).lower()}
-    if record.message:
-        tags["mlflow.note.content"] = record.message
+    if note := "\n\n".join(filter(None, (record.message, edit_of(record)))):
+        tags["mlflow.note.content"] = note
     if finished.tables:
         logged = [{"path": _table_path(name), "type": "table"} for name in finished.tables]
         tags["mlflow.loggedArtifacts"] = json.dumps(logged)  # by which MLflow's pages and `load_table` find them

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.edit_message import edit_of
 from helix_spark.catalog.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
@@ -78,6 +79,11 @@ class IterationView:
     previous: int | None
     following: int | None
     compared: int | None
+
+    @property
+    def edit(self) -> str:
+        """What the edit before it was, as far as it is on record."""
+        return edit_of(self.record)
 
     @property
     def unrecorded(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from helix_spark.catalog import metrics
 from helix_spark.catalog.comparison import unrecorded
+from helix_spark.catalog.edit_message import edit_of
 from helix_spark.catalog.metrics import Metrics, number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
@@ -57,10 +58,15 @@ class Row:
         return self.record.number
 
     @property
+    def edit(self) -> str:
+        """What the edit was, as far as it is on record."""
+        return edit_of(self.record)
+
+    @property
     def told(self) -> str:
         """Its message and what changed, as further lines; empty where there is nothing to tell."""
-        message = [self.record.message] if self.record.message else []
-        return "".join(f"\n{line}" for line in (*message, *map(str, self.changed)))
+        changed = (self.edit,) if self.edit else tuple(map(str, self.changed))
+        return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +209,7 @@ def _text(row: Row) -> str:
     record = row.record
     settings = " ".join(f"{name}={text_of(value)}" for name, value in mapping(record.parameters).items())
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
-    return f"#{record.number} {record.status} {record.message} {settings} {changes} {record.error}".lower()
+    return f"#{record.number} {record.status} {record.message} {row.edit} {settings} {changes} {record.error}".lower()
 
 
 def _key(row: Row, order: Order, metric: str) -> float | None:

@@ -49,7 +49,8 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
     """
     value = reference.value
     if isinstance(value, Package):
-        return Described(Group.PACKAGE, value.name, encode("package", value.name, value.version), shown=value.version)
+        form = encode("package", value.name, value.version, value.content)
+        return Described(Group.PACKAGE, value.name, form, shown=value.version)
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
     if isinstance(value, Reflected):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 
 from helix_spark.signature.functions.randomness import hash_seed
-from helix_spark.signature.objects.origin import Package, as_first_read, said_of
+from helix_spark.signature.objects.origin import Package, as_first_read, installed, said_of
 from helix_spark.signature.parts import Group, Part, digest
 
 
@@ -18,10 +19,10 @@ def package_version(name: str, fields: int | None = None) -> str:
     >>> package_version("no-such-package")
     'absent'
     """
-    return as_first_read(_installed, name, fields).version
+    return as_first_read(_versioned, name, fields).version
 
 
-def _installed(name: str, fields: int | None) -> Package:
+def _versioned(name: str, fields: int | None) -> Package:
     try:
         full = said_of(distribution(name), "Version")
     except PackageNotFoundError:
@@ -29,10 +30,15 @@ def _installed(name: str, fields: int | None) -> Package:
     return Package(name, full if fields is None else ".".join(full.split(".")[:fields]))
 
 
+def _identified(name: str, fields: int | None) -> Package:
+    found = _versioned(name, fields)
+    return replace(found, content=installed(name).content) if fields is None and found.version != "absent" else found
+
+
 def package_part(name: str, fields: int | None = None) -> Part:
     """The part that stands for an installed distribution."""
-    found = package_version(name, fields)
-    return Part(Group.PACKAGE, name, digest(name, found), found)
+    found = as_first_read(_identified, name, fields)
+    return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
 
 def python_part() -> Part:

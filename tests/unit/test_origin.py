@@ -24,11 +24,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget_packages()
 
 
-def install(site: Path, name: str, version: str, top: str, **files: str) -> None:
+def install(site: Path, name: str, version: str, top: str, *, requires: str = "", **files: str) -> None:
     """What an installer notes of a distribution; `files` by their names there."""
     folder = site / f"{name.replace('-', '_')}-0.dist-info"
     folder.mkdir(exist_ok=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")
     (folder / "top_level.txt").write_text(top)
     for file, text in files.items():
         (folder / file.replace("_json", ".json")).write_text(text)
@@ -69,23 +69,44 @@ def test_a_package_that_one_distribution_provides_is_known_by_that_alone(site: P
     (site / "whole").mkdir()
     (site / "whole" / "__init__.py").write_text("")
     install(site, "whole", "1.0", "whole", RECORD="whole/__init__.py,sha256=a,1\n")
-    assert package_of(site / "whole" / "__init__.py") == Package("whole", "1.0")
+    found = package_of(site / "whole" / "__init__.py")
+    assert found is not None
+    assert (found.name, found.version) == ("whole", "1.0")
 
 
-def test_other_code_under_the_same_version_counts_where_it_is_no_release(site: Path) -> None:
-    def version(code: str, more: str = "", **files: str) -> str:
+def content(file: Path) -> str:
+    found = package_of(file)
+    assert found is not None
+    return found.content
+
+
+def test_other_code_under_the_same_version_counts(site: Path) -> None:
+    def built(code: str, more: str = "") -> str:
         (site / "built.py").write_text("")
-        install(site, "built", "1.0", "built", RECORD=f"built.py,sha256={code},1\n{more}", **files)
-        found = package_of(site / "built.py")
-        assert found is not None
-        return found.version
+        install(site, "built", "1.0", "built", RECORD=f"built.py,sha256={code},1\n{more}")
+        return content(site / "built.py")
 
-    assert version("one") == version("two") == "1.0"
-    first = version("one", direct_url_json="{}")
-    assert first.startswith("1.0 ")
-    assert version("two", direct_url_json="{}") != first
+    assert built("one") != built("two")
     elsewhere = "../../bin/built,sha256=x,1\nbuilt-0.dist-info/direct_url.json,sha256=y,1\n__pycache__/built.pyc,,\n"
-    assert version("one", elsewhere, direct_url_json='{"url": "file:///elsewhere"}') == first
+    assert built("one", elsewhere) == built("one")
+
+
+def test_what_a_package_requires_counts_however_far(site: Path) -> None:
+    (site / "whole.py").write_text("")
+    requires = 'Requires-Dist: part[fast] (>=1) ; python_version >= "3"\nRequires-Dist: unused; extra == "test"\n'
+    install(site, "whole", "1.0", "whole", requires=requires)
+    fast = "Requires-Dist: deep_part; extra == 'fast'\nRequires-Dist: whole\n"
+
+    def versions(part: str, deep: str, unused: str) -> str:
+        install(site, "part", part, "part", requires=fast)
+        install(site, "deep-part", deep, "deep_part")
+        install(site, "unused", unused, "unused")
+        return content(site / "whole.py")
+
+    first = versions("1", "1", "1")
+    assert versions("1", "1", "2") == first
+    assert versions("2", "1", "1") != first
+    assert versions("1", "2", "1") != first
 
 
 def test_what_is_replaced_under_a_process_is_told_and_stays_so(site: Path) -> None:

@@ -80,7 +80,10 @@ def random_uses(
     for name, line in used:
         if (use := _by_name(name, known)) is not None:
             yield use, line
+    has_generator = any(name == "random.Random" for name, _ in used)
     for call, called in known:
+        if called is None and has_generator and _draws_from_list(call):
+            continue
         if (use := _by_call(call, called, texts)) is not None:
             yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
@@ -114,6 +117,15 @@ def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
     if called is None and call.method in _SAMPLERS and not _is_said(call.keyword("random_state")):
         return f"calls .{call.method}(){_PARTITIONS}"
     return None
+
+
+def _draws_from_list(call: Call) -> bool:
+    """Whether a call is likely one of Python's own generators, ``rng.sample(items, 3)``: a table's is given a number
+    first, and nothing by the name of `k`."""
+    first = call.arguments[0] if call.arguments else Argument("0")
+    several = len(call.arguments) == 2 and not call.keywords
+    by_name = [name for name, _ in call.keywords] == ["k"]
+    return call.method == "sample" and first.constant is None and (several or by_name)
 
 
 def _lack(call: Call, called: str, texts: Texts) -> str | None:

@@ -1,7 +1,8 @@
 """Whose code something is: the project's own, Python's, or an installed distribution's, and of which version.
 
 Project code is everything that is neither in the standard library nor in a site-packages folder; it is followed.
-All other code is identified by name and version.
+All other code is identified by name, version and what is installed under it, with all that it requires: a dependency's
+upgrade, or a wheel that was built again, may change results as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from types import FunctionType
 
-from helix_spark.signature.parts import FORMAT
+from helix_spark.signature.parts import FORMAT, digest
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
 """Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
@@ -28,12 +29,17 @@ _HERE = Path(__file__).resolve().parents[2]
 _STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib")})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Package:
-    """Code identified by version: ``Package("numpy", "2.4.1")``."""
+    """Code identified by version: ``Package("numpy", "2.4.1")``.
+
+    Attributes:
+        content: digest of what is installed of it and of all that it requires; empty where the version says all.
+    """
 
     name: str
     version: str
+    content: str = ""
 
 
 PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -123,6 +129,7 @@ def replaced() -> Mapping[tuple[str, str], str]:
     is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
     now = _changes_of_sites()
     if now != _looked_at:
+        _installation.cache_clear()
         for (read, of), package in list(_first_read.items()):
             if (found := _read_again(read, of)) != package:
                 _replaced[package.name, package.version] = "another" if found is None else found.version
@@ -140,7 +147,7 @@ def _changes_of_sites() -> dict[str, int]:
 def _read_again(read: Callable[..., Package], of: tuple[object, ...]) -> Package | None:
     try:
         return read(*of)
-    except (OSError, ImportError, AttributeError, TypeError):  # it is being replaced: metadata is half written
+    except (OSError, ImportError, AttributeError, TypeError, ValueError):  # its metadata is half written
         return None
 
 
@@ -179,11 +186,46 @@ def _distribution(site: Path, top: str) -> Package:
     names = _distribution_names(site, top)
     if not names:
         return Package(top, _content_version(site, top))
-    versions = {name.lower().replace("_", "-"): _version(name) for name in names}
-    if len(versions) == 1:
-        return Package(*versions.popitem())
+    found = sorted(installed(name) for name in names)
+    if len(found) == 1:
+        return found[0]
     # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
-    return Package(top, ", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
+    said = ", ".join(f"{one.name} {one.version}" for one in found)
+    contents = [one.content for one in found]
+    return Package(top, said, digest(*contents) if any(contents) else "")
+
+
+def installed(name: str) -> Package:
+    """An installed distribution, by minor version where that is what counts.
+
+    Raises:
+        PackageNotFoundError: there is none.
+    """
+    own = _installation(name)
+    required = _required(own)
+    told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
+    return Package(own.name, own.version, digest(*told) if required or own.record else "")
+
+
+def _required(own: _Installation) -> list[_Installation]:
+    """All that a distribution requires, and what that does; sorted. What is not installed is not needed here."""
+    found: dict[str, _Installation] = {}
+    asked = {(own.name, "")}
+    waiting = [(own, "")]
+    while waiting:
+        one, extra = waiting.pop()
+        for name, extras, of in one.requires:
+            more = {(name, ""), *((name, wanted) for wanted in extras)} - asked if of == extra else set()
+            asked |= more
+            for key in more:
+                try:
+                    there = _installation(name)
+                except metadata.PackageNotFoundError:
+                    continue
+                found[name] = there
+                waiting.append((there, key[1]))
+    found.pop(own.name, None)
+    return [found[name] for name in sorted(found)]
 
 
 def _distribution_names(site: Path, top: str) -> list[str]:
@@ -216,23 +258,52 @@ def _may_be_shared(folder: Path) -> bool:
     return folder.is_dir() and not (folder / "__init__.py").exists()
 
 
-def _version(name: str) -> str:
-    """The version of an installed distribution, by minor version where that is what counts.
+@dataclass(frozen=True, slots=True)
+class _Installation:
+    """What is said of one installed distribution.
 
-    What was installed from a repository, a folder or a file (it has a ``direct_url.json``) may be other code under the
-    same version: a digest of what its RECORD says of its code is added. That lists hashes, so no other file is read.
+    Attributes:
+        version: by minor version where that is what counts.
+        record: digest of what its RECORD says of its code; empty where it says nothing, or its version says all.
+        requires: name, extras of that, and the extra of its own for which it is required, if any.
     """
+
+    name: str
+    version: str
+    record: str
+    requires: tuple[tuple[str, tuple[str, ...], str], ...]
+
+
+_REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
+_OF_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+
+
+@cache
+def _installation(name: str) -> _Installation:
     found = metadata.distribution(name)
-    minor_only = name.lower().replace("_", "-") in MINOR_ONLY
+    called = _normal(name)
+    minor_only = called in MINOR_ONLY
     full = said_of(found, "Version")
-    version = ".".join(full.split(".")[:2]) if minor_only else full
-    if found.read_text("direct_url.json") is None:
-        return version
+    return _Installation(
+        called, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
+        tuple(
+            (_normal(line[1]), tuple(_normal(one) for one in (line[2] or "").split(",") if one.strip()),
+             _normal(extra[1]) if (extra := _OF_EXTRA.search(line[3])) is not None else "")
+            for line in _REQUIRES.finditer(found.read_text("METADATA") or "")
+        ),
+    )
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _recorded(found: metadata.Distribution) -> str:
+    """A digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is read."""
     # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
-    total = hashlib.sha256("\n".join(sorted(code)).encode())
-    return f"{version} {total.hexdigest()[:12]}"
+    return hashlib.sha256("\n".join(sorted(code)).encode()).hexdigest() if code else ""
 
 
 def _content_version(site: Path, top: str) -> str:

@@ -87,5 +87,12 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext helix_spark``: cells of plain PySpark are answered from the catalog."""
+    from helix_spark.cli.automatic import load_extension
+
+    load_extension(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -23,12 +23,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.capture.connect_client import pyspark_folder
+from helix_spark.hermetic.generators import default_seed
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 ADDRESS = "sc://localhost:1"
-"""Where a program's client believes its server to be; a channel connects when it is first used, and this never is."""
+"""Where a program's client believes its server to be."""
 
 _HELIX = str(Path(__file__).parent.parent)
 
@@ -47,10 +48,15 @@ def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSessio
     Args:
         settings: Spark's, that it starts with.
     """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.session import SparkSession
 
+    class NowhereBuilder(DefaultChannelBuilder):
+        def toChannel(self) -> Any:  # noqa: N802 - pyspark calls it so
+            return _Nowhere()
+
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    session = SparkSession(ADDRESS)
+    session = SparkSession(NowhereBuilder(ADDRESS))
     client: Any = session.client
     client._internal_stub = client._artifact_manager._stub = service
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
@@ -60,6 +66,19 @@ def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSessio
     session.__dict__["sparkContext"] = SessionContext(settings)
     SparkSession._set_default_and_active_session(session)
     return session
+
+
+class _Nowhere:
+    """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
+    of this process, would disturb."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *given, **named: None
 
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
@@ -136,9 +155,13 @@ def control_draws() -> None:
     """Has pyspark draw the same each time a program runs: the ids of stages, and seeds that an author leaves out. What
     the author's own code draws is the author's."""
     import pyspark.sql.connect.dataframe as frames
+    from pyspark.ml.param import shared
     from pyspark.ml.util import Identifiable
     from pyspark.sql.connect.functions import builtin
 
+    # A stage's default seed is the hash of its class's name: Python's own where that is the same in each process.
+    drawn = os.environ.get("PYTHONHASHSEED", "random") == "random"
+    vars(shared)["hash"] = default_seed if drawn else hash
     made: Counter[str] = Counter()
     lock = threading.Lock()
 

@@ -47,8 +47,8 @@ def run_program(
 
     opened = Catalog.open(catalog, create=True)
     opened.check_writable()
-    opened.repair_by_itself(_tell)
-    program = PlainProgram(path, arguments, opened, settings, _tell, rerun_effects)
+    opened.repair_by_itself(tell)
+    program = PlainProgram(path, arguments, opened, settings, tell, rerun_effects)
     code = _ended(program, message, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -57,8 +57,6 @@ def run_program(
 
 def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | None:
     """Runs a program to its end, puts it on record, and returns what it would end its process with."""
-    from helix_spark.program.program_record import record_run
-
     error: BaseException | None = None
     try:
         program.run()
@@ -70,20 +68,31 @@ def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | N
         if not isinstance(theirs, SystemExit):
             _print_traceback(theirs, program.path)
     sys.stdout.flush()
+    end_program(program, error, message, quiet=quiet)
+    if isinstance(error, SystemExit):
+        return error.code
+    return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def end_program(program: PlainProgram, error: BaseException | None, message: str, *, quiet: bool) -> None:
+    """Puts a program that has ended on record, says so, and stops its server.
+
+    Args:
+        error: what ended it, if something did.
+    """
+    from helix_spark.program.program_record import record_run
+
     try:
         answer = record_run(program, error, message)
         if answer is not None and not quiet:
             say(summary(program.name, answer), to_stderr=True)
         for warning in program.record.warnings if program.record is not None else ():
-            _tell(warning)
+            tell(warning)
     except HelixError as own:
-        _tell(f"this run is not on record: {own}")
+        tell(f"this run is not on record: {own}")
     finally:
         if program.server is not None:
             program.server.stop()
-    if isinstance(error, SystemExit):
-        return error.code
-    return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
 def summary(name: str, answer: ProgramAnswer) -> str:
@@ -102,7 +111,7 @@ def summary(name: str, answer: ProgramAnswer) -> str:
     )
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
     say(f"helix: {text}", to_stderr=True)
 
 

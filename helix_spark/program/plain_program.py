@@ -46,6 +46,7 @@ class PlainProgram:
         arguments: its command line, without its name.
         settings: Spark's, by the command that runs it.
         tell: is told what is worth a line.
+        name: of its workflow: that of its file, unless another is given.
         began: `time.perf_counter()` at the start.
     """
 
@@ -55,6 +56,7 @@ class PlainProgram:
     settings: Mapping[str, str]
     tell: Callable[[str], None]
     rerun_effects: bool = False
+    name: str = ""
     began: float = field(default_factory=time.perf_counter)
     answerer: Answerer | None = None
     server: ProgramServer | None = None
@@ -62,11 +64,6 @@ class PlainProgram:
     _session: Any = None
     _functions: dict[bytes, Any] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
-
-    @property
-    def name(self) -> str:
-        """Of its workflow: that of its file."""
-        return self.path.stem
 
     def session(self, options: dict[str, str]) -> Any:
         """The session that it gets from ``SparkSession.builder...getOrCreate()``; made when it is first asked for."""
@@ -97,10 +94,17 @@ class PlainProgram:
             signer.state.requests.append(settings_request(session, given))
         return session
 
-    def run(self) -> None:
-        """Runs it, as ``python FILE ARGUMENTS`` would. What it raises is raised."""
+    def __post_init__(self) -> None:
+        self.name = self.name or self.path.stem
+
+    def begin(self) -> None:
+        """Takes over the sessions that this process makes from now on."""
         take_over(self)
         control_draws()
+
+    def run(self) -> None:
+        """Runs it, as ``python FILE ARGUMENTS`` would. What it raises is raised."""
+        self.begin()
         sys.argv = [str(self.path), *self.arguments]
         sys.path.insert(0, str(self.path.absolute().parent))
         with _main_kept():

@@ -98,6 +98,22 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
     )
 
 
+def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
+    """Records some answers of a program that goes on, and stores the models that were fitted for them. The iteration
+    is recorded at the program's end.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    if not any(one.fresh for one in asked):
+        return
+    assert program.answerer is not None
+    program.catalog.make()
+    program.catalog.answers.append(_answers(asked, program.name, 0))
+    _store_models(program.answerer, program, 0)
+    program.catalog.sync()
+
+
 def _iteration(program: PlainProgram, run: str, message: str) -> IterationRecord:
     return IterationRecord(
         run=run, workflow=program.name, number=1, status="running", started=time.time(), message=message,

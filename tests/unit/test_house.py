@@ -24,7 +24,7 @@ INNER_ROOMS = {
 holds nothing besides."""
 FOR_ALL_WITHIN = {"signature": {"parts", "folders"}, "catalog": {"records", "cells", "failpoints"}}
 FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions"}
-ENTRANCES = {"__init__", "__main__"}
+ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
 HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")
 

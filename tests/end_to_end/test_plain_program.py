@@ -1,0 +1,106 @@
+"""A plain PySpark program under `helix run`: what it prints is what it prints by itself, and an edit asks only what it
+touches."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HELIX = str(Path(sys.executable).with_name("helix"))
+
+PROGRAM = '''
+import sys
+from pyspark.ml import Pipeline
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+rows = spark.read.csv("rows.csv", header=True, inferSchema=True).withColumn("age2", F.col("age") * 2).cache()
+train, test = rows.randomSplit([0.7, 0.3], seed=5)
+lr = LogisticRegression(maxIter=3)
+pipeline = Pipeline(stages=[
+    StringIndexer(inputCol="town", outputCol="place"),
+    VectorAssembler(inputCols=["age2", "place"], outputCol="features"),
+    lr,
+])
+grid = ParamGridBuilder().addGrid(lr.regParam, [0.01, 0.1]).build()
+evaluator = BinaryClassificationEvaluator()
+model = CrossValidator(
+    estimator=pipeline, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2, seed=3, parallelism=2,
+).fit(train)
+print([float(one) for one in model.avgMetrics], evaluator.evaluate(model.transform(test)), sys.argv[1:])
+
+@F.udf("string")
+def shout(text):
+    return text.upper()
+
+rows.createOrReplaceTempView("people")
+spark.sql("SELECT town, count(*) AS n FROM people GROUP BY town ORDER BY town").select(shout("town"), "n").show()
+rows.orderBy("age", "town").limit(3).write.mode("overwrite").json("out")
+print(spark.read.json("out").count())
+spark.stop()
+'''
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run printed, and what the line at its end says."""
+
+    printed: str
+    asked: int
+    reused: int
+    fits: int
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("program")
+    rows = (f"{20 + n * 7 % 50},{'north' if n % 3 else 'south'},{float(n * 7 % 50 + n % 5 > 25)}" for n in range(300))
+    (made / "rows.csv").write_text("age,town,label\n" + "\n".join(rows) + "\n")
+    (made / "train.py").write_text(PROGRAM)
+    return made
+
+
+def run(folder: Path, *command: str) -> tuple[str, str]:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout, done.stderr
+
+
+def under_helix(folder: Path) -> Ran:
+    printed, said = run(folder, HELIX, "run", "train.py", "an argument")
+    told = re.search(r"of (\d+) questions to Spark (\d+) w", said)
+    assert told, said
+    fits = re.search(r"; (\d+) fit", said)
+    return Ran(printed, int(told[1]), int(told[2]), int(fits[1]) if fits else 0)
+
+
+def test_a_program_prints_what_it_prints_by_itself_and_is_asked_once(folder: Path) -> None:
+    first, again = under_helix(folder), under_helix(folder)
+    assert again.asked == again.reused
+    plain, _ = run(folder, sys.executable, "train.py", "an argument")
+    assert first.printed == again.printed == plain
+
+
+@pytest.mark.long
+def test_an_edit_of_a_program_fits_what_it_touches(folder: Path) -> None:
+    under_helix(folder)
+    text = (folder / "train.py").read_text()
+    (folder / "train.py").write_text(text.replace("[0.01, 0.1]", "[0.01, 0.2]"))
+    edited = under_helix(folder)
+    plain, _ = run(folder, sys.executable, "train.py", "an argument")
+    assert edited.printed == plain
+    assert 2 <= edited.fits <= 3  # a fit a fold, and the best model if it is another one
+    assert under_helix(folder).fits == 0

@@ -14,13 +14,13 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from helix_spark.errors import Location, SignatureError
+from helix_spark.errors import Location
 from helix_spark.signature.objects.edges import Edge, Reference
 from helix_spark.signature.objects.origin import is_project_file
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
@@ -50,8 +50,12 @@ _empty: WeakKeyDictionary[FunctionType, dict[tuple[int, str], _Empty]] = WeakKey
 def reach_made_once(
     roots: Sequence[Edge], *, node: str, where: Location | None, home: str, stages: dict[str, int] | None = None
 ) -> Reached:
-    """As `reach`, which refuses what a function has made and kept in a variable."""
-    refused: dict[tuple[int, str], SignatureError] = {}
+    """As `reach`, which refuses what cannot be identified: a lock, a session, a pool, a generator that goes on.
+
+    Where a variable holds such a thing, it counts as None; and unless code that is reached has made it, the result is
+    chance, as nobody knows what it is made of.
+    """
+    refused: dict[tuple[int, str], UnidentifiedVariableError] = {}
     walk = partial(reach, node=node, where=where, home=home)
     while True:
         try:
@@ -67,15 +71,20 @@ def reach_made_once(
         makers: list[FunctionType | type] = [filler] if variable.kind is None else [filler, variable.kind]
         return walk([Reference(one, one.__name__) for one in makers], empty=frozenset(refused)).trace.digest
 
-    for key, refusal in refused.items():
-        if not _is_made_by_code(key, reached.met, digest_of):
-            raise refusal
+    doubts = [
+        refusal for key, refusal in refused.items() if not _is_made_by_code(key, reached.met, digest_of)
+    ]
     for key in reached.empty.difference(refused):
         variable = _variable(key, reached.met)
         filler = _filler(variable, reached.met)
         if filler is not None:
             _empty.setdefault(filler, {})[key] = _Empty(digest_of(filler, variable), len(_cells()))
-    return reached
+    return reached if not doubts else replace(reached, trace=replace(
+        reached.trace, random=(*(one.told for one in doubts), *reached.trace.random),
+        warnings=(*reached.trace.warnings, *(
+            f"`{node}` runs, and is never reused: {one.told} ({one.remedy})" for one in doubts
+        )),
+    ))
 
 
 def _is_made_by_code(

@@ -135,9 +135,8 @@ def _described(reference: Reference, node: str, where: Location | None, home: st
     try:
         return describe(reference, home, elsewhere)
     except UnidentifiedError as error:
-        place = reference.place(error.path or "")
-        what = f"node {node!r}: {place} cannot be identified: {error.what}"
-        raise UnidentifiedVariableError(what, reference.variable, where=where, remedy=error.remedy) from None
+        told = f"{reference.place(error.path or '')} cannot be identified: {error.what}"
+        raise UnidentifiedVariableError(node, told, reference.variable, where=where, remedy=error.remedy) from None
     except SignatureError as error:
         raise SignatureError(
             f"node {node!r}: {reference.place()}: {error.what}",

@@ -9,7 +9,6 @@ from types import ModuleType
 import pytest
 from project import Project
 
-from helix_spark.errors import SignatureError
 from helix_spark.signature.code import trace
 
 HEAD = """
@@ -126,12 +125,11 @@ def f(x): return Keeper.get()(x)
 
 
 @pytest.mark.parametrize("what", TAKES)
-def test_what_may_be_made_of_something_else_is_refused(project: Project, what: str) -> None:
+def test_what_may_be_made_of_something_else_is_chance(project: Project, what: str) -> None:
     job = project.write(job=TAKES[what]).load()
     trace(job.f, node="n")
     job.f(1)
-    with pytest.raises(SignatureError, match="cannot be identified"):
-        trace(job.f, node="n")
+    assert "cannot be identified" in trace(job.f, node="n").random[0]
 
 
 def _made_of_other_things(job: ModuleType) -> None:
@@ -150,19 +148,17 @@ def _never_seen_empty(job: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("between", [_made_of_other_things, _made_by_other_code, _never_seen_empty])
-def test_what_was_made_by_other_code_is_refused(project: Project, between: Callable[[ModuleType], None]) -> None:
+def test_what_was_made_by_other_code_is_chance(project: Project, between: Callable[[ModuleType], None]) -> None:
     job = project.write(job=GLOBAL).load()
     trace(job.f, node="n")
     between(job)
-    with pytest.raises(SignatureError, match=r"global `_KEPT.lock` of `model` cannot be identified"):
-        trace(job.f, node="n")
+    assert "global `_KEPT.lock` of `model` cannot be identified" in trace(job.f, node="n").random[0]
 
 
 @pytest.mark.parametrize("first", ["Model('de')", "None; _KEPT = Model('de')"])
-def test_what_is_there_at_first_is_refused(project: Project, first: str) -> None:
+def test_what_is_there_at_first_is_chance(project: Project, first: str) -> None:
     job = project.write(job=GLOBAL.replace("_KEPT = None", f"_KEPT = {first}")).load()
-    with pytest.raises(SignatureError, match="cannot be identified"):
-        trace(job.f, node="n")
+    assert "cannot be identified" in trace(job.f, node="n").random[0]
 
 
 @pytest.mark.parametrize("text", [
@@ -172,12 +168,11 @@ def test_what_is_there_at_first_is_refused(project: Project, first: str) -> None
     "def put(job, m): vars(job).update(_KEPT=m)",
     "def put(job, m): [setattr(job, name, m) for name in ('_KEPT', 'OTHER')]",
 ])
-def test_what_another_module_may_put_there_is_refused(project: Project, text: str) -> None:
+def test_what_another_module_may_put_there_is_chance(project: Project, text: str) -> None:
     job = project.write(job="import other\n" + GLOBAL, other=text).load()
     trace(job.f, node="n")
     job.f(1)
-    with pytest.raises(SignatureError, match="cannot be identified"):
-        trace(job.f, node="n")
+    assert "cannot be identified" in trace(job.f, node="n").random[0]
 
 
 def test_variables_of_that_name_elsewhere_do_not_matter(project: Project) -> None:
@@ -192,7 +187,7 @@ def test_variables_of_that_name_elsewhere_do_not_matter(project: Project) -> Non
     ("job.f(1)", True), ("job._KEPT = None", True), ("job._KEPT = job.Model('de')", False), ("%no Python", True),
     ("%job._KEPT", False), ("await job._KEPT.what()", True),
 ])
-def test_what_a_cell_of_a_notebook_may_have_put_there_is_refused(
+def test_what_a_cell_of_a_notebook_may_have_put_there_is_chance(
     project: Project, monkeypatch: pytest.MonkeyPatch, cell: str, signs: bool
 ) -> None:
     job = project.write(job=GLOBAL).load()
@@ -206,8 +201,7 @@ def test_what_a_cell_of_a_notebook_may_have_put_there_is_refused(
     if signs:
         assert trace(job.f, node="n").digest == before
     else:
-        with pytest.raises(SignatureError, match="cannot be identified"):
-            trace(job.f, node="n")
+        assert "cannot be identified" in trace(job.f, node="n").random[0]
 
 
 def test_what_is_typed_can_be_read_nowhere(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,5 +209,22 @@ def test_what_is_typed_can_be_read_nowhere(project: Project, monkeypatch: pytest
     trace(job.f, node="n")
     job.f(1)
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
-    with pytest.raises(SignatureError, match="cannot be identified"):
-        trace(job.f, node="n")
+    assert "cannot be identified" in trace(job.f, node="n").random[0]
+
+
+HELD = [
+    "import threading\nHELD = threading.Lock()", "import random\nHELD = random.Random(7)",
+    "import numpy as np\nHELD = np.random.default_rng(7)", "import re\nHELD = {'a': iter([1])}",
+    "from concurrent.futures import ThreadPoolExecutor\nHELD = ThreadPoolExecutor(1)",
+    "import sqlite3\nHELD = sqlite3.connect(':memory:')", "import socket\nHELD = [socket.socket()]",
+    "class Client:\n    def __init__(self): self.connection = open('/dev/null')\nHELD = Client()",
+]
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_what_has_no_identity_is_never_reused_and_hinders_nobody(project: Project, held: str) -> None:
+    found = project.write(job=f"{held}\ndef f(x): return HELD, x").trace()
+    (why,), (warning,) = found.random, found.warnings
+    assert "global `HELD" in why
+    assert "cannot be identified" in why
+    assert warning.startswith("`n` runs, and is never reused: global `HELD")

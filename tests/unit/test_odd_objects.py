@@ -39,17 +39,17 @@ def test_objects_that_answer_for_themselves(project: Project, what: str, reads: 
 def _told(project: Project, text: str) -> str:
     """The digest, or what is said instead."""
     try:
-        return project.digest(job=text)
+        traced = project.write(job=text).trace()
     except SignatureError as error:
         return str(error)
+    return "\n  ".join(traced.warnings).replace(" (pass", "\n  pass") if traced.random else traced.digest
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wrapt") is None, reason="wrapt is not installed")
 @pytest.mark.parametrize("value", ["{'a': 1}", "[1]", "'a'", "3", "{3}", "ValueError(3)"])
-def test_a_compiled_proxy_is_refused(project: Project, value: str) -> None:
+def test_a_compiled_proxy_is_chance(project: Project, value: str) -> None:
     project.write(job=f"import wrapt\nC = wrapt.ObjectProxy({value})\ndef f(x): return C")
-    with pytest.raises(SignatureError, match="global `C` of `f` cannot be identified: it is a wrapt"):
-        project.trace()
+    assert project.trace().random[0].startswith("global `C` of `f` cannot be identified: it is a wrapt")
 
 
 def test_a_proxy_that_poses_as_a_namespace_counts_with_its_class(project: Project) -> None:

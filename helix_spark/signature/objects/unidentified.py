@@ -13,11 +13,14 @@ class UnidentifiedVariableError(SignatureError):
 
     Attributes:
         variable: as in `Reference`; None where it is no variable.
+        told: which one, and why not.
     """
 
-    def __init__(self, what: str, variable: tuple[int, str] | None, *, where: Location | None, remedy: str) -> None:
-        super().__init__(what, where=where, remedy=remedy)
-        self.variable = variable
+    def __init__(
+        self, node: str, told: str, variable: tuple[int, str] | None, *, where: Location | None, remedy: str
+    ) -> None:
+        super().__init__(f"node {node!r}: {told}", where=where, remedy=remedy)
+        self.variable, self.told = variable, told
 
 
 class UnidentifiedError(Exception):

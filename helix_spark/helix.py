@@ -47,6 +47,8 @@ from helix_spark.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from helix_spark.iteration.audit import Audit
+
 class Helix:
     """Runs workflows against a catalog of prior results.
 
@@ -152,6 +154,29 @@ class Helix:
             return run_prepared(
                 prepared, plan, self._again, self._tools(), message, begun, provenance,
             )
+
+    def audit(self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None) -> Audit:
+        """Computes the stored results of a workflow once more, with nothing reused, and compares: what comes out the
+        same is verified from then on. What does not is never reused again, nor what is made of it.
+
+        Give it a process of its own, as ``helix audit`` does: what this one holds in memory, and the modules that it
+        has imported, may be what a result rests on.
+
+        Args:
+            everything: also what is verified already.
+            seconds: that it is expected to take at most; what is dearest if it is wrong comes first.
+
+        Raises:
+            WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
+            NodeError: the author's code or a Spark job failed; nothing is on record then.
+        """
+        from helix_spark.iteration.audit import audit
+
+        with self._admission.run():
+            _check_workflow(workflow, "audit")
+            self.wait()
+            prepared = self._prepare(workflow)
+            return audit(prepared, self._tools(), everything=everything, seconds=seconds)
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
         """What is on record of the iterations of a workflow, or of all, newest first.

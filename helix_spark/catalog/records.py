@@ -139,6 +139,7 @@ class ResultRecord:
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
         reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
             object, input's signature to names; else empty.
+        verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.contents`; None where it was not taken.
         observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
     """
@@ -158,6 +159,7 @@ class ResultRecord:
     read_seconds: Seconds | None = None
     reads: Reads = ""
     content: Signature | None = None
+    verified: Truth | None = None
     observed: Observed = ""
 
 

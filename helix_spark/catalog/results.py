@@ -30,7 +30,7 @@ from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ResultRecord
 
-_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content")
+_FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
 
 _TEXTS = ("random", "influence", "reads", "observed")

@@ -1,18 +1,21 @@
-"""What `verify`, `gc` and `repair` print: findings in, text or JSON's types out."""
+"""What `verify`, `gc`, `repair` and `audit` print: findings in, text or JSON's types out."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.leftovers import Leftover
 from helix_spark.catalog.merge import Merge
 from helix_spark.catalog.repair import Repair
 from helix_spark.catalog.verification import Verification
 from helix_spark.errors import ParameterError
-from helix_spark.sizes import format_size
+from helix_spark.sizes import format_seconds, format_size
+
+if TYPE_CHECKING:
+    from helix_spark.iteration.audit import Audit
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -148,5 +151,36 @@ def merge_json(found: Merge) -> dict[str, Any]:
                 "signature": each.signature, "bytes": each.bytes,
             }
             for each in found.results
+        ],
+    }
+
+
+def audit_text(found: Audit) -> str:
+    """A line for each result that is not verified, and what was looked at."""
+    lines = []
+    for one in found.results:
+        if one.verdict != "verified":
+            lines.append(f"  {one.node}: {one.verdict}: {one.why}")
+        if one.heirs:
+            lines.append(f"    never reused again, nor what is made of it: {', '.join(one.heirs)}")
+    counts = Counter(one.verdict for one in found.results)
+    told = ", ".join(f"{counts[one]} {one}" for one in ("verified", "different", "not compared") if counts[one])
+    lines.append(f"{len(found.results)} stored results computed again in {format_seconds(found.seconds)} s"
+                 + (f": {told}" if told else ""))
+    if found.verified:
+        lines.append(f"verified before: {', '.join(found.verified)} (--all looks again)")
+    if found.left:
+        lines.append(f"not looked at within the time: {', '.join(found.left)}")
+    return "\n".join(lines)
+
+
+def audit_json(found: Audit) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "sound": found.sound, "seconds": found.seconds, "verified": list(found.verified), "left": list(found.left),
+        "results": [
+            {"node": one.node, "signature": one.signature, "verdict": one.verdict, "why": one.why,
+             "heirs": list(one.heirs)}
+            for one in found.results
         ],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,34 @@ def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> N
             say(to_text(plan_json(made)))
         else:
             print_plan(made)
+
+
+@helix.command()
+@options.target
+@options.parameters
+@click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too.")
+@click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+              help="How long it may take, as far as that is known; what is dearest if it is wrong comes first.")
+@options.place
+@options.spark
+@options.json_wanted
+@told
+def audit(
+    target: str, settings: Sequence[str], everything: bool, seconds: float | None, as_json: bool, **given: Any
+) -> None:
+    """Compute stored results again, and compare; exit code 1 if one came out different.
+
+    What comes out the same is verified. What does not is never reused again, nor what is made of it.
+    """
+    from helix_spark.cli.keeping import audit_json, audit_text
+    from helix_spark.cli.loading import split_target
+    from helix_spark.cli.schema import to_text
+
+    path, function = split_target(target)
+    with _helix(asked(path, **given), quiet=True) as engine:
+        found = engine.audit(workflow_of(path, function, settings, engine), everything=everything, seconds=seconds)
+        say(to_text(audit_json(found)) if as_json else audit_text(found))
+    sys.exit(0 if found.sound else 1)
 
 
 @helix.command()

@@ -7,7 +7,7 @@ import textwrap
 from rich.text import Text
 
 from helix_spark.cli.tables import WIDE, console, state_text, table
-from helix_spark.planner.explain import dropped_text, kept_text, node_text, totals, why_text
+from helix_spark.planner.explain import dropped_text, kept_text, node_text, proven, totals, why_text
 from helix_spark.planner.influence import influence_lines, left_out_lines
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
@@ -26,7 +26,7 @@ def print_plan(plan: Plan) -> None:
             format_seconds(node.compute_seconds), format_seconds(node.load_seconds), format_size(node.bytes),
             kept_text(node, plan),
         ) if wide else ()
-        why = node.reason if wide else why_text(node, plan)
+        why = proven(node) if wide else why_text(node, plan)
         shown.add_row(state_text(node.state), seconds, *sizes, node.name, why)
     out.print(Text(f"{plan.workflow}, iteration {plan.iteration}", style="bold"))
     out.print()

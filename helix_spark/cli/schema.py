@@ -13,6 +13,7 @@
                  predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
                  compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
                  aliases (names of equal nodes merged into this one),
+                 proof (verified: an audit computed it again and it came out the same; unproven; chance),
                  influence (of a learner, and of an extractor that is a feature: what the fit on record gave each
                  feature: learner, feature, iteration, share of all absolute weight, without_influence, and the
                  seconds of it and of what only it needs)
@@ -67,6 +68,9 @@ diff      workflow, before, after (numbers), unrecorded (why there is nothing to
 explain   one of the nodes of `plan`
 verify    sound, deep, iterations (number), left_out (why records do not fit), results: list of workflow, iteration,
           node, kind, signature, bytes, verdict (sound | partly checked | not reached | damaged), why
+audit     sound (nothing came out different), seconds, verified (names that were verified before), left (names that the
+          time did not suffice for), results: list of node, signature, verdict (verified | different | not compared),
+          why, heirs (names of what is made of it, and is not reused any more either)
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
           says what ran), aside (the folder of what was put aside, or null), merge (null without --merge): merged
@@ -90,7 +94,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "inputs": list(node.inputs), "output": node.output, "signature": node.signature,
                 "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
                 "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
-                "storage_reason": node.storage_reason, "aliases": list(node.aliases),
+                "storage_reason": node.storage_reason, "aliases": list(node.aliases), "proof": node.proof,
                 "influence": influence_json(plan, node.name),
             }
             for node in plan.nodes

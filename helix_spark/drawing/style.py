@@ -18,6 +18,13 @@ WORDS = {
 }
 """The same in words, for legends and for those who listen."""
 
+PROOFS = {
+    "verified": "an audit computed it again, and it came out the same",
+    "unproven": "no audit has computed it again yet (`helix audit`)",
+    "chance": "it may be another one each time",
+}
+"""What is known of whether a result comes out the same when it is computed again."""
+
 STYLE = """
 .hx-graph {
   --hx-ink: #1f2328; --hx-faint: #59636e; --hx-paper: #ffffff; --hx-line: #b1b8c0;

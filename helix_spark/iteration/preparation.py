@@ -142,6 +142,7 @@ def look_up(
         _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
         overhead=_bytes_beside(view), notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
         left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
+        verified=frozenset(signature for signature, record in measured.items() if record.verified),
     )
     situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
     return Prepared(

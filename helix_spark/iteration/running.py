@@ -132,7 +132,6 @@ def _execute(
     Args:
         number: of the iteration; `least` as for `worth_comparing`.
     """
-    registering = [node.name for node in prepared.dag.nodes if _registers(node, prepared)]
     outcome: Outcome | None = None
     while outcome is None or (outcome.equal and outcome.failure is None):
         if outcome is not None:
@@ -142,9 +141,14 @@ def _execute(
             tools.observer.planned(replace(plan, iteration=number))
         compared = worth_comparing(prepared, plan, least)
         outcome = tools.executor.execute(
-            prepared.dag, plan, prepared.view.artifacts, prepared.run, registering, compared, outcome
+            prepared.dag, plan, prepared.view.artifacts, prepared.run, registering(prepared), compared, outcome
         )
     return prepared, plan, outcome
+
+
+def registering(prepared: Prepared) -> list[str]:
+    """Names of the nodes whose code registers views or functions with the session."""
+    return [node.name for node in prepared.dag.nodes if _registers(node, prepared)]
 
 
 def _registers(node: Node, prepared: Prepared) -> bool:

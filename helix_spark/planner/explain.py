@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from helix_spark.drawing.style import PROOFS
 from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
@@ -41,7 +42,12 @@ def why_text(node: PlannedNode, plan: Plan) -> str:
     """Why a node is in its state, and what is to change of what is stored."""
     kept = kept_text(node, plan)
     size = f" ({format_size(node.bytes)})" if kept == "to be stored" and node.bytes else ""
-    return f"{node.reason}; {kept}{size}" if kept.startswith("to be") else node.reason
+    return f"{proven(node)}; {kept}{size}" if kept.startswith("to be") else proven(node)
+
+
+def proven(node: PlannedNode) -> str:
+    """Why a node is in its state, and whether what is reused was verified."""
+    return f"{node.reason}; verified" if node.proof == "verified" and node.state is State.LOAD else node.reason
 
 
 def totals(plan: Plan) -> list[str]:
@@ -74,6 +80,7 @@ def node_text(node: PlannedNode) -> str:
     lines = [
         f"{node.name} ({node.kind}, makes a {node.result})" + (f" at {node.where}" if node.where else ""),
         f"  {node.state}: {node.reason}",
+        f"  {node.proof}: {PROOFS[node.proof]}",
         f"  compute {format_seconds(node.compute_seconds)} s ({node.origin}), load "
         f"{format_seconds(node.load_seconds)} s, write {format_seconds(node.write_seconds)} s, "
         f"{format_size(node.bytes)}",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.visible_text import visible
+
+Proof = Literal["unproven", "verified", "chance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class PlannedNode:
         random: the nodes that make the result differ each time; such a result is not reused.
         aliases: equal nodes merged into this one.
         left_out: columns that its stored table lacks, because nothing reads them.
+        proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
+            nothing yet (unproven), or that it may not be (chance).
     """
 
     name: str
@@ -58,6 +62,7 @@ class PlannedNode:
     aliases: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     bytes_known: bool = False
+    proof: Proof = "unproven"
 
 
 @dataclass(frozen=True, slots=True)

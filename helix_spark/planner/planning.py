@@ -53,6 +53,7 @@ class Situation:
         influences: what fits of the learners gave their features, by learner.
         left_out_seconds: what computing the nodes that are left out takes, by name.
         notices: in words, what was asked for and is not done.
+        verified: signatures of results that an audit computed once more, and that came out the same.
         lineage: what the results on record are made from, where it matters what stored ones cost to have again.
     """
 
@@ -79,6 +80,7 @@ class Situation:
     notices: tuple[str, ...] = ()
     unserved: Mapping[str, Gap] = field(default_factory=dict)
     lineage: Lineage = field(default_factory=dict)
+    verified: Collection[str] = frozenset()
 
     @property
     def session_seconds(self) -> float:
@@ -219,6 +221,7 @@ def _planned(node: Node, situation: Situation, decision: Decision, reason: str) 
         keep=own.signature in decision.keep, storage_reason=_storage_reason(decision, own.signature, left_out),
         output=node.name in situation.dag.outputs, random=own.random, aliases=node.aliases, left_out=left_out,
         bytes_known=costs.bytes.origin is not Origin.KIND,
+        proof="chance" if own.random else "verified" if own.signature in situation.verified else "unproven",
     )
 
 

@@ -16,6 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.table_difference import table_differences
 from helix_spark.catalog.table_preview import tables_of
 from helix_spark.drawing import svg
+from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
 from helix_spark.sizes import format_size
 from helix_spark.ui.comparison import ShownNode, comparison
@@ -153,8 +154,17 @@ class Pages:
         title = f"{name} in iteration {number} of {workflow}"
         return self._page(
             kept, title, "iterations", workflow, "node.html", view=view, preview=preview,
+            proof=self._proof(view.view.record.signature) if view.view.stored == "stored" else "",
             table=None if table is None else output_table(name, table),
         )
+
+    def _proof(self, signature: str) -> str:
+        """What is known of whether a stored result comes out the same when it is computed again."""
+        known = self._records.results((), (signature,)).measured.get(signature)
+        proof = "unproven"
+        if known is not None and (known.random or known.verified):
+            proof = "chance" if known.random else "verified"
+        return f"{proof}: {PROOFS[proof]}"
 
     def compare(
         self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE

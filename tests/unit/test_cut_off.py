@@ -12,8 +12,11 @@ import pytest
 
 import helix_spark as hx
 from benchmarks.drawn_edits import run_history
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ResultRecord
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.parts import digest
 
 Clean = Callable[..., pd.DataFrame]
 
@@ -148,19 +151,28 @@ def test_values_that_python_calls_equal_may_differ(tmp_path: Path) -> None:
         assert [helix.run(version(value))["told"] for value in made] == [str(value) for value in made]
 
 
-def test_a_result_that_was_seen_to_differ_is_nothing_to_go_by(tmp_path: Path) -> None:
-    hidden = tmp_path / "hidden"
+def test_of_results_with_one_content_the_newest_counts_and_none_that_differed(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    catalog.make()
+    content, other = digest("content"), digest("other")
 
-    def undeclared(data: pd.DataFrame) -> pd.DataFrame:
-        return data[data.age > int(hidden.stat().st_size)]  # no list of readers knows it
+    def note(name: str, content: str, node: str = "clean", why: str = "") -> str:
+        signature = digest(name)
+        catalog.append_results([ResultRecord(
+            signature, signature, "ages", node, "scanner", 1, compute_seconds=1.0, content=content, random=why
+        )])
+        return signature
 
-    hidden.write_text("x" * 17)
-    run(tmp_path / "catalog", workflow(undeclared, recompute=True))
-    hidden.write_text("x" * 40)
-    run(tmp_path / "catalog", workflow(undeclared, recompute=True))
-    *_, after = run(tmp_path / "catalog", workflow(adults))
-    assert after["answer"] == 41**2 + 1
-    assert after.plan["clean"].signature == after.plan["clean"].declared
+    assert catalog.with_content("ages", "clean", content) is None
+    note("of another node", content, node="features")
+    assert catalog.with_content("ages", "clean", content) is None
+    first, second = note("first", content), note("second", content)
+    assert catalog.with_content("ages", "clean", content) == second
+    note("second", other)  # computed again, it held something else
+    assert catalog.with_content("ages", "clean", content) == first
+    assert catalog.with_content("ages", "clean", other) is None
+    note("first", content, why="it draws")
+    assert catalog.with_content("ages", "clean", content) is None
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))])

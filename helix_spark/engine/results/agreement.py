@@ -1,0 +1,198 @@
+"""Whether two results of one program are the same, as far as a program can be asked to make the same twice: floats
+within what another order of summing explains, tables without regard to the order of their rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results.results import MODELS_INSIDE, ModelResult, NodeResult, TableResult, ValueResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CLOSE = 1e-9
+"""Relative difference of two sums of the same numbers in different orders; `LEARNED` of what an iterative fit makes of
+such sums."""
+
+LEARNED = 1e-6
+
+_SHIFTS = (0.0, 0.5, 0.25, 0.75)
+"""Rows are put in order by rounded floats. Two that are close may be rounded apart, and hardly so by each of these."""
+
+_LARGEST = 2_000_000
+"""Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
+
+_DRAWING = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
+"""Models that sample their rows by partition: with rows divided otherwise, another one is as good."""
+
+_FACTS = (
+    "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
+    "docFreq", "mean", "std", "maxAbs", "originalMin", "originalMax", "surrogateDF", "categorySizes", "pi", "theta",
+    "sigma", "pc", "clusterCenters", "featureImportances", "numFeatures", "treeWeights", "selectedFeatures",
+    "boundaries", "predictions", "weights", "userFactors", "itemFactors", "toDebugString",
+)
+"""What models of Spark ML say of what they have learnt."""
+
+
+class NotComparedError(Exception):
+    """Nobody can tell whether two results are the same; its text says why."""
+
+
+def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> str | None:
+    """How two results differ, in words; None where they are the same.
+
+    Args:
+        exact: whether floats are to be equal to the last bit.
+
+    Raises:
+        NotComparedError: that cannot be told.
+
+    >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}))
+    >>> difference(ValueResult({"a": 0.1 + 0.2}), ValueResult({"a": 0.3}), exact=True)
+    'a: 0.30000000000000004 and 0.3'
+    """
+    match one, other:
+        case ValueResult(value=first), ValueResult(value=second):
+            return _values_differ(first, second, 0.0 if exact else CLOSE)
+        case TableResult(), TableResult():
+            return _tables_differ(one.arrow(), other.arrow(), 0.0 if exact else CLOSE)
+        case ModelResult(model=first), ModelResult(model=second):
+            return _models_differ(first, second, 0.0 if exact else LEARNED)
+    return "they are of two kinds"
+
+
+def _values_differ(one: Any, other: Any, close: float) -> str | None:
+    """Where two plain values differ: the way there, and what is found."""
+    if isinstance(one, float) and isinstance(other, float):
+        same = math.isclose(one, other, rel_tol=close, abs_tol=close**2) or (one != one and other != other)
+        return None if same else f"{one!r} and {other!r}"
+    if type(one) is not type(other):
+        return f"{one!r} and {other!r}"
+    if isinstance(one, Mapping):
+        if list(one) != list(other):
+            return "their keys"
+        return _first(one, ((key, _values_differ(one[key], other[key], close)) for key in one))
+    if isinstance(one, list):
+        if len(one) != len(other):
+            return f"{len(one)} and {len(other)} elements"
+        return _first(one, ((n, _values_differ(*pair, close)) for n, pair in enumerate(zip(one, other, strict=True))))
+    return None if one == other else f"{one!r} and {other!r}"
+
+
+def _first(whole: Any, found: Iterable[tuple[Any, str | None]]) -> str | None:
+    return next((f"{at}: {how}" for at, how in found if how is not None), None)
+
+
+def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
+    """Of columns that only one of the two has nothing is said: a table may be stored without those that nobody reads.
+
+    Raises:
+        NotComparedError: they are too large.
+    """
+    names = [name for name in one.column_names if name in other.column_names]
+    if len(one) != len(other):
+        return f"{len(one):,} and {len(other):,} rows"
+    if len(one) * len(names) > _LARGEST:
+        raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
+    left, right = (_rows(table, names) for table in (one, other))
+    for shift in _SHIFTS:
+        left, right = _unmatched(left, right, shift, close)
+        if not left:
+            return None
+    return f"{len(left):,} of {len(one):,} rows, such as {left[0]} and {right[0]}"
+
+
+def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
+    columns = [table.column(name).to_pylist() for name in names]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _unmatched(
+    left: list[list[Any]], right: list[list[Any]], shift: float, close: float
+) -> tuple[list[list[Any]], list[list[Any]]]:
+    """What is left of two lists of rows once both are in order and what is the same at the same place is taken out."""
+    left, right = (sorted(rows, key=lambda row: _rounded(row, shift)) for rows in (left, right))
+    apart = [
+        pair for pair in zip(left, right, strict=True) if _values_differ([*pair[0]], [*pair[1]], close) is not None
+    ]
+    return [one for one, _ in apart], [other for _, other in apart]
+
+
+def _rounded(value: Any, shift: float) -> str:
+    """A text to put rows in order by, in which floats have seven digits."""
+    if isinstance(value, float) and math.isfinite(value) and value != 0:
+        unit = 10.0 ** (math.floor(math.log10(abs(value))) - 6)
+        return f"{math.floor(value / unit + shift)}e{round(math.log10(unit))}"
+    if isinstance(value, list | tuple):
+        return ",".join(_rounded(one, shift) for one in value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}:{_rounded(one, shift)}" for key, one in value.items())
+    return repr(value)
+
+
+def _models_differ(one: Any, other: Any, close: float) -> str | None:
+    """By their parameters, and by what they say of what they have learnt.
+
+    Raises:
+        NotComparedError: they say nothing, or they differ and draw their rows by partition.
+    """
+    from pyspark.ml import Model
+
+    if type(one) is not type(other):
+        return f"a {type(one).__name__} and a {type(other).__name__}"
+    parts = [(_inside(one, name), _inside(other, name)) for name in MODELS_INSIDE]
+    for mine, theirs in parts:
+        if len(mine) != len(theirs):
+            return f"they have {len(mine)} and {len(theirs)} parts"
+        for first, second in zip(mine, theirs, strict=True):
+            if (how := _models_differ(first, second, close)) is not None:
+                return how
+    first, second = (_learned(model) for model in (one, other))
+    if not first and isinstance(one, Model) and not any(mine for mine, _ in parts):
+        raise NotComparedError(f"a {type(one).__name__} does not say what it has learnt")
+    how = _values_differ(_parameters(one), _parameters(other), 0.0) or _values_differ(first, second, close)
+    if how is not None and any(word in type(one).__name__ for word in _DRAWING):
+        raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and another one is as good")
+    return how
+
+
+def _inside(model: Any, name: str) -> list[Any]:
+    held = getattr(model, "__dict__", {}).get(name)
+    return list(held) if isinstance(held, list | tuple) else [] if held is None else [held]
+
+
+def _learned(model: Any) -> dict[str, Any]:
+    """What a model says of what it has learnt, as plain values; what it only has after a fit is left out."""
+    found = {}
+    for name in _FACTS:
+        if hasattr(type(model), name):
+            try:
+                fact = getattr(model, name)
+                found[name] = _plain(fact() if callable(fact) else fact, model.uid)
+            except Exception:  # noqa: BLE001 - a property that this kind of the model does not have may raise anything
+                continue
+    return found
+
+
+def _parameters(model: Any) -> dict[str, str]:
+    """By name, as text; names that were drawn for a stage are the same in each. Those of parts are theirs."""
+    given = {param.name: value for param, value in model.extractParamMap().items()}
+    return {
+        name: str(given[name]).replace(model.uid, "") for name in sorted(given)
+        if name not in ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
+    }
+
+
+def _plain(fact: Any, uid: str) -> Any:
+    if isinstance(fact, str):
+        return fact.replace(uid, "")
+    if hasattr(fact, "toArray"):
+        return fact.toArray().tolist()
+    if hasattr(fact, "toPandas"):
+        rows = fact.toPandas()
+        return rows.sort_values(list(rows.columns[:1])).values.tolist()
+    if isinstance(fact, list | tuple):
+        return [_plain(one, uid) for one in fact]
+    return fact.tolist() if hasattr(fact, "tolist") else fact

@@ -1,0 +1,239 @@
+"""Audit: stored results are computed once more from their sources, with nothing reused, and compared with what is
+stored. One that comes out the same is verified. One that does not is chance, or rests on something that no signature
+covers: neither it nor what is made of it is ever reused again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.dag.node import Dag
+from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.agreement import NotComparedError, difference
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.results import ModelResult, TableResult
+from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.running import registering
+from helix_spark.iteration.tools import Tools
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.policies import Never
+
+Verdict = Literal["verified", "different", "not compared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What became of one stored result.
+
+    Attributes:
+        verdict: the same when computed again, not the same, or of a kind of which that cannot be told.
+        why: in words; empty for a verified one.
+        exact: whether it came out equal to the last bit.
+        heirs: names of the nodes whose stored results are made of a different one, and went with it.
+    """
+
+    node: str
+    signature: str
+    verdict: Verdict
+    why: str = ""
+    exact: bool = False
+    heirs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        results: that were computed again, inputs first.
+        verified: names of the nodes whose stored results were verified before, and not looked at again.
+        left: names of those that the time did not suffice for.
+        seconds: that it took.
+    """
+
+    results: tuple[Audited, ...]
+    verified: tuple[str, ...]
+    left: tuple[str, ...]
+    seconds: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing came out different."""
+        return all(one.verdict != "different" for one in self.results)
+
+
+def audit(prepared: Prepared, tools: Tools, *, everything: bool, seconds: float | None) -> Audit:
+    """Computes stored results of a workflow again, and puts on record how they came out.
+
+    Args:
+        everything: also what is verified.
+        seconds: that it is expected to take at most.
+
+    Raises:
+        NodeError: the author's code or a Spark job failed; nothing is on record then.
+        CatalogError: a stored result is damaged, or cannot be reached.
+    """
+    begun = time.perf_counter()
+    stored = _stored(prepared)
+    verified = [] if everything else [name for name in stored if _is_verified(name, prepared)]
+    asked = _dearest_first([name for name in stored if name not in verified], prepared)
+    chosen = _within(asked, prepared, seconds)
+    found: list[Audited] = []
+    if chosen:
+        outcome = _from_scratch(prepared, chosen, tools)
+        try:
+            for node in prepared.dag.nodes:
+                if node.name in chosen:
+                    found.append(_excused(_compared(node.name, prepared, outcome, tools), found, prepared, outcome))
+        finally:
+            _unpin(outcome)
+        found = _noted(found, prepared, tools)
+    left = tuple(name for name in asked if name not in chosen)
+    return Audit(tuple(found), tuple(verified), left, time.perf_counter() - begun)
+
+
+def _stored(prepared: Prepared) -> list[str]:
+    """Names of the nodes whose results are stored and would be the same if computed again, as far as is known."""
+    return [
+        node.name for node in prepared.dag.nodes
+        if (own := prepared.signed[node.name]).signature in prepared.view.artifacts
+        and not own.random and not node.wishes.fixed
+    ]
+
+
+def _is_verified(name: str, prepared: Prepared) -> bool:
+    return prepared.signed[name].signature in prepared.situation.verified
+
+
+def _dearest_first(names: Sequence[str], prepared: Prepared) -> list[str]:
+    """By the seconds of all that would be wrong with them, for each second that it takes to look."""
+    costs = {name: one.compute.amount for name, one in prepared.situation.estimates.items()}
+
+    def harm(name: str) -> float:
+        below = sum(costs[one] for one in prepared.dag.descendants([name]))
+        above = sum(costs[one] for one in prepared.dag.ancestors(name))
+        return (costs[name] + below) / max(costs[name] + above, 1e-3)
+
+    return sorted(names, key=harm, reverse=True)
+
+
+def _within(names: Sequence[str], prepared: Prepared, seconds: float | None) -> list[str]:
+    """As many of these as are expected to be computed in time, with what they are made of."""
+    chosen: list[str] = []
+    needed: set[str] = set()
+    for name in names:
+        more = needed | {name} | prepared.dag.ancestors(name)
+        if seconds is None or sum(prepared.situation.estimates[one].compute.amount for one in more) <= seconds:
+            chosen.append(name)
+            needed = more
+    return chosen
+
+
+def _from_scratch(prepared: Prepared, chosen: Collection[str], tools: Tools) -> Outcome:
+    """Computes nodes, and loads nothing but draws that stand."""
+    dag = _asked_for(prepared.dag, chosen)
+    fixed = {prepared.signed[node.name].signature for node in dag.nodes if node.wishes.fixed}
+    drawn = {signature: record for signature, record in prepared.view.artifacts.items() if signature in fixed}
+    situation = replace(
+        prepared.situation, dag=dag, stored=drawn, held=frozenset(), unserved={}, others=(), scenarios=(), budget=None,
+    )
+    plan = make_plan(situation, Never())
+    outcome = tools.executor.execute(dag, plan, drawn, prepared.run, registering(replace(prepared, dag=dag)))
+    if outcome.failure is not None:
+        _unpin(outcome)
+        raise outcome.failure
+    return outcome
+
+
+def _asked_for(dag: Dag, names: Collection[str]) -> Dag:
+    return slice_to_outputs(replace(dag, outputs=tuple(names)))
+
+
+def _unpin(outcome: Outcome) -> None:
+    for name in outcome.pinned:
+        if isinstance(result := outcome.results.get(name), TableResult):
+            result.unpin()
+
+
+def _compared(name: str, prepared: Prepared, outcome: Outcome, tools: Tools) -> Audited:
+    signature = prepared.signed[name].signature
+    before = load(prepared.view.artifacts[signature], tools.catalog, tools.sessions)
+    try:
+        how = difference(before, outcome.results[name])
+        exact = how is None and difference(before, outcome.results[name], exact=True) is None
+    except NotComparedError as error:
+        return Audited(name, signature, "not compared", str(error))
+    return Audited(name, signature, "verified" if how is None else "different", how or "", exact)
+
+
+def _excused(one: Audited, before: Sequence[Audited], prepared: Prepared, outcome: Outcome) -> Audited:
+    """What came out different, unless a model may be the reason that it is made of: one that was fitted to rows in
+    another order is a little different, and a little may turn a prediction.
+
+    Args:
+        before: what it may be made of, as far as that was compared.
+    """
+    known = {other.node: other for other in before}
+    above = prepared.dag.ancestors(one.node)
+    if one.verdict != "different" or any(known[name].verdict == "different" for name in above & known.keys()):
+        return one
+    reason = next((name for name in above if (
+        not known[name].exact if name in known else isinstance(outcome.results.get(name), ModelResult)
+    )), None)
+    if reason is None:
+        return one
+    why = f"it is made of `{reason}`, which was not compared, or not equal to the last bit; {one.why}"
+    return replace(one, verdict="not compared", why=why)
+
+
+def _noted(found: Sequence[Audited], prepared: Prepared, tools: Tools) -> list[Audited]:
+    """Puts on record what was found. Of what came out different those alone are to blame whose inputs did not; what is
+    made of it goes with it."""
+    different = {one.node for one in found if one.verdict == "different"}
+    to_blame = {name for name in different if different.isdisjoint(prepared.dag.ancestors(name))}
+    heirs = {name: tuple(_heirs(name, prepared)) for name in to_blame}
+    told = [replace(one, heirs=heirs.get(one.node, ())) for one in found]
+    why = {
+        one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}" for one in told
+        if one.node in to_blame
+    }
+    tools.catalog.append_results([
+        record for one in told if one.verdict == "verified" or one.node in to_blame
+        for record in (_record(one, why.get(one.node, ""), prepared),)
+    ])
+    _put_aside(why, heirs, prepared, tools)
+    return told
+
+
+def _heirs(name: str, prepared: Prepared) -> Iterator[str]:
+    """Names of the nodes whose stored results are made of a node's."""
+    below = prepared.dag.descendants([name])
+    return (
+        node.name for node in prepared.dag.nodes
+        if node.name in below and prepared.signed[node.name].signature in prepared.view.artifacts
+    )
+
+
+def _record(one: Audited, why: str, prepared: Prepared) -> ResultRecord:
+    return ResultRecord(
+        declared=prepared.signed[one.node].declared, signature=one.signature, workflow=prepared.dag.workflow,
+        node=one.node, kind=prepared.dag[one.node].kind, iteration=prepared.situation.iteration, random=why,
+        verified=True if one.verdict == "verified" else None,
+    )
+
+
+def _put_aside(
+    why: Mapping[str, str], heirs: Mapping[str, Sequence[str]], prepared: Prepared, tools: Tools
+) -> None:
+    """Quarantines what came out different, with its heirs. The record says already that nobody may reuse it."""
+    reasons: dict[str, str] = {}
+    for name, text in why.items():
+        reasons |= dict.fromkeys(heirs[name], f"it is made of `{name}`: {text}")
+    for name, text in {**reasons, **why}.items():
+        signature = prepared.signed[name].signature
+        tools.catalog.quarantine(signature, text, attempt=prepared.view.artifacts[signature].attempt)
+        tools.memory.drop(signature)

@@ -1,0 +1,211 @@
+"""Stored results are computed once more and compared: told without Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from project import Project
+
+import helix_spark as hx
+from helix_spark.engine.results.agreement import NotComparedError, difference
+from helix_spark.engine.results.results import TableResult, ValueResult
+from helix_spark.iteration.audit import Audit
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+
+HIDDEN = "HELIX_TEST_HIDDEN"
+
+PROGRAM = f'''
+import ctypes
+
+import pandas as pd
+
+import helix_spark as hx
+
+
+def hidden() -> int:
+    """What its author forgot to declare."""
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    return int(getenv(b"{HIDDEN}") or b"0")
+
+
+def study() -> hx.Workflow:
+    wf = hx.Workflow("study")
+    wf.source("data", hx.table(pd.DataFrame({{"a": [3.0, 1.0, 2.0]}})))
+
+    @wf.scanner(keep="always")
+    def rows(data: pd.DataFrame) -> pd.DataFrame:
+        return data * 2
+
+    @wf.scanner(keep="always", depends_on=["all that it reads"])
+    def noisy(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows + hidden()
+
+    @wf.reducer(keep="always")
+    def total(noisy: pd.DataFrame) -> float:
+        return float(noisy.a.sum())
+
+    @wf.reducer(keep="always", output=True)
+    def answer(total: float) -> float:
+        return total + 1
+
+    @wf.reducer(keep="always", output=True)
+    def count(rows: pd.DataFrame) -> int:
+        return len(rows)
+
+    return wf
+'''
+STORED = {"rows", "noisy", "total", "answer", "count"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """The program and its catalog; each step with a Helix that has nothing in memory."""
+
+    declare: Callable[[], hx.Workflow]
+    catalog: Path
+
+    def run(self) -> hx.Iteration:
+        with hx.Helix(self.catalog) as helix:
+            return helix.run(self.declare())
+
+    def plan(self) -> Plan:
+        with hx.Helix(self.catalog) as helix:
+            return helix.plan(self.declare())
+
+    def audit(self, **options: Any) -> Audit:
+        with hx.Helix(self.catalog) as helix:
+            return helix.audit(self.declare(), **options)
+
+
+@pytest.fixture
+def study(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setenv(HIDDEN, "0")
+    made = Study(project.write(study=PROGRAM).load("study").study, tmp_path / "catalog")
+    made.run()
+    return made
+
+
+def verdicts(audit: Audit) -> dict[str, str]:
+    return {one.node: one.verdict for one in audit.results}
+
+
+def test_what_comes_out_the_same_is_verified(study: Study) -> None:
+    assert {node.proof for node in study.plan().nodes if node.stored} == {"unproven"}
+    found = study.audit()
+    assert found.sound
+    assert verdicts(found) == dict.fromkeys(STORED, "verified")
+    plan = study.plan()
+    assert {node.name for node in plan.nodes if node.proof == "verified"} == STORED
+    assert "stored by iteration 1; verified" in str(plan)
+    again = study.audit()
+    assert not again.results
+    assert set(again.verified) == STORED
+    assert verdicts(study.audit(everything=True)) == verdicts(found)
+
+
+def test_what_comes_out_different_is_never_reused_again_nor_its_heirs(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HIDDEN, "5")
+    found = study.audit()
+    assert not found.sound
+    assert verdicts(found) == dict.fromkeys(STORED, "verified") | dict.fromkeys(
+        ["noisy", "total", "answer"], "different"
+    )
+    [noisy] = [one for one in found.results if one.node == "noisy"]
+    assert noisy.heirs == ("total", "answer")
+    plan = study.plan()
+    for name in ("noisy", "total", "answer"):
+        assert (plan[name].state, plan[name].proof, plan[name].stored) == (State.COMPUTE, "chance", False)
+    assert plan["count"].proof == "verified"
+    assert "an audit computed `noisy` again and it came out different" in plan["noisy"].reason
+    monkeypatch.setenv(HIDDEN, "7")
+    assert study.run()["answer"] == 12.0 + 3 * 7 + 1
+
+
+def test_an_audit_keeps_within_its_time(study: Study) -> None:
+    found = study.audit(seconds=0)
+    assert found.sound
+    assert not found.results
+    assert set(found.left) == STORED
+
+
+@pytest.mark.long
+def test_the_command_says_what_it_found(tmp_path: Path) -> None:
+    file = tmp_path / "study.py"
+    file.write_text(PROGRAM)
+
+    def command(*arguments: str, hidden: str = "0") -> tuple[int, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "helix_spark", *arguments, str(file), "--catalog", str(tmp_path / "catalog"),
+             "--json"], capture_output=True, text=True, env={**os.environ, HIDDEN: hidden}, check=False,
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    assert command("run")[0] == 0
+    code, found = command("audit")
+    assert (code, found["sound"], {one["verdict"] for one in found["results"]}) == (0, True, {"verified"})
+    _, plan = command("plan")
+    assert {node["proof"] for node in plan["nodes"] if node["stored"]} == {"verified"}
+    code, found = command("audit", "--all", hidden="5")
+    assert (code, found["sound"]) == (1, False)
+
+
+def table(columns: Mapping[str, Sequence[Any]]) -> TableResult:
+    rows = pa.table(dict(columns))
+    return TableResult(lambda: None, lambda: rows)  # type: ignore[arg-type, return-value]  # no DataFrame is asked for
+
+
+SAME = [
+    ({"a": [1, 2], "x": [0.3, 0.1]}, {"a": [2, 1], "x": [0.1, 0.1 + 0.2]}),
+    ({"x": [0.1 + 0.2, 0.3], "y": [1.0, 2.0]}, {"x": [0.3, 0.1 + 0.2], "y": [1.0, 2.0]}),
+    ({"x": [float("nan"), None]}, {"x": [None, float("nan")]}),
+    ({"v": [[1.0, 0.3], [2.0, 0.5]]}, {"v": [[2.0, 0.5], [1.0, 0.1 + 0.2]]}),
+]
+DIFFERENT = [
+    ({"a": [1, 2]}, {"a": [1, 3]}), ({"a": [1, 2]}, {"a": [1]}), ({"a": [1, 1, 2]}, {"a": [1, 2, 2]}),
+    ({"x": [0.3]}, {"x": [0.300001]}), ({"a": ["b"]}, {"a": [None]}), ({"a": [1], "b": [2]}, {"a": [2], "b": [1]}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_tables_agree_in_any_order_and_within_rounding(one: Any, other: Any) -> None:
+    assert difference(table(one), table(other)) is None
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_tables_that_differ_do_not_agree(one: Any, other: Any) -> None:
+    assert difference(table(one), table(other)) is not None
+
+
+def test_many_rows_that_are_rounded_apart_agree() -> None:
+    exact = [(number % 97) / 97 * 1e3 for number in range(4_000)]
+    noisy = [value * (1 + (-1) ** place * 2e-16) for place, value in enumerate(exact)]
+    other = [float(place) for place in range(len(exact))]
+    one, moved = table({"x": exact, "y": other}), table({"x": noisy[::-1], "y": other[::-1]})
+    assert difference(one, moved) is None
+
+
+def test_what_is_too_large_is_not_compared() -> None:
+    rows = pa.table({"a": pa.array(range(3_000_000))})
+    large = TableResult(lambda: None, lambda: rows)  # type: ignore[arg-type, return-value]  # as above
+    with pytest.raises(NotComparedError):
+        difference(large, large)
+
+
+def test_values_agree_by_type_and_within_rounding() -> None:
+    assert difference(ValueResult({"a": [0.1 + 0.2, 1]}), ValueResult({"a": [0.3, 1]})) is None
+    for other in ({"a": [0.3, 1.0]}, {"a": [0.3, True]}, {"a": [0.3]}, {"b": [0.3, 1]}, 0.3):
+        assert difference(ValueResult({"a": [0.3, 1]}), ValueResult(other)) is not None

@@ -258,7 +258,7 @@ class AfterAnswer:
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(
-            recording.size_records(self.prepared, self.plan, self.record.number, sizes)
+            recording.size_records(self.prepared, self.plan, self.record.number, sizes, self.retention.contents)
         )
 
     def _track(self, ended: Recorded, sizes: Mapping[str, int], tracker: Tracker) -> None:

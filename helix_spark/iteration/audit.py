@@ -140,6 +140,7 @@ def _from_scratch(prepared: Prepared, chosen: Collection[str], tools: Tools) -> 
     drawn = {signature: record for signature, record in prepared.view.artifacts.items() if signature in fixed}
     situation = replace(
         prepared.situation, dag=dag, stored=drawn, held=frozenset(), unserved={}, others=(), scenarios=(), budget=None,
+        influences={},
     )
     plan = make_plan(situation, Never())
     outcome = tools.executor.execute(dag, plan, drawn, prepared.run, registering(replace(prepared, dag=dag)))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
@@ -15,6 +15,7 @@ from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.standing import carried_on
+from helix_spark.workflow.operators import Result
 
 LookUpAgain = Callable[[Prepared, Collection[str]], Prepared]
 """Looks a workflow up in the catalog once more; given the names of the nodes whose results the run has by now."""
@@ -25,7 +26,8 @@ def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[s
     ever to be compared.
 
     What may differ each time is never compared, nor what has no earlier version whose content is on record. Nor a lazy
-    table where what lies below it takes no longer than loading it would: to be compared, its rows are kept in memory.
+    table, or a model, where what lies below it takes no longer than loading it would: to be compared, its rows are kept
+    in memory, or it is written.
 
     Args:
         least: seconds that the longest way from a node down to an output must be expected to take.
@@ -37,7 +39,7 @@ def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[s
         node.name for node in prepared.dag.nodes
         if node.name in prepared.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
-        and below[node.name] > max(least, plan[node.name].load_seconds if is_lazy(node) else 0.0)
+        and below[node.name] > max(least, plan[node.name].load_seconds if _is_dear(node) else 0.0)
     )
 
 
@@ -61,6 +63,11 @@ def cut_off(
     after = carried_on(plan, decide(found), ran, {name: _made_by(found, own) for name, own in equal.items()})
     _let_go(outcome, {node.name for node in after.nodes if node.state is State.COMPUTE} | ran)
     return found, after
+
+
+def _is_dear(node: Node) -> bool:
+    """Whether taking the digest of a result takes more than a hash of what is in this process."""
+    return is_lazy(node) or node.result is Result.MODEL
 
 
 def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:

@@ -235,12 +235,14 @@ def _read_seconds(result: NodeResult | None) -> float | None:
     return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
 
 
-def size_records(prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str, int]) -> list[ResultRecord]:
-    """What storing results taught of them: physical bytes, by node name."""
+def size_records(
+    prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str, int], contents: Mapping[str, str]
+) -> list[ResultRecord]:
+    """What storing results taught of them: physical bytes, and digests of what they hold, by node name."""
     return [
         ResultRecord(
             declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
-            node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name],
+            node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name], content=contents.get(node.name),
         )
         for node in prepared.dag.nodes if node.name in sizes
     ]

@@ -10,6 +10,7 @@ from functools import cached_property
 from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.acknowledgement import Acknowledgement
@@ -83,6 +84,7 @@ class Retention:
         random: names of the nodes of which the run found that their own result may differ each time.
         leased: names of the leases that the run holds.
         seen: the attempts that were live when it was last decided what to keep, by signature.
+        contents: digests of what the models hold that were stored, by node name.
     """
 
     prepared: Prepared
@@ -95,6 +97,7 @@ class Retention:
     leased: tuple[str, ...]
     tools: Tools
     seen: dict[str, str] = field(init=False)
+    contents: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         live = self.prepared.view.artifacts
@@ -250,15 +253,25 @@ class Retention:
                 node.signature, plan.workflow, name, self.iteration, again, name in self.storable.at_hand,
                 wishes.insisted, wishes.fixed,
             )
-            return store(
+            record = store(
                 self.outcome.results[name], maker, tools.catalog, left_out, lambda: self.storable.check_unmoved(name)
             )
+            self._note_content(name, record)
+            return record
         except NotStoredError as error:
             tools.observer.warning(error.what)
             return None
         finally:
             if node.signature in self.leased:
                 tools.catalog.leases.release(node.signature)
+
+    def _note_content(self, name: str, record: ArtifactRecord) -> None:
+        """Takes the digest of a model from its files: before, it would have had to be written for that."""
+        path = self.tools.catalog.path_of(record) if record.kind == "model" and self._is_own(record) else None
+        if path is not None and self.outcome.contents is not None and name not in self.outcome.contents:
+            content = content_of_files(path)
+            if content is not None:
+                self.contents[name] = content
 
     def _fits(self, record: ArtifactRecord, owed: int) -> bool:
         """Whether there is room for what was just stored; else it goes.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
@@ -111,3 +113,53 @@ def test_a_rule_that_hits_nothing_and_a_newline_stop_at_the_parse(spark: SparkSe
         fourth, computed = ran(("-", "#"), least=3)
         assert computed == everything
         assert fourth["weight"] != first["weight"]
+
+
+def fitted(rewritten: bool, iterations: int = 3) -> hx.Workflow:
+    wf = hx.Workflow("fitted")
+    wf.source("data", hx.table(pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "y": [0.0, 0.0, 1.0, 1.0]})))
+
+    @wf.synthesizer
+    def examples(data: DataFrame) -> DataFrame:
+        from pyspark.ml.feature import VectorAssembler
+
+        made = data.withColumnRenamed("y", "label")
+        return VectorAssembler(inputCols=["x"], outputCol="features").transform(made)
+
+    @wf.learner(keep="always")
+    def model(examples: DataFrame) -> Model:
+        if rewritten:
+            regression = LogisticRegression().setMaxIter(iterations)
+            return regression.fit(examples)
+        return LogisticRegression(maxIter=iterations).fit(examples)
+
+    @wf.reducer
+    def weight(model: Model) -> float:
+        time.sleep(1)
+        return float(model.coefficients[0])
+
+    @wf.reducer(output=True)
+    def answer(weight: float) -> float:
+        return weight + 1
+
+    return wf
+
+
+@pytest.mark.long
+def test_a_model_is_known_again_by_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        first = helix.run(fitted(rewritten=False))
+        first.wait()
+        second = helix.run(fitted(rewritten=True))
+        assert "model" in second.plan.in_state(State.COMPUTE)
+        assert "weight" not in second.plan.in_state(State.COMPUTE)
+        assert "equal to iteration 1's result" in second.plan["model"].reason
+        assert second["answer"] == first["answer"]
+        second.wait()
+        third = helix.run(fitted(rewritten=True, iterations=5))
+        assert "weight" in third.plan.in_state(State.COMPUTE)
+        assert third["answer"] != first["answer"]
+        third.wait()
+        found = helix.audit(fitted(rewritten=True, iterations=5))
+        assert found.sound
+        assert {"model", "weight", "answer"} <= {one.node for one in found.results if one.verdict == "verified"}

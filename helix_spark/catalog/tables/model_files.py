@@ -92,15 +92,25 @@ def checked_digest(folder: Place, copy: Path | None = None) -> str:
         OSError: it cannot be read, or the copy not be written.
     """
     whole = hashlib.sha256()
-    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(_most_bytes(pair[0]))), _files(folder))
-    for name, content in read:
-        _check(name, content)
+    for name, content in checked_files(folder):
         whole.update(f"{len(name)} {name} {len(content)} {len(content)} ".encode())
         whole.update(content)
         if copy is not None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes(content)
     return whole.hexdigest()
+
+
+def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
+    """A model's files in order of their names, with what they hold, each once it was checked.
+
+    Raises:
+        StrangeModelError, OSError: as `checked_digest`.
+    """
+    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(_most_bytes(pair[0]))), _files(folder))
+    for name, content in read:
+        _check(name, content)
+        yield name, content
 
 
 def _files(folder: Place) -> list[tuple[str, Place]]:
@@ -135,25 +145,26 @@ def _check_names(names: list[str]) -> None:
     for folder, files in inside.items():
         if any(other.startswith(f"{folder}/") for other in inside):
             raise StrangeModelError(f"{folder!r} holds files and folders, as nothing of a model does")
-        wanted = _TEXT_FILE if _is_metadata(folder) else _TABLE_FILE
+        wanted = _TEXT_FILE if is_metadata(folder) else _TABLE_FILE
         parts = [file for file in files if file != _MARK]
         if strange := next((file for file in parts if not wanted.fullmatch(file)), None):
             raise StrangeModelError(f"it holds {f'{folder}/{strange}'!r}, which no model has")
-        if _is_metadata(folder) and len(parts) != 1:
+        if is_metadata(folder) and len(parts) != 1:
             raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
 
 
 def _most_bytes(name: str) -> int:
-    return _LARGEST_METADATA if _is_metadata(name.rpartition("/")[0]) else LARGEST_MODEL_FILE
+    return _LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else LARGEST_MODEL_FILE
 
 
-def _is_metadata(folder: str) -> bool:
+def is_metadata(folder: str) -> bool:
+    """Whether a folder of a model holds what says of what class it, or a part of it, is."""
     return folder.rpartition("/")[2] == "metadata"
 
 
 def _check(name: str, content: bytes) -> None:
     folder, _, last = name.rpartition("/")
-    if _is_metadata(folder) and last != _MARK:
+    if is_metadata(folder) and last != _MARK:
         _check_metadata(content, inside="/" in folder)
     elif last != _MARK:  # whose content nobody reads; a store's writer leaves notes in it
         _check_table(name, content)

@@ -35,7 +35,8 @@ from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load
 from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.results.results import NodeResult, TableResult
+from helix_spark.engine.results.model_contents import content_of_model
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
@@ -316,7 +317,11 @@ class _Job:
         """Looks up whether an earlier result holds what was just computed; what may be chance is not compared."""
         if name not in self.compared or self.outcome.contents is None or self._is_doubtful(name):
             return
-        content = self.outcome.contents.get(name) or content_here(self.outcome.results[name])
+        result = self.outcome.results[name]
+        content = self.outcome.contents.get(name) or content_here(result)
+        if isinstance(result, ModelResult):
+            self._tag((name,))
+            content = content_of_model(result.model)
         if content is None:
             return
         self.outcome.contents[name] = content

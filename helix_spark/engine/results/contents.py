@@ -34,7 +34,7 @@ def content_here(result: NodeResult) -> str | None:
         case ValueResult(value=value):
             return digest("value", json.dumps(value))
         case TableResult(collected=True, told_by_rows=True):
-            found = _of_rows(result.arrow())
+            found = hash_of_rows(result.arrow())
             if found is None or not result.through_frame:
                 return None if found is None else digest("rows", found)
             schema = result.frame().schema.json()
@@ -42,7 +42,7 @@ def content_here(result: NodeResult) -> str | None:
     return None
 
 
-def _of_rows(table: pa.Table) -> bytes | None:
+def hash_of_rows(table: pa.Table) -> bytes | None:
     """A hash of the schema, with what it says beside the types, and of all buffers, whatever pieces they lie in."""
     import pyarrow as pa
 

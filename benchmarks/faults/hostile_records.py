@@ -140,9 +140,9 @@ def long_text(shared: Shared) -> None:
     shared.rewrite("iterations", lambda rows: [*rows, {**rows[-1], "message": text, "run": "7" * 32}])
 
 
-@hostile(GROUP, "a text of ten million letters in a thousand rows")
+@hostile(GROUP, "a text of a million letters in a thousand rows")
 def repeated_text(shared: Shared) -> None:
-    text = "all work and no play " * 500_000
+    text = "all work and no play " * 50_000
     shared.rewrite("iterations", lambda rows: [
         *rows, *({**rows[-1], "message": text, "number": n, "run": f"{n:032x}"} for n in range(3, 1000)),
     ])

@@ -22,7 +22,7 @@ from benchmarks.faults.row import NotHereError, Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.single_objects import StoreError
+from helix_spark.catalog.places.silence import StoreError
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import HelixError
 

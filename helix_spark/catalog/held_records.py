@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.catalog.journal.mending import Mending, examined, mending_of, rows_of
+from helix_spark.catalog.journal.rows import Misfit, Row
 from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.record_journals import FOLDERS, journal_of
@@ -19,6 +20,7 @@ class HeldRecords:
 
     Attributes:
         mendings: by type of row, what was found of its journal.
+        odd_attempts: the attempts that records of artifacts name which do not fit.
     """
 
     files: tuple[FileRecord, ...]
@@ -27,6 +29,7 @@ class HeldRecords:
     artifacts: tuple[ArtifactRecord, ...]
     iterations: tuple[IterationRecord, ...]
     mendings: Mapping[type[Any], Mending]
+    odd_attempts: frozenset[str]
 
     @property
     def live(self) -> dict[str, ArtifactRecord]:
@@ -46,11 +49,17 @@ def held_records(records: Place, *, sound: bool = True) -> HeldRecords:
         row_type: examined(journal_of(row_type, records / folder)) if sound else mending_of(survey(records / folder))
         for row_type, folder in FOLDERS.items()
     }
+    artifacts = rows_of(mendings[ArtifactRecord], ArtifactRecord)
     return HeldRecords(
-        files=tuple(rows_of(mendings[FileRecord], FileRecord)),
-        results=tuple(rows_of(mendings[ResultRecord], ResultRecord)),
-        nodes=tuple(rows_of(mendings[NodeRecord], NodeRecord)),
-        artifacts=tuple(rows_of(mendings[ArtifactRecord], ArtifactRecord)),
-        iterations=tuple(rows_of(mendings[IterationRecord], IterationRecord)),
+        files=_fitting(rows_of(mendings[FileRecord], FileRecord)),
+        results=_fitting(rows_of(mendings[ResultRecord], ResultRecord)),
+        nodes=_fitting(rows_of(mendings[NodeRecord], NodeRecord)),
+        artifacts=_fitting(artifacts),
+        iterations=_fitting(rows_of(mendings[IterationRecord], IterationRecord)),
         mendings=mendings,
+        odd_attempts=frozenset(str(row.fields.get("attempt")) for row in artifacts if isinstance(row, Misfit)),
     )
+
+
+def _fitting(rows: Sequence[Row | Misfit]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if not isinstance(row, Misfit))

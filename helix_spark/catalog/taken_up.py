@@ -32,6 +32,9 @@ def unrecorded(layout: Layout, held: HeldRecords, leases: Leases) -> Iterator[tu
     for attempt in stored_attempts(layout):
         if attempt.attempt in known or attempt.signature in live or attempt.path is None:
             continue
+        if attempt.attempt in held.odd_attempts:
+            yield attempt, "its record does not fit"
+            continue
         if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
             continue
         try:

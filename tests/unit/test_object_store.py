@@ -15,13 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import write_deltalake
+from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places import s3_access, silence
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.places.place import at
 from helix_spark.catalog.places.s3_access import access_from
@@ -327,17 +330,59 @@ class TestFailing:
         for ask in (lambda: known.snapshot("w"), lambda: known.start_iteration(running(1))):
             with pytest.raises(CatalogError):
                 ask()
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < 30
+
+
+class TestSilence:
+    """A store that takes requests and never answers."""
+
+    @pytest.fixture
+    def silent(self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        monkeypatch.setattr(s3_access, "SILENT_SECONDS", 1)
+        monkeypatch.setattr(s3_access, "REQUEST_SECONDS", 2)
+        monkeypatch.setattr(silence, "_SILENT_SINCE", {})
+        with front(access_from().endpoint, silent=tmp_path / "silent") as address:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+            yield tmp_path / "silent"
+
+    def test_a_run_answers_and_says_what_is_not_stored(self, bucket: str, silent: Path) -> None:
+        wf, said = hx.Workflow("w"), Warned()
+        wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+        @wf.scanner
+        def doubled(data: pd.DataFrame) -> pd.DataFrame:
+            return data * 2
+
+        @wf.scanner
+        def tripled(data: pd.DataFrame) -> pd.DataFrame:
+            return data * 3
+
+        @wf.reducer(output=True)
+        def total(doubled: pd.DataFrame, tripled: pd.DataFrame) -> float:
+            silent.touch()
+            return float(doubled.a.sum() + tripled.a.sum())
+
+        with hx.Helix(f"s3a://{bucket}/catalog", policy="always", observer=said) as helix:
+            begun = time.monotonic()
+            iteration = helix.run(wf)
+            assert iteration.outputs == {"total": 15.0}
+            with contextlib.suppress(CatalogError):
+                iteration.wait()
+        print(time.monotonic() - begun, said.warnings)
+        assert time.monotonic() - begun < 30
+        assert any("did not answer" in text for text in said.warnings), said.warnings
 
 
 FRONT = """
-import http.client, sys
+import http.client, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def passed_on(self):
+        while os.path.exists(sys.argv[3]):
+            time.sleep(0.1)
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         connection = http.client.HTTPConnection(sys.argv[1].removeprefix("http://"))
         headers = {name: value for name, value in self.headers.items() if name.lower() != sys.argv[2]}
@@ -365,12 +410,14 @@ server.serve_forever()
 
 
 @contextlib.contextmanager
-def front(store: str, ignoring: str = "") -> Iterator[str]:
-    """The address of a server before the store that passes requests on, without a header that it does not know.
+def front(store: str, ignoring: str = "", silent: Path = Path("/nowhere")) -> Iterator[str]:
+    """The address of a server before the store that passes requests on, without a header that it does not know, and
+    takes requests without answering them as long as the file `silent` is there.
 
     A process of its own: libraries wait for answers without giving way to other threads.
     """
-    with subprocess.Popen([sys.executable, "-c", FRONT, store, ignoring], stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-c", FRONT, store, ignoring, str(silent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield f"http://127.0.0.1:{server.stdout.readline().strip()}"

@@ -23,7 +23,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.row_files import RowFile
-from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, fitting, table_schema
+from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Misfit, Row, from_columns, table_schema
 from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.place import Place, at
@@ -298,11 +298,11 @@ def _with_size(seen: Survey, file: RowFile) -> dict[str, Any]:
     }}
 
 
-def rows_of(mending: Mending, row_type: type[Row]) -> list[Row]:
-    """All rows that can be had of a journal and that fit, in their order."""
+def rows_of(mending: Mending, row_type: type[Row]) -> list[Row | Misfit]:
+    """All rows that can be had of a journal, in their order, those that do not fit as well."""
     tables = [*(file.table for file in mending.survey.sound), *_tables_again(mending)]
     found = _in_columns(tables, row_type)
-    return [] if found is None else fitting(found.to_pydict(), row_type)
+    return [] if found is None else from_columns(found.to_pydict(), row_type)
 
 
 def _tables_again(mending: Mending) -> Iterator[pa.Table]:

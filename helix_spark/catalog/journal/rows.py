@@ -147,11 +147,6 @@ def from_columns(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> l
     return found
 
 
-def fitting(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> list[Row]:
-    """The same without those that do not fit."""
-    return [row for row in from_columns(columns, row_type) if not isinstance(row, Misfit)]
-
-
 def _filled(values: Sequence[Any], name: str, row_type: type[RowType]) -> list[Any]:
     """A column's values as those of its field. One that was added later is null in older rows, also where its field
     allows no None."""

@@ -4,7 +4,7 @@ An object appears whole or not at all and is seen by all at once (S3 is strongly
 replaced by writing it. There are no folders: one is there as long as an object's name goes through it. There are no
 links, and no renames.
 
-Single objects are asked for as `single_objects` does; pyarrow lists them, deletes many, and streams long ones.
+Single objects are asked for as `single_objects` does; pyarrow lists them, deletes many, and reads long ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from helix_spark.catalog.places.local_disk import SMALL
 from helix_spark.catalog.places.s3_access import TRIES, S3Access, access_from
-from helix_spark.catalog.places.single_objects import ObjectStatus, SingleObject, StoreError, check_installed
+from helix_spark.catalog.places.silence import StoreError, answering
+from helix_spark.catalog.places.single_objects import ObjectStatus, SingleObject, check_installed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class ObjectPath:
 
     def delete_tree(self) -> None:
         """Also what Hadoop leaves to mark an empty folder. An empty object that marks the folder above may stay."""
-        with suppress(FileNotFoundError), _told():
+        with suppress(FileNotFoundError), _told(self.store):
             self.store.files.delete_dir(self.path)
 
     def leads_out_of(self, root: ObjectPath, /) -> str:
@@ -227,17 +228,17 @@ class ObjectPath:
         return self.single.read(most)[0]
 
     def open_binary(self) -> BinaryIO:
-        with _told():
+        with _told(self.store):
             return cast(BinaryIO, self.store.files.open_input_file(self.path))
 
     def readable(self) -> Any:
-        with _told():
+        with _told(self.store):
             return self.store.files.open_input_file(self.path)
 
     @contextmanager
     def writable(self) -> Iterator[Any]:
-        with _told(), self.store.files.open_output_stream(self.path) as stream:
-            yield stream
+        with self.single.writing() as file:
+            yield file
 
     @property
     def spark_uri(self) -> str:
@@ -265,13 +266,13 @@ class ObjectPath:
         return ""
 
     def _info(self) -> FileInfo:
-        with _told():
+        with _told(self.store):
             return self.store.files.get_file_info(self.path)
 
     def _listing(self, *, recursive: bool) -> list[FileInfo]:
         from pyarrow.fs import FileSelector
 
-        with _told():
+        with _told(self.store):
             return list(self.store.files.get_file_info(FileSelector(self.path, recursive=recursive)))
 
     def _listed(self, found: FileInfo) -> ObjectPath:
@@ -350,12 +351,15 @@ def _unreachable(root: ObjectPath, error: OSError) -> CatalogError:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(store: ObjectStore) -> Iterator[None]:
     """pyarrow's errors with what the store said in `strerror`, as local ones have it, and of the class that fits."""
     try:
-        yield
+        with answering(store.access.where):
+            yield
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, _said(error)) from error
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(errno.EIO, _said(error)) from error
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol, Self, TypeVar, cast
 
 from helix_spark.catalog.places.local_disk import SMALL, OddFileError, OnDisk
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.single_objects import StoreError
+from helix_spark.catalog.places.silence import StoreError
 
 __all__ = [
     "Ground", "OddFileError", "Place", "Status", "at", "each", "is_out_of_reach", "is_regular", "is_remote",

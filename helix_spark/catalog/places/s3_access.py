@@ -15,8 +15,9 @@ from typing import Any
 
 from helix_spark.errors import CatalogError
 
-CONNECT_SECONDS, REQUEST_SECONDS, TRIES = 5, 60, 4
-"""A store that does not answer is an error within half a minute, not after the minutes that the libraries would try."""
+CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS, TRIES = 5, 10, 60, 4
+"""Seconds until a store is reached, without a byte from it, and of a request altogether: a store that does not answer
+is an error within a minute, not after the quarter of an hour that the libraries would try."""
 
 _YES = frozenset({"1", "true", "yes", "on"})
 
@@ -59,7 +60,7 @@ class S3Access:
         }
         return {
             **{name: value for name, value in said.items() if value},
-            "region": self.region, "connect_timeout": CONNECT_SECONDS, "request_timeout": REQUEST_SECONDS,
+            "region": self.region, "connect_timeout": CONNECT_SECONDS, "request_timeout": SILENT_SECONDS,
             "force_virtual_addressing": bool(self.endpoint) and self.virtual_hosts,
             # A small file then takes one request and not three.
             "allow_delayed_open": True,
@@ -90,8 +91,10 @@ class S3Access:
         found = {
             **said, "endpoint.region": self.region, "path.style.access": str(not self.virtual_hosts).lower(),
             "connection.ssl.enabled": str(not self.plain).lower(),
-            "connection.establish.timeout": f"{CONNECT_SECONDS}s",
-            "attempts.maximum": str(TRIES), "retry.limit": str(TRIES),
+            "connection.establish.timeout": f"{CONNECT_SECONDS}s", "connection.timeout": f"{SILENT_SECONDS}s",
+            "connection.request.timeout": f"{REQUEST_SECONDS}s", "connection.part.upload.timeout": "5m",
+            # Hadoop tries again what its client has tried so often: together as often as the others do.
+            "attempts.maximum": "1", "retry.limit": str(TRIES),
         }
         return {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in found.items()}
 

@@ -7,30 +7,28 @@ that must still be what it was. Errors are those that a file system would raise.
 from __future__ import annotations
 
 import errno
+import io
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.catalog.places.local_disk import OddFileError
 from helix_spark.catalog.places.s3_access import S3Access
+from helix_spark.catalog.places.silence import StoreError, answering
 from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import UpdateVersion, WritableFile
     from obstore.store import S3Store
 
 _WRITE = "helix-write"
 """Name under which an object has the id of the conditional write that made it."""
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
-
-
-class StoreError(OSError):
-    """The store did not do what it was asked: no answer, or a refusal. Nothing is told of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,18 @@ class SingleObject:
 
         with self._told():
             obstore.put(_store(self.access, self.bucket), self.key, content, use_multipart=False)
+
+    @contextmanager
+    def writing(self) -> Iterator[io.RawIOBase]:
+        """A file to write to. It goes to the store in parts, and is there when the context ends."""
+        import obstore
+
+        with self._told():
+            try:
+                with obstore.open_writer(_store(self.access, self.bucket), self.key) as file:
+                    yield _Written(file)
+            except OSError as error:  # which has no errors of its own, unlike all else
+                raise StoreError(errno.EIO, _said(error), f"s3a://{self.bucket}/{self.key}") from error
 
     def write_new(self, content: bytes) -> None:
         """Make it: raises FileExistsError if it is there. Of several who do so at once one succeeds."""
@@ -129,7 +139,8 @@ class SingleObject:
 
         name = f"s3a://{self.bucket}/{self.key}"
         try:
-            yield
+            with answering(self.access.where):
+                yield
         except (exceptions.NotFoundError, FileNotFoundError) as error:
             raise FileNotFoundError(errno.ENOENT, "there is no such object", name) from error
         except exceptions.AlreadyExistsError as error:
@@ -140,6 +151,19 @@ class SingleObject:
             raise StoreError(errno.EACCES, f"the store refuses it: {_said(error)}", name) from error
         except exceptions.BaseError as error:
             raise StoreError(errno.EIO, _said(error), name) from error
+
+
+class _Written(io.RawIOBase):
+    """A file as Python has them: of obstore's own pyarrow takes every one to be closed, as `closed` is a method."""
+
+    def __init__(self, file: WritableFile) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(bytes(data))
 
 
 def check_installed() -> None:

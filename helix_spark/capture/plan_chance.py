@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _CLOCK = "asks the clock"
 _WHO = "asks who runs it, and where"
 _PARTITIONS = "depends on how rows are partitioned"
+_BY_CONTENT = "split=hx.HashSplit(test=0.2, seed=1), or a filter by a hash of the row, picks the same rows each time"
 _KLL = [
     f"kll_{step}_{kind}"
     for step in ("sketch_agg", "merge_agg", "sketch_merge") for kind in ("bigint", "double", "float")
@@ -154,7 +155,7 @@ def _chance(message: Message) -> Iterator[str]:
         case "MlRelation.Transform":
             yield from _of_stage(one)
         case "Sample" | "StatSampleBy":
-            yield f"takes a sample, which {_PARTITIONS} even with a seed"
+            yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
 
 
 def _of_function(name: str, *, with_arguments: bool) -> str | None:

@@ -32,6 +32,25 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error is or came up behind: a signal to the whole group ends the JVM as well, and whoever
+    tidies up then finds nobody to talk to.
+
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     finally:
+    ...         raise ConnectionRefusedError
+    ... except ConnectionRefusedError as error:
+    ...     interrupt_behind(error), interrupt_behind(ValueError())
+    (KeyboardInterrupt(), None)
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__context__
+    return behind
+
+
 def leave(code: int) -> NoReturn:
     """Ends the process without waiting for threads: a function of the author's cannot be stopped in any other way."""
     sys.stdout.flush()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli.config import Setting, settings_for
-from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interruptible, leave
-from helix_spark.cli.terminal import say
+from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
+from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
 
 if TYPE_CHECKING:
@@ -54,13 +54,17 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        hush()
         try:
             with interruptible(), errors_told():
                 command(*args, **kwargs)
-        except KeyboardInterrupt as error:
-            say("interrupted; what was stored before is kept", to_stderr=True)
-            leave(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
-        except BrokenPipeError:
+        except (KeyboardInterrupt, Exception) as error:
+            interrupt = interrupt_behind(error)
+            if interrupt is not None:
+                say("interrupted; what was stored before is kept", to_stderr=True)
+                leave(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+            if not isinstance(error, BrokenPipeError):
+                raise
             # Whoever read, `head` for one, has read enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -3,9 +3,26 @@ wrote tells the terminal what to do."""
 
 from __future__ import annotations
 
+import logging
 import sys
+from pathlib import Path
 
 from helix_spark.visible_text import visible
+
+_NOISE = ("py4j", "DataFrameQueryContextLogger")
+"""Loggers of py4j and pyspark that write traces of what is raised besides, and told in a sentence."""
+
+
+def hush() -> None:
+    """Keeps traces of errors that are told anyway out of the terminal."""
+    for name in _NOISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_py4js)
+
+
+def _is_not_py4js(record: logging.LogRecord) -> bool:
+    """py4j says some of it to everybody's logger."""
+    return Path(record.pathname).parent.name != "py4j"
 
 
 def say(text: str = "", *, to_stderr: bool = False) -> None:

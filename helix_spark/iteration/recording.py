@@ -14,13 +14,14 @@ from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.metrics import flattened
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.states import blamed
 from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import nearest
+from helix_spark.errors import HelixError, nearest
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.planner.influence import left_out_json
@@ -34,6 +35,7 @@ from helix_spark.signature.text.source import text_of
 from helix_spark.workflow.operators import Function, Result
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
+_MOST_NAMES = 6
 _ENOUGH = 16
 """Hex characters that tell two versions of one metric apart."""
 
@@ -79,6 +81,19 @@ def with_ending(summary: str, edit: str, tables: Mapping[str, TablePreview]) -> 
     digests = {name: table.record(name).digest for name, table in tables.items()}
     more = {"edit": edit, "tables": digests}
     return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
+
+
+def not_reached(plan: Plan, outcome: Outcome) -> str:
+    """What a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
+    wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
+    left = [name for name in wanted if name not in outcome.results]
+    failed = blamed(str(outcome.failure), left)
+    names = [f"`{name}`" for name in left if name != failed]
+    if not names or not isinstance(outcome.failure, HelixError):
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    had = f"{len(wanted) - len(left)} of {len(wanted)} nodes were had"
+    return f"not reached: {', '.join(names[:_MOST_NAMES])}{more}; {had}"
 
 
 def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:

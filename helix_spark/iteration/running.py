@@ -77,6 +77,8 @@ def run_prepared(
         raise
     behind.add_done_callback(partial(_tell_defect, tools.observer))
     if after.outcome.failure is not None:
+        if said := recording.not_reached(after.plan, after.outcome):
+            tools.observer.warning(said)
         raise after.outcome.failure
     return Iteration(
         after.record.number, replace(after.plan, iteration=after.record.number), after.prepared.dag,

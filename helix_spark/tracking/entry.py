@@ -16,6 +16,8 @@ from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
+from helix_spark.signature.difference import parts_from_json
+from helix_spark.signature.parts import Group
 
 RUN_TAG = "helix.run"
 """The tag that tells which iteration a run shows: an iteration has one run, however often it is sent."""
@@ -80,10 +82,20 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
         experiment=experiment or record.workflow, name=f"{record.workflow} {record.number}", run=record.run,
         iteration=f"iteration {record.number} of {record.workflow}", status=_STATUS[record.status], started=started,
         ended=started + round((record.seconds or 0.0) * 1000),
-        parameters={_name(name): str(value)[:LONGEST_PARAMETER] for name, value in parameters.items()},
+        parameters={
+            _name(name): str(value)[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *parameters.items())
+        },
         metrics=_unique([*numbers(outputs), *_own_numbers(finished)]), tags=_tags(finished), texts=_texts(finished),
         models=models,
     )
+
+
+def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
+    """The parameters that nodes were given where they are declared: ``model.maxIter``."""
+    for node in finished.nodes:
+        for part in parts_from_json(node.parts):
+            if part.group is Group.PARAMETER and part.shown is not None and node.kind in ("learner", "extractor"):
+                yield f"{node.name}.{part.label}", part.shown
 
 
 def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

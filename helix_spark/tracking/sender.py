@@ -84,6 +84,10 @@ def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model
     client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
 
 
+_LONGEST = 2_000
+"""Letters of a reason."""
+
+
 def trouble(error: Exception) -> dict[str, Any]:
     """An error as an answer: in words, and whether the entry may be sent again later.
 
@@ -102,7 +106,7 @@ def trouble(error: Exception) -> dict[str, Any]:
         return {"error": "the server does not answer in time", "again": True}
     if "connection" in lowered or "max retries exceeded" in lowered:
         return {"error": "no server answers there", "again": True}
-    return {"error": text[:300], "again": status is not None and status >= 500}
+    return {"error": " ".join(str(error).split())[:_LONGEST] or text, "again": status is not None and status >= 500}
 
 
 def _status(error: Exception, text: str) -> int | None:

@@ -140,8 +140,27 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
         raise OperatorError(
             f"{kind} {name!r} was given {given}{owner.__module__}.{owner.__qualname__}, which is no estimator or "
             "transformer of Spark ML", where=where,
-            remedy=f"use it inside a function that is declared with @wf.{kind}",
+            remedy=_instead_of(kind, owner),
         )
+
+
+def _instead_of(kind: Kind, owner: type) -> str:
+    """What to do with a class of another library."""
+    if owner.__module__.split(".")[0] != "sklearn":
+        return f"use it inside a function that is declared with @wf.{kind}"
+    inside = "fit it inside a @wf.reducer of pandas rows that returns what you need: metrics, or predictions as a table"
+    known = next((path for path in _OF_SPARK if path.endswith(f".{owner.__name__}")), None)
+    return f"give {known}; or {inside}" if known else inside
+
+
+_OF_SPARK = (
+    "pyspark.ml.classification.LogisticRegression", "pyspark.ml.regression.LinearRegression",
+    "pyspark.ml.classification.RandomForestClassifier", "pyspark.ml.regression.RandomForestRegressor",
+    "pyspark.ml.classification.DecisionTreeClassifier", "pyspark.ml.regression.DecisionTreeRegressor",
+    "pyspark.ml.classification.LinearSVC", "pyspark.ml.clustering.KMeans", "pyspark.ml.clustering.GaussianMixture",
+    "pyspark.ml.feature.StandardScaler", "pyspark.ml.feature.MinMaxScaler", "pyspark.ml.feature.PCA",
+)
+"""Of those that sklearn has by the same name."""
 
 
 def _check_path(kind: Kind, name: str, path: str, where: Location) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Never, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Any, Never, Unpack, get_args, overload
 
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
 from helix_spark.visible_text import is_name
@@ -37,6 +37,17 @@ from helix_spark.workflow.stages import Fields
 from helix_spark.workflow.ways import check_no_more, how_declared, is_ready_made, pointed_at
 
 
+class _Names(list[str]):
+    """Names of outputs; who calls them means `Workflow.output`."""
+
+    def __call__(self, *nodes: Any) -> None:
+        """Raises OperatorError: names are no method."""
+        raise OperatorError(
+            "wf.outputs is the list of the names of what is asked for", where=caller(),
+            remedy="wf.output(node, ...) asks for more",
+        )
+
+
 class Workflow:
     """A declarative workflow.
 
@@ -63,8 +74,16 @@ class Workflow:
             raise OperatorError(f"a workflow's name is a line of text, not {name!r}")
         self.name = name
         self.declarations: list[Declaration] = []
-        self.outputs: list[str] = []
+        self.outputs: list[str] = _Names()
         self.parameters, self.where = builder(sys._getframe(1))
+
+    if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            verbs = [one for one in vars(Workflow) if not one.startswith("_")]
+            raise AttributeError(f"a workflow has no {name!r}: {nearest(name, verbs)}")
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""

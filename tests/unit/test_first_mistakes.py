@@ -95,3 +95,37 @@ def test_so_is_what_people_write_themselves() -> None:
 
     assert {"Observer", "Policy"} <= set(hx.__all__)
     assert (hx.Observer, hx.Policy) == (Observer, Policy)
+
+
+def test_names_of_outputs_are_not_called_and_a_misspelt_verb_is_told() -> None:
+    wf = census()
+    with pytest.raises(OperatorError, match=r"wf\.outputs is the list of the names") as caught:
+        wf.outputs("data")  # type: ignore[operator]  # what is refused
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+    with pytest.raises(AttributeError, match="did you mean 'output'"):
+        wf.outputt("data")  # type: ignore[attr-defined]  # the same
+
+
+def test_a_learner_of_sklearn_is_told_what_to_take_instead() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    with pytest.raises(OperatorError) as caught:
+        census().learner("model", linear_model.LogisticRegression, on="data")
+    assert "pyspark.ml.classification.LogisticRegression" in str(caught.value.remedy)
+    assert "@wf.reducer" in str(caught.value.remedy)
+
+
+def test_a_failed_run_says_what_it_did_not_reach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wf = census()
+
+    @wf.scanner
+    def broken(data: pd.DataFrame) -> pd.DataFrame:
+        raise ValueError("no")
+
+    @wf.reducer(output=True)
+    def total(broken: pd.DataFrame) -> int:
+        return 1
+
+    with hx.Helix(tmp_path / "catalog") as helix, pytest.raises(hx.NodeError):
+        helix.run(wf)
+    assert "not reached: `total`; 1 of 3 nodes were had" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from doubled import workflow
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
+from helix_spark.cli import options
+from helix_spark.cli.interrupts import TERMINATED, Terminated
+from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.iteration import leasing, running
 
@@ -59,3 +64,28 @@ def test_all_leases_are_given_back(
     catalog = Catalog.open(tmp_path, create=False)
     assert list(catalog.leases.names()) == []
     assert [one.status for one in catalog.iterations()] in ([], ["died"])
+
+
+def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A signal to the whole group ends the JVM, too: nobody is there for who tidies up."""
+    @options.told
+    def command() -> None:
+        try:
+            raise Terminated
+        finally:
+            raise ConnectionRefusedError
+
+    monkeypatch.setattr(options, "leave", sys.exit)
+    with pytest.raises(SystemExit) as caught:
+        command()
+    assert caught.value.code == TERMINATED
+    assert capsys.readouterr().err == "interrupted; what was stored before is kept\n"
+
+
+def test_traces_of_py4j_stay_out_of_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    hush()
+    logging.getLogger("py4j.clientserver").error("a trace")
+    logging.getLogger("author").error("what the author says")
+    assert [record.message for record in caplog.records] == ["what the author says"]

@@ -98,7 +98,7 @@ def is_stopping(spark: SparkSession) -> bool:
     try:
         context: Any = spark._sc._jsc
         return bool(context.sc().isStopped())
-    except (AttributeError, Py4JError):
+    except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
         return True
 
 

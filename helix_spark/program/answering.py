@@ -17,6 +17,7 @@ from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answers import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.effects import Place, is_left, place_of
 from helix_spark.program.questions import Question, Signer, handle_of, with_handles
+from helix_spark.program.session_state import View
 from helix_spark.program.sql_reads import read_statement
 
 SERVER_SESSION = "helix"
@@ -99,7 +100,7 @@ class Answerer:
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
         plan = request.plan
         if plan.WhichOneof("op_type") == "root":
-            found = self._answered("execute", "rows", plan.root, request)
+            found = self._rows(plan.root, request)
         else:
             found = self._command(plan.command, request)
         return iter([self._of_session(one, request) for one in found])
@@ -134,6 +135,14 @@ class Answerer:
             raise AttributeError(name)
         return getattr(self._stub(), name)
 
+    def _rows(self, root: Any, request: Any) -> list[Any]:
+        if root.WhichOneof("rel_type") == "catalog" and not _only_looks(root.catalog.WhichOneof("cat_type")):
+            return self._unfollowed("a call of spark.catalog", request, root)
+        if caller().function in _FOR_EFFECT:
+            question = self.signer.question("effect", root)
+            return self._asked_live("execute", question, request, "it is run for what it does")
+        return self._answered("execute", "rows", root, request)
+
     # Commands ------------------------------------------------------------------------------------------------------
 
     def _command(self, command: Any, request: Any) -> list[Any]:
@@ -142,11 +151,9 @@ class Answerer:
             return self._ml(command.ml_command, request)
         match kind:
             case "create_dataframe_view":
-                view = command.create_dataframe_view
-                return self._bring_about(request, self.signer.state.views, view.name, view.input)
+                return self._view(command.create_dataframe_view, request)
             case "register_function" | "register_table_function":
-                made = getattr(command, kind)
-                return self._bring_about(request, self.signer.state.functions, made.function_name, made)
+                return self._function(getattr(command, kind), request)
             case "sql_command":
                 return self._sql(command.sql_command, request)
             case "checkpoint_command":
@@ -171,16 +178,25 @@ class Answerer:
                 return self._effect(request.plan.command, place, request)
         return self._sent_on("execute", request.plan.command, request)
 
-    def _bring_about(self, request: Any, names: dict[str, str], name: str, what: Any) -> list[Any]:
-        """Something that the session holds from now on, under a name. A server is told of it once it is there."""
-        question = self.signer.question("rows", what)
-        names[name.lower()] = question.identity if not question.chance else f"{question.identity} {time.time_ns()}"
+    def _view(self, view: Any, request: Any) -> list[Any]:
+        """A view. A server is told of it once it is there; at once where Spark may refuse it."""
+        views, name = self.signer.state.views, view.name.replace("`", "").lower()
+        name = f"global_temp.{name}" if view.is_global else name
+        if name in views and not view.replace:
+            return self._sent_on("execute", request.plan.command, request)
+        views[name] = View(view.input, dict(views))
+        return self._changed(request)
+
+    def _function(self, made: Any, request: Any) -> list[Any]:
+        question = self.signer.question("rows", made)
+        drawn = f" {time.time_ns()}" if question.chance else ""
+        self.signer.state.functions[made.function_name.lower()] = question.identity + drawn
         return self._changed(request)
 
     def _changed(self, request: Any) -> list[Any]:
-        self.signer.state.requests.append(request)
         if self._told:
             self._sent_on("execute", request.plan.command, request)
+        self.signer.state.requests.append(request)
         return []
 
     def _sql(self, command: Any, request: Any) -> list[Any]:
@@ -191,12 +207,16 @@ class Answerer:
         if query is not None and read_statement(query.query).asks:
             result = pb.ExecutePlanResponse.SqlCommandResult(relation=asked)
             return [pb.ExecutePlanResponse(sql_command_result=result)]
+        if query is not None and query.query.split()[:1] and query.query.split()[0].lower() in ("set", "reset"):
+            self.signer.state.settings[f"statement {len(self.signer.state.settings)}"] = query.query
+            question = self.signer.question("effect", request.plan.command)
+            return self._asked_live("execute", question, request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
-    def _unfollowed(self, what: str, request: Any) -> list[Any]:
+    def _unfollowed(self, what: str, request: Any, asked: Any = None) -> list[Any]:
         """Something that Spark does each time, and after which nobody knows what its session holds."""
         self.signer.state.unknown = what
-        question = self.signer.question("effect", request.plan.command)
+        question = self.signer.question("effect", asked or request.plan.command)
         return self._asked_live("execute", question, request, f"it is {what}")
 
     def _effect(self, command: Any, place: Place | None, request: Any) -> list[Any]:
@@ -251,7 +271,7 @@ class Answerer:
         started = time.perf_counter()
         found = self._with_our_handles(self._sent_on(kind, question.what, request), question)
         seconds = time.perf_counter() - started
-        why = why or next((f"{one.source} was changed: {how}" for one in question.reads if (how := one.changed())), "")
+        why = why or next((f"{one.shown} was changed: {how}" for one in question.reads if (how := one.changed())), "")
         if not why and not is_kept(found):
             why = "its answer has a type of its author's own"
         answer = None if why or question.sort == "effect" else text_of_answer(kind, found)
@@ -438,6 +458,14 @@ _ANALYSES: dict[str, Callable[[Answerer, Any, Any], Any]] = {
     "get_storage_level": Answerer._analyze_storage_level,
     "ddl_parse": Answerer._analyze_ddl,
 }
+
+
+_FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
+
+
+def _only_looks(kind: str) -> bool:
+    """Whether a call of ``spark.catalog`` changes nothing."""
+    return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
 
 
 def _handles_in(what: Any) -> Iterator[str]:

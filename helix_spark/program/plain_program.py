@@ -86,7 +86,7 @@ class PlainProgram:
             self.server = ProgramServer(given)
             self.record = RecordedAnswers(self.catalog, self.name)
         assert self.record is not None
-        signer = Signer(_around(initial), SessionState(), self._data, self._functions)
+        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions)
         asked = [] if self.answerer is None else self.answerer.asked
         self.answerer = Answerer(signer, self.record, self.server, _told(options), self.rerun_effects, asked)
         session = open_session(self.answerer, initial)
@@ -133,11 +133,19 @@ _SHORT_ERRORS = {
 """An error is told without the JVM's stack, as a classic session tells it."""
 
 
-def _around(initial: Mapping[str, str]) -> str:
-    """The identity of what is around a program: versions, and the settings that change results."""
-    settings = results_settings(initial) | {
-        name: initial[name] for name in ("spark.sql.shuffle.partitions", "spark.default.parallelism", "spark.master")
-        if name in initial
+_SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
+"""Settings that begin so change no answer."""
+
+
+def _around(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """The identity of what is around a program: versions, the settings that change results, and whatever is given.
+
+    Args:
+        initial: all settings of its session.
+        given: those that somebody gave.
+    """
+    settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
+        name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
     }
     return digest(
         package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),

@@ -31,13 +31,25 @@ class UnknownDataError(Exception):
 class DataRead:
     """Data that a plan reads, and how it was when the plan was signed."""
 
-    source: FileSource | DeltaSource
+    source: FileSource | DeltaSource | Path
     identity: DataIdentity
+
+    @property
+    def shown(self) -> str:
+        """Where it is."""
+        match self.source:
+            case FileSource(paths=paths):
+                return ", ".join(paths)
+            case DeltaSource(path=path):
+                return path
+        return str(self.source)
 
     def changed(self) -> str | None:
         """What was done to it since, in words."""
+        # Of a Delta table the version is what is known, and that is in its log alone.
+        contents = isinstance(self.source, DeltaSource)
         try:
-            return self.identity.change(identify(self.source, contents=False))
+            return self.identity.change(identify(self.source, contents=contents))
         except (HelixError, OSError) as error:
             return f"it cannot be read any more ({error})"
 
@@ -51,7 +63,7 @@ class DataVersions:
     """
 
     folder: Path = field(default_factory=Path.cwd)
-    _known: dict[FileSource | DeltaSource, DataRead] = field(default_factory=dict)
+    _known: dict[FileSource | DeltaSource | Path, DataRead] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of_source(self, source: Any) -> DataRead:
@@ -64,6 +76,16 @@ class DataVersions:
         if found is None:
             raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
         return self._of(self._source(found["format"], [found["path"]], {}))
+
+    def of_folder(self, path: str) -> DataRead:
+        """Of all files at a path. Raises UnknownDataError."""
+        place = path.removeprefix("file://").removeprefix("file:")
+        if "://" in place:
+            raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
+        try:
+            return DataRead(self.folder / place, identify(self.folder / place))
+        except (HelixError, OSError) as error:
+            raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]

@@ -239,8 +239,7 @@ def _parts(row: _Row) -> Iterator[Part]:
     said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
     yield Part(Group.PLAN, row.name, question.identity, "\n".join(said))
     for one in question.reads:
-        path = one.source.path if hasattr(one.source, "path") else one.source.paths[0]
-        yield Part(Group.SOURCE, path, one.identity.digest, one.identity.shown)
+        yield Part(Group.SOURCE, one.shown, one.identity.digest, one.identity.shown)
     for name, value in sorted(_params(question.what)):
         yield Part(Group.PARAMETER, name, digest(name, value), value)
 

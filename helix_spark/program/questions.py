@@ -6,16 +6,17 @@ models and checkpoints that it refers to (by ids that are their own identities),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from helix_spark.capture.plan_chance import chance_over_layout
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.sql_words import asks_tables, tokens
 from helix_spark.errors import SignatureError
 from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
-from helix_spark.program.session_state import SessionState
+from helix_spark.program.session_state import SessionState, View
 from helix_spark.program.sql_reads import read_statement
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
@@ -67,13 +68,14 @@ class Signer:
     functions: dict[bytes, Any] = field(default_factory=dict)
     _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def question(self, sort: Sort, what: Any) -> Question:
+    def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
         """A question.
 
         Args:
             what: a command, a relation, or a part of a request to analyse one.
+            views: those that names in it may mean; else the session's.
         """
-        found = _Found()
+        found = _Found(self.state.views if views is None else views)
         signed = type(what)()
         signed.CopyFrom(what)
         parts = list(messages(signed))
@@ -81,14 +83,23 @@ class Signer:
             self._look(one, found)
         found.chance += chance_over_layout(parts)
         if found.names and self.state.unknown:
-            found.chance.append(f"names tables after {self.state.unknown}")
+            found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
         identity = digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(signed, found.code), self.state.settings_identity(),
-            self.state.names_identity(frozenset(found.names)), *(one.identity.digest for one in found.reads),
+            self.state.functions_identity(frozenset(found.names)), *self._views(found),
+            *(one.identity.digest for one in found.reads),
         )
         return Question(
             identity, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles), tuple(found.reads)
         )
+
+    def _views(self, found: _Found) -> Iterator[str]:
+        """The identities of the views that are named, as what they show is now."""
+        for name in sorted(found.names & found.views.keys()):
+            shown = self.question("rows", found.views[name].shows, found.views[name].views)
+            found.chance += shown.chance
+            found.reads += shown.reads
+            yield from (name, shown.identity)
 
     def _look(self, one: Any, found: _Found) -> None:
         try:
@@ -117,26 +128,30 @@ class Signer:
             case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
                 found.names.add(one.function_name.lower())
             case "Expression.ExpressionString":
-                found.names |= {*self.state.functions, *self.state.views}
+                found.names |= {*self.state.functions}
+                if asks_tables(tokens(one.expression)):
+                    found.chance.append("has a query inside an expression in SQL")
 
     def _reads(self, one: Any, found: _Found) -> Iterator[DataRead]:
         match sort_of(one):
             case "Read.DataSource":
                 yield self.data.of_source(one)
+            case "MlCommand.Read":
+                yield self.data.of_folder(one.path)
             case "Read.NamedTable":
-                yield from self._named(one.unparsed_identifier.lower(), one.unparsed_identifier, found)
+                yield from self._named(one.unparsed_identifier, found)
             case "SQL":
                 statement = read_statement(one.query)
                 if not statement.known:
                     raise UnknownDataError("asks an SQL statement that cannot be parsed")
                 found.names |= {*self.state.functions}
                 for name in sorted(statement.tables):
-                    yield from self._named(name, name, found)
+                    yield from self._named(name, found)
 
-    def _named(self, key: str, name: str, found: _Found) -> Iterator[DataRead]:
-        if key.strip("`") in self.state.views:
-            found.names.add(key.strip("`"))
-        else:
+    def _named(self, name: str, found: _Found) -> Iterator[DataRead]:
+        view = name.replace("`", "").lower()
+        found.names.add(view)
+        if view not in found.views:
             yield self.data.of_table(name)
 
     def _code_of(self, pickle: bytes) -> tuple[str, tuple[str, ...]]:
@@ -148,6 +163,7 @@ class Signer:
 
 @dataclass(slots=True)
 class _Found:
+    views: Mapping[str, View]
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)

@@ -9,20 +9,33 @@ from typing import Any
 from helix_spark.signature.parts import digest
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A temporary view.
+
+    Attributes:
+        shows: its relation.
+        views: those that there were when it was made, by their names in lower case: names in the relation mean these.
+    """
+
+    shows: Any
+    views: Mapping[str, View]
+
+
 @dataclass(slots=True)
 class SessionState:
     """The state of one session, as the program has brought it about.
 
     Attributes:
         settings: what it set, by name.
-        views: by the name of a temporary view, in lower case, the identity of what it shows.
+        views: by their names in lower case.
         functions: by the name that a Python function is registered by, in lower case, its identity.
         requests: what brought it about, in order: whoever starts a server later has it do the same.
         unknown: what was done to it that nobody follows, in words; empty if nothing was.
     """
 
     settings: dict[str, str] = field(default_factory=dict)
-    views: dict[str, str] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     requests: list[Any] = field(default_factory=list)
     unknown: str = ""
@@ -31,12 +44,9 @@ class SessionState:
         """Of what the program set."""
         return _of(self.settings)
 
-    def names_identity(self, names: frozenset[str]) -> str:
-        """Of the views and functions among some names."""
-        return digest(
-            _of({name: one for name, one in self.views.items() if name in names}),
-            _of({name: one for name, one in self.functions.items() if name in names}),
-        )
+    def functions_identity(self, names: frozenset[str]) -> str:
+        """Of the functions among some names."""
+        return _of({name: one for name, one in self.functions.items() if name in names})
 
 
 def _of(named: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ class Statement:
 
     Attributes:
         asks: whether it is a query, which changes nothing.
-        tables: the names of tables and views in it, in lower case, without those that it defines itself.
+        tables: the names of tables and views in it, as they are written, without those that it defines itself.
         known: whether it could be parsed; if not, nothing else is known of it.
     """
 
@@ -25,7 +25,7 @@ class Statement:
 def read_statement(text: str) -> Statement:
     """What a statement is.
 
-    >>> read_statement("WITH a AS (SELECT * FROM t) SELECT * FROM a, `U` JOIN v USING (x)").tables == {"t", "u", "v"}
+    >>> read_statement("WITH a AS (SELECT * FROM t) SELECT * FROM a, `U` JOIN v USING (x)").tables == {"t", "U", "v"}
     True
     >>> read_statement("DROP VIEW t").asks, read_statement("select (").known
     (False, False)
@@ -39,5 +39,5 @@ def read_statement(text: str) -> Statement:
     except (SqlglotError, RecursionError):
         return Statement(asks=False, tables=frozenset(), known=False)
     own = {one.alias_or_name.lower() for one in tree.find_all(exp.CTE)}
-    named = {".".join(part.name for part in one.parts).lower() for one in tree.find_all(exp.Table)}
-    return Statement(isinstance(tree, exp.Query), frozenset(named - own))
+    named = {".".join(part.name for part in one.parts) for one in tree.find_all(exp.Table)}
+    return Statement(isinstance(tree, exp.Query), frozenset(one for one in named if one.lower() not in own))

@@ -115,6 +115,94 @@ def test_a_view_counts_by_what_it_shows(runs: Runs) -> None:
     assert runs.run(program(2)).started
 
 
+def test_a_view_may_be_made_of_an_earlier_one_of_its_name(runs: Runs) -> None:
+    def program(least: int) -> Program:
+        def run(spark: Any) -> Any:
+            rows(spark).where(f"a > {least}").createOrReplaceTempView("some")
+            spark.table("some").where("b > 1").createOrReplaceTempView("some")
+            return spark.table("some").count()
+        return run
+
+    runs.run(program(1))
+    assert not runs.run(program(1)).started
+    assert runs.run(program(2)).started
+
+
+def test_a_view_shows_data_as_it_is_when_it_is_asked(runs: Runs) -> None:
+    def program(text: str) -> Program:
+        def run(spark: Any) -> Any:
+            rows(spark).createOrReplaceTempView("some")
+            (runs.folder / "rows.csv").write_text(text)
+            return spark.table("some").count()
+        return run
+
+    runs.run(program("a,b\n1,3\n"))
+    (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
+    assert not runs.run(program("a,b\n1,3\n")).started
+    assert runs.run(program("a,b\n1,4\n")).started
+
+
+@pytest.mark.parametrize("before", [
+    "SET spark.sql.ansi.enabled = false", "USE other", "CREATE TABLE t AS SELECT 1 AS a", "DROP VIEW some",
+])
+def test_what_follows_a_statement_that_does_something_is_asked_anew(runs: Runs, before: str) -> None:
+    def program(*statements: str) -> Program:
+        def run(spark: Any) -> Any:
+            rows(spark).createOrReplaceTempView("some")
+            for one in statements:
+                spark.sql(one)
+            return spark.sql("SELECT a FROM some WHERE b > 1").count()
+        return run
+
+    runs.run(program())
+    server = runs.run(program(before))
+    assert any(isinstance(one, pb.Relation) for one in server.asked)
+
+
+def test_paths_in_sql_keep_their_letters(runs: Runs) -> None:
+    (runs.folder / "Rows.csv").write_text("a\n1\n")
+    place = runs.folder / "Rows.csv"
+
+    def program(spark: Any) -> Any:
+        return spark.sql(f"SELECT * FROM csv.`{place}`").collect()
+
+    runs.run(program)
+    assert not runs.run(program).started
+    place.write_text("a\n2\n")
+    assert runs.run(program).started
+
+
+def test_a_function_that_is_run_for_what_it_does_is_run_each_time(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        rows(spark).foreach(print)
+
+    runs.run(program)
+    assert runs.run(program).started
+
+
+def test_a_model_that_is_read_counts_by_its_files(runs: Runs) -> None:
+    folder = runs.folder / "model"
+    folder.mkdir()
+    (folder / "part-0").write_text("1")
+
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegressionModel
+
+        return LogisticRegressionModel.load(str(folder)).numClasses
+
+    runs.run(program)
+    assert not runs.run(program).started
+    (folder / "part-0").write_text("2")
+    assert runs.run(program).started
+
+
+def test_a_column_is_called_as_its_author_writes_it(runs: Runs) -> None:
+    from pyspark.sql import functions as F
+
+    runs.run(lambda spark: rows(spark).select(F.col("a") + 1).collect())
+    assert runs.run(lambda spark: rows(spark).select(1 + F.col("a")).collect()).started
+
+
 def test_a_table_whose_version_nobody_tells_is_asked_each_time(runs: Runs) -> None:
     def program(spark: Any) -> Any:
         return spark.sql("SELECT * FROM a JOIN elsewhere.b USING (id)").collect()

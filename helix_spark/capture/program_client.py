@@ -18,6 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -236,17 +237,22 @@ def _called(frame: FrameType) -> str:
     code: Any = frame.f_code
     if not hasattr(code, "co_positions"):  # Python 3.10
         return ""
-    begins, ends, left, right = list(code.co_positions())[frame.f_lasti // 2]
-    if None in (begins, ends, left, right):
+    _, line, _, column = list(code.co_positions())[frame.f_lasti // 2]
+    if line is None or column is None:
         return ""
-    lines = [linecache.getline(code.co_filename, number).encode() for number in range(begins, ends + 1)]
-    lines[-1] = lines[-1][:right]
-    lines[0] = lines[0][left:]
+    function = _calls(tuple(linecache.getlines(code.co_filename))).get((line, column))
+    return "" if function is None else _short(function)
+
+
+@lru_cache(maxsize=32)
+def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], ast.expr]:
+    """What is called in a file, by where each call ends. Of one over several lines Python tells no other place."""
     try:
-        tree: ast.expr = ast.parse(b"".join(lines).decode().strip(), mode="eval").body
-    except (SyntaxError, UnicodeDecodeError):
-        return ""
-    return _short(tree.func if isinstance(tree, ast.Call) else tree)
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return {}
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {(one.end_lineno or 0, one.end_col_offset or 0): one.func for one in calls}
 
 
 def _short(tree: ast.expr) -> str:

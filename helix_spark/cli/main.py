@@ -63,20 +63,29 @@ def run(
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
 
-@helix.command()
+@helix.command(context_settings={"ignore_unknown_options": True})
 @options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.parameters
 @options.deciding
 @options.spark
 @options.json_wanted
 @told
-def plan(target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
-    """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one."""
+def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
+    """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
+    PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_plan
+    from helix_spark.cli.programs import plan_program
     from helix_spark.cli.schema import plan_json, to_text
+    from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
+    if function is None and is_plain_program(path):
+        place = asked(path, **given)
+        plan_program(path, arguments, place.catalog, place.spark)
+        return
+    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         if as_json:
@@ -232,6 +241,8 @@ def main(factory: Factory | Workflow | None = None) -> None:
     if is_loading():
         return
     if factory is None:
+        if sys.argv[1:2] and sys.argv[1].endswith(".py"):
+            sys.argv.insert(1, "run")  # python -m helix_spark train.py
         fix_hash_seed()
         helix()
         return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -53,6 +55,55 @@ def run_program(
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def plan_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
+    """Says what a run would be answered from the record, and what it would ask Spark first. The program's Python runs
+    as far as that, unheard; Spark is not started, and nothing is written by it.
+
+    Raises:
+        ParameterError: there is no such file, or it cannot be planned.
+    """
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.plain_program import PlainProgram
+
+    if not path.is_file():
+        raise ParameterError(f"there is no file {str(path)!r}")
+    if (reason := needs_classic(path)) is not None:
+        raise ParameterError(f"{reason.file.name}:{reason.line} uses {reason.what}: a run reuses nothing")
+    program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, planning=True)
+    error: BaseException | None = None
+    with redirect_stdout(io.StringIO()):
+        try:
+            program.run()
+        except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
+            error = theirs
+    for line in plan_lines(program, error):
+        say(line)
+
+
+def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[str]:
+    """A plan in words.
+
+    Args:
+        error: what the program ended with.
+    """
+    from helix_spark.program.program_record import parts_before, reason_of, rows_of
+
+    before = parts_before(program)
+    rows = list(rows_of(program.answerer.asked)) if program.answerer is not None else []
+    yield f"{program.name}: {sum(not row.asked.fresh for row in rows)} answers are on record"
+    first = next((row for row in rows if row.asked.fresh), None)
+    if first is not None:
+        where = f" ({Path(first.asked.caller.file).name}:{first.asked.caller.line})" if first.asked.caller.file else ""
+        yield f"asked of Spark first: {first.name}{where}, because {reason_of(first, before)}"
+        yield "what follows is known once that is answered"
+    elif program.answerer is not None and any(one.fresh for one in program.answerer.asked):
+        yield "then Spark is asked what a table or a setting is"
+    elif error is None or isinstance(error, SystemExit):
+        yield "nothing is asked of Spark"
+    else:
+        yield f"it ends with {type(error).__name__}: {error}"
 
 
 def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | None:

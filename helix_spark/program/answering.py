@@ -47,6 +47,10 @@ class Record(Protocol):
         """The class of a stored model, checked, and the folder to read it from; None if it is not stored."""
 
 
+class NeedsSparkError(Exception):
+    """A program that is only planned has come to a question that Spark has to answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One question of this run, and how it was answered.
@@ -76,6 +80,9 @@ class Answerer:
     """The service. Its methods may be called from any thread.
 
     Attributes:
+        rerun_effects: whether what was written before is written again.
+        planning: whether nothing is to be asked of Spark: the first question without an answer raises
+            NeedsSparkError.
         asked: what was asked so far, in the order of the answers.
     """
 
@@ -84,6 +91,7 @@ class Answerer:
     server: Server
     initial: dict[str, str]
     rerun_effects: bool = False
+    planning: bool = False
     asked: list[Asked] = field(default_factory=list)
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
@@ -266,6 +274,9 @@ class Answerer:
     ) -> list[Any]:
         """Asks Spark, and remembers what it said."""
         who = caller()
+        if self.planning:
+            self._note(Asked(question, who, kind, 0.0, time.perf_counter(), True, why=why))
+            raise NeedsSparkError(f"{who.call or question.sort} has to be asked of Spark")
         self._made_by.setdefault(handle_of(question), (question, request))
         self._stub()
         started = time.perf_counter()

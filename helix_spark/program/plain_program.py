@@ -46,6 +46,7 @@ class PlainProgram:
         arguments: its command line, without its name.
         settings: Spark's, by the command that runs it.
         tell: is told what is worth a line.
+        rerun_effects, planning: see `Answerer`.
         name: of its workflow: that of its file, unless another is given.
         began: `time.perf_counter()` at the start.
     """
@@ -56,6 +57,7 @@ class PlainProgram:
     settings: Mapping[str, str]
     tell: Callable[[str], None]
     rerun_effects: bool = False
+    planning: bool = False
     name: str = ""
     began: float = field(default_factory=time.perf_counter)
     answerer: Answerer | None = None
@@ -88,7 +90,9 @@ class PlainProgram:
         assert self.record is not None
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions)
         asked = [] if self.answerer is None else self.answerer.asked
-        self.answerer = Answerer(signer, self.record, self.server, _told(options), self.rerun_effects, asked)
+        self.answerer = Answerer(
+            signer, self.record, self.server, _told(options), self.rerun_effects, self.planning, asked
+        )
         session = open_session(self.answerer, initial)
         if told_server() is not None:  # it was started before anybody knew what the program would ask for
             signer.state.requests.append(settings_request(session, given))

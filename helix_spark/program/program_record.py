@@ -25,7 +25,7 @@ from helix_spark.program.answers import answer_of_text
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions import handle_of
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import Group, Part, digest
 
@@ -73,8 +73,9 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
     catalog.leases.take(run)
     try:
         provenance = Provenance.of(Location(str(program.path), 1))
+        before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
-        rows = list(_rows(answerer.asked))
+        rows = list(rows_of(answerer.asked))
         answers = _answers(answerer.asked, program.name, begun.number)
         catalog.answers.append(answers)
         kept = _store_models(answerer, program, begun.number)
@@ -88,7 +89,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         ))
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
-        catalog.append_iteration(ended, _nodes(rows, ended, program.began, record.seconds, kept))
+        catalog.append_iteration(ended, _nodes(rows, ended, program, before, kept))
         catalog.sync()
     finally:
         catalog.leases.release(run)
@@ -137,14 +138,14 @@ def _is_exit(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """A question with the name that it has among all of its run."""
 
     name: str
     asked: Asked
 
 
-def _rows(asked: Sequence[Asked]) -> Iterator[_Row]:
+def rows_of(asked: Sequence[Asked]) -> Iterator[Row]:
     """The questions that count as nodes: those that run something. Each once, by the first time that it was asked."""
     names: Counter[str] = Counter()
     seen: set[str] = set()
@@ -154,7 +155,7 @@ def _rows(asked: Sequence[Asked]) -> Iterator[_Row]:
         seen.add(one.question.identity)
         name = named(one)
         names[name] += 1
-        yield _Row(name if names[name] == 1 else f"{name} #{names[name]}", one)
+        yield Row(name if names[name] == 1 else f"{name} #{names[name]}", one)
 
 
 def named(asked: Asked) -> str:
@@ -198,43 +199,69 @@ def _answers(asked: Sequence[Asked], workflow: str, number: int) -> list[AnswerR
 
 
 def _nodes(
-    rows: Sequence[_Row], ended: IterationRecord, began: float, before: Any, kept: Mapping[str, ArtifactRecord]
+    rows: Sequence[Row], ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
+    kept: Mapping[str, ArtifactRecord],
 ) -> list[NodeRecord]:
     by_handle = {handle_of(row.asked.question): row.name for row in rows}
-    return [_node(row, ended, began, before, kept.get(row.asked.question.identity), by_handle) for row in rows]
+    return [_node(row, ended, program, before, kept.get(row.asked.question.identity), by_handle) for row in rows]
 
 
 def _node(
-    row: _Row, ended: IterationRecord, began: float, before: Any, stored: ArtifactRecord | None,
-    by_handle: Mapping[str, str],
+    row: Row, ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
+    stored: ArtifactRecord | None, by_handle: Mapping[str, str],
 ) -> NodeRecord:
     asked, question = row.asked, row.asked.question
+    assert program.record is not None
     inputs = dict.fromkeys(by_handle[one] for one in question.handles if by_handle.get(one, row.name) != row.name)
     return NodeRecord(
         run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:200],
         kind={"fit": "learner", "effect": "write"}.get(question.sort, "answer"), inputs=tuple(inputs),
-        state="compute" if asked.fresh else "load", reason=_reason(asked), declared=question.identity,
-        signature=question.identity, parts=parts_to_json(tuple(_parts(row))), code=_place(asked),
-        seconds=asked.seconds, predicted_seconds=before(question.identity) or None,
+        state="compute" if asked.fresh else "load", reason=reason_of(row, before), declared=question.identity,
+        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=_place(asked),
+        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
         bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
-        output=question.sort == "rows", started=max(0.0, asked.started - began),
+        output=question.sort == "rows", started=max(0.0, asked.started - program.began),
     )
 
 
-def _reason(asked: Asked) -> str:
+def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
+    """What the questions of the program's last iteration were made of, by name."""
+    last = program.catalog.iterations(program.name, 1)
+    return {node.name: parts_from_json(node.parts) for node in program.catalog.nodes(last[0])} if last else {}
+
+
+def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
+    """Why a question was asked of Spark, or not.
+
+    Args:
+        before: see `parts_before`.
+    """
+    asked = row.asked
     if not asked.fresh:
         return "the same was written there before, and lies there still" if asked.question.sort == "effect" else (
             "its answer is on record"
         )
-    return asked.why or "it was not asked before"
+    if asked.why:
+        return asked.why
+    if row.name not in before:
+        return "it was not asked before"
+    found = changes(before[row.name], parts_of_row(row))
+    told = [one for one in found if one.group is not Group.PLAN or one.before != one.after]
+    if found and not told:
+        return "a model that it uses is another one" if asked.question.handles else "Python code in it changed"
+    return "; ".join(map(str, told)) or "its answer is not kept"
 
 
 def _place(asked: Asked) -> str:
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 
-def _parts(row: _Row) -> Iterator[Part]:
+def parts_of_row(row: Row) -> tuple[Part, ...]:
     """What a question is made of, for who compares two runs."""
+    return tuple(_parts(row))
+
+
+def _parts(row: Row) -> Iterator[Part]:
     question = row.asked.question
     said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
     yield Part(Group.PLAN, row.name, question.identity, "\n".join(said))
@@ -262,7 +289,7 @@ def _params(what: Any) -> Iterator[tuple[str, str]]:
                 yield name, str(deserialize_param(value))[:200]
 
 
-def _outputs(rows: Sequence[_Row], record: RecordedAnswers) -> dict[str, Any]:
+def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
     """What the author's own calls of evaluators gave, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 

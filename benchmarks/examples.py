@@ -57,13 +57,13 @@ class Found:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="examples whose names hold one of these words")
+    parser.add_argument("--only", default="", help="examples whose names hold one of these words; =NAME begins so")
     parser.add_argument("--plain", type=Path, help="keeps what the examples print by themselves")
     parser.add_argument("--save", type=Path)
     asked = parser.parse_args()
     words = asked.only.split()
     files = sorted((WHEEL / "examples/src/main/python/ml").glob("*.py"))
-    chosen = [file for file in files if not words or any(word in file.stem for word in words)]
+    chosen = [file for file in files if not words or any(word in f"={file.stem}" for word in words)]
     found = []
     with tempfile.TemporaryDirectory(prefix="helix-examples-") as folder:
         shutil.copytree(WHEEL / "data", Path(folder, "data"))

@@ -18,7 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -66,7 +66,21 @@ def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSessio
     session.release_session_on_close = False
     session.__dict__["sparkContext"] = SessionContext(settings)
     SparkSession._set_default_and_active_session(session)
+    _be_active_in_all_threads()
     return session
+
+
+@cache
+def _be_active_in_all_threads() -> None:
+    """A classic session is active in threads that the author starts; one of Connect's only where it was made."""
+    from pyspark.sql.connect.session import SparkSession
+
+    told: Any = SparkSession.getActiveSession.__func__  # type: ignore[attr-defined]  # of a class method
+
+    def active(kind: Any) -> Any:
+        return told(kind) or kind._get_default_session()
+
+    SparkSession.getActiveSession = classmethod(active)  # type: ignore[method-assign, assignment]  # as above
 
 
 class _Nowhere:

@@ -300,6 +300,13 @@ def workflow_of(
     needs no session; where its functions do, it gets one, and is told so."""
     from helix_spark.capture.declaring import declared_without_spark
     from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file
+    from helix_spark.program.program_text import is_plain_program
+
+    if factory is None and function is None and is_plain_program(path):
+        raise ParameterError(
+            f"{path} is a plain PySpark program, and declares no workflow",
+            remedy="helix run, watch and plan take such a program; show, diff, log and ui tell of its runs",
+        )
 
     def made() -> Workflow:
         return build(factory or find_factory(load_file(path), path, function), path, settings)

@@ -6,8 +6,8 @@ import json
 import platform
 import time
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,15 +147,27 @@ class Row:
 
 def rows_of(asked: Sequence[Asked]) -> Iterator[Row]:
     """The questions that count as nodes: those that run something. Each once, by the first time that it was asked."""
-    names: Counter[str] = Counter()
-    seen: set[str] = set()
+    once: dict[str, Asked] = {}
     for one in asked:
-        if one.kind != "execute" or one.question.identity in seen or not _is_authors(one):
-            continue
-        seen.add(one.question.identity)
-        name = named(one)
-        names[name] += 1
-        yield Row(name if names[name] == 1 else f"{name} #{names[name]}", one)
+        if one.kind == "execute" and _is_authors(one):
+            once.setdefault(one.question.identity, one)
+    numbers = _numbers(once.values())
+    for one in once.values():
+        number = numbers[one.question.identity]
+        yield Row(named(one) if number == 1 else f"{named(one)} #{number}", one)
+
+
+def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
+    """By identity, the number of each question among those of its name: in an order that does not rest on which of them
+    was answered first, as fits of a grid side by side are."""
+    groups: defaultdict[str, list[Asked]] = defaultdict(list)
+    for one in asked:
+        groups[named(one)].append(one)
+    numbers: dict[str, int] = {}
+    for group in groups.values():
+        ordered = sorted(group, key=lambda one: (sorted(_params(one.question.what)), one.question.identity))
+        numbers |= {one.question.identity: at for at, one in enumerate(ordered, 1)}
+    return numbers
 
 
 def named(asked: Asked) -> str:

@@ -389,3 +389,20 @@ def test_modules_beside_a_program_are_looked_at_too(tmp_path: Path) -> None:
     found = needs_classic(tmp_path / "train.py")
     assert found is not None
     assert (found.file.name, found.line) == ("beside.py", 2)
+
+
+def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:
+    found: list[object] = []
+
+    def program(spark: Any) -> None:
+        from pyspark.ml.classification import LogisticRegression
+
+        def fit() -> None:
+            found.append(LogisticRegression().fit(rows(spark)).numClasses)
+
+        thread = threading.Thread(target=fit)
+        thread.start()
+        thread.join()
+
+    runs.run(program)
+    assert found == [2]

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long versions setup faults lint types clean
+.PHONY: run test test-long versions docs setup faults lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -21,6 +21,10 @@ test-long: $(VENV)/.dev
 # are in the PATH or with pyenv, makes an environment for each below .versions.
 versions: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.versions
+
+# The documentation site, in `site`: a link that leads nowhere is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 setup: $(VENV)/.dev
 
@@ -42,9 +46,13 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[jobs,ui,mlflow,s3,dev]'
-	touch $@ $(VENV)/.run
+	touch $@ $(VENV)/.run $(VENV)/.docs
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,7 @@ import pytest
 from project import Project
 
 import helix_spark as hx
+from benchmarks import audits
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.results import TableResult, ValueResult
 from helix_spark.iteration.audit import Audit
@@ -139,6 +140,15 @@ def test_an_audit_keeps_within_its_time(study: Study) -> None:
     assert found.sound
     assert not found.results
     assert set(found.left) == STORED
+
+
+@pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 20))])
+def test_drawn_histories_are_audited_as_they_are(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(audits.HIDDEN, "1")
+    found = audits.run_history(seed, tmp_path)
+    assert found.verified
+    assert not found.false
+    assert not found.missed
 
 
 @pytest.mark.long

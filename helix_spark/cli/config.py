@@ -10,7 +10,9 @@ from typing import Any
 
 from helix_spark.errors import Location, ParameterError, nearest
 
-DEFAULTS: Mapping[str, str | None] = {"catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None}
+DEFAULTS: Mapping[str, str | None] = {
+    "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
+}
 """Every setting that a project or the environment may give."""
 
 TABLE = "helix_spark"

@@ -102,17 +102,32 @@ class Asked:
     def mlflow(self) -> str | None:
         return self.settings["mlflow"].value
 
+    @property
+    def cut_off(self) -> bool | float:
+        """Raises ParameterError where it is neither on nor off nor a number."""
+        said = self.settings["cut_off"]
+        if said.value in ("on", "off"):
+            return said.value == "on"
+        try:
+            return float(said.value or "")
+        except ValueError:
+            raise ParameterError(
+                f"{said.value!r} is no setting of cut_off ({said.origin})", remedy="write on, off, or for how many "
+                "seconds of what lies below it a result is compared with earlier ones",
+            ) from None
+
 
 def asked(
     start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
     mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
+    cut_off: str | None = None,
 ) -> Asked:
     """What a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
         ParameterError: see `config.settings_for` and `spark_settings`.
     """
-    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow}
+    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off}
     return Asked(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
 
 
@@ -194,6 +209,8 @@ spark = click.option(
 )
 running = _together(
     parameters, deciding, spark, tracking,
+    click.option("--cut-off", metavar="on|off|SECONDS", help="Whether results that come out equal stop a "
+                 "recomputation; or for how many seconds of it, at least (else HELIX_CUT_OFF, the project's, on)."),
     click.option("-m", "--message", default="", help="What this iteration is about."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
 )

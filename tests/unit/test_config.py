@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import helix_spark as hx
 from helix_spark.cli.config import settings_for
 from helix_spark.cli.main import helix
+from helix_spark.cli.options import asked
 from helix_spark.errors import ParameterError
 
 
@@ -31,7 +32,7 @@ def test_arguments_come_before_the_environment_before_the_project_before_default
     assert {name: (one.value, one.origin) for name, one in found.items()} == {
         "catalog": (str(project / "results"), f"[tool.helix_spark] in {file}"),
         "budget": ("3 GB", "argument --budget"), "policy": ("never", "environment HELIX_POLICY"),
-        "mlflow": (None, "default"),
+        "mlflow": (None, "default"), "cut_off": ("on", "default"),
     }
 
 
@@ -57,6 +58,16 @@ def test_settings_that_make_no_sense(project: Path, line: str, words: str) -> No
     (project / "pyproject.toml").write_text(f"[tool.helix_spark]\n{line}\n")
     with pytest.raises(ParameterError, match=words):
         settings_for(project, {}, {})
+
+
+@pytest.mark.parametrize(("said", "meant"), [("on", True), ("off", False), ("2.5", 2.5)])
+def test_cut_off_is_on_off_or_a_number_of_seconds(said: str, meant: object, project: Path) -> None:
+    assert asked(project, cut_off=said).cut_off == meant
+
+
+def test_cut_off_is_nothing_else(project: Path) -> None:
+    with pytest.raises(ParameterError, match="'perhaps' is no setting of cut_off"):
+        assert asked(project, cut_off="perhaps").cut_off
 
 
 def test_the_command_shows_origins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,25 @@ def test_values_that_python_calls_equal_may_differ(tmp_path: Path) -> None:
         assert [helix.run(version(value))["told"] for value in made] == [str(value) for value in made]
 
 
+def test_a_file_that_code_was_seen_to_read_is_told_apart_where_that_shows(tmp_path: Path) -> None:
+    text = tmp_path / "ages.txt"
+
+    def read(data: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"age": [int(line) for line in text.read_text().split()]})
+
+    ran, answers = [], []
+    with hx.Helix(tmp_path / "catalog", policy="always", cut_off=0.0) as helix:
+        for content in ("3\n4\n", "3\n4\n\n", "5\n4\n", "3\n4\n\n", "3 4", "5\n4\n", "6\n"):
+            text.write_text(content)
+            done = helix.run(workflow(read))
+            done.wait()
+            ran.append(computed(done.plan) - {"clean"})
+            answers.append(done["answer"])
+    everything = {"features", "first", "answer"}
+    assert answers == [10.0, 10.0, 26.0, 10.0, 10.0, 26.0, 37.0]
+    assert ran == [everything, set(), everything, set(), set(), set(), everything]
+
+
 def test_of_results_with_one_content_the_newest_counts_and_none_that_differed(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog", create=True)
     catalog.make()

@@ -32,7 +32,8 @@ _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
     "docFreq", "mean", "std", "maxAbs", "originalMin", "originalMax", "surrogateDF", "categorySizes", "pi", "theta",
     "sigma", "pc", "clusterCenters", "featureImportances", "numFeatures", "treeWeights", "selectedFeatures",
-    "boundaries", "predictions", "weights", "userFactors", "itemFactors", "toDebugString",
+    "boundaries", "predictions", "weights", "userFactors", "itemFactors", "getVectors",
+    "toDebugString",
 )
 """What models of Spark ML say of what they have learnt."""
 
@@ -196,7 +197,7 @@ def _plain(fact: Any, uid: str) -> Any:
         return fact.toArray().tolist()
     if hasattr(fact, "toPandas"):
         rows = fact.toPandas()
-        return rows.sort_values(list(rows.columns[:1])).values.tolist()
+        return [[_plain(cell, uid) for cell in row] for row in rows.sort_values(rows.columns[0]).values.tolist()]
     if isinstance(fact, list | tuple):
         return [_plain(one, uid) for one in fact]
     return fact.tolist() if hasattr(fact, "tolist") else fact

@@ -23,6 +23,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     spark_tasks,
     stored_tables,
     surroundings,
+    turned_places,
 )
 from benchmarks.faults.row import FAULTS
 

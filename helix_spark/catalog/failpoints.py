@@ -21,6 +21,7 @@ POINTS: Mapping[str, str] = {
     "store.written": "all is written, nothing is published",
     "publish.recorded": "the record is there, its writer has not been told",
     "journal.appending": "a record is about to be committed",
+    "journal.looked": "it was seen that the catalog is where it was, the record is not committed",
     "journal.committed": "a record is committed, its writer has not been told",
     "journal.syncing": "records are committed, and would not survive a loss of power",
     "end.recorded": "an end is recorded, the data is still there",

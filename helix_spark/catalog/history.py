@@ -89,8 +89,8 @@ class History:
         """One more than the greatest number of the workflow; 1 for the first."""
         sql = f"""SELECT max(number) AS greatest FROM journal
                   WHERE workflow = {text_literal(workflow)} AND number < {GREATEST_NUMBER}"""
-        greatest = self._iterations.columns(sql).get("greatest") or [None]
-        return (greatest[0] or 0) + 1
+        (greatest,) = self._iterations.columns(sql).get("greatest") or [None]
+        return greatest + 1 if isinstance(greatest, int) else 1  # of a column that holds no numbers no row fits
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations, newest first: by number within a workflow, by the order of their records across workflows."""

@@ -36,7 +36,7 @@ from helix_spark.catalog.journal.rows import (
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.places.same_place import Check, unchecked
+from helix_spark.catalog.places.same_place import Check, MovedError, unchecked
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
@@ -227,25 +227,48 @@ class Journal(Generic[Row]):
         return self.query(f"SELECT * FROM journal WHERE {SEQUENCE} = {version:d} ORDER BY {PLACE}") == list(rows)
 
     def _commit(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
-        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
+        from deltalake.exceptions import DeltaError
 
         reach("journal.appending")
         self.check()
-        with self.committing():
-            write_deltalake(
-                table,
-                to_table(rows, self.row_type, table.version() + 1),
-                mode="append",
-                schema_mode="merge" if self._has_other_columns(table) else None,
-                writer_properties=self.written_as(),
-                # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
-                commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
-                # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
-                post_commithook_properties=PostCommitHookProperties(
-                    create_checkpoint=False, cleanup_expired_logs=False
-                ),
-            )
+        reach("journal.looked")
+        try:
+            with self.committing():
+                self._write(table, rows, commit)
+        except (DeltaError, OSError):
+            self._check_where_it_went()
+            raise
         reach("journal.committed")
+        self._check_where_it_went()
+
+    def _write(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
+        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
+
+        write_deltalake(
+            table,
+            to_table(rows, self.row_type, table.version() + 1),
+            mode="append",
+            schema_mode="merge" if self._has_other_columns(table) else None,
+            writer_properties=self.written_as(),
+            # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
+            commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
+            # Checkpoints and log clean-up belong to `upkeep`, out of the way of an answer.
+            post_commithook_properties=PostCommitHookProperties(
+                create_checkpoint=False, cleanup_expired_logs=False
+            ),
+        )
+
+    def _check_where_it_went(self) -> None:
+        """Raises MovedError if the catalog was moved while a record was written."""
+        try:
+            self.check()
+        except MovedError as error:
+            raise MovedError(
+                error.what, exists="a record was being written at that moment, and may be there now",
+                remedy=f"{error.remedy}; if `helix log` finds damage there, `helix repair` mends it",
+            ) from error
+        except CatalogError:
+            return  # whoever writes next asks again
 
     def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
         """Read, decide and append as one step: what `decide` read is still so when its rows are committed.

@@ -324,9 +324,20 @@ def _in_columns(tables: Sequence[pa.Table], row_type: type[Row]) -> pa.Table | N
     parts = []
     for table in tables:
         names = [name for name in table.column_names if name in known.names]
-        parts.append(table.select(names).cast(pa.schema([known.field(name) for name in names])))
+        columns = [_as_type(table.column(name), known.field(name).type) for name in names]
+        parts.append(pa.Table.from_arrays(columns, schema=pa.schema([known.field(name) for name in names])))
     whole = pa.concat_tables(parts, promote_options="default")
     return whole.sort_by([(SEQUENCE, "ascending"), (PLACE, "ascending")])
+
+
+def _as_type(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """A column as one of another type; what has none of its values has no values. Then its rows do not fit."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([pa.nulls(len(column), wanted)])
 
 
 def _written(journal: Journal[Row], table: pa.Table, now: int) -> dict[str, Any]:

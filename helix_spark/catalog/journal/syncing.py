@@ -46,4 +46,5 @@ def _sync(records: Place, journals: Sequence[Journal[Any]]) -> None:
         [file for found in unsynced for file in found.files],
         {seal: sums for found in unsynced for seal, sums in found.seals.items()},
     )
+    journals[0].check()  # a head put into another catalog would say that its log lacks entries
     at(records).sync((), {found.head: f"{found.version}\n".encode() for found in unsynced})

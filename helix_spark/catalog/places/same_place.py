@@ -2,8 +2,9 @@
 one put in its place, while a run goes on.
 
 On a disk a folder is known by its number in the file system, and is held open, so that the number is given to no other
-one; in an object store, and on a disk as well, by the id in its marker. Asked before each step that writes: on a disk
-that takes three looks at names, in a store one request.
+one; in an object store, and on a disk as well, by the id in its marker. Asked before each step that writes, and again
+once a record is committed: on a disk that takes three looks at names, in a store one request. What is changed between
+the look and the write behind it, some milliseconds, is told, and cannot be helped: libraries know files by names alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from helix_spark.catalog.places.place import Held, at
 from helix_spark.errors import CatalogError
 
 Check = Callable[[], None]
-"""Raises CatalogError where the catalog is not the one that it was."""
+"""Raises MovedError where the catalog is not the one that it was, CatalogError where that cannot be told."""
+
+
+class MovedError(CatalogError):
+    """The catalog's name leads to something else than it did."""
 
 
 def unchecked() -> None:
@@ -59,14 +64,14 @@ class SamePlace:
             self._meet()
 
     def check(self) -> None:
-        """Raises CatalogError if the catalog's name leads elsewhere than when it was first met, or something else is
-        there, or it cannot be told."""
+        """Raises MovedError if the catalog's name leads elsewhere than when it was first met, or to something else;
+        CatalogError if it cannot be told."""
         if self._met is None:
             return
         with explained(self._layout, "read"):
             what = self._changed(self._met)
         if what:
-            raise CatalogError(
+            raise MovedError(
                 f"the catalog {self._layout.name} is not what it was: {what}",
                 remedy="put it back where it was; what is there now is not written to, and a new run takes it as it is",
             )

@@ -1,0 +1,127 @@
+"""A catalog's place is changed while a run goes on: its link is turned, its folder moved, another put in its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults.job import Heard, answers, run, workflow
+from benchmarks.faults.row import Tally, fault
+from benchmarks.faults.usable import goes_on
+from helix_spark.catalog import failpoints
+from helix_spark.errors import CatalogError
+
+POINTS = (
+    "lease.taken", "store.begun", "store.file_written", "store.written", "journal.appending", "journal.looked",
+    "journal.committed", "publish.recorded", "iteration.results", "iteration.nodes", "journal.syncing",
+)
+"""At `journal.looked` the place was looked at, and nothing looks again until the record is written."""
+
+
+class Place:
+    """A folder with a catalog named `first`, which is reached by the link `catalog`; a further one, and a copy."""
+
+    def __init__(self, sound: Path, folder: Path) -> None:
+        shutil.copytree(sound, folder, symlinks=True)
+        self.folder = folder
+        self.before: dict[str, bytes] = {}
+
+    @property
+    def name(self) -> Path:
+        return self.folder / "catalog"
+
+    def content(self) -> dict[str, bytes]:
+        """What lies under the name now, without notes of how far runs are, and leases."""
+        found = {}
+        for path in self.name.resolve().rglob("*"):
+            inside = path.relative_to(self.name.resolve())
+            if path.is_file() and inside.parts[0] != "leases" and inside.parts[:2] != ("records", "running"):
+                found[str(inside)] = path.read_bytes()
+        return found
+
+    def turned(self) -> None:
+        shutil.copytree(self.folder / "first", self.folder / "copy")
+        self.name.unlink()
+        self.name.symlink_to("copy")
+
+    def turned_to_another(self) -> None:
+        self.name.unlink()
+        self.name.symlink_to("other")
+
+    def moved(self) -> None:
+        (self.folder / "first").rename(self.folder / "away")
+        (self.folder / "first").mkdir()
+
+    def replaced_by_a_copy(self) -> None:
+        shutil.copytree(self.folder / "first", self.folder / "copy")
+        (self.folder / "first").rename(self.folder / "away")
+        (self.folder / "copy").rename(self.folder / "first")
+
+    def replaced_by_another(self) -> None:
+        (self.folder / "first").rename(self.folder / "away")
+        (self.folder / "other").rename(self.folder / "first")
+
+    def emptied_and_filled(self) -> None:
+        (self.folder / "away").mkdir()
+        for path in (self.folder / "first").iterdir():
+            path.rename(self.folder / "away" / path.name)
+        shutil.copytree(self.folder / "other", self.folder / "first", dirs_exist_ok=True)
+
+
+CHANGES: tuple[Callable[[Place], None], ...] = (
+    Place.turned, Place.turned_to_another, Place.moved, Place.replaced_by_a_copy, Place.replaced_by_another,
+    Place.emptied_and_filled,
+)
+
+
+def _changed_during_a_run(place: Place, change: Callable[[Place], None], point: str, nth: int) -> str:
+    """What is wrong after a run during which the place was changed; empty if nothing is."""
+    heard, reached = Heard(), 0
+
+    def at_point(name: str) -> None:
+        nonlocal reached
+        reached += name == point
+        if name == point and reached == nth:
+            change(place)
+            place.before = place.content()
+
+    with failpoints.watched(at_point):
+        try:
+            outputs = run(place.name, workflow(9), heard)
+        except CatalogError as error:
+            heard.warnings.append(str(error))
+            outputs = answers(9)
+    if reached < nth:
+        return f"{point} was reached {reached} times"
+    said = any("is not what it was" in text for text in heard.warnings)
+    after = place.content()
+    # What a copy has of a result that was being written is deleted there as well: nothing could use it.
+    elsewhere = [name for name in after if after[name] != place.before.get(name)]
+    elsewhere += [name for name in place.before if name not in after and not name.startswith("tables/")]
+    if outputs != answers(9):
+        return f"answered {outputs}"
+    if elsewhere and not (point == "journal.looked" and said):
+        return f"{elsewhere[:3]} were written in the other place; said was {heard.warnings}"
+    if elsewhere and change is Place.moved:
+        return ""  # into an empty folder that is no catalog: it was said, and there is nothing to go on with
+    for root in (place.name, place.folder / "away", place.folder / "first"):
+        if root.exists() and (what := goes_on(root, 10, 1)):
+            return f"{root.name}: {what}"
+    return ""
+
+
+@fault("a catalog whose place is changed during a run: its link turned, its folder moved, another put there",
+       "the answer is given, nothing is written elsewhere; both are usable afterwards", short=2, full=132)
+def place_is_changed(folder: Path, count: int, tally: Tally) -> None:
+    sound, ways = folder / "sound", len(CHANGES) * len(POINTS)
+    for key in range(1, 5):
+        run(sound / "first", workflow(key))
+    run(sound / "other", workflow(8))
+    (sound / "catalog").symlink_to("first")
+    for index in tally.rounds(count):
+        change, point = CHANGES[index % len(CHANGES)], POINTS[index * 5 % len(POINTS)]
+        nth = 1 + (index - 1) // ways
+        what = _changed_during_a_run(Place(sound, folder / "place"), change, point, nth)
+        tally.expect(not what, f"{change.__name__} at {point}, time {nth}: {what}")
+        shutil.rmtree(folder / "place")

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import helix_spark as hx
 from benchmarks.history import filled_catalog
-from benchmarks.shown_catalogs import family_catalog, graph_catalog, hostile_catalog
+from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -76,6 +77,40 @@ def some_workflow(folder: Path) -> hx.Workflow:
     return wf
 
 
+def outputs_catalog(root: Path) -> None:
+    """Iterations with metrics in a dict, a matrix, a curve, weights and other tables among their outputs."""
+    with hx.Helix(root, observer=hx.Silent()) as helix:
+        for right, factor in ((40, 1), (45, 1), (45, 2)):
+            helix.run(_outputs(right, factor))
+
+
+def _outputs(right: int, factor: int) -> hx.Workflow:
+    wf = hx.Workflow("outputs")
+
+    @wf.reducer(output=True, metrics=[hx.metric("f1", better="higher", primary=True)])
+    def scores() -> dict[str, float]:
+        return {"f1": right / 50 * factor, "loss": 1 / right, **{f"recall_{name}": right / 60 for name in "abcd"}}
+
+    @wf.reducer(output=True)
+    def confusion() -> pd.DataFrame:
+        return pd.DataFrame({"gold": ["a", HOSTILE], "a": [right, 3], HOSTILE: [50 - right, 47]})
+
+    @wf.reducer(output=True)
+    def roc() -> pd.DataFrame:
+        return pd.DataFrame({"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, right / 60, 1.0]})
+
+    @wf.reducer(output=True)
+    def weights() -> pd.DataFrame:
+        return pd.DataFrame({"feature": ["age", HOSTILE], "weight": [1.5, -right / 50]})
+
+    @wf.reducer(output=True)
+    def errors() -> pd.DataFrame:
+        words = [f"a long word, number {n}" for n in range(40)]
+        return pd.DataFrame({"word": words, **{f"column {n}": [right + n] * 40 for n in range(12)}})
+
+    return wf
+
+
 @pytest.fixture(scope="session")
 def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("catalogs")
@@ -83,12 +118,13 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     graph_catalog(folder / "graph", "graph", 300)
     family_catalog(folder / "graph", "wide", 30)
     hostile_catalog(folder / "hostile")
-    return {name: folder / name for name in ("people", "graph", "hostile")}
+    outputs_catalog(folder / "outputs")
+    return {name: folder / name for name in ("people", "graph", "hostile", "outputs")}
 
 
 @pytest.fixture(scope="session")
 def served(catalogs: dict[str, Path]) -> Iterator[Callable[[str], str]]:
     """The address of a server for each catalog, by name."""
     with serving(catalogs["people"]) as people, serving(catalogs["graph"]) as graph, \
-            serving(catalogs["hostile"]) as hostile:
-        yield {"people": people, "graph": graph, "hostile": hostile}.__getitem__
+            serving(catalogs["hostile"]) as hostile, serving(catalogs["outputs"]) as outputs:
+        yield {"people": people, "graph": graph, "hostile": hostile, "outputs": outputs}.__getitem__

@@ -80,7 +80,7 @@ class _StagesSeeded:
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Python asks where a module is to be imported from."""
-        return _found(name, path, target, _seed_by_name) if name == _STAGES else None
+        return found_and_then(name, path, target, _seed_by_name) if name == _STAGES else None
 
 
 def seed_stages_by_name() -> None:
@@ -162,7 +162,7 @@ class Draws:
             if self in sys.meta_path:
                 self._take_over(name)
 
-        return _found(name, path, target, loaded) if name in _SHARED else None
+        return found_and_then(name, path, target, loaded) if name in _SHARED else None
 
     def _take_over(self, name: str) -> None:
         module, shared = sys.modules[name], _SHARED[name]
@@ -171,7 +171,7 @@ class Draws:
         self._began[name] = _plain(shared.state(module))
 
 
-def _found(
+def found_and_then(
     name: str, path: Sequence[str] | None, target: ModuleType | None, loaded: Callable[[ModuleType], None]
 ) -> importlib.machinery.ModuleSpec | None:
     """Where Python finds a module, with what is to be done once it is there."""

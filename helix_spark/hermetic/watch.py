@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import sys
 import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from helix_spark.hermetic.asking import Asker, Kind, asker, direct
+from helix_spark.hermetic.generators import found_and_then
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
 State = tuple[int, ...]
+_stat = os.stat
 
 _UNCOUNTED = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
@@ -32,7 +35,7 @@ _TIMED = frozenset({
 })
 """Libraries that take the time of what they do, for people to see."""
 
-_CLOCKS = ("time", "time_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
+_CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
 
 
 class Watch:
@@ -43,6 +46,7 @@ class Watch:
         self._read: dict[str, tuple[State | None, Asker]] = {}
         self._listed: dict[str, None] = {}
         self._asked: dict[str, None] = {}
+        self._looked_at: dict[str, bool] = {}
         self._written: set[str] = set()
         self.chance: dict[str, None] = {}
         self.outside: dict[str, None] = {}
@@ -72,6 +76,15 @@ class Watch:
             if not (made_now and path.startswith(tempfile.gettempdir())):  # else its own library has written it
                 self._read[path] = state, who
 
+    def looked_at(self, path: str) -> None:
+        """It was asked whether something is there, or what the system says of it."""
+        if path in self._written or path in self._read or _is_uncounted(path) or path.startswith(_OF_MACHINE):
+            return
+        if path not in self._looked_at:
+            state = _state(path)
+            if state is None or state[-1] < self._began:
+                self._looked_at[path] = state is not None
+
     def listed(self, folder: str) -> None:
         """The names in a folder were looked through."""
         if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
@@ -88,6 +101,9 @@ class Watch:
             files[path] = content_of(path)
             if _state(path) != state:
                 self.chance[who.at(f"reads {path}, which was written to while it ran")] = None
+        for path, was_there in self._looked_at.items():
+            if path not in self._written and (_state(path) is not None) == was_there:  # else it has made it itself
+                files.setdefault(path, content_of(path))
         listed = {folder: names_in(folder) for folder in self._listed}
         asked = {name: value_of(name) for name in self._asked}
         return Seen(drew, files, listed, asked, tuple(self.chance), tuple(self.outside))
@@ -95,7 +111,7 @@ class Watch:
 
 def _state(path: str) -> State | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - a text
+        status = _stat(path)
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -210,6 +226,7 @@ class Wrapped:
     def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread], None]) -> None:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
+        self._known: list[Any] = []
 
     def install(self) -> None:
         """Puts the wrappers in place; the audit hook once and for all."""
@@ -218,6 +235,7 @@ class Wrapped:
             sys.addaudithook(_hook)
             _hooked = True
         _installed.append(self)
+        sys.meta_path.insert(0, self)
         for holder, name, ours in self._wrappers():
             self._theirs.append((holder, name, vars(holder)[name]))
             setattr(holder, name, ours)
@@ -227,6 +245,23 @@ class Wrapped:
         while self._theirs:
             setattr(*self._theirs.pop())
         _installed.remove(self)
+        sys.meta_path.remove(self)
+        for known in _KNOWN_ABLE:
+            known.difference_update(self._known)
+        self._known.clear()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Python asks where a module is to be imported from: one of readers is wrapped once it is there."""
+
+        def loaded(module: ModuleType) -> None:
+            if self in _installed:
+                for holder, reader, ours in self._readers_of(module):
+                    self._theirs.append((holder, reader, vars(holder)[reader]))
+                    setattr(holder, reader, ours)
+
+        return found_and_then(name, path, target, loaded) if name in _IN_C else None
 
     def _wrappers(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         started = threading.Thread.start
@@ -236,6 +271,7 @@ class Wrapped:
             started(thread)
 
         yield threading.Thread, "start", start
+        yield os, "stat", self._status(os.stat)
         environ = type(os.environ)
         yield environ, "__getitem__", self._environment(environ.__getitem__)
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
@@ -246,11 +282,29 @@ class Wrapped:
                 names = vars(module)
                 found = [name for name in _BOUND if _is_among(names.get(name), clocks)]
                 yield from ((module, name, clocks[names[name]]) for name in found)
-        for name, readers in _IN_C.items():
+        for name in _IN_C:
             if (library := sys.modules.get(name)) is not None:
-                for reader in readers:
-                    if callable(told := vars(library).get(reader)) and not isinstance(told, type):
-                        yield library, reader, self._reader(told)
+                yield from self._readers_of(library)
+
+    def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        for reader in _IN_C[library.__name__]:
+            if callable(told := vars(library).get(reader)) and not isinstance(told, type):
+                yield library, reader, self._reader(told)
+
+    def _status(self, told: Any) -> Callable[..., Any]:
+        def stat(path: Any, *given: Any, **named: Any) -> Any:
+            watch = self.finder()
+            if watch is not None and isinstance(path, str | bytes | os.PathLike):
+                who = direct(sys._getframe(1)) if not getattr(_busy, "is_so", False) else None
+                if who is not None:
+                    watch.looked_at(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - a text
+            return told(path, *given, **named)
+
+        for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
+            if told in known:
+                known.add(stat)
+                self._known.append(stat)
+        return stat
 
     def _environment(self, told: Any) -> Callable[..., Any]:
         def get(environ: Any, key: Any) -> Any:
@@ -262,7 +316,7 @@ class Wrapped:
         return get
 
     def _clock(self, told: Any) -> Callable[..., Any]:
-        needs = {"strftime": 1, "time": 99, "time_ns": 99}.get(told.__name__, 0)
+        needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
 
         def tell(*given: Any) -> Any:
             watch = self.finder()
@@ -284,6 +338,8 @@ class Wrapped:
 
         return read
 
+
+_KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
 
 _BOUND = ("time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock")
 """Names by which libraries have clocks."""

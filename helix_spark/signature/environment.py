@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import locale
+import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
@@ -48,6 +51,16 @@ def python_part() -> Part:
     if hash_seed() not in ("", "0"):
         found += f", hash seed {hash_seed()}"
     return Part(Group.PACKAGE, "python", digest("python", found), found)
+
+
+def place_parts() -> tuple[Part, ...]:
+    """What Python takes from where it runs: its time zone, and the language of its texts."""
+    zone = f"{os.environ.get('TZ', '')} {time.tzname} {time.timezone}"
+    language = f"{locale.setlocale(locale.LC_ALL)} {locale.getpreferredencoding(False)}"
+    return (
+        Part(Group.SETTING, "time zone", digest("time zone", zone), os.environ.get("TZ") or time.tzname[0]),
+        Part(Group.SETTING, "locale", digest("locale", language), language),
+    )
 
 
 def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:

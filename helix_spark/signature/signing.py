@@ -20,7 +20,7 @@ from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.signature.canonical import value_part, value_trace
 from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
-from helix_spark.signature.environment import package_part, python_part, setting_parts
+from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
 from helix_spark.signature.functions.randomness import of_partitions, of_variables, random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
@@ -186,7 +186,7 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
     used = {*operator.forms, operator.returns}
     packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
     around = surroundings[:1] if _is_plain(operator) else surroundings
-    return (*around, *(package_part(name) for name in packages))
+    return (*around, *place_parts(), *(package_part(name) for name in packages))
 
 
 def _is_plain(operator: Function) -> bool:

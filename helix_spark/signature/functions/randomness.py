@@ -34,6 +34,12 @@ _DATES = re.compile(
     r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
 )
+_ASKS_NOW = frozenset({"now", "utcnow"})
+"""What libraries of dates call it: ``pendulum.now()``, ``arrow.utcnow()``."""
+
+_SPARK_NAMES = ("pyspark.", "datetime.", "pandas.")
+"""Of these it is told by their names."""
+
 _NOW = frozenset({"now", "today"})
 """Texts of which these make the clock's time."""
 
@@ -110,6 +116,8 @@ def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
     """Why a call may return something else each time; None if nothing says so."""
     if called is not None and (lack := _lack(call, called, texts)) is not None:
         return f"calls {called}{lack}"
+    if call.method in _ASKS_NOW and not (called or "").startswith(_SPARK_NAMES):
+        return f"calls .{call.method}(), which asks the clock"
     if called is None and call.method in _PARSES_ARGUMENTS and not (call.arguments or call.keyword("args")):
         return f"reads the command line (.{call.method}())"
     if called == "builtins.hash" and not hash_seed():

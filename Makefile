@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long versions docs setup faults lint types clean
+.PHONY: run test test-long versions docs setup faults histories lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -31,6 +31,10 @@ setup: $(VENV)/.dev
 # About an hour and a half on two cores; `--only WORDS` injects some of them.
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults --save benchmarks/results
+
+# 50,000 short histories of two to five drivers on a simulated catalog, about an hour on two cores.
+histories: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.interleavings --save benchmarks/results
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

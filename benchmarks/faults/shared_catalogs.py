@@ -73,6 +73,8 @@ VERBS: tuple[tuple[str, ...], ...] = (
 )
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, or what turns the order of its letters."""
+_MAY_REFUSE = ("verify", "export", "gc")
+"""They tell what is damaged, cannot be had, or is nested too deep to be deleted; the catalog is used all the same."""
 _MOST_MEMORY = 1200 << 20
 """Bytes at most; a run of the sound catalog takes 300 MB. What is exported or run on is read whole, and may become
 ten thousand times what it takes on the disk; see the manual."""
@@ -315,7 +317,7 @@ def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
         yield f"server errors: {bad[0]}"
     elif usable and done.verb[0] == "run" and not ANSWER.search(done.out):
         yield f"no right answer: {said[-300:]!r}"
-    elif usable and done.code == 3 and done.verb[0] not in ("verify", "export"):
+    elif usable and done.code == 3 and done.verb[0] not in _MAY_REFUSE:
         yield f"refused: {said[-300:]!r}"
     if done.peak > _MOST_MEMORY:
         yield f"took {done.peak >> 20} MiB"

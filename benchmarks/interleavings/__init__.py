@@ -1,6 +1,6 @@
 """A deterministic simulation of a catalog: its clock, its disk, and two to five drivers on it, under one seed.
 
-    python -m benchmarks.interleavings --histories 50000 [--seed N] [--mutants] [--replay SEED]
+    python -m benchmarks.interleavings --histories 50000 [--seed N] [--mutants] [--replay SEED] [--save FOLDER]
 
 The catalog's own code runs in it: catalog, ledgers, journals with their upkeep, leases, leftovers, layout. Simulated is
 what it rests on, each behind the front that the code knows: the place (`disk`, with the semantics of an object store:

@@ -77,6 +77,7 @@ def _histories(pool: ProcessPoolExecutor, count: int, first: int, save: Path | N
             "drivers": {str(number): drivers[number] for number in sorted(drivers)},
             "command": f"python -m benchmarks.interleavings --histories {count} --seed {first}",
         }
+        save.mkdir(parents=True, exist_ok=True)
         (save / "interleavings.json").write_text(json.dumps(data, indent=1) + "\n")
     return bool(wrong)
 

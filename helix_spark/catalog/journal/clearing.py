@@ -41,7 +41,13 @@ MOST_BYTES = 8 << 20
 """The same for their bytes."""
 
 SHORTEST = 600.0
-"""Seconds that a replaced file waits at least."""
+"""Seconds that a replaced file waits at least.
+
+Why not days in any case: each row is rewritten twice, so at a run a minute three days would keep some 20,000 files and
+600 MB, which count for the budget and are looked at before each answer. At a run each quarter of an hour, which
+leaves one file a journal as most do, nothing goes before three days. What goes sooner costs nobody a record, however
+long they were stopped: who reads looks again (`journal.LOOKS`), who appends finds the number taken, or cleaned up. It
+costs only how far back a log that lost its end can be cut."""
 
 UNKNOWN_SECONDS = 10 * GRACE_SECONDS
 """After so long a file that no log entry names goes: what a process left that died before it committed."""

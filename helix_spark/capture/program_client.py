@@ -83,6 +83,15 @@ def _be_active_in_all_threads() -> None:
     SparkSession.getActiveSession = classmethod(active)  # type: ignore[method-assign, assignment]  # as above
 
 
+def forgetting_request(session: ConnectSession) -> Any:
+    """A request that has a server forget what is persisted. Its sessions share that, by plans that say nothing of the
+    files' contents."""
+    client: Any = session.client
+    request = client._execute_plan_request_with_metadata()
+    request.plan.root.catalog.clear_cache.SetInParent()
+    return request
+
+
 class _Nowhere:
     """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
     of this process, would disturb."""

@@ -16,6 +16,7 @@ from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answers import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.effects import Place, is_left, place_of
+from helix_spark.program.plan_data import DataRead
 from helix_spark.program.questions import Question, Signer, handle_of, with_handles
 from helix_spark.program.session_state import View
 from helix_spark.program.sql_reads import read_statement
@@ -98,6 +99,7 @@ class Answerer:
     _persisted: dict[int, Any] = field(default_factory=dict)
     _sent: set[int] = field(default_factory=set)
     _resolved: set[int] = field(default_factory=set)
+    _held: list[DataRead] = field(default_factory=list)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -179,6 +181,10 @@ class Answerer:
                 return []
             case "fit" | "read":
                 return self._answered("execute", "fit", request.plan.command, request)
+            case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
+                # Asked of no model: it deletes what lies where a model is about to be written.
+                question = self.signer.question("effect", request.plan.command)
+                return self._asked_live("execute", question, request, "it makes room for a model")
             case "fetch" | "evaluate":
                 return self._answered("execute", "rows", request.plan.command, request)
             case "write":
@@ -282,7 +288,7 @@ class Answerer:
         started = time.perf_counter()
         found = self._with_our_handles(self._sent_on(kind, question.what, request), question)
         seconds = time.perf_counter() - started
-        why = why or next((f"{one.shown} was changed: {how}" for one in question.reads if (how := one.changed())), "")
+        why = why or self._changed_data(question)
         if not why and not is_kept(found):
             why = "its answer has a type of its author's own"
         answer = None if why or question.sort == "effect" else text_of_answer(kind, found)
@@ -291,6 +297,12 @@ class Answerer:
         there = "" if left is None or why else left.identity()
         self._note(Asked(question, who, kind, seconds, started, True, answer, why, there))
         return found
+
+    def _changed_data(self, question: Question) -> str:
+        """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
+        the data that there was then."""
+        reads = (*question.reads, *self._held)
+        return next((f"{one.shown} was changed: {how}" for one in reads if (how := one.changed()) is not None), "")
 
     def _note(self, one: Asked) -> None:
         with self._lock:
@@ -323,7 +335,8 @@ class Answerer:
                     if type(request).__name__ == "ConfigRequest":
                         stub.Config(_as_new(request, request))
                     else:
-                        self._sent_on("execute", request.plan.command, request)
+                        asked = request.plan
+                        self._sent_on("execute", getattr(asked, asked.WhichOneof("op_type")), request)
         return stub
 
     def _sent_on(self, kind: str, what: Any, request: Any) -> list[Any]:
@@ -398,7 +411,9 @@ class Answerer:
             number = part.common.plan_id if sort_of(one) == "Relation" else None
             if number in self._persisted and number not in self._sent:
                 self._sent.add(number)
-                self._sent_on("analyze", self._persisted[number].persist.relation, self._persisted[number])
+                relation = self._persisted[number].persist.relation
+                self._held += self.signer.question("rows", relation).reads
+                self._sent_on("analyze", relation, self._persisted[number])
 
     def _of_session(self, response: Any, request: Any) -> Any:
         copy = type(response)()

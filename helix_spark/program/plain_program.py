@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.capture.connect_client import take_over
-from helix_spark.capture.program_client import control_draws, open_session, settings_request
+from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.connect_server import told_server
 from helix_spark.engine.spark.own import planned_settings
@@ -95,7 +95,7 @@ class PlainProgram:
         )
         session = open_session(self.answerer, initial)
         if told_server() is not None:  # it was started before anybody knew what the program would ask for
-            signer.state.requests.append(settings_request(session, given))
+            signer.state.requests += [settings_request(session, given), forgetting_request(session)]
         return session
 
     def __post_init__(self) -> None:

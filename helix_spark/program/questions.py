@@ -107,7 +107,7 @@ class Signer:
         except UnknownDataError as error:
             found.chance.append(str(error))
         match sort_of(one):
-            case "ObjectRef" if not one.id.startswith(HANDLE) and one.id != _HELPER:
+            case "ObjectRef" if not one.id.startswith(HANDLE) and one.id != HELPER:
                 found.chance.append("refers to something that Helix did not make")
             case "ObjectRef":
                 found.handles.append(one.id)
@@ -171,7 +171,7 @@ class _Found:
     names: set[str] = field(default_factory=set)
 
 
-_HELPER = "______ML_CONNECT_HELPER______"
+HELPER = "______ML_CONNECT_HELPER______"
 """By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
 
 

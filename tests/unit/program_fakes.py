@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
+from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.program.answering import Answerer
 from helix_spark.program.plan_data import DataVersions
-from helix_spark.program.questions import Signer
+from helix_spark.program.questions import HELPER, Signer
 from helix_spark.program.session_state import SessionState
 
 
@@ -57,20 +58,26 @@ class FakeServer:
         self._check_models(request)
         self.asked.append(request)
         answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id="real")
+        getattr(answer, request.WhichOneof("analyze")).SetInParent()
         if request.WhichOneof("analyze") == "schema":
             answer.schema.schema.CopyFrom(_SCHEMA)
         return answer
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         self.asked.append(request.operation)
-        pairs = request.operation.get_with_default.pairs
+        asked = request.operation
+        pairs = [*asked.get_with_default.pairs]
+        names = (*asked.get.keys, *asked.get_option.keys)
+        pairs += [pb.KeyValue(key=name, value=_SETTINGS.get(name, "true")) for name in names]
         return pb.ConfigResponse(session_id=request.session_id, server_side_session_id="real", pairs=pairs)
 
     def _check_models(self, request: Any) -> None:
         for one in messages(request):
             part: Any = one
-            assert sort_of(one) != "ObjectRef" or part.id in self.models, f"no model {part.id}"
+            assert sort_of(one) != "ObjectRef" or part.id in (HELPER, *self.models), f"no model {part.id}"
 
+
+_SETTINGS = {**DEFAULT_SETTINGS, "spark.sql.session.timeZone": "UTC"}
 
 _SCHEMA = pb.DataType(struct=pb.DataType.Struct(fields=[
     pb.DataType.StructField(name="answers", data_type=pb.DataType(long=pb.DataType.Long())),

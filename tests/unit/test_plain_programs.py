@@ -391,6 +391,32 @@ def test_modules_beside_a_program_are_looked_at_too(tmp_path: Path) -> None:
     assert (found.file.name, found.line) == ("beside.py", 2)
 
 
+def test_what_is_persisted_of_data_that_changed_is_not_put_on_record(runs: Runs) -> None:
+    def program(text: str) -> Program:
+        def run(spark: Any) -> Any:
+            frame = rows(spark).cache()
+            frame.count()
+            (runs.folder / "rows.csv").write_text(text)
+            return frame.count()
+        return run
+
+    runs.run(program("a,b\n1,3\n"))
+    assert runs.run(lambda spark: rows(spark).cache().count()).started
+
+
+def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.ml import Pipeline
+        from pyspark.ml.feature import Binarizer
+
+        Pipeline(stages=[Binarizer(inputCol="a", outputCol="c")]).write().overwrite().save(str(runs.folder / "model"))
+
+    def made(server: FakeServer) -> int:
+        return sum("handleOverwrite" in str(one) for one in server.asked)
+
+    assert made(runs.run(program)) == made(runs.run(program)) == 1
+
+
 def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:
     found: list[object] = []
 

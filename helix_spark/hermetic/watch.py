@@ -85,6 +85,13 @@ class Watch:
             if state is None or state[-1] < self._began:
                 self._looked_at[path] = state is not None
 
+    def named(self, path: str) -> None:
+        """A file is named in the code, which may have it read by what nobody sees. What was written meanwhile is its
+        own."""
+        state = _state(path)
+        if state is not None and max(state[-1], state[-2]) < self._began:
+            self.looked_at(path)
+
     def listed(self, folder: str) -> None:
         """The names in a folder were looked through."""
         if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import socket
@@ -257,3 +258,24 @@ def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:
     run(folder, counting(depends_on=[len]))
     (folder / "words.txt").write_text("one two three")
     assert run(folder, counting(depends_on=[len])).plan["words"].state is not State.COMPUTE
+
+
+def test_a_file_that_is_named_counts_though_nobody_sees_it_read(folder: Path) -> None:
+    def reading() -> hx.Workflow:
+        wf = hx.Workflow("in_c")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def read(data: pd.DataFrame) -> str:
+            library = ctypes.CDLL(None)
+            descriptor, buffer = library.open(b"words.txt", 0), ctypes.create_string_buffer(100)
+            size = library.read(descriptor, buffer, 100)
+            library.close(descriptor)
+            return f"{buffer.raw[:size].decode()} of {'words.txt'}"
+
+        return wf
+
+    first = run(folder, reading())
+    (folder / "words.txt").write_text("three")
+    assert first["read"] == "one two of words.txt"
+    assert run(folder, reading())["read"] == "three of words.txt"

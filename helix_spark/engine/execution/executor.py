@@ -43,6 +43,7 @@ from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
 from helix_spark.hermetic.action import Action, abandon, in_action, waiting
+from helix_spark.hermetic.mentions import files_named
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.task import of_node
 from helix_spark.planner.plan import Plan
@@ -438,6 +439,9 @@ class _Job:
             let_others_run_meanwhile()
         with in_action(action):
             yield
+        if action.watch is not None and isinstance(node.operator, Function):
+            for path in files_named(node.operator.call):
+                action.watch.named(path)
         seen = action.seen()
         self.outcome.seen[node.name] = self.outcome.seen.get(node.name, Seen()) | seen
         said = (*seen.chance, *(() if node.wishes.depends_on else seen.outside))

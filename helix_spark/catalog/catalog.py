@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.answer_records import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger, End
-from helix_spark.catalog.deaths import concluded
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
@@ -233,7 +232,16 @@ class Catalog:
         self, found: Sequence[IterationRecord], workflow: str | None = None, limit: int | None = None
     ) -> tuple[IterationRecord, ...]:
         """Iterations that were read some time ago: some of those that ran may have died since."""
-        return concluded(found, self.leases, lambda: self._history.iterations(workflow, limit))
+        dead = {
+            record.run for record in found
+            if record.status == "running" and self.leases.is_dead(record.run, untouched=SILENCE_SECONDS)
+        }
+        # Those that came to their end after they were read have given back their lease, too.
+        again = self._history.iterations(workflow, limit) if dead else found
+        return tuple(
+            replace(record, status="died") if record.run in dead and record.status == "running" else record
+            for record in again
+        )
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """What happened to each node of an iteration, inputs first; none before it has ended."""

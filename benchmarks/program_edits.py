@@ -103,7 +103,7 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "a row of the data": ("rows.csv", "1,27.0,south", "1,28.0,south"),
     "a category of the data": ("rows.csv", "1,27.0,south", "1,27.0,north"),
     "a line at the end of the data": ("rows.csv", "END", "900,33.0,north,2026-01-05 10:30:00,40.0\n"),
-    "a type in a schema": ("", "id int, age double", "id int, age int"),
+    "a type in a schema": ("", "id int, age double", "id int, age float"),
     "another condition": ("", 'F.col("age") > LEAST', 'F.col("age") >= LEAST + 1'),
     "a dictionary that a UDF reads": ("", '"north": "N"', '"north": "M"'),
     "a UDF's default": ("", "letters=1", "letters=2"),

@@ -14,6 +14,7 @@ from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.errors import CatalogError
 from helix_spark.program.answers import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.effects import Place, is_left, place_of
 from helix_spark.program.plan_data import DataRead
@@ -81,6 +82,7 @@ class Answerer:
     """The service. Its methods may be called from any thread.
 
     Attributes:
+        tell: is told what is worth a line.
         rerun_effects: whether what was written before is written again.
         planning: whether nothing is to be asked of Spark: the first question without an answer raises
             NeedsSparkError.
@@ -91,6 +93,7 @@ class Answerer:
     record: Record
     server: Server
     initial: dict[str, str]
+    tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
     planning: bool = False
     asked: list[Asked] = field(default_factory=list)
@@ -358,12 +361,11 @@ class Answerer:
             if handle in self._live:
                 return
             stored = None if summary else self.record.model(question.identity)
-            if stored is not None:
-                self._read_model(question, request, *stored)
-            else:
+            if stored is None or not self._read_model(question, request, *stored):
                 self._with_our_handles(self._sent_on("execute", question.what, request), question)
 
-    def _read_model(self, question: Question, request: Any, name: str, folder: str) -> None:
+    def _read_model(self, question: Question, request: Any, name: str, folder: str) -> bool:
+        """Whether the server could read a stored model."""
         import pyspark.sql.connect.proto as pb
 
         reading = type(request)()
@@ -372,10 +374,16 @@ class Answerer:
             operator=pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL), path=folder
         )
         reading.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=pb.MlCommand(read=command))))
-        self._with_our_handles(list(self._stub().ExecutePlan(_as_new(request, reading))), question)
+        try:
+            found = list(self._stub().ExecutePlan(_as_new(request, reading)))
+        except _rpc_error() as error:
+            self.tell(f"a stored model could not be read, and is fitted again: {_said(error)}")
+            return False
+        self._with_our_handles(found, question)
+        return True
 
     def write_model(self, question: Question, folder: str) -> None:
-        """Has the server write a model that this run fitted."""
+        """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
         import pyspark.sql.connect.proto as pb
 
         _, request = self._made_by[handle_of(question)]
@@ -385,7 +393,10 @@ class Answerer:
             obj_ref=pb.ObjectRef(id=self._live[handle_of(question)]), path=folder, should_overwrite=True
         )
         writing.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=pb.MlCommand(write=command))))
-        list(self._stub().ExecutePlan(_as_new(request, writing)))
+        try:
+            list(self._stub().ExecutePlan(_as_new(request, writing)))
+        except _rpc_error() as error:
+            raise CatalogError(f"Spark could not write it: {_said(error)}") from error
 
     def _resolve_reads(self, what: Any, request: Any) -> None:
         """Has the server look at each source once, as a classic session does, where it infers a schema and lists files.
@@ -492,6 +503,19 @@ _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
 def _only_looks(kind: str) -> bool:
     """Whether a call of ``spark.catalog`` changes nothing."""
     return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
+
+
+def _rpc_error() -> type[Exception]:
+    from grpc import RpcError
+
+    found: type[Exception] = RpcError
+    return found
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what a server says of a failure."""
+    details = getattr(error, "details", None)
+    return (str(details() if callable(details) else error).splitlines() or [""])[0]
 
 
 def _handles_in(what: Any) -> Iterator[str]:

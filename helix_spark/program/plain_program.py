@@ -91,7 +91,7 @@ class PlainProgram:
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions)
         asked = [] if self.answerer is None else self.answerer.asked
         self.answerer = Answerer(
-            signer, self.record, self.server, _told(options), self.rerun_effects, self.planning, asked
+            signer, self.record, self.server, _told(options), self.tell, self.rerun_effects, self.planning, asked
         )
         session = open_session(self.answerer, initial)
         if told_server() is not None:  # it was started before anybody knew what the program would ask for

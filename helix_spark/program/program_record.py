@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -319,20 +320,26 @@ def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
 
 def _store_models(answerer: Answerer, program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
     """Stores the models that were fitted in this run, where having them again takes longer than reading them."""
-    assert program.record is not None
-    kept: dict[str, ArtifactRecord] = {}
-    for one in answerer.asked:
-        question = one.question
-        if not one.fresh or one.question.sort != "fit" or not one.answer or question.identity in kept:
-            continue
-        if one.seconds < LEAST_SECONDS or not _is_fit(question.what) or program.record.is_stored(question.identity):
-            continue
+    record = program.record
+    assert record is not None
+    wanted = {
+        one.question.identity: one for one in answerer.asked
+        if one.fresh and one.answer and one.seconds >= LEAST_SECONDS and _is_fit(one.question.what)
+    }
+
+    def store(one: Asked) -> ArtifactRecord | None:
         try:
-            kept[question.identity] = _store_model(answerer, program, one, number)
+            return _store_model(answerer, program, one, number)
         except (CatalogError, StrangeModelError, OSError) as error:
             program.tell(f"the model of {named(one)!r} was not stored: {error}")
-    return kept
+            return None
 
+    with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:  # each is a few small jobs, which wait for each other
+        stored = pool.map(store, (one for identity, one in wanted.items() if not record.is_stored(identity)))
+        return {one.signature: one for one in stored if one is not None}
+
+
+_AT_A_TIME = 4
 
 LEAST_SECONDS = 0.3
 """A fit that took less is fitted again: reading a model takes as long."""

@@ -263,6 +263,30 @@ class _Parsed:
     parsed: Any
 
 
+class _Nowhere:
+    """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
+    of this process, would disturb."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *given, **named: None
+
+
+def channel_to_nowhere() -> Any:
+    """What a client is made with that has its service in its own process."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    class NowhereBuilder(DefaultChannelBuilder):
+        def toChannel(self) -> Any:  # noqa: N802 - pyspark calls it so
+            return _Nowhere()
+
+    return NowhereBuilder("sc://localhost:1")
+
+
 _MAKING = threading.Lock()
 
 
@@ -277,15 +301,20 @@ def _made() -> ConnectSession:
         ) from error
 
     replace_in_pyspark()
-    session = SparkSession("sc://localhost:1")  # a channel connects when it is first used, and this never is
+    session = SparkSession(channel_to_nowhere())
     client = session.client
     client._internal_stub = cast("Any", _Recorder())
     client._use_reattachable_execute = False
     client._plan_compression_threshold = -1
-    for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1: there is nobody to say it to
+    say_no_goodbye(client)
+    return session
+
+
+def say_no_goodbye(client: Any) -> None:
+    """Has a client not turn to its server when this process ends, where there is none."""
+    for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1
         if hasattr(client, goodbye):
             atexit.unregister(getattr(client, goodbye))
-    return session
 
 
 def _session() -> ConnectSession:

@@ -6,7 +6,6 @@ All that is private in pyspark, and that a program needs beyond what `connect_cl
 from __future__ import annotations
 
 import ast
-import atexit
 import hashlib
 import linecache
 import logging
@@ -23,14 +22,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from helix_spark.capture.connect_client import pyspark_folder
+from helix_spark.capture.connect_client import channel_to_nowhere, pyspark_folder, say_no_goodbye
 from helix_spark.hermetic.generators import default_seed
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
-
-ADDRESS = "sc://localhost:1"
-"""Where a program's client believes its server to be."""
 
 _HELIX = str(Path(__file__).parent.parent)
 
@@ -49,20 +45,15 @@ def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSessio
     Args:
         settings: Spark's, that it starts with.
     """
-    from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.session import SparkSession
 
-    class NowhereBuilder(DefaultChannelBuilder):
-        def toChannel(self) -> Any:  # noqa: N802 - pyspark calls it so
-            return _Nowhere()
-
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    session = SparkSession(NowhereBuilder(ADDRESS))
+    session = SparkSession(channel_to_nowhere())
     client: Any = session.client
     client._internal_stub = client._artifact_manager._stub = service
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
-    atexit.unregister(client._on_exit)
+    say_no_goodbye(client)
     session.release_session_on_close = False
     session.__dict__["sparkContext"] = SessionContext(settings)
     SparkSession._set_default_and_active_session(session)
@@ -90,19 +81,6 @@ def forgetting_request(session: ConnectSession) -> Any:
     request = client._execute_plan_request_with_metadata()
     request.plan.root.catalog.clear_cache.SetInParent()
     return request
-
-
-class _Nowhere:
-    """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
-    of this process, would disturb."""
-
-    def close(self) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *given, **named: None
 
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:

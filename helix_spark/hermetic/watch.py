@@ -72,6 +72,8 @@ class Watch:
                 self.chance[who.at(f"reads the state of the machine, {path}")] = None
         else:
             state = _state(path)
+            if state is not None and Path(path).is_dir():  # what is looked for in it is told apart
+                return
             made_now = state is not None and max(state[-1], state[-2]) >= self._began
             if not (made_now and path.startswith(tempfile.gettempdir())):  # else its own library has written it
                 self._read[path] = state, who
@@ -234,6 +236,7 @@ class Wrapped:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
+        self._holding: dict[str, tuple[ModuleType, tuple[str, ...]]] = {}
 
     def install(self) -> None:
         """Puts the wrappers in place; the audit hook once and for all."""
@@ -283,12 +286,11 @@ class Wrapped:
         yield environ, "__getitem__", self._environment(environ.__getitem__)
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, clock.__name__, ours) for clock, ours in clocks.items())
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str) and "/site-packages/" in file:
-                names = vars(module)
-                found = [name for name in _BOUND if _is_among(names.get(name), clocks)]
-                yield from ((module, name, clocks[names[name]]) for name in found)
+        for key, module in list(sys.modules.items()):
+            if self._holding.get(key, (None,))[0] is not module:
+                self._holding[key] = module, _clocks_in(module, clocks)
+            held = ((name, vars(module).get(name)) for name in self._holding[key][1])
+            yield from ((module, name, clocks[told]) for name, told in held if _is_among(told, clocks))
         for name in _IN_C:
             if (library := sys.modules.get(name)) is not None:
                 yield from self._readers_of(library)
@@ -360,6 +362,14 @@ _IN_C: Mapping[str, tuple[str, ...]] = {
     "duckdb": ("read_csv", "read_parquet", "read_json", "from_parquet", "from_csv_auto"),
     "cv2": ("imread",), "lxml.etree": ("parse", "iterparse"), "soundfile": ("read", "info"), "h5py": ("File",),
 }
+
+
+def _clocks_in(module: ModuleType, clocks: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The names by which a library has clocks."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or "/site-packages/" not in file:
+        return ()
+    return tuple(name for name in _BOUND if _is_among(vars(module).get(name), clocks))
 
 
 def _is_among(value: Any, clocks: Mapping[Any, Any]) -> bool:

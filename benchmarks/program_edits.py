@@ -122,7 +122,7 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "a time zone": ("", '"spark.sql.session.timeZone", "UTC"', '"spark.sql.session.timeZone", "America/New_York"'),
     "a date's format": ("", "yyyy-MM-dd HH", "yyyy-MM"),
     "rows in the program": ("", '("south", 2)', '("south", 3)'),
-    "the sort of a join": ("", '"town", "left"', '"town", "left_anti"'),
+    "the sort of a join": ("", '"town", "left"', '"town", "right"'),
     "the weights of a split": ("", "[0.7, 0.3]", "[0.6, 0.4]"),
     "the seed of a split": ("", "seed=5", "seed=6"),
     "steps of a fit": ("", "maxIter=3", "maxIter=4"),

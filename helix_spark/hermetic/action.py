@@ -43,19 +43,24 @@ class _Turn:
     """Whose turn it is.
 
     Attributes:
-        holder: the thread; None between two turns.
+        holder: the thread's ident; None between two turns.
+        thread: the thread itself: an ident is given again once its thread has ended.
         action: the innermost one of that thread.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.holder: int | None = None
+        self.thread: threading.Thread | None = None
         self.action: Action | None = None
 
 
 _PATIENCE = 60.0
 """Seconds after which an action goes on though it is not its turn: the one whose turn it is may wait for a lock that
 this one holds."""
+
+_LOOK_SECONDS = 5.0
+"""How often an action that waits looks whether the thread whose turn it is still lives."""
 
 _turn = _Turn()
 _running: dict[int, Action] = {}
@@ -106,27 +111,49 @@ def in_action(action: Action) -> Iterator[None]:
     ident, turn = threading.get_ident(), _turn
     outer = turn.action if turn.holder == ident else None
     if outer is None:
-        since = time.perf_counter()
-        turn.lock.acquire()
-        turn.holder = ident
-        _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
+        turn = _turn_taken(ident)
     action.outer, turn.action = outer, action
     _running[ident] = action
-    _installed(+1, watched=action.watch is not None)
-    action.draws.begin()
     try:
-        yield
+        with _intercepted(action):
+            yield
     finally:
-        action.drew = action.draws.end()
-        _installed(-1, watched=action.watch is not None)
         turn.action = outer
         if outer is not None:
             _running[ident] = outer
         else:
-            del _running[ident]
+            _running.pop(ident, None)
             if turn.holder == ident:
                 turn.holder = None
                 turn.lock.release()
+
+
+def _turn_taken(ident: int) -> _Turn:
+    """Waits for the calling thread's turn. That of a thread which has ended without giving it back is over."""
+    since = time.perf_counter()
+    turn = _turn
+    while not turn.lock.acquire(timeout=_LOOK_SECONDS):
+        holder = turn.thread
+        if turn is _turn and (holder is None or not holder.is_alive()):
+            abandon()
+        turn = _turn
+    turn.holder, turn.thread = ident, threading.current_thread()
+    _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
+    return turn
+
+
+@contextmanager
+def _intercepted(action: Action) -> Iterator[None]:
+    """While an action's draws follow from its seed, and what it reads is seen."""
+    _installed(+1, watched=action.watch is not None)
+    try:
+        action.draws.begin()
+        try:
+            yield
+        finally:
+            action.drew = action.draws.end()
+    finally:
+        _installed(-1, watched=action.watch is not None)
 
 
 @contextmanager
@@ -155,7 +182,7 @@ def others_first() -> Iterator[None]:
         yield
     finally:
         if turn.lock.acquire(timeout=_PATIENCE):
-            turn.holder, turn.action = threading.get_ident(), action
+            turn.holder, turn.thread, turn.action = threading.get_ident(), threading.current_thread(), action
             for one, state in reversed(states):
                 one.draws.back(state)
         else:

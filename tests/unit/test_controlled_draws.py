@@ -203,3 +203,21 @@ def test_commands_order_sets_alike(tmp_path: Path) -> None:
         )
         found.add(json.loads(done.stdout)["outputs"]["order"])
     assert len(found) == 1
+
+
+def test_a_thread_that_ended_in_the_middle_of_its_turn_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from helix_spark.hermetic import action
+
+    monkeypatch.setattr(action, "_LOOK_SECONDS", 0.05)
+
+    begun = []
+
+    def begin_and_end() -> None:
+        begun.append(action.in_action(action.Action("a")))
+        begun[0].__enter__()
+
+    thread = threading.Thread(target=begin_and_end)
+    thread.start()
+    thread.join()
+    with action.in_action(action.Action("b")):
+        pass

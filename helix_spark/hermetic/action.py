@@ -202,8 +202,17 @@ def _installed(change: int, *, watched: bool) -> None:
     with _counting:
         for interceptor in (_given, _wrapped) if watched else (_given,):
             before = _counts.get(interceptor, 0)
-            _counts[interceptor] = before + change
             if before == 0:
-                interceptor.install()
+                _install(interceptor)
             elif before + change == 0:
                 interceptor.remove()
+            _counts[interceptor] = before + change
+
+
+def _install(interceptor: EntropyGiven | Wrapped) -> None:
+    """Whole or not at all."""
+    try:
+        interceptor.install()
+    except BaseException:
+        interceptor.remove()
+        raise

@@ -285,7 +285,7 @@ class Wrapped:
         environ = type(os.environ)
         yield environ, "__getitem__", self._environment(environ.__getitem__)
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
-        yield from ((time, clock.__name__, ours) for clock, ours in clocks.items())
+        yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
         for key, module in list(sys.modules.items()):
             if self._holding.get(key, (None,))[0] is not module:
                 self._holding[key] = module, _clocks_in(module, clocks)

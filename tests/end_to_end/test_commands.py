@@ -248,7 +248,7 @@ def test_watch_answers_at_each_save_and_outlives_a_syntax_error(folder: Folder, 
     assert f"{folder.job.name}:" in watch("SyntaxError")
     folder.edit("return len(predictions", "return 2 * len(predictions)")
     answer = watch("people, iteration 4")
-    assert re.search(r"tested +\d+ +\(was \d+, [+-]", answer)
+    assert re.search(r"tested +\d+ +\(was \d+, measured otherwise\)", answer)
 
 
 def test_watch_notices_that_a_helper_which_could_not_be_imported_is_mended(

@@ -1,17 +1,18 @@
 """A plain PySpark program (`jobs/plain_income.py`) by itself and under Helix: first, unchanged, and after edits.
 
-    python -m benchmarks.programs [--save FILE]
+    python -m benchmarks.programs [--fresh] [--only WORDS] [--save FILE]
 
 Each version of the program is run by itself in a fresh process, under `helix run` in a fresh process, by itself in a
 process whose session is warm, and as `helix watch` runs it, beside a server that is warm. Each way has a catalog of its
 own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process; of a warm
-session, from the start of the program's text to its end.
+session, from the start of the program's text to its end; with `--fresh` nothing is run warm.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -65,12 +66,18 @@ class Took:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fresh", action="store_true", help="in fresh processes alone")
+    parser.add_argument("--only", default="", help="versions whose names hold one of these words")
     parser.add_argument("--save", type=Path)
     asked = parser.parse_args()
     text = PROGRAM.read_text()
-    texts = {name: text.replace(*edit) if edit[0] else text for name, edit in EDITS.items()}
+    words = asked.only.split()
+    texts = {
+        name: text.replace(*edit) if edit[0] else text for name, edit in EDITS.items()
+        if not words or any(word in name for word in words)
+    }
     with tempfile.TemporaryDirectory(prefix="helix-programs-") as folder:
-        rows = measured(Path(folder), texts)
+        rows = measured(Path(folder), texts, warm=not asked.fresh)
     print(f"{'':24}{'plain':>8}{'helix':>8}{'ratio':>8}{'warm: plain':>14}{'helix':>8}{'ratio':>8}{'fits':>6}  equal")
     for row in rows:
         print(
@@ -81,13 +88,10 @@ def main() -> None:
         asked.save.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 
-def measured(folder: Path, texts: Mapping[str, str]) -> list[Took]:
+def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took]:
     """All versions by all ways."""
-    from helix_spark.engine.spark.connect_server import ConnectServer
-    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
-
     path = folder / "plain_income.py"
-    warm_plain = _warm(folder, list(texts.values()))
+    warm_plain = _warm(folder, list(texts.values())) if warm else []
     plain, helix, fits = {}, {}, {}
     for name, text in texts.items():
         path.write_text(text)
@@ -95,21 +99,30 @@ def measured(folder: Path, texts: Mapping[str, str]) -> list[Took]:
         seconds, printed, said = _timed([HELIX, "run", str(path), "--catalog", str(folder / "fresh")], folder)
         found = re.search(r"; (\d+) fit", said)
         helix[name], fits[name] = (seconds, printed), int(found[1]) if found else 0
-    server = ConnectServer(AS_SPARK_HAS_IT)
-    try:
-        warm = {}
-        for name, text in texts.items():
-            path.write_text(text)
-            command = [HELIX, "run", str(path), "--catalog", str(folder / "warm")]
-            warm[name] = _timed(command, folder, server.environment())[:2]
-    finally:
-        server.stop()
+    warm_helix = _beside_a_server(path, texts) if warm else []
+    nothing = [(math.nan, plain[name][1]) for name in texts]
+    rows = zip(texts, warm_plain or nothing, warm_helix or nothing, strict=True)
     return [
         Took(
-            name, plain[name][0], helix[name][0], warm_plain[at][0], warm[name][0], fits[name],
-            plain[name][1] == helix[name][1] == warm_plain[at][1] == warm[name][1],
-        ) for at, name in enumerate(texts)
+            name, plain[name][0], helix[name][0], by_itself[0], beside[0], fits[name],
+            plain[name][1] == helix[name][1] == by_itself[1] == beside[1],
+        ) for name, by_itself, beside in rows
     ]
+
+
+def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[tuple[float, str]]:
+    from helix_spark.engine.spark.connect_server import ConnectServer
+    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
+
+    server, found = ConnectServer(AS_SPARK_HAS_IT), []
+    try:
+        for text in texts.values():
+            path.write_text(text)
+            command = [HELIX, "run", str(path), "--catalog", str(path.parent / "beside")]
+            found.append(_timed(command, path.parent, server.environment())[:2])
+    finally:
+        server.stop()
+    return found
 
 
 def _environment() -> dict[str, str]:

@@ -21,10 +21,10 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.errors import CatalogError, Location
 from helix_spark.iteration.provenance import Provenance
+from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Answerer, Asked
-from helix_spark.program.answers import answer_of_text
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import handle_of
+from helix_spark.program.questions import KINDS, handle_of
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
 from helix_spark.signature.environment import package_version
@@ -52,7 +52,6 @@ class ProgramAnswer:
     kept: int
     seconds: float
     saved: float
-    error: str = ""
 
 
 def record_run(program: PlainProgram, error: BaseException | None, message: str) -> ProgramAnswer | None:
@@ -150,7 +149,7 @@ def rows_of(asked: Sequence[Asked]) -> Iterator[Row]:
     """The questions that count as nodes: those that run something. Each once, by the first time that it was asked."""
     once: dict[str, Asked] = {}
     for one in asked:
-        if one.kind == "execute" and _is_authors(one):
+        if KINDS[one.question.sort] == "execute" and _is_authors(one):
             once.setdefault(one.question.identity, one)
     numbers = _numbers(once.values())
     for one in once.values():
@@ -355,7 +354,7 @@ def _store_model(answerer: Answerer, program: PlainProgram, one: Asked, number: 
     attempt = catalog.begin_attempt(one.question.identity, "model")
     assert attempt.path is not None
     try:
-        answerer.write_model(one.question, at(attempt.path).spark_uri)
+        answerer.served.write_model(one.question, at(attempt.path).spark_uri)
         record = ArtifactRecord(
             signature=one.question.identity, attempt=attempt.attempt, kind="model", event="published",
             workflow=program.name, node=named(one)[:200], iteration=number, at=time.time(),

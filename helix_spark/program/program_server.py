@@ -4,7 +4,7 @@ by the process that watches the program."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +18,12 @@ class ProgramServer:
 
     Attributes:
         settings: Spark's, for one that is started.
-        on_start: called when a start begins.
     """
 
     settings: Mapping[str, str]
-    on_start: Callable[[], None] = lambda: None
     _own: ConnectServer | None = None
     _stub: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def started(self) -> bool:
-        return self._stub is not None
 
     @property
     def start_seconds(self) -> float:
@@ -42,7 +36,6 @@ class ProgramServer:
             if self._stub is None:
                 told = told_server()
                 if told is None:
-                    self.on_start()
                     self._own = ConnectServer(self.settings)
                     told = self._own.port, self._own.token
                 self._stub = connect(*told)

@@ -29,6 +29,11 @@ HANDLE = "helix-"
 
 Sort = Literal["fit", "rows", "analysis", "setting", "effect"]
 
+KINDS: Mapping[Sort, str] = {
+    "fit": "execute", "rows": "execute", "effect": "execute", "analysis": "analyze", "setting": "config",
+}
+"""By what is asked, how: by running something, by analysing a plan, or by asking for settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -197,6 +202,16 @@ def _names_column_by_uid(estimator: Any, params: Any) -> bool:
     except ImportError:
         return True
     return kind is None or hasattr(kind, "outputCol") or hasattr(kind, "outputCols")
+
+
+def asked_of(request: Any) -> Any:
+    """The message in a request that says what is asked."""
+    match type(request).__name__:
+        case "ExecutePlanRequest":
+            return getattr(request.plan, request.plan.WhichOneof("op_type"))
+        case "AnalyzePlanRequest":
+            return getattr(request, request.WhichOneof("analyze"))
+    return request.operation
 
 
 def handle_of(question: Question) -> str:

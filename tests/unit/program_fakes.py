@@ -120,6 +120,7 @@ class FakeRecord:
         self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
 
 
-def answerer_of(record: FakeRecord, server: FakeServer, folder: Path) -> Answerer:
+def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, planning: bool = False) -> Answerer:
     """What answers one run of a program whose relative paths begin in a folder."""
-    return Answerer(Signer("around", SessionState(), DataVersions(folder)), record, server, {})
+    signer = Signer("around", SessionState(), DataVersions(folder))
+    return Answerer(signer, record, server, {}, planning=planning)

@@ -14,8 +14,9 @@ from program_fakes import FakeRecord, FakeServer, answerer_of
 from helix_spark.capture import connect_client
 from helix_spark.capture.connect_client import take_over
 from helix_spark.capture.program_client import open_session
-from helix_spark.program.answers import StrangeAnswerError, answer_of_text, text_of_answer
+from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
 from helix_spark.program.program_text import is_plain_program, needs_classic
+from helix_spark.program.served_session import NeedsSparkError
 
 Program = Callable[[Any], Any]
 
@@ -26,10 +27,10 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder, self.record = folder, FakeRecord()
 
-    def run(self, program: Program) -> FakeServer:
-        """One run; returns the server that it asked."""
+    def run(self, program: Program, *, planning: bool = False) -> FakeServer:
+        """One run, or a plan; returns the server that it asked."""
         server = FakeServer()
-        answerer = answerer_of(self.record, server, self.folder)
+        answerer = answerer_of(self.record, server, self.folder, planning=planning)
         session = open_session(answerer, {})
 
         class Taken:
@@ -415,6 +416,21 @@ def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
         return sum("handleOverwrite" in str(one) for one in server.asked)
 
     assert made(runs.run(program)) == made(runs.run(program)) == 1
+
+
+@pytest.mark.parametrize("asks", [
+    lambda spark: rows(spark).count(),
+    lambda spark: spark.conf.set("spark.executor.memory", "1g"),
+    lambda spark: spark.sql("DROP VIEW some"),
+    lambda spark: spark.catalog.clearCache(),
+    lambda spark: spark.addTag("a") or spark.interruptAll(),
+])
+def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
+    def program(spark: Any) -> None:
+        with pytest.raises(NeedsSparkError):
+            asks(spark)
+
+    assert not runs.run(program, planning=True).started
 
 
 def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:

@@ -10,7 +10,7 @@ from helix_spark.program.plan_data import identity_below
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WrittenPlace:
     """Where something is written.
 
     Attributes:
@@ -27,7 +27,7 @@ class Place:
         return identity_below(self.path)
 
 
-def place_of(command: Any, folder: Path) -> Place | None:
+def written_place(command: Any, folder: Path) -> WrittenPlace | None:
     """Where a command writes; None where that is no path on a disk of this machine.
 
     Args:
@@ -45,12 +45,12 @@ def place_of(command: Any, folder: Path) -> Place | None:
     return _place(write.path, folder, left_out=write.mode in again)
 
 
-def _place(path: str, folder: Path, *, left_out: bool) -> Place | None:
+def _place(path: str, folder: Path, *, left_out: bool) -> WrittenPlace | None:
     path = path.removeprefix("file://").removeprefix("file:")
-    return None if not path or "://" in path else Place(folder / path, left_out)
+    return None if not path or "://" in path else WrittenPlace(folder / path, left_out)
 
 
-def is_left(place: Place, before: str | None) -> bool:
+def is_left(place: WrittenPlace, before: str | None) -> bool:
     """Whether what an earlier run left at a place is there still.
 
     Args:

@@ -1,0 +1,250 @@
+"""What a program's server holds, and what it has to be told before something is sent to it: views and settings, models
+and checkpoints that the program knows, sources that it reads, tables that are to be persisted."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.errors import CatalogError
+from helix_spark.program.plan_data import DataRead
+from helix_spark.program.questions import Question, Signer, asked_of, handle_of, with_handles
+
+
+class Server(Protocol):
+    """A server of Spark Connect, started when it is first asked."""
+
+    def stub(self) -> Any:
+        """What sends it requests. Raises SetupError if it cannot be started."""
+
+
+class StoredModels(Protocol):
+    """The models that earlier runs fitted."""
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        """The class of a stored model, checked, and the folder to read it from; None if it is not stored."""
+
+
+class NeedsSparkError(Exception):
+    """A program that is only planned has come to something that Spark has to answer."""
+
+
+_METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
+
+
+@dataclass(slots=True)
+class ServedSession:
+    """The session as the server has it. Its methods may be called from any thread.
+
+    Attributes:
+        tell: is told what is worth a line.
+        planning: whether no server is to be asked: then it raises NeedsSparkError.
+    """
+
+    signer: Signer
+    models: StoredModels
+    server: Server
+    tell: Callable[[str], None]
+    planning: bool
+    _live: dict[str, str] = field(default_factory=dict)
+    _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
+    _persisted: dict[int, Any] = field(default_factory=dict)
+    _sent: set[int] = field(default_factory=set)
+    _resolved: set[int] = field(default_factory=set)
+    _held: list[DataRead] = field(default_factory=list)
+    _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    told: bool = False
+
+    def turn(self, identity: str) -> threading.RLock:
+        """Held by who answers a question: of equal ones at the same time one is asked."""
+        with self._lock:
+            return self._turns[identity]
+
+    def knows(self, question: Question, request: Any) -> None:
+        """The program knows the model or the checkpoint that answers a question, which can be had by asking it."""
+        self._made_by.setdefault(handle_of(question), (question, request))
+
+    def stub(self) -> Any:
+        """The server's stub, once the server knows what the program's session holds."""
+        if self.planning:
+            raise NeedsSparkError("it has to be asked of Spark")
+        with self._lock:
+            stub = self.server.stub()
+            if not self.told:
+                self.told = True
+                for request in self.signer.state.requests:
+                    self.send(request)
+        return stub
+
+    def ask(self, question: Question, request: Any) -> list[Any]:
+        """The server's answers to a question, in which a model or a checkpoint has the id by which the program is to
+        know it."""
+        handle, found = handle_of(question), self.send(request)
+        for one in found:
+            if type(one).__name__ == "ExecutePlanResponse":
+                self._name(one, handle)
+        return found
+
+    def send(self, request: Any) -> list[Any]:
+        """Sends a request to the server, with all in it that the server has to have first."""
+        stub, what = self.stub(), asked_of(request)
+        for handle in [one for one in _handles_in(what) if one in self._made_by]:
+            self._make_live(handle, summary=_asks_summary(what))
+        self._resolve_reads(what, request)
+        self._persist(what)
+        sent = _as_new(with_handles(request, self._live.items()))
+        found = getattr(stub, _METHODS[type(request).__name__])(sent)
+        return list(found) if type(request).__name__ == "ExecutePlanRequest" else [found]
+
+    def write_model(self, question: Question, folder: str) -> None:
+        """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
+        import pyspark.sql.connect.proto as pb
+
+        handle = handle_of(question)
+        write = pb.MlCommand.Write(obj_ref=pb.ObjectRef(id=self._live[handle]), path=folder, should_overwrite=True)
+        try:
+            self._run(pb.MlCommand(write=write), self._made_by[handle][1])
+        except _rpc_error() as error:
+            raise CatalogError(f"Spark could not write it: {_said(error)}") from error
+
+    def persist(self, number: int, request: Any) -> None:
+        """The program wants a table kept, by the id of its plan: where it is run, it is."""
+        self._persisted[number] = request
+
+    def unpersist(self, number: int, request: Any) -> None:
+        """It does not any more."""
+        self._persisted.pop(number, None)
+        if number in self._sent:
+            self._sent.discard(number)
+            self.send(request)
+
+    def storage_level(self, number: int) -> Any:
+        """How the program wants a table kept; None where it does not."""
+        request = self._persisted.get(number)
+        return None if request is None else request.persist.storage_level
+
+    def changed_data(self, question: Question) -> str:
+        """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
+        the data that there was then."""
+        reads = (*question.reads, *self._held)
+        return next((f"{one.shown} was changed: {how}" for one in reads if (how := one.changed()) is not None), "")
+
+    def _name(self, response: Any, handle: str) -> None:
+        if response.HasField("ml_command_result") and response.ml_command_result.HasField("operator_info"):
+            made = response.ml_command_result.operator_info
+            if made.HasField("obj_ref"):
+                self._live[handle], made.obj_ref.id = made.obj_ref.id, handle
+        if response.HasField("checkpoint_command_result"):
+            relation = response.checkpoint_command_result.relation
+            self._live[handle], relation.relation_id = relation.relation_id, handle
+
+    def _make_live(self, handle: str, *, summary: bool) -> None:
+        """Has the server hold a model or a checkpoint that the program knows."""
+        question, request = self._made_by[handle]
+        with self.turn(question.identity):
+            if handle in self._live:
+                return
+            stored = None if summary else self.models.model(question.identity)
+            if stored is None or not self._read_model(handle, request, *stored):
+                self.ask(question, request)
+
+    def _read_model(self, handle: str, request: Any, name: str, folder: str) -> bool:
+        """Whether the server could read a stored model."""
+        import pyspark.sql.connect.proto as pb
+
+        operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
+        try:
+            found = self._run(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
+        except _rpc_error() as error:
+            self.tell(f"a stored model could not be read, and is fitted again: {_said(error)}")
+            return False
+        for one in found:
+            self._name(one, handle)
+        return True
+
+    def _run(self, command: Any, like: Any) -> list[Any]:
+        """Runs a command of Spark ML of our own.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        request = _as_new(like)
+        request.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=command)))
+        return list(self.stub().ExecutePlan(request))
+
+    def _resolve_reads(self, what: Any, request: Any) -> None:
+        """Has the server look at each source once, as a classic session does, where it infers a schema and lists files.
+        It remembers plans that it was asked the schema of."""
+        import pyspark.sql.connect.proto as pb
+
+        for one in _relations_in(what):
+            number = one.common.plan_id
+            if number in self._resolved or not one.HasField("read") or not one.read.HasField("data_source"):
+                continue
+            self._resolved.add(number)
+            asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
+            asking.schema.plan.root.CopyFrom(one)
+            self.stub().AnalyzePlan(asking)
+
+    def _persist(self, what: Any) -> None:
+        """Has the server keep those of the relations in something that the program wants kept."""
+        for one in _relations_in(what):
+            number = one.common.plan_id
+            if number in self._persisted and number not in self._sent:
+                self._sent.add(number)
+                request = self._persisted[number]
+                self._held += self.signer.question("rows", request.persist.relation).reads
+                self.send(request)
+
+
+def _relations_in(what: Any) -> Iterator[Any]:
+    return (one for one in messages(what) if sort_of(one) == "Relation")
+
+
+def _handles_in(what: Any) -> Iterator[str]:
+    for one in messages(what):
+        part: Any = one
+        match sort_of(one):
+            case "ObjectRef":
+                yield part.id
+            case "CachedRemoteRelation":
+                yield part.relation_id
+
+
+def _asks_summary(what: Any) -> bool:
+    """Whether it asks for the summary of a fit, which a model that was read has none of."""
+    return any(
+        sort_of(one) == "Fetch" and any(method.method == "summary" for method in one.methods)
+        for one in messages(what)
+    )
+
+
+def _as_new(request: Any) -> Any:
+    """A copy of a request, as one that is sent for the first time."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.ClearField("client_observed_server_side_session_id")
+    if type(copy).__name__ == "ExecutePlanRequest":
+        copy.ClearField("operation_id")
+        copy.ClearField("request_options")
+    return copy
+
+
+def _rpc_error() -> type[Exception]:
+    from grpc import RpcError
+
+    found: type[Exception] = RpcError
+    return found
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what a server says of a failure."""
+    details = getattr(error, "details", None)
+    return (str(details() if callable(details) else error).splitlines() or [""])[0]

@@ -64,37 +64,6 @@ _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "rand
 """How many arguments a function that draws has, with its seed."""
 
 
-def chance_over_layout(parts: Iterable[Message]) -> tuple[str, ...]:
-    """The same as `chance_in` where files and their partitions are as they were: what has its seed then draws the same.
-    Nor does it count that a stage's column is named by its uid.
-
-    Args:
-        parts: all messages in it.
-    """
-    return tuple(dict.fromkeys(why for one in parts for why in _chance_over_layout(one)))
-
-
-def _chance_over_layout(message: Message) -> Iterator[str]:
-    one: Any = message
-    match sort_of(message):
-        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-            name = one.function_name.lower()
-            why = _of_function(name, with_arguments=bool(one.arguments))
-            if why is not None and (why not in _LAYOUT or len(one.arguments) < _SEEDED_BY.get(name, 0)):
-                yield f"uses {name}, which {_UNSEEDED if why in _LAYOUT else why}"
-        case "Expression.ExpressionString":
-            yield from _some(chance_in_text(one.expression, over_layout=True))
-        case "SQL":
-            yield from _some(chance_in_text(one.query, over_layout=True))
-        case "Sample" | "StatSampleBy":
-            pass
-        case "MlRelation.Transform":
-            if one.transformer.name.endswith(".SQLTransformer"):
-                yield from _some(chance_in_text(one.params.params["statement"].string, over_layout=True))
-        case _:
-            yield from _chance(message)
-
-
 _UNSEEDED = "draws, and has no seed"
 
 
@@ -122,27 +91,31 @@ def chance_in_text(text: str, *, over_layout: bool = False) -> str | None:
     return next((why for kind, word in given if kind == "text" and (why := _of_literal(word[1:-1]))), None)
 
 
-def chance_in(parts: Iterable[Message]) -> tuple[str, ...]:
+def chance_in(parts: Iterable[Message], *, over_layout: bool = False) -> tuple[str, ...]:
     """What in a plan may differ each time it runs, as phrases.
 
     Args:
         parts: all messages in it.
+        over_layout: whether partitions and files are as they were: what has its seed then draws the same. Nor does it
+            count there that a stage's column is named by its uid.
     """
-    return tuple(dict.fromkeys(why for one in parts for why in _chance(one)))
+    return tuple(dict.fromkeys(why for one in parts for why in _chance(one, over_layout=over_layout)))
 
 
-def _chance(message: Message) -> Iterator[str]:
+def _chance(message: Message, *, over_layout: bool) -> Iterator[str]:
     one: Any = message
     sort = sort_of(message)
     match sort:
         case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
             name = one.function_name.lower()
-            if (why := _of_function(name, with_arguments=bool(one.arguments))) is not None:
-                yield f"uses {name}, which {why}"
+            why = _of_function(name, with_arguments=bool(one.arguments))
+            if over_layout and why in _LAYOUT:
+                why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
+            yield from _some(why and f"uses {name}, which {why}")
         case "Expression.ExpressionString":
-            yield from _some(chance_in_text(one.expression))
+            yield from _some(chance_in_text(one.expression, over_layout=over_layout))
         case "SQL":
-            yield from _some(chance_in_text(one.query))
+            yield from _some(chance_in_text(one.query, over_layout=over_layout))
         case "Expression.UnresolvedAttribute":
             if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
                 yield _OF_FILES
@@ -153,9 +126,10 @@ def _chance(message: Message) -> Iterator[str]:
             if not one.deterministic:
                 yield f"calls {one.function_name}, which is declared to be nondeterministic"
         case "MlRelation.Transform":
-            yield from _of_stage(one)
+            yield from _of_stage(one, over_layout=over_layout)
         case "Sample" | "StatSampleBy":
-            yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
+            if not over_layout:
+                yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
 
 
 def _of_function(name: str, *, with_arguments: bool) -> str | None:
@@ -169,11 +143,12 @@ def _of_literal(text: str) -> str | None:
     return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
 
 
-def _of_stage(transform: Any) -> Iterator[str]:
+def _of_stage(transform: Any, *, over_layout: bool) -> Iterator[str]:
     name = transform.transformer.name.rpartition(".")[2]
-    if rests_on_uid(transform):
+    if not over_layout and rests_on_uid(transform):
         yield f"leaves the name of {name}'s column to be drawn (give it outputCol=...)"
-    yield from _some(chance_in_text(transform.params.params["statement"].string) if name == "SQLTransformer" else None)
+    if name == "SQLTransformer":
+        yield from _some(chance_in_text(transform.params.params["statement"].string, over_layout=over_layout))
 
 
 def _some(why: str | None) -> Iterator[str]:

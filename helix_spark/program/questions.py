@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from helix_spark.capture.plan_chance import chance_over_layout
+from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.sql_words import asks_tables, tokens
@@ -86,7 +86,7 @@ class Signer:
         parts = list(messages(signed))
         for one in parts:
             self._look(one, found)
-        found.chance += chance_over_layout(parts)
+        found.chance += chance_in(parts, over_layout=True)
         if found.names and self.state.unknown:
             found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
         identity = digest(

@@ -49,12 +49,17 @@ def begun(plan: Plan, prepared: Prepared, message: str) -> IterationRecord:
         run=prepared.run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
         message=message, parameters=json.dumps(dict(plan.parameters)),
         plan=json.dumps({**plan_summary(plan), **said_of_metrics(plan, prepared)}),
-        versions=json.dumps({
-            "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
-            "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
-        }),
+        versions=versions_json(),
         writer=writer(),
     )
+
+
+def versions_json() -> str:
+    """The versions that a run has to do with, as they are recorded."""
+    return json.dumps({
+        "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+        "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+    })
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:

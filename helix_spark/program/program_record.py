@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 import uuid
 from collections import defaultdict
@@ -15,20 +14,21 @@ from typing import Any
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
-from helix_spark.catalog.places.place import at
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
+from helix_spark.engine.results.results import ModelResult
+from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError, Location
 from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.recording import versions_json
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Answerer, Asked
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import KINDS, handle_of
+from helix_spark.program.questions import KINDS, Question, handle_of
 from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.served_session import ServedSession
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
-from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.visible_text import LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,7 @@ def _iteration(program: PlainProgram, run: str, message: str) -> IterationRecord
     return IterationRecord(
         run=run, workflow=program.name, number=1, status="running", started=time.time(), message=message,
         parameters=json.dumps({"arguments": list(program.arguments)} if program.arguments else {}),
-        versions=json.dumps({
-            "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
-            "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
-        }),
-        writer=writer(),
+        versions=versions_json(), writer=writer(),
     )
 
 
@@ -226,7 +222,7 @@ def _node(
     assert program.record is not None
     inputs = dict.fromkeys(by_handle[one] for one in question.handles if by_handle.get(one, row.name) != row.name)
     return NodeRecord(
-        run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:200],
+        run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
         kind={"fit": "learner", "effect": "write"}.get(question.sort, "answer"), inputs=tuple(inputs),
         state="compute" if asked.fresh else "load", reason=reason_of(row, before), declared=question.identity,
         signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=_place(asked),
@@ -326,16 +322,32 @@ def _store_models(answerer: Answerer, program: PlainProgram, number: int) -> dic
         if one.fresh and one.answer and one.seconds >= LEAST_SECONDS and _is_fit(one.question.what)
     }
 
-    def store(one: Asked) -> ArtifactRecord | None:
+    def stored(one: Asked) -> ArtifactRecord | None:
+        model = ModelResult(_ServedModel(answerer.served, one.question))
+        name = named(one)[:LONGEST_NAME]
         try:
-            return _store_model(answerer, program, one, number)
-        except (CatalogError, StrangeModelError, OSError) as error:
-            program.tell(f"the model of {named(one)!r} was not stored: {error}")
+            return store(model, Origin(one.question.identity, program.name, name, number, one.seconds), program.catalog)
+        except (CatalogError, NotStoredError) as error:
+            program.tell(error.what)
             return None
 
     with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:  # each is a few small jobs, which wait for each other
-        stored = pool.map(store, (one for identity, one in wanted.items() if not record.is_stored(identity)))
-        return {one.signature: one for one in stored if one is not None}
+        kept = pool.map(stored, (one for identity, one in wanted.items() if not record.is_stored(identity)))
+        return {one.signature: one for one in kept if one is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _ServedModel:
+    """A model that a program's server holds, as far as one of Spark ML's own is needed to store it."""
+
+    served: ServedSession
+    question: Question
+
+    def write(self) -> _ServedModel:
+        return self
+
+    def save(self, path: str) -> None:
+        self.served.write_model(self.question, path)
 
 
 _AT_A_TIME = 4
@@ -347,21 +359,3 @@ LEAST_SECONDS = 0.3
 def _is_fit(what: Any) -> bool:
     command = _ml(what)
     return command is not None and command.WhichOneof("command") == "fit"
-
-
-def _store_model(answerer: Answerer, program: PlainProgram, one: Asked, number: int) -> ArtifactRecord:
-    catalog, begun = program.catalog, time.perf_counter()
-    attempt = catalog.begin_attempt(one.question.identity, "model")
-    assert attempt.path is not None
-    try:
-        answerer.served.write_model(one.question, at(attempt.path).spark_uri)
-        record = ArtifactRecord(
-            signature=one.question.identity, attempt=attempt.attempt, kind="model", event="published",
-            workflow=program.name, node=named(one)[:200], iteration=number, at=time.time(),
-            bytes=physical_bytes(attempt.path), digest=checked_digest(attempt.path),
-            write_seconds=time.perf_counter() - begun, recompute_seconds=one.seconds,
-        )
-        return catalog.publish(catalog.vouch(record))
-    except BaseException:  # nobody's then, whatever it was
-        catalog.abandon(attempt)
-        raise

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
-from helix_spark.catalog.tables.model_files import StrangeModelError
-from helix_spark.engine.results.model_copies import CheckedModel, checked_model
+from helix_spark.engine.results.loading import checked
 from helix_spark.errors import CatalogError
 
 READ_AHEAD = 5_000
@@ -28,9 +27,9 @@ class RecordedAnswers:
     catalog: Catalog
     workflow: str
     warnings: list[str] = field(default_factory=list)
-    _known: dict[str, AnswerRecord] | None = None
+    _known: dict[str, AnswerRecord | None] | None = None
+    _first: bool = False
     _models: dict[str, ArtifactRecord | None] = field(default_factory=dict)
-    _copies: list[CheckedModel] = field(default_factory=list)
 
     def answer(self, identity: str) -> str | None:
         found = self._of(identity)
@@ -58,22 +57,21 @@ class RecordedAnswers:
         path = self.catalog.path_of(record)
         assert path is not None
         try:
-            found = checked_model(path, record)
-            if record.digest not in (None, found.digest):
-                raise StrangeModelError("its files are not those that were written")
-        except (OSError, StrangeModelError, CatalogError) as error:
-            self.warnings.append(f"the stored model of {record.node!r} cannot be read ({error}); it is fitted again")
+            found = checked(record, path)
+        except CatalogError as error:
+            self.warnings.append(f"{error.what}; it is fitted again")
             return None
-        self._copies.append(found)  # the copy lives as long as this process
         folder: Place = found.copy or found.folder
         return _class_of(folder), at(folder).spark_uri
 
     def _of(self, identity: str) -> AnswerRecord | None:
         if self._known is None:
-            self._known = self.catalog.answers.newest_of(self.workflow, READ_AHEAD)
-        if identity not in self._known and len(self._known) >= 1:
-            self._known |= self.catalog.answers.among([identity])
-        return self._known.get(identity)
+            self._known = {**self.catalog.answers.newest_of(self.workflow, READ_AHEAD)}
+            self._first = not self._known
+        if identity not in self._known:
+            found = {} if self._first else self.catalog.answers.among([identity])
+            self._known[identity] = found.get(identity)  # what is not there is not looked for once more
+        return self._known[identity]
 
 
 def _class_of(folder: Place) -> str:

@@ -162,8 +162,8 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
     path = catalog.path_of(record)
     assert path is not None
     start = time.perf_counter()
-    found = _checked(record, path)
-    checked = time.perf_counter() - start
+    found = checked(record, path)
+    checking = time.perf_counter() - start
     spark = sessions.get()
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -173,9 +173,9 @@ def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Mode
     try:
         model: Any = DefaultParamsReader.loadParamsInstance(found.address(spark), spark)
     except (PySparkException, Py4JError) as error:
-        _checked(record, path)  # it may have been evicted meanwhile
+        checked(record, path)  # it may have been evicted meanwhile
         raise _not_loaded(record, error) from error
-    return ModelResult(model, checked + time.perf_counter() - start)
+    return ModelResult(model, checking + time.perf_counter() - start)
 
 
 def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
@@ -189,8 +189,13 @@ def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
     )
 
 
-def _checked(record: ArtifactRecord, path: Place) -> CheckedModel:
-    """The model in a folder, once it was seen that it is the recorded one, and nothing but a model of Spark ML's."""
+def checked(record: ArtifactRecord, path: Place) -> CheckedModel:
+    """The model in a folder, once it was seen that it is the recorded one, and nothing but a model of Spark ML's.
+
+    Raises:
+        DamagedResultError: it is not.
+        CatalogError: it was not reached.
+    """
     try:
         found = checked_model(path, record)
     except (OSError, StrangeModelError) as error:

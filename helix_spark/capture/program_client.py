@@ -12,23 +12,20 @@ import logging
 import os
 import random
 import sys
-import sysconfig
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from helix_spark.capture.connect_client import channel_to_nowhere, pyspark_folder, say_no_goodbye
+from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.generators import default_seed
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
-
-_HELIX = str(Path(__file__).parent.parent)
 
 
 class Service(Protocol):
@@ -218,19 +215,13 @@ def _caller(frame: FrameType | None) -> Caller | None:
     inner = ""
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(pyspark_folder()):
+        kind = kind_of(file)
+        if kind is Kind.SPARK:
             inner = frame.f_code.co_name
-        elif _is_authors(file):
+        elif kind is Kind.AUTHOR:
             return Caller(file, frame.f_lineno, _called(frame) or inner, inner)
         frame = frame.f_back
     return None
-
-
-def _is_authors(file: str) -> bool:
-    return not file.startswith((_HELIX, "<frozen", *_LIBRARIES))
-
-
-_LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def _called(frame: FrameType) -> str:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import asked
-from helix_spark.cli.programs import OFF, end_program, tell
+from helix_spark.cli.programs import OFF, end_program, tell, took_before, writable_catalog
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
-from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
     from helix_spark.program.plain_program import PlainProgram
@@ -29,7 +28,7 @@ def begin() -> None:
         return
     path = Path(main)
     if (reason := needs_classic(path)) is not None:
-        tell(f"{reason.file.name}:{reason.line} uses {reason.what}, as only a classic session has: nothing is reused")
+        tell(f"{reason}: nothing is reused")
         return
     fix_hash_seed(path)
     _check_no_session()
@@ -66,7 +65,7 @@ class Cells:
 
     def after_cell(self, _: Any = None) -> None:
         """To be called when a cell has run."""
-        from helix_spark.program.program_record import keep_answers
+        from helix_spark.program.program_record import keep_answers, tally_of
 
         answerer, record = self._program.answerer, self._program.record
         if answerer is None or record is None:
@@ -75,26 +74,19 @@ class Cells:
         self._told += len(new)
         if not new:
             return
-        fresh = {one.question.identity for one in new if one.fresh}
-        reused = {one.question.identity for one in new} - fresh
         try:
             keep_answers(self._program, new)
         except HelixError as error:
             tell(f"what this cell asked is not on record: {error}")
-        seconds = sum(map(record.seconds, reused))
-        if reused:
-            took = f", which took {format_seconds(seconds)} before" if seconds >= 0.1 else ""
-            self._say(f"helix: {len(reused)} of {len(reused) + len(fresh)} answers are from the record{took}")
+        tally = tally_of(new, record)
+        if tally.reused:
+            self._say(f"helix: {tally.reused} of {tally.asked} answers are from the record{took_before(tally)}")
 
 
 def _program(path: Path, name: str, arguments: Any) -> PlainProgram:
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
 
-    catalog = Catalog.open(asked(Path.cwd()).catalog, create=True)
-    catalog.check_writable()
-    catalog.repair_by_itself(tell)
-    return PlainProgram(path, list(arguments), catalog, {}, tell, name=name)
+    return PlainProgram(path, list(arguments), writable_catalog(asked(Path.cwd()).catalog), {}, tell, name=name)
 
 
 def _check_no_session() -> None:

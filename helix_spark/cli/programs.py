@@ -17,8 +17,9 @@ from helix_spark.program.program_text import needs_classic
 from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.program_record import ProgramAnswer
+    from helix_spark.program.program_record import Tally
 
 OFF = "HELIX"
 """This variable, set to ``off``, has programs run as if there were no Helix."""
@@ -34,23 +35,15 @@ def run_program(
         ParameterError: there is no such file.
         CatalogError: the catalog cannot be used.
     """
-    if not path.is_file():
-        raise ParameterError(f"there is no file {str(path)!r}")
+    check_file(path)
     if os.environ.get(OFF, "").lower() == "off":
         _run_plainly(path, arguments)
     if (reason := needs_classic(path)) is not None:
-        say(
-            f"helix: {reason.file.name}:{reason.line} uses {reason.what}, which only a classic session has: it runs "
-            "without reuse", to_stderr=True,
-        )
+        tell(f"{reason}: it runs without reuse")
         _run_plainly(path, arguments)
-    from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
 
-    opened = Catalog.open(catalog, create=True)
-    opened.check_writable()
-    opened.repair_by_itself(tell)
-    program = PlainProgram(path, arguments, opened, settings, tell, rerun_effects)
+    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects)
     code = _ended(program, message, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -67,10 +60,9 @@ def plan_program(path: Path, arguments: Sequence[str], catalog: str, settings: M
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
 
-    if not path.is_file():
-        raise ParameterError(f"there is no file {str(path)!r}")
+    check_file(path)
     if (reason := needs_classic(path)) is not None:
-        raise ParameterError(f"{reason.file.name}:{reason.line} uses {reason.what}: a run reuses nothing")
+        raise ParameterError(f"{reason}: a run reuses nothing")
     program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, planning=True)
     error: BaseException | None = None
     with redirect_stdout(io.StringIO()):
@@ -134,9 +126,9 @@ def end_program(program: PlainProgram, error: BaseException | None, message: str
     from helix_spark.program.program_record import record_run
 
     try:
-        answer = record_run(program, error, message)
-        if answer is not None and not quiet:
-            say(summary(program.name, answer), to_stderr=True)
+        recorded = record_run(program, error, message)
+        if recorded is not None and not quiet:
+            tell(summary(program.name, *recorded))
         for warning in program.record.warnings if program.record is not None else ():
             tell(warning)
     except HelixError as own:
@@ -146,20 +138,42 @@ def end_program(program: PlainProgram, error: BaseException | None, message: str
             program.server.stop()
 
 
-def summary(name: str, answer: ProgramAnswer) -> str:
+def summary(name: str, number: int, tally: Tally) -> str:
     """A line on a run.
 
-    >>> from helix_spark.program.program_record import ProgramAnswer
-    >>> summary("train", ProgramAnswer(3, 40, 38, 0, 0, 9.0, 0.0))
-    'helix: train, iteration 3: of 40 questions to Spark 2 were answered from the record'
+    Args:
+        number: of its iteration.
+
+    >>> from helix_spark.program.program_record import Tally
+    >>> summary("train", 3, Tally(asked=40, fresh=38, fitted=0, saved=0.0))
+    'train, iteration 3: of 40 questions to Spark 2 were answered from the record'
     """
-    reused = answer.asked - answer.fresh
-    took = f", which took {format_seconds(answer.saved)} before" if answer.saved >= 0.1 else ""
-    fits = f"; {answer.fitted} fit{'s' if answer.fitted > 1 else ''}" if answer.fitted else ""
+    fits = f"; {tally.fitted} fit{'s' if tally.fitted > 1 else ''}" if tally.fitted else ""
     return (
-        f"helix: {name}, iteration {answer.number}: of {answer.asked} questions to Spark {reused} "
-        f"{'was' if reused == 1 else 'were'} answered from the record{took}{fits}"
+        f"{name}, iteration {number}: of {tally.asked} questions to Spark {tally.reused} "
+        f"{'was' if tally.reused == 1 else 'were'} answered from the record{took_before(tally)}{fits}"
     )
+
+
+def took_before(tally: Tally) -> str:
+    """What the reused answers took Spark, as the end of a sentence; empty where that is nothing."""
+    return f", which took {format_seconds(tally.saved)} before" if tally.saved >= 0.1 else ""
+
+
+def check_file(path: Path) -> None:
+    """Raises ParameterError if there is no such file."""
+    if not path.is_file():
+        raise ParameterError(f"there is no file {str(path)!r}")
+
+
+def writable_catalog(place: str) -> Catalog:
+    """A program's catalog. Raises CatalogError if it cannot be used."""
+    from helix_spark.catalog.catalog import Catalog
+
+    catalog = Catalog.open(place, create=True)
+    catalog.check_writable()
+    catalog.repair_by_itself(tell)
+    return catalog
 
 
 def tell(text: str) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from helix_spark.cli.programs import check_file
 from helix_spark.cli.terminal import say
 from helix_spark.cli.watching import await_change, stamps
 from helix_spark.errors import ParameterError
@@ -26,12 +27,10 @@ def watch_program(path: Path, arguments: Sequence[str], catalog: str, settings: 
     from helix_spark.engine.spark.connect_server import ConnectServer
     from helix_spark.program.plain_program import AS_SPARK_HAS_IT
 
-    if not path.is_file():
-        raise ParameterError(f"there is no file {str(path)!r}")
+    check_file(path)
     if (reason := needs_classic(path)) is not None:
         raise ParameterError(
-            f"{reason.file.name}:{reason.line} uses {reason.what}, which only a classic session has", remedy="run it "
-            "by `helix run`, which starts one, and reuses nothing",
+            str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
         )
     server = ConnectServer({**AS_SPARK_HAS_IT, **settings})
     command = [sys.executable, "-m", "helix_spark", "run", str(path), "--catalog", catalog, "--", *arguments]

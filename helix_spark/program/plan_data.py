@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from dataclasses import dataclass, field
@@ -37,12 +36,7 @@ class DataRead:
     @property
     def shown(self) -> str:
         """Where it is."""
-        match self.source:
-            case FileSource(paths=paths):
-                return ", ".join(paths)
-            case DeltaSource(path=path):
-                return path
-        return str(self.source)
+        return _shown(self.source)
 
     def changed(self) -> str | None:
         """What was done to it since, in words."""
@@ -79,21 +73,22 @@ class DataVersions:
 
     def of_folder(self, path: str) -> DataRead:
         """Of all files at a path. Raises UnknownDataError."""
-        place = path.removeprefix("file://").removeprefix("file:")
-        if "://" in place:
-            raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
+        place = self._placed(path)
         try:
-            return DataRead(self.folder / place, identify(self.folder / place))
+            return DataRead(place, identify(place))
         except (HelixError, OSError) as error:
             raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
+
+    def _placed(self, path: str) -> Path:
+        place = on_this_machine(path, self.folder)
+        if place is None:
+            raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
+        return place
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
         kept = {name.lower(): value for name, value in options.items() if name.lower() not in _DOES_NOT_COUNT}
-        remote = next((one for one in given if "://" in one and not one.startswith("file:")), None)
-        if remote is not None:
-            raise UnknownDataError(f"reads {remote}, whose version nobody tells: it is not on a disk of this machine")
-        placed = tuple(str(self.folder / one.removeprefix("file://").removeprefix("file:")) for one in given)
+        placed = tuple(str(self._placed(one)) for one in given)
         match format.lower():
             case "delta" if len(placed) == 1:
                 asked = kept.get("versionasof")
@@ -113,13 +108,32 @@ class DataVersions:
                     return before
                 found = DataRead(source, identify(source))
             except (HelixError, OSError) as error:
-                raise UnknownDataError(f"reads {os.fspath(_first(source))}, which cannot be read ({error})") from error
+                raise UnknownDataError(f"reads {_shown(source)}, which cannot be read ({error})") from error
             self._known[source] = found
             return found
 
 
-def _first(source: FileSource | DeltaSource) -> str:
-    return source.path if isinstance(source, DeltaSource) else source.paths[0]
+def _shown(source: FileSource | DeltaSource | Path) -> str:
+    match source:
+        case FileSource(paths=paths):
+            return ", ".join(paths)
+        case DeltaSource(path=path):
+            return path
+    return str(source)
+
+
+def on_this_machine(path: str, folder: Path) -> Path | None:
+    """A path of Spark's as one of Python's; None where it is on no disk of this machine.
+
+    Args:
+        folder: where relative paths begin.
+
+    >>> on_this_machine("file:///data/a.csv", Path("/work")), on_this_machine("a.csv", Path("/work"))
+    (PosixPath('/data/a.csv'), PosixPath('/work/a.csv'))
+    >>> on_this_machine("s3a://bucket/a.csv", Path("/work"))
+    """
+    path = path.removeprefix("file://").removeprefix("file:")
+    return None if "://" in path else folder / path
 
 
 def identity_below(path: Path) -> str:

@@ -32,30 +32,38 @@ from helix_spark.visible_text import LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramAnswer:
-    """What a run of a program came to.
+class Tally:
+    """How some questions were answered, each counted once.
 
     Attributes:
-        number: of its iteration.
-        asked: questions that Spark had to be asked, or was asked before.
+        asked: how many there are.
         fresh: of those, the ones that Spark was asked now.
         fitted: models that were fitted now.
-        kept: models that were stored of these.
-        seconds: to the program's end.
         saved: seconds that the answers from the record took Spark when it was asked them.
     """
 
-    number: int
     asked: int
     fresh: int
     fitted: int
-    kept: int
-    seconds: float
     saved: float
 
+    @property
+    def reused(self) -> int:
+        """Those that were answered from the record."""
+        return self.asked - self.fresh
 
-def record_run(program: PlainProgram, error: BaseException | None, message: str) -> ProgramAnswer | None:
-    """Records a run that has ended; None if it asked Spark nothing.
+
+def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:
+    """How questions were answered."""
+    found = {one.question.identity for one in asked}
+    fresh = {one.question.identity: one for one in asked if one.fresh}
+    saved = sum(record.seconds(identity) for identity in found - fresh.keys())
+    return Tally(len(found), len(fresh), sum(_is_fit(one.question.what) for one in fresh.values()), saved)
+
+
+def record_run(program: PlainProgram, error: BaseException | None, message: str) -> tuple[int, Tally] | None:
+    """Records a run that has ended, and returns its iteration's number and how its questions were answered; None if it
+    asked Spark nothing.
 
     Args:
         error: what ended it, if something did.
@@ -76,12 +84,8 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
         rows = list(rows_of(answerer.asked))
-        answers = _answers(answerer.asked, program.name, begun.number)
-        catalog.answers.append(answers)
+        catalog.answers.append(_answers(answerer.asked, program.name, begun.number))
         kept = _store_models(answerer, program, begun.number)
-        fresh = {one.question.identity for one in answerer.asked if one.fresh}
-        reused = {one.question.identity for one in answerer.asked} - fresh
-        saved = sum(map(record.seconds, reused))
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
             error="" if error is None or _is_exit(error) else f"{type(error).__name__}: {error}"[:10_000],
@@ -93,10 +97,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         catalog.sync()
     finally:
         catalog.leases.release(run)
-    fits = {one.question.identity for one in answerer.asked if one.fresh and _is_fit(one.question.what)}
-    return ProgramAnswer(
-        begun.number, len(fresh) + len(reused), len(fresh), len(fits), len(kept), seconds, saved,
-    )
+    return begun.number, tally_of(answerer.asked, record)
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:

@@ -32,6 +32,9 @@ class NeedsClassic:
     line: int
     what: str
 
+    def __str__(self) -> str:
+        return f"{self.file.name}:{self.line} uses {self.what}, which only a classic session has"
+
 
 def is_plain_program(path: Path) -> bool:
     """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed it is not."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.program.plan_data import identity_below
+from helix_spark.program.plan_data import identity_below, on_this_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def written_place(command: Any, folder: Path) -> WrittenPlace | None:
 
 
 def _place(path: str, folder: Path, *, left_out: bool) -> WrittenPlace | None:
-    path = path.removeprefix("file://").removeprefix("file:")
-    return None if not path or "://" in path else WrittenPlace(folder / path, left_out)
+    place = on_this_machine(path, folder) if path else None
+    return None if place is None else WrittenPlace(place, left_out)
 
 
 def is_left(place: WrittenPlace, before: str | None) -> bool:

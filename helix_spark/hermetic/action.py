@@ -43,15 +43,13 @@ class _Turn:
     """Whose turn it is.
 
     Attributes:
-        holder: the thread's ident; None between two turns.
-        thread: the thread itself: an ident is given again once its thread has ended.
+        holder: the thread, as an ident is given again once its thread has ended; None between two turns.
         action: the innermost one of that thread.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.holder: int | None = None
-        self.thread: threading.Thread | None = None
+        self.holder: threading.Thread | None = None
         self.action: Action | None = None
 
 
@@ -108,10 +106,10 @@ _given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
 def in_action(action: Action) -> Iterator[None]:
     """While the author's code runs in this thread. Waits until no other action is under way, except those that wait
     for Spark themselves; within one, another may begin."""
-    ident, turn = threading.get_ident(), _turn
-    outer = turn.action if turn.holder == ident else None
+    ident, thread, turn = threading.get_ident(), threading.current_thread(), _turn
+    outer = turn.action if turn.holder is thread else None
     if outer is None:
-        turn = _turn_taken(ident)
+        turn = _turn_taken(thread)
     action.outer, turn.action = outer, action
     _running[ident] = action
     try:
@@ -123,21 +121,21 @@ def in_action(action: Action) -> Iterator[None]:
             _running[ident] = outer
         else:
             _running.pop(ident, None)
-            if turn.holder == ident:
+            if turn.holder is thread:
                 turn.holder = None
                 turn.lock.release()
 
 
-def _turn_taken(ident: int) -> _Turn:
-    """Waits for the calling thread's turn. That of a thread which has ended without giving it back is over."""
+def _turn_taken(thread: threading.Thread) -> _Turn:
+    """Waits for the turn of the calling thread. That of one which has ended without giving it back is over."""
     since = time.perf_counter()
     turn = _turn
     while not turn.lock.acquire(timeout=_LOOK_SECONDS):
-        holder = turn.thread
-        if turn is _turn and (holder is None or not holder.is_alive()):
+        holder = turn.holder
+        if turn is _turn and holder is not None and not holder.is_alive():
             abandon()
         turn = _turn
-    turn.holder, turn.thread = ident, threading.current_thread()
+    turn.holder = thread
     _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
     return turn
 
@@ -167,8 +165,8 @@ def waiting() -> Iterator[Callable[[], float]]:
 def others_first() -> Iterator[None]:
     """While the calling thread waits for something outside of Python, as for a job of Spark's: other actions may run
     meanwhile."""
-    turn = _turn
-    if turn.holder != threading.get_ident() or turn.action is None:
+    turn, thread = _turn, threading.current_thread()
+    if turn.holder is not thread or turn.action is None:
         yield
         return
     action = turn.action
@@ -182,7 +180,7 @@ def others_first() -> Iterator[None]:
         yield
     finally:
         if turn.lock.acquire(timeout=_PATIENCE):
-            turn.holder, turn.thread, turn.action = threading.get_ident(), threading.current_thread(), action
+            turn.holder, turn.action = thread, action
             for one, state in reversed(states):
                 one.draws.back(state)
         else:

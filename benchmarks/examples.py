@@ -12,34 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyspark
 
+from benchmarks.program_runs import HELIX, Run, run
+
 WHEEL = Path(pyspark.__file__).parent
-SUMMARY = re.compile(r"of (\d+) questions to Spark (\d+) w")
 _DRAWN = re.compile(r"(?<=[A-Za-z]_)[0-9a-f]{12}\b|0x[0-9a-f]+|\d+\.\d+ s(?:econds)?\b")
 """What differs from run to run by itself: uids of stages, addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run: what it printed and how it ended; of one under Helix, what was asked and answered from the record."""
-
-    code: int
-    printed: str
-    seconds: float
-    said: str
-    asked: int = -1
-    reused: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +67,7 @@ def main() -> None:
 def _tried(file: Path, folder: Path, kept: Path | None) -> Found:
     plain = _plain(file, folder, kept, "")
     catalog = folder / f"catalog-{file.stem}"
-    first, again = (_run([_helix(), "run", str(file), "--catalog", str(catalog)], folder) for _ in range(2))
+    first, again = (_run([HELIX, "run", str(file), "--catalog", str(catalog)], folder) for _ in range(2))
     verdict = _verdict(plain, first, again)
     if verdict.startswith((_OTHER, "ends with")) and _differs(plain, _plain(file, folder, kept, "-again")):
         verdict = f"{_right(again)}, differs by itself"
@@ -122,19 +108,8 @@ def _plain(file: Path, folder: Path, kept: Path | None, turn: str) -> Run:
 
 
 def _run(command: list[str], folder: Path) -> Run:
-    began = time.perf_counter()
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env=os.environ, timeout=600,
-    )
-    told = SUMMARY.search(done.stderr)
-    counts = (int(told[1]), int(told[2])) if told else (-1, -1)
-    return Run(
-        done.returncode, _DRAWN.sub("#", done.stdout), time.perf_counter() - began, done.stderr, *counts
-    )
-
-
-def _helix() -> str:
-    return str(Path(sys.executable).with_name("helix"))
+    found = run(command, folder)
+    return replace(found, printed=_DRAWN.sub("#", found.printed))
 
 
 if __name__ == "__main__":

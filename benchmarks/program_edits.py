@@ -12,17 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.program_runs import HELIX, Run, fixed, run
 from benchmarks.programs import WARM
-
-HELIX = str(Path(sys.executable).with_name("helix"))
 
 PROGRAM = '''
 import json
@@ -178,7 +176,7 @@ def tried(folder: Path) -> list[Edited]:
         place.mkdir()
     plain = subprocess.Popen(
         [sys.executable, "-u", "-c", _ONE_BY_ONE], cwd=places["plain"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, env=_environment(),
+        text=True, env={**os.environ, **_variables()},
     )
     os.chdir(places["helix"])  # relative paths begin where the server was started, as for `helix watch`
     server = ConnectServer(AS_SPARK_HAS_IT)
@@ -188,11 +186,12 @@ def tried(folder: Path) -> list[Edited]:
             for place in places.values():
                 _write(place, EDITS.get(name))
             by_itself = _by_itself(plain)
-            printed, asked, reused = _under_helix(places["helix"], server.environment())
-            found.append(Edited(name, printed == by_itself, asked, reused))
-            print(f"{name:44} {'equal' if printed == by_itself else 'OTHER':6} {reused:3} of {asked:3}", flush=True)
-            if printed != by_itself:
-                print(by_itself, "--- under Helix:", printed, sep="\n")
+            done = _under_helix(places["helix"], server.environment())
+            equal = done.printed == by_itself
+            found.append(Edited(name, equal, done.asked, done.reused))
+            print(f"{name:44} {'equal' if equal else 'OTHER':6} {done.reused:3} of {done.asked:3}", flush=True)
+            if not equal:
+                print(by_itself, "--- under Helix:", done.printed, sep="\n")
     finally:
         server.stop()
         plain.kill()
@@ -204,10 +203,9 @@ _ONE_BY_ONE = WARM.replace("for text in json.load(sys.stdin):", "for text in map
 )
 
 
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1",
-    }
+def _variables() -> dict[str, str]:
+    # The folder's own modules are edited, each time within the second in which they were compiled.
+    return {**fixed(), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _write(folder: Path, edit: tuple[str, str, str] | None) -> None:
@@ -237,15 +235,9 @@ def _by_itself(plain: subprocess.Popen[str]) -> str:
     return str(printed)
 
 
-def _under_helix(folder: Path, server: Mapping[str, str]) -> tuple[str, int, int]:
-    done = subprocess.run(
-        [HELIX, "run", "train.py", "--catalog", "catalog"], cwd=folder, capture_output=True, text=True, check=False,
-        env={**_environment(), **server},
-    )
-    told = re.search(r"of (\d+) questions to Spark (\d+) w", done.stderr)
-    if done.returncode or told is None:
-        return done.stdout + done.stderr[-3000:], 0, 0
-    return done.stdout, int(told[1]), int(told[2])
+def _under_helix(folder: Path, server: Mapping[str, str]) -> Run:
+    found = run([HELIX, "run", "train.py", "--catalog", "catalog"], folder, {**_variables(), **server})
+    return found if found.code == 0 else replace(found, printed=found.printed + found.said[-3000:])
 
 
 if __name__ == "__main__":

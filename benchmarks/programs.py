@@ -14,18 +14,16 @@ import argparse
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.program_runs import HELIX, ROOT, fixed, run, sound
+
 PROGRAM = ROOT / "jobs" / "plain_income.py"
-HELIX = str(Path(sys.executable).with_name("helix"))
 
 EDITS: Mapping[str, tuple[str, str]] = {
     "first": ("", ""),
@@ -92,20 +90,19 @@ def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took
     """All versions by all ways."""
     path = folder / "plain_income.py"
     warm_plain = _warm(folder, list(texts.values())) if warm else []
-    plain, helix, fits = {}, {}, {}
+    plain, helix = {}, {}
     for name, text in texts.items():
         path.write_text(text)
-        plain[name] = _timed([sys.executable, str(path)], folder)[:2]
-        seconds, printed, said = _timed([HELIX, "run", str(path), "--catalog", str(folder / "fresh")], folder)
-        found = re.search(r"; (\d+) fit", said)
-        helix[name], fits[name] = (seconds, printed), int(found[1]) if found else 0
+        plain[name] = sound(run([sys.executable, str(path)], folder, fixed()))
+        helix[name] = sound(run([HELIX, "run", str(path), "--catalog", str(folder / "fresh")], folder, fixed()))
+        print(f"{name}: {plain[name].seconds:.1f} s by itself, {helix[name].seconds:.1f} s under Helix", flush=True)
     warm_helix = _beside_a_server(path, texts) if warm else []
-    nothing = [(math.nan, plain[name][1]) for name in texts]
+    nothing = [(math.nan, plain[name].printed) for name in texts]
     rows = zip(texts, warm_plain or nothing, warm_helix or nothing, strict=True)
     return [
         Took(
-            name, plain[name][0], helix[name][0], by_itself[0], beside[0], fits[name],
-            plain[name][1] == helix[name][1] == by_itself[1] == beside[1],
+            name, plain[name].seconds, helix[name].seconds, by_itself[0], beside[0], helix[name].fits,
+            plain[name].printed == helix[name].printed == by_itself[1] == beside[1],
         ) for name, by_itself, beside in rows
     ]
 
@@ -119,23 +116,11 @@ def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[tuple[float, 
         for text in texts.values():
             path.write_text(text)
             command = [HELIX, "run", str(path), "--catalog", str(path.parent / "beside")]
-            found.append(_timed(command, path.parent, server.environment())[:2])
+            done = sound(run(command, path.parent, {**fixed(), **server.environment()}))
+            found.append((done.seconds, done.printed))
     finally:
         server.stop()
     return found
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": path}
-
-
-def _timed(command: list[str], folder: Path, more: Mapping[str, str] | None = None) -> tuple[float, str, str]:
-    began = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=True, env={**_environment(), **(more or {})},
-    )
-    return time.perf_counter() - began, done.stdout, done.stderr
 
 
 def _warm(folder: Path, texts: list[str]) -> list[tuple[float, str]]:
@@ -143,7 +128,7 @@ def _warm(folder: Path, texts: list[str]) -> list[tuple[float, str]]:
     path.parent.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", WARM.replace("sys.argv = [sys.argv[0]]", f"sys.argv = [{str(path)!r}]")],
-        input=json.dumps(texts), cwd=folder, capture_output=True, text=True, check=True, env=_environment(),
+        input=json.dumps(texts), cwd=folder, capture_output=True, text=True, check=True, env={**os.environ, **fixed()},
     )
     return [(seconds, printed) for seconds, printed in map(json.loads, done.stdout.splitlines())]
 

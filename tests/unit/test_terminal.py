@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,13 @@ def _without_times_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(differences, "LEAST_SECONDS", 1e9)
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path fits a line of 80 columns, which that of `tmp_path` may not."""
+    with tempfile.TemporaryDirectory(prefix="h") as folder:
+        yield Path(folder)
+
+
 def masked(text: str) -> str:
     """Without days, folders, and what the machine's speed decides."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-01-01 00:00", text)
@@ -79,8 +88,8 @@ def masked(text: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_what_is_printed_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_is_printed_is_as_it_was(short_folder: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.chdir(short_folder)
     monkeypatch.setenv("COLUMNS", str(width))
     Path("study.py").write_text(JOB)
 

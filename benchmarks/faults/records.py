@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.job import run, workflow
+from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
@@ -186,6 +186,70 @@ def several(folder: Path, count: int, tally: Tally) -> None:
             wrong = f"{len(kept - stored)} of {len(kept)} stored results are not taken up again"
         wrong = wrong or goes_on(copy, 1 + index % 7, number)
         tally.expect(not wrong, f"{damage.__name__}: {how}: {wrong}")
+        ways[how] += 1
+    _note(tally, ways)
+
+
+def _as_texts(column: Any) -> Any:
+    """The same values, numbers as texts and texts as bytes."""
+    import pyarrow as pa
+
+    if pa.types.is_list(column.type):
+        return column.cast(pa.list_(pa.binary()))
+    is_text = pa.types.is_string(column.type) or pa.types.is_string_view(column.type)
+    return column.cast(pa.string()).cast(pa.binary()) if is_text else column.cast(pa.string())
+
+
+def _as_no_values(column: Any) -> Any:
+    """Values that are none of the column's type."""
+    import pyarrow as pa
+
+    return pa.array([{"none": place} for place in range(len(column))])
+
+
+def _retype(journal: Path, chosen: random.Random, made: Callable[[Any], Any]) -> str:
+    """Gives a column of a journal another type; returns its name."""
+    import pyarrow as pa
+    from deltalake import DeltaTable, QueryBuilder, write_deltalake
+
+    found = QueryBuilder().register("journal", DeltaTable(str(journal))).execute("SELECT * FROM journal").read_all()
+    table = pa.table(found)
+    name = chosen.choice([name for name in table.column_names if name not in ("sequence", "place")])
+    column = made(table.column(name))
+    table = table.set_column(table.column_names.index(name), name, column)
+    write_deltalake(str(journal), table, mode="overwrite", schema_mode="overwrite")
+    journal.with_name(f"{journal.name}.head").write_text(f"{DeltaTable(str(journal)).version()}\n")
+    return f"{journal.name}.{name}"
+
+
+@fault("a column of the records has another type", "repaired by the run itself, or refused in one sentence that names "
+       "`helix repair`, and usable then; what is lost is said", short=1, full=60)
+def other_types(folder: Path, count: int, tally: Tally) -> None:
+    sound, chosen, ways = used(folder / "catalog", runs=4), random.Random(24), Counter[str]()
+    before, number = all_of(sound), next_number(sound)
+    for index in tally.rounds(count):
+        copy, keeps = folder / "copy", index % 3 > 0
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(sound, copy)
+        name = _retype(chosen.choice(_journals(copy)), chosen, _as_texts if keeps else _as_no_values)
+        heard, how, wrong = Heard(), "by the run itself", ""
+        try:
+            if run(copy, workflow(1 + index % 7), heard) != answers(1 + index % 7):
+                wrong = "answered wrongly"
+            said = [text for text in heard.warnings if "are repaired" in text]
+            wrong = wrong or ("" if said else f"not a word of it: {heard.warnings}")
+        except CatalogError as error:
+            how = "once repaired"
+            done = Catalog.open(copy, create=False).repair()
+            if "helix repair" not in str(error) or not done.lost or keeps:
+                wrong = f"refused: {error}; lost {done.lost}"
+        wrong = wrong or goes_on(copy, 1 + (index + 1) % 7, number)
+        if not wrong and keeps:
+            after = {one.run: one for one in Catalog.open(copy, create=False).iterations("job")}
+            wrong = "" if all(after.get(one.run) == one for one in before[5]) else "an iteration is another one now"
+        if not wrong and (again := Catalog.open(copy, create=False).repair(dry_run=True).damage):
+            wrong = f"damaged after the repair: {again}"
+        tally.expect(not wrong, f"{name} as {'texts' if keeps else 'what it cannot be'}: {how}: {wrong}")
         ways[how] += 1
     _note(tally, ways)
 

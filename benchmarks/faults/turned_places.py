@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.usable import goes_on
 from helix_spark.catalog import failpoints
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.same_place import SamePlace
 from helix_spark.errors import CatalogError
 
 POINTS = (
@@ -114,14 +117,67 @@ def _changed_during_a_run(place: Place, change: Callable[[Place], None], point: 
 @fault("a catalog whose place is changed during a run: its link turned, its folder moved, another put there",
        "the answer is given, nothing is written elsewhere; both are usable afterwards", short=2, full=132)
 def place_is_changed(folder: Path, count: int, tally: Tally) -> None:
-    sound, ways = folder / "sound", len(CHANGES) * len(POINTS)
-    for key in range(1, 5):
-        run(sound / "first", workflow(key))
-    run(sound / "other", workflow(8))
-    (sound / "catalog").symlink_to("first")
+    sound, ways = _sound(folder), len(CHANGES) * len(POINTS)
     for index in tally.rounds(count):
         change, point = CHANGES[index % len(CHANGES)], POINTS[index * 5 % len(POINTS)]
         nth = 1 + (index - 1) // ways
         what = _changed_during_a_run(Place(sound, folder / "place"), change, point, nth)
         tally.expect(not what, f"{change.__name__} at {point}, time {nth}: {what}")
         shutil.rmtree(folder / "place")
+
+
+def _changed_behind_a_look(place: Place, change: Callable[[Place], None], nth: int) -> str | None:
+    """What is wrong after a run during which the place was changed just after it was looked at for the nth time, so
+    that what was about to be written there goes wherever the name leads then; None if there were not so many looks."""
+    looks, look = 0, SamePlace.check
+
+    def looked_at(self: SamePlace) -> None:
+        nonlocal looks
+        look(self)
+        looks += 1
+        if looks == nth:
+            change(place)
+
+    heard = Heard()
+    with patch.object(SamePlace, "check", looked_at):
+        try:
+            outputs = run(place.name, workflow(9), heard)
+        except CatalogError as error:
+            heard.warnings.append(str(error))
+            outputs = answers(9)
+    if looks < nth:
+        return None
+    if outputs != answers(9):
+        return f"answered {outputs}"
+    for name in ("catalog", "away", "first", "other", "copy"):
+        root = place.folder / name
+        if not (root / "helix.json").exists():
+            continue  # an empty folder: what was written into it is no catalog
+        kept = {one.number for one in Catalog.open(root, create=False).iterations("job") if one.status == "done"}
+        if missing := ({1} if name == "other" else set()) - kept:
+            return f"{name} has no iteration {missing} any more"
+        if what := goes_on(root, 10, 1):
+            return f"{name}: {what}"
+        if damage := Catalog.open(root, create=False).repair(dry_run=True).damage:
+            return f"{name} is damaged: {damage}"
+    return ""
+
+
+@fault("a catalog whose place is changed just after it was looked at, and before what was to be written there is",
+       "the answer is given; each catalog that is there keeps its records, and is usable", short=1, full=150)
+def place_is_changed_behind_a_look(folder: Path, count: int, tally: Tally) -> None:
+    sound = _sound(folder)
+    for index in tally.rounds(count):
+        change, nth = CHANGES[index % len(CHANGES)], 1 + (index - 1) // len(CHANGES)
+        what = _changed_behind_a_look(Place(sound, folder / "place"), change, nth)
+        if what is not None:
+            tally.expect(not what, f"{change.__name__} after look {nth}: {what}")
+        shutil.rmtree(folder / "place")
+
+
+def _sound(folder: Path) -> Path:
+    for key in range(1, 5):
+        run(folder / "sound" / "first", workflow(key))
+    run(folder / "sound" / "other", workflow(8))
+    (folder / "sound" / "catalog").symlink_to("first")
+    return folder / "sound"

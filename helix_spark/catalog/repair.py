@@ -88,6 +88,8 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
         tell: is told what was done.
     """
     def mender(error: DamagedRecordsError) -> bool:
+        if error.exists is not None:
+            return False  # a person is to be asked, as was found when it was met first
         held = leases.find(LEASE)
         if held is not None and held.holder != this_process():
             leases.wait(LEASE)
@@ -202,6 +204,8 @@ def _losses(name: str, mending: Mending) -> Iterator[str]:
         yield f"{_counted(len(mending.lost), 'entry', 'entries')} of {name} ({_listed(mending.lost)})"
     if mending.lost_rows:
         yield f"{_counted(mending.lost_rows, 'record')} of {name}"
+    if mending.lost_values:
+        yield f"values of another type in {_counted(mending.lost_values, 'record')} of {name}"
 
 
 def _counted(count: int, one: str, more: str = "") -> str:

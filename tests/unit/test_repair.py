@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from deltalake import write_deltalake
 from doubled import workflow
 from test_loading import Gladly
 from warned import Warned
@@ -181,6 +183,20 @@ class TestJournals:
         rows.entry(7).write_text("")
         assert not rows.repaired().loses
         assert rows.names() == written
+
+    @pytest.mark.parametrize(("numbers", "kept"), [(["1", "2"], [1, 2]), (["1", "two"], [1, 0])])
+    def test_columns_of_another_type_are_given_their_own(
+        self, rows: Rows, numbers: list[str], kept: list[int]
+    ) -> None:
+        table = pa.table({"sequence": [1, 1], "place": [0, 1], "name": ["a", "b"], "number": numbers})
+        write_deltalake(str(rows.folder / "seen"), table)
+        with pytest.raises(DamagedRecordsError, match="(?s)number.*helix repair"):
+            rows.append(1)
+        done = rows.repaired()
+        assert done.lost_values == kept.count(0)
+        rows.append(3)
+        assert [row.number for row in rows.journal().query("SELECT * FROM journal ORDER BY sequence, place")][:2] == kept
+        assert rows.names() == ["a", "b", "3", "3 again"]
 
     def test_who_had_read_the_log_before_it_was_damaged_reads_on(self, rows: Rows) -> None:
         written = rows.append(1, 2, 3)

@@ -30,6 +30,7 @@ from helix_spark.catalog.journal.rows import (
     columns_of,
     from_columns,
     misfits,
+    other_types,
     table_schema,
     to_table,
 )
@@ -197,6 +198,8 @@ class Journal(Generic[Row]):
                 with self._explained("read"):
                     table = self._refreshed()
                 table = table or self._made()
+                if odd := self._odd_columns(table):
+                    raise odd
                 base = table.version()
                 if seen is not None and base != max(seen, 0):
                     raise OutrunError
@@ -407,6 +410,8 @@ class Journal(Generic[Row]):
                 self._table = None
         if self._table is None:
             self._table = self._opened(head)
+            if self._table is not None and (odd := self._odd_columns(self._table)) and self.mender(odd):
+                self._table = self._opened(self._log.head())
         if self._table is not None:
             self._log.check(self._table.version(), head)
         return self._table
@@ -453,6 +458,15 @@ class Journal(Generic[Row]):
             if (table := self._refreshed()) is not None:
                 return table
         raise self._outrun()
+
+    def _odd_columns(self, table: DeltaTable) -> DamagedRecordsError | None:
+        """What is wrong with the types of its columns: what is in them can be read as far as it fits, but no row can be
+        appended."""
+        try:
+            odd = other_types(table.schema().to_json(), self.row_type)
+        except (ValueError, KeyError, TypeError):
+            return self._log.damaged("its schema is none")
+        return self._log.damaged(told_types(odd)) if odd else None
 
     def _has_other_columns(self, table: DeltaTable) -> bool:
         # Written by an older or a newer version; a column that readers must understand comes with a new layout.
@@ -509,6 +523,15 @@ def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         start += rows
         rows = max(1, min(rows * 4, _PIECE * rows // (letters - before + 1)))
     return found
+
+
+def told_types(odd: Mapping[str, Any]) -> str:
+    """Columns of other types in words.
+
+    Args:
+        odd: see `other_types`.
+    """
+    return f"{', '.join(sorted(odd))}: records have {'another type there' if len(odd) == 1 else 'other types there'}"
 
 
 def _is_deltas(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ import json
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,16 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.row_files import RowFile
-from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Misfit, Row, from_columns, table_schema
+from helix_spark.catalog.journal.rows import (
+    PLACE,
+    SEQUENCE,
+    Misfit,
+    Row,
+    RowType,
+    from_columns,
+    other_types,
+    table_schema,
+)
 from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.place import Place, at
@@ -46,7 +55,9 @@ class Mending:
         cut: versions that cannot be read, and of which nobody was told that they were recorded.
         lost: versions that were recorded, and whose rows are nowhere.
         lost_rows: how many rows were in files that cannot be read, and are nowhere else.
-        unread: why the log cannot be read although each of its files can; else empty.
+        unread: why the log cannot be read, or be appended to, although each of its files can be read; else empty.
+        retyped: files whose columns have other types than records have, with what is wrong; they are written anew.
+        lost_values: how many of their rows have a value that is none of its column.
     """
 
     survey: Survey
@@ -55,37 +66,45 @@ class Mending:
     lost: tuple[int, ...] = ()
     lost_rows: int = 0
     unread: str = ""
+    retyped: Mapping[str, str] = field(default_factory=dict)
+    lost_values: int = 0
 
     @property
     def is_needed(self) -> bool:
-        return not self.survey.log_is_sound or self.survey.head is None or bool(self._unsealed or self.unread)
+        return self.needs_commit or bool(self.survey.beside or self.unsealed) or self.survey.head is None
 
     @property
     def needs_commit(self) -> bool:
         """Whether the log itself cannot be read as it is."""
-        return bool(self.survey.unsound or self.survey.bad or self.unread)
+        return bool(self.survey.unsound or self.survey.bad or self.unread or self.retyped)
+
+    @property
+    def kept(self) -> tuple[RowFile, ...]:
+        """The files that stay as they are."""
+        return tuple(file for file in self.survey.sound if file.name not in self.retyped)
 
     @property
     def loses(self) -> bool:
         """Whether something is lost that was on record."""
-        return bool(self.lost or self.lost_rows)
+        return bool(self.lost or self.lost_rows or self.lost_values)
 
     @property
     def found_rows(self) -> int:
         return sum(len(keys) for _, keys in self.found)
 
     @property
-    def _unsealed(self) -> tuple[RowFile, ...]:
-        return tuple(file for file in self.survey.sound if file.bare)
+    def unsealed(self) -> tuple[RowFile, ...]:
+        """Those of the kept whose checksums tell nothing of them."""
+        return tuple(file for file in self.kept if file.bare)
 
     def damage(self) -> Iterator[str]:
         """What is wrong, a sentence each."""
         name = self.survey.folder.name
         for versions, why in _runs(self.survey.unsound):
             yield f"{name}: log {'entry' if ' ' not in versions else 'entries'} {versions} {_plural(why, versions)}"
-        for file, why in (*self.survey.beside.items(), *self.survey.bad.items()):
+        for file, why in (*self.survey.beside.items(), *self.survey.bad.items(), *self.retyped.items()):
             yield f"{name}: the file {file} {why}"
-        for each in self._unsealed:
+        for each in self.unsealed:
             yield f"{name}: {each.bare}"
         if self.survey.head is None:
             yield f"{name}: the file {name}.head holds no version"
@@ -191,13 +210,55 @@ def _texts(files: Collection[RowFile]) -> set[str]:
 
 def examined(journal: Journal[Row]) -> Mending:
     """What can be made of a journal. Changes nothing. Raises OSError where it cannot be reached."""
-    mending = mending_of(survey(journal.folder))
+    mending = _with_types(mending_of(survey(journal.folder)), journal.row_type)
     if mending.survey.there and not mending.is_needed:
         try:
-            journal.version()
+            journal.query("SELECT * FROM journal WHERE false")
         except DamagedRecordsError as error:
             return replace(mending, unread=error.what)
     return mending
+
+
+def _with_types(mending: Mending, row_type: type[RowType]) -> Mending:
+    """With what of a journal has other types than its records have."""
+    import pyarrow as pa
+
+    known, retyped, lost = pa.schema(table_schema(row_type)), dict[str, str](), 0
+    for file in mending.survey.sound:
+        odd = [one.name for one in file.table.schema if one.name in known.names and not _is_kind(
+            one.type, known.field(one.name).type)]
+        if odd:
+            retyped[file.name] = f"has columns of another type than records have: {', '.join(odd)}"
+            lost += _rows_that_lose(file.table.select(odd), known)
+    unread = mending.unread
+    if mending.survey.metadata is not None:
+        try:
+            odd_columns = other_types(mending.survey.metadata["schemaString"], row_type)
+            unread = f"its columns have another type than records have: {', '.join(odd_columns)}" if odd_columns else ""
+        except (ValueError, KeyError, TypeError):
+            unread = "its schema is none"
+    return replace(mending, unread=unread, retyped=retyped, lost_values=lost)
+
+
+def _is_kind(one: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a type holds the same values as another: texts are written in several ways."""
+    import pyarrow as pa
+
+    if pa.types.is_list(wanted):
+        return (pa.types.is_list(one) or pa.types.is_large_list(one)) and _is_kind(one.value_type, wanted.value_type)
+    if pa.types.is_string(wanted):
+        return pa.types.is_string(one) or pa.types.is_large_string(one) or pa.types.is_string_view(one)
+    return bool(one == wanted)
+
+
+def _rows_that_lose(table: pa.Table, known: pa.Schema) -> int:
+    """How many rows have a value that is none of its column's type."""
+    losing = set[int]()
+    for name in table.column_names:
+        before, after = table.column(name).is_null(), _as_type(table.column(name), known.field(name).type).is_null()
+        losing.update(place for place, (had, has) in enumerate(zip(before, after, strict=True))
+                      if has.as_py() and not had.as_py())
+    return len(losing)
 
 
 def mend(journal: Journal[Row], aside: Place) -> Mending:
@@ -256,13 +317,17 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
         if seen.unsound[each] == GONE and each > 0 and entry_of(journal.folder, each - 1).exists():
             at(entry_of(journal.folder, each)).write_new_text("")  # which no reader takes for a commit
     now = int(time.time() * 1000)
-    files = [_with_size(seen, file) for file in seen.sound]
-    table = _in_columns(list(_tables_again(mending)), journal.row_type)
+    files = [_with_size(seen, file) for file in mending.kept]
+    again = [*_tables_again(mending), *(file.table for file in seen.sound if file.name in mending.retyped)]
+    table = _in_columns(again, journal.row_type)
     new = [_written(journal, table, now)] if table is not None else []
-    metadata = seen.metadata or _new_metadata(journal, [file.table for file in seen.sound] + [table], now)
-    protocol = seen.protocol or {"minReaderVersion": 1, "minWriterVersion": 2}
+    metadata, protocol = seen.metadata, seen.protocol
+    if metadata is None or protocol is None or mending.unread:
+        metadata = _new_metadata(journal, [*(file.table for file in mending.kept), table], now)
+        protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
     removed = [
-        {"remove": {"path": name, "deletionTimestamp": now, "dataChange": True}} for name in seen.bad
+        {"remove": {"path": name, "deletionTimestamp": now, "dataChange": True}}
+        for name in (*seen.bad, *mending.retyped)
     ]
     # Its removes are for readers who had the log before it was damaged: the checkpoint has no such files.
     says: list[Mapping[str, Any]] = [
@@ -331,13 +396,24 @@ def _in_columns(tables: Sequence[pa.Table], row_type: type[Row]) -> pa.Table | N
 
 
 def _as_type(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """A column as one of another type; what has none of its values has no values. Then its rows do not fit."""
+    """A column as one of another type; what is none of its values becomes null. Then its row may not fit."""
     import pyarrow as pa
 
     try:
         return column.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowNotImplementedError:
         return pa.chunked_array([pa.nulls(len(column), wanted)])
+    except pa.ArrowInvalid:
+        return pa.chunked_array([pa.array([_as_value(value, wanted) for value in column], wanted)])
+
+
+def _as_value(value: pa.Scalar, wanted: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    try:
+        return value.cast(wanted).as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+        return None
 
 
 def _written(journal: Journal[Row], table: pa.Table, now: int) -> dict[str, Any]:
@@ -354,12 +430,13 @@ def _written(journal: Journal[Row], table: pa.Table, now: int) -> dict[str, Any]
 
 
 def _new_metadata(journal: Journal[Row], tables: Sequence[pa.Table | None], now: int) -> dict[str, Any]:
-    """Where no metadata is left: the columns are those of the row's type and of all files."""
+    """Where none is left that serves: the columns are those of the row's type, and those that files have besides."""
     import pyarrow as pa
     from deltalake import Schema
 
     known = [pa.schema(table_schema(journal.row_type)), *(table.schema for table in tables if table is not None)]
-    schema = Schema.from_arrow(pa.unify_schemas(known, promote_options="permissive").remove_metadata())
+    columns = {field.name: field for schema in reversed(known) for field in schema.remove_metadata()}
+    schema = Schema.from_arrow(pa.schema(columns.values()))
     return {
         "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema.to_json(),
         "partitionColumns": [], "createdTime": now, "configuration": journal_settings(journal.pruned_by),
@@ -434,9 +511,8 @@ def _put_aside(mending: Mending, aside: Place) -> None:
     for file in _unsound_files(mending):
         if file.exists():
             _move(file, aside / folder.name / file.name)
-    for each in seen.sound:
-        if each.bare:
-            write_checksums(folder / each.name)
+    for each in mending.unsealed:
+        write_checksums(folder / each.name)
 
 
 def _unsound_files(mending: Mending) -> Iterator[Place]:
@@ -444,8 +520,9 @@ def _unsound_files(mending: Mending) -> Iterator[Place]:
     for name in seen.beside:
         if name != POINTER or not mending.needs_commit:  # a commit has written it anew
             yield folder / "_delta_log" / name
-    yield from (folder / name for name in seen.bad)
+    rows = (*seen.bad, *mending.retyped)
+    yield from (folder / name for name in rows)
     if isinstance(folder, Path):
-        yield from (beside(folder / name) for name in (*seen.bad, *(each.name for each in seen.sound if each.bare)))
+        yield from (beside(folder / name) for name in (*rows, *(each.name for each in mending.unsealed)))
     if seen.head is None:
         yield head_file(folder)

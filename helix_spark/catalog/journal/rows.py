@@ -15,6 +15,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from helix_spark.catalog.cells import Rule, Text
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -69,6 +70,40 @@ def _plain(hint: Any) -> Plain:
 def table_schema(row_type: type[RowType]) -> Schema:
     """The Arrow schema of the table that holds `row_type`."""
     return to_table((), row_type, 0).schema
+
+
+def other_types(schema: str, row_type: type[RowType]) -> dict[str, Any]:
+    """The columns of a table that have another type than their field, each with the one that it is to have, as Delta
+    writes them. Raises ValueError, KeyError or TypeError for what is no schema.
+
+    Args:
+        schema: of the table, as Delta's JSON.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Seen:
+    ...     name: str
+    ...     number: int = 0
+    >>> import json
+    >>> name, number = ({"name": name, "type": "string"} for name in ("name", "number"))
+    >>> other_types(json.dumps({"type": "struct", "fields": [name, number]}), Seen)
+    {'number': 'long'}
+    """
+    wanted = {SEQUENCE: "long", PLACE: "long", **{name: _DELTA[one] for name, one in columns_of(row_type).items()}}
+    found = {one["name"]: one["type"] for one in parsed(schema)["fields"]}
+    return {name: type_ for name, type_ in wanted.items() if name in found and not _is_same(found[name], type_)}
+
+
+_DELTA: Mapping[Plain, Any] = {
+    "str": "string", "int": "long", "float": "double", "bool": "boolean",
+    "strs": {"type": "array", "elementType": "string", "containsNull": True},
+}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two types are one, whether or not their items may be null."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(one.get(key) == other.get(key) for key in ("type", "elementType"))
+    return bool(one == other)
 
 
 def to_table(rows: Sequence[RowType], row_type: type[Row], sequence: int) -> Table:

@@ -297,6 +297,15 @@ class _Schema:
     def fields(self) -> list[types.SimpleNamespace]:
         return [types.SimpleNamespace(name=name) for name in self.kinds]
 
+    def to_json(self) -> str:
+        return json.dumps({"fields": [{"name": name, "type": _DELTA[kind]} for name, kind in self.kinds.items()]})
+
+
+_DELTA = {
+    "str": "string", "int": "long", "float": "double", "bool": "boolean",
+    "strs": {"type": "array", "elementType": "string"},
+}
+
 
 class _Array(list[Any]):
     def __init__(self, values: Sequence[Any], type: str) -> None:

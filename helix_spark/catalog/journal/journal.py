@@ -439,24 +439,27 @@ class Journal(Generic[Row]):
 
     def _made(self) -> DeltaTable:
         from deltalake import DeltaTable
-        from deltalake.exceptions import CommitFailedError
+        from deltalake.exceptions import CommitFailedError, DeltaError
 
         self.check()
         self._log.begin()
         at(self.folder / "_delta_log").make_folder()
         for attempt in range(ATTEMPTS):
+            failure: Exception | None = None
             try:
                 with self.committing():
                     DeltaTable.create(
                         at(self.folder).table_uri, table_schema(self.row_type), mode="ignore",
                         configuration=journal_settings(self.pruned_by), storage_options=at(self.folder).table_options,
                     )
-            except CommitFailedError:
-                _pause(attempt)
-                continue
-            # Whoever was stopped before this may have made what was made, and cleaned up, long ago.
+            except (DeltaError, OSError) as error:
+                failure = error
+            # Whoever was stopped in the middle may find that others have written to it since, and cleaned up its log.
             if (table := self._refreshed()) is not None:
                 return table
+            if failure is not None and not isinstance(failure, CommitFailedError):
+                raise failure
+            _pause(attempt)
         raise self._outrun()
 
     def _odd_columns(self, table: DeltaTable) -> DamagedRecordsError | None:

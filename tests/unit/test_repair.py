@@ -190,12 +190,13 @@ class TestJournals:
     ) -> None:
         table = pa.table({"sequence": [1, 1], "place": [0, 1], "name": ["a", "b"], "number": numbers})
         write_deltalake(str(rows.folder / "seen"), table)
-        with pytest.raises(DamagedRecordsError, match="(?s)number.*helix repair"):
+        with pytest.raises(DamagedRecordsError, match=r"(?s)number.*helix repair"):
             rows.append(1)
         done = rows.repaired()
         assert done.lost_values == kept.count(0)
         rows.append(3)
-        assert [row.number for row in rows.journal().query("SELECT * FROM journal ORDER BY sequence, place")][:2] == kept
+        first = rows.journal().query("SELECT * FROM journal WHERE sequence = 1 ORDER BY place")
+        assert [row.number for row in first] == kept
         assert rows.names() == ["a", "b", "3", "3 again"]
 
     def test_who_had_read_the_log_before_it_was_damaged_reads_on(self, rows: Rows) -> None:

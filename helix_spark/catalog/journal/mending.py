@@ -245,9 +245,10 @@ def _is_kind(one: pa.DataType, wanted: pa.DataType) -> bool:
     import pyarrow as pa
 
     if pa.types.is_list(wanted):
-        return (pa.types.is_list(one) or pa.types.is_large_list(one)) and _is_kind(one.value_type, wanted.value_type)
+        is_list = bool(pa.types.is_list(one) or pa.types.is_large_list(one))
+        return is_list and _is_kind(one.value_type, wanted.value_type)
     if pa.types.is_string(wanted):
-        return pa.types.is_string(one) or pa.types.is_large_string(one) or pa.types.is_string_view(one)
+        return any(is_text(one) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
     return bool(one == wanted)
 
 

@@ -23,13 +23,17 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
-from helix_spark.errors import CatalogError, EndedError, ParameterError
+from helix_spark.errors import CatalogError, EndedError, ParameterError, SetupError, nearest
 from helix_spark.iteration.admission import Admission, Task
+from helix_spark.iteration.audit_process import AuditProcess, job_for
+from helix_spark.iteration.auditor import WHENS, Auditor, When
+from helix_spark.iteration.cut_off import LookUpAgain
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.preparation import Prepared, Surroundings, look_up, prepare
 from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.proving import only_proven, to_be_verified, verifying_first
 from helix_spark.iteration.recorded import RecordedIteration
 from helix_spark.iteration.running import held_or_stored, run_prepared
 from helix_spark.iteration.standing_warnings import StandingWarnings
@@ -69,6 +73,9 @@ class Helix:
         cut_off: whether what is computed anew is compared with earlier results, so that what lies below it is found
             again where it holds the same; or for how many seconds below it, at least, that is done (True: as many as
             planning takes).
+        audit: when stored results are computed again by themselves, in a process of their own, and compared: "off",
+            never; "idle", behind an answer, until the next run begins; "before reuse", in a run, those that it reuses.
+        audit_seconds: how long an audit behind an answer may take.
 
     Raises:
         CatalogError: the folder is no catalog, of a newer version, or cannot be written.
@@ -83,13 +90,15 @@ class Helix:
         policy: str | Policy = "joint", spark: SparkSession | None = None,
         settings: Mapping[str, str] | None = None, observer: Observer | None = None,
         progress: bool = False, tracker: Tracker | None = None, one_run: bool | None = None,
-        cut_off: bool | float = True,
+        cut_off: bool | float = True, audit: When = "off", audit_seconds: float = 60.0,
     ) -> None:
         self.budget = parse_size(budget) if isinstance(budget, str) else budget
         if self.budget is not None and self.budget < 0:
             raise ParameterError(f"a budget of {self.budget:,} bytes", remedy="0 stores nothing, None has no limit")
         if observer is not None and progress:
             raise ParameterError("an observer of your own is told of the progress", remedy="leave out one of the two")
+        if audit not in WHENS:
+            raise ParameterError(f"there is no audit {audit!r}", remedy=nearest(str(audit), WHENS))
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self._catalog = Catalog.open(catalog, create=True)
         self._admission = Admission(str(self._catalog.root))
@@ -101,6 +110,7 @@ class Helix:
         self._one_run, self._writable = one_run, False
         self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
         self._memory, self._standing = MemoryTier(), StandingWarnings()
+        self._auditor = Auditor(audit, audit_seconds, self._begin_audit, self.observer.warning)
         self._followed = Followed(self.observer, self.catalog)
         take_on = self._admission.take_on
         self._executor = Executor(
@@ -123,7 +133,11 @@ class Helix:
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
-        return make_plan(self._prepare(workflow).situation, self.policy)
+        prepared = self._prepare(workflow)
+        plan = make_plan(prepared.situation, self.policy)
+        if self._auditor.when != "before reuse":
+            return plan
+        return verifying_first(plan, to_be_verified(prepared, plan, self._auditor.excused))
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
         """Runs one iteration; returns when its outputs are known. What is to be stored is stored behind that.
@@ -136,6 +150,7 @@ class Helix:
             HelixError: this is called by an observer, a tracker or a function of a run, or in a forked child.
         """
         with self._admission.run():
+            turn = self._auditor.stop()
             _check_workflow(workflow, "run")
             if not self._writable:
                 for lack in self.catalog.check_writable():
@@ -151,11 +166,21 @@ class Helix:
             if readers := unknown_readers(prepared, plan):
                 prepared = self._with_reads(prepared, readers)
                 plan = make_plan(prepared.situation, self.policy)
-            return run_prepared(
-                prepared, plan, self._again, self._tools(), message, begun, provenance,
-            )
+            again: LookUpAgain = self._again
+            if self._auditor.when == "before reuse":
+                again = self._proven
+                self._verify(workflow, prepared, plan)
+                prepared = again(prepared, ())
+                plan = make_plan(prepared.situation, self.policy)
+            iteration = run_prepared(prepared, plan, again, self._tools(), message, begun, provenance)
+            if self._auditor.when == "idle":
+                self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)
+            return iteration
 
-    def audit(self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None) -> Audit:
+    def audit(
+        self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None,
+        wanted: Collection[str] | None = None,
+    ) -> Audit:
         """Computes the stored results of a workflow once more, with nothing reused, and compares: what comes out the
         same is verified from then on. What does not is never reused again, nor what is made of it.
 
@@ -165,6 +190,7 @@ class Helix:
         Args:
             everything: also what is verified already.
             seconds: that it is expected to take at most; what is dearest if it is wrong comes first.
+            wanted: signatures of results; these alone are looked at, verified or not. None: all that are stored.
 
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
@@ -173,10 +199,16 @@ class Helix:
         from helix_spark.iteration.audit import audit
 
         with self._admission.run():
+            self._auditor.stop()
             _check_workflow(workflow, "audit")
             self.wait()
             prepared = self._prepare(workflow)
-            return audit(prepared, self._tools(), everything=everything, seconds=seconds)
+            looks_again = everything or wanted is not None
+            return audit(prepared, self._tools(), everything=looks_again, seconds=seconds, wanted=wanted)
+
+    def end_audits(self) -> None:
+        """Ends an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
+        self._auditor.stop()
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
         """What is on record of the iterations of a workflow, or of all, newest first.
@@ -253,6 +285,7 @@ class Helix:
                 self._close()
 
     def _close(self) -> None:
+        self._auditor.stop()
         self._executor.end(EndedError(
             f"the Helix of {self.catalog.root} was closed while the run went on", remedy="make another one, and run it "
             "again: what was stored before is kept",
@@ -312,13 +345,36 @@ class Helix:
 
     def _around(self) -> Surroundings:
         session = self.sessions
-        return Surroundings(self._memory.held, self.budget, session.started, self._one_run, session.worked)
+        # What is held alone has nothing to be compared with: where all is verified first, it is computed anew.
+        held = frozenset[str]() if self._auditor.when == "before reuse" else self._memory.held
+        return Surroundings(held, self.budget, session.started, self._one_run, session.worked)
 
     def _again(self, prepared: Prepared, had: Collection[str] = ()) -> Prepared:
         return look_up(
             prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, reads=prepared.reads,
             equal=prepared.equal, had=had,
         )
+
+    def _proven(self, prepared: Prepared, had: Collection[str] = ()) -> Prepared:
+        """As `_again`, and nothing that is unproven is reused."""
+        return only_proven(self._again(prepared, had), self._auditor.excused)
+
+    def _verify(self, workflow: Workflow, prepared: Prepared, plan: Plan) -> None:
+        """Has computed again what a plan reuses and no audit has verified yet, and waits for that."""
+        names = to_be_verified(prepared, plan, self._auditor.excused)
+        for name in names:
+            self.observer.waiting(name, "an audit, which verifies it before it is reused")
+        self._auditor.verify(workflow, [plan[name].signature for name in names])
+
+    def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float | None) -> AuditProcess:
+        """Raises SetupError where results come from a cluster."""
+        settings = self.sessions.settings_elsewhere()
+        if settings is None:
+            raise SetupError(
+                "Spark runs on other machines, and an audit by itself starts one here", remedy="use `helix audit`"
+            )
+        job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
+        return AuditProcess(job, gentle=seconds is not None)
 
     def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:
         return with_reads(

@@ -12,6 +12,7 @@ from helix_spark.errors import Location, ParameterError, nearest
 
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
+    "audit": "off", "audit_seconds": "60",
 }
 """Every setting that a project or the environment may give."""
 

@@ -180,7 +180,7 @@ def audit_json(found: Audit) -> dict[str, Any]:
         "sound": found.sound, "seconds": found.seconds, "verified": list(found.verified), "left": list(found.left),
         "results": [
             {"node": one.node, "signature": one.signature, "verdict": one.verdict, "why": one.why,
-             "heirs": list(one.heirs)}
+             "to_blame": one.to_blame, "heirs": list(one.heirs)}
             for one in found.results
         ],
     }

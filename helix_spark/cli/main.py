@@ -273,7 +273,7 @@ def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
     return Helix(
         given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
         observer=observer_for(quiet=quiet), tracker=_tracker(given), one_run=one_run,
-        cut_off=given.cut_off,
+        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
     )
 
 

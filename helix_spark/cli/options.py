@@ -17,9 +17,11 @@ from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
+from helix_spark.iteration.auditor import WHENS
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.iteration.auditor import When
 
 RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
 EXIT_CODES = """\b
@@ -117,17 +119,41 @@ class Asked:
             ) from None
 
 
+    @property
+    def audit(self) -> When:
+        """Raises ParameterError where there is no such one."""
+        said = self.settings["audit"]
+        for when in WHENS:
+            if (said.value or "").replace("-", " ") == when:
+                return when
+        raise ParameterError(
+            f"{said.value!r} is no setting of audit ({said.origin})", remedy="write off, idle or before reuse"
+        )
+
+    @property
+    def audit_seconds(self) -> float:
+        """Raises ParameterError where it is no number."""
+        said = self.settings["audit_seconds"]
+        try:
+            return float(said.value or "")
+        except ValueError:
+            raise ParameterError(
+                f"{said.value!r} is no setting of audit_seconds ({said.origin})", remedy="write a number of seconds"
+            ) from None
+
+
 def asked(
     start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
     mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
-    cut_off: str | None = None,
+    cut_off: str | None = None, audit: str | None = None,
 ) -> Asked:
     """What a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
         ParameterError: see `config.settings_for` and `spark_settings`.
     """
-    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off}
+    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off,
+                 "audit": audit}
     return Asked(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
 
 
@@ -197,6 +223,8 @@ deciding = _together(
     place,
     click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
     click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
+    click.option("--audit", metavar="off|idle|before-reuse", help="When stored results are computed again by "
+                 "themselves, and compared (else HELIX_AUDIT, the project's, off)."),
 )
 tracking = _together(
     click.option("--mlflow", metavar="URI", help="Show each iteration as a run in this MLflow."),

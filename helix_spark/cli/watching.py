@@ -61,6 +61,7 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
         before = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
         await_change(known, before)
+        engine.end_audits()
 
 
 def forget_project(kept: Collection[str] = ()) -> None:

@@ -33,6 +33,7 @@ class Audited:
         verdict: the same when computed again, not the same, or of a kind of which that cannot be told.
         why: in words; empty for a verified one.
         exact: whether it came out equal to the last bit.
+        to_blame: whether it differs although nothing that it is made of does.
         heirs: names of the nodes whose stored results are made of a different one, and went with it.
     """
 
@@ -41,6 +42,7 @@ class Audited:
     verdict: Verdict
     why: str = ""
     exact: bool = False
+    to_blame: bool = False
     heirs: tuple[str, ...] = ()
 
 
@@ -66,22 +68,25 @@ class Audit:
         return all(one.verdict != "different" for one in self.results)
 
 
-def audit(prepared: Prepared, tools: Tools, *, everything: bool, seconds: float | None) -> Audit:
+def audit(
+    prepared: Prepared, tools: Tools, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
+) -> Audit:
     """Computes stored results of a workflow again, and puts on record how they came out.
 
     Args:
         everything: also what is verified.
         seconds: that it is expected to take at most.
+        wanted: signatures of results; these alone are looked at. None: all that are stored.
 
     Raises:
         NodeError: the author's code or a Spark job failed; nothing is on record then.
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    stored = _stored(prepared)
+    stored = [name for name in auditable(prepared) if wanted is None or prepared.signed[name].signature in wanted]
     verified = [] if everything else [name for name in stored if _is_verified(name, prepared)]
     asked = _dearest_first([name for name in stored if name not in verified], prepared)
-    chosen = _within(asked, prepared, seconds)
+    chosen = _with_their_inputs(_within(asked, prepared, seconds), prepared)
     found: list[Audited] = []
     if chosen:
         outcome = _from_scratch(prepared, chosen, tools)
@@ -93,10 +98,11 @@ def audit(prepared: Prepared, tools: Tools, *, everything: bool, seconds: float 
             _unpin(outcome)
         found = _noted(found, prepared, tools)
     left = tuple(name for name in asked if name not in chosen)
-    return Audit(tuple(found), tuple(verified), left, time.perf_counter() - begun)
+    before = tuple(name for name in verified if name not in chosen)
+    return Audit(tuple(found), before, left, time.perf_counter() - begun)
 
 
-def _stored(prepared: Prepared) -> list[str]:
+def auditable(prepared: Prepared) -> list[str]:
     """Names of the nodes whose results are stored and would be the same if computed again, as far as is known."""
     return [
         node.name for node in prepared.dag.nodes
@@ -131,6 +137,13 @@ def _within(names: Sequence[str], prepared: Prepared, seconds: float | None) -> 
             chosen.append(name)
             needed = more
     return chosen
+
+
+def _with_their_inputs(names: Collection[str], prepared: Prepared) -> frozenset[str]:
+    """With the stored results that they are made of, which are computed on the way: else what is made of a different
+    one would take the blame."""
+    above = frozenset[str]().union(*map(prepared.dag.ancestors, names))
+    return above.intersection(auditable(prepared)).union(names)
 
 
 def _from_scratch(prepared: Prepared, chosen: Collection[str], tools: Tools) -> Outcome:
@@ -197,7 +210,7 @@ def _noted(found: Sequence[Audited], prepared: Prepared, tools: Tools) -> list[A
     different = {one.node for one in found if one.verdict == "different"}
     to_blame = {name for name in different if different.isdisjoint(prepared.dag.ancestors(name))}
     heirs = {name: tuple(_heirs(name, prepared)) for name in to_blame}
-    told = [replace(one, heirs=heirs.get(one.node, ())) for one in found]
+    told = [replace(one, to_blame=one.node in to_blame, heirs=heirs.get(one.node, ())) for one in found]
     why = {
         one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}" for one in told
         if one.node in to_blame

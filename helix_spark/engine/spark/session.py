@@ -28,7 +28,7 @@ from helix_spark.engine.spark.borrowed import (
 )
 from helix_spark.engine.spark.connect import check_classic, check_no_client
 from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
-from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, results_settings
+from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError
 
 if TYPE_CHECKING:
@@ -166,6 +166,26 @@ class SessionProvider:
                 check_alive(spark)
                 return results_settings_of(spark)
             return results_settings(planned_settings(self._settings, self._store))
+
+    def settings_elsewhere(self) -> Mapping[str, str] | None:
+        """Settings by which another process here starts a session that answers as this one; None where the session is
+        one of a cluster's, of which nobody takes another one without being asked.
+
+        Raises:
+            SetupError: as `settings_that_change_results`.
+        """
+        with self._lock:
+            spark = self._own.spark if self._own else self._user_session()
+            planned = planned_settings(self._settings, self._store) if spark is None else {}
+            master = str(spark.sparkContext.master) if spark is not None else planned["spark.master"]
+            if not is_on_this_machine(master):
+                return None
+            if spark is None or self._own:
+                return dict(self._settings)
+            return {
+                **results_settings_of(spark), "spark.master": master,
+                "spark.sql.shuffle.partitions": str(spark.conf.get("spark.sql.shuffle.partitions")),
+            }
 
     def close(self) -> None:
         """Stops a session of our own; gives the user's its settings back and leaves it running."""

@@ -59,6 +59,14 @@ def guard_functions() -> None:
     UserDefinedFunction._judf = property(written)  # type: ignore[assignment, method-assign]  # once a process
 
 
+def sent_to_another_process(value: object) -> bytes:
+    """A value with functions and classes of the author's in it, pickled for a process that this one starts."""
+    from pyspark import cloudpickle
+
+    pickled: bytes = cloudpickle.dumps(value)  # type: ignore[no-untyped-call]  # as above
+    return pickled
+
+
 def _send_own_code() -> None:
     """Has what guards functions pickled by value: the workers of a cluster need not have this package."""
     from pyspark.cloudpickle import register_pickle_by_value

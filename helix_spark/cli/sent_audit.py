@@ -1,0 +1,77 @@
+"""The process that audits a workflow which another one sends it (see `iteration.audit_process`). Its author's code may
+print: what it says itself goes out where its standard output was."""
+
+from __future__ import annotations
+
+import json
+import linecache
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helix_spark.iteration.audit_process import Job
+
+FIRST_PART = 5.0
+"""Seconds that the first part of an audit may take; each further one twice as many. What a part found is on record by
+its end, so that who ends the process loses little."""
+
+
+def main() -> None:
+    """Reads a job from standard input, and prints a line for each part of the audit."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if "--gentle" in sys.argv[1:] and hasattr(os, "nice"):
+        os.nice(19)
+    job: Job = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for part in _parts(job):
+        print(json.dumps(part), file=out, flush=True)
+
+
+def _end_with_parent() -> None:
+    """Its end closes the pipe; nobody is told anything any more."""
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _parts(job: Job) -> Iterator[dict[str, Any]]:
+    from helix_spark.errors import HelixError
+
+    try:
+        yield from _audited(job)
+    except HelixError as error:
+        yield {"error": error.what}
+    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is told, and that is all
+        yield {"error": f"{type(error).__name__}: {error}"}
+
+
+def _audited(job: Job) -> Iterator[dict[str, Any]]:
+    import helix_spark as hx
+    from helix_spark.cli.being_loaded import loading
+    from helix_spark.cli.keeping import audit_json
+
+    sys.path[:] = job.path
+    linecache.cache.update(job.cells)
+    for name in hx.__all__:
+        getattr(hx, name)  # classes go by the outermost name that is loaded, as they do where the workflow was declared
+    with loading():
+        workflow = pickle.loads(job.workflow)
+    left, spent, portion = set(job.wanted), 0.0, FIRST_PART
+    with hx.Helix(job.catalog, settings=job.settings, observer=hx.Silent(), one_run=True) as helix:
+        while left and (job.seconds is None or spent < job.seconds):
+            rest = None if job.seconds is None else job.seconds - spent
+            found = helix.audit(workflow, wanted=left, seconds=None if rest is None else min(portion, rest))
+            yield audit_json(found)
+            left = set() if rest is None else left - {one.signature for one in found.results}
+            if not found.left or (rest is not None and portion >= rest and not found.results):
+                return
+            spent, portion = spent + found.seconds, 2 * portion
+
+
+if __name__ == "__main__":
+    main()

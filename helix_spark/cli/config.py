@@ -16,6 +16,9 @@ DEFAULTS: Mapping[str, str | None] = {
 }
 """Every setting that a project or the environment may give."""
 
+_NUMBERS = frozenset({"budget", "audit_seconds"})
+"""Those that a project may give as whole numbers, too."""
+
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
 
@@ -91,7 +94,7 @@ def _project_settings(file: Path) -> dict[str, str]:
         where = Location(str(file), _line_of(file, TABLE, name))
         if name not in DEFAULTS:
             raise ParameterError(f"there is no setting {name!r}", where=where, remedy=nearest(name, DEFAULTS))
-        if not isinstance(value, str) and (name != "budget" or isinstance(value, bool) or not isinstance(value, int)):
+        if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
             raise ParameterError(f"the setting {name!r} is some text, not {_shown(value)}", where=where)
         found[name] = str(value)
     if "://" not in found.get("catalog", "://"):

@@ -51,18 +51,20 @@ def _parts(job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _audited(job: Job) -> Iterator[dict[str, Any]]:
-    import helix_spark as hx
     from helix_spark.cli.being_loaded import loading
     from helix_spark.cli.keeping import audit_json
+    from helix_spark.engine.execution.observer import Silent
+    from helix_spark.helix import Helix
 
     sys.path[:] = job.path
     linecache.cache.update(job.cells)
-    for name in hx.__all__:
-        getattr(hx, name)  # classes go by the outermost name that is loaded, as they do where the workflow was declared
+    package = sys.modules["helix_spark"]
+    for name in package.__all__:
+        getattr(package, name)  # classes go by the outermost name that is loaded, as they do where the workflow was declared
     with loading():
         workflow = pickle.loads(job.workflow)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART
-    with hx.Helix(job.catalog, settings=job.settings, observer=hx.Silent(), one_run=True) as helix:
+    with Helix(job.catalog, settings=job.settings, observer=Silent(), one_run=True) as helix:
         while left and (job.seconds is None or spent < job.seconds):
             rest = None if job.seconds is None else job.seconds - spent
             found = helix.audit(workflow, wanted=left, seconds=None if rest is None else min(portion, rest))

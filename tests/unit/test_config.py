@@ -33,6 +33,7 @@ def test_arguments_come_before_the_environment_before_the_project_before_default
         "catalog": (str(project / "results"), f"[tool.helix_spark] in {file}"),
         "budget": ("3 GB", "argument --budget"), "policy": ("never", "environment HELIX_POLICY"),
         "mlflow": (None, "default"), "cut_off": ("on", "default"),
+        "audit": ("off", "default"), "audit_seconds": ("60", "default"),
     }
 
 
@@ -97,3 +98,12 @@ def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="a budget of -5 bytes") as caught:
         hx.Helix(tmp_path, budget=-5)
     assert "0 stores nothing" in str(caught.value)
+
+
+def test_when_audits_are_made_is_one_of_three_words(project: Path) -> None:
+    file = project / "pyproject.toml"
+    file.write_text('[tool.helix_spark]\naudit = "before reuse"\naudit_seconds = 20\n')
+    assert (asked(project).audit, asked(project).audit_seconds) == ("before reuse", 20.0)
+    assert asked(project, audit="before-reuse").audit == "before reuse"
+    with pytest.raises(ParameterError, match="'often' is no setting of audit"):
+        _ = asked(project, audit="often").audit

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
 from helix_spark.signature.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
+
+if TYPE_CHECKING:
+    from helix_spark.planner.plan import Proof
 
 LAYOUT = 1
 """Version of the catalog's layout. A catalog of a newer layout is refused, an older one is read."""
@@ -161,6 +164,11 @@ class ResultRecord:
     content: Signature | None = None
     verified: Truth | None = None
     observed: Observed = ""
+
+    @property
+    def proof(self) -> Proof:
+        """What is known of whether it comes out the same when it is computed again."""
+        return "chance" if self.random else "verified" if self.verified else "unproven"
 
 
 @dataclass(frozen=True, slots=True)

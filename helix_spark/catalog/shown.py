@@ -52,16 +52,18 @@ def result_text(value: Any) -> str:
     return ""
 
 
-def node_json(node: NodeRecord, live: Collection[str]) -> dict[str, Any]:
+def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
     """What happened to a node as JSON's types.
 
     Args:
         live: signatures of the results that are stored by now.
+        proof: what is known by now of its result; see `proofs`.
     """
     return {
         "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": node.seconds,
         "predicted_seconds": node.predicted_seconds, "inputs": list(node.inputs), "output": node.output,
         "bytes": node.bytes, "rows": node.rows, "signature": node.signature, "stored": node.signature in live,
+        "proof": proof,
     }
 
 

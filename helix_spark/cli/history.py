@@ -99,12 +99,14 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
 
 
 def print_iteration(
-    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], tables: Mapping[str, TablePreview]
+    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], proofs: Mapping[str, str],
+    tables: Mapping[str, TablePreview],
 ) -> None:
     """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds.
 
     Args:
         live: signatures of the results that are stored now.
+        proofs: by name, what is known now of the nodes' results.
         tables: among its outputs, as far as they are on record.
     """
     out = console()
@@ -127,12 +129,15 @@ def print_iteration(
         out.print(line)
     print_tables(tables, ROWS_OF_SHOW)
     out.print()
-    out.print(_nodes(nodes, shown_states(record, nodes), live, wide=out.width >= WIDE))
+    out.print(_nodes(nodes, shown_states(record, nodes), live, proofs, wide=out.width >= WIDE))
     for one in json.loads(record.plan).get("left_out", ()):
         out.print(f"left out of `{one['synthesizer']}`: `{one['feature']}`")
 
 
-def _nodes(nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collection[str], *, wide: bool) -> Any:
+def _nodes(
+    nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collection[str], proofs: Mapping[str, str], *,
+    wide: bool,
+) -> Any:
     more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
     shown = table(
         ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
@@ -142,7 +147,7 @@ def _nodes(nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collect
         expected = format_seconds(node.predicted_seconds) if node.state != "prune" else ""
         sizes = (
             "" if node.rows is None else f"{node.rows:,}", "" if node.bytes is None else format_size(node.bytes),
-            "yes" if node.signature in live else "",
+            proofs[node.name] if node.signature in live else "",
         ) if wide else ()
         shown.add_row(
             state_text(states[node.name]), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
@@ -151,11 +156,12 @@ def _nodes(nodes: Sequence[NodeRecord], states: Mapping[str, str], live: Collect
 
 
 def show_json(
-    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], tables: Mapping[str, TablePreview]
+    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], proofs: Mapping[str, str],
+    tables: Mapping[str, TablePreview],
 ) -> dict[str, Any]:
     """One iteration and its nodes as JSON's types. Arguments as for `print_iteration`."""
     return {
-        **iteration_json(record), "nodes": [node_json(node, live) for node in nodes],
+        **iteration_json(record), "nodes": [node_json(node, live, proofs[node.name]) for node in nodes],
         "tables": {name: table_json(table) for name, table in tables.items()},
     }
 

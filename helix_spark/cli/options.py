@@ -17,7 +17,6 @@ from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
-from helix_spark.iteration.auditor import WHENS
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -122,6 +121,8 @@ class Asked:
     @property
     def audit(self) -> When:
         """Raises ParameterError where there is no such one."""
+        from helix_spark.iteration.auditor import WHENS
+
         said = self.settings["audit"]
         for when in WHENS:
             if (said.value or "").replace("-", " ") == when:

@@ -49,6 +49,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, seconds."""
     from helix_spark.catalog.finding import find_iteration
+    from helix_spark.catalog.proofs import proofs_of
     from helix_spark.catalog.table_preview import tables_of
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
@@ -57,11 +58,11 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
     iteration = find_iteration(known, _one_of(workflow, named), number)
     nodes = known.nodes(iteration)
     live = known.live_among([node.signature for node in nodes])
-    tables = tables_of(iteration, known)
+    proofs, tables = proofs_of(nodes, known), tables_of(iteration, known)
     if as_json:
-        say(to_text(show_json(iteration, nodes, live, tables)))
+        say(to_text(show_json(iteration, nodes, live, proofs, tables)))
     else:
-        print_iteration(iteration, nodes, live, tables)
+        print_iteration(iteration, nodes, live, proofs, tables)
     told_of_misfits(known)
 
 

@@ -54,8 +54,9 @@ log       list of iterations, newest first: workflow, iteration, status (running
           says of them; measured_by: output -> digest of its code; tables: output -> digest of its first rows),
           versions, error, file, file_digest, commit, dirty (true, false or null)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
-          output, bytes, rows, signature, stored (true or false, now); tables: name of an output -> columns (name,
-          type), rows (the first ones), total (number of rows, or null), whole (whether that is all of it)
+          output, bytes, rows, signature, stored (true or false, now), proof (now; as of `plan`);
+          tables: name of an output -> columns (name, type), rows (the first ones), total (number of rows, or null),
+          whole (whether that is all of it)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),

@@ -60,7 +60,7 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     linecache.cache.update(job.cells)
     package = sys.modules["helix_spark"]
     for name in package.__all__:
-        getattr(package, name)  # classes go by the outermost name that is loaded, as they do where the workflow was declared
+        getattr(package, name)  # classes go by the outermost name that is loaded, as where the workflow was declared
     with loading():
         workflow = pickle.loads(job.workflow)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART

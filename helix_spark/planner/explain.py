@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 
 from helix_spark.drawing.style import PROOFS
 from helix_spark.planner.influence import left_out_lines
@@ -62,7 +63,7 @@ def totals(plan: Plan) -> list[str]:
     storing = f"{len(kept)} to store" if kept else "nothing to store"
     return [
         f"expected {format_seconds(plan.predicted_seconds)} s{saved} ({quality})",
-        *session_lines(plan),
+        *session_lines(plan), *reuse_lines(plan),
         f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})",
     ]
 
@@ -73,6 +74,13 @@ def session_lines(plan: Plan) -> list[str]:
         return []
     what = "first work" if plan.session_runs else "start and first work"
     return [f"Spark's {what}: ~{format_seconds(plan.session_seconds)} s of these"]
+
+
+def reuse_lines(plan: Plan) -> list[str]:
+    """How many of the results that a plan reuses are verified, a line; none where it reuses nothing."""
+    counts = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
+    told = ", ".join(f"{counts[proof]} {proof}" for proof in PROOFS if counts[proof])
+    return [f"reused: {told}"] if told else []
 
 
 def node_text(node: PlannedNode) -> str:

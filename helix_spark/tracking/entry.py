@@ -187,7 +187,7 @@ def _stored(node: NodeRecord, finished: Finished) -> Stored:
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
     return {
         "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
-        "nodes": [node_json(node, finished.live) for node in finished.nodes],
+        "nodes": [node_json(node, finished.live, finished.plan[node.name].proof) for node in finished.nodes],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.comparison import unrecorded
@@ -32,12 +33,14 @@ class NodeView:
         shown: what state it shows; see `shown_states`, and `noted_states` where its iteration has not ended.
         stored: whether its result is stored now, or was and is no longer.
         artifact: of its result, live or ended.
+        proof: what is known now of whether it comes out the same when it is computed again.
     """
 
     record: NodeRecord
     shown: str
     stored: Stored
     artifact: ArtifactRecord | None
+    proof: str = "unproven"
 
     @property
     def word(self) -> str:
@@ -106,16 +109,20 @@ class IterationView:
 
 def node_views(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
-    states: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None, proofs: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[NodeView, ...]:
     """Nodes beside what is stored of them.
 
     Args:
         states: what each node shows, where records do not tell.
+        proofs: what is known of their results, by name.
     """
     shown = shown_states(record, nodes) if states is None else states
     return tuple(
-        NodeView(node, shown[node.name], stored_mark(artifacts.get(node.signature)), artifacts.get(node.signature))
+        NodeView(
+            node, shown[node.name], stored_mark(artifacts.get(node.signature)), artifacts.get(node.signature),
+            proofs.get(node.name, "unproven"),
+        )
         for node in nodes
     )
 
@@ -141,6 +148,8 @@ def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
     told = [f"{record.name} ({record.kind})", f"{view.word}{took}", record.reason, stored]
     if record.bytes and view.stored == "stored":
         told[-1] = f"stored, {format_size(record.bytes)}"
+    if view.stored == "stored":
+        told[-1] += f", {view.proof}"
     return DrawnNode(
         record.name, record.inputs, kind=record.kind, state=view.shown, stored=view.stored, seconds=record.seconds,
         title="; ".join(filter(None, told)), href=href(record.name), css="hx-output" if record.output else "",
@@ -157,7 +166,7 @@ def iteration_view(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     iterations: Sequence[IterationRecord], saved: float | None, href: Callable[[str], str], *, wanted: str = "",
     whole: bool = False, states: Mapping[str, str] | None = None, folding: Folding = BY_SIZE,
-    folded: Callable[[Folding], str] = lambda folding: "",
+    folded: Callable[[Folding], str] = lambda folding: "", proofs: Mapping[str, str] = MappingProxyType({}),
 ) -> IterationView:
     """All of one iteration.
 
@@ -169,8 +178,9 @@ def iteration_view(
         states: of the nodes of an iteration that has not ended.
         folding: which alike nodes share a box.
         folded: the address of this page, folded otherwise.
+        proofs: as for `node_views`.
     """
-    views = node_views(record, nodes, artifacts, states)
+    views = node_views(record, nodes, artifacts, states, proofs)
     selection = select({node.name: node.inputs for node in nodes}, wanted)
     title = f"graph of iteration {record.number} of {record.workflow}"
     graph = graph_of(title, views, selection.names, href)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from helix_spark.catalog import metrics
 from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.progress import Progress
+from helix_spark.catalog.proofs import proofs_of
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.table_difference import table_differences
 from helix_spark.catalog.table_preview import tables_of
@@ -126,11 +127,13 @@ class Pages:
         def href(name: str) -> str:
             return "" if missing else self._links.node(record.workflow, record.number, name)
 
+        nodes = records_of(record, noted) if noted else self._records.nodes(record)
         return iteration_view(
-            record, records_of(record, noted) if noted else self._records.nodes(record), kept.artifacts(),
+            record, nodes, kept.artifacts(),
             kept.iterations(record.workflow), saved(record), href, wanted=wanted, whole=whole,
             states=noted_states(record, noted) if noted else None, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
+            proofs=proofs_of(nodes, self._records),
         )
 
     def node(self, workflow: str, number: int, name: str) -> Page:
@@ -143,7 +146,8 @@ class Pages:
         nodes = self._records.nodes(record)
         before = newest_recorded(kept.iterations(workflow), number)
         old = self._records.nodes(find_iteration(kept, workflow, before)) if before is not None else ()
-        view = node_page(record, node_views(record, nodes, kept.artifacts()), name, old, before)
+        proofs = proofs_of((node for node in nodes if node.name == name), self._records)
+        view = node_page(record, node_views(record, nodes, kept.artifacts(), proofs=proofs), name, old, before)
         if view is None:
             raise NotHereError(
                 f"iteration {number} of {workflow!r} has no node {name!r}",
@@ -154,17 +158,9 @@ class Pages:
         title = f"{name} in iteration {number} of {workflow}"
         return self._page(
             kept, title, "iterations", workflow, "node.html", view=view, preview=preview,
-            proof=self._proof(view.view.record.signature) if view.view.stored == "stored" else "",
+            proof=f"{view.view.proof}: {PROOFS[view.view.proof]}" if view.view.stored == "stored" else "",
             table=None if table is None else output_table(name, table),
         )
-
-    def _proof(self, signature: str) -> str:
-        """What is known of whether a stored result comes out the same when it is computed again."""
-        known = self._records.results((), (signature,)).measured.get(signature)
-        proof = "unproven"
-        if known is not None and (known.random or known.verified):
-            proof = "chance" if known.random else "verified"
-        return f"{proof}: {PROOFS[proof]}"
 
     def compare(
         self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE

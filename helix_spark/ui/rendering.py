@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from helix_spark.catalog.metrics import metric_text
 from helix_spark.drawing import DrawnGraph, svg
-from helix_spark.drawing.style import SIGNS, WORDS
+from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair
@@ -34,7 +34,8 @@ class Renderer:
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
-            "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "seconds_pair": seconds_pair,
+            "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS,
+            "seconds_pair": seconds_pair,
         }
 
     def render(self, template: str, **values: Any) -> Markup:

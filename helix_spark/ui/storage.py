@@ -22,6 +22,7 @@ class Stored:
         per_megabyte: `saves` by 10^6 bytes; 0 for a value, which takes none.
         loaded: how often it was; `last` is the workflow and iteration that did so last.
         current: whether the newest iteration of its workflow has it.
+        proof: what is known of whether it comes out the same when it is computed again.
     """
 
     artifact: ArtifactRecord
@@ -30,6 +31,7 @@ class Stored:
     loaded: int
     last: tuple[str, int] | None
     current: bool
+    proof: str
 
     @property
     def saves(self) -> float | None:
@@ -80,6 +82,7 @@ def storage_view(
             record, _again(signature, made, live, measured), _load(measured.get(signature)),
             loads[signature][0] if signature in loads else 0,
             loads[signature][1:] if signature in loads else None, signature in nodes,
+            measured[signature].proof if signature in measured else "unproven",
         )
         for signature, record in live.items()
     ]

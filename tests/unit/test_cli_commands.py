@@ -146,14 +146,14 @@ def test_what_is_stored_is_told_as_of_now(command: Command, monkeypatch: pytest.
     assert {"scaled", "total"} <= first
     assert said("show", "1") == first
     monkeypatch.setenv("COLUMNS", "120")
-    assert re.search(r" yes +scaled ", command("show", "1").stdout)
+    assert re.search(r" unproven +scaled ", command("show", "1").stdout)
     # The records of the run alone are more than that: what takes room is evicted behind the answer.
     again = said("run", str(command.job), "--policy", "never", "--budget", "1 kB")
     live = {record.node for record in Catalog.open(command.folder / "catalog", create=False).live()}
     assert again == first & live
     assert "scaled" not in again
     assert said("show", "1") == said("show", "2") == again
-    assert not re.search(r" yes +scaled ", command("show", "1").stdout)
+    assert not re.search(r" unproven +scaled ", command("show", "1").stdout)
 
 
 # Commands, in the order in which people use them

@@ -78,7 +78,7 @@ def session_lines(plan: Plan) -> list[str]:
 
 def reuse_lines(plan: Plan) -> list[str]:
     """How many of the results that a plan reuses are verified, a line; none where it reuses nothing."""
-    counts = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
+    counts: Counter[str] = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
     told = ", ".join(f"{counts[proof]} {proof}" for proof in PROOFS if counts[proof])
     return [f"reused: {told}"] if told else []
 

@@ -93,6 +93,14 @@ def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> An
     return request
 
 
+def schema_told(response: Any) -> tuple[str, list[str]]:
+    """The schema that a server answers with, as JSON, and the names of its columns."""
+    from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
+
+    schema: Any = proto_schema_to_pyspark_data_type(response.schema.schema)
+    return schema.json(), list(schema.names)
+
+
 def connect(port: int, token: str) -> Any:
     """The stub of a server on this machine."""
     from pyspark.sql.connect.client import DefaultChannelBuilder

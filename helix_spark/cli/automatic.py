@@ -16,6 +16,7 @@ from helix_spark.cli.options import asked
 from helix_spark.cli.programs import OFF, end_program, tell, took_before, writable_catalog
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
+from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
     from helix_spark.program.plain_program import PlainProgram
@@ -86,7 +87,9 @@ class Cells:
 def _program(path: Path, name: str, arguments: Any) -> PlainProgram:
     from helix_spark.program.plain_program import PlainProgram
 
-    return PlainProgram(path, list(arguments), writable_catalog(asked(Path.cwd()).catalog), {}, tell, name=name)
+    given = asked(Path.cwd())
+    budget = None if given.budget is None else parse_size(given.budget)
+    return PlainProgram(path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=budget)
 
 
 def _check_no_session() -> None:

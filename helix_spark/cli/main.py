@@ -57,7 +57,8 @@ def run(
 
         place = asked(path, **given)
         run_program(
-            path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects
+            path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
+            budget=place.budget,
         )
     _check_no_arguments(arguments)
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
@@ -170,7 +171,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     path, function = split_target(target)
     if function is None and is_plain_program(path):
         place = asked(path, **given)
-        watch_program(path, arguments, place.catalog, place.spark)
+        watch_program(path, arguments, place.catalog, place.spark, place.budget)
         return
     _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=False, one_run=False) as engine:

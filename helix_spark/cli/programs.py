@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.program.program_text import needs_classic
-from helix_spark.sizes import format_seconds
+from helix_spark.sizes import format_seconds, parse_size
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -27,9 +27,12 @@ OFF = "HELIX"
 
 def run_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], message: str, *, quiet: bool,
-    rerun_effects: bool = False,
+    rerun_effects: bool = False, budget: str | None = None,
 ) -> NoReturn:
     """Runs a program, and ends this process as the program would.
+
+    Args:
+        budget: how much may be stored in all, such as "2 GiB".
 
     Raises:
         ParameterError: there is no such file.
@@ -43,7 +46,8 @@ def run_program(
         _run_plainly(path, arguments)
     from helix_spark.program.plain_program import PlainProgram
 
-    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects)
+    room = None if budget is None else parse_size(budget)
+    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=room)
     code = _ended(program, message, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -80,10 +84,11 @@ def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[s
     Args:
         error: what the program ended with.
     """
-    from helix_spark.program.program_record import parts_before, reason_of, rows_of
+    from helix_spark.program.program_nodes import rows_of
+    from helix_spark.program.program_record import parts_before, reason_of
 
     before = parts_before(program)
-    rows = list(rows_of(program.answerer.asked)) if program.answerer is not None else []
+    rows = rows_of(program.answerer.asked, program.answerer.served.tables) if program.answerer is not None else []
     yield f"{program.name}: {sum(not row.asked.fresh for row in rows)} answers are on record"
     first = next((row for row in rows if row.asked.fresh), None)
     if first is not None:

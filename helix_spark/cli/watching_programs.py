@@ -17,8 +17,13 @@ from helix_spark.errors import ParameterError
 from helix_spark.program.program_text import files_of_program, needs_classic
 
 
-def watch_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
+def watch_program(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], budget: str | None = None
+) -> None:
     """Runs a program now and at each save, until interrupted.
+
+    Args:
+        budget: how much may be stored in all, such as "2 GiB".
 
     Raises:
         ParameterError: there is no such file, or it needs a classic session.
@@ -33,7 +38,8 @@ def watch_program(path: Path, arguments: Sequence[str], catalog: str, settings: 
             str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
         )
     server = ConnectServer({**AS_SPARK_HAS_IT, **settings})
-    command = [sys.executable, "-m", "helix_spark", "run", str(path), "--catalog", catalog, "--", *arguments]
+    options = ["--catalog", catalog, *(("--budget", budget) if budget is not None else ())]
+    command = [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]
     environment = {**os.environ, **server.environment()}
     try:
         while True:

@@ -15,7 +15,7 @@ from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of
-from helix_spark.program.served_session import ServedSession, Server, StoredModels
+from helix_spark.program.served_session import ServedSession, Server, StoredResults
 from helix_spark.program.session_state import View
 from helix_spark.program.sql_reads import read_statement
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
@@ -24,8 +24,8 @@ SERVER_SESSION = "helix"
 """What the client is told of its server's session, whoever answers it."""
 
 
-class Record(StoredModels, Protocol):
-    """What earlier runs were answered, and the models that they fitted."""
+class Record(StoredResults, Protocol):
+    """What earlier runs were answered, and what they stored."""
 
     def answer(self, identity: str) -> str | None:
         """The text of an answer; None if there is none on record."""
@@ -287,19 +287,19 @@ class Answerer:
     def _analyze_persist(self, what: Any, request: Any) -> Any:
         import pyspark.sql.connect.proto as pb
 
-        self.served.persist(what.relation.common.plan_id, request)
+        self.served.tables.persist(what.relation.common.plan_id, request, caller())
         return pb.AnalyzePlanResponse(persist=pb.AnalyzePlanResponse.Persist())
 
     def _analyze_unpersist(self, what: Any, request: Any) -> Any:
         import pyspark.sql.connect.proto as pb
 
-        self.served.unpersist(what.relation.common.plan_id, request)
+        self.served.unpersist(what.relation.common.plan_id)
         return pb.AnalyzePlanResponse(unpersist=pb.AnalyzePlanResponse.Unpersist())
 
     def _analyze_storage_level(self, what: Any, _: Any) -> Any:
         import pyspark.sql.connect.proto as pb
 
-        level = self.served.storage_level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
+        level = self.served.tables.level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
         return pb.AnalyzePlanResponse(get_storage_level=pb.AnalyzePlanResponse.GetStorageLevel(storage_level=level))
 
     def _analyze_ddl(self, what: Any, _: Any) -> Any:

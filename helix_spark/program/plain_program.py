@@ -48,6 +48,7 @@ class PlainProgram:
         tell: is told what is worth a line.
         rerun_effects, planning: see `Answerer`.
         name: of its workflow: that of its file, unless another is given.
+        budget: bytes that the catalog may hold in all; None for no limit.
         began: `time.perf_counter()` at the start.
     """
 
@@ -59,6 +60,7 @@ class PlainProgram:
     rerun_effects: bool = False
     planning: bool = False
     name: str = ""
+    budget: int | None = None
     began: float = field(default_factory=time.perf_counter)
     answerer: Answerer | None = None
     server: ProgramServer | None = None

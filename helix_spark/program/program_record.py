@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,17 +13,15 @@ from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.engine.results.results import ModelResult
-from helix_spark.engine.results.storing import NotStoredError, Origin, store
-from helix_spark.errors import CatalogError, Location
+from helix_spark.errors import Location
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import versions_json
 from helix_spark.program.answer_texts import answer_of_text
-from helix_spark.program.answering import Answerer, Asked
+from helix_spark.program.answering import Asked
+from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import KINDS, Question, handle_of
+from helix_spark.program.program_nodes import Row, is_fit, ml_command, params_of, rows_of
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.program.served_session import ServedSession
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME
@@ -58,7 +54,7 @@ def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:
     found = {one.question.identity for one in asked}
     fresh = {one.question.identity: one for one in asked if one.fresh}
     saved = sum(record.seconds(identity) for identity in found - fresh.keys())
-    return Tally(len(found), len(fresh), sum(_is_fit(one.question.what) for one in fresh.values()), saved)
+    return Tally(len(found), len(fresh), sum(is_fit(one.question.what) for one in fresh.values()), saved)
 
 
 def record_run(program: PlainProgram, error: BaseException | None, message: str) -> tuple[int, Tally] | None:
@@ -83,9 +79,9 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         provenance = Provenance.of(Location(str(program.path), 1))
         before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
-        rows = list(rows_of(answerer.asked))
+        rows = rows_of(answerer.asked, answerer.served.tables)
         catalog.answers.append(_answers(answerer.asked, program.name, begun.number))
-        kept = _store_models(answerer, program, begun.number)
+        kept = keep_results(rows, program, begun.number)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
             error="" if error is None or _is_exit(error) else f"{type(error).__name__}: {error}"[:10_000],
@@ -93,7 +89,8 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         ))
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
-        catalog.append_iteration(ended, _nodes(rows, ended, program, before, kept))
+        nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
+        catalog.append_iteration(ended, nodes)
         catalog.sync()
     finally:
         catalog.leases.release(run)
@@ -112,7 +109,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
     assert program.answerer is not None
     program.catalog.make()
     program.catalog.answers.append(_answers(asked, program.name, 0))
-    _store_models(program.answerer, program, 0)
+    keep_results(rows_of(asked, program.answerer.served.tables), program, 0)
     program.catalog.sync()
 
 
@@ -134,71 +131,6 @@ def _is_exit(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A question with the name that it has among all of its run."""
-
-    name: str
-    asked: Asked
-
-
-def rows_of(asked: Sequence[Asked]) -> Iterator[Row]:
-    """The questions that count as nodes: those that run something. Each once, by the first time that it was asked."""
-    once: dict[str, Asked] = {}
-    for one in asked:
-        if KINDS[one.question.sort] == "execute" and _is_authors(one):
-            once.setdefault(one.question.identity, one)
-    numbers = _numbers(once.values())
-    for one in once.values():
-        number = numbers[one.question.identity]
-        yield Row(named(one) if number == 1 else f"{named(one)} #{number}", one)
-
-
-def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
-    """By identity, the number of each question among those of its name: in an order that does not rest on which of them
-    was answered first, as fits of a grid side by side are."""
-    groups: defaultdict[str, list[Asked]] = defaultdict(list)
-    for one in asked:
-        groups[named(one)].append(one)
-    numbers: dict[str, int] = {}
-    for group in groups.values():
-        ordered = sorted(group, key=lambda one: (sorted(_params(one.question.what)), one.question.identity))
-        numbers |= {one.question.identity: at for at, one in enumerate(ordered, 1)}
-    return numbers
-
-
-def named(asked: Asked) -> str:
-    """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
-    call = asked.caller.call or asked.caller.function or "a question"
-    inside = _inside(asked.question.what)
-    return f"{call}: {inside}" if inside else call
-
-
-def _inside(what: Any) -> str:
-    """The class of Spark ML that is fitted or evaluates; empty for other questions."""
-    command = _ml(what)
-    match None if command is None else command.WhichOneof("command"):
-        case "fit":
-            return str(command.fit.estimator.name.rpartition(".")[2])
-        case "evaluate":
-            return str(command.evaluate.evaluator.name.rpartition(".")[2])
-    return ""
-
-
-def _ml(what: Any) -> Any:
-    """The command of Spark ML that a question is; None for others."""
-    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
-    return what.ml_command if is_ml else None
-
-
-def _is_authors(asked: Asked) -> bool:
-    """Whether a question is one that its author asks. pyspark asks its models some things by itself."""
-    command = _ml(asked.question.what)
-    if command is None or command.WhichOneof("command") != "fetch":
-        return True
-    return asked.caller.call.endswith(f".{command.fetch.methods[-1].method}")
-
-
 def _answers(asked: Sequence[Asked], workflow: str, number: int) -> list[AnswerRecord]:
     now = time.time()
     return [
@@ -207,24 +139,16 @@ def _answers(asked: Sequence[Asked], workflow: str, number: int) -> list[AnswerR
     ]
 
 
-def _nodes(
-    rows: Sequence[Row], ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
-    kept: Mapping[str, ArtifactRecord],
-) -> list[NodeRecord]:
-    by_handle = {handle_of(row.asked.question): row.name for row in rows}
-    return [_node(row, ended, program, before, kept.get(row.asked.question.identity), by_handle) for row in rows]
-
-
 def _node(
     row: Row, ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
-    stored: ArtifactRecord | None, by_handle: Mapping[str, str],
+    stored: ArtifactRecord | None,
 ) -> NodeRecord:
     asked, question = row.asked, row.asked.question
     assert program.record is not None
-    inputs = dict.fromkeys(by_handle[one] for one in question.handles if by_handle.get(one, row.name) != row.name)
     return NodeRecord(
         run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
-        kind={"fit": "learner", "effect": "write"}.get(question.sort, "answer"), inputs=tuple(inputs),
+        kind={"fit": "learner", "effect": "write", "table": "table"}.get(question.sort, "answer"),
+        inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
         state="compute" if asked.fresh else "load", reason=reason_of(row, before), declared=question.identity,
         signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=_place(asked),
         seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
@@ -247,9 +171,7 @@ def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
     """
     asked = row.asked
     if not asked.fresh:
-        return "the same was written there before, and lies there still" if asked.question.sort == "effect" else (
-            "its answer is on record"
-        )
+        return _FOUND.get(asked.question.sort, "its answer is on record")
     if asked.why:
         return asked.why
     if row.name not in before:
@@ -259,6 +181,9 @@ def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
     if found and not told:
         return "a model that it uses is another one" if asked.question.handles else "Python code in it changed"
     return "; ".join(map(str, told)) or "its answer is not kept"
+
+
+_FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
 
 
 def _place(asked: Asked) -> str:
@@ -276,7 +201,7 @@ def _parts(row: Row) -> Iterator[Part]:
     yield Part(Group.PLAN, row.name, question.identity, "\n".join(said))
     for one in question.reads:
         yield Part(Group.SOURCE, one.shown, one.identity.digest, one.identity.shown)
-    for name, value in sorted(_params(question.what)):
+    for name, value in sorted(params_of(question.what)):
         yield Part(Group.PARAMETER, name, digest(name, value), value)
 
 
@@ -287,24 +212,13 @@ def _relations(what: Any) -> list[Any]:
     return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
 
 
-def _params(what: Any) -> Iterator[tuple[str, str]]:
-    """The parameters of what is fitted, or evaluates."""
-    from pyspark.ml.connect.serialize import deserialize_param
-
-    for one in messages(what):
-        part: Any = one
-        if sort_of(one) in ("MlCommand.Fit", "MlCommand.Evaluate"):
-            for name, value in part.params.params.items():
-                yield name, str(deserialize_param(value))[:200]
-
-
 def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
     """What the author's own calls of evaluators gave, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     found: dict[str, Any] = {}
     for row in rows:
-        command = _ml(row.asked.question.what)
+        command = ml_command(row.asked.question.what)
         if command is None or command.WhichOneof("command") != "evaluate" or row.asked.caller.function != "evaluate":
             continue
         text = row.asked.answer or record.answer(row.asked.question.identity) or ""
@@ -314,49 +228,3 @@ def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
     return found
 
 
-def _store_models(answerer: Answerer, program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
-    """Stores the models that were fitted in this run, where having them again takes longer than reading them."""
-    record = program.record
-    assert record is not None
-    wanted = {
-        one.question.identity: one for one in answerer.asked
-        if one.fresh and one.answer and one.seconds >= LEAST_SECONDS and _is_fit(one.question.what)
-    }
-
-    def stored(one: Asked) -> ArtifactRecord | None:
-        model = ModelResult(_ServedModel(answerer.served, one.question))
-        name = named(one)[:LONGEST_NAME]
-        try:
-            return store(model, Origin(one.question.identity, program.name, name, number, one.seconds), program.catalog)
-        except (CatalogError, NotStoredError) as error:
-            program.tell(error.what)
-            return None
-
-    with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:  # each is a few small jobs, which wait for each other
-        kept = pool.map(stored, (one for identity, one in wanted.items() if not record.is_stored(identity)))
-        return {one.signature: one for one in kept if one is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class _ServedModel:
-    """A model that a program's server holds, as far as one of Spark ML's own is needed to store it."""
-
-    served: ServedSession
-    question: Question
-
-    def write(self) -> _ServedModel:
-        return self
-
-    def save(self, path: str) -> None:
-        self.served.write_model(self.question, path)
-
-
-_AT_A_TIME = 4
-
-LEAST_SECONDS = 0.3
-"""A fit that took less is fitted again: reading a model takes as long."""
-
-
-def _is_fit(what: Any) -> bool:
-    command = _ml(what)
-    return command is not None and command.WhichOneof("command") == "fit"

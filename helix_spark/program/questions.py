@@ -27,10 +27,11 @@ PROGRAM_FORMAT = 1
 HANDLE = "helix-"
 """Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
 
-Sort = Literal["fit", "rows", "analysis", "setting", "effect"]
+Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 
 KINDS: Mapping[Sort, str] = {
-    "fit": "execute", "rows": "execute", "effect": "execute", "analysis": "analyze", "setting": "config",
+    "fit": "execute", "rows": "execute", "table": "execute", "effect": "execute", "analysis": "analyze",
+    "setting": "config",
 }
 """By what is asked, how: by running something, by analysing a plan, or by asking for settings."""
 
@@ -212,6 +213,16 @@ def asked_of(request: Any) -> Any:
         case "AnalyzePlanRequest":
             return getattr(request, request.WhichOneof("analyze"))
     return request.operation
+
+
+def handle_in(message: Any) -> str | None:
+    """The id of a model or a checkpoint, in a message that refers to one; None in others."""
+    match sort_of(message):
+        case "ObjectRef":
+            return str(message.id)
+        case "CachedRemoteRelation":
+            return str(message.relation_id)
+    return None
 
 
 def handle_of(question: Question) -> str:

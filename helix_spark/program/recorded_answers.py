@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
+from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
+from helix_spark.engine.spark.table_files import READ_FILES
 from helix_spark.errors import CatalogError
+from helix_spark.program.stored_tables import StoredTable
 
 READ_AHEAD = 5_000
 """Answers of a program that are read at its start. Others are looked for one by one, at some 10 ms each."""
@@ -29,7 +32,6 @@ class RecordedAnswers:
     warnings: list[str] = field(default_factory=list)
     _known: dict[str, AnswerRecord | None] | None = None
     _first: bool = False
-    _models: dict[str, ArtifactRecord | None] = field(default_factory=dict)
 
     def answer(self, identity: str) -> str | None:
         found = self._of(identity)
@@ -44,14 +46,8 @@ class RecordedAnswers:
         found = self._of(identity)
         return 0.0 if found is None else found.seconds
 
-    def is_stored(self, identity: str) -> bool:
-        """Whether the model that a question makes is stored."""
-        if identity not in self._models:
-            self._models[identity] = self.catalog.artifact(identity)
-        return self._models[identity] is not None
-
     def model(self, identity: str) -> tuple[str, str] | None:
-        record = self._models.get(identity) or self.catalog.artifact(identity)
+        record = self.catalog.artifact(identity)
         if record is None or record.kind != "model":
             return None
         path = self.catalog.path_of(record)
@@ -63,6 +59,18 @@ class RecordedAnswers:
             return None
         folder: Place = found.copy or found.folder
         return _class_of(folder), at(folder).spark_uri
+
+    def table(self, identity: str) -> StoredTable | None:
+        record = self.catalog.artifact(identity)
+        if record is None or record.kind != "table":
+            return None
+        try:
+            found = self.catalog.check_table(record)
+            table = StoredTable(tuple(at(file).spark_uri for file in found.files), found.schema, READ_FILES)
+            return table if table.partitions else None
+        except (CatalogError, DamagedArtifactError, ValueError) as error:
+            self.warnings.append(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
+            return None
 
     def _of(self, identity: str) -> AnswerRecord | None:
         if self._known is None:

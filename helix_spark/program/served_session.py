@@ -4,15 +4,18 @@ and checkpoints that the program knows, sources that it reads, tables that are t
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
+from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import DataRead
-from helix_spark.program.questions import Question, Signer, asked_of, handle_of, with_handles
+from helix_spark.program.questions import Question, Signer, asked_of, handle_in, handle_of, with_handles
+from helix_spark.program.stored_tables import StoredTable, with_stand_ins
 
 
 class Server(Protocol):
@@ -22,11 +25,14 @@ class Server(Protocol):
         """What sends it requests. Raises SetupError if it cannot be started."""
 
 
-class StoredModels(Protocol):
-    """The models that earlier runs fitted."""
+class StoredResults(Protocol):
+    """The models that earlier runs fitted, and the tables that they kept."""
 
     def model(self, identity: str) -> tuple[str, str] | None:
         """The class of a stored model, checked, and the folder to read it from; None if it is not stored."""
+
+    def table(self, identity: str) -> StoredTable | None:
+        """A stored table, checked; None if it is not stored."""
 
 
 class NeedsSparkError(Exception):
@@ -46,14 +52,13 @@ class ServedSession:
     """
 
     signer: Signer
-    models: StoredModels
+    stored: StoredResults
     server: Server
     tell: Callable[[str], None]
     planning: bool
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
-    _persisted: dict[int, Any] = field(default_factory=dict)
-    _sent: set[int] = field(default_factory=set)
+    tables: PersistedTables = field(default_factory=PersistedTables)
     _resolved: set[int] = field(default_factory=set)
     _held: list[DataRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
@@ -92,14 +97,62 @@ class ServedSession:
 
     def send(self, request: Any) -> list[Any]:
         """Sends a request to the server, with all in it that the server has to have first."""
-        stub, what = self.stub(), asked_of(request)
+        stub = self.stub()
+        if not _has_tables_kept(request):
+            return self._call(stub, request)
+        newly = self._settle_tables(request)
+        stand_ins = self.tables.stand_ins(asked_of(request))
+        started = time.perf_counter()
+        try:
+            found = self._call(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
+        except _rpc_error() as error:
+            if not stand_ins:
+                raise
+            self._distrust(stand_ins, error)
+            return self.send(request)
+        if _is_run(request) and not _is_partial(asked_of(request)):
+            for table in newly:
+                table.started, table.seconds = started, time.perf_counter() - started
+        return found
+
+    def _call(self, stub: Any, request: Any) -> list[Any]:
+        what = asked_of(request)
         for handle in [one for one in _handles_in(what) if one in self._made_by]:
             self._make_live(handle, summary=_asks_summary(what))
         self._resolve_reads(what, request)
-        self._persist(what)
         sent = _as_new(with_handles(request, self._live.items()))
         found = getattr(stub, _METHODS[type(request).__name__])(sent)
         return list(found) if type(request).__name__ == "ExecutePlanRequest" else [found]
+
+    def _settle_tables(self, request: Any) -> list[PersistedTable]:
+        """Has the server keep the tables in a request that the program wants kept, as they are stored where they are.
+        Returns those that the request has computed."""
+        what = asked_of(request)
+        for table in self.tables.outermost(what, enters=lambda table: table.stored is None):
+            if table.question is None:
+                self._look_up(table)
+        self.tables.keep_exact(what, as_files=sort_of(what) == "Command" and what.HasField("write_operation"))
+        for table in self.tables.outermost(what, enters=lambda table: table.stored is None):
+            if not table.told:
+                table.told = True
+                self.send(table.request)
+        return [
+            table for table in self.tables.outermost(what, enters=lambda table: table.stored is None)
+            if table.stored is None and not table.seconds
+        ]
+
+    def _look_up(self, table: PersistedTable) -> None:
+        table.question = question = self.signer.question("table", table.relation)
+        self._held += question.reads
+        if not question.chance:
+            table.stored = self.stored.table(question.identity)
+
+    def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
+        """Has tables computed whose stand-ins Spark could not run."""
+        self.tell(f"a stored table could not be used, and is computed again: {_said(error)}")
+        for table in self.tables:
+            if table.relation.common.plan_id in stand_ins:
+                table.stored, table.told = None, False
 
     def write_model(self, question: Question, folder: str) -> None:
         """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
@@ -112,21 +165,35 @@ class ServedSession:
         except _rpc_error() as error:
             raise CatalogError(f"Spark could not write it: {_said(error)}") from error
 
-    def persist(self, number: int, request: Any) -> None:
-        """The program wants a table kept, by the id of its plan: where it is run, it is."""
-        self._persisted[number] = request
+    def unpersist(self, number: int) -> None:
+        """The program wants a table kept no more, by the id of its plan."""
+        for table in self.tables.unpersist(number):
+            self._forget(table)
 
-    def unpersist(self, number: int, request: Any) -> None:
-        """It does not any more."""
-        self._persisted.pop(number, None)
-        if number in self._sent:
-            self._sent.discard(number)
-            self.send(request)
+    def ask_of_table(self, table: PersistedTable, request: Any) -> list[Any]:
+        """The server's answers to a request of our own about a table that it keeps.
 
-    def storage_level(self, number: int) -> Any:
-        """How the program wants a table kept; None where it does not."""
-        request = self._persisted.get(number)
-        return None if request is None else request.persist.storage_level
+        Raises:
+            CatalogError: it refuses.
+        """
+        try:
+            return self._call(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
+        except _rpc_error() as error:
+            raise CatalogError(f"Spark could not write it: {_said(error)}") from error
+
+    def forget_given_up(self) -> None:
+        """Has the server keep no longer what the program does not want kept."""
+        for table in self.tables:
+            if table.given_up and not table.forgotten:
+                table.forgotten = True
+                self._forget(table)
+
+    def _forget(self, table: PersistedTable) -> None:
+        import pyspark.sql.connect.proto as pb
+
+        asking = table.ours(pb.AnalyzePlanRequest)
+        asking.unpersist.relation.CopyFrom(table.relation)
+        self._call(self.stub(), with_stand_ins(asking, self.tables.stand_ins(table.relation)))
 
     def changed_data(self, question: Question) -> str:
         """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
@@ -149,7 +216,7 @@ class ServedSession:
         with self.turn(question.identity):
             if handle in self._live:
                 return
-            stored = None if summary else self.models.model(question.identity)
+            stored = None if summary else self.stored.model(question.identity)
             if stored is None or not self._read_model(handle, request, *stored):
                 self.ask(question, request)
 
@@ -186,36 +253,38 @@ class ServedSession:
 
         for one in _relations_in(what):
             number = one.common.plan_id
-            if number in self._resolved or not one.HasField("read") or not one.read.HasField("data_source"):
+            is_source = one.HasField("read") and one.read.HasField("data_source")
+            if not is_source or not number or number in self._resolved:
                 continue
             self._resolved.add(number)
             asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
             asking.schema.plan.root.CopyFrom(one)
             self.stub().AnalyzePlan(asking)
 
-    def _persist(self, what: Any) -> None:
-        """Has the server keep those of the relations in something that the program wants kept."""
-        for one in _relations_in(what):
-            number = one.common.plan_id
-            if number in self._persisted and number not in self._sent:
-                self._sent.add(number)
-                request = self._persisted[number]
-                self._held += self.signer.question("rows", request.persist.relation).reads
-                self.send(request)
-
 
 def _relations_in(what: Any) -> Iterator[Any]:
     return (one for one in messages(what) if sort_of(one) == "Relation")
 
 
+def _is_run(request: Any) -> bool:
+    return type(request).__name__ == "ExecutePlanRequest"
+
+
+def _has_tables_kept(request: Any) -> bool:
+    """Whether it runs something, or has the server keep something: then tables in it are to be kept, too."""
+    return _is_run(request) or (
+        type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
+    )
+
+
+def _is_partial(what: Any) -> bool:
+    """Whether it asks for the first rows of something alone, for which not all of it is computed."""
+    partial = ("show_string", "html_string", "limit", "tail")
+    return sort_of(what) == "Relation" and what.WhichOneof("rel_type") in partial
+
+
 def _handles_in(what: Any) -> Iterator[str]:
-    for one in messages(what):
-        part: Any = one
-        match sort_of(one):
-            case "ObjectRef":
-                yield part.id
-            case "CachedRemoteRelation":
-                yield part.relation_id
+    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
 
 
 def _asks_summary(what: Any) -> bool:

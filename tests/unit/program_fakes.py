@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
-from helix_spark.capture.connect_client import DEFAULT_SETTINGS
+from helix_spark.capture import connect_client
+from helix_spark.capture.connect_client import DEFAULT_SETTINGS, take_over
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.program_client import open_session
 from helix_spark.program.answering import Answerer
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.questions import HELPER, Signer
 from helix_spark.program.session_state import SessionState
+from helix_spark.program.stored_tables import StoredTable
 
 
 @dataclass
@@ -98,12 +101,13 @@ class FakeRecord:
 
     Attributes:
         answers, effects: by identity.
-        models: by identity, class and folder.
+        models, tables: by identity, class and folder, or where the rows are.
     """
 
     answers: dict[str, str] = field(default_factory=dict)
     effects: dict[str, str] = field(default_factory=dict)
     models: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tables: dict[str, StoredTable] = field(default_factory=dict)
 
     def answer(self, identity: str) -> str | None:
         return self.answers.get(identity)
@@ -113,6 +117,9 @@ class FakeRecord:
 
     def model(self, identity: str) -> tuple[str, str] | None:
         return self.models.get(identity)
+
+    def table(self, identity: str) -> StoredTable | None:
+        return self.tables.get(identity)
 
     def remember(self, answerer: Answerer) -> None:
         """Takes over what a run was answered, as the catalog does at its end."""
@@ -124,3 +131,42 @@ def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, plannin
     """What answers one run of a program whose relative paths begin in a folder."""
     signer = Signer("around", SessionState(), DataVersions(folder))
     return Answerer(signer, record, server, {}, planning=planning)
+
+
+Program = Callable[[Any], Any]
+
+
+class Runs:
+    """Runs functions of a session as programs, one after the other, against one record."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.record = folder, FakeRecord()
+        self.said: list[str] = []
+
+    def run(self, program: Program, *, planning: bool = False, server: FakeServer | None = None) -> FakeServer:
+        """One run, or a plan; returns the server that it asked."""
+        server = FakeServer() if server is None else server
+        answerer = answerer_of(self.record, server, self.folder, planning=planning)
+        answerer.served.tell = self.said.append
+        session = open_session(answerer, {})
+
+        class Taken:
+            def session(self, options: dict[str, str]) -> Any:
+                return session
+
+            def note_code(self, pickle: bytes, function: Any) -> None:
+                answerer.signer.functions[pickle] = function
+
+        take_over(Taken())
+        try:
+            self.returned = program(session)
+        finally:
+            connect_client._PROGRAMS.clear()
+            session.stop()
+        self.record.remember(answerer)
+        self.answerer = answerer
+        return server
+
+
+def rows(spark: Any) -> Any:
+    return spark.read.csv("rows.csv", header=True)

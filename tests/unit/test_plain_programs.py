@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeRecord, FakeServer, answerer_of
+from program_fakes import FakeServer, Program, Runs, rows
 
-from helix_spark.capture import connect_client
-from helix_spark.capture.connect_client import take_over
-from helix_spark.capture.program_client import open_session
 from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
 from helix_spark.program.program_text import is_plain_program, needs_classic
 from helix_spark.program.served_session import NeedsSparkError
-
-Program = Callable[[Any], Any]
-
-
-class Runs:
-    """Runs functions of a session as programs, one after the other, against one record."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.record = folder, FakeRecord()
-
-    def run(self, program: Program, *, planning: bool = False) -> FakeServer:
-        """One run, or a plan; returns the server that it asked."""
-        server = FakeServer()
-        answerer = answerer_of(self.record, server, self.folder, planning=planning)
-        session = open_session(answerer, {})
-
-        class Taken:
-            def session(self, options: dict[str, str]) -> Any:
-                return session
-
-            def note_code(self, pickle: bytes, function: Any) -> None:
-                answerer.signer.functions[pickle] = function
-
-        take_over(Taken())
-        try:
-            self.returned = program(session)
-        finally:
-            connect_client._PROGRAMS.clear()
-            session.stop()
-        self.record.remember(answerer)
-        self.answerer = answerer
-        return server
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     return Runs(tmp_path)
-
-
-def rows(spark: Any) -> Any:
-    return spark.read.csv("rows.csv", header=True)
 
 
 def counted(spark: Any) -> list[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
@@ -23,7 +23,7 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.engine.spark.table_files import as_files, can_be_files
+from helix_spark.engine.spark.table_files import AS_FILES, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
 from helix_spark.versions import may_observe
@@ -50,8 +50,22 @@ class Origin:
     fixed: bool = False
 
 
+class WritesFiles(Protocol):
+    """A table that is written by another session than the engine's."""
+
+    def save(self, path: str, options: Mapping[str, str]) -> str:
+        """Writes it as parquet files into a new folder; returns their Spark schema as JSON. Raises CatalogError."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTable:
+    """A table, as far as it is needed to store it."""
+
+    table: WritesFiles
+
+
 def store(
-    result: NodeResult, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
+    result: NodeResult | WrittenTable, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
     check: Callable[[], None] = lambda: None,
 ) -> ArtifactRecord:
     """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
@@ -90,11 +104,13 @@ def store(
         raise
 
 
-def _kind(result: NodeResult) -> Any:
-    return {TableResult: "table", ModelResult: "model", ValueResult: "value"}[type(result)]
+def _kind(result: NodeResult | WrittenTable) -> Any:
+    return {TableResult: "table", WrittenTable: "table", ModelResult: "model", ValueResult: "value"}[type(result)]
 
 
-def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
+def _write(
+    result: NodeResult | WrittenTable, attempt: Attempt, record: ArtifactRecord, catalog: Catalog
+) -> ArtifactRecord:
     match result:
         case ValueResult(value=value):
             text = json.dumps(value)
@@ -112,6 +128,8 @@ def _write(result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog
             assert attempt.path is not None
             digest = _save_model(model, attempt.path)
             return replace(record, bytes=physical_bytes(attempt.path), digest=digest)
+        case WrittenTable(table=table):
+            return _write_files(table, attempt, record)
         case TableResult() if result.at_hand:
             stats = catalog.write_arrow(attempt, result.arrow())
             return replace(
@@ -142,6 +160,19 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),
+    )
+
+
+def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
+    if not isinstance(attempt.path, Path):
+        raise CatalogError("a table of a program is stored in a catalog on a disk alone")
+    schema = table.save(at(attempt.path).spark_uri, AS_FILES)
+    if not can_be_files(schema):
+        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
+    rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
+    return replace(
+        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
+        schema=schema,
     )
 
 
@@ -184,7 +215,7 @@ def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int |
     held.apply(spark, WHILE_WE_WRITE)
     try:
         if isinstance(attempt.path, Path) and as_plain:
-            as_files(frame.write).save(place)
+            frame.write.format("parquet").options(**AS_FILES).save(place)
             return commit_files(attempt.path, schema, attempt=attempt.attempt)
         frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
         return None

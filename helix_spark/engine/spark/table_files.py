@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.place import at
@@ -18,7 +19,7 @@ from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.engine.spark.settings import VERIFIED
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _PLAIN = re.compile(
     r"byte|short|integer|long|float|double|boolean|string|binary|date|timestamp|timestamp_ntz|decimal\(\d+,-?\d+\)"
@@ -46,8 +47,7 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
         return None
     from pyspark.sql.types import StructType
 
-    # What was written without Spark does not tell by which calendar: by the one that all others use.
-    reader = spark.read.options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED").options(**VERIFIED)
+    reader = spark.read.options(**READ_FILES)
     frame: DataFrame = reader.schema(StructType.fromJson(schema)).parquet(*(at(file).spark_uri for file in table.files))
     return frame
 
@@ -72,12 +72,14 @@ def can_be_files(schema: str, *, case_sensitive: bool = False) -> bool:
     )
 
 
-def as_files(writer: DataFrameWriter) -> DataFrameWriter:
-    """Has a frame written as parquet files: those of tasks that came to their end, and nothing else in the folder."""
-    return writer.format("parquet").options(**{
-        "mapreduce.fileoutputcommitter.algorithm.version": "1",
-        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    })
+AS_FILES = MappingProxyType({
+    "mapreduce.fileoutputcommitter.algorithm.version": "1",
+    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+})
+"""Options by which a folder of parquet files holds those of tasks that came to their end, and nothing else."""
+
+READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", **VERIFIED})
+"""What was written without Spark does not tell by which calendar: by the one that all others use."""
 
 
 def _names(schema: Any) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.engine.spark.own import start
 from helix_spark.engine.spark.plan_reader import PlanReader
-from helix_spark.engine.spark.table_files import as_files
+from helix_spark.engine.spark.table_files import AS_FILES
 from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _store(table: DataFrame, path: str) -> None:
     plain = watched = table.select("age", "first", "label", "test")
     if may_observe(pyspark.__version__):
         watched = plain.observe(Observation("written"), F.count("*"), F.bit_xor(F.xxhash64(*plain.columns)))
-    as_files(watched.write).save(f"{path}_of_files")
+    watched.write.format("parquet").options(**AS_FILES).save(f"{path}_of_files")
     plain.write.format("delta").save(path)
     loaded = table.sparkSession.read.format("delta").load(path)
     loaded.withColumn("place", F.row_number().over(Window.partitionBy("first").orderBy("age"))).toArrow()

@@ -1,0 +1,148 @@
+"""What a program's run keeps: of the models that it fitted, and the tables that it had persisted, those that the joint
+program chooses. Runs behind the program's last answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.costs.model import LOAD, WRITE
+from helix_spark.engine.results.results import ModelResult
+from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
+from helix_spark.errors import CatalogError
+from helix_spark.planner.joint import Joint
+from helix_spark.planner.problem import Certificate, Derivation, Solution, State
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+from helix_spark.program.answering import Asked
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_nodes import Row, is_fit
+from helix_spark.program.questions import Question
+from helix_spark.program.served_session import ServedSession
+from helix_spark.program.served_writes import ServedModel, ServedTable
+from helix_spark.visible_text import LONGEST_NAME
+
+
+def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+    """Stores what is worth keeping of a run, and evicts what is not worth its room. Returns what was stored, by
+    identity.
+
+    Args:
+        rows: the run's questions, those whose results others are made from first.
+        number: of the iteration.
+    """
+    assert program.answerer is not None
+    made = [row for row in rows if _may_be_kept(row.asked)]
+    if not made:
+        return {}
+    live = program.catalog.live()
+    decision = Joint().decide(problem_of(rows, program, live))
+    program.catalog.evict_all({one: decision.reasons.get(one, "evicted") for one in _artifacts(decision.evict, live)})
+    wanted = [row for row in made if row.asked.question.identity in decision.keep]
+    return {one.signature: one for one in _stored(wanted, program, number)}
+
+
+def _artifacts(signatures: Iterable[str], live: Iterable[ArtifactRecord]) -> frozenset[str]:
+    return frozenset(signatures) & {one.signature for one in live}
+
+
+def _may_be_kept(asked: Asked) -> bool:
+    """Whether a question was answered now by a result that may be stored."""
+    if not asked.fresh or asked.why:
+        return False
+    return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
+
+
+def problem_of(rows: Sequence[Row], program: PlainProgram, live: Sequence[ArtifactRecord]) -> PlanningProblem:
+    """The run as a planning problem, of which only storage is left to decide."""
+    at_hand = {one.signature: one for one in live}
+    nodes = tuple(_costs(row, program, at_hand) for row in rows)
+    states = {row.name: State.COMPUTE if row.asked.fresh else State.LOAD for row in rows}
+    ways = {node.name: Derivation(node.name, states[node.name], node.inputs, node.compute_seconds) for node in nodes}
+    own = {node.signature for node in nodes}
+    needed = {name for node in nodes for name in node.inputs}
+    return PlanningProblem(
+        nodes=nodes, outputs=frozenset(node.name for node in nodes if node.name not in needed), budget=program.budget,
+        overhead=program.catalog.bytes_used() - sum(one.bytes for one in live) if program.budget is not None else 0,
+        others=tuple(_other(one) for one in live if one.signature not in own), done=Solution(ways, _DONE),
+    )
+
+
+_DONE = Certificate("optimal", 0.0, 0.0, 0.0, "none needed", 0.0)
+
+
+def _costs(row: Row, program: PlainProgram, live: Mapping[str, ArtifactRecord]) -> NodeCosts:
+    question, record = row.asked.question, program.record
+    assert record is not None
+    seconds = row.asked.seconds if row.asked.fresh else record.seconds(question.identity)
+    artifact = live.get(question.identity)
+    if question.sort != "table" and not is_fit(question.what):  # its answer is on record, which takes no room
+        known = bool(row.asked.answer) or not row.asked.fresh
+        return NodeCosts(row.name, "reducer", question.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
+    kind = "table" if question.sort == "table" else "model"
+    size = artifact.bytes if artifact is not None else _expected_bytes(row)
+    return NodeCosts(
+        row.name, "extractor" if kind == "table" else "learner", question.identity, row.inputs, seconds,
+        LOAD[kind].seconds(size), WRITE[kind].seconds(size), size, stored=artifact is not None,
+        storable=not question.chance, compute_needs_spark=True, load_needs_spark=True,
+    )
+
+
+def _expected_bytes(row: Row) -> int:
+    """What a result takes when it is stored: a table as much as the files that it was read from; a model little."""
+    if row.asked.question.sort != "table":
+        return _MODEL_BYTES
+    return sum(one.identity.bytes for one in row.asked.question.reads)
+
+
+_MODEL_BYTES = 50_000
+"""A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
+
+
+def _other(record: ArtifactRecord) -> OtherArtifact:
+    return OtherArtifact(
+        record.signature, record.workflow, record.node, record.bytes, LOAD[record.kind].seconds(record.bytes),
+        record.recompute_seconds, age=1, fixed=record.fixed,
+    )
+
+
+def _stored(wanted: Sequence[Row], program: PlainProgram, number: int) -> Iterator[ArtifactRecord]:
+    """Stores results: models side by side, as each is a few small jobs, which wait for each other."""
+    assert program.answerer is not None
+    served = program.answerer.served
+    tables = {one.question.identity: one for one in served.tables if one.question is not None and not one.forgotten}
+
+    def stored(row: Row) -> ArtifactRecord | None:
+        question = row.asked.question
+        table = tables.get(question.identity) if question.sort == "table" else None
+        made = ModelResult(ServedModel(served, question)) if table is None else WrittenTable(ServedTable(served, table))
+        origin = Origin(question.identity, program.name, row.name[:LONGEST_NAME], number, row.asked.seconds)
+        try:
+            record = store(made, origin, program.catalog, check=partial(_check_data, served, question))
+            return _within_budget(record, program)
+        except (CatalogError, NotStoredError) as error:
+            program.tell(error.what)
+            return None
+
+    with ThreadPoolExecutor(_AT_A_TIME, "helix-results") as pool:
+        yield from (one for one in pool.map(stored, wanted) if one is not None)
+    served.forget_given_up()
+
+
+_AT_A_TIME = 4
+
+
+def _check_data(served: ServedSession, question: Question) -> None:
+    """Raises CatalogError if what a result was made of was changed meanwhile."""
+    if changed := served.changed_data(question):
+        raise CatalogError(f"it was not stored: {changed}")
+
+
+def _within_budget(record: ArtifactRecord, program: PlainProgram) -> ArtifactRecord | None:
+    """What was just stored, if there is room for it; else it goes again."""
+    catalog = program.catalog
+    if program.budget is None or not record.bytes or catalog.bytes_used() <= program.budget:
+        return record
+    catalog.evict(record.signature, "it is larger than the room that there is", attempt=record.attempt)
+    return None

@@ -1,0 +1,131 @@
+"""The questions of a program's run as the nodes of its graph: what each is called, and what it is made from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+from helix_spark.capture.plan_messages import messages, parts_of, sort_of
+from helix_spark.program.answering import Asked
+from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.program.questions import HANDLE, KINDS, handle_in
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A question with the name that it has among all of its run, and the names of those whose results it is made
+    from."""
+
+    name: str
+    asked: Asked
+    inputs: tuple[str, ...] = ()
+
+
+def rows_of(asked: Sequence[Asked], tables: PersistedTables) -> list[Row]:
+    """The questions that count as nodes, inputs first: those that run something, and the tables that were kept for
+    them. Each once, by the first time that it was asked."""
+    once: dict[str, Asked] = {}
+    for one in (*map(_as_asked, _needed(tables)), *asked):
+        if KINDS[one.question.sort] == "execute" and _is_authors(one):
+            once.setdefault(one.question.identity, one)
+    numbers = _numbers(once.values())
+    names = {
+        identity: named(one) if numbers[identity] == 1 else f"{named(one)} #{numbers[identity]}"
+        for identity, one in once.items()
+    }
+    inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
+    ordered = TopologicalSorter(inputs).static_order()
+    return [Row(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
+
+
+def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:
+    """Those that were computed for a question, or read."""
+    return (table for table in tables if table.question is not None and (table.stored is not None or table.is_computed))
+
+
+def _as_asked(table: PersistedTable) -> Asked:
+    assert table.question is not None
+    why = table.question.chance[0] if table.question.chance else "it is not kept any more" if table.forgotten else ""
+    return Asked(table.question, table.caller, table.seconds, table.started, table.stored is None, why=why)
+
+
+def _inputs(asked: Asked, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
+    """The identities of the nodes that a question's answer is made from: models, checkpoints and tables that are
+    kept."""
+    question = asked.question
+    waiting = parts_of(question.what) if question.sort == "table" else [question.what]
+    found: dict[str, None] = {}
+    while waiting:
+        one: Any = waiting.pop()
+        table = tables.of(one)
+        if table is not None and table.question is not None:
+            found[table.question.identity] = None
+            continue
+        if (handle := handle_in(one)) is not None:
+            found[handle.removeprefix(HANDLE)] = None
+        waiting.extend(reversed(parts_of(one)))
+    return [one for one in found if one in names and one != question.identity]
+
+
+def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
+    """By identity, the number of each question among those of its name: in an order that does not rest on which of them
+    was answered first, as fits of a grid side by side are."""
+    groups: defaultdict[str, list[Asked]] = defaultdict(list)
+    for one in asked:
+        groups[named(one)].append(one)
+    numbers: dict[str, int] = {}
+    for group in groups.values():
+        ordered = sorted(group, key=lambda one: (sorted(params_of(one.question.what)), one.question.identity))
+        numbers |= {one.question.identity: at for at, one in enumerate(ordered, 1)}
+    return numbers
+
+
+def named(asked: Asked) -> str:
+    """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
+    call = asked.caller.call or asked.caller.function or "a question"
+    inside = _inside(asked.question.what)
+    return f"{call}: {inside}" if inside else call
+
+
+def _inside(what: Any) -> str:
+    """The class of Spark ML that is fitted or evaluates; empty for other questions."""
+    command = ml_command(what)
+    match None if command is None else command.WhichOneof("command"):
+        case "fit":
+            return str(command.fit.estimator.name.rpartition(".")[2])
+        case "evaluate":
+            return str(command.evaluate.evaluator.name.rpartition(".")[2])
+    return ""
+
+
+def ml_command(what: Any) -> Any:
+    """The command of Spark ML that a question is; None for others."""
+    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
+    return what.ml_command if is_ml else None
+
+
+def _is_authors(asked: Asked) -> bool:
+    """Whether a question is one that its author asks. pyspark asks its models some things by itself."""
+    command = ml_command(asked.question.what)
+    if command is None or command.WhichOneof("command") != "fetch":
+        return True
+    return asked.caller.call.endswith(f".{command.fetch.methods[-1].method}")
+
+
+def params_of(what: Any) -> Iterator[tuple[str, str]]:
+    """The parameters of what is fitted, or evaluates."""
+    from pyspark.ml.connect.serialize import deserialize_param
+
+    for one in messages(what):
+        part: Any = one
+        if sort_of(one) in ("MlCommand.Fit", "MlCommand.Evaluate"):
+            for name, value in part.params.params.items():
+                yield name, str(deserialize_param(value))[:200]
+
+
+def is_fit(what: Any) -> bool:
+    command = ml_command(what)
+    return command is not None and command.WhichOneof("command") == "fit"

@@ -1,0 +1,153 @@
+"""Tables that a program persists are read where an earlier run stored them: the same rows, and never for more than
+that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pyspark.sql.connect.proto as pb
+import pytest
+from program_fakes import FakeServer, Runs, rows
+
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.program.program_nodes import rows_of
+from helix_spark.program.stored_tables import StoredTable, schema_with_place
+
+SCHEMA = json.dumps({"type": "struct", "fields": [
+    {"name": name, "type": "integer", "nullable": True, "metadata": {}} for name in ("a", "b")
+]})
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return Runs(tmp_path)
+
+
+def store_tables(runs: Runs, schema: str = SCHEMA) -> None:
+    """Has what the last run persisted stored, as a catalog does at its end."""
+    for table in runs.answerer.served.tables:
+        if table.is_computed:
+            assert table.question is not None
+            stored = StoredTable(("file:/stored/part-0.parquet",), schema_with_place(schema, 3), {})
+            runs.record.tables[table.question.identity] = stored
+
+
+def reads(server: FakeServer) -> Iterator[str]:
+    """What the queries and commands that a server was sent read."""
+    for asked in server.asked:
+        if sort_of(asked) in ("Relation", "Command"):
+            for one in messages(asked):
+                part: Any = one
+                if sort_of(one) == "Read.DataSource":
+                    yield part.format
+
+
+def test_a_stored_table_is_read_in_place_of_what_made_it(runs: Runs) -> None:
+    def program(least: int) -> Callable[[Any], Any]:
+        return lambda spark: rows(spark).cache().where(f"a > {least}").count()
+
+    assert list(reads(runs.run(program(1)))) == ["csv"]
+    store_tables(runs)
+    edited = runs.run(program(2))
+    assert list(reads(edited)) == ["parquet"]
+    (moved,) = [
+        one for asked in edited.asked for one in messages(asked)
+        if sort_of(one) == "RepartitionByExpression" and sort_of(asked) == "Relation"
+    ]
+    assert moved.num_partitions == 3  # type: ignore[attr-defined]  # of such a message
+
+
+def test_its_server_is_told_to_keep_what_stands_in(runs: Runs) -> None:
+    runs.run(lambda spark: rows(spark).cache().count())
+    store_tables(runs)
+    edited = runs.run(lambda spark: rows(spark).cache().where("a > 1").count())
+    (kept,) = [one for one in edited.asked if isinstance(one, pb.AnalyzePlanRequest) and one.HasField("persist")]
+    assert [one.format for one in messages(kept) if sort_of(one) == "Read.DataSource"] == ["parquet"]  # type: ignore[attr-defined]  # as above
+
+
+def test_a_table_of_other_data_is_not_read(runs: Runs) -> None:
+    runs.run(lambda spark: rows(spark).cache().count())
+    store_tables(runs)
+    (runs.folder / "rows.csv").write_text("a,b\n1,3\n")
+    assert list(reads(runs.run(lambda spark: rows(spark).cache().count()))) == ["csv"]
+
+
+@pytest.mark.parametrize("asks", [
+    lambda raw, kept: kept.select(raw["a"]).count(),
+    lambda raw, kept: kept.select("rows.a").count(),
+    lambda raw, kept: kept.where("rows.a > 1").count(),
+    lambda raw, kept: kept.select("_metadata.file_path").count(),
+], ids=["by a table below", "by an alias below", "by an alias in SQL", "by the files"])
+def test_what_asks_for_more_than_its_rows_has_it_computed(runs: Runs, asks: Callable[[Any, Any], int]) -> None:
+    def program(spark: Any) -> None:
+        raw = rows(spark)
+        asks(raw, raw.alias("rows").cache())
+
+    runs.run(lambda spark: rows(spark).alias("rows").cache().count())
+    store_tables(runs)
+    assert list(reads(runs.run(program))) == ["csv"]
+
+
+@pytest.mark.parametrize(("nullable", "read"), [(True, "parquet"), (False, "csv")])
+def test_what_is_written_tells_what_may_be_null(runs: Runs, nullable: bool, read: str) -> None:
+    runs.run(lambda spark: rows(spark).cache().count())
+    store_tables(runs, SCHEMA if nullable else SCHEMA.replace("true", "false"))
+    written = runs.run(lambda spark: rows(spark).cache().write.parquet(str(runs.folder / "out")))
+    assert list(reads(written)) == [read]
+
+
+def test_a_table_that_spark_cannot_read_is_computed(runs: Runs) -> None:
+    class Error(grpc.RpcError):
+        def details(self) -> str:
+            return "no such file"
+
+    class Refusing(FakeServer):
+        def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+            if any(sort_of(one) == "RepartitionByExpression" for one in messages(request)):
+                raise Error
+            return super().ExecutePlan(request, metadata)
+
+    runs.run(lambda spark: rows(spark).cache().count())
+    store_tables(runs)
+    found = runs.run(lambda spark: rows(spark).cache().where("a > 1").count(), server=Refusing())
+    assert list(reads(found)) == ["csv"]
+    assert runs.said == ["a stored table could not be used, and is computed again: no such file"]
+
+
+def test_what_is_given_up_is_kept_until_it_is_stored(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        for least in range(6):
+            kept = rows(spark).where(f"a > {least}").cache()
+            kept.count()
+            kept.unpersist()
+            assert not kept.storageLevel.useMemory
+
+    server = runs.run(program)
+    kinds = [one.WhichOneof("analyze") for one in server.asked if isinstance(one, pb.AnalyzePlanRequest)]
+    assert (kinds.count("persist"), kinds.count("unpersist")) == (6, 2)
+    runs.answerer.served.forget_given_up()
+    kinds = [one.WhichOneof("analyze") for one in server.asked if isinstance(one, pb.AnalyzePlanRequest)]
+    assert kinds.count("unpersist") == 6
+
+
+def test_tables_are_nodes_between_what_they_are_made_from_and_what_is_asked_of_them(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        from pyspark.ml.feature import StringIndexer
+
+        kept = rows(spark).cache()
+        model = StringIndexer(inputCol="a", outputCol="i").fit(kept)
+        indexed = model.transform(kept).cache()
+        indexed.count()
+
+    runs.run(program)
+    found = rows_of(runs.answerer.asked, runs.answerer.served.tables)
+    fit = "StringIndexer(...).fit: StringIndexer"
+    assert {row.name: row.inputs for row in found} == {
+        "rows(...).cache": (), fit: ("rows(...).cache",), "model.transform(...).cache": (fit, "rows(...).cache"),
+        "indexed.count": ("model.transform(...).cache",),
+    }

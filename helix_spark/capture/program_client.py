@@ -93,12 +93,11 @@ def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> An
     return request
 
 
-def schema_told(response: Any) -> tuple[str, list[str]]:
-    """The schema that a server answers with, as JSON, and the names of its columns."""
+def schema_told(response: Any) -> str:
+    """The schema that a server answers with, as JSON."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
-    schema: Any = proto_schema_to_pyspark_data_type(response.schema.schema)
-    return schema.json(), list(schema.names)
+    return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
 
 
 def connect(port: int, token: str) -> Any:

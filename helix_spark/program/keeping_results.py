@@ -125,8 +125,11 @@ def _stored(wanted: Sequence[Row], program: PlainProgram, number: int) -> Iterat
             program.tell(error.what)
             return None
 
-    with ThreadPoolExecutor(_AT_A_TIME, "helix-results") as pool:
-        yield from (one for one in pool.map(stored, wanted) if one is not None)
+    models = [row for row in wanted if row.asked.question.sort != "table"]
+    with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:
+        yield from (one for one in pool.map(stored, models) if one is not None)
+    # One after the other: while a table is written, the session has settings of ours.
+    yield from (one for row in wanted if row not in models and (one := stored(row)) is not None)
     served.forget_given_up()
 
 

@@ -121,6 +121,12 @@ class PersistedTables:
             for table in found if table.stored is not None
         }
 
+    def as_told(self, table: PersistedTable) -> dict[int, Any]:
+        """By their ids, what stands in for a table, or for some in it, where the server was told to keep it."""
+        if table.stored is not None:
+            return {table.relation.common.plan_id: stand_in(table.relation, table.stored)}
+        return self.stand_ins(table.relation)
+
     def keep_exact(self, what: Any, *, as_files: bool) -> None:
         """Has those tables computed of which a message asks more than a stand-in has.
 

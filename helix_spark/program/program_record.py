@@ -180,9 +180,10 @@ def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
     told = [one for one in found if one.group is not Group.PLAN or one.before != one.after]
     if found and not told:
         return "a model that it uses is another one" if asked.question.handles else "Python code in it changed"
-    return "; ".join(map(str, told)) or "its answer is not kept"
+    return "; ".join(map(str, told)) or _LOST.get(asked.question.sort, "its answer is not kept")
 
 
+_LOST = {"table": "it is not stored"}
 _FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place, at
 from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
-from helix_spark.engine.spark.table_files import READ_FILES
+from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
 from helix_spark.program.stored_tables import StoredTable
 
@@ -66,6 +67,8 @@ class RecordedAnswers:
             return None
         try:
             found = self.catalog.check_table(record)
+            if foreign_classes(found.schema) or not can_be_files(found.schema):
+                raise CatalogError("it has a column of a type that none of Helix's has")
             table = StoredTable(tuple(at(file).spark_uri for file in found.files), found.schema, READ_FILES)
             return table if table.partitions else None
         except (CatalogError, DamagedArtifactError, ValueError) as error:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -110,7 +111,7 @@ class ServedSession:
                 raise
             self._distrust(stand_ins, error)
             return self.send(request)
-        if _is_run(request) and not _is_partial(asked_of(request)):
+        if _computes_all(asked_of(request)):
             for table in newly:
                 table.started, table.seconds = started, time.perf_counter() - started
         return found
@@ -142,10 +143,11 @@ class ServedSession:
         ]
 
     def _look_up(self, table: PersistedTable) -> None:
-        table.question = question = self.signer.question("table", table.relation)
+        question = self.signer.question("table", table.relation)
         self._held += question.reads
         if not question.chance:
             table.stored = self.stored.table(question.identity)
+        table.question = question  # at last: who sees it in another thread believes what is stored
 
     def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
         """Has tables computed whose stand-ins Spark could not run."""
@@ -193,7 +195,8 @@ class ServedSession:
 
         asking = table.ours(pb.AnalyzePlanRequest)
         asking.unpersist.relation.CopyFrom(table.relation)
-        self._call(self.stub(), with_stand_ins(asking, self.tables.stand_ins(table.relation)))
+        with suppress(_rpc_error()):  # a server that has ended keeps nothing
+            self._call(self.stub(), with_stand_ins(asking, self.tables.as_told(table)))
 
     def changed_data(self, question: Question) -> str:
         """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
@@ -277,10 +280,15 @@ def _has_tables_kept(request: Any) -> bool:
     )
 
 
-def _is_partial(what: Any) -> bool:
-    """Whether it asks for the first rows of something alone, for which not all of it is computed."""
-    partial = ("show_string", "html_string", "limit", "tail")
-    return sort_of(what) == "Relation" and what.WhichOneof("rel_type") in partial
+def _computes_all(what: Any) -> bool:
+    """Whether all rows of the tables in it are computed for it: not where the first rows alone are asked for, nor where
+    nothing runs yet."""
+    match sort_of(what):
+        case "Relation":
+            return what.WhichOneof("rel_type") not in ("show_string", "html_string", "limit", "tail")
+        case "Command":
+            return what.WhichOneof("command_type") in ("ml_command", "write_operation", "checkpoint_command")
+    return False
 
 
 def _handles_in(what: Any) -> Iterator[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.capture.program_client import schema_told
-from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.errors import CatalogError
 from helix_spark.program.persisted_tables import PersistedTable
@@ -38,6 +37,15 @@ class ServedTable:
     served: ServedSession
     table: PersistedTable
 
+    def schema(self) -> str:
+        """Its Spark schema, as JSON. Raises CatalogError where there is none."""
+        import pyspark.sql.connect.proto as pb
+
+        asking = self.table.ours(pb.AnalyzePlanRequest)
+        asking.schema.plan.root.CopyFrom(self.table.relation)
+        (told,) = self.served.ask_of_table(self.table, asking)
+        return schema_told(told)
+
     def save(self, path: str, options: Mapping[str, str]) -> str:
         """Writes its rows, each with its place, as parquet files into a new folder; returns their schema as JSON.
 
@@ -46,13 +54,8 @@ class ServedTable:
         """
         import pyspark.sql.connect.proto as pb
 
-        asking = self.table.ours(pb.AnalyzePlanRequest)
-        asking.schema.plan.root.CopyFrom(self.table.relation)
-        (told,) = self.served.ask_of_table(self.table, asking)
-        schema, names = schema_told(told)
-        if foreign := foreign_classes(schema):
-            raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-        if PLACE in names:
+        schema = self.schema()
+        if PLACE in schema:
             raise CatalogError(f"it has a column {PLACE} of its own")
         writing = self.table.ours(pb.ExecutePlanRequest)
         writing.plan.command.CopyFrom(write_of(self.table.relation, path, options))

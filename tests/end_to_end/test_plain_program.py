@@ -3,6 +3,7 @@ touches."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -109,4 +110,7 @@ def test_an_edit_of_a_program_fits_what_it_touches(folder: Path) -> None:
     plain, _ = run(folder, sys.executable, "train.py", "an argument")
     assert edited.printed == plain
     assert 2 <= edited.fits <= 3  # a fit a fold, and the best model if it is another one
+    shown, _ = run(folder, HELIX, "show", "-1", "--json")
+    states = {node["name"]: node["state"] for node in json.loads(shown)["nodes"]}
+    assert states["spark.read.csv(...).withColumn(...).cache"] == "load"
     assert under_helix(folder).fits == 0

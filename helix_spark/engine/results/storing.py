@@ -53,8 +53,11 @@ class Origin:
 class WritesFiles(Protocol):
     """A table that is written by another session than the engine's."""
 
+    def schema(self) -> str:
+        """Its Spark schema, as JSON. Raises CatalogError where there is none."""
+
     def save(self, path: str, options: Mapping[str, str]) -> str:
-        """Writes it as parquet files into a new folder; returns their Spark schema as JSON. Raises CatalogError."""
+        """Writes it as parquet files into a new folder; returns the schema that these have. Raises CatalogError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +169,9 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
 def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
     if not isinstance(attempt.path, Path):
         raise CatalogError("a table of a program is stored in a catalog on a disk alone")
-    schema = table.save(at(attempt.path).spark_uri, AS_FILES)
-    if not can_be_files(schema):
+    if not can_be_files(table.schema()):
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
+    schema = table.save(at(attempt.path).spark_uri, AS_FILES)
     rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),

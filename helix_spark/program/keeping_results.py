@@ -3,21 +3,24 @@ program chooses. Runs behind the program's last answer."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.model import LOAD, WRITE
+from helix_spark.costs.forecast import Edit, edits, forecast, horizon
+from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.results import ModelResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
 from helix_spark.errors import CatalogError
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit
+from helix_spark.program.program_nodes import Row, call_of, fitted_class, is_fit, named
 from helix_spark.program.questions import Question
 from helix_spark.program.served_session import ServedSession
 from helix_spark.program.served_writes import ServedModel, ServedTable
@@ -37,7 +40,7 @@ def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dic
     if not made:
         return {}
     live = program.catalog.live()
-    decision = Joint().decide(problem_of(rows, program, live))
+    decision = Joint().decide(problem_of(rows, program, live, number))
     program.catalog.evict_all({one: decision.reasons.get(one, "evicted") for one in _artifacts(decision.evict, live)})
     wanted = [row for row in made if row.asked.question.identity in decision.keep]
     return {one.signature: one for one in _stored(wanted, program, number)}
@@ -54,7 +57,9 @@ def _may_be_kept(asked: Asked) -> bool:
     return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
 
 
-def problem_of(rows: Sequence[Row], program: PlainProgram, live: Sequence[ArtifactRecord]) -> PlanningProblem:
+def problem_of(
+    rows: Sequence[Row], program: PlainProgram, live: Sequence[ArtifactRecord], number: int
+) -> PlanningProblem:
     """The run as a planning problem, of which only storage is left to decide."""
     at_hand = {one.signature: one for one in live}
     nodes = tuple(_costs(row, program, at_hand) for row in rows)
@@ -66,7 +71,44 @@ def problem_of(rows: Sequence[Row], program: PlainProgram, live: Sequence[Artifa
         nodes=nodes, outputs=frozenset(node.name for node in nodes if node.name not in needed), budget=program.budget,
         overhead=program.catalog.bytes_used() - sum(one.bytes for one in live) if program.budget is not None else 0,
         others=tuple(_other(one) for one in live if one.signature not in own), done=Solution(ways, _DONE),
+        scenarios=scenarios_of(rows, _edits(program)), horizon=horizon(number),
     )
+
+
+def scenarios_of(rows: Sequence[Row], history: Sequence[Edit]) -> tuple[Scenario, ...]:
+    """What may be edited next. An edit of a call in the program's text touches all that the call asks: of a search each
+    fit of a stage, or each evaluation.
+
+    Args:
+        history: the program's edits so far, by calls.
+    """
+    calls: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        calls[named(row.asked)].add(row.name)
+    kinds = {named(row.asked): _kind(row.asked) for row in rows}
+    return tuple(
+        Scenario(one.probability, frozenset[str]().union(*(calls[call] for call in one.hit)), one.label)
+        for one in forecast(kinds, history)
+    )
+
+
+def _edits(program: PlainProgram) -> list[Edit]:
+    """What was edited between the program's last runs."""
+    past = reversed(program.catalog.iterations(program.name, _LOOK_BACK))
+    nodes = [{node.name: (node.signature, node.inputs) for node in program.catalog.nodes(one)} for one in past]
+    found = edits([one for one in nodes if one], {})
+    return [replace(one, hit=frozenset(call_of(name) for name in one.hit)) for one in found]
+
+
+_LOOK_BACK = 6
+"""Iterations whose edits are looked at; of each all nodes are read."""
+
+
+def _kind(asked: Asked) -> str:
+    """What a question is to the forecast: see `forecast.PHASES`."""
+    if asked.question.sort == "table" or ".ml.feature." in fitted_class(asked.question.what):
+        return "extractor"
+    return "learner" if is_fit(asked.question.what) else "reducer"
 
 
 _DONE = Certificate("optimal", 0.0, 0.0, 0.0, "none needed", 0.0)
@@ -79,14 +121,17 @@ def _costs(row: Row, program: PlainProgram, live: Mapping[str, ArtifactRecord]) 
     artifact = live.get(question.identity)
     if question.sort != "table" and not is_fit(question.what):  # its answer is on record, which takes no room
         known = bool(row.asked.answer) or not row.asked.fresh
-        return NodeCosts(row.name, "reducer", question.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
-    kind = "table" if question.sort == "table" else "model"
+        return NodeCosts(row.name, _kind(row.asked), question.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
     size = artifact.bytes if artifact is not None else _expected_bytes(row)
+    load, write = (LOAD["table"], WRITE["table"]) if question.sort == "table" else (_LOAD_MODEL, _WRITE_MODEL)
     return NodeCosts(
-        row.name, "extractor" if kind == "table" else "learner", question.identity, row.inputs, seconds,
-        LOAD[kind].seconds(size), WRITE[kind].seconds(size), size, stored=artifact is not None,
-        storable=not question.chance, compute_needs_spark=True, load_needs_spark=True,
+        row.name, _kind(row.asked), question.identity, row.inputs, seconds, load.seconds(size), write.seconds(size),
+        size, stored=artifact is not None, storable=not row.asked.why, compute_needs_spark=True, load_needs_spark=True,
     )
+
+
+_LOAD_MODEL, _WRITE_MODEL = Throughput(0.3, 1 / 100e6), Throughput(0.15, 1 / 50e6)
+"""A server reads a model by one command, and writes several side by side: so each takes less than a workflow's."""
 
 
 def _expected_bytes(row: Row) -> int:

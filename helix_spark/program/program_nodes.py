@@ -90,6 +90,22 @@ def named(asked: Asked) -> str:
     return f"{call}: {inside}" if inside else call
 
 
+def call_of(name: str) -> str:
+    """What a node is called without its number among those of its name.
+
+    >>> call_of("cv.fit: LogisticRegression #12"), call_of("rows.count")
+    ('cv.fit: LogisticRegression', 'rows.count')
+    """
+    call, mark, number = name.rpartition(" #")
+    return call if mark and number.isdigit() else name
+
+
+def fitted_class(what: Any) -> str:
+    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
+    command = ml_command(what)
+    return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
+
+
 def _inside(what: Any) -> str:
     """The class of Spark ML that is fitted or evaluates; empty for other questions."""
     command = ml_command(what)

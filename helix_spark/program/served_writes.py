@@ -67,8 +67,8 @@ class ServedTable:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Values are written as they are, whatever the program set."""
-        before = self._set(WHILE_WE_WRITE)
+        """Values are written as they are, whatever the program set; and the progress of a short write is told, too."""
+        before = self._set({**WHILE_WE_WRITE, "spark.connect.progress.reportInterval": "10ms"})
         try:
             yield
         finally:

@@ -56,6 +56,7 @@ spark.stop()
 class Ran:
     """What a run printed, and what the line at its end says."""
 
+    iteration: int
     printed: str
     asked: int
     reused: int
@@ -82,10 +83,10 @@ def run(folder: Path, *command: str) -> tuple[str, str]:
 
 def under_helix(folder: Path) -> Ran:
     printed, said = run(folder, HELIX, "run", "train.py", "an argument")
-    told = re.search(r"of (\d+) questions to Spark (\d+) w", said)
+    told = re.search(r"iteration (\d+): of (\d+) questions to Spark (\d+) w", said)
     assert told, said
     fits = re.search(r"; (\d+) fit", said)
-    return Ran(printed, int(told[1]), int(told[2]), int(fits[1]) if fits else 0)
+    return Ran(int(told[1]), printed, int(told[2]), int(told[3]), int(fits[1]) if fits else 0)
 
 
 def test_a_program_that_is_run_again_asks_nothing_of_spark(folder: Path) -> None:
@@ -110,7 +111,7 @@ def test_an_edit_of_a_program_fits_what_it_touches(folder: Path) -> None:
     plain, _ = run(folder, sys.executable, "train.py", "an argument")
     assert edited.printed == plain
     assert 2 <= edited.fits <= 3  # a fit a fold, and the best model if it is another one
-    shown, _ = run(folder, HELIX, "show", "-1", "--json")
+    shown, _ = run(folder, HELIX, "show", str(edited.iteration), "--json")
     states = {node["name"]: node["state"] for node in json.loads(shown)["nodes"]}
     assert states["spark.read.csv(...).withColumn(...).cache"] == "load"
     assert under_helix(folder).fits == 0

@@ -71,7 +71,6 @@ def _served(spark: SparkSession) -> int:
 _SERVING = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",
-    "spark.connect.progress.reportInterval": "500ms",  # by its progress a write tells how many partitions there were
     "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",

@@ -276,15 +276,19 @@ class _Nowhere:
         return lambda *given, **named: None
 
 
-def channel_to_nowhere() -> Any:
-    """What a client is made with that has its service in its own process."""
+def channel_to_nowhere(address: str = "") -> Any:
+    """What a client is made with that has its service in its own process.
+
+    Args:
+        address: that the client is to have, as if it were asked there.
+    """
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
     class NowhereBuilder(DefaultChannelBuilder):
         def toChannel(self) -> Any:  # noqa: N802 - pyspark calls it so
             return _Nowhere()
 
-    return NowhereBuilder("sc://localhost:1")
+    return NowhereBuilder(address or "sc://localhost:1")
 
 
 _MAKING = threading.Lock()

@@ -13,6 +13,7 @@ import os
 import random
 import sys
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,16 +37,17 @@ class Service(Protocol):
     def Config(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
 
 
-def open_session(service: Service, settings: Mapping[str, str]) -> ConnectSession:
+def open_session(service: Service, settings: Mapping[str, str], address: str = "") -> ConnectSession:
     """A session of PySpark's Connect client that is answered by a service, and is the active one from now on.
 
     Args:
         settings: Spark's, that it starts with.
+        address: of the server behind the service, which may say as whom it is asked.
     """
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    session = SparkSession(channel_to_nowhere())
+    session = SparkSession(channel_to_nowhere(address))
     client: Any = session.client
     client._internal_stub = client._artifact_manager._stub = service
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
@@ -100,12 +102,50 @@ def schema_told(response: Any) -> str:
     return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
 
 
-def connect(port: int, token: str) -> Any:
-    """The stub of a server on this machine."""
+def address_of(port: int, token: str) -> str:
+    """The address of a server on this machine."""
+    return f"sc://localhost:{port}/;token={token}"
+
+
+def connect(address: str) -> Any:
+    """The service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 
-    return SparkConnectServiceStub(DefaultChannelBuilder(f"sc://localhost:{port}/;token={token}").toChannel())  # type: ignore[no-untyped-call]  # generated
+    builder = DefaultChannelBuilder(address)
+    return _Addressed(SparkConnectServiceStub(builder.toChannel()), builder.metadata())  # type: ignore[no-untyped-call]  # generated
+
+
+@dataclass(frozen=True, slots=True)
+class _Addressed:
+    """A service that is sent what its address asks for with each request."""
+
+    stub: Any
+    metadata: Any
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.stub, name)
+        return lambda request, metadata=None: call(request, metadata=self.metadata)
+
+
+def settings_there(service: Any) -> tuple[str, dict[str, str]]:
+    """The version of a server's Spark, and all its settings. Raises ConnectionError if nobody answers."""
+    import pyspark.sql.connect.proto as pb
+    from grpc import RpcError
+
+    session, user = str(uuid.uuid4()), pb.UserContext(user_id="helix")
+    asking = pb.AnalyzePlanRequest(session_id=session, user_context=user)
+    asking.spark_version.SetInParent()
+    listing = pb.ConfigRequest(session_id=session, user_context=user)
+    listing.operation.get_all.SetInParent()
+    try:
+        version = service.AnalyzePlan(asking).spark_version.version
+        pairs = service.Config(listing).pairs
+        service.ReleaseSession(pb.ReleaseSessionRequest(session_id=session, user_context=user))
+    except RpcError as error:
+        details = getattr(error, "details", None)
+        raise ConnectionError(str(details() if callable(details) else error)) from error
+    return version, {pair.key: pair.value for pair in pairs}
 
 
 class SessionContext:

@@ -37,7 +37,7 @@ def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dic
     """
     assert program.answerer is not None
     made = [row for row in rows if _may_be_kept(row.asked)]
-    if not made:
+    if not made or (program.server is not None and program.server.elsewhere):  # which writes to disks of its own
         return {}
     live = program.catalog.live()
     decision = Joint().decide(problem_of(rows, program, live, number))

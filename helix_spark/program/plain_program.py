@@ -83,22 +83,35 @@ class PlainProgram:
         self._functions[pickle] = function
 
     def _open(self, options: dict[str, str]) -> Any:
-        given = {**AS_SPARK_HAS_IT, **_local_zone(), **options, **self.settings}
-        given.pop("spark.remote", None)
-        initial = planned_settings(given, {})
+        given, address = self._given(options)
         if self.server is None:
-            self.server = ProgramServer(given)
-            self.record = RecordedAnswers(self.catalog, self.name)
+            self.server = ProgramServer(given, address)
+            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere)
+            self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
+        initial = self.server.settings_there() if address else planned_settings(given, {})
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions)
         asked = [] if self.answerer is None else self.answerer.asked
         self.answerer = Answerer(
             signer, self.record, self.server, _told(options), self.tell, self.rerun_effects, self.planning, asked
         )
-        session = open_session(self.answerer, initial)
-        if told_server() is not None:  # it was started before anybody knew what the program would ask for
-            signer.state.requests += [settings_request(session, given), forgetting_request(session)]
+        session = open_session(self.answerer, initial, address)
+        if address or told_server() is not None:  # it was started before anybody knew what the program would ask for
+            signer.state.requests.append(settings_request(session, given))
+        if told_server() is not None and not address:
+            signer.state.requests.append(forgetting_request(session))
         return session
+
+    def _given(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
+        """The settings that its session is given, and the address of the server that it names; empty if none."""
+        remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
+        elsewhere = remote.startswith("sc://")
+        base = {} if elsewhere else {**AS_SPARK_HAS_IT, **_local_zone()}
+        given = {**base, **options, **self.settings}
+        given.pop("spark.remote", None)
+        if remote and not elsewhere:
+            given.setdefault("spark.master", remote)
+        return given, remote if elsewhere else ""
 
     def __post_init__(self) -> None:
         self.name = self.name or self.path.stem

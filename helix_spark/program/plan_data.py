@@ -54,9 +54,11 @@ class DataVersions:
 
     Attributes:
         folder: where relative paths begin: the driver's working folder, whatever the program makes its own.
+        elsewhere: the machine whose disks are read, where that is another one.
     """
 
     folder: Path = field(default_factory=Path.cwd)
+    elsewhere: str = ""
     _known: dict[FileSource | DeltaSource | Path, DataRead] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,7 +83,7 @@ class DataVersions:
 
     def _placed(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
-        if place is None:
+        if place is None or self.elsewhere:
             raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
         return place
 

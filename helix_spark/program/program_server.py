@@ -1,15 +1,19 @@
 """The server that a program's questions go to when they have no recorded answer: started at the first of them, or kept
-by the process that watches the program."""
+by the process that watches the program, or the one that the program itself names."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from helix_spark.capture.program_client import connect
+from helix_spark.capture.program_client import address_of, connect, settings_there
 from helix_spark.engine.spark.connect_server import ConnectServer, told_server
+from helix_spark.errors import SetupError
+from helix_spark.signature.environment import package_version
 
 
 @dataclass(slots=True)
@@ -18,9 +22,11 @@ class ProgramServer:
 
     Attributes:
         settings: Spark's, for one that is started.
+        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
     """
 
     settings: Mapping[str, str]
+    address: str = ""
     _own: ConnectServer | None = None
     _stub: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -30,16 +36,48 @@ class ProgramServer:
         """How long its start took; 0.0 where there was none."""
         return 0.0 if self._own is None else self._own.start_seconds
 
+    @property
+    def elsewhere(self) -> str:
+        """Of a server that runs on another machine, which; empty of others. It has disks of its own."""
+        host = urlsplit(self.address).hostname or ""
+        here = {"", "localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+        return "" if host in here else host
+
     def stub(self) -> Any:
         """What sends it requests. Raises SetupError if it cannot be started."""
         with self._lock:
             if self._stub is None:
-                told = told_server()
-                if told is None:
-                    self._own = ConnectServer(self.settings)
-                    told = self._own.port, self._own.token
-                self._stub = connect(*told)
+                address = self.address
+                if not address:
+                    told = told_server()
+                    if told is None:
+                        self._own = ConnectServer(self.settings)
+                        told = self._own.port, self._own.token
+                    address = address_of(*told)
+                self._stub = connect(address)
             return self._stub
+
+    def settings_there(self) -> dict[str, str]:
+        """All settings of the server that the program names.
+
+        Raises:
+            SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+        """
+        shown = self.address.partition("/;")[0]  # what follows may hold a token
+        try:
+            version, settings = settings_there(self.stub())
+        except ConnectionError as error:
+            raise SetupError(
+                f"nobody answers at {shown}, which the program names as its Spark", exists=str(error),
+                remedy="start a server there, or leave out .remote(...) and SPARK_REMOTE to have one started",
+            ) from error
+        own = package_version("pyspark")
+        if version.split(".")[:2] != own.split(".")[:2]:
+            raise SetupError(
+                f"the Spark at {shown} is version {version}, and this PySpark is {own}: it may take a plan for another",
+                remedy=f"pip install 'pyspark[connect]=={version}'",
+            )
+        return settings
 
     def stop(self) -> None:
         """Stops one that was started here."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place, at
-from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
@@ -25,11 +25,13 @@ class RecordedAnswers:
 
     Attributes:
         workflow: the program's name in the catalog.
+        elsewhere: the machine that Spark runs on, where that is another one: it cannot read what is stored here.
         warnings: what was found damaged, in words.
     """
 
     catalog: Catalog
     workflow: str
+    elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
     _known: dict[str, AnswerRecord | None] | None = None
     _first: bool = False
@@ -48,7 +50,7 @@ class RecordedAnswers:
         return 0.0 if found is None else found.seconds
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        record = self.catalog.artifact(identity)
+        record = self._stored(identity)
         if record is None or record.kind != "model":
             return None
         path = self.catalog.path_of(record)
@@ -62,7 +64,7 @@ class RecordedAnswers:
         return _class_of(folder), at(folder).spark_uri
 
     def table(self, identity: str) -> StoredTable | None:
-        record = self.catalog.artifact(identity)
+        record = self._stored(identity)
         if record is None or record.kind != "table":
             return None
         try:
@@ -74,6 +76,9 @@ class RecordedAnswers:
         except (CatalogError, DamagedArtifactError, ValueError) as error:
             self.warnings.append(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None
+
+    def _stored(self, identity: str) -> ArtifactRecord | None:
+        return None if self.elsewhere else self.catalog.artifact(identity)
 
     def _of(self, identity: str) -> AnswerRecord | None:
         if self._known is None:

@@ -178,6 +178,21 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
         watch_file(path, function, settings, engine)
 
 
+@helix.command(context_settings={"ignore_unknown_options": True})
+@options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.place
+@options.spark
+@told
+def convert(target: str, arguments: Sequence[str], **given: Any) -> None:
+    """Write the workflow that a plain PySpark program with its ARGUMENTS amounts to, beside it, to be edited."""
+    from helix_spark.cli.converting import convert_program
+
+    path = Path(target)
+    place = asked(path, **given)
+    convert_program(path, arguments, place.catalog, place.spark)
+
+
 def _check_no_arguments(arguments: Sequence[str]) -> None:
     """Raises ParameterError for arguments of a program that are given to a workflow."""
     if arguments:

@@ -52,6 +52,8 @@ class FakeServer:
             kind = plan.command.ml_command.WhichOneof("command")
             if kind == "fetch":
                 answer.ml_command_result.param.integer = 2
+            if kind == "evaluate":
+                answer.ml_command_result.param.double = 0.5
             if kind in ("fit", "read"):
                 self.models.append(str(uuid.uuid4()))
                 answer.ml_command_result.operator_info.obj_ref.id = self.models[-1]

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
@@ -14,11 +15,12 @@ from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
-from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of
+from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_session import ServedSession, Server, StoredResults
 from helix_spark.program.session_state import View
 from helix_spark.program.sql_reads import read_statement
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
+from helix_spark.signature.parts import digest
 
 SERVER_SESSION = "helix"
 """What the client is told of its server's session, whoever answers it."""
@@ -80,6 +82,7 @@ class Answerer:
     asked: list[Asked] = field(default_factory=list)
     served: ServedSession = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
+    _times: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -228,7 +231,7 @@ class Answerer:
         started = time.perf_counter()
         question = self.signer.question(sort, asked_of(request))
         if question.chance:
-            return self._asked_live(question, request, question.chance[0])
+            return self._asked_live(self._another(question), request, question.chance[0])
         with self.served.turn(question.identity):
             known = self._answers.get(question.identity)
             if known is None and (text := self.record.answer(question.identity)):
@@ -240,6 +243,13 @@ class Answerer:
                 known = self._asked_live(question, request)
             self._answers[question.identity] = known
             return known
+
+    def _another(self, question: Question) -> Question:
+        """A question whose answer may be another one each time, as one that was not asked before in this run."""
+        with self._lock:
+            self._times[question.identity] += 1
+            times = self._times[question.identity]
+        return question if times == 1 else replace(question, identity=digest(question.identity, str(times)))
 
     def _asked_live(
         self, question: Question, request: Any, why: str = "", left: WrittenPlace | None = None
@@ -254,6 +264,8 @@ class Answerer:
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started
         why = why or self.served.changed_data(question)
+        if why and question.sort == "fit":
+            self.signer.doubtful.add(handle_of(question))
         if not why and not is_kept(found):
             why = "its answer has a type of its author's own"
         answer = None if why or question.sort == "effect" else text_of_answer(KINDS[question.sort], found)

@@ -66,12 +66,15 @@ class Signer:
         state: of its session.
         data: versions of what it reads.
         functions: by its pickle, each Python function that was written into a plan.
+        doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
+            else's answer.
     """
 
     around: str
     state: SessionState
     data: DataVersions
     functions: dict[bytes, Any] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
     _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
@@ -112,13 +115,13 @@ class Signer:
             found.reads += self._reads(one, found)
         except UnknownDataError as error:
             found.chance.append(str(error))
-        match sort_of(one):
-            case "ObjectRef" if not one.id.startswith(HANDLE) and one.id != HELPER:
+        if (handle := handle_in(one)) is not None:
+            found.handles.append(handle)
+            if handle in self.doubtful:
+                found.chance.append("uses a model or a checkpoint that may be another one each time")
+            elif not handle.startswith(HANDLE) and handle != HELPER:
                 found.chance.append("refers to something that Helix did not make")
-            case "ObjectRef":
-                found.handles.append(one.id)
-            case "CachedRemoteRelation":
-                found.handles.append(one.relation_id)
+        match sort_of(one):
             case "MlCommand.Fit" if not _names_column_by_uid(one.estimator, one.params):
                 one.estimator.ClearField("uid")
             case "MlCommand.Evaluate":

@@ -151,3 +151,32 @@ def test_tables_are_nodes_between_what_they_are_made_from_and_what_is_asked_of_t
         "rows(...).cache": (), fit: ("rows(...).cache",), "model.transform(...).cache": (fit, "rows(...).cache"),
         "indexed.count": ("model.transform(...).cache",),
     }
+
+
+def test_what_is_made_of_a_model_that_may_be_another_is_asked_anew(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.ml.feature import StringIndexer
+        from pyspark.sql import functions as F
+
+        timed = rows(spark).withColumn("when", F.current_timestamp())
+        model = StringIndexer(inputCol="when", outputCol="i").fit(timed)
+        return model.transform(rows(spark)).count()
+
+    runs.run(program)
+    asked = [sort_of(one) for one in runs.run(program).asked]
+    assert asked.count("Relation") == 1
+
+
+def test_two_models_that_may_differ_are_two(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.ml.feature import StringIndexer
+        from pyspark.sql import functions as F
+
+        timed = rows(spark).withColumn("when", F.current_timestamp())
+        indexer = StringIndexer(inputCol="when", outputCol="i")
+        models = [indexer.fit(timed), indexer.fit(timed)]
+        return [model.transform(rows(spark)).count() for model in models]
+
+    server = runs.run(program)
+    used = [one.id for asked in server.asked for one in messages(asked) if sort_of(one) == "ObjectRef"]  # type: ignore[attr-defined]  # of such a message
+    assert len(set(used)) == 2

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long versions docs setup faults histories lint types clean
+.PHONY: run test test-long versions docs setup figures faults histories lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -25,6 +25,18 @@ versions: $(VENV)/.dev
 # The documentation site, in `site`: a link that leads nowhere is an error.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# The figures of the README, one after the other on a machine with nothing else to do: most of a day on two cores.
+figures: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.undeclared
+	$(BIN)/python -m benchmarks.policies --works 200
+	$(BIN)/python benchmarks/answers.py
+	$(BIN)/python -m benchmarks.programs
+	$(BIN)/python benchmarks/edits.py
+	mkdir -p figures
+	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures
+	$(BIN)/python -m benchmarks.matrix --scripts 0 --mode script --save figures
+	$(BIN)/python -m benchmarks.faults --save figures
 
 setup: $(VENV)/.dev
 

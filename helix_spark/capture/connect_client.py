@@ -647,8 +647,8 @@ class _CodeNoted:
 def _pickled(value: Any) -> bytes:
     from pyspark.serializers import CloudPickleSerializer
 
-    if isinstance(value, tuple):  # a function, and what it returns
-        value = (guarded(value[0]), *value[1:])
+    # A function, and what it returns; or the class of a table function.
+    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
     written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
     return written
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
-from helix_spark.hermetic.watch import Watch, Wrapped
+from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
 
 
 class Action:
@@ -36,7 +36,7 @@ class Action:
         """What it did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
         drawn = Seen(self.drew, chance=chance if self.drew and self.disturbed else ())
-        return drawn if self.watch is None else drawn | self.watch.seen(self.drew)
+        return drawn if self.watch is None else drawn | seen_in(self.watch.events)
 
 
 class _Turn:

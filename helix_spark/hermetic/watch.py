@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import importlib.machinery
 import os
 import sys
@@ -9,7 +11,8 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -38,84 +41,117 @@ _TIMED = frozenset({
 _CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime", "ctime", "asctime", "strftime")
 
 
-class Watch:
-    """What one action did. Several threads may tell of it at the same time."""
+Event = tuple[str, str, Any]
+"""A sort, what it is about, and what else is known of it: plain data, which a worker can send."""
 
-    def __init__(self) -> None:
+
+class Watch:
+    """What one action did. Several threads may tell of it at the same time.
+
+    Args:
+        own: environment variables that the author's code has set itself; added to.
+
+    Attributes:
+        events: what was noticed, each once, in order.
+    """
+
+    def __init__(self, own: set[str] | None = None) -> None:
         self._began = time.time_ns()
-        self._read: dict[str, tuple[State | None, Asker]] = {}
-        self._listed: dict[str, None] = {}
-        self._asked: dict[str, None] = {}
-        self._looked_at: dict[str, bool] = {}
-        self._written: set[str] = set()
-        self.chance: dict[str, None] = {}
-        self.outside: dict[str, None] = {}
+        self._own = set[str]() if own is None else own
+        self._met: set[tuple[str, str]] = set()
+        self.events: list[Event] = []
+
+    def _note(self, sort: str, name: str, more: Any = None) -> None:
+        if (sort, name) not in self._met:
+            self._met.add((sort, name))
+            self.events.append((sort, name, more))
+
+    def differs(self, why: str) -> None:
+        """Something that differs each time was asked for: a phrase."""
+        self._note("chance", why)
+
+    def asks_others(self, what: str) -> None:
+        """The network or another process was asked: a phrase."""
+        self._note("outside", what)
 
     def opened(self, path: str, flags: int, who: Asker) -> None:
         """A file was opened, or is not there to be."""
         if flags & (os.O_WRONLY | os.O_RDWR):
             anew = os.O_TRUNC | os.O_EXCL
-            if flags & os.O_RDWR and not flags & anew and path not in self._written:
+            if flags & os.O_RDWR and not flags & anew and not self._is_written(path):
                 self.read(path, who)
-            self._written.add(path)
+            self._note("written", path)
         else:
             self.read(path, who)
 
     def read(self, path: str, who: Asker) -> None:
         """A file was read."""
-        if path in self._written or path in self._read or _is_uncounted(path):
+        if self._is_written(path) or ("read", path) in self._met or _is_uncounted(path):
             return
         if path in _ENTROPY:
-            self.chance[who.at(f"reads {path}")] = None
+            self.differs(who.at(f"reads {path}"))
         elif path.startswith(_OF_MACHINE):
             if who.kind is Kind.AUTHOR and path != os.devnull:
-                self.chance[who.at(f"reads the state of the machine, {path}")] = None
+                self.differs(who.at(f"reads the state of the machine, {path}"))
         else:
             state = _state(path)
             if state is not None and Path(path).is_dir():  # what is looked for in it is told apart
                 return
             made_now = state is not None and max(state[-1], state[-2]) >= self._began
             if not (made_now and path.startswith(tempfile.gettempdir())):  # else its own library has written it
-                self._read[path] = state, who
+                self._note("read", path, (state, who.at(f"reads {path}, which was written to while it ran")))
 
     def looked_at(self, path: str) -> None:
         """It was asked whether something is there, or what the system says of it."""
-        if path in self._written or path in self._read or _is_uncounted(path) or path.startswith(_OF_MACHINE):
+        if self._is_written(path) or not self._met.isdisjoint({("read", path), ("looked", path)}):
             return
-        if path not in self._looked_at:
+        if not (_is_uncounted(path) or path.startswith(_OF_MACHINE)):
             state = _state(path)
             if state is None or state[-1] < self._began:
-                self._looked_at[path] = state is not None
+                self._note("looked", path, state is not None)
 
-    def named(self, path: str) -> None:
-        """A file is named in the code, which may have it read by what nobody sees. What was written meanwhile is its
+    def named(self, paths: Iterable[str]) -> None:
+        """Files are named in the code, which may have them read by what nobody sees. What was written meanwhile is its
         own."""
-        state = _state(path)
-        if state is not None and max(state[-1], state[-2]) < self._began:
-            self.looked_at(path)
+        for path in paths:
+            state = _state(path)
+            if state is not None and max(state[-1], state[-2]) < self._began:
+                self.looked_at(path)
 
     def listed(self, folder: str) -> None:
         """The names in a folder were looked through."""
         if not _is_uncounted(f"{folder}/") and not f"{folder}/".startswith(_OF_MACHINE):
-            self._listed[folder] = None
+            self._note("listed", folder)
 
-    def asked(self, variable: str) -> None:
+    def asked(self, variable: str, who: Asker) -> None:
         """An environment variable was asked for."""
-        self._asked[variable] = None
+        if variable not in self._own:
+            self._note("asked", variable, (value_of(variable), who.at(f"asks for the variable {variable}")))
 
-    def seen(self, drew: bool) -> Seen:
-        """All that was seen, once the action is over."""
-        files: dict[str, str] = {}
-        for path, (state, who) in self._read.items():
-            files[path] = content_of(path)
-            if _state(path) != state:
-                self.chance[who.at(f"reads {path}, which was written to while it ran")] = None
-        for path, was_there in self._looked_at.items():
-            if path not in self._written and (_state(path) is not None) == was_there:  # else it has made it itself
-                files.setdefault(path, content_of(path))
-        listed = {folder: names_in(folder) for folder in self._listed}
-        asked = {name: value_of(name) for name in self._asked}
-        return Seen(drew, files, listed, asked, tuple(self.chance), tuple(self.outside))
+    def sets(self, variable: str) -> None:
+        """An environment variable was set: what is asked of it from now on is no input."""
+        self._own.add(variable)
+
+    def _is_written(self, path: str) -> bool:
+        return ("written", path) in self._met
+
+
+def seen_in(events: Sequence[Event], *, drew: bool = False) -> Seen:
+    """What events tell, with the files that they name as these are now."""
+    files: dict[str, str] = {}
+    changed: list[str] = []
+    written = {name for sort, name, _ in events if sort == "written"}
+    for sort, name, more in events:
+        if sort == "read":
+            files[name] = content_of(name)
+            if _state(name) != (None if more[0] is None else tuple(more[0])):
+                changed.append(more[1])
+        elif sort == "looked" and name not in written and (_state(name) is not None) == more:  # else it made it itself
+            files.setdefault(name, content_of(name))
+    told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
+    asked = {name: more[0] for sort, name, more in events if sort == "asked"}
+    listed = {folder: names_in(folder) for folder in told["listed"]}
+    return Seen(drew, files, listed, asked, (*told["chance"], *dict.fromkeys(changed)), told["outside"])
 
 
 def _state(path: str) -> State | None:
@@ -150,7 +186,7 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
     try:
         tell(watch, given, sys._getframe(1))
     except Exception as error:  # noqa: BLE001 - an audit hook that raises would end what the author does
-        watch.chance[f"does something that could not be looked at ({event}: {error!r})"] = None
+        watch.differs(f"does something that could not be looked at ({event}: {error!r})")
     finally:
         _busy.is_so = False
 
@@ -186,7 +222,7 @@ def _asks_others(what: str, place: int | None = None) -> Callable[[Watch, tuple[
         who = asker(frame)
         if who is not None and not _looks_for_itself(frame):
             shown = f" ({str(given[place])[:80]})" if place is not None else ""
-            watch.outside[who.at(f"{what}{shown}")] = None
+            watch.asks_others(who.at(f"{what}{shown}"))
 
     return tell
 
@@ -194,7 +230,7 @@ def _asks_others(what: str, place: int | None = None) -> Callable[[Watch, tuple[
 def _asks_machine(what: str) -> Callable[[Watch, tuple[Any, ...], FrameType], None]:
     def tell(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
         if (who := asker(frame)) is not None:
-            watch.chance[who.at(what)] = None
+            watch.differs(who.at(what))
 
     return tell
 
@@ -248,12 +284,12 @@ class Wrapped:
         sys.meta_path.insert(0, self)
         for holder, name, ours in self._wrappers():
             self._theirs.append((holder, name, vars(holder)[name]))
-            setattr(holder, name, ours)
+            _put(holder, name, ours)
 
     def remove(self) -> None:
         """Puts everything back."""
         while self._theirs:
-            setattr(*self._theirs.pop())
+            _put(*self._theirs.pop())
         _installed.remove(self)
         sys.meta_path.remove(self)
         for known in _KNOWN_ABLE:
@@ -283,7 +319,9 @@ class Wrapped:
         yield threading.Thread, "start", start
         yield os, "stat", self._status(os.stat)
         environ = type(os.environ)
-        yield environ, "__getitem__", self._environment(environ.__getitem__)
+        yield environ, "__getitem__", self._asked(environ.__getitem__)
+        yield environ, "__setitem__", self._set(environ.__setitem__)
+        yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
         for key, module in list(sys.modules.items()):
@@ -297,8 +335,12 @@ class Wrapped:
 
     def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         for reader in _IN_C[library.__name__]:
-            if callable(told := vars(library).get(reader)) and not isinstance(told, type):
-                yield library, reader, self._reader(told)
+            told = vars(library).get(reader)
+            if isinstance(told, type):
+                if "__init__" in vars(told):
+                    yield told, "__init__", self._reader(vars(told)["__init__"])
+            elif callable(told):
+                yield library, reader, self._client(told) if library.__name__ in _CLIENTS else self._reader(told)
 
     def _status(self, told: Any) -> Callable[..., Any]:
         def stat(path: Any, *given: Any, **named: Any) -> Any:
@@ -315,14 +357,24 @@ class Wrapped:
                 self._known.append(stat)
         return stat
 
-    def _environment(self, told: Any) -> Callable[..., Any]:
+    def _asked(self, told: Any) -> Callable[..., Any]:
         def get(environ: Any, key: Any) -> Any:
             watch = self.finder()
-            if watch is not None and isinstance(key, str) and direct(sys._getframe(1)) is not None:
-                watch.asked(key)
+            who = direct(sys._getframe(1)) if watch is not None and isinstance(key, str) else None
+            if watch is not None and who is not None:
+                watch.asked(key, who)
             return told(environ, key)
 
         return get
+
+    def _set(self, told: Any) -> Callable[..., Any]:
+        def put(environ: Any, key: Any, value: Any) -> None:
+            watch = self.finder()
+            if watch is not None and isinstance(key, str) and direct(sys._getframe(1)) is not None:
+                watch.sets(key)
+            told(environ, key, value)
+
+        return put
 
     def _clock(self, told: Any) -> Callable[..., Any]:
         needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
@@ -332,10 +384,30 @@ class Wrapped:
             if watch is not None and (len(given) <= needs or given[needs] is None):
                 who = direct(sys._getframe(1))
                 if who is not None and who.package not in _TIMED:
-                    watch.chance[who.at(f"asks the clock, time.{told.__name__}")] = None
+                    watch.differs(who.at(f"asks the clock, time.{told.__name__}"))
             return told(*given)
 
         return tell
+
+    def _moment(self, told: Any) -> Any:
+        """The same of a class method of `datetime`, which asks the system and not Python's clocks."""
+
+        def tell(kind: Any, *given: Any, **named: Any) -> Any:
+            watch, who = self.finder(), direct(sys._getframe(1))
+            if watch is not None and who is not None and who.package not in _TIMED:
+                watch.differs(who.at(f"asks the clock, datetime.{told.__name__}"))
+            return told.__get__(None, kind)(*given, **named)
+
+        return classmethod(tell)
+
+    def _client(self, told: Any) -> Callable[..., Any]:
+        def connect(*given: Any, **named: Any) -> Any:
+            watch, who = self.finder(), asker(sys._getframe(1))
+            if watch is not None and who is not None:
+                watch.asks_others(who.at(_NETWORK))
+            return told(*given, **named)
+
+        return connect
 
     def _reader(self, told: Any) -> Callable[..., Any]:
         def read(*given: Any, **named: Any) -> Any:
@@ -353,6 +425,9 @@ _KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supp
 _BOUND = ("time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock")
 """Names by which libraries have clocks."""
 
+_CLIENTS = ("psycopg2", "psycopg", "pyodbc", "oracledb", "MySQLdb", "pymssql")
+"""Of databases, whose sockets are opened in C."""
+
 _IN_C: Mapping[str, tuple[str, ...]] = {
     "pyarrow.parquet": ("read_table", "read_pandas", "read_metadata", "read_schema"),
     "pyarrow.parquet.core": ("read_table",), "pyarrow.csv": ("read_csv", "open_csv"), "pyarrow.json": ("read_json",),
@@ -361,7 +436,19 @@ _IN_C: Mapping[str, tuple[str, ...]] = {
     "polars": ("read_csv", "read_parquet", "read_ipc", "read_json", "scan_csv", "scan_parquet", "scan_ipc"),
     "duckdb": ("read_csv", "read_parquet", "read_json", "from_parquet", "from_csv_auto"),
     "cv2": ("imread",), "lxml.etree": ("parse", "iterparse"), "soundfile": ("read", "info"), "h5py": ("File",),
+    "deltalake": ("DeltaTable",), **dict.fromkeys(_CLIENTS, ("connect",)),
 }
+"""Functions and classes that are given paths; of `_CLIENTS` what asks the network."""
+
+
+def _put(holder: Any, name: str, value: Any) -> None:
+    """Sets an attribute, also of a class that is written in C: that allows none to be set, but its names are a dict."""
+    if holder is not datetime:
+        setattr(holder, name, value)
+        return
+    (names,) = gc.get_referents(vars(holder))
+    names[name] = value
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(holder))
 
 
 def _clocks_in(module: ModuleType, clocks: Mapping[Any, Any]) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ class AfterAnswer:
         try:
             kept = self._kept(ended)
             self._record_sizes(kept.sizes)
+            self._record_late()
             if not self._interrupted:
                 gone = self._tidied()
         finally:
@@ -260,6 +261,15 @@ class AfterAnswer:
         self.tools.catalog.append_results(
             recording.size_records(self.prepared, self.plan, self.record.number, sizes, self.retention.contents)
         )
+
+    def _record_late(self) -> None:
+        """What code did in Spark's workers while results were stored."""
+        late = self.tools.executor.take_reports(self.prepared.dag, self.plan, self.outcome)
+        told = late - self.retention.storable.void
+        if told:
+            self.tools.catalog.append_results(
+                recording.late_records(self.prepared, self.plan, self.outcome, self.record.number, told)
+            )
 
     def _track(self, ended: Recorded, sizes: Mapping[str, int], tracker: Tracker) -> None:
         record, nodes = ended.iteration, ended.nodes

@@ -204,7 +204,9 @@ def result_records(
         took = seconds.get(node.name)
         computed = own.state is State.COMPUTE
         why = random.get(node.name, "") or _known_random(node, prepared)
-        observed = _observed(node, outcome) if computed else ""
+        if not (computed or why) and (differs := outcome.differs(node)):
+            why = f"`{node.name}` {differs}"
+        observed = _observed(node, outcome)  # of a held table workers may tell more, when its rows are computed
         if took is None and not (why or observed):
             continue
         doubt = bool(why) or node.name in uncertain
@@ -265,6 +267,20 @@ def size_records(
             node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name], content=contents.get(node.name),
         )
         for node in prepared.dag.nodes if node.name in sizes
+    ]
+
+
+def late_records(
+    prepared: Prepared, plan: Plan, outcome: Outcome, number: int, names: Collection[str]
+) -> list[ResultRecord]:
+    """What nodes' code was seen to do behind the answer: storing may run more of it."""
+    return [
+        ResultRecord(
+            declared=plan[name].declared, signature=plan[name].signature, workflow=plan.workflow, node=name,
+            kind=prepared.dag[name].kind, iteration=number, observed=_observed(prepared.dag[name], outcome),
+            random=f"`{name}` {why}" if (why := outcome.differs(prepared.dag[name])) else "",
+        )
+        for name in sorted(names)
     ]
 
 

@@ -8,7 +8,7 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 
 from helix_spark.signature.functions.functions import describe_function
 from helix_spark.signature.functions.given_texts import said_by, texts_in
-from helix_spark.signature.functions.held import NOTHING_HELD, partial_uses, statements_in
+from helix_spark.signature.functions.held import statements_in
 from helix_spark.signature.functions.own_names import read_by_value
 from helix_spark.signature.functions.randomness import random_sql
 from helix_spark.signature.functions.reflection import describe_reflected
@@ -35,9 +35,6 @@ from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.parts import Group, encode
-
-_FUNCTION_GIVEN = 2
-"""The edges of a partial before those of its arguments."""
 
 
 def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
@@ -149,12 +146,7 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     for name, value in inner:
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
         edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
-    given = reference.value if isinstance(reference.value, partial | partialmethod) else None
-    held = NOTHING_HELD if given is None else partial_uses(reference, given)
-    return Described(
-        Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges),
-        random=held.random, outside=held.outside, checked=0 if given is None else _FUNCTION_GIVEN,
-    )
+    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges))
 
 
 def _describe_value(reference: Reference) -> Described:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.description import describe
-from helix_spark.signature.functions.held import Held, held_uses
+from helix_spark.signature.functions.held import held_uses
 from helix_spark.signature.functions.own_names import own_texts, parameters_named
 from helix_spark.signature.functions.reflection import ROWS, may_be_read
 from helix_spark.signature.objects.edges import (
@@ -40,7 +40,7 @@ class CodeTrace:
         parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
         warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
         random: why the result may be another one each time, in sentences; empty if nothing says so.
-        outside: what is read that is no code, in sentences; what was read is not covered.
+        outside: what Spark is asked for beside inputs, in sentences; what that reads is not covered.
         unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
         said: what its code and texts say that counts for who runs it.
     """
@@ -160,10 +160,10 @@ class _Noticed:
     outside: dict[str, None] = field(default_factory=dict)
     unfollowed: dict[str, None] = field(default_factory=dict)
 
-    def take(self, described: Described, held: Held) -> None:
+    def take(self, described: Described, held: Sequence[str]) -> None:
         self.warnings |= dict.fromkeys(described.warnings)
-        self.chance |= dict.fromkeys((*described.random, *held.random))
-        self.outside |= dict.fromkeys((*described.outside, *held.outside))
+        self.chance |= dict.fromkeys((*described.random, *held))
+        self.outside |= dict.fromkeys(described.outside)
         self.unfollowed |= dict.fromkeys(described.unfollowed)
 
 

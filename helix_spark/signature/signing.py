@@ -22,7 +22,7 @@ from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
 from helix_spark.signature.functions.given_texts import said_by
-from helix_spark.signature.functions.randomness import of_partitions, of_variables, random_sql
+from helix_spark.signature.functions.randomness import of_partitions, random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
@@ -156,7 +156,8 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
         case Read():
             return _describe_read(node, operator, (kind, *surroundings))
         case BuiltFunction():
-            return _describe_built(node, operator, (kind, *surroundings))
+            around = (*surroundings, *place_parts()) if operator.built.code else surroundings
+            return _describe_built(node, operator, (kind, *around))
         case Function():
             return _describe_function(node, operator, (kind, *_around(operator, surroundings)))
         case _:
@@ -200,18 +201,21 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    if _is_plain(operator):  # it runs where it is watched, and a sample of its tables is one of pandas', with a seed
-        seen_as_it_runs = (of_partitions, of_variables)
-        random = tuple(why for why in traced.random if not any(test(why) for test in seen_as_it_runs))
-        traced = replace(traced, random=random, outside=())
+    if _is_plain(operator):
+        traced = _without_spark(traced)
     random = (*traced.random, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
+
+
+def _without_spark(traced: CodeTrace) -> CodeTrace:
+    """What code depends on that has no session to ask: a sample of its tables is one of pandas', with a seed."""
+    return replace(traced, random=tuple(why for why in traced.random if not of_partitions(why)), outside=())
 
 
 def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
     """A function by the plan that it builds. Python code in the plan counts as code does."""
     built = operator.built
-    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
+    traced = [_without_spark(trace(function, node=node.name, where=node.where)) for function in built.code]
     if node.wishes.depends_on:
         traced.append(trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on))
     said = "\n".join(map(str, built.lines))

@@ -77,6 +77,8 @@ LOST = [
     ("def f(x): return x.__globals__['a']", "`f` reads __globals__ (job.py:1)"),
     ("import sys\ndef f(x): return sys._getframe(1)", "`f` calls sys._getframe (job.py:2)"),
     ("import inspect\ndef f(x): return inspect.currentframe()", "`f` calls inspect.currentframe (job.py:2)"),
+    ("import runpy\ndef f(x): return runpy.run_path('conf.py')['A']", "`f` calls runpy.run_path"),
+    ("import importlib.util as u\ndef f(x): return u.spec_from_file_location('c', 'c.py')", "`f` calls importlib"),
     ("def f(rows, n): return rows.query(f'age > @AGE_{n}')", "`f` has names looked up in a text"),
     ("def f(rows, n): return rows.query('age > @' + n)", "`f` has names looked up in a text"),
     ("import pandas as pd\ndef f(x): return pd.eval(f'AGE_{x} + 1')", "`f` has names looked up in a text"),
@@ -111,27 +113,16 @@ def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
 
 FOUND = [
     ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'rand')()", "functions.rand"),
-    ("from pyspark.sql import functions as F\nA = ['rand']\ndef f(x): return [getattr(F, a)() for a in A]", "rand"),
     ("def f(x): return getattr(x, 'sample')(3)", "calls .sample()"),
     ("import importlib\ndef f(x): return importlib.import_module('time').time()", "calls time.time"),
     ("def f(x):\n  t = __import__('time')\n  return t.time()", "calls time.time"),
     ("import time\ndef f(x): return eval('time.time()')", "calls time.time"),
     ("def f(x): return eval('x.sample(3)')", "calls .sample()"),
-    ("import pandas as pd\ndef f(x): return getattr(pd, 'read_csv')(x)", "uses pandas.read_csv"),
-    ("import pandas as pd\nN = 'read_csv'\ndef f(x): return getattr(pd, N)(x)", "uses pandas.read_csv"),
-    ("import pandas as pd\ndef f(x, kind): return getattr(pd, f'read_{kind}')(x)", "uses pandas.read_x"),
-    ("import pandas as pd\ndef f(x): return globals()['pd'].read_csv(x)", "uses pandas.read_csv"),
-    ("import runpy\ndef f(x): return runpy.run_path('conf.py')['A']", "uses runpy.run_path"),
-    ("import runpy\ndef f(x): return runpy.run_module('conf')['A']", "uses runpy.run_module"),
-    (
-        "import importlib.util as u\ndef f(x): return u.spec_from_file_location('c', 'c.py')",
-        "uses importlib.util.spec_from_file_location",
-    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), FOUND)
-def test_chance_and_readers_are_seen_behind_a_name(project: Project, text: str, words: str) -> None:
+def test_chance_is_seen_behind_a_name(project: Project, text: str, words: str) -> None:
     traced = project.write(job=text).trace()
     (sentence,) = (*traced.random, *traced.outside)
     assert words in sentence

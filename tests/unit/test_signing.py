@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -387,9 +388,8 @@ class Statement(SQLTransformer):
         self._set(statement=statement)
 
 
-def opening(rows: DataFrame) -> DataFrame:
-    with open("words.txt") as words:  # noqa: PTH123 (what is to be seen)
-        return rows.limit(len(words.read()))
+def reading(rows: DataFrame) -> DataFrame:
+    return rows.limit(rows.sparkSession.read.csv("words.csv").count())
 
 
 def drawing(rows: DataFrame) -> DataFrame:
@@ -410,8 +410,8 @@ def registering(rows: DataFrame) -> DataFrame:
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
-        (Cleaned(opening), "opening` uses open ("), (Cleaned(drawing), "drawing` calls pyspark.sql.functions.rand"),
-        (Cleaned(evaluating), "evaluating` calls eval ("), (Cleaned(pd.read_csv), "is or holds pandas.read_csv"),
+        (Cleaned(reading), "reading` calls .read.csv() ("), (Cleaned(time.time), "is or holds time.time"),
+        (Cleaned(evaluating), "evaluating` calls eval ("), (Cleaned(drawing), "calls pyspark.sql.functions.rand"),
         (Statement("SELECT rand() FROM __THIS__"), "uses rand in SQL"),
     ],
 )
@@ -433,7 +433,7 @@ def test_what_the_stages_of_a_parameter_say_counts() -> None:
 
 
 def test_what_the_stages_of_a_parameter_read_may_be_declared() -> None:
-    assert blamed(Pipeline, stages=[Cleaned(opening)], depends_on=[len]) == ()
+    assert blamed(Pipeline, stages=[Cleaned(reading)], depends_on=[len]) == ()
 
 
 @pytest.mark.parametrize(
@@ -459,12 +459,12 @@ def test_what_a_function_of_spark_reads_by_itself_is_not_reused_unless_it_is_dec
 
         @wf.reducer(output=True, **wishes)
         def count(data: DataFrame) -> int:
-            return len(words.read_text().split()) * data.count()
+            return data.sparkSession.read.text(str(words)).count() * data.count()
 
         return wf
 
     (why,) = describe(compile_workflow(workflow()), SETTINGS)["count"].random
-    assert "`count` calls .read_text() (" in why
+    assert "`count` calls .read.text() (" in why
     assert "what that reads is not covered (name it in depends_on=)" in why
     before = sign(workflow(depends_on=[words]))["count"]
     assert before.random == ()

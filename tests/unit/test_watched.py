@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import configparser
 import ctypes
+import gzip
 import json
 import os
 import socket
@@ -13,15 +15,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, in_action
@@ -47,6 +53,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "rows.parquet")
     with sqlite3.connect(tmp_path / "base.db") as base:
         base.execute("CREATE TABLE t (a)")
+    (tmp_path / "words.gz").write_bytes(gzip.compress(b"one"))
+    (tmp_path / "tree.xml").write_text("<a/>")
+    (tmp_path / "a.ini").write_text("[a]\n")
+    (tmp_path / "resource_package").mkdir()
+    (tmp_path / "resource_package" / "__init__.py").write_text("")
+    (tmp_path / "resource_package" / "a.txt").write_text("one")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write_deltalake("delta", pa.table({"a": [1]}))
     return tmp_path
 
 
@@ -60,6 +74,14 @@ READS: dict[str, tuple[Callable[[], Any], str]] = {
     "numpy": (lambda: np.load("array.npy"), "array.npy"),
     "sqlite": (lambda: sqlite3.connect("base.db").execute("SELECT * FROM t").fetchall(), "base.db"),
     "what is not there": (lambda: _tried("no.txt"), "no.txt"),
+    "compressed": (lambda: gzip.open("words.gz").read(), "words.gz"),  # noqa: SIM115
+    "XML": (lambda: ElementTree.parse("tree.xml"), "tree.xml"),
+    "whether it is there": (lambda: os.path.exists("words.txt"), "words.txt"),  # noqa: PTH110
+    "its times": (lambda: Path("words.txt").stat().st_mtime, "words.txt"),
+    "a configuration": (lambda: configparser.ConfigParser().read("a.ini"), "a.ini"),
+    "a resource": (lambda: resources.files("resource_package").joinpath("a.txt").read_text(), "resource_package/a.txt"),
+    "a reader that is held": (lambda: partial(pd.read_csv, sep=",")("rows.csv"), "rows.csv"),
+    "a Delta table": (lambda: DeltaTable("delta").version(), "delta/_delta_log/00000000000000000000.json"),
 }
 
 
@@ -79,6 +101,8 @@ def test_a_file_that_is_read_is_seen(folder: Path, call: Callable[[], Any], file
 CHANCE: dict[str, tuple[Callable[[], Any], str]] = {
     "the clock": (lambda: time.time(), "asks the clock, time.time"),
     "the day": (date.today, "asks the clock"),
+    "the moment": (lambda: datetime.now(), "asks the clock, datetime.now"),
+    "the moment elsewhere": (lambda: datetime.now(UTC), "asks the clock, datetime.now"),
     "the machine": (lambda: Path("/proc/loadavg").read_text(), "the state of the machine, /proc/loadavg"),
     "the system's entropy": (lambda: os.close(os.open("/dev/urandom", os.O_RDONLY)), "reads /dev/urandom"),
     "the name of the machine": (socket.gethostname, "the name of the machine"),

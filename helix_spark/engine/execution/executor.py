@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -38,14 +39,16 @@ from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
+from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
 from helix_spark.hermetic.action import Action, abandon, in_action, waiting
 from helix_spark.hermetic.mentions import files_named
-from helix_spark.hermetic.seen import Seen
-from helix_spark.hermetic.task import of_node
+from helix_spark.hermetic.task import Purpose, written_for
+from helix_spark.hermetic.watch import Watch, seen_in
+from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
@@ -82,6 +85,7 @@ class Executor:
         self._sessions, self._catalog, self._memory = sessions, catalog, memory
         self._clock, self._observer = StepClock(sessions, observer), observer
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
+        self._reports = WorkerReports()
         self._pool = self._threads()
 
     def end(self, why: EndedError) -> None:
@@ -95,6 +99,21 @@ class Executor:
     def close(self) -> None:
         """Ends the threads. A function of the author's that an interrupt left behind is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._reports.close()
+
+    def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
+        """Takes note of what the author's code has done in Spark's workers since the last time; gives the names of the
+        nodes that there is something new of. Behind an answer storing may have it run once more, or for the first time.
+        """
+        names = {plan[node.name].signature: node.name for node in dag.nodes}
+        names |= {key: name for key, name in outcome.purposes.items() if name in names.values()}
+        found = self._reports.take(names)
+        return frozenset(names[key] for key, seen in found.items() if outcome.note(dag[names[key]], seen))
+
+    def purpose(self, signature: str) -> Purpose:
+        """What functions of a node are written for. Workers on other machines cannot tell the driver."""
+        here = is_on_this_machine(str(self._sessions.get().sparkContext.master))
+        return Purpose(signature, self._reports.folder if here else "")
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
@@ -141,6 +160,7 @@ class Executor:
                 outcome.results.clear()
         finally:
             job.untag_caller()
+            self.take_reports(dag, plan, outcome)
         if outcome.equal and outcome.failure is None:
             outcome.filled = filling.full
         else:
@@ -339,6 +359,7 @@ class _Job:
         looked at before anything that reads it began, so nobody waits here for a thread."""
         made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
         had = [(self.dag[one], self.outcome.results[one]) for one in made if one in self.outcome.results]
+        self.executor.take_reports(self.dag, self.plan, self.outcome)
         return any(self.outcome.suspicion.of(node, result) is not None for node, result in had)
 
     def _fill(self, names: Collection[str]) -> list[Step]:
@@ -424,7 +445,12 @@ class _Job:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        with of_node(self.plan[node.name].signature):
+        if isinstance(node.operator, BuiltFunction):
+            watch = Watch()
+            for function in node.operator.built.code:
+                watch.named(files_named(function))
+            self.outcome.note(node, seen_in(watch.events))
+        with self._written_for(node) if isinstance(node.operator, BuiltFunction) else nullcontext():
             try:
                 return [lower(node, inputs[0], self.executor._sessions, self)]
             except ColumnsDifferError as error:
@@ -435,18 +461,20 @@ class _Job:
     def acting(self, node: Node) -> Iterator[None]:
         """While a function of the author's runs: what it draws follows from the identity of its node."""
         action = Action(self.plan[node.name].signature)
-        if self.executor._sessions.started:
+        started = self.executor._sessions.started
+        if started:
             let_others_run_meanwhile()
-        with in_action(action):
+        with self._written_for(node) if started else nullcontext(), in_action(action):
             yield
         if action.watch is not None and isinstance(node.operator, Function):
-            for path in files_named(node.operator.call):
-                action.watch.named(path)
-        seen = action.seen()
-        self.outcome.seen[node.name] = self.outcome.seen.get(node.name, Seen()) | seen
-        said = (*seen.chance, *(() if node.wishes.depends_on else seen.outside))
-        if said:
-            self.outcome.suspicion.note(node, said[0])
+            action.watch.named(files_named(node.operator.call))
+        self.outcome.note(node, action.seen())
+
+    def _written_for(self, node: Node) -> AbstractContextManager[None]:
+        """While functions of a node's are written for workers."""
+        purpose = self.executor.purpose(self.plan[node.name].signature)
+        self.outcome.purposes[purpose.key] = node.name
+        return written_for(purpose)
 
     def opened(self, name: str, source: Source) -> None:
         """Takes note of which files a source has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.timing import Share, Step, attribute, shares, starts, warm_seconds
 from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
@@ -27,6 +27,7 @@ class Outcome:
         suspicion: finds results that may differ each time.
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
         seen: by name, what the code of each node that is a function did while it ran.
+        purposes: nodes by the keys under which their functions were written for Spark's workers.
         failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
             asks for them.
@@ -47,6 +48,20 @@ class Outcome:
     equal: dict[str, str] = field(default_factory=dict)
     filled: frozenset[str] = frozenset()
     seen: dict[str, Seen] = field(default_factory=dict)
+    purposes: dict[str, str] = field(default_factory=dict)
+
+    def note(self, node: Node, seen: Seen) -> bool:
+        """Takes note of what a node's code was seen to do; gives whether that is anything new."""
+        before = self.seen.get(node.name, Seen())
+        self.seen[node.name] = before | seen
+        if why := self.differs(node):
+            self.suspicion.note(node, why)
+        return self.seen[node.name] != before
+
+    def differs(self, node: Node) -> str:
+        """Why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
+        seen = self.seen.get(node.name, Seen())
+        return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
 
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:

@@ -105,6 +105,11 @@ def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, lis
     return frame.select(*(F.col(quoted(c)).alias(p) for c, p in zip(columns, plain, strict=True))), plain
 
 
+def is_sparks_own(stage: Any) -> bool:
+    """Whether no code of the author's is in a stage."""
+    return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
+
+
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
     """Fits an estimator to its table: to the rows the operator names, where examples are split, or to the training
     rows of an extractor's split."""
@@ -119,12 +124,13 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
         frame = training_rows(frame, split, base.frame().columns)
     elif frame is base.frame():
         frame = base.persisted()
-    stage = build_stage(node, operator.stage)
+    with watcher.acting(node):  # its class may be the author's own
+        stage = build_stage(node, operator.stage)
     wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
     few = in_few_partitions(frame, stage)
-    if all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage)):
+    if is_sparks_own(stage):
         return ModelResult(stage.fit(few, wired or None))
     with watcher.acting(node):
         return ModelResult(stage.fit(few, wired or None))

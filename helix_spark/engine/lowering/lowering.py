@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
@@ -22,7 +23,7 @@ from helix_spark.engine.lowering.columns import (
     column_name,
     with_columns,
 )
-from helix_spark.engine.lowering.fits import fit_batch, fit_stage, name_of
+from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
 from helix_spark.engine.lowering.sides import check_sides, side_of
 from helix_spark.engine.lowering.slots import with_sizes
 from helix_spark.engine.lowering.sources import read_source
@@ -105,7 +106,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
                 return _table(_base(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
-                return ready_made_column(node, results)
+                return ready_made_column(node, results, watcher)
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
@@ -222,8 +223,12 @@ def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFra
     return given
 
 
-def ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult:
-    """The column of an extractor that is no function. Its table is not looked at."""
+def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
+    """The column of an extractor that is no function. Its table is not looked at.
+
+    Args:
+        watcher: is told where a transformer of the author's own is at work.
+    """
     base, name, learned = _base(results), column_name(node.name), results[-1]
     copies = {one: _plainly_named(one, base) for one in _named_columns(node.operator) if "." in one or "`" in one}
     needs = (*_needs(results), *copies.values())
@@ -254,8 +259,28 @@ def ready_made_column(node: Node, results: Sequence[NodeResult]) -> ColumnResult
         case ApplyStage() as operator:
             transformer = build_stage(node, operator.stage) if operator.stage else learned.model  # type: ignore[union-attr]  # the last input of a fitted stage is its model
             wired = {key: named(source) for key, source in operator.columns} | {"outputCol": name}
-            return ColumnResult(name, base, needs, add_stage, "stage", lambda: _wired(transformer, wired))
+
+            def made() -> Any:
+                stage = _wired(transformer, wired)
+                return stage if watcher is None or is_sparks_own(stage) else _Watched(stage, node, watcher)
+
+            return ColumnResult(name, base, needs, add_stage, "stage", made)
     raise AssertionError(f"{node.operator} makes no column")
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A transformer of the author's own, which adds its column whenever somebody reads it."""
+
+    stage: Any
+    node: Node
+    watcher: Watcher
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        """The table with its column."""
+        with self.watcher.acting(self.node):
+            added: DataFrame = self.stage.transform(frame)
+            return added
 
 
 def _plainly_named(column: str, base: TableResult) -> ColumnResult:

@@ -11,8 +11,9 @@ import sys
 from functools import wraps
 from typing import Any
 
+from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
-from helix_spark.hermetic.task import guarded, node
+from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.signature.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
@@ -33,9 +34,11 @@ def send_project_code() -> None:
 
 
 def guard_functions() -> None:
-    """Has Spark's workers call functions of Python so that their draws follow from the node; once a process."""
+    """Has Spark's workers call functions of Python so that their draws follow from the node, and what they read is
+    told; once a process."""
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.sql.udtf import UserDefinedTableFunction
 
     told: Any = rdd._prepare_for_python_RDD
     if hasattr(told, "__wrapped__"):
@@ -43,20 +46,32 @@ def guard_functions() -> None:
 
     @wraps(told)
     def prepared(sc: Any, command: Any) -> Any:
-        if not sc.master.startswith("local"):
+        here = is_on_this_machine(sc.master)
+        if not here:
             _send_own_code()
-        return told(sc, (guarded(command[0]), *command[1:]) if isinstance(command, tuple) and command else command)
+        if isinstance(command, tuple) and command:
+            command = (guarded(command[0], watched=here), *command[1:])
+        elif isinstance(command, type):  # a table function
+            command = guarded(command, watched=here)
+        return told(sc, command)
 
     rdd._prepare_for_python_RDD = prepared
 
+    UserDefinedFunction._judf = _written_anew("_create_judf")  # type: ignore[assignment, method-assign]  # once
+    UserDefinedTableFunction._judtf = _written_anew("_create_judtf")  # type: ignore[assignment, method-assign]  # too
+
+
+def _written_anew(method: str) -> property:
+    """A function as Spark knows it: one that two nodes use would be kept as it was written for the first of them."""
+
     def written(self: Any) -> Any:
-        """As Spark knows a function: one that two nodes use would be kept as it was written for the first of them."""
+        meant = purpose(), self.deterministic
         kept = vars(self).get("_helix_written")
-        if kept is None or kept[0] != node():
-            kept = self._helix_written = node(), self._create_judf(self.func)
+        if kept is None or kept[0] != meant:
+            kept = self._helix_written = meant, getattr(self, method)(self.func)
         return kept[1]
 
-    UserDefinedFunction._judf = property(written)  # type: ignore[assignment, method-assign]  # once a process
+    return property(written)
 
 
 def sent_to_another_process(value: object) -> bytes:

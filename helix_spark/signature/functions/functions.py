@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import PurePath
 from types import CodeType, FunctionType
 
 from helix_spark.signature.functions.effects import effects_of
@@ -15,7 +13,7 @@ from helix_spark.signature.functions.given_texts import Texts, said_by
 from helix_spark.signature.functions.names import Names
 from helix_spark.signature.functions.outside import asks_others, outside_uses, views_of
 from helix_spark.signature.functions.own_names import own_names_read
-from helix_spark.signature.functions.randomness import random_uses, reads_environment
+from helix_spark.signature.functions.randomness import random_uses
 from helix_spark.signature.functions.reflection import reflective_reads
 from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.functions.text_names import LookedUp, looked_up
@@ -48,7 +46,7 @@ def describe_function(reference: Reference, home: str, elsewhere: Said = NOTHING
     edges = list(_as_called(form, edges))
     called = [(call, dotted(edges[call.slot]) if call.slot is not None else None) for call in form.calls]
     texts = Texts(edges, form.texts, elsewhere)
-    by_name = routes(form, called, names, texts)
+    by_name = routes(form, names, texts)
     queried = looked_up(called, texts)
     written = form.text
     if written and (queried.open or _reads_variables(function, queried)):  # it sees those of locals as well
@@ -124,20 +122,11 @@ def _reasons(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why the function may answer otherwise each time: by chance, and because of what it reads."""
     known = [(_without_nothing(call, texts.edges), name) for call, name in called]
-    chance = [*_settings_made(form.calls, texts.edges)]
+    chance: list[tuple[str, int]] = []
     if names.function.__name__ != "__hash__":  # a class that gives its objects a hash orders sets by it, and no more
         chance += random_uses(used, known, texts, form.chains, form.lookups)
-    paths = [("pathlib.Path", line) for edge, line in zip(texts.edges, form.lines, strict=True) if _is_path(edge)]
-    reads = outside_uses([*used, *paths], known, partial(_of_path, edges=texts.edges), texts)
+    reads = outside_uses(used, known, texts)
     return tuple(_told(names, *use) for use in chance), tuple(_told(names, *use) for use in reads)
-
-
-def _settings_made(calls: Sequence[Call], edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
-    """Objects of the project's classes that a function makes, and that read the environment as they are made."""
-    for call in calls:
-        edge = edges[call.slot] if call.slot is not None else None
-        if isinstance(edge, Reference) and reads_environment(edge.value):
-            yield f"reads the environment ({edge.label})", call.line
 
 
 def _said(called: Sequence[tuple[Call, str | None]], texts: Texts, code: CodeType) -> Said:
@@ -164,20 +153,6 @@ def _mentioned(names: Names, queried: LookedUp) -> list[Edge]:
 
 def _around(function: FunctionType) -> set[str]:
     return {*function.__code__.co_freevars, *function.__globals__}
-
-
-def _of_path(call: Call, edges: Sequence[Edge]) -> bool | None:
-    """Whether a method is called of a path, as far as what it is called of is known."""
-    if call.slot is not None:
-        edge = edges[call.slot]
-        return _is_path(edge)
-    if call.maker is None:
-        return None
-    return (dotted(edges[call.maker]) or "").startswith("pathlib.")
-
-
-def _is_path(edge: Edge) -> bool:
-    return isinstance(edge, Reference) and isinstance(edge.value, PurePath)
 
 
 def _put(

@@ -1,6 +1,8 @@
-"""What makes a function's result another one each time, told from the names it refers to and the calls it makes.
+"""What makes a function's result another one each time, and nobody sees as it runs: what Spark draws, and Python's own
+clocks, which a module may have bound before anybody could watch (``from time import time``).
 
-Seen from the code alone, so it says what is likely: the plan of a Spark query says more, once there is one.
+Told from the names that the code refers to and the calls that it makes, so it says what is likely: the plan of a Spark
+query says more, once there is one. What libraries do is controlled or seen while they do it (see `hermetic`).
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ _RANDOM = re.compile(
     r"|time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?|localtime|gmtime|ctime)$"
     r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
-    r"|tensorflow\.random\.(?!set_seed$|stateless_|Generator)\w+$"
 )
 _NOW_UNLESS_TOLD = re.compile(rf"time\.(strftime|asctime)$|{_SPARK}unix_timestamp$")
 """What takes the clock's time unless it is given one."""
@@ -34,7 +35,7 @@ _DATES = re.compile(
     r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
 )
-_ASKS_NOW = frozenset({"now", "utcnow"})
+_NOW = frozenset({"now", "utcnow"})
 """What libraries of dates call it: ``pendulum.now()``, ``arrow.utcnow()``."""
 
 _SPARK_NAMES = ("pyspark.", "datetime.", "pandas.")
@@ -43,13 +44,9 @@ _SPARK_NAMES = ("pyspark.", "datetime.", "pandas.")
 _NOW = frozenset({"now", "today"})
 """Texts of which these make the clock's time."""
 
-_ENVIRONMENT = re.compile(
-    r"os\.(environ|environb|getenv|getenvb)\b|sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$"
-    r"|socket\.(gethostname|getfqdn)$|builtins\.input$|getpass\.\w+$|(os|posix)\.(getlogin|getuid|uname)$"
-    r"|locale\.(getlocale|localeconv)$|time\.(tzname|timezone|altzone|daylight)$|decouple\.(\w+\.)*\w+$"
+_MACHINE = re.compile(
+    r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
 )
-_VARIABLES = re.compile(r"reads the environment \(((os|posix)\.(environ|getenv)|decouple\.|\w+\) \()")
-_SETTINGS = re.compile(r"pydantic(_settings|\.v1)?\.(\w+\.)*BaseSettings$")
 _PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
 """Methods of argparse: they read the command line unless they are given what to parse."""
 
@@ -103,8 +100,8 @@ def _by_name(name: str, calls: list[tuple[Call, str | None]]) -> str | None:
         return f"calls {name}"
     if _SEEDED_BY_PARTITION.match(name):
         return f"calls {name}{_PARTITIONS}"
-    if _ENVIRONMENT.match(name):
-        return f"reads the environment ({name.removeprefix('builtins.')})"
+    if _MACHINE.match(name):
+        return f"reads the environment ({name})"
     if _NOW_UNLESS_TOLD.match(name):
         place = 1 if name.endswith("strftime") else 0
         told = [_tells_when(call, place) for call, called in calls if called == name]
@@ -116,8 +113,6 @@ def _by_call(call: Call, called: str | None, texts: Texts) -> str | None:
     """Why a call may return something else each time; None if nothing says so."""
     if called is not None and (lack := _lack(call, called, texts)) is not None:
         return f"calls {called}{lack}"
-    if call.method in _ASKS_NOW and not (called or "").startswith(_SPARK_NAMES):
-        return f"calls .{call.method}(), which asks the clock"
     if called is None and call.method in _PARSES_ARGUMENTS and not (call.arguments or call.keyword("args")):
         return f"reads the command line (.{call.method}())"
     if called == "builtins.hash" and not hash_seed():
@@ -163,21 +158,6 @@ def hash_seed() -> str:
 def of_partitions(why: str) -> bool:
     """Whether what is random is so only of Spark's tables."""
     return why.partition(" (")[0].endswith(_PARTITIONS) or _PARTITIONS in why
-
-
-def of_variables(why: str) -> bool:
-    """Whether what is random is the environment's, of which each variable that was asked for counts by its value."""
-    return _VARIABLES.search(why) is not None
-
-
-def reads_environment(kind: object) -> bool:
-    """Whether making an object of a class reads the environment, as of pydantic's settings."""
-    return isinstance(kind, type) and any(map(_SETTINGS.match, _names_of(kind)))
-
-
-def _names_of(kind: type) -> list[str]:
-    """The full names of a class and of those that it extends."""
-    return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
 
 
 def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:

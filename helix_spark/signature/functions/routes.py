@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from helix_spark.signature.functions.evaluated import EXECUTES, evaluated_text, form_of_text
-from helix_spark.signature.functions.given_texts import Texts, texts_in
+from helix_spark.signature.functions.given_texts import Texts
 from helix_spark.signature.functions.names import Names
-from helix_spark.signature.objects.edges import Edge, Named, Reference, dotted
-from helix_spark.signature.objects.origin import Package
+from helix_spark.signature.objects.edges import Edge, Named, dotted
 from helix_spark.signature.text.forms import Argument, Call, Free, FunctionForm
 from helix_spark.signature.text.scopes import Imported
 
@@ -23,16 +22,17 @@ _IMPORTS = frozenset({"importlib.import_module", "importlib.__import__", "builti
 _LOCATES = re.compile(r"pydoc\.locate$|pkgutil\.resolve_name$|hydra\.utils\.get_(class|method|object)$")
 _UNSEEN = re.compile(
     r"sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule)$"
-    r"|hydra\.(\w+\.)*(instantiate|call)$"
+    r"|hydra\.(\w+\.)*(instantiate|call)$|runpy\.\w+$"
+    r"|importlib\.(util\.spec_from_file_location|(_bootstrap_external|machinery)\.\w+FileLoader)$"
 )
-"""Functions that lead to code by what is there at run time alone: frames, a configuration."""
+"""Functions that lead to code by what is there at run time alone: frames, a configuration, a file."""
 
 _AROUND = frozenset({"__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame"})
 """Attributes that lead from a function, or a frame, to everything around it."""
 
-_GLOBALS, _MODULES, _GETATTR = "builtins.globals", "sys.modules", "builtins.getattr"
+_GLOBALS, _MODULES = "builtins.globals", "sys.modules"
 _MAIN = "__main__"
-_NAME, _PATH = re.compile(r"[A-Za-z_]\w*$"), re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)*$")
+_PATH = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,11 @@ class _Found:
             self.free.append((free, line))
 
 
-def routes(form: FunctionForm, called: Sequence[tuple[Call, str | None]], names: Names, texts: Texts) -> Routes:
+def routes(form: FunctionForm, names: Names, texts: Texts) -> Routes:
     """The routes of one function.
 
     Args:
         form: of the function.
-        called: its calls, each with the dotted name of what is called; None if that is not known.
         names: that it can see.
         texts: that are passed.
     """
@@ -92,9 +91,7 @@ def routes(form: FunctionForm, called: Sequence[tuple[Call, str | None]], names:
     found.lost += _around(form)
     edges = [names.resolve(free) for free, _ in found.free]
     used = [(of, line) for edge, (_, line) in zip(edges, found.free, strict=True) if (of := dotted(edge))]
-    return Routes(
-        tuple(edges), (*used, *_of_modules(used, form), *_by_getattr(called, texts)), tuple(dict.fromkeys(found.lost))
-    )
+    return Routes(tuple(edges), (*used, *_of_modules(used, form)), tuple(dict.fromkeys(found.lost)))
 
 
 def _through_calls(found: _Found, name: str, calls: Sequence[Call]) -> None:
@@ -189,26 +186,3 @@ def _of_modules(used: Sequence[tuple[str, int]], form: FunctionForm) -> Iterator
     """What may be read of what was found by a name: ``import_module("random").random()``."""
     for name, _ in used:
         yield from ((".".join((name, *chain.names)), chain.line) for chain in form.chains)
-
-
-def _by_getattr(called: Sequence[tuple[Call, str | None]], texts: Texts) -> Iterator[tuple[str, int]]:
-    """What may be read of a library by a name that is not said outright: any text that the function knows may be it."""
-    for call, name in called:
-        if name != _GETATTR or len(call.arguments) < 2 or call.arguments[1].constant is not None:
-            continue
-        of, key = call.arguments[:2]
-        library = dotted(texts.edges[of.slot]) if of.slot is not None else None
-        if library is not None:
-            yield from ((f"{library}.{text}", call.line) for text in _candidates(key, texts) if _NAME.match(text))
-
-
-def _candidates(key: Argument, texts: Texts) -> Iterator[str]:
-    known = texts.known(key)
-    if known is not None:
-        yield known
-    elif key.template:  # `read_` and something
-        yield f"{key.template.partition(chr(0))[0]}x"
-    else:
-        yield from texts.own
-        held = (edge.value for edge in texts.edges if isinstance(edge, Reference))
-        yield from (text for value in held if not isinstance(value, Package) for text in texts_in(value))

@@ -1,0 +1,144 @@
+"""What the author's Python does in Spark's workers is seen: files count by content from then on, the rest is chance."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.functions import udtf
+from pyspark.sql.types import DoubleType
+from workflows import Heard, loading
+
+import helix_spark as hx
+from helix_spark.planner.problem import State
+
+pytestmark = pytest.mark.spark
+
+PEOPLE = pd.DataFrame({"age": [float(age) for age in range(20)], "sex": ["a", "b"] * 10})
+FOLDER = Path("/tmp")
+
+
+def content(name: str) -> float:
+    return float((FOLDER / name).read_text())
+
+
+@F.udf(DoubleType())
+def by_row(age: float) -> float:
+    return age + content("row.txt")
+
+
+@F.pandas_udf(DoubleType())
+def by_column(age: pd.Series) -> pd.Series:
+    return age + content("column.txt")
+
+
+def by_batch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        yield batch.assign(n=batch.age + content("batch.txt"))[["n"]]
+
+
+def by_arrow(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield pa.RecordBatch.from_pydict({"n": [content("arrow.txt") + float(batch.num_rows)]})
+
+
+def by_group(group: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"n": [float(group.age.sum()) + content("group.txt")]})
+
+
+class Spread:
+    def eval(self, age: float) -> Iterator[tuple[float]]:
+        yield (age + content("spread.txt"),)
+
+
+def by_clock(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        yield batch.assign(n=time.time())[["n"]]
+
+
+def innocent(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        os.environ.setdefault("HELIX_TEST_THREADS", "1")
+        yield batch.assign(n=batch.age * 2)[["n"]]
+
+
+FILES = {"row", "column", "batch", "arrow", "group", "spread", "limited"}
+NODES = {*FILES, "clock", "innocent"}
+
+
+def reading() -> hx.Workflow:
+    wf = hx.Workflow("reading")
+    wf.source("data", hx.table(PEOPLE))
+
+    @wf.scanner(output=True)
+    def row(data: DataFrame) -> DataFrame:
+        return data.withColumn("n", by_row("age"))
+
+    @wf.scanner(output=True)
+    def column(data: DataFrame) -> DataFrame:
+        return data.withColumn("n", by_column("age"))
+
+    @wf.scanner(output=True)
+    def batch(data: DataFrame) -> DataFrame:
+        return data.mapInPandas(by_batch, "n double")
+
+    @wf.scanner(output=True)
+    def arrow(data: DataFrame) -> DataFrame:
+        return data.mapInArrow(by_arrow, "n double")
+
+    @wf.scanner(output=True)
+    def group(data: DataFrame) -> DataFrame:
+        data.count()  # so it is called when it runs
+        return data.groupBy("sex").applyInPandas(by_group, "n double")
+
+    @wf.scanner(output=True)
+    def spread(data: DataFrame) -> DataFrame:
+        return udtf(Spread, returnType="n double").asDeterministic()(F.lit(1.0)).crossJoin(data.select("age"))
+
+    @wf.reducer(output=True)
+    def limited(data: DataFrame) -> float:
+        return float(data.mapInPandas(by_batch, "n double").limit(1).collect()[0][0])
+
+    @wf.scanner(output=True)
+    def clock(data: DataFrame) -> DataFrame:
+        return data.mapInPandas(by_clock, "n double")
+
+    @wf.scanner(output=True)
+    def innocent_(data: DataFrame) -> DataFrame:
+        return data.mapInPandas(innocent, "n double")
+
+    return wf
+
+
+def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "FOLDER", tmp_path)
+    for name in FILES:
+        (tmp_path / f"{name}.txt").write_text("1")
+
+    def run() -> Any:
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Heard()) as helix:
+            iteration = helix.run(reading())
+            iteration.wait()
+            return iteration
+
+    def computed(iteration: Any) -> set[str]:
+        return {node.name for node in iteration.plan.nodes if node.state is State.COMPUTE} & {*NODES, "innocent_"}
+
+    first, again = run(), run()
+    assert computed(again) == {"clock"}
+    assert "asks the clock, time.time (test_watched_workers.py:" in again.plan["clock"].reason
+    for name in FILES:
+        (tmp_path / f"{name}.txt").write_text("2")
+    edited = run()
+    assert computed(edited) == {*FILES, "clock"}
+    assert edited["limited"] == first["limited"] + 1
+    assert "file `" in edited.plan["row"].reason
+    assert "row.txt" in edited.plan["row"].reason

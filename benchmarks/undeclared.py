@@ -1,11 +1,12 @@
 """What libraries on no list draw or read without their node's declaring it: is it reproducible, or caught?
 
-    python -m benchmarks.undeclared [--json]
+    python -m benchmarks.undeclared [--where driver|workers] [--json]
 
 A job of pandas functions is generated, one for each case of `undeclared_cases.py`, with stub packages as if they were
-installed (`undeclared_stubs.py`). It runs once (`helix run`, a process of its own). Then the world is changed: files,
-variables, time zone, an installed dependency, what a server answers; and time has passed. `helix plan` says what would
-be reused of that run, and a run from scratch, in another catalog, what the answers are by now.
+installed (`undeclared_stubs.py`). In a second one the same functions run in Spark's Python workers. It runs once
+(`helix run`, a process of its own). Then the world is changed: files, variables, time zone, an installed dependency,
+what a server answers; and time has passed. `helix plan` says what would be reused of that run, and a run from scratch,
+in another catalog, what the answers are by now.
 
 - control: it is reused, and the answer from scratch is the same: Helix gave the seed, or fixed the order of sets;
 - watch: it is not reused, for something that was seen while it ran, or because what is installed changed;
@@ -38,18 +39,35 @@ from benchmarks.undeclared_stubs import install, write_files
 OF_PLACE = "read: zone"
 
 HEAD = """
+from collections.abc import Iterator
+
 import helix_spark as hx
 import pandas as pd
+from pyspark.sql import DataFrame
 
 def undeclared() -> hx.Workflow:
     wf = hx.Workflow("undeclared")
     wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": ["x", "y", "x", "z"]})))
 """
-NODE = """
+NODES = {
+    "driver": """
     @wf.reducer(output=True)
     def {name}(data: pd.DataFrame) -> str:
 {body}
-"""
+""",
+    "workers": """
+    def in_{name}(data: pd.DataFrame) -> str:
+{body}
+
+    @wf.reducer(output=True)
+    def {name}(data: DataFrame) -> str:
+        def answers(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            for batch in batches:
+                yield pd.DataFrame({{"answer": [in_{name}(batch)]}})
+
+        return str(data.coalesce(1).mapInPandas(answers, "answer string").collect()[0][0])
+""",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +113,13 @@ def server() -> Iterator[int]:
         serving.shutdown()
 
 
-def job(cases: Mapping[str, str]) -> str:
-    """The text of the job; a node is called by the place of its case."""
+def job(cases: Mapping[str, str], where: str) -> str:
+    """The text of the job; a node is called by the place of its case. See `main` for `where`."""
     nodes = []
     for place, text in enumerate(cases.values()):
         *lines, last = text.splitlines()
         body = indent("\n".join([*lines, f"return str(({last}))"]), " " * 8)
-        nodes.append(NODE.format(name=f"case_{place}", body=body))
+        nodes.append(NODES[where].format(name=f"case_{place}", body=body))
     return "".join([HEAD, *nodes, "\n    return wf\n"])
 
 
@@ -117,14 +135,15 @@ def helix(verb: str, folder: Path, catalog: str, environment: Mapping[str, str])
     return found
 
 
-def judged(cases: Mapping[str, tuple[str, str]], folder: Path) -> list[Judged]:
+def judged(cases: Mapping[str, tuple[str, str]], folder: Path, where: str) -> list[Judged]:
     """Runs, changes the world, plans and runs from scratch.
 
     Args:
         cases: sort and text, by name.
+        where: the functions run: driver or workers.
     """
     site = folder / "site-packages"
-    (folder / "job.py").write_text(job({name: text for name, (_, text) in cases.items()}))
+    (folder / "job.py").write_text(job({name: text for name, (_, text) in cases.items()}, where))
     with server() as port:
         world = {"PYTHONPATH": f"{site}:{Path(__file__).parents[1]}", "STUB_PORT": str(port)}
         world |= {"STUB_VALUE": "1", "TZ": "UTC"}
@@ -156,6 +175,8 @@ def judged(cases: Mapping[str, tuple[str, str]], folder: Path) -> list[Judged]:
 def main() -> None:
     """Prints one line a case that is not as it should be, and how many there are of each verdict."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--where", choices=list(NODES), help="the functions run; by default both, one after the other")
+    parser.add_argument("--only", default="", help="cases whose name holds these words")
     parser.add_argument("--json", action="store_true", help="print each case")
     given = parser.parse_args()
     cases = {
@@ -163,20 +184,28 @@ def main() -> None:
         **{f"read: {name}": ("read", text) for name, text in READS.items()},
         **{f"innocent: {name}": ("innocent", text) for name, text in INNOCENT.items()},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        found = judged(cases, Path(folder))
+    cases = {name: case for name, case in cases.items() if given.only in name}
+    found = {}
+    for where in [given.where] if given.where else NODES:
+        with tempfile.TemporaryDirectory() as folder:
+            found[where] = judged(cases, Path(folder), where)
     if given.json:
-        print(json.dumps([asdict(one) for one in found], indent=1))
+        print(json.dumps({where: [asdict(one) for one in ones] for where, ones in found.items()}, indent=1))
     else:
-        for one in found:
-            if one.verdict in ("missed", "needless"):
-                print(f"{one.verdict}: {one.name}: {one.reason}")
-        hidden = [one.verdict for one in found if one.sort != "innocent"]
-        innocent = [one.verdict for one in found if one.sort == "innocent"]
-        told = ", ".join(f"{verdict} {hidden.count(verdict)}" for verdict in ("control", "watch", "missed"))
-        print(f"{len(hidden)} undeclared inputs and draws: {told}")
-        print(f"{len(innocent)} innocent functions: needless chance {innocent.count('needless')}")
-    sys.exit(any(one.verdict in ("missed", "needless") for one in found))
+        for where, ones in found.items():
+            _report(where, ones)
+    sys.exit(any(one.verdict in ("missed", "needless") for ones in found.values() for one in ones))
+
+
+def _report(where: str, found: list[Judged]) -> None:
+    for one in found:
+        if one.verdict in ("missed", "needless"):
+            print(f"{one.verdict}: {one.name}: {one.reason}")
+    hidden = [one.verdict for one in found if one.sort != "innocent"]
+    innocent = [one.verdict for one in found if one.sort == "innocent"]
+    told = ", ".join(f"{verdict} {hidden.count(verdict)}" for verdict in ("control", "watch", "missed"))
+    print(f"{where}: {len(hidden)} undeclared inputs and draws: {told}")
+    print(f"{where}: {len(innocent)} innocent functions: needless chance {innocent.count('needless')}")
 
 
 if __name__ == "__main__":

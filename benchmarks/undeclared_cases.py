@@ -168,6 +168,7 @@ READS = {
     "time": "import stub_clock\nstub_clock.time_of()",
     "bound time": "import stub_clock\nstub_clock.bound()",
     "now": "import stub_clock\nstub_clock.now()",
+    "stamp": "import stub_clock\nstub_clock.stamp()",
     "today": "import stub_clock\nstub_clock.today()",
     "local time": "import stub_clock\nstub_clock.local()",
     "formatted": "import stub_clock\nstub_clock.formatted()",

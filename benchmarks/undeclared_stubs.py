@@ -70,6 +70,7 @@ from time import time as bound_time
 def time_of(): return time.time()
 def bound(): return bound_time()
 def now(): return datetime.datetime.now().timestamp()
+def stamp(): return datetime.datetime.utcnow().isoformat()
 def today(): return datetime.date.today(), time.time_ns()
 def local(): return time.mktime(time.localtime())
 def formatted(): return time.strftime("%H:%M:%S")

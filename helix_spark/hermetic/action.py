@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
@@ -88,12 +89,12 @@ def _entropy() -> Entropy | None:
     return None if found is None else found.draws.entropy
 
 
-def _watch() -> Watch | None:
+def _watch(_frame: FrameType | None) -> Watch | None:
     found = current()
     return None if found is None else found.watch
 
 
-def _begins_thread(thread: threading.Thread) -> None:
+def _begins_thread(thread: threading.Thread, _frame: FrameType | None) -> None:
     """Takes note of a thread that an action starts."""
     if (found := current()) is not None:
         _begun[thread] = found

@@ -132,14 +132,12 @@ class Draws:
         """Puts all generators back. Gives whether anything was drawn from them, or entropy asked for."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        drew = self.position() != (0, self._began)
-        for name in self._began:
-            _SHARED[name].restore(sys.modules[name], self._before[name])
+        drew = self.entropy.requests > 0
+        for name, began in self._began.items():
+            module = sys.modules[name]
+            drew = drew or _plain(_SHARED[name].state(module)) != began
+            _SHARED[name].restore(module, self._before[name])
         return drew
-
-    def position(self) -> tuple[int, dict[str, Any]]:
-        """How far all of them are: another one once anything was drawn."""
-        return self.entropy.requests, {name: _plain(_SHARED[name].state(sys.modules[name])) for name in self._began}
 
     def away(self) -> dict[str, Any]:
         """Puts the process's own states back for a while; gives those that `back` needs."""

@@ -167,7 +167,9 @@ def _is_uncounted(path: str) -> bool:
     return inside or path.startswith(_UNCOUNTED)
 
 
-Finder = Callable[[], "Watch | None"]
+Finder = Callable[[FrameType | None], "Watch | None"]
+"""Tells what watches the code of a frame, in the calling thread."""
+
 _installed: list[Wrapped] = []
 """While any action is under way."""
 
@@ -179,12 +181,13 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
     tell = _TELLS.get(event)
     if tell is None or not _installed or getattr(_busy, "is_so", False):
         return
-    watch = _installed[0].finder()
+    frame = sys._getframe(1)
+    watch = _installed[0].finder(frame)
     if watch is None:
         return
     _busy.is_so = True
     try:
-        tell(watch, given, sys._getframe(1))
+        tell(watch, given, frame)
     except Exception as error:  # noqa: BLE001 - an audit hook that raises would end what the author does
         watch.differs(f"does something that could not be looked at ({event}: {error!r})")
     finally:
@@ -264,11 +267,11 @@ class Wrapped:
     not see open a file: by the paths that they are given.
 
     Args:
-        finder: tells what watches the calling thread.
-        begins_thread: is told of each thread before it is started.
+        finder: tells what watches who asks.
+        begins_thread: is told of each thread before it is started, and by which frame.
     """
 
-    def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread], None]) -> None:
+    def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread, FrameType | None], None]) -> None:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
@@ -313,7 +316,7 @@ class Wrapped:
         started = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:
-            self.begins_thread(thread)
+            self.begins_thread(thread, sys._getframe(1))
             started(thread)
 
         yield threading.Thread, "start", start
@@ -344,9 +347,10 @@ class Wrapped:
 
     def _status(self, told: Any) -> Callable[..., Any]:
         def stat(path: Any, *given: Any, **named: Any) -> Any:
-            watch = self.finder()
-            if watch is not None and isinstance(path, str | bytes | os.PathLike):
-                who = direct(sys._getframe(1)) if not getattr(_busy, "is_so", False) else None
+            frame = sys._getframe(1)
+            watch = self.finder(frame) if isinstance(path, str | bytes | os.PathLike) else None
+            if watch is not None:
+                who = direct(frame) if not getattr(_busy, "is_so", False) else None
                 if who is not None:
                     watch.looked_at(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - a text
             return told(path, *given, **named)
@@ -359,8 +363,9 @@ class Wrapped:
 
     def _asked(self, told: Any) -> Callable[..., Any]:
         def get(environ: Any, key: Any) -> Any:
-            watch = self.finder()
-            who = direct(sys._getframe(1)) if watch is not None and isinstance(key, str) else None
+            frame = sys._getframe(1)
+            watch = self.finder(frame) if isinstance(key, str) else None
+            who = direct(frame) if watch is not None else None
             if watch is not None and who is not None:
                 watch.asked(key, who)
             return told(environ, key)
@@ -369,8 +374,9 @@ class Wrapped:
 
     def _set(self, told: Any) -> Callable[..., Any]:
         def put(environ: Any, key: Any, value: Any) -> None:
-            watch = self.finder()
-            if watch is not None and isinstance(key, str) and direct(sys._getframe(1)) is not None:
+            frame = sys._getframe(1)
+            watch = self.finder(frame) if isinstance(key, str) else None
+            if watch is not None and direct(frame) is not None:
                 watch.sets(key)
             told(environ, key, value)
 
@@ -380,9 +386,10 @@ class Wrapped:
         needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
 
         def tell(*given: Any) -> Any:
-            watch = self.finder()
-            if watch is not None and (len(given) <= needs or given[needs] is None):
-                who = direct(sys._getframe(1))
+            frame = sys._getframe(1)
+            watch = self.finder(frame) if len(given) <= needs or given[needs] is None else None
+            if watch is not None:
+                who = direct(frame)
                 if who is not None and who.package not in _TIMED:
                     watch.differs(who.at(f"asks the clock, time.{told.__name__}"))
             return told(*given)
@@ -393,7 +400,7 @@ class Wrapped:
         """The same of a class method of `datetime`, which asks the system and not Python's clocks."""
 
         def tell(kind: Any, *given: Any, **named: Any) -> Any:
-            watch, who = self.finder(), direct(sys._getframe(1))
+            watch, who = self.finder(frame := sys._getframe(1)), direct(frame)
             if watch is not None and who is not None and who.package not in _TIMED:
                 watch.differs(who.at(f"asks the clock, datetime.{told.__name__}"))
             return told.__get__(None, kind)(*given, **named)
@@ -402,7 +409,7 @@ class Wrapped:
 
     def _client(self, told: Any) -> Callable[..., Any]:
         def connect(*given: Any, **named: Any) -> Any:
-            watch, who = self.finder(), asker(sys._getframe(1))
+            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
             if watch is not None and who is not None:
                 watch.asks_others(who.at(_NETWORK))
             return told(*given, **named)
@@ -411,7 +418,7 @@ class Wrapped:
 
     def _reader(self, told: Any) -> Callable[..., Any]:
         def read(*given: Any, **named: Any) -> Any:
-            watch, who = self.finder(), asker(sys._getframe(1))
+            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
             if watch is not None and who is not None:
                 for path in (*given, *named.values()):
                     _read_all(watch, path, who)

@@ -1,9 +1,9 @@
 """What the author's code is seen to do in Spark's Python workers, and how the driver learns of it.
 
-A worker process appends what it sees to a file of its own, in a folder that the driver reads, each time the author's
-code gives back control. So the driver knows it also where the task fails later, or where nobody reads its rows to their
-end; what Spark itself has for this, an accumulator, tells only of tasks that came to theirs. Workers on other machines
-have no such folder: there nothing is seen.
+A worker process appends what it sees to a file of its own, in a folder that the driver reads, at once. So the driver
+knows it also where the task fails later, or where nobody reads its rows to their end; what Spark itself has for this,
+an accumulator, tells only of tasks that came to theirs. Workers on other machines have no such folder: there nothing
+is seen. Nor is it seen what numbers are drawn from: that costs too much to look at.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+import threading
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from types import CodeType, FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.seen import Seen, value_of
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
 
@@ -39,7 +43,7 @@ class WorkerReports:
         self._folder: Path | None = None
         self._taken: dict[str, int] = {}
         self._events: dict[str, list[Event]] = {}
-        self._lock = Lock()
+        self._lock = threading.Lock()
 
     @property
     def folder(self) -> str:
@@ -83,7 +87,7 @@ def _seen(events: list[Event]) -> Seen:
         return seen_in([*kept, ("chance", many, None)])
     others = {name: more[1] for sort, name, more in events if sort == "asked" and value_of(name) != more[0]}
     own = [one for one in events if one[0] != "asked" or one[1] not in others]
-    seen = seen_in(own, drew=any(sort == "drew" for sort, _, _ in events))
+    seen = seen_in(own)
     told = dict.fromkeys(
         f"{asks}, which Spark's workers have another value of than the driver"
         for name, asks in others.items() if not name.startswith(_SPARKS)
@@ -91,43 +95,24 @@ def _seen(events: list[Event]) -> Seen:
     return replace(seen, chance=(*seen.chance, *told))
 
 
-class Reporter:
-    """The worker's end: what one node's code does in one task.
+class _Telling(Watch):
+    """The worker's end: tells at once what it sees.
 
     Args:
         folder: where the driver reads.
-        key: what the function was written for.
-        drawn: how far the generators of the task are.
+        keys: what the functions were written for that may do it.
     """
 
-    def __init__(self, folder: str, key: str, drawn: Callable[[], Any]) -> None:
-        self.watch = Watch(_own_variables)
-        self._file, self._key, self._drawn = f"{folder}/{os.getpid()}", key, drawn
-        self._told = self._calls = 0
-        self._before: Any = None
-        self._drew = False
+    def __init__(self, folder: str, keys: Collection[str]) -> None:
+        super().__init__(_own_variables)
+        self._file, self._keys = f"{folder}/{os.getpid()}", keys
 
-    def __enter__(self) -> None:
-        """The author's code begins, or goes on."""
-        _running.append(self)
-        self._calls += 1
-        if not self._drew and self._calls & (self._calls - 1) == 0:  # it takes too long to look each time
-            self._before = self._drawn()
-
-    def __exit__(self, *raised: object) -> None:
-        """It gives back control."""
-        _running.pop()
-        if self._before is not None:
-            self._drew, self._before = self._before != self._drawn(), None
-            if self._drew:
-                self.watch.events.append(("drew", "", None))
-        if len(self.watch.events) > self._told:
-            self._tell()
-
-    def _tell(self) -> None:
-        new = self.watch.events[self._told :]
-        self._told += len(new)
-        text = "".join(f"{json.dumps([self._key, *event])}\n" for event in new)
+    def _note(self, sort: str, name: str, more: Any = None) -> None:
+        told = len(self.events)
+        super()._note(sort, name, more)
+        if len(self.events) == told:
+            return
+        text = "".join(f"{json.dumps([key, sort, name, more])}\n" for key in self._keys)
         try:
             file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except FileNotFoundError:  # the driver has closed: nobody asks any more
@@ -138,21 +123,74 @@ class Reporter:
             os.close(file)
 
 
-_running: list[Reporter] = []
-"""The innermost last."""
+class _InTask:
+    """What is watched in the task that a worker runs.
+
+    Attributes:
+        number: of the task.
+        by_code: by the code of each function that it was sent, what watches that.
+        keys: what these were written for.
+        all: watches what is done by the author's code outside of them, as in iterators that one has returned.
+    """
+
+    def __init__(self, number: int, folder: str) -> None:
+        self.number = number
+        self.by_code: dict[CodeType, Watch] = {}
+        self.keys: dict[str, Watch] = {}
+        self.begun: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()
+        self.all = _Telling(folder, self.keys)
+
+    def watch(self, frame: FrameType | None) -> Watch | None:
+        """What watches what a frame asks for: that of the innermost function that was sent. None where nobody does,
+        for it is Spark who asks."""
+        authors = False
+        while frame is not None:
+            if (found := self.by_code.get(frame.f_code)) is not None:
+                return found
+            authors = authors or kind_of(frame.f_code.co_filename) is Kind.AUTHOR
+            frame = frame.f_back
+        thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # makes none up
+        return self.all if authors else self.begun.get(thread) if thread is not None else None
+
 
 _own_variables: set[str] = set()
-_wrapped: Wrapped | None = None
+_tasks: list[_InTask] = []
+"""The one that runs."""
+
+_put_in_place: list[Wrapped] = []
 
 
-def reporter(folder: str, key: str, drawn: Callable[[], Any]) -> Reporter:
-    """What a worker watches one node's code with in one task. What tells of it is put in place once a process."""
-    global _wrapped
-    if _wrapped is None:
-        _wrapped = Wrapped(_watch, lambda thread: None)
-        _wrapped.install()
-    return Reporter(folder, key, drawn)
+def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
+    """Has a worker watch a function, or the class of a table function, from now on to the end of its task."""
+    if not _put_in_place:  # once a process
+        wrapped = Wrapped(_watch, _begins_thread)
+        wrapped.install()
+        _put_in_place.append(wrapped)
+    if not _tasks or _tasks[-1].number != number:
+        _tasks[:] = [_InTask(number, folder)]
+    task = _tasks[-1]
+    watch = task.keys.setdefault(key, _Telling(folder, (key,)))
+    task.by_code.update(dict.fromkeys(_codes(function), watch))
 
 
-def _watch() -> Watch | None:
-    return _running[-1].watch if _running else None
+def _codes(function: Any) -> Iterator[CodeType]:
+    """The code that runs first where something is called, or a table function works."""
+    while isinstance(function, partial):
+        function = function.func
+    named = (vars(base).get(name) for base in getattr(function, "__mro__", ()) for name in _TABLE_FUNCTION)
+    for one in (function, getattr(type(function), "__call__", None), *named):  # noqa: B004 - its code is wanted
+        code = getattr(one, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
+_TABLE_FUNCTION = ("__init__", "eval", "terminate", "cleanup")
+
+
+def _watch(frame: FrameType | None) -> Watch | None:
+    return _tasks[-1].watch(frame) if _tasks else None
+
+
+def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
+    if (watch := _watch(frame)) is not None:
+        _tasks[-1].begun[thread] = watch

@@ -1,0 +1,148 @@
+"""What control and watch cost: the same jobs with them and without, in turn.
+
+    python -m benchmarks.watching_cost [--rounds 5] [--jobs rows batches driver census extraction] [--share 25] [--json]
+
+Each run computes everything, into a catalog of its own, in one warm session of two cores; each round runs a job with
+control and watch and without them, and which goes first changes from round to round. Told are the medians of the
+seconds to the answer and of their ratio within a round. The census and extraction jobs need their data (see `jobs`).
+
+- rows: a function of Python's for each of a million rows, in Spark's workers;
+- batches: a function of pandas' for each batch of three million rows, in Spark's workers;
+- driver: forty functions of pandas on the driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
+
+import helix_spark as hx
+from helix_spark.engine.spark.session import SessionProvider
+from jobs.census import census
+from jobs.extraction import extraction
+
+ROWS, ROWS_OF_BATCHES, FUNCTIONS = 1_000_000, 3_000_000, 40
+
+
+@F.udf(DoubleType())
+def weight(number: int) -> float:
+    return (number % 97) / 97 + (number % 89) / 89
+
+
+def rows() -> hx.Workflow:
+    """Calls a function for each row."""
+    wf = hx.Workflow("rows")
+    wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.reducer(output=True)
+    def total(one: DataFrame) -> float:
+        numbers = one.sparkSession.range(0, ROWS, numPartitions=2)
+        return float(numbers.select(F.sum(weight("id"))).collect()[0][0])
+
+    return wf
+
+
+def weighted(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for batch in batches:
+        yield pd.DataFrame({"weight": batch.id % 97 / 97 + batch.id % 89 / 89})
+
+
+def batches() -> hx.Workflow:
+    """Calls a function for each batch."""
+    wf = hx.Workflow("batches")
+    wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.reducer(output=True)
+    def total(one: DataFrame) -> float:
+        numbers = one.sparkSession.range(0, ROWS_OF_BATCHES, numPartitions=2)
+        return float(numbers.mapInPandas(weighted, "weight double").agg(F.sum("weight")).collect()[0][0])
+
+    return wf
+
+
+def driver() -> hx.Workflow:
+    """Calls many functions on the driver, each of a tenth of a second or so."""
+    wf = hx.Workflow("driver")
+    wf.source("data", hx.table(pd.DataFrame({"a": range(200_000), "b": [f"w{n % 997}" for n in range(200_000)]})))
+    for number in range(FUNCTIONS):
+
+        def summed(data: pd.DataFrame, number: int = number) -> float:
+            return float(data.groupby("b").a.sum().add(number).mean())
+
+        wf.reducer(name=f"summed_{number}", output=True)(summed)
+    return wf
+
+
+@contextmanager
+def without() -> Iterator[None]:
+    """Has the author's code run as it is."""
+    def as_it_is(function: Any, **given: Any) -> Any:
+        return function
+
+    with (
+        patch("helix_spark.engine.execution.executor.in_action", lambda action: nullcontext()),
+        patch("helix_spark.engine.execution.executor.files_named", lambda function: ()),
+        patch("helix_spark.capture.captured_function.in_action", lambda action: nullcontext()),
+        patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),
+        patch("helix_spark.capture.connect_client.guarded", as_it_is),
+    ):
+        yield
+
+
+def seconds(make: Callable[[], hx.Workflow], spark: SparkSession) -> float:
+    """To the answer of a run that computes everything."""
+    with (
+        tempfile.TemporaryDirectory(prefix="helix-watching-") as folder,
+        hx.Helix(Path(folder), policy="never", spark=spark, observer=hx.Silent()) as helix,
+    ):
+        return helix.run(make()).seconds
+
+
+def measured(make: Callable[[], hx.Workflow], spark: SparkSession, rounds: int) -> dict[str, float]:
+    """Seconds with control and watch, and without; medians, and that of the ratios. A first round counts for none."""
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(rounds + 1):
+        for watched in (True, False) if number % 2 else (False, True):
+            with nullcontext() if watched else without():
+                took[watched].append(seconds(make, spark))
+    ratios = [on / off for on, off in zip(took[True][1:], took[False][1:], strict=True)]
+    return {"with": median(took[True][1:]), "without": median(took[False][1:]), "ratio": median(ratios)}
+
+
+def main() -> int:
+    """Prints a line for each job."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="that count (%(default)s)")
+    parser.add_argument("--share", type=int, default=25, help="per cent of the passages of extraction (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    jobs: Mapping[str, Callable[[], hx.Workflow]] = {
+        "rows": rows, "batches": batches, "driver": driver, "census": census,
+        "extraction": lambda: extraction(share=given.share),
+    }
+    parser.add_argument("--jobs", nargs="+", choices=list(jobs), default=list(jobs))
+    given = parser.parse_args()
+    found = {}
+    with SessionProvider(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
+        for name in given.jobs:
+            one = found[name] = measured(jobs[name], provider.get(), given.rounds)
+            print(f"{name}: {one['with']:.2f} s, without {one['without']:.2f} s: {one['ratio']:.3f}", file=sys.stderr)
+    if given.json:
+        print(json.dumps({name: {key: round(value, 3) for key, value in one.items()} for name, one in found.items()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,12 +25,13 @@ class Action:
         watch: what it read and asked for; None where that does not matter.
         drew: once it is over, whether it drew numbers.
         disturbed: whether another action may have drawn from the generators while it did.
+        under_way: whether it has begun and is not over.
     """
 
     def __init__(self, seed: str, *, watched: bool = True) -> None:
         self.draws = Draws(seed)
         self.watch = Watch() if watched else None
-        self.drew = self.disturbed = False
+        self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
 
     def seen(self) -> Seen:
@@ -62,11 +63,9 @@ _LOOK_SECONDS = 5.0
 """How often an action that waits looks whether the thread whose turn it is still lives."""
 
 _turn = _Turn()
-_running: dict[int, Action] = {}
-"""By thread. One that has let others go first is among them."""
-
-_begun: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
-"""Threads that an action has started: what they do is its doing."""
+_working: WeakKeyDictionary[threading.Thread, Action] = WeakKeyDictionary()
+"""What threads do, or did: those that run an action, and those that one has started. By thread, as an ident is given
+again."""
 
 _waited = threading.local()
 _counting = threading.Lock()
@@ -75,13 +74,9 @@ _counts: dict[EntropyGiven | Wrapped, int] = {}
 
 def current() -> Action | None:
     """The action that the calling thread works for."""
-    ident = threading.get_ident()
-    found = _running.get(ident)
-    if found is not None or not _running:
-        return found
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]  # current_thread() would make one up
-    found = _begun.get(thread) if thread is not None else None
-    return found if found is not None and found in _running.values() else None
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # current_thread() makes one up
+    found = _working.get(thread) if thread is not None else None
+    return found if found is not None and found.under_way else None
 
 
 def _entropy() -> Entropy | None:
@@ -97,7 +92,7 @@ def _watch(_frame: FrameType | None) -> Watch | None:
 def _begins_thread(thread: threading.Thread, _frame: FrameType | None) -> None:
     """Takes note of a thread that an action starts."""
     if (found := current()) is not None:
-        _begun[thread] = found
+        _working[thread] = found
 
 
 _given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
@@ -107,24 +102,23 @@ _given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
 def in_action(action: Action) -> Iterator[None]:
     """While the author's code runs in this thread. Waits until no other action is under way, except those that wait
     for Spark themselves; within one, another may begin."""
-    ident, thread, turn = threading.get_ident(), threading.current_thread(), _turn
+    thread, turn = threading.current_thread(), _turn
     outer = turn.action if turn.holder is thread else None
     if outer is None:
         turn = _turn_taken(thread)
     action.outer, turn.action = outer, action
-    _running[ident] = action
+    before = _working.get(thread)
+    _working[thread], action.under_way = action, True
     try:
         with _intercepted(action):
             yield
     finally:
-        turn.action = outer
-        if outer is not None:
-            _running[ident] = outer
-        else:
-            _running.pop(ident, None)
-            if turn.holder is thread:
-                turn.holder = None
-                turn.lock.release()
+        turn.action, action.under_way = outer, False
+        if before is not None:
+            _working[thread] = before
+        if outer is None and turn.holder is thread:
+            turn.holder = None
+            turn.lock.release()
 
 
 def _turn_taken(thread: threading.Thread) -> _Turn:

@@ -221,3 +221,25 @@ def test_a_thread_that_ended_in_the_middle_of_its_turn_keeps_nobody_waiting(monk
     thread.join()
     with action.in_action(action.Action("b")):
         pass
+
+
+def test_an_ident_that_is_given_again_does_not_make_a_thread_work_for_an_action() -> None:
+    from helix_spark.hermetic import action
+
+    left = action.Action("a")
+
+    def begin_and_end() -> None:
+        begun.append(action.in_action(left))
+        begun[0].__enter__()
+
+    begun: list[Any] = []
+    found = []
+    first = threading.Thread(target=begin_and_end)
+    first.start()
+    first.join()
+    action.abandon()
+    for _ in range(20):  # an ident is given again at once, mostly
+        thread = threading.Thread(target=lambda: found.append(action.current()))
+        thread.start()
+        thread.join()
+    assert found == [None] * 20

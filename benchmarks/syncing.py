@@ -28,14 +28,14 @@ sys.path.insert(0, str(ROOT))
 
 import helix_spark as hx  # noqa: E402
 from benchmarks.faults.job import Heard, workflow  # noqa: E402
-from helix_spark.catalog.places.local_disk import OnDisk  # noqa: E402
+from helix_spark.catalog.places.local_disk import LocalPath  # noqa: E402
 from helix_spark.engine.spark.session import SessionProvider  # noqa: E402
 from jobs.census import census  # noqa: E402
 
 MOST = 0.03
 """Share of the seconds until all is stored that syncing may take."""
 
-_FSYNC, _SYNC = os.fsync, OnDisk.sync
+_FSYNC, _SYNC = os.fsync, LocalPath.sync
 
 
 @dataclass
@@ -62,18 +62,18 @@ class Disk:
                 _FSYNC(handle)
                 time.sleep(self.slow)
 
-        def sync(place: OnDisk, *what: Any) -> None:
+        def sync(place: LocalPath, *what: Any) -> None:
             begun = time.perf_counter()
             try:
                 _SYNC(place, *what)
             finally:
                 self.waited += time.perf_counter() - begun
 
-        os.fsync, OnDisk.sync = fsync, sync  # type: ignore[assignment,method-assign]
+        os.fsync, LocalPath.sync = fsync, sync  # type: ignore[assignment,method-assign]
         try:
             yield
         finally:
-            os.fsync, OnDisk.sync = _FSYNC, _SYNC  # type: ignore[method-assign]
+            os.fsync, LocalPath.sync = _FSYNC, _SYNC  # type: ignore[method-assign]
 
 
 @dataclass

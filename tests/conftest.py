@@ -8,10 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from helix_spark.catalog.places.place import LocalPath
 
 settings.register_profile("helix", deadline=None)
 settings.load_profile("helix")
@@ -31,6 +34,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     # Modules in their order, not by their number of tests: the few that run commands come first, and take longest.
     config.option.loadscopereorder = False
     return ByModule(config, log)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> LocalPath:
+    """A folder of the test's own, as a place that a catalog can be in."""
+    return LocalPath(tmp_path)
 
 
 @pytest.fixture(scope="session")

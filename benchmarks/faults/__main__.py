@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.faults.report import as_data, markdown
 from benchmarks.faults.rows import FAULTS
+from helix_spark.catalog.places.place import LocalPath
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     rows = {}
     with tempfile.TemporaryDirectory(prefix="helix-faults-") as folder:
         for index, each in enumerate(chosen):
-            tally = each.run(Path(folder) / str(index), short=given.short, seconds=given.seconds)
+            tally = each.run(LocalPath(folder) / str(index), short=given.short, seconds=given.seconds)
             rows[each.name] = tally
             print(f"{each.name}: {tally.injected} injected, {tally.right} right ({tally.seconds:.0f} s) {tally.note}",
                   file=sys.stderr, flush=True)

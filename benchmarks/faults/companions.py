@@ -69,10 +69,10 @@ def forged_leases(folder: Path, count: int, tally: Tally) -> None:
 
 _HOLDS = """
 import sys
-from pathlib import Path
 from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.place import LocalPath
 for signature in sys.argv[2:]:
-    Leases(Path(sys.argv[1])).take(signature, 0.1)
+    Leases(LocalPath(sys.argv[1])).take(signature, 0.1)
 print("taken", flush=True)
 sys.stdin.readline()
 """

@@ -1,6 +1,6 @@
 """The simulated place: files that appear whole, conditional writes, no links; as an object store has them.
 
-A `SimPath` is a place of the catalog (`places.place.Place` and `Ground`). Each of its methods touches the disk in one
+A `SimPath` is a place of the catalog (`places.place.Place`). Each of its methods touches the disk in one
 step, before which a driver may be stopped; deleting a folder takes a step a file.
 """
 

@@ -33,7 +33,7 @@ from helix_spark.catalog.merge import Merge, merge
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import SamePlace
 from helix_spark.catalog.progress import Progress, read_progress, remove_progress, write_progress
 from helix_spark.catalog.records import (
@@ -605,7 +605,7 @@ class Catalog:
             return record
         begun = time.perf_counter()
         try:
-            at(self.root).sync(list(at(path).files()))
+            self.root.sync(list(path.files()))
         except FileNotFoundError as error:
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone") from error
         except OSError as error:

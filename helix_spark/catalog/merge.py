@@ -20,7 +20,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.held_records import HeldRecords, held_records
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
 from helix_spark.catalog.places.layout import Layout, explained, locate, marked_id
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.record_journals import FOLDERS
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
@@ -268,7 +268,7 @@ class _Merging:
             return self._published(lambda: replace(record, iteration=self._number(record)))
         try:
             folder = self._theirs.attempt(record.kind, record.signature, record.attempt)
-            if not at(folder).is_own_folder() or at(folder).leads_out_of(self._theirs.root):
+            if not folder.is_own_folder() or folder.leads_out_of(self._theirs.root):
                 return "its folder is gone, or is a link"
             size = bytes_to_copy(folder)
         except (CatalogError, OSError) as error:

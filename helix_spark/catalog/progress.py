@@ -15,7 +15,7 @@ from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.misfits import in_order
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.layout import Layout
-from helix_spark.catalog.places.place import Place, at, text_in
+from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.signature.parts import digest
 
 _LONGEST = 16 << 20
@@ -66,8 +66,8 @@ _SHAPE = {
 def write_progress(layout: Layout, progress: Progress) -> None:
     """Replace what is known of a run. Raises OSError."""
     path = _path(layout, progress.workflow, progress.number)
-    at(path.parent).make_folder()
-    at(path).replace_text(json.dumps(asdict(progress)))
+    path.parent.make_folder()
+    path.replace_text(json.dumps(asdict(progress)))
 
 
 def remove_progress(layout: Layout, workflow: str, number: int) -> None:

@@ -22,7 +22,7 @@ from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.layout import Layout, explained, marker_damage, write_marker
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.record_journals import FOLDERS, journal_of
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.taken_up import missing_iterations, unrecorded
@@ -180,8 +180,8 @@ def _marker(layout: Layout, aside: Place | None) -> Iterator[str]:
     yield f"the marker {layout.marker.name} {why}"
     if aside is not None:
         if layout.marker.exists():
-            at(aside).make_folder()
-            at(layout.marker).move_to(aside / layout.marker.name)
+            aside.make_folder()
+            layout.marker.move_to(aside / layout.marker.name)
         write_marker(layout)
 
 
@@ -228,7 +228,7 @@ def _folders_gone(layout: Layout, held: HeldRecords, aside: Place | None) -> dic
         if count and not folder.is_dir():
             found[f"the folder {folder.name} is gone"] = _counted(count, f"stored {kind}")
             if aside is not None:
-                at(folder).make_folder()
+                folder.make_folder()
     return found
 
 

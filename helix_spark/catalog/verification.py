@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import at, is_out_of_reach
+from helix_spark.catalog.places.place import is_out_of_reach
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -106,7 +106,7 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[s
     if path is None:
         parsed(record.value or "")
         return ()
-    if not at(path).is_own_folder():
+    if not path.is_own_folder():
         raise DamagedArtifactError(f"its folder {path} is gone")
     if record.kind == "table":
         catalog.check_table(record)
@@ -117,7 +117,7 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[s
         raise DamagedArtifactError(f"it has {size:,} bytes, its record {record.bytes:,}")
     if not deep:
         return ()
-    for file in at(path).files():
+    for file in path.files():
         if not file.name.startswith("."):
             check_all(file)
     return catalog.check_rows(record) if record.kind == "table" else ()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from helix_spark.catalog.places.place import at
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
 from helix_spark.iteration.provenance import as_of
@@ -93,6 +93,6 @@ def where_it_was(file: str, below: Path) -> Path:
 
 def _holds(path: Path, text: str) -> bool:
     try:
-        return at(path).read_at_most(len(text.encode())) == text.encode()
+        return LocalPath(path).read_at_most(len(text.encode())) == text.encode()
     except OSError:
         return False

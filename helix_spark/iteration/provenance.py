@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.places.place import at
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.errors import Location
 
@@ -121,7 +121,7 @@ def _still_declares(path: Path, last: IterationRecord, other: Path) -> bool:
     """Whether a file is there, is not the other one under another name, and is what declared an iteration, or has the
     workflow's name in it."""
     try:
-        raw = at(path).read_at_most(LONGEST_FILE)  # a record may name anything
+        raw = LocalPath(path).read_at_most(LONGEST_FILE)  # a record may name anything
         if path.samefile(other):
             return False
     except (OSError, ValueError):  # also of the other one, which an editor may be about to put into its place

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -61,7 +61,7 @@ class RecordedAnswers:
             self.warnings.append(f"{error.what}; it is fitted again")
             return None
         folder: Place = found.copy or found.folder
-        return _class_of(folder), at(folder).spark_uri
+        return _class_of(folder), folder.spark_uri
 
     def table(self, identity: str) -> StoredTable | None:
         record = self._stored(identity)
@@ -92,8 +92,8 @@ class RecordedAnswers:
 
 def _class_of(folder: Place) -> str:
     """The class that a checked model's metadata name."""
-    (part,) = (path for path in at(folder / "metadata").files() if path.name.startswith("part-"))
-    return str(json.loads(at(part).read_at_most(_LARGEST_METADATA))["class"])
+    (part,) = (path for path in (folder / "metadata").files() if path.name.startswith("part-"))
+    return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"])
 
 
 _LARGEST_METADATA = 16 << 20

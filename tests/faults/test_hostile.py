@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import benchmarks.faults.rows  # noqa: F401  # which adds the hostile catalogs
 from benchmarks.faults.shared_catalogs import HOSTILES, LOOKS, RUN, Home, Hostile, tried
 from benchmarks.faults.verbs import Verbs
+from helix_spark.catalog.places.place import LocalPath
 
 ALL = [each for group in HOSTILES.values() for each in group]
 QUICK = (
@@ -25,7 +26,7 @@ QUICK = (
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Verbs]]:
-    home = Home(tmp_path_factory.mktemp("hostile"))
+    home = Home(LocalPath(tmp_path_factory.mktemp("hostile")))
     with home.opened() as verbs:
         yield home, verbs
 

@@ -22,7 +22,7 @@ from benchmarks.interleavings.mutants import MUTANTS, planted
 from benchmarks.interleavings.world import Faults, World
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.layout import Layout
-from helix_spark.catalog.places.place import Ground, Place
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
@@ -67,7 +67,7 @@ def test_so_are_those_that_take_longer(name: str) -> None:
 
 def test_the_simulated_place_can_do_what_a_place_can() -> None:
     of_spark_and_arrow = {"spark_uri", "readable", "writable", "open_binary", "keep_as", "move_to", "rglob"}
-    asked = {name for front in (Place, Ground) for name in vars(front) if not name.startswith("_")}
+    asked = {name for name in vars(Place) if not name.startswith("_")}
     assert {name for name in asked - of_spark_and_arrow if not hasattr(SimPath, name)} == set()
 
 

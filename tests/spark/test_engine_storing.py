@@ -22,7 +22,6 @@ from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.place import at
 from helix_spark.costs.model import LOAD
 from helix_spark.engine.results import storing
 from helix_spark.errors import NodeError
@@ -179,7 +178,7 @@ def test_what_is_recorded_behind_an_answer_takes_no_more_than_the_budget_has(
 ) -> None:
     run(table_of(vectors))
     stored = Catalog.open(catalog, create=False)
-    budget = at(stored.root).total_bytes() + 200_000  # all that the next run records has room
+    budget = stored.root.total_bytes() + 200_000  # all that the next run records has room
 
     def merged(catalog_of_run: Catalog, **given: object) -> None:
         (catalog / "records" / "artifacts" / "merged.parquet").write_bytes(b"0" * 300_000)
@@ -208,7 +207,7 @@ def test_a_run_that_fails_ends_within_the_budget_too(
     run(table_of(vectors))
     stored = Catalog.open(catalog, create=False)
     assert physical_bytes(catalog) > 0
-    budget = at(stored.root).total_bytes() + 200_000
+    budget = stored.root.total_bytes() + 200_000
     records = Catalog.append_iteration
 
     def larger(catalog_of_run: Catalog, *of_run: Any) -> None:

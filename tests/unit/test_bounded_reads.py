@@ -24,7 +24,6 @@ from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import OddFileError
 from helix_spark.catalog.places.parquet_shape import pages, shape_of
-from helix_spark.catalog.places.place import at
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 
@@ -39,14 +38,14 @@ ODD: dict[str, Makes] = {
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, make: Makes) -> None:
     make(tmp_path / "odd")
     with pytest.raises(OddFileError):
-        at(tmp_path / "odd").read_at_most(100)
+        (tmp_path / "odd").read_at_most(100)
 
 
 def test_a_file_is_read_as_far_as_it_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
-    assert at(tmp_path / "file").read_at_most(5) == b"12345"
+    assert (tmp_path / "file").read_at_most(5) == b"12345"
     with pytest.raises(OddFileError, match="more than 4 bytes"):
-        at(tmp_path / "file").read_at_most(4)
+        (tmp_path / "file").read_at_most(4)
 
 
 @pytest.mark.parametrize("name", ["records", "tables", "leases", "records/running", "records/iterations"])
@@ -185,6 +184,6 @@ def test_folders_nested_beyond_all_measure_are_counted_and_an_error_in_words_to_
     try:
         assert physical_bytes(tmp_path / "d") == 0
         with pytest.raises(OddFileError, match="nested beyond all measure"):
-            at(tmp_path / "d").delete_tree()
+            (tmp_path / "d").delete_tree()
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)

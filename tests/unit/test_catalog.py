@@ -17,7 +17,7 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places import local_disk
 from helix_spark.catalog.places.layout import MARKER
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.errors import CatalogError
@@ -313,7 +313,7 @@ class TestArtifacts:
         kept = catalog.publish(record(catalog, A))
         ran = iteration(1)
         catalog.append_iteration(ran, [node(ran, "rows", A)])
-        monkeypatch.setattr(OnDisk, "second_names", lambda *_: iter(()))
+        monkeypatch.setattr(LocalPath, "second_names", lambda *_: iter(()))
         view = catalog.snapshot("census")
         assert (dict(view.artifacts), view.missing) == ({A: kept}, ())
 
@@ -527,7 +527,7 @@ class TestWishes:
             insisted: bool = False
 
         made = record(catalog, A)
-        Journal(Path(str(catalog.root)) / "records" / "artifacts", Older, pruned_by=()).append([Older(
+        Journal(catalog.root / "records" / "artifacts", Older, pruned_by=()).append([Older(
             A, made.attempt, "table", "published", "census", "rows", 1, 0.0, made.bytes, content=99, insisted=True
         )])
         older = dataclasses.replace(made, insisted=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.signature.parts import digest
@@ -26,7 +26,7 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.root = Path(tempfile.mkdtemp())
+        self.root = LocalPath(tempfile.mkdtemp())
         self.catalogs = [Catalog.open(self.root / "catalog", create=True) for _ in range(2)]
         self.live: dict[str, ArtifactRecord] = {}
         self.unpublished: dict[str, Attempt] = {}

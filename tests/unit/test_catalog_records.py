@@ -21,7 +21,7 @@ from helix_spark.catalog.journal.journal import Journal, OutrunError
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import CatalogError
@@ -227,13 +227,13 @@ for i in range(30):
         sync([journal])
         assert names(journal) == ["one"]
         asked: list[str] = []
-        read = OnDisk.read_at_most
+        read = LocalPath.read_at_most
 
-        def noted(self: OnDisk, most: int) -> bytes:
-            asked.append(self.path.name)
+        def noted(self: LocalPath, most: int) -> bytes:
+            asked.append(self.name)
             return read(self, most)
 
-        monkeypatch.setattr(OnDisk, "read_at_most", noted)
+        monkeypatch.setattr(LocalPath, "read_at_most", noted)
         assert names(journal) == ["one"]
         assert sorted(asked) == ["_last_checkpoint", "seen.head"]
 

@@ -16,7 +16,7 @@ from doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
 from helix_spark.signature.parts import digest
@@ -134,10 +134,10 @@ def test_a_model_whose_files_changed_is_not_written(catalog: Path, tmp_path: Pat
 def test_a_model_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written(
     catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(self: OnDisk) -> Any:
-        raise FileNotFoundError(2, "No such file or directory", str(self.path))
+    def gone(self: LocalPath) -> Any:
+        raise FileNotFoundError(2, "No such file or directory", str(self))
 
-    monkeypatch.setattr(OnDisk, "files", gone)
+    monkeypatch.setattr(LocalPath, "files", gone)
     done = export(catalog, 1, "model", tmp_path / "model", workflow="models")
     assert done.exit_code == 3
     assert "the stored result of 'model' cannot be read: [Errno 2]" in done.stderr

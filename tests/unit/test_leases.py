@@ -26,9 +26,9 @@ from helix_spark.signature.parts import digest
 NAME = digest("a")
 HOLDS = """
 import sys, time
-from pathlib import Path
 from helix_spark.catalog.leases.leases import Leases
-leases = Leases(Path(sys.argv[1]))
+from helix_spark.catalog.places.place import LocalPath
+leases = Leases(LocalPath(sys.argv[1]))
 assert leases.take(sys.argv[2]) is None
 print("taken", flush=True)
 sys.stdin.readline()

@@ -26,9 +26,9 @@ from helix_spark.planner.problem import State
 
 HOLDS = """
 import sys
-from pathlib import Path
 from helix_spark.catalog.leases.leases import Leases
-assert Leases(Path(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is None
+from helix_spark.catalog.places.place import LocalPath
+assert Leases(LocalPath(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is None
 print("taken", flush=True)
 sys.stdin.readline()
 """

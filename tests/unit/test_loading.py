@@ -18,7 +18,7 @@ from doubled import workflow
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -259,10 +259,10 @@ def test_a_table_that_cannot_be_opened_now_is_not_damaged(
 def test_a_model_that_may_not_be_read_is_not_damaged(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     record = stored_model(catalog)
 
-    def refused(self: OnDisk, most: int) -> bytes:
+    def refused(self: LocalPath, most: int) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(OnDisk, "read_at_most", refused)
+    monkeypatch.setattr(LocalPath, "read_at_most", refused)
     with pytest.raises(CatalogError, match="cannot be read now") as caught:
         load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
     assert not isinstance(caught.value, DamagedResultError)

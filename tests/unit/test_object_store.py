@@ -26,7 +26,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places import s3_access, silence
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
-from helix_spark.catalog.places.place import at
 from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -114,9 +113,9 @@ class TestStoring:
         folder = catalog.path_of(record)
         assert folder is not None
         file = next(iter(folder.glob("*.parquet")))
-        content = bytearray(at(file).read_at_most(1 << 20))
+        content = bytearray(file.read_at_most(1 << 20))
         content[20] ^= 1
-        at(file).replace_text("short")
+        file.replace_text("short")
         with pytest.raises(DamagedArtifactError, match="bytes, not"):
             catalog.read_arrow(record)
         file.single.write(bytes(content))  # type: ignore[attr-defined]
@@ -158,7 +157,7 @@ class TestStoring:
         catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), had)
         folder = catalog.path_of(record)
         assert folder is not None
-        at(folder).delete_tree()
+        folder.delete_tree()
         view = catalog.snapshot("w")
         assert (view.missing, dict(view.artifacts)) == ((record,), {kept.signature: kept})
 
@@ -292,7 +291,7 @@ class TestFailing:
     def test_reading_needs_a_catalog_and_writing_a_free_place(self, bucket: str) -> None:
         with pytest.raises(CatalogError, match="no catalog"):
             Catalog.open(f"s3a://{bucket}/none", create=False)
-        at(object_path(f"s3a://{bucket}/else/file")).replace_text("not ours")
+        object_path(f"s3a://{bucket}/else/file").replace_text("not ours")
         with pytest.raises(CatalogError, match="not a catalog"):
             Catalog.open(f"s3a://{bucket}/else", create=True)
 

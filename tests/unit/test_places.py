@@ -19,7 +19,7 @@ from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.object_store import object_path
-from helix_spark.catalog.places.place import Place, at, is_out_of_reach, is_remote, spark_options, text_in
+from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -31,8 +31,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def written(place: Place, text: str = "text") -> Place:
-    at(place.parent).make_folder()
-    at(place).replace_text(text)
+    place.parent.make_folder()
+    place.replace_text(text)
     return place
 
 
@@ -40,13 +40,13 @@ def test_nothing_is_there_before_it_is_written(place: Place) -> None:
     assert not place.exists()
     assert not place.is_dir()
     assert not place.is_file()
-    assert (at(place).total_bytes(), at(place).last_modified(), list(at(place).second_names(bool))) == (0, None, [])
+    assert (place.total_bytes(), place.last_modified(), list(place.second_names(bool))) == (0, None, [])
     assert list(place.glob("*")) == list(place.rglob("*")) == []
-    at(place).delete_tree()
-    assert at(place).looked_for([("a", "b")], bool) == ([("a", "b")], [])
+    place.delete_tree()
+    assert place.looked_for([("a", "b")], bool) == ([("a", "b")], [])
     for ask in (
-        place.stat, place.lstat, lambda: at(place).read_at_most(9), place.unlink, lambda: at(place).open_binary(),
-        lambda: list(at(place).files()),
+        place.stat, place.lstat, lambda: place.read_at_most(9), place.unlink, lambda: place.open_binary(),
+        lambda: list(place.files()),
     ):
         with pytest.raises(FileNotFoundError):
             ask()
@@ -58,7 +58,7 @@ def test_a_small_file_is_replaced_whole(place: Place) -> None:
     file = place / "file"
     for text in ("one", "zwölf", ""):
         written(file, text)
-        assert (text_in(file), at(file).read_at_most(9)) == (text, text.encode())
+        assert (text_in(file), file.read_at_most(9)) == (text, text.encode())
         assert file.stat().st_size == file.lstat().st_size == len(text.encode())
         assert abs(file.stat().st_mtime - time.time()) < 60
     assert (file.exists(), file.is_file(), file.is_dir(), place.is_dir()) == (True, True, False, True)
@@ -76,23 +76,23 @@ def test_a_tree_is_listed_summed_and_deleted(place: Place) -> None:
     assert {path.name for path in place.glob("t*")} == {"top"}
     assert {path.name for path in place.rglob("*") if path.is_file()} == {"1", "2", ".3", "er", "top"}
     assert [str(path)[len(str(place)) :] for path in place.rglob("deep/e*")] == ["/b/z/deep/er"]
-    assert at(place).total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
-    assert sorted(pair for pair in at(place).second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
-    assert [*at(place).second_names("b".__eq__)] == [("b", "z")]
-    assert at(place).looked_for([("a", "x"), ("a", "z"), ("c", "x")], "b".__eq__) == (
+    assert place.total_bytes() == sum(map(len, ("a/x/1", "a/x/2", "a/y/.3", "b/z/deep/er", "top")))
+    assert sorted(pair for pair in place.second_names(bool)) == [("a", "x"), ("a", "y"), ("b", "z")]
+    assert [*place.second_names("b".__eq__)] == [("b", "z")]
+    assert place.looked_for([("a", "x"), ("a", "z"), ("c", "x")], "b".__eq__) == (
         [("a", "z"), ("c", "x")], [("b", "z")]
     )
-    assert at(place).looked_for([], lambda name: False) == ([], [])
-    assert sorted(str(path)[len(str(place)) :] for path in at(place).files()) == [
+    assert place.looked_for([], lambda name: False) == ([], [])
+    assert sorted(str(path)[len(str(place)) :] for path in place.files()) == [
         "/a/x/1", "/a/x/2", "/a/y/.3", "/b/z/deep/er", "/top"
     ]
-    assert abs((at(place).last_modified() or 0) - time.time()) < 60
+    assert abs((place.last_modified() or 0) - time.time()) < 60
     digest = digest_of_model(place)
-    at(place / "a" / "x").delete_tree()
+    (place / "a" / "x").delete_tree()
     assert not (place / "a" / "x").exists()
     assert (place / "a" / "y").exists()
     assert digest_of_model(place) != digest
-    at(place).delete_tree()
+    place.delete_tree()
     assert not place.exists()
     assert place.with_name("place-beside").exists()
 
@@ -106,31 +106,31 @@ def test_the_same_files_have_the_same_digest_everywhere(tmp_path: Path, bucket: 
 
 
 def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> None:
-    at(place).make_new_folder()
+    place.make_new_folder()
     file = place / "bytes"
-    with at(file).writable() as where:
+    with file.writable() as where:
         if isinstance(where, Path):
             where.write_bytes(bytes(range(256)))
         else:
             where.write(bytes(range(256)))
-    with at(file).open_binary() as opened:
+    with file.open_binary() as opened:
         assert opened.seek(0, 2) == 256
         opened.seek(250)
         assert (opened.read(2), opened.read()) == (bytes([250, 251]), bytes([252, 253, 254, 255]))
     with pytest.raises(FileExistsError):
-        at(place).make_new_folder()
+        place.make_new_folder()
 
 
 def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     remote = object_path(f"s3://{bucket}//a/b/")
-    assert (str(remote), at(remote).table_uri) == (f"s3a://{bucket}/a/b", f"s3://{bucket}/a/b")
-    assert at(remote).spark_uri == f"s3a://{bucket}/a/b"
-    assert at(Path("/of us/100%#é")).spark_uri == "file:///of us/100%#é", "Hadoop's Path encodes what it is given"
+    assert (str(remote), remote.table_uri) == (f"s3a://{bucket}/a/b", f"s3://{bucket}/a/b")
+    assert remote.spark_uri == f"s3a://{bucket}/a/b"
+    assert LocalPath("/of us/100%#é").spark_uri == "file:///of us/100%#é", "Hadoop's Path encodes what it is given"
     assert is_remote("s3a://x")
     assert is_remote(remote)
     assert not is_remote(tmp_path)
     assert spark_options(tmp_path) == {}
-    assert at(tmp_path).table_options is None
+    assert tmp_path.table_options is None
     assert spark_options(remote)[f"fs.s3a.bucket.{bucket}.path.style.access"] == "true"
     assert not any("secret" in f"{key}{value}".lower() for key, value in spark_options(remote).items())
     assert "secret" not in repr(remote)
@@ -231,6 +231,6 @@ def test_a_heartbeat_goes_on_and_never_steals(place: Place, monkeypatch: pytest.
 
 def test_all_that_is_written_is_in_the_bucket(bucket: str, objects: Callable[[], dict[str, int]]) -> None:
     place = object_path(f"s3a://{bucket}/a")
-    at(place / "b").replace_text("12345")
+    (place / "b").replace_text("12345")
     lease_files(place / "leases").make("name", "{}")
     assert objects() == {"a/b": 5, "a/leases/name": 2}

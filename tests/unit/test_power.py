@@ -14,7 +14,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.places.place import at
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
 
@@ -171,14 +170,14 @@ class TestRemoving:
         (table,) = [record for record in catalog.live() if record.node == "scaled"]
         folder = catalog.path_of(table)
         assert isinstance(folder, Path)
-        deleted, delete = list[Path](), type(at(folder)).delete_tree
+        deleted, delete = list[Path](), type(folder).delete_tree
 
         def looked(self: object) -> None:
             assert disk.lost(root) == []
             deleted.append(folder)
             delete(self)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(type(at(folder)), "delete_tree", looked)
+        monkeypatch.setattr(type(folder), "delete_tree", looked)
         catalog.evict(table.signature, "to make room")
         assert deleted
         assert not folder.exists()

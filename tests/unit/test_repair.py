@@ -319,9 +319,9 @@ class TestResultsTakenUpAgain:
     def test_what_somebody_writes_is_left_alone(self, table: Path, tmp_path: Path) -> None:
         other = """
 import sys
-from pathlib import Path
 from helix_spark.catalog.leases.leases import Leases
-Leases(Path(sys.argv[1])).take(sys.argv[2])
+from helix_spark.catalog.places.place import LocalPath
+Leases(LocalPath(sys.argv[1])).take(sys.argv[2])
 print("taken", flush=True)
 sys.stdin.read()
 """

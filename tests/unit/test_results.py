@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.dag.influence import Influence, to_json
@@ -90,7 +91,7 @@ def test_the_query_merges_records_by_the_rules(
     appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        ledger = ResultLedger(Path(folder) / "results")
+        ledger = ResultLedger(LocalPath(folder) / "results")
         for together in appended:
             ledger.append(together)
         if tidied:

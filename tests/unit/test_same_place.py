@@ -12,7 +12,6 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.place import at
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt
@@ -248,7 +247,7 @@ def test_a_store_in_which_another_catalog_was_put(bucket: str) -> None:
     catalog = Catalog.open(root, create=True)
     started = catalog.start_iteration(IterationRecord(RUN, "census", 0, "running", 0.0))
     marker = catalog.root / "helix.json"
-    marker.single.write(at(marker).read_at_most(1 << 20))  # type: ignore[attr-defined]
+    marker.single.write(marker.read_at_most(1 << 20))  # type: ignore[attr-defined]
     catalog.append_iteration(replace(started, status="failed"))
     marker.single.write(b'{"layout": 1, "id": "another"}')  # type: ignore[attr-defined]
     with pytest.raises(CatalogError, match="another catalog was put in its place"):

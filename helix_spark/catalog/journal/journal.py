@@ -36,7 +36,7 @@ from helix_spark.catalog.journal.rows import (
 )
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, MovedError, unchecked
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -360,7 +360,7 @@ class Journal(Generic[Row]):
         if not versions:
             return None
         head = head_file(self.folder)
-        if not at(self.folder).needs_syncs:
+        if not self.folder.needs_syncs:
             return Unsynced(head, versions[-1])
         files = self._log.files_added(versions)
         return Unsynced(head, versions[-1], (*files, *self._log.entries(versions)), self._sealed.missing(files))
@@ -373,8 +373,8 @@ class Journal(Generic[Row]):
             return table.version() if table is not None else -1
 
     def committing(self) -> AbstractContextManager[None]:
-        """While deltalake commits to the table; see `places.Ground.committing`."""
-        return at(self.folder / "_delta_log").committing()
+        """While deltalake commits to the table; see `Place.committing`."""
+        return (self.folder / "_delta_log").committing()
 
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
@@ -398,7 +398,7 @@ class Journal(Generic[Row]):
         # The head is read first: read later, it could name a commit that came after the table was read.
         from deltalake.exceptions import DeltaError
 
-        head, options = self._log.head(), at(self.folder).table_options
+        head, options = self._log.head(), self.folder.table_options
         if self._options != options:  # what the place can do may be found out once it is written to
             self._table, self._options = None, options
         if self._table is not None and not self._log.ends_at(self._table.version(), head):
@@ -424,7 +424,7 @@ class Journal(Generic[Row]):
             return None
         self._check_folder()
         try:
-            return DeltaTable(at(self.folder).table_uri, storage_options=self._options)
+            return DeltaTable(self.folder.table_uri, storage_options=self._options)
         except TableNotFoundError as error:
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
@@ -443,14 +443,14 @@ class Journal(Generic[Row]):
 
         self.check()
         self._log.begin()
-        at(self.folder / "_delta_log").make_folder()
+        (self.folder / "_delta_log").make_folder()
         for attempt in range(ATTEMPTS):
             failure: Exception | None = None
             try:
                 with self.committing():
                     DeltaTable.create(
-                        at(self.folder).table_uri, table_schema(self.row_type), mode="ignore",
-                        configuration=journal_settings(self.pruned_by), storage_options=at(self.folder).table_options,
+                        self.folder.table_uri, table_schema(self.row_type), mode="ignore",
+                        configuration=journal_settings(self.pruned_by), storage_options=self.folder.table_options,
                     )
             except (DeltaError, OSError) as error:
                 failure = error
@@ -501,7 +501,7 @@ class Journal(Generic[Row]):
         if done == "read" and isinstance(error, odd):
             return self._log.damaged(f"they cannot be read ({_cause(error)})")
         what = f"the records {self.folder} cannot be {done}: {_cause(error)}"
-        return CatalogError(what, exists=at(self.folder).room() or None)
+        return CatalogError(what, exists=self.folder.room() or None)
 
 
 def _run(table: DeltaTable, sql: str) -> dict[str, list[Any]]:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from helix_spark.catalog.journal.own_files import LONGEST_ENTRY, StrangeFilesError, checked_name
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import OddFileError, Place, at, text_in
+from helix_spark.catalog.places.place import OddFileError, Place, text_in
 from helix_spark.errors import DamagedRecordsError
 
 
@@ -70,9 +70,9 @@ class LogEnd:
         """Remember, before there is anything, that nothing was synced: without this, a head that is lost would look
         like one that was never written. Raises OSError."""
         if not self._head_file.exists():
-            at(self._head_file.parent).make_folder(synced=True)
+            self._head_file.parent.make_folder(synced=True)
             with contextlib.suppress(FileExistsError):
-                at(self._head_file).write_new_text("-1\n", synced=True)
+                self._head_file.write_new_text("-1\n", synced=True)
 
     def unsynced(self) -> list[int]:
         """The versions that were committed after the head, oldest first. Raises OSError."""
@@ -107,7 +107,7 @@ class LogEnd:
         """The version that a commit made, of those after one that was seen; None if it made none. Raises OSError."""
         for version in itertools.count(after + 1):
             try:
-                if f'"{commit}"'.encode() in at(self._entry(version)).read_at_most(LONGEST_ENTRY):
+                if f'"{commit}"'.encode() in self._entry(version).read_at_most(LONGEST_ENTRY):
                     return version
             except FileNotFoundError:
                 return None

@@ -35,7 +35,7 @@ from helix_spark.catalog.journal.rows import (
 )
 from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
 from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import beside, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
@@ -292,7 +292,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
 def _make_room(folder: Place, aside: Place) -> None:
     """Puts aside what lies where a folder of the journal must be."""
     for place in (folder, folder / "_delta_log"):
-        if not at(place).is_own_folder() and _lies_there(place):
+        if not place.is_own_folder() and _lies_there(place):
             _move(place, aside / folder.name / place.name)
 
 
@@ -306,17 +306,17 @@ def _lies_there(place: Place) -> bool:
 
 
 def _move(place: Place, kept: Place) -> None:
-    at(kept.parent).make_folder()
-    at(place).move_to(kept)
+    kept.parent.make_folder()
+    place.move_to(kept)
 
 
 def _commit(journal: Journal[Row], mending: Mending) -> None:
     seen, version = mending.survey, mending.survey.newest + 1
     log = journal.folder / "_delta_log"
-    at(log).make_folder()
+    log.make_folder()
     for each in sorted(seen.unsound):
         if seen.unsound[each] == GONE and each > 0 and entry_of(journal.folder, each - 1).exists():
-            at(entry_of(journal.folder, each)).write_new_text("")  # which no reader takes for a commit
+            entry_of(journal.folder, each).write_new_text("")  # which no reader takes for a commit
     now = int(time.time() * 1000)
     files = [_with_size(seen, file) for file in mending.kept]
     again = [*_tables_again(mending), *(file.table for file in seen.sound if file.name in mending.retyped)]
@@ -335,13 +335,13 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
         {"commitInfo": {"timestamp": now, "operation": "REPAIR", "engineInfo": "helix_spark"}},
         {"protocol": protocol}, {"metaData": metadata}, *removed, *new,
     ]
-    at(entry_of(journal.folder, version)).write_new_text(_lines(says))
+    entry_of(journal.folder, version).write_new_text(_lines(says))
     reach("repair.committed")
     checkpoint = [{"protocol": protocol}, {"metaData": metadata}, *files, *new]
     whole = log / f"{version:020}.checkpoint.parquet"
     _write_parquet(_checkpoint_table(checkpoint), whole)
-    at(journal.folder.parent).sync([whole])
-    at(log / POINTER).replace_text(
+    journal.folder.parent.sync([whole])
+    (log / POINTER).replace_text(
         json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
     )
 
@@ -486,9 +486,9 @@ def _write_parquet(table: pa.Table, file: Place) -> None:
 
     folder = file.parent.parent if file.parent.name == "_delta_log" else file.parent
     unfinished = folder / f".{file.name}.{uuid.uuid4().hex}"
-    with at(unfinished).writable() as where:
+    with unfinished.writable() as where:
         pq.write_table(table, where, compression="zstd", write_page_checksum=True)
-    at(unfinished).move_to(file)
+    unfinished.move_to(file)
 
 
 def _put_aside(mending: Mending, aside: Place) -> None:
@@ -498,17 +498,17 @@ def _put_aside(mending: Mending, aside: Place) -> None:
         if not entry.exists():
             continue
         if entry.is_file() and not entry.stat().st_size:
-            at(entry).replace_text(_says_nothing(why), synced=True)
+            entry.replace_text(_says_nothing(why), synced=True)
             continue
         reach("repair.aside")
         kept = aside / folder.name / entry.name
-        at(kept.parent).make_folder()
+        kept.parent.make_folder()
         if entry.is_file():
-            at(entry).keep_as(kept)
-            at(entry).replace_text(_says_nothing(why), synced=True)
+            entry.keep_as(kept)
+            entry.replace_text(_says_nothing(why), synced=True)
         else:
-            at(entry).move_to(kept)
-            at(entry).write_new_text(_says_nothing(why))
+            entry.move_to(kept)
+            entry.write_new_text(_says_nothing(why))
     for file in _unsound_files(mending):
         if file.exists():
             _move(file, aside / folder.name / file.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import LocalPath, Place
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -44,7 +44,7 @@ def check_folder(folder: Place) -> None:
     """
     if not isinstance(folder, Path):
         return
-    waiting = [folder]
+    waiting: list[Path] = [folder]
     while waiting:
         inside = waiting.pop()
         for entry in _entries(inside):
@@ -68,7 +68,7 @@ def _check_entry(entry: os.DirEntry[str]) -> None:
     if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
         raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
     if _CHECKPOINT.fullmatch(entry.name):
-        _check_shape(Path(entry.path))
+        _check_shape(LocalPath(entry.path))
 
 
 def named_files(table: DeltaTable) -> list[str]:
@@ -95,8 +95,8 @@ def check_file(file: Place) -> None:
         _check_shape(file)
 
 
-def _check_shape(file: Path) -> None:
-    with at(file).open_binary() as opened:
+def _check_shape(file: Place) -> None:
+    with file.open_binary() as opened:
         check_content(opened, file.name)
 
 

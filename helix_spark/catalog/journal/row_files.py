@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE
-from helix_spark.catalog.places.place import Place, at, is_out_of_reach
+from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import BadSealError, ChecksumError, beside, check_all, with_right_bits
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def row_file(file: Place, rows: int | None = None) -> RowFile:
         OSError: it cannot be reached, which says nothing of what it holds.
     """
     try:
-        content = at(file).read_at_most(LARGEST)
+        content = file.read_at_most(LARGEST)
         bare = _seal_damage(file, content)
         table = _decoded(content)
     except FileNotFoundError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.journal.own_files import check_file, named_files
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SealedFiles:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        self._needed = not at(folder).guards_bits
+        self._needed = not folder.guards_bits
         self._checked: set[str] = set()
 
     def missing(self, files: Iterable[Place]) -> dict[Place, bytes]:

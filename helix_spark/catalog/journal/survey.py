@@ -17,7 +17,7 @@ from helix_spark.catalog.journal.own_files import StrangeFilesError, check_conte
 from helix_spark.catalog.journal.row_files import LARGEST, RowFile, UnsoundFileError, row_file
 from helix_spark.catalog.journal.rows import SEQUENCE
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, at, is_out_of_reach, text_in
+from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
 
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
@@ -120,7 +120,7 @@ class Survey:
 def survey(folder: Place) -> Survey:
     """Looks at all of a journal. Raises OSError where it cannot be reached, which says nothing of what it holds."""
     log = folder / "_delta_log"
-    is_own = at(log).is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
+    is_own = log.is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
     entries, checkpoints = (_numbered(log, pattern) if is_own else {} for pattern in (_ENTRY, _CHECKPOINT))
     head = _head(folder)
     state, base, beside = _State(), -1, dict[str, str]()
@@ -202,7 +202,7 @@ def _head(folder: Place) -> int | None:
 
 def _content(file: Place, most: int) -> bytes:
     try:
-        content = at(file).read_at_most(most)
+        content = file.read_at_most(most)
     except FileNotFoundError as error:
         raise _UnsoundError(GONE) from error
     except OSError as error:

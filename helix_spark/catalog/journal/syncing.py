@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import LOOKS, Journal
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.errors import CatalogError
 
 
@@ -30,7 +30,7 @@ def sync(journals: Sequence[Journal[Any]]) -> None:
             # Upkeep elsewhere, which syncs first, may delete what was to be synced.
             if not isinstance(error, FileNotFoundError) or look + 1 == LOOKS:
                 raise CatalogError(
-                    f"the records {records} cannot be synced: {error}", exists=at(records).room() or None,
+                    f"the records {records} cannot be synced: {error}", exists=records.room() or None,
                     remedy="what was recorded last may be lost with the power",
                 ) from error
     raise AssertionError("the last look returns or raises")
@@ -42,9 +42,9 @@ def _sync(records: Place, journals: Sequence[Journal[Any]]) -> None:
         return
     reach("journal.syncing")
     journals[0].check()
-    at(records).sync(
+    records.sync(
         [file for found in unsynced for file in found.files],
         {seal: sums for found in unsynced for seal, sums in found.seals.items()},
     )
     journals[0].check()  # a head put into another catalog would say that its log lacks entries
-    at(records).sync((), {found.head: f"{found.version}\n".encode() for found in unsynced})
+    records.sync((), {found.head: f"{found.version}\n".encode() for found in unsynced})

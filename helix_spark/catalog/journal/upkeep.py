@@ -19,7 +19,6 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.sealing import remove_stale_seals
 from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.places.place import at
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _opened(journal: Journal[Row], version: int | None = None) -> DeltaTable:
     """A table object of our own: the journal's must not wait for a merge."""
     from deltalake import DeltaTable
 
-    place = at(journal.folder)
+    place = journal.folder
     return DeltaTable(place.table_uri, version=version, storage_options=place.table_options)
 
 
@@ -128,7 +127,7 @@ def _keep_log(table: DeltaTable) -> None:
 def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
     """Before the entries go that it takes the place of."""
     log = journal.folder / "_delta_log"
-    at(journal.folder).sync([log / f"{version:020}.checkpoint.parquet", log / "_last_checkpoint"])
+    journal.folder.sync([log / f"{version:020}.checkpoint.parquet", log / "_last_checkpoint"])
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:

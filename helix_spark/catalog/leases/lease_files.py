@@ -10,11 +10,10 @@ import time
 import uuid
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, cast
 
 from helix_spark.catalog.places.abilities import put_new
-from helix_spark.catalog.places.local_disk import OnDisk
+from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, text_in
 
@@ -63,7 +62,7 @@ class LeaseFiles(Protocol):
 
 def lease_files(folder: Place) -> LeaseFiles:
     """The files in a folder, which need not exist."""
-    if isinstance(folder, Path):
+    if isinstance(folder, LocalPath):
         return _OnDisk(folder)
     return _InStore(cast(ObjectPath, folder))
 
@@ -72,13 +71,13 @@ def lease_files(folder: Place) -> LeaseFiles:
 class _OnDisk:
     """The heartbeat is the file's modification time."""
 
-    folder: Path
+    folder: LocalPath
     heartbeat: float = HEARTBEAT
     looks: float = 0.1
 
     def make(self, name: str, text: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        OnDisk(self.folder / name).write_new_text(text)
+        (self.folder / name).write_new_text(text)
 
     def read(self, name: str) -> str:
         return text_in(self.folder / name, LONGEST)

@@ -10,7 +10,7 @@ import errno
 import hashlib
 from collections.abc import Iterable
 
-from helix_spark.catalog.places.place import OddFileError, Place, at, each
+from helix_spark.catalog.places.place import OddFileError, Place, each
 
 AFTER_FOOTER = 8
 """Bytes behind a parquet file's footer: its length and the magic number."""
@@ -29,11 +29,11 @@ def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
 
 def digest_of_model(folder: Place) -> str:
     """Of a folder: the names and bytes of all files in it, but those whose names begin with a dot. Raises OSError."""
-    files = [path for path in at(folder).files() if not path.name.startswith(".")]
+    files = [path for path in folder.files() if not path.name.startswith(".")]
     beginning = len(str(folder)) + 1
 
     def read(path: Place) -> tuple[str, int, bytes]:
-        return str(path)[beginning:], path.stat().st_size, at(path).read_at_most(LARGEST_MODEL_FILE)
+        return str(path)[beginning:], path.stat().st_size, path.read_at_most(LARGEST_MODEL_FILE)
 
     return _digest(each(folder, read, files))
 
@@ -47,7 +47,7 @@ def _digest(entries: Iterable[tuple[str, int, bytes]]) -> str:
 
 
 def _size_and_footer(path: Place) -> tuple[int, bytes]:
-    with at(path).open_binary() as file:
+    with path.open_binary() as file:
         size = file.seek(0, 2)
         file.seek(max(size - AFTER_FOOTER, 0))
         length = int.from_bytes(file.read(4), "little") + AFTER_FOOTER

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 
 _SETTLED_SECONDS = 0.1
 """File systems stamp a change by a clock that ticks every few milliseconds: a folder that was changed just before it
@@ -45,7 +45,7 @@ class FolderBytes:
         An object store is asked for all names each time, a thousand in one answer.
         """
         if not isinstance(self._place, Path):
-            return at(self._place).total_bytes()
+            return self._place.total_bytes()
         with self._lock:
             total, waiting, found = 0, [self._path], dict[str, _Seen]()
             while waiting:

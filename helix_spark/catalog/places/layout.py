@@ -19,9 +19,9 @@ from typing import Any
 
 from helix_spark.catalog.places.abilities import LOCK, shortcomings
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.local_disk import what_is_there
+from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
-from helix_spark.catalog.places.place import Place, at, is_remote, text_in
+from helix_spark.catalog.places.place import Place, is_remote, text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
@@ -124,7 +124,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
                            remedy="give the address as text, not as a Path")
-    layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(Path(root))
+    layout = Layout(object_path(os.fspath(root))) if is_remote(root) else _on_disk(LocalPath(root))
     if isinstance(layout.root, Path) and (unusable := _NO_TABLES.search(str(layout.root))):
         raise CatalogError(
             f"no tables can be stored at {layout.root}: Delta cannot read paths with {unusable[0]!r}",
@@ -147,7 +147,7 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
     return layout
 
 
-def _on_disk(path: Path) -> Layout:
+def _on_disk(path: LocalPath) -> Layout:
     """Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, deltalake among
     them."""
     root, given = path.resolve(), path.absolute()
@@ -175,7 +175,7 @@ def found(layout: Layout) -> Layout:
         if not marker_damage(layout):
             return layout
         # Synced once in a catalog's life, before anything else is in it.
-        at(layout.root).make_folder(synced=True)
+        layout.root.make_folder(synced=True)
         write_marker(layout)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
@@ -187,10 +187,10 @@ def write_marker(layout: Layout) -> None:
     new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
     text = json.dumps(new) + "\n"
     if layout.marker.exists() and marker_damage(layout):
-        at(layout.marker).replace_text(text, synced=True)
+        layout.marker.replace_text(text, synced=True)
     else:
         with contextlib.suppress(FileExistsError):
-            at(layout.marker).write_new_text(text, synced=True)
+            layout.marker.write_new_text(text, synced=True)
 
 
 def marker_damage(layout: Layout) -> str:
@@ -209,7 +209,7 @@ def marked_id(layout: Layout) -> tuple[str, Hashable]:
 
     Raises FileNotFoundError if there is none that says anything, OSError if it cannot be read.
     """
-    text, stamp = at(layout.marker).read_stamped()
+    text, stamp = layout.marker.read_stamped()
     try:
         return str(_marked(text).get("id", "")), stamp
     except ValueError as error:
@@ -227,7 +227,7 @@ def _marked(text: str) -> dict[str, Any]:
 def _holds_records(layout: Layout) -> bool:
     """Whether a folder is a catalog by what it holds, whatever its marker says."""
     return any(True for _ in layout.records.glob("*.head")) or any(
-        any(True for _ in at(layout.attempts(kind)).second_names(is_signature)) for kind in layout.kinds_with_folders
+        any(True for _ in layout.attempts(kind).second_names(is_signature)) for kind in layout.kinds_with_folders
     )
 
 
@@ -338,7 +338,7 @@ def _folder_above(root: Path) -> Path:
 
 def _check_folder_writable(layout: Layout, root: Path) -> None:
     place = _folder_above(root)
-    inside = (Path(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
+    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
     for each in (place, *(path for path in inside if path.exists())):
         if not os.access(each, os.W_OK | os.X_OK):
             raise CatalogError(

@@ -14,10 +14,9 @@ import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 from helix_spark.catalog.places.abilities import has_links, is_without_links, keep_as, one_at_a_time, put_new
 
@@ -30,46 +29,45 @@ class OddFileError(OSError):
     Whoever hands a catalog on could have it lead anywhere, wait for ever, or never end."""
 
 
-_NOTHING: Mapping[Path, bytes] = MappingProxyType({})
+_NO_FILES: Mapping[Any, bytes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class OnDisk:
-    """What can be done at a path; see `places.Ground`."""
+class LocalPath(PosixPath):
+    """A path of a catalog on a disk; see `place.Place`."""
 
-    path: Path
+    __slots__ = ()
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         """By a file beside it that is renamed."""
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        handle, name = tempfile.mkstemp(dir=self.parent, prefix=f".{self.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
             if synced:  # before it is renamed: a name may survive a loss of power that the bytes did not
                 sync_path(Path(name))
-            Path(name).replace(self.path)
+            Path(name).replace(self)
             if synced:
-                sync_path(self.path.parent)
+                sync_path(self.parent)
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
         """By another name for a file beside it."""
-        unfinished = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
+        unfinished = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
         try:
             unfinished.write_text(text, encoding="utf-8")
             if synced:
                 sync_path(unfinished)
-            put_new(unfinished, self.path)
+            put_new(unfinished, self)
             if synced:
-                sync_path(self.path.parent)
+                sync_path(self.parent)
         finally:
             unfinished.unlink(missing_ok=True)
 
     def stamp(self) -> tuple[int, ...] | None:
         try:
-            return _stamp(self.path.stat())
+            return _stamp(self.stat())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -78,22 +76,22 @@ class OnDisk:
             return file.read(SMALL).decode(), _stamp(os.fstat(file.fileno()))
 
     def hold(self) -> HeldFolder:
-        return HeldFolder(self.path)
+        return HeldFolder(self)
 
-    def keep_as(self, other: Path, /) -> None:
-        keep_as(self.path, other)
+    def keep_as(self, other: Self, /) -> None:
+        keep_as(self, other)
 
-    def move_to(self, other: Path, /) -> None:
-        self.path.replace(other)
+    def move_to(self, other: Self, /) -> None:
+        self.replace(other)
 
     @property
     def needs_syncs(self) -> bool:
         return True
 
-    def sync(self, files: Collection[Path], replaced: Mapping[Path, bytes] = _NOTHING, /) -> None:
+    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = _NO_FILES, /) -> None:
         """A folder keeps the names in it, so each on the way is synced as well."""
         unfinished = {path.with_name(f".{path.name}.{uuid.uuid4().hex}"): path for path in replaced}
-        above = {folder for file in (*files, *replaced) for folder in file.parents if folder.is_relative_to(self.path)}
+        above = {folder for file in (*files, *replaced) for folder in file.parents if folder.is_relative_to(self)}
         try:
             for new, path in unfinished.items():
                 new.write_bytes(replaced[path])
@@ -108,60 +106,60 @@ class OnDisk:
             raise
 
     def make_folder(self, *, synced: bool = False) -> None:
-        there = what_is_there(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        for above in self.path.parents if synced and there != self.path else ():
+        there = what_is_there(self)
+        self.mkdir(parents=True, exist_ok=True)
+        for above in self.parents if synced and there != self else ():
             with contextlib.suppress(PermissionError):  # who may make something in a folder may not always list it
                 sync_path(above)
             if above == there:
                 break
 
     def make_new_folder(self) -> None:
-        self.path.mkdir(parents=True)
+        self.mkdir(parents=True)
 
     def total_bytes(self) -> int:
-        return sum(status.st_size for status in _statuses(self.path) if not stat.S_ISDIR(status.st_mode))
+        return sum(status.st_size for status in _statuses(self) if not stat.S_ISDIR(status.st_mode))
 
     def is_own_folder(self) -> bool:
-        return _is_folder(self.path) and _is_folder(self.path.parent)
+        return _is_folder(self) and _is_folder(self.parent)
 
     def last_modified(self) -> float | None:
-        return max((status.st_mtime for status in _statuses(self.path)), default=None)
+        return max((status.st_mtime for status in _statuses(self)), default=None)
 
     def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
-        for first in filter(wanted, _names(self.path)):
-            for second in _names(self.path / first):
+        for first in filter(wanted, _names(self)):
+            for second in _names(self / first):
                 yield first, second
 
     def looked_for(
         self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        gone = [(first, second) for first, second in pairs if not OnDisk(self.path / first / second).is_own_folder()]
+        gone = [(first, second) for first, second in pairs if not (self / first / second).is_own_folder()]
         return gone, list(self.second_names(wanted))
 
-    def files(self) -> Iterator[Path]:
-        folders = [str(self.path)]
+    def files(self) -> Iterator[Self]:
+        folders = [str(self)]
         while folders:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     elif entry.is_file(follow_symlinks=False):
-                        yield Path(entry.path)
+                        yield type(self)(entry.path)
                     else:
                         raise OddFileError(errno.EINVAL, _ODD, entry.path)
 
     def delete_tree(self) -> None:
-        if self.path.is_symlink():
-            self.path.unlink()
-        elif self.path.exists():
-            _remove(self.path)
+        if self.is_symlink():
+            self.unlink()
+        elif self.exists():
+            _remove(self)
         # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
         with contextlib.suppress(OSError):
-            self.path.parent.rmdir()
+            self.parent.rmdir()
 
-    def leads_out_of(self, root: Path) -> str:
-        found = self.path.resolve()
+    def leads_out_of(self, root: Self, /) -> str:
+        found = self.resolve()
         return "" if found.is_relative_to(root.resolve()) else str(found)
 
     def read_at_most(self, most: int) -> bytes:
@@ -169,54 +167,54 @@ class OnDisk:
             # Its size is asked for first: what has holes takes no room on the disk, and all of it in memory.
             found = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
         if found is None or len(found) > most:
-            raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self.path))
+            raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
         return found
 
     def open_binary(self) -> BinaryIO:
         # To open a pipe is to wait for who writes into it, unless one says that one does not.
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(self, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
-            raise OddFileError(error.errno, _ODD, str(self.path)) from error
+            raise OddFileError(error.errno, _ODD, str(self)) from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise OddFileError(errno.EINVAL, _ODD, str(self.path))
+            raise OddFileError(errno.EINVAL, _ODD, str(self))
         return os.fdopen(handle, "rb")
 
     def readable(self) -> Path:
-        return self.path
+        return self
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[Path]:
-        yield self.path
+        yield self
 
     @property
     def spark_uri(self) -> str:
-        return f"file://{self.path}"
+        return f"file://{self}"
 
     @property
     def table_uri(self) -> str:
-        return str(self.path)
+        return str(self)
 
     @property
     def table_options(self) -> dict[str, str] | None:
         # deltalake puts commits in place by links, or, told so, by renames: see `committing`.
-        return {"MOUNT_ALLOW_UNSAFE_RENAME": "true"} if is_without_links(self.path) else None
+        return {"MOUNT_ALLOW_UNSAFE_RENAME": "true"} if is_without_links(self) else None
 
     def try_out(self) -> None:
-        has_links(what_is_there(self.path))
+        has_links(what_is_there(self))
 
     def committing(self) -> contextlib.AbstractContextManager[None]:
-        return one_at_a_time(self.path) if is_without_links(self.path) else contextlib.nullcontext()
+        return one_at_a_time(self) if is_without_links(self) else contextlib.nullcontext()
 
     @property
     def guards_bits(self) -> bool:
         return False
 
     def room(self) -> str:
-        return f"free on that disk: {shutil.disk_usage(what_is_there(self.path)).free:,} bytes"
+        return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"
 
 
 _ODD = "it is a link, or no regular file"

@@ -60,7 +60,7 @@ class _HeldPrefix:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPath:
-    """An object or a folder of them; see `places.Place` and `places.Ground`.
+    """An object or a folder of them; see `place.Place`.
 
     Attributes:
         path: the bucket and the names below it, divided by slashes.

@@ -1,8 +1,7 @@
 """What a catalog needs of the place it lies in: a local disk or an object store.
 
-A file or folder of a catalog is a `Place`: a `pathlib.Path` on a local disk, an `ObjectPath` in an object store. What
-paths cannot do by themselves is done by what `at` gives for a place. Whoever needs more than this of a catalog's files
-adds it here, for both.
+A file or folder of a catalog is a `Place`: a `LocalPath` on a disk, an `ObjectPath` in an object store. Whoever needs
+more than this of a catalog's files adds it here, for both.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
-from helix_spark.catalog.places.local_disk import SMALL, OddFileError, OnDisk
+from helix_spark.catalog.places.local_disk import SMALL, LocalPath, OddFileError
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.silence import StoreError
 
 __all__ = [
-    "Ground", "OddFileError", "Place", "Status", "at", "each", "is_out_of_reach", "is_regular", "is_remote",
+    "LocalPath", "OddFileError", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",
     "spark_options", "text_in",
 ]
 
@@ -37,8 +36,16 @@ class Status(Protocol):
     def st_mtime(self) -> float: ...
 
 
+class Held(Protocol):
+    """A folder that is held, for as long as this is."""
+
+    def is_at(self, place: Any, /) -> bool:
+        """Whether a path leads to it. In an object store, where paths lead nowhere else, always."""
+
+
 class Place(Protocol):
-    """A file or folder, there or not: as much of `pathlib.Path` as a catalog uses, with the same errors (OSError).
+    """A file or folder, there or not: as much of `pathlib.Path` as a catalog uses, and what that cannot do by itself.
+    Everything raises the OSErrors that a path's methods raise.
 
     In an object store a folder is there as long as something is in it.
     """
@@ -59,16 +66,7 @@ class Place(Protocol):
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
     def rglob(self, pattern: str, /) -> Iterator[Self]: ...
 
-
-class Held(Protocol):
-    """A folder that is held, for as long as this is."""
-
-    def is_at(self, place: Any, /) -> bool:
-        """Whether a path leads to it. In an object store, where paths lead nowhere else, always."""
-
-
-class Ground(Protocol):
-    """What can be done at a place, beyond what its path does. Everything raises OSError where it cannot be done."""
+    # What is done there -----------------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
         """Write a small file whole or not at all: a reader sees the old text or the new; where it is `synced`, also who
@@ -86,18 +84,18 @@ class Ground(Protocol):
     def hold(self) -> Held:
         """A folder, so that it is known again."""
 
-    def keep_as(self, other: Any, /) -> None:
+    def keep_as(self, other: Self, /) -> None:
         """Give a file a second name in the same place, over a file of that name: it is there when something else is put
         in the place of the first."""
 
-    def move_to(self, other: Any, /) -> None:
+    def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
 
     @property
     def needs_syncs(self) -> bool:
         """Whether what is written there survives a loss of power only once it was synced."""
 
-    def sync(self, files: Collection[Any], replaced: Mapping[Any, bytes] = ..., /) -> None:
+    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = ..., /) -> None:
         """Have files that lie under this folder survive a loss of power, with their names and those of the folders on
         the way. Small files are written anew on the occasion, each whole or not at all.
 
@@ -130,7 +128,7 @@ class Ground(Protocol):
         """Those (folder in this one, folder in it) that are not there, whatever an older listing said; and, as they are
         asked for together, what `second_names` gives."""
 
-    def files(self) -> Iterator[Any]:
+    def files(self) -> Iterator[Self]:
         """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list. Raises
         OddFileError where something is neither a file nor a folder."""
 
@@ -140,7 +138,7 @@ class Ground(Protocol):
         The folder above goes too, where it can be told to be empty.
         """
 
-    def leads_out_of(self, root: Any, /) -> str:
+    def leads_out_of(self, root: Self, /) -> str:
         """Where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
 
     def is_own_folder(self) -> bool:
@@ -187,16 +185,9 @@ class Ground(Protocol):
         """How much room is left, in words for an error; empty where that is not known."""
 
 
-def at(place: Place) -> Ground:
-    """What can be done at a place."""
-    if isinstance(place, Path):
-        return OnDisk(place)
-    return cast(Ground, place)  # an `ObjectPath` is its own, and so is the path of a simulated disk
-
-
 def text_in(place: Place, most: int = SMALL) -> str:
-    """The text of a file of a catalog. Raises OddFileError as `Ground.read` does, UnicodeDecodeError (a ValueError)."""
-    return at(place).read_at_most(most).decode()
+    """The text of a file of a catalog. Raises what `Place.read_at_most` does, and UnicodeDecodeError (a ValueError)."""
+    return place.read_at_most(most).decode()
 
 
 def is_regular(status: Status) -> bool:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from helix_spark.catalog.places.layout import Layout, explained, found, marked_id
-from helix_spark.catalog.places.place import Held, at
+from helix_spark.catalog.places.place import Held
 from helix_spark.errors import CatalogError
 
 Check = Callable[[], None]
@@ -55,7 +55,7 @@ class SamePlace:
 
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
-        at(self._layout.root).try_out()
+        self._layout.root.try_out()
         if self._met is not None:
             self.check()
             return
@@ -78,7 +78,7 @@ class SamePlace:
 
     def _meet(self) -> None:
         # Held before its marker is read: what is read belongs to what is held, or else the next check says so.
-        folder = at(self._layout.root).hold()
+        folder = self._layout.root.hold()
         self._met = _Met(*marked_id(self._layout), folder)
 
     def _changed(self, met: _Met) -> str:
@@ -88,7 +88,7 @@ class SamePlace:
             return "its folder was moved or deleted" if not layout.root.exists() else "another folder is in its place"
         if not met.folder.is_at(layout.name):
             return f"the link that led to {layout.root} leads elsewhere"
-        if at(layout.marker).stamp() == met.stamp:
+        if layout.marker.stamp() == met.stamp:
             return ""
         try:
             there = _Met(*marked_id(layout), met.folder)

@@ -16,8 +16,11 @@ import struct
 import threading
 import zlib
 from pathlib import Path
+from typing import TypeVar
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
+
+File = TypeVar("File", bound=Path)
 
 _MAGIC = b"crc\0"
 _PIECE, _LARGEST_PIECE = 512, 16 << 20
@@ -61,13 +64,13 @@ def check_end(file: Place, size: int) -> bool:
     if not isinstance(file, Path):
         return False
     try:
-        sums = at(beside(file)).read_at_most(_HEADER + 4 + file.lstat().st_size)
+        sums = beside(file).read_at_most(_HEADER + 4 + file.lstat().st_size)
     except FileNotFoundError:
         return False
     piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0] if len(sums) >= _HEADER else 0
     if not sums.startswith(_MAGIC) or not 0 < piece <= _LARGEST_PIECE:
         raise BadSealError(f"{beside(file).name} is not a checksum file")
-    with at(file).open_binary() as opened:
+    with file.open_binary() as opened:
         length = opened.seek(0, 2)
         if len(sums) != _HEADER + 4 * -(-length // piece):
             raise BadSealError(f"{beside(file).name} has no checksums of a file of {length:,} bytes")
@@ -80,7 +83,7 @@ def check_end(file: Place, size: int) -> bool:
     return True
 
 
-def beside(file: Path) -> Path:
+def beside(file: File) -> File:
     """The checksum file of `file`."""
     return file.with_name(f".{file.name}.crc")
 

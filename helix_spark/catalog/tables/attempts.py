@@ -13,7 +13,7 @@ from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.layout import Layout, is_id, is_signature
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 
@@ -47,19 +47,19 @@ def physical_bytes(path: Place) -> int:
 
     A symbolic link counts as itself. Files that vanish meanwhile count as nothing.
     """
-    return at(path).total_bytes()
+    return path.total_bytes()
 
 
 def seconds_untouched(path: Place) -> float:
     """Seconds since anything under `path` was last modified, by this machine's clock; below 0 if that is ahead."""
-    newest = at(path).last_modified()
+    newest = path.last_modified()
     return 0.0 if newest is None else time.time() - newest
 
 
 def stored_attempts(layout: Layout) -> Iterator[Attempt]:
     """All attempts that have a folder, live or not, in no order. Other things in there are left alone."""
     for kind in layout.kinds_with_folders:
-        yield from _attempts(layout, kind, at(layout.attempts(kind)).second_names(is_signature))
+        yield from _attempts(layout, kind, layout.attempts(kind).second_names(is_signature))
 
 
 def looked_for(
@@ -71,7 +71,7 @@ def looked_for(
     gone, stored = list[ArtifactRecord](), list[Attempt]()
     for kind in layout.kinds_with_folders:
         of_kind = {(record.signature, record.attempt): record for record in records if record.kind == kind}
-        absent, pairs = at(layout.attempts(kind)).looked_for(
+        absent, pairs = layout.attempts(kind).looked_for(
             of_kind.keys(), lambda name: is_signature(name) and wanted(name)
         )
         gone += [of_kind[pair] for pair in absent]
@@ -110,14 +110,14 @@ def delete(layout: Layout, attempt: Attempt) -> None:
     if attempt.kind == "value":
         return
     path = layout.attempt(attempt.kind, attempt.signature, attempt.attempt)
-    if elsewhere := at(path.parent).leads_out_of(layout.root):
+    if elsewhere := path.parent.leads_out_of(layout.root):
         raise CatalogError(
             f"{path} is not deleted: a link leads out of the catalog, to {elsewhere}",
             remedy="remove the link by hand",
         )
     reach("delete.begun")
     try:
-        at(path).delete_tree()
+        path.delete_tree()
     except OSError as error:
         raise CatalogError(
             f"{path} cannot be deleted: {error.strerror}",

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, replace
 
 from helix_spark.catalog.journal.rows import Misfit, from_columns
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import LAYOUT, ArtifactRecord
 
 NAME = ".helix.json"
@@ -28,7 +28,7 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
     while whole.bytes != record.bytes + len(text.encode()) or not text:
         whole = replace(record, bytes=record.bytes + len(text.encode()))
         text = _text(whole)
-    at(folder / NAME).replace_text(text)
+    (folder / NAME).replace_text(text)
     return whole
 
 
@@ -43,7 +43,7 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
     Raises ValueError for what is none, OSError where it cannot be read. What it says is not compared with anything.
     """
     try:
-        told = parsed(at(folder / NAME).read_at_most(_LARGEST))
+        told = parsed((folder / NAME).read_at_most(_LARGEST))
     except FileNotFoundError:
         return None
     if not isinstance(told, dict) or told.get("layout") != LAYOUT or not isinstance(told.get("record"), dict):

@@ -19,7 +19,7 @@ from typing import Any
 from helix_spark.catalog.places.file_digest import LARGEST_MODEL_FILE
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
-from helix_spark.catalog.places.place import OddFileError, Place, at, each
+from helix_spark.catalog.places.place import OddFileError, Place, each
 from helix_spark.catalog.tables.manifest import NAME as MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
 
@@ -107,7 +107,7 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
     Raises:
         StrangeModelError, OSError: as `checked_digest`.
     """
-    read = each(folder, lambda pair: (pair[0], at(pair[1]).read_at_most(_most_bytes(pair[0]))), _files(folder))
+    read = each(folder, lambda pair: (pair[0], pair[1].read_at_most(_most_bytes(pair[0]))), _files(folder))
     for name, content in read:
         _check(name, content)
         yield name, content
@@ -117,10 +117,10 @@ def _files(folder: Place) -> list[tuple[str, Place]]:
     """All files by their names from the folder on, sorted; without checksums and such, which Spark makes do without."""
     beginning = len(str(folder)) + 1
     try:
-        found = {str(path)[beginning:]: path for path in at(folder).files()}
+        found = {str(path)[beginning:]: path for path in folder.files()}
     except OddFileError as error:
         raise StrangeModelError(f"{error.filename}: {error.strerror}") from error
-    if not at(folder).is_own_folder():
+    if not folder.is_own_folder():
         raise StrangeModelError("it is no folder")
     _check_names([name for name in found if not _is_beside(name)])
     return sorted((name, path) for name, path in found.items() if not _is_beside(name))

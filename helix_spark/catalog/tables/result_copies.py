@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import check_all, write_checksums
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import checked_digest
@@ -23,7 +23,7 @@ def copy_result(record: ArtifactRecord, folder: Place, copy: Place) -> None:
     Raises DamagedArtifactError, ChecksumError, ValueError or OSError for what is not as its record says.
     """
     if record.kind == "model":
-        files = [(path, str(path)[len(str(folder)) + 1 :]) for path in at(folder).files()]
+        files = [(path, str(path)[len(str(folder)) + 1 :]) for path in folder.files()]
         for path, name in files:
             if not path.name.startswith("."):
                 _copy(path, copy, name)
@@ -53,15 +53,15 @@ def check_copy(record: ArtifactRecord, folder: Place) -> None:
 
 def bytes_to_copy(folder: Place) -> int:
     """Bytes of the files that lie in a folder."""
-    return sum(path.stat().st_size for path in at(folder).files())
+    return sum(path.stat().st_size for path in folder.files())
 
 
 def _copy(path: Place, copy: Place, name: str) -> None:
     target = copy
     for part in Path(name).parts:
         target = target / part
-    at(target.parent).make_folder()
-    with at(path).open_binary() as read, at(target).writable() as where:
+    target.parent.make_folder()
+    with path.open_binary() as read, target.writable() as where:
         if isinstance(where, Path):
             with where.open("xb") as written:
                 shutil.copyfileobj(read, written, 1 << 20)

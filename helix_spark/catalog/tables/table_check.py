@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from helix_spark.catalog.places.file_digest import digest_of_table
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, at, each, is_out_of_reach, is_regular, text_in
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular, text_in
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.held_columns import held_schema
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
@@ -137,7 +137,7 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
     log = folder / "_delta_log"
     first = log / f"{0:020}.json"
     try:
-        if not (at(folder).is_own_folder() and at(log).is_own_folder()):
+        if not (folder.is_own_folder() and log.is_own_folder()):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
         others = sorted(path.name for path in log.glob("*.json") if path != first)
         actions = [parsed(line) for line in text_in(first, _LONGEST_LOG).splitlines() if line]

@@ -11,16 +11,16 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
 
 
-def commit_files(folder: Path, schema: str, *, attempt: str) -> int:
+def commit_files(folder: LocalPath, schema: str, *, attempt: str) -> int:
     """Commits all parquet files of a folder as one table; returns the rows that their footers count.
 
     Args:
@@ -49,7 +49,7 @@ def commit_files(folder: Path, schema: str, *, attempt: str) -> int:
     return sum(rows)
 
 
-def _actions(files: list[tuple[Path, int]], schema: str, attempt: str) -> Iterator[dict[str, Any]]:
+def _actions(files: list[tuple[LocalPath, int]], schema: str, attempt: str) -> Iterator[dict[str, Any]]:
     now = int(time.time() * 1000)
     yield {"commitInfo": {
         "timestamp": now, "operation": "WRITE", "operationParameters": {"mode": "ErrorIfExists", "partitionBy": "[]"},

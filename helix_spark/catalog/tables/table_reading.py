@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.file_digest import AFTER_FOOTER
 from helix_spark.catalog.places.parquet_shape import RowGroup, check_decoded, shape_of
-from helix_spark.catalog.places.place import Place, at, each
+from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.first_rows import bytes_of_first
@@ -147,7 +147,7 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
 
 def _first_groups(path: Place, rows: int) -> list[RowGroup]:
     """The groups that the first rows of a file are in."""
-    with at(path).open_binary() as file:
+    with path.open_binary() as file:
         shape = shape_of(file)
     ends = accumulate(group.rows for group in shape.groups)
     before = sum(end < rows for end in ends)
@@ -157,7 +157,7 @@ def _first_groups(path: Place, rows: int) -> list[RowGroup]:
 def _too_long(path: Place, groups: Sequence[RowGroup], names: Sequence[str], rows: int) -> set[str]:
     """The columns whose values in the first rows take too much memory, by themselves or with those before them."""
     left, long = _MOST_SHOWN, set[str]()
-    with at(path).open_binary() as file:
+    with path.open_binary() as file:
         for name in names:
             taken = 0
             for chunk in (chunk for group in groups for chunk in group.chunks if chunk.path[0] == name):
@@ -233,7 +233,7 @@ def _opened(path: Place) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(
-        at(path).readable(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
+        path.readable(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
         pre_buffer=not isinstance(path, Path),
     )
 
@@ -274,7 +274,7 @@ def _read_in_pieces(names: Sequence[str], path: Place) -> Iterator[tuple[pa.Tabl
 def _check_size(path: Place) -> None:
     """Raises ValueError for a file that becomes more than there can be in it."""
     if isinstance(path, Path):  # of a store each page would be a request
-        with at(path).open_binary() as file:
+        with path.open_binary() as file:
             shape = shape_of(file)
             check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
 

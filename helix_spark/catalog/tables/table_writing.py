@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
@@ -56,9 +56,9 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
     try:
         # deltalake's own Schema says what Delta makes of the types, in the JSON that Spark uses too.
         schema = Schema.from_arrow(table.schema)
-        at(folder).make_new_folder()
+        folder.make_new_folder()
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
-        with at(file).writable() as written:
+        with file.writable() as written:
             pq.write_table(table, written, compression="zstd", write_page_checksum=True)
         write_checksums(file)
         reach("store.file_written")
@@ -67,7 +67,7 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
         )
         try:
             create_table_with_add_actions(
-                at(folder).table_uri, schema, [add], mode="error", storage_options=at(folder).table_options,
+                folder.table_uri, schema, [add], mode="error", storage_options=folder.table_options,
                 # Tried again within, a commit whose answer was lost would meet itself, and be made a second time.
                 commit_properties=CommitProperties(custom_metadata={"userMetadata": attempt}, max_commit_retries=0),
             )

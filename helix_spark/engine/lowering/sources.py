@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places.place import at
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.engine.results.marking import marked
 from helix_spark.errors import ResultTypeError
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
@@ -79,15 +78,15 @@ def _signed(path: str) -> str:
     if "://" in path and not path.startswith("file://"):
         return path
     place = _absolute(path.removeprefix("file://"))
-    told = at(place).spark_uri
+    told = place.spark_uri
     return _PATTERN.sub(r"\\\g<0>", told) if _PATTERN.search(told) and place.exists() else told
 
 
 def _on_this_disk(path: str) -> str:
     """A path with its scheme: one without was signed from this machine's disk, and `fs.defaultFS` may name another
     place, which would be read instead."""
-    return path if "://" in path else at(_absolute(path)).spark_uri
+    return path if "://" in path else _absolute(path).spark_uri
 
 
-def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()
+def _absolute(path: str) -> LocalPath:
+    return LocalPath(path).expanduser().absolute()

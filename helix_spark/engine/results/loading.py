@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, at, is_out_of_reach
+from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import StrangeModelError
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arrow
@@ -153,7 +153,7 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
             stored = spark.read.format("delta").option("versionAsOf", record.version or 0)
             path = catalog.path_of(record)
             assert path is not None
-            frame = stored.load(at(path).spark_uri)
+            frame = stored.load(path.spark_uri)
         return with_left_out(frame, record) if record.left_out else frame
 
 

@@ -7,10 +7,9 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_files, is_metadata
 from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.signature.parts import digest
@@ -36,9 +35,9 @@ def content_of_model(model: Any) -> str | None:
     if context is None or not (context.master or "").startswith("local"):
         return None
     with tempfile.TemporaryDirectory(prefix="helix-model-") as folder:
-        place = Path(folder) / "model"
+        place = LocalPath(folder) / "model"
         try:
-            model.write().save(at(place).spark_uri)
+            model.write().save(place.spark_uri)
         except Exception:  # noqa: BLE001 - the writer of a class that is not Spark's may raise anything, or not be there
             return None
         return content_of_files(place)

@@ -12,11 +12,10 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import checked_digest
 
@@ -38,13 +37,13 @@ class CheckedModel:
 
     folder: Place
     digest: str
-    copy: Path | None
+    copy: LocalPath | None
 
     def address(self, spark: SparkSession) -> str:
         """Where Spark is to load it from."""
         if self.copy is None or not (spark.sparkContext.master or "").startswith("local"):
-            return at(self.folder).spark_uri
-        return at(self.copy).spark_uri
+            return self.folder.spark_uri
+        return self.copy.spark_uri
 
 
 def checked_model(folder: Place, record: ArtifactRecord) -> CheckedModel:
@@ -55,8 +54,8 @@ def checked_model(folder: Place, record: ArtifactRecord) -> CheckedModel:
 
 
 @cache
-def _private() -> Path:
+def _private() -> LocalPath:
     """A folder that nobody else writes to, for as long as this process lives."""
-    folder = Path(tempfile.mkdtemp(prefix="helix-models-"))
+    folder = LocalPath(tempfile.mkdtemp(prefix="helix-models-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -6,13 +6,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
-from helix_spark.catalog.places.place import Place, at
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
@@ -147,7 +146,7 @@ def _write(
 def _save_model(model: Any, path: Place) -> str:
     """Writes a model; returns the digest of its files."""
     try:
-        model.write().save(at(path).spark_uri)
+        model.write().save(path.spark_uri)
         return checked_digest(path)
     except StrangeModelError as error:
         raise CatalogError(f"{error}; none but Spark ML's own is loaded from a catalog") from error
@@ -211,13 +210,13 @@ def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int |
     Returns how many rows the files have, where Delta does not vouch for that.
     """
     assert attempt.path is not None
-    place, schema, held = at(attempt.path).spark_uri, frame.schema.json(), BorrowedSettings()
+    place, schema, held = attempt.path.spark_uri, frame.schema.json(), BorrowedSettings()
     spark = frame.sparkSession
     case_sensitive = str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true"
     as_plain = as_plain and can_be_files(schema, case_sensitive=case_sensitive)
     held.apply(spark, WHILE_WE_WRITE)
     try:
-        if isinstance(attempt.path, Path) and as_plain:
+        if isinstance(attempt.path, LocalPath) and as_plain:
             frame.write.format("parquet").options(**AS_FILES).save(place)
             return commit_files(attempt.path, schema, attempt=attempt.attempt)
         frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.catalog.places.place import at
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.errors import SetupError
 
 
@@ -73,7 +73,7 @@ def resolve(
             for jar in (ivy / "jars").glob(pattern):
                 jar.rename(fresh / jar.name)
         # Jars that a loss of power emptied would keep every later session from starting.
-        at(fresh).sync(list(fresh.iterdir()))
+        LocalPath(fresh).sync(list(LocalPath(fresh).iterdir()))
         try:
             fresh.rename(kept)
         except OSError:

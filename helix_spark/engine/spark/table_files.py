@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places.place import at
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.engine.spark.settings import VERIFIED
@@ -48,7 +47,7 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
     from pyspark.sql.types import StructType
 
     reader = spark.read.options(**READ_FILES)
-    frame: DataFrame = reader.schema(StructType.fromJson(schema)).parquet(*(at(file).spark_uri for file in table.files))
+    frame: DataFrame = reader.schema(StructType.fromJson(schema)).parquet(*(file.spark_uri for file in table.files))
     return frame
 
 

@@ -71,7 +71,7 @@ class RecordedAnswers:
             found = self.catalog.check_table(record)
             if foreign_classes(found.schema) or not can_be_files(found.schema):
                 raise CatalogError("it has a column of a type that none of Helix's has")
-            table = StoredTable(tuple(at(file).spark_uri for file in found.files), found.schema, READ_FILES)
+            table = StoredTable(tuple(file.spark_uri for file in found.files), found.schema, READ_FILES)
             return table if table.partitions else None
         except (CatalogError, DamagedArtifactError, ValueError) as error:
             self.warnings.append(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")

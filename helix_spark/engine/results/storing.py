@@ -166,11 +166,11 @@ def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> 
 
 
 def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
-    if not isinstance(attempt.path, Path):
+    if not isinstance(attempt.path, LocalPath):
         raise CatalogError("a table of a program is stored in a catalog on a disk alone")
     if not can_be_files(table.schema()):
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
-    schema = table.save(at(attempt.path).spark_uri, AS_FILES)
+    schema = table.save(attempt.path.spark_uri, AS_FILES)
     rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from helix_spark.iteration.recorded import RecordedIteration
     from helix_spark.planner.plan import Plan
     from helix_spark.planner.storage import Policy
+    from helix_spark.plots import plot
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declared_metrics import metric
     from helix_spark.workflow.operators import HashSplit
@@ -47,7 +48,7 @@ __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
     "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
     "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv",
-    "delta", "fixed", "json", "main", "metric", "parquet", "reader", "table", "text",
+    "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "table", "text",
 ]
 
 _HOMES = {
@@ -65,6 +66,7 @@ _HOMES = {
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
     "helix_spark.workflow.declared_metrics": ("metric",),
     "helix_spark.workflow.operators": ("HashSplit",),
+    "helix_spark.plots": ("plot",),
     "helix_spark.workflow.refs": ("NodeRef",),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
     "helix_spark.workflow.stages": ("Bucketizer", "Fields", "Interaction", "OneHot"),

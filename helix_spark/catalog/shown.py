@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from helix_spark.catalog.records import NodeRecord
+from helix_spark.plots import is_plot, plot_text
 from helix_spark.sizes import format_size
 
 _LONGEST = 120
@@ -33,7 +34,7 @@ def side(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """What stands for a table, a model or a huge value among outputs, in words; empty for a value.
+    """What stands for a table, a model or a huge value among outputs, and a plot, in words; empty for another value.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')
@@ -49,7 +50,7 @@ def result_text(value: Any) -> str:
             return name
         case {"value": str(kind), "bytes": int(size), **rest} if not rest:
             return f"{kind} of {format_size(size)}, too large to be recorded"
-    return ""
+    return plot_text(value) if is_plot(value) else ""
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import EndedError, HelixError, Location, UnknownNodeError, nearest
 from helix_spark.forks import Birthplace
+from helix_spark.plots import Plot, is_plot
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class NamedResults(ABC):
         """
         if name not in self.outputs:
             raise UnknownNodeError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
-        return deepcopy(self.outputs[name])
+        value = deepcopy(self.outputs[name])
+        return Plot(value) if is_plot(value) else value
 
     def table(self, name: str) -> DataFrame:
         """A table, as a Spark DataFrame.

@@ -13,6 +13,7 @@ from helix_spark.catalog.shown import result_text
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
+from helix_spark.plots import is_plot
 from helix_spark.workflow.operators import Result
 
 _LISTED = 8
@@ -73,7 +74,9 @@ _SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.
 def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
     """An output's value, which stays on record whatever is evicted; None for tables, models, and what is no output."""
     outputs = json.loads(record.outputs)
-    return ValueResult(outputs[name]) if name in outputs and not result_text(outputs[name]) else None
+    if name not in outputs or (result_text(outputs[name]) and not is_plot(outputs[name])):
+        return None
+    return ValueResult(outputs[name])
 
 
 def stored_result(

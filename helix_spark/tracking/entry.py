@@ -16,6 +16,7 @@ from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.planner.explain import plan_text
+from helix_spark.plots import is_plot
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Group
 
@@ -150,6 +151,7 @@ def _texts(finished: Finished) -> dict[str, str]:
     record = finished.record
     return {
         **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
+        **{_plot_path(name): json.dumps(value) for name, value in json.loads(record.outputs).items() if is_plot(value)},
         "outputs.json": record.outputs,
         "plan.txt": plan_text(finished.plan),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
@@ -170,6 +172,10 @@ def _texts(finished: Finished) -> dict[str, str]:
 
 def _table_path(name: str) -> str:
     return f"tables/{_name(name)}.json"
+
+
+def _plot_path(name: str) -> str:
+    return f"plots/{_name(name)}.vl.json"
 
 
 def _table_text(table: TablePreview) -> str:

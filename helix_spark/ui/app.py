@@ -40,7 +40,12 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-_ASSETS = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_ASSETS = {
+    "style.css": "text/css", "icon.svg": "image/svg+xml",
+    **dict.fromkeys(
+        ("page.js", "plots.js", "vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js"), "text/javascript"
+    ),
+}
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 2_000
 """Characters of a value in an address."""

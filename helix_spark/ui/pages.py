@@ -28,6 +28,7 @@ from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
 from helix_spark.ui.node import node_page
+from helix_spark.ui.output_plots import output_plots
 from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.records import Records
@@ -98,7 +99,7 @@ class Pages:
             fold=self._folded(workflow, number, wanted, whole, Folding(True)),
             unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
             image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
-            tables=output_tables(tables_of(record, self._records)),
+            tables=output_tables(tables_of(record, self._records)), plots=output_plots(record),
         )
 
     def image(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -102,6 +103,16 @@ def _outputs(right: int, factor: int) -> hx.Workflow:
     @wf.reducer(output=True)
     def weights() -> pd.DataFrame:
         return pd.DataFrame({"feature": ["age", HOSTILE], "weight": [1.5, -right / 50]})
+
+    @wf.reducer(output=True)
+    def by_age() -> dict[str, Any]:
+        rows = {"age": [20.0, 40.0, 60.0], "rich": [0.1, right / 60, 0.4], "town": ["a", HOSTILE, "a"]}
+        return hx.plot("point", rows, x="age", y="rich", color="town", title=f"By age {HOSTILE}")
+
+    @wf.reducer(output=True)
+    def curious() -> dict[str, Any]:
+        made = hx.plot("bar", {"age": [1.0]}, x="age")
+        return {**made, "data": {"url": "/assets/style.css", "format": {"type": "csv"}}}
 
     @wf.reducer(output=True)
     def errors() -> pd.DataFrame:

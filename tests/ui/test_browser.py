@@ -117,6 +117,21 @@ def test_a_page_stays_at_home_fits_and_can_be_used_by_all(
     assert [line for line in told if page != "missing" or "404" not in line] == []
 
 
+def test_a_plot_is_drawn_and_loads_nothing(browser: WebDriver, served: Callable[[str], str]) -> None:
+    home = served("outputs")
+    look(browser, 1280, "light")
+    requested(browser)
+    browser.get(f"{home}/iteration?number=3")
+    waiting = time.monotonic() + 20
+    while not browser.find_elements(By.CSS_SELECTOR, "[data-drawn] svg .mark-symbol path"):
+        assert time.monotonic() < waiting
+        time.sleep(0.1)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "[data-drawn] svg .mark-symbol.role-mark path")) == 3
+    assert sum(url.endswith("style.css") for url in requested(browser)) == 1
+    browser.get(f"{home}/node?number=3&node=confusion")
+    assert not any("vega" in url for url in requested(browser))
+
+
 def test_pages_can_be_read_without_scripts(browser: WebDriver, served: Callable[[str], str]) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     look(browser, 1280, "light")

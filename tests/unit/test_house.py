@@ -23,7 +23,7 @@ INNER_ROOMS = {
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
 FOR_ALL_WITHIN = {"signature": {"parts", "folders"}, "catalog": {"records", "cells", "failpoints"}}
-FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions"}
+FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots"}
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
 HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")

@@ -25,6 +25,7 @@ from helix_spark.engine.results.results import (
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
 from helix_spark.hermetic.action import others_first
+from helix_spark.plots import as_plot
 from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result
 from helix_spark.workflow.sources import ReaderSource, Source
 
@@ -126,7 +127,7 @@ def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
     package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
     if node.result is Result.VALUE:
         try:
-            return ValueResult(plain(returned, node.name))
+            return ValueResult(plain(as_plot(returned), node.name))
         except ResultTypeError as error:
             raise ResultTypeError(error.what, where=node.where, remedy=error.remedy) from None
     if node.result is Result.MODEL and hasattr(returned, "transform") and not hasattr(returned, "fit"):

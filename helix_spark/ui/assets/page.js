@@ -115,7 +115,15 @@ function renew(main, later) {
     main.replaceChildren(...parts);
   }
   document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+  plots();
   restore();
+}
+
+function plots() {
+  const waiting = document.querySelectorAll("[data-plot]:not([data-drawn])");
+  if (waiting.length) {
+    import("/assets/plots.js").then(({ drawPlots }) => drawPlots(waiting));
+  }
 }
 
 // Asks how far a running iteration is, and puts the page as it is now in place of the old one whenever that is not what
@@ -140,4 +148,5 @@ async function follow() {
 }
 
 document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+plots();
 follow();

@@ -1,0 +1,133 @@
+"""Plots among outputs: what a reducer returns as a specification of Vega-Lite, with its data in it.
+
+A specification is JSON (https://vega.github.io/vega-lite/docs/spec.html), so it is stored, compared and shown as any
+value is; pages and notebooks draw it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from helix_spark.errors import ParameterError, nearest
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+_KNOWN = "https://vega.github.io/schema/vega-lite/v"
+
+MOST_POINTS = 5_000
+"""Rows of a plot. It is on record with its iteration, and nobody sees more than that many points."""
+
+Kind = Literal["bar", "line", "point", "area", "histogram", "heatmap"]
+
+_NUMBER, _NAME = "quantitative", "nominal"
+
+
+def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: str = "") -> dict[str, Any]:
+    """A plot of rows, for a reducer to return.
+
+    Args:
+        kind: bar, line, point, area, histogram (of `x`), heatmap (`color` over `x` and `y`).
+        data: a pandas DataFrame, a pyarrow Table, rows as dicts, or columns by name.
+        x, y, color: names of columns.
+        title: above it.
+
+    Returns a specification of Vega-Lite, as a dict that may be changed before it is returned.
+
+    Raises:
+        ParameterError: there is no such kind or column, or there are too many rows.
+
+    >>> made = plot("line", {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}, x="fpr", y="tpr")
+    >>> made["mark"], made["encoding"]["y"], made["data"]["values"][1]
+    ('line', {'field': 'tpr', 'type': 'quantitative'}, {'fpr': 1.0, 'tpr': 1.0})
+    """
+    if kind not in get_args(Kind):
+        raise ParameterError(f"there is no plot {kind!r}", exists=", ".join(get_args(Kind)),
+                             remedy=nearest(kind, get_args(Kind)))
+    rows = _rows(data)
+    if len(rows) > MOST_POINTS:
+        raise ParameterError(
+            f"a plot of {len(rows):,} rows; {MOST_POINTS:,} at most are put on record", remedy="sum them up, or sample"
+        )
+    wanted = {"x": x, "y": y, "color": color}
+    names = [name for name in wanted.values() if name]
+    there = list(rows[0]) if rows else names
+    for name in names:
+        if name not in there:
+            raise ParameterError(f"the rows have no column {name!r}", exists=", ".join(there),
+                                 remedy=nearest(name, there))
+    encoding = {channel: _channel(name, rows) for channel, name in wanted.items() if name}
+    if kind == "histogram":
+        encoding["x"]["bin"] = True
+        encoding["y"] = {"aggregate": "count", "type": _NUMBER}
+    if kind == "heatmap":
+        encoding |= {channel: {**encoding[channel], "type": "ordinal"} for channel in ("x", "y") if channel in encoding}
+    mark = {"histogram": "bar", "heatmap": "rect"}.get(kind, kind)
+    made = {"$schema": SCHEMA, "data": {"values": [{name: row[name] for name in names} for row in rows]},
+            "mark": mark, "encoding": encoding}
+    return {**made, "title": title} if title else made
+
+
+def is_plot(value: Any) -> bool:
+    """Whether a value is a specification of Vega-Lite.
+
+    >>> is_plot({"$schema": SCHEMA, "mark": "bar"}), is_plot({"mark": "bar"})
+    (True, False)
+    """
+    return isinstance(value, Mapping) and str(value.get("$schema", "")).startswith(_KNOWN)
+
+
+def plot_text(value: Mapping[str, Any]) -> str:
+    """A plot in words.
+
+    >>> plot_text({"$schema": SCHEMA, "mark": {"type": "bar"}, "data": {"values": [{}, {}]}, "title": "Errors"})
+    'plot "Errors": bar, 2 rows'
+    """
+    mark, data, title = value.get("mark"), value.get("data"), value.get("title")
+    kind = mark.get("type") if isinstance(mark, Mapping) else mark
+    rows = data.get("values") if isinstance(data, Mapping) else None
+    named = f' "{title}"' if isinstance(title, str) and title else ""
+    parts = [kind] if isinstance(kind, str) else []
+    parts += [f"{len(rows):,} rows"] if isinstance(rows, list) else []
+    return f"plot{named}: {', '.join(parts)}" if parts else f"plot{named}"
+
+
+def as_plot(value: Any) -> Any:
+    """The specification of a chart of Altair's; anything else as it is."""
+    return value.to_dict() if type(value).__module__.partition(".")[0] == "altair" else value
+
+
+class Plot(dict[str, Any]):
+    """A plot that shows itself in a notebook."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return {"application/vnd.vegalite.v5+json": dict(self), "text/plain": plot_text(self)}
+
+
+def _channel(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values = [row[name] for row in rows if row[name] is not None]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return {"field": name, "type": _NUMBER if numbers else _NAME}
+
+
+def _rows(data: Any) -> list[dict[str, Any]]:
+    if hasattr(data, "to_pylist"):
+        found: Iterable[Mapping[str, Any]] = data.to_pylist()
+    elif hasattr(data, "to_dict") and hasattr(data, "columns"):
+        found = data.to_dict(orient="records")
+    elif isinstance(data, Mapping):
+        columns = {name: list(values) for name, values in data.items()}
+        found = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    else:
+        found = data
+    return [{str(name): _plain(value) for name, value in row.items()} for row in found]
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it; what is no number is none."""
+    value = value.item() if hasattr(value, "item") else value
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)

@@ -1,0 +1,74 @@
+"""Plots that reducers return: stored and shown as values, and no metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import helix_spark as hx
+from helix_spark.catalog.metrics import flattened
+from helix_spark.catalog.shown import short
+from helix_spark.errors import ParameterError
+from helix_spark.plots import MOST_POINTS, as_plot, is_plot
+
+ROWS = {"age": [20, 40], "rich": [0.1, float("nan")]}
+
+
+@pytest.mark.parametrize("data", [
+    ROWS, pd.DataFrame(ROWS), pa.table(ROWS), [{"age": 20, "rich": 0.1}, {"age": 40, "rich": float("nan")}],
+], ids=["columns", "pandas", "arrow", "rows"])
+def test_a_plot_has_its_data_in_it(data: Any) -> None:
+    made = hx.plot("point", data, x="age", y="rich")
+    assert made["data"]["values"] == [{"age": 20, "rich": 0.1}, {"age": 40, "rich": None}]
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+def test_a_histogram_counts_and_a_heatmap_shades() -> None:
+    counted = hx.plot("histogram", ROWS, x="age")["encoding"]
+    assert (counted["x"]["bin"], counted["y"]["aggregate"]) == (True, "count")
+    shaded = hx.plot("heatmap", {"a": ["x"], "b": ["y"], "n": [3]}, x="a", y="b", color="n")
+    assert (shaded["mark"], shaded["encoding"]["color"]["type"]) == ("rect", "quantitative")
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"kind": "pie", "x": "age"}, "no plot 'pie'"), ({"kind": "bar", "x": "agee"}, "no column 'agee'"),
+])
+def test_what_cannot_be_drawn_is_told(given: dict[str, str], says: str) -> None:
+    with pytest.raises(ParameterError, match=says):
+        hx.plot(given["kind"], ROWS, x=given["x"])  # type: ignore[arg-type]  # that is what is tried
+
+
+def test_a_plot_of_too_many_rows_is_refused() -> None:
+    with pytest.raises(ParameterError, match="5,001 rows"):
+        hx.plot("line", {"x": range(MOST_POINTS + 1)}, x="x")
+
+
+def test_a_plot_is_a_value_and_no_metric(tmp_path: Path) -> None:
+    wf = hx.Workflow("plots")
+
+    @wf.reducer(output=True)
+    def curve() -> dict[str, Any]:
+        return hx.plot("line", {"x": [0, 1], "y": [0.0, 1.0]}, x="x", y="y", title="A line")
+
+    with hx.Helix(tmp_path, observer=hx.Silent()) as helix:
+        ran = helix.run(wf)
+        past = helix.iteration(1)
+    assert is_plot(ran["curve"])
+    assert past["curve"] == ran["curve"] == past.value("curve")
+    assert flattened(past.outputs) == {}
+    assert short(past["curve"]) == 'plot "A line": line, 2 rows'
+    shown = past["curve"]._repr_mimebundle_()
+    assert shown["application/vnd.vegalite.v5+json"]["mark"] == "line"
+
+
+def test_a_chart_of_altair_s_is_its_specification() -> None:
+    members = {"__module__": "altair.vegalite.v5.api", "to_dict": lambda self: self.made}
+    chart = type("Chart", (SimpleNamespace,), members)
+    assert as_plot(chart(made={"mark": "bar"})) == {"mark": "bar"}
+    assert as_plot({"mark": "bar"}) == {"mark": "bar"}

@@ -1,11 +1,13 @@
 """A plain PySpark program (`jobs/plain_income.py`) by itself and under Helix: first, unchanged, and after edits.
 
     python -m benchmarks.programs [--fresh] [--only WORDS] [--save FILE]
+    python -m benchmarks.programs --notebook
 
 Each version of the program is run by itself in a fresh process, under `helix run` in a fresh process, by itself in a
 process whose session is warm, and as `helix watch` runs it, beside a server that is warm. Each way has a catalog of its
 own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process; of a warm
-session, from the start of the program's text to its end; with `--fresh` nothing is run warm.
+session, from the start of the program's text to its end; with `--fresh` nothing is run warm. With `--notebook` the
+program is run as a notebook's cells, each time in a new kernel: by itself, after `%load_ext helix_spark`, and again.
 """
 
 from __future__ import annotations
@@ -67,7 +69,13 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="in fresh processes alone")
     parser.add_argument("--only", default="", help="versions whose names hold one of these words")
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--notebook", action="store_true", help="as a notebook's cells, in new kernels")
     asked = parser.parse_args()
+    if asked.notebook:
+        from benchmarks.notebook_runs import measure_notebook
+
+        with tempfile.TemporaryDirectory(prefix="helix-notebook-") as folder:
+            sys.exit(0 if measure_notebook(PROGRAM, Path(folder)) else 1)
     text = PROGRAM.read_text()
     words = asked.only.split()
     texts = {

@@ -12,6 +12,7 @@ from helix_spark.hermetic.generators import seed_stages_by_name
 from helix_spark.versions import check_pair, refused_python
 
 if TYPE_CHECKING:
+    from helix_spark.cli.automatic import session
     from helix_spark.cli.main import main
     from helix_spark.engine.execution.observer import Observer, Silent
     from helix_spark.errors import (
@@ -48,10 +49,11 @@ __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
     "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
     "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv",
-    "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "table", "text",
+    "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "session", "table", "text",
 ]
 
 _HOMES = {
+    "helix_spark.cli.automatic": ("session",),
     "helix_spark.cli.main": ("main",),
     "helix_spark.iteration.iteration": ("Iteration",),
     "helix_spark.iteration.recorded": ("RecordedIteration",),

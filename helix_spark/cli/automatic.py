@@ -12,13 +12,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.cli.hash_seed import fix_hash_seed
-from helix_spark.cli.options import asked
+from helix_spark.cli.options import Asked, asked
 from helix_spark.cli.programs import OFF, end_program, tell, took_before, writable_catalog
+from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
 from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from helix_spark.program.plain_program import PlainProgram
 
 
@@ -33,13 +36,14 @@ def begin() -> None:
         return
     fix_hash_seed(path)
     _check_no_session()
-    program = _program(path, path.stem, sys.argv[1:])
+    given = asked(Path.cwd())
+    program = _program(path, path.stem, sys.argv[1:], given)
     program.begin()
     ended: list[BaseException] = []
     _note_error(ended)
     # Not by `atexit`: pools of threads, by which a catalog is written, have ended by then.
     threading._register_atexit(  # type: ignore[attr-defined]  # there is no other way
-        lambda: end_program(program, ended[0] if ended else None, "", quiet=False)
+        lambda: end_program(program, ended[0] if ended else None, "", quiet=False, tracker=tracker_of(given))
     )
 
 
@@ -49,13 +53,72 @@ def load_extension(shell: Any) -> None:
     Raises:
         SetupError: a session was made before.
     """
+    if not _BEGUN:
+        _begin_notebook(shell, asked(Path.cwd()))
+
+
+def session(catalog: str | Path | None = None) -> SparkSession:
+    """A notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
+    ``SparkSession.builder...getOrCreate()`` gives from now on, what was asked before are answered from there.
+
+    Args:
+        catalog: its folder; else the project's, as for the commands.
+
+    Raises:
+        SetupError: a session was made before, or this is no notebook.
+    """
+    shell = _shell()
+    if shell is None:
+        raise SetupError(
+            "hx.session is for notebooks, and this is none", remedy="run the file by `helix run`, or make "
+            "`import helix_spark.auto` its first line; a workflow is run by hx.Helix(catalog)",
+        )
+    given = asked(Path.cwd(), catalog=None if catalog is None else str(catalog))
+    if not _BEGUN:
+        _begin_notebook(shell, given)
+    program, kept = _BEGUN[0]
+    if catalog is not None and kept != given.catalog:
+        raise SetupError(f"this notebook's answers are kept in {kept} already", remedy="restart its kernel")
+    made: SparkSession = program.session({})
+    return made
+
+
+_BEGUN: list[tuple[PlainProgram, str]] = []
+"""The notebook of this process, once its sessions are taken over, and its catalog as it was named."""
+
+
+def _shell() -> Any:
+    """The shell of the notebook that this process runs; None if it runs none."""
+    found = sys.modules.get("IPython")
+    return None if found is None else found.get_ipython()
+
+
+def _begin_notebook(shell: Any, given: Asked) -> None:
+    from helix_spark.cli.notebook_verbs import NotebookVerbs
+
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
-    program = _program(Path(named), Path(named).stem, ())
+    program = _program(Path(named), Path(named).stem, (), given)
     program.begin()
+    _BEGUN.append((program, given.catalog))
     cells = Cells(program)
     shell.events.register("post_run_cell", cells.after_cell)
-    threading._register_atexit(lambda: end_program(program, None, "", quiet=True))  # type: ignore[attr-defined]  # as above
+
+    def place(file: str, line: int) -> str:
+        name = shell.compile.format_code_name(file)
+        return f"{name[1] if name else Path(file).name}:{line}"
+
+    def helix(line: str) -> None:
+        """Of what the cells asked: %helix plan, %helix explain NAME, %helix log."""
+        try:
+            NotebookVerbs(program, print, place)(line)
+        except HelixError as error:
+            tell(f"error: {error}")
+
+    shell.register_magic_function(helix, "line", "helix")
+    threading._register_atexit(  # type: ignore[attr-defined]  # as above
+        lambda: end_program(program, None, "", quiet=True, tracker=tracker_of(given))
+    )
 
 
 class Cells:
@@ -84,10 +147,9 @@ class Cells:
             self._say(f"helix: {tally.reused} of {tally.asked} answers are from the record{took_before(tally)}")
 
 
-def _program(path: Path, name: str, arguments: Any) -> PlainProgram:
+def _program(path: Path, name: str, arguments: Any, given: Asked) -> PlainProgram:
     from helix_spark.program.plain_program import PlainProgram
 
-    given = asked(Path.cwd())
     budget = None if given.budget is None else parse_size(given.budget)
     return PlainProgram(path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=budget)
 

@@ -17,6 +17,7 @@ from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.terminal import say
+from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.cli.upkeep import upkeep_commands
 from helix_spark.errors import ParameterError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
     from helix_spark.helix import Helix
     from helix_spark.iteration.iteration import Iteration
-    from helix_spark.iteration.tracker import Tracker
     from helix_spark.workflow.workflow import Workflow
 
 __all__ = ["exit_code", "helix", "main", "run_and_tell", "workflow_of"]
@@ -58,7 +58,7 @@ def run(
         place = asked(path, **given)
         run_program(
             path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
-            budget=place.budget,
+            budget=place.budget, tracker=tracker_of(place),
         )
     _check_no_arguments(arguments)
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
@@ -171,7 +171,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     path, function = split_target(target)
     if function is None and is_plain_program(path):
         place = asked(path, **given)
-        watch_program(path, arguments, place.catalog, place.spark, place.budget)
+        watch_program(path, arguments, place.catalog, place.spark, place.budget, place.mlflow, place.experiment)
         return
     _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=False, one_run=False) as engine:
@@ -288,26 +288,9 @@ def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
 
     return Helix(
         given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
-        observer=observer_for(quiet=quiet), tracker=_tracker(given), one_run=one_run,
+        observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
     )
-
-
-def _tracker(given: Asked) -> Tracker | None:
-    """What iterations are shown in, if anything is.
-
-    Raises:
-        ParameterError: an option of MLflow's was given, and no MLflow.
-    """
-    if not given.mlflow:
-        alone = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
-        if alone is not None:
-            raise ParameterError(f"{alone} is about MLflow, and no MLflow is named",
-                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {alone}")
-        return None
-    from helix_spark.tracking.mlflow_tracker import MlflowTracker
-
-    return MlflowTracker(given.mlflow, experiment=given.experiment, log_models=given.log_models)
 
 
 def workflow_of(

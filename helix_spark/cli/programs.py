@@ -18,6 +18,7 @@ from helix_spark.sizes import format_seconds, parse_size
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.program_record import Tally
 
@@ -27,12 +28,13 @@ OFF = "HELIX"
 
 def run_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], message: str, *, quiet: bool,
-    rerun_effects: bool = False, budget: str | None = None,
+    rerun_effects: bool = False, budget: str | None = None, tracker: Tracker | None = None,
 ) -> NoReturn:
     """Runs a program, and ends this process as the program would.
 
     Args:
         budget: how much may be stored in all, such as "2 GiB".
+        tracker: is told of the run at its end.
 
     Raises:
         ParameterError: there is no such file.
@@ -48,7 +50,7 @@ def run_program(
 
     room = None if budget is None else parse_size(budget)
     program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=room)
-    code = _ended(program, message, quiet=quiet)
+    code = _ended(program, message, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
@@ -103,7 +105,7 @@ def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[s
         yield f"it ends with {type(error).__name__}: {error}"
 
 
-def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | None:
+def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
     """Runs a program to its end, puts it on record, and returns what it would end its process with."""
     error: BaseException | None = None
     try:
@@ -116,17 +118,20 @@ def _ended(program: PlainProgram, message: str, *, quiet: bool) -> int | str | N
         if not isinstance(theirs, SystemExit):
             _print_traceback(theirs, program.path)
     sys.stdout.flush()
-    end_program(program, error, message, quiet=quiet)
+    end_program(program, error, message, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code
     return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def end_program(program: PlainProgram, error: BaseException | None, message: str, *, quiet: bool) -> None:
+def end_program(
+    program: PlainProgram, error: BaseException | None, message: str, *, quiet: bool, tracker: Tracker | None = None
+) -> None:
     """Puts a program that has ended on record, says so, and stops its server.
 
     Args:
         error: what ended it, if something did.
+        tracker: is told of it, too, and closed.
     """
     from helix_spark.program.program_record import record_run
 
@@ -134,6 +139,8 @@ def end_program(program: PlainProgram, error: BaseException | None, message: str
         recorded = record_run(program, error, message)
         if recorded is not None and not quiet:
             tell(summary(program.name, *recorded))
+        if recorded is not None and tracker is not None:
+            _track(program, recorded[0], tracker)
         for warning in program.record.warnings if program.record is not None else ():
             tell(warning)
     except HelixError as own:
@@ -141,6 +148,22 @@ def end_program(program: PlainProgram, error: BaseException | None, message: str
     finally:
         if program.server is not None:
             program.server.stop()
+        if tracker is not None:
+            tracker.close()
+
+
+def _track(program: PlainProgram, number: int, tracker: Tracker) -> None:
+    """Tells a tracker of a run that is on record."""
+    from helix_spark.catalog.finding import find_iteration
+    from helix_spark.iteration.tracker import Finished
+    from helix_spark.iteration.tracker import tell as tell_tracker
+
+    catalog = program.catalog
+    iteration = find_iteration(catalog, program.name, number)
+    nodes = catalog.nodes(iteration)
+    live = catalog.live_among({node.signature for node in nodes})
+    stored = {node.name: live[node.signature].bytes for node in nodes if node.signature in live}
+    tell_tracker(tracker, Finished(iteration, tuple(nodes), None, stored=stored, live=frozenset(live)), tell)
 
 
 def summary(name: str, number: int, tally: Tally) -> str:

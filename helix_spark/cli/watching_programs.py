@@ -15,15 +15,18 @@ from helix_spark.cli.terminal import say
 from helix_spark.cli.watching import await_change, stamps
 from helix_spark.errors import ParameterError
 from helix_spark.program.program_text import files_of_program, needs_classic
+from helix_spark.tracking.courier import URI_VARIABLE
 
 
 def watch_program(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], budget: str | None = None
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], budget: str | None = None,
+    mlflow: str | None = None, experiment: str | None = None,
 ) -> None:
     """Runs a program now and at each save, until interrupted.
 
     Args:
         budget: how much may be stored in all, such as "2 GiB".
+        mlflow, experiment: where its runs are tracked, if they are.
 
     Raises:
         ParameterError: there is no such file, or it needs a classic session.
@@ -39,8 +42,11 @@ def watch_program(
         )
     server = ConnectServer({**AS_SPARK_HAS_IT, **settings})
     options = ["--catalog", catalog, *(("--budget", budget) if budget is not None else ())]
+    options += [] if experiment is None else ["--experiment", experiment]
     command = [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]
     environment = {**os.environ, **server.environment()}
+    if mlflow is not None:  # not on the command line: it may hold a password
+        environment[URI_VARIABLE] = mlflow
     try:
         while True:
             known = files_of_program(path)

@@ -18,7 +18,7 @@ class Finished:
     Attributes:
         record: as it is in the catalog.
         nodes: what happened to each of its nodes, inputs first.
-        plan: what was decided.
+        plan: what was decided; None of a plain program, of which nothing is before it asks.
         models: the fitted Spark ML models of its learners, as far as this iteration had them.
         stored: physical bytes of what it stored, by node name.
         live: signatures of its nodes whose results are stored by its end.
@@ -27,7 +27,7 @@ class Finished:
 
     record: IterationRecord
     nodes: tuple[NodeRecord, ...]
-    plan: Plan
+    plan: Plan | None
     models: Mapping[str, Any] = field(default_factory=dict)
     stored: Mapping[str, int] = field(default_factory=dict)
     live: frozenset[str] = frozenset()

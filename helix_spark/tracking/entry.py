@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,7 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
         iteration=f"iteration {record.number} of {record.workflow}", status=_STATUS[record.status], started=started,
         ended=started + round((record.seconds or 0.0) * 1000),
         parameters={
-            _name(name): str(value)[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *parameters.items())
+            _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_given(parameters))
         },
         metrics=_unique([*numbers(outputs), *_own_numbers(finished)]), tags=_tags(finished), texts=_texts(finished),
         models=models,
@@ -97,6 +98,24 @@ def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
         for part in parts_from_json(node.parts):
             if part.group is Group.PARAMETER and part.shown is not None and node.kind in ("learner", "extractor"):
                 yield f"{node.name}.{part.label}", part.shown
+
+
+def _given(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The parameters of an iteration; of a program's command line each option, too.
+
+    >>> dict(_given({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
+    {'reg': '0.1', 'arguments': 'a.csv --depth 3 --fast --out=x', 'depth': '3', 'fast': 'true', 'out': 'x'}
+    """
+    for name, value in parameters.items():
+        if name != "arguments" or not isinstance(value, list):
+            yield name, str(value)
+            continue
+        words = [str(one) for one in value]
+        yield name, shlex.join(words)
+        for word, behind in zip(words, [*words[1:], "--"], strict=True):
+            option, equals, given = word.removeprefix("--").partition("=")
+            if word.startswith("--") and option:
+                yield option, given if equals else "true" if behind.startswith("--") else behind
 
 
 def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -115,9 +134,10 @@ def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
     states = [node.state for node in finished.nodes]
     spent = sum(node.seconds or 0.0 for node in finished.nodes)
+    yield from (("helix.seconds", finished.record.seconds or 0.0), ("helix.seconds_of_nodes", spent))
+    if finished.plan is not None:
+        yield "helix.seconds_of_everything", finished.plan.run_all_seconds
     yield from (
-        ("helix.seconds", finished.record.seconds or 0.0), ("helix.seconds_of_nodes", spent),
-        ("helix.seconds_of_everything", finished.plan.run_all_seconds),
         ("helix.stored_bytes", float(sum(finished.stored.values()))),
     )
     yield from ((f"helix.nodes.{state}", float(states.count(state))) for state in ("load", "compute", "prune"))
@@ -153,7 +173,7 @@ def _texts(finished: Finished) -> dict[str, str]:
         **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
         **{_plot_path(name): json.dumps(value) for name, value in json.loads(record.outputs).items() if is_plot(value)},
         "outputs.json": record.outputs,
-        "plan.txt": plan_text(finished.plan),
+        "plan.txt": _plan_text(finished),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
         "dag.json": json.dumps(
             [{"name": n.name, "kind": n.kind, "inputs": list(n.inputs), "output": n.output} for n in finished.nodes],
@@ -168,6 +188,12 @@ def _texts(finished: Finished) -> dict[str, str]:
         )),
         "versions.json": record.versions,
     }
+
+
+def _plan_text(finished: Finished) -> str:
+    if finished.plan is not None:
+        return plan_text(finished.plan)
+    return "\n".join(f"{node.state:8} {node.name}: {node.reason}" for node in finished.nodes)
 
 
 def _table_path(name: str) -> str:
@@ -191,9 +217,10 @@ def _stored(node: NodeRecord, finished: Finished) -> Stored:
 
 
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
+    proofs = {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
     return {
         "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
-        "nodes": [node_json(node, finished.live, finished.plan[node.name].proof) for node in finished.nodes],
+        "nodes": [node_json(node, finished.live, proofs.get(node.name, "")) for node in finished.nodes],
     }
 
 

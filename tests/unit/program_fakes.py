@@ -34,6 +34,10 @@ class FakeServer:
     asked: list[Any] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     started: bool = False
+    start_seconds: float = 0.0
+
+    def stop(self) -> None:
+        """Nothing: there is no process."""
 
     def stub(self) -> FakeServer:
         self.started = True

@@ -1,0 +1,88 @@
+"""What is told of a plain program's run beside its own output: to an experiment tracker, and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helix_spark.capture import connect_client
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli.notebook_verbs import NotebookVerbs
+from helix_spark.cli.programs import end_program
+from helix_spark.errors import ParameterError
+from helix_spark.iteration.tracker import Finished
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.tracking.entry import entry_of
+from tests.unit.program_fakes import FakeServer
+
+
+class Remembering:
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.seen: list[Finished] = []
+        self.closed = False
+
+    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
+        self.seen.append(finished)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainProgram]:
+    """A program in the middle of its run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "train.py").write_text("import pyspark\n")
+    catalog = Catalog.open(str(tmp_path / "catalog"), create=True)
+    made = PlainProgram(Path("train.py"), ["rows.csv", "--depth", "3"], catalog, {}, print)
+    made.server = FakeServer()  # type: ignore[assignment]  # what it is asked here
+    made.record = RecordedAnswers(catalog, made.name)
+    made.begin()
+    try:
+        yield made
+    finally:
+        made.session({}).stop()
+        connect_client._PROGRAMS.clear()
+
+
+def evaluated(spark: Any) -> Any:
+    from pyspark.ml.evaluation import BinaryClassificationEvaluator
+
+    rows = spark.read.csv("rows.csv", header=True)
+    rows.selectExpr("rand()").collect()
+    return BinaryClassificationEvaluator().evaluate(rows)
+
+
+def test_a_tracker_is_told_of_a_program_as_of_a_workflow(program: PlainProgram) -> None:
+    value, tracker = evaluated(program.session({})), Remembering()
+    end_program(program, None, "a message", quiet=True, tracker=tracker)
+    (finished,) = tracker.seen
+    entry = entry_of(finished, None, {})
+    assert tracker.closed
+    assert (entry.name, entry.status, entry.tags["mlflow.note.content"]) == ("train 1", "FINISHED", "a message")
+    assert entry.parameters["arguments"] == "rows.csv --depth 3"
+    assert entry.parameters["depth"] == "3"
+    assert [number for name, number in entry.metrics.items() if "BinaryClassificationEvaluator" in name] == [value]
+    assert "evaluate" in entry.texts["plan.txt"]
+
+
+def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:
+    evaluated(program.session({}))
+    said: list[str] = []
+    verbs = NotebookVerbs(program, said.append, lambda file, line: f"In[1]:{line}")
+    verbs("plan")
+    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are in the catalog"
+    assert "asked again: rows.selectExpr(...).collect (In[1]:" in said[1]
+    said.clear()
+    verbs("explain rows.selectExpr(...).collect")
+    assert any("a new kernel asks it again: uses rand" in line for line in said)
+    assert any("source: " in line and "rows.csv" in line for line in said)
+    with pytest.raises(ParameterError, match="no cell has asked"):
+        verbs("explain rows.count")

@@ -88,8 +88,8 @@ def _too_many_entries(stack: ExitStack) -> None:
 @mutant("upkeep deletes the newest checkpoint, too")
 def _no_checkpoint(stack: ExitStack) -> None:
     def thins(self: clearing._Sweep) -> None:
-        for each in self.checkpoints:
-            self._drop(self.in_log(each, ".checkpoint.parquet"))
+        for each in self.checkpoints.values():
+            self._drop(each)
 
     _patch(stack, clearing._Sweep, "thin_checkpoints", thins)
 

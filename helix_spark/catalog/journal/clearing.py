@@ -24,10 +24,10 @@ from urllib.parse import unquote
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.own_files import LONGEST_ENTRY, StrangeFilesError, checked_name
+from helix_spark.catalog.journal.own_files import StrangeFilesError, checked_name
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place, text_in
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ UNKNOWN_SECONDS = 10 * GRACE_SECONDS
 
 SPACING = 50
 """Versions between two checkpoints that are kept. Each has the names of all files; the entries between are kept."""
-
-_ENTRY, _CHECKPOINT = ".json", ".checkpoint.parquet"
 
 
 class TakenOverError(Exception):
@@ -95,8 +93,8 @@ def clear(
     swept = _Sweep(journal.folder, deletes)
     live = journal.files()
     waiting = {name: size for name, (size, _) in lying.items() if name not in live}
-    for version in swept.checkpoints:
-        age = swept.age_of(swept.in_log(version, _CHECKPOINT))
+    for version, checkpoint in list(swept.checkpoints.items()):
+        age = swept.age_of(checkpoint)
         crowded = len(waiting) > MOST_FILES or sum(waiting.values()) > most_bytes
         if age < GRACE_SECONDS and not (crowded and age >= SHORTEST):
             break
@@ -116,22 +114,13 @@ class _Sweep:
     def __init__(self, folder: Place, deletes: Callable[[str], bool]) -> None:
         self._folder, self._deletes = folder, deletes
         self.dropped = 0
-        self._log = {path.name: path for path in (folder / "_delta_log").iterdir()}
-        self.entries, self.checkpoints = self._versions(_ENTRY), self._versions(_CHECKPOINT)
-        self.now = self.in_log(self.entries[-1], _ENTRY).stat().st_mtime
-
-    def _versions(self, ending: str) -> list[int]:
-        """Of log entries, or of checkpoints, in order."""
-        names = (name.removesuffix(ending) for name in self._log if name.endswith(ending))
-        return sorted(int(name) for name in names if len(name) == 20 and name.isdecimal())
-
-    def in_log(self, version: int, ending: str) -> Place:
-        return self._log[f"{version:020}{ending}"]
+        self.entries, self.checkpoints = DeltaLog(folder).numbered()
+        self.now = self.entries[max(self.entries)].stat().st_mtime
 
     @property
     def oldest(self) -> int | None:
         """The oldest version that can be read."""
-        return self.checkpoints[0] if self.checkpoints else None
+        return min(self.checkpoints, default=None)
 
     def age_of(self, path: Place) -> float:
         """Seconds between the last write of a file and the newest commit, both by the clock of the disk or store."""
@@ -142,27 +131,23 @@ class _Sweep:
         those after it. Returns the names of the files of rows."""
         dropped: list[str] = []
         for each in [one for one in self.entries if one < version]:
-            entry = self.in_log(each, _ENTRY)
+            entry = self.entries.pop(each)
             removed = _removed(entry)
             self.drop_files(removed)
             dropped += removed
             self._drop(entry)
         for each in [one for one in self.checkpoints if one < version]:
-            self._drop(self.in_log(each, _CHECKPOINT))
-        self.entries, self.checkpoints = (
-            [one for one in versions if one >= version] for versions in (self.entries, self.checkpoints)
-        )
+            self._drop(self.checkpoints.pop(each))
         return dropped
 
     def thin_checkpoints(self) -> None:
         """Drops those between others: what they say is in the entries, which are all there."""
-        kept = self.checkpoints[:1]
-        for each in self.checkpoints[1:-1]:
-            if each - kept[-1] >= SPACING:
-                kept.append(each)
+        first, *between = list(self.checkpoints)[:-1] or [0]
+        for each in between:
+            if each - first >= SPACING:
+                first = each
             else:
-                self._drop(self.in_log(each, _CHECKPOINT))
-        self.checkpoints = [*kept, *self.checkpoints[1:][-1:]]
+                self._drop(self.checkpoints.pop(each))
 
     def drop_files(self, names: Iterable[str]) -> None:
         """Deletes files of rows with their checksums."""
@@ -183,7 +168,7 @@ def _removed(entry: Place) -> list[str]:
     """The files that a log entry removed. One that was cut or is gone tells of none, nor does one that names what lies
     elsewhere."""
     try:
-        actions = [parsed(line) for line in text_in(entry, LONGEST_ENTRY).splitlines()]
+        actions = actions_in(text_in(entry, LONGEST_ENTRY))
         return [checked_name(unquote(action["remove"]["path"])) for action in actions if "remove" in action]
     except (FileNotFoundError, OddFileError, StrangeFilesError, ValueError, KeyError, TypeError):
         return []

@@ -36,6 +36,7 @@ from helix_spark.catalog.journal.rows import (
 )
 from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, MovedError, unchecked
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -374,7 +375,7 @@ class Journal(Generic[Row]):
 
     def committing(self) -> AbstractContextManager[None]:
         """While deltalake commits to the table; see `Place.committing`."""
-        return (self.folder / "_delta_log").committing()
+        return DeltaLog(self.folder).folder.committing()
 
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
@@ -420,7 +421,7 @@ class Journal(Generic[Row]):
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        if head < 0 and not (self.folder / "_delta_log").exists():
+        if head < 0 and not DeltaLog(self.folder).folder.exists():
             return None
         self._check_folder()
         try:
@@ -443,7 +444,7 @@ class Journal(Generic[Row]):
 
         self.check()
         self._log.begin()
-        (self.folder / "_delta_log").make_folder()
+        DeltaLog(self.folder).folder.make_folder()
         for attempt in range(ATTEMPTS):
             failure: Exception | None = None
             try:

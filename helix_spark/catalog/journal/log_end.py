@@ -14,8 +14,8 @@ import itertools
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from helix_spark.catalog.journal.own_files import LONGEST_ENTRY, StrangeFilesError, checked_name
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.journal.own_files import StrangeFilesError, checked_name
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place, text_in
 from helix_spark.errors import DamagedRecordsError
 
@@ -36,7 +36,7 @@ class LogEnd:
     """The end of the log of the Delta table in `folder`."""
 
     def __init__(self, folder: Place) -> None:
-        self._folder = folder
+        self._folder, self._log = folder, DeltaLog(folder)
         self._head_file = head_file(folder)
         self._checked = -1
 
@@ -76,13 +76,12 @@ class LogEnd:
 
     def unsynced(self) -> list[int]:
         """The versions that were committed after the head, oldest first. Raises OSError."""
-        entries = (path.name.removesuffix(".json") for path in (self._folder / "_delta_log").glob("*.json"))
-        head = self.head()
-        return sorted(version for version in map(int, filter(str.isdecimal, entries)) if version > head)
+        entries, head = self._log.entries(), self.head()
+        return [version for version in entries if version > head]
 
     def entries(self, versions: Iterable[int]) -> list[Place]:
         """The log entries of versions."""
-        return [self._entry(version) for version in versions]
+        return [self._log.entry(version) for version in versions]
 
     def files_added(self, versions: Iterable[int]) -> list[Place]:
         """The files of rows that versions, oldest first, added and none of them replaced.
@@ -92,7 +91,7 @@ class LogEnd:
         names: dict[str, None] = {}
         for entry in self.entries(versions):
             try:
-                for action in map(parsed, text_in(entry, LONGEST_ENTRY).splitlines()):
+                for action in actions_in(text_in(entry, LONGEST_ENTRY)):
                     if "add" in action:
                         names[checked_name(unquote(action["add"]["path"]))] = None
                     elif "remove" in action:
@@ -107,7 +106,7 @@ class LogEnd:
         """The version that a commit made, of those after one that was seen; None if it made none. Raises OSError."""
         for version in itertools.count(after + 1):
             try:
-                if f'"{commit}"'.encode() in self._entry(version).read_at_most(LONGEST_ENTRY):
+                if f'"{commit}"'.encode() in self._log.entry(version).read_at_most(LONGEST_ENTRY):
                     return version
             except FileNotFoundError:
                 return None
@@ -119,7 +118,7 @@ class LogEnd:
         A later entry can only be missing while a still later one is there if a checkpoint took its place.
         """
         return (
-            head <= version and self._entry(version).is_file() and not self._entry(version + 1).is_file()
+            head <= version and self._log.entry(version).is_file() and not self._log.entry(version + 1).is_file()
             and self._checkpoint() <= version
         )
 
@@ -130,16 +129,15 @@ class LogEnd:
         if version > self._checked:
             for each in self._entries(max(self._checked, self._checkpoint()) + 1, version):
                 if self._bytes_of(each) == 0:
-                    raise self.damaged(f"its log entry {self._entry(each).name} is empty")
+                    raise self.damaged(f"its log entry {self._log.entry(each).name} is empty")
         self._checked = version
 
     def is_cleaned(self, version: int) -> bool:
         """Whether the log was cleaned up around a version, so that an entry that is there may be one that nobody reads:
         the entry before the end of a log is always there. Raises OSError."""
-        if version == 0 or self._entry(version - 1).is_file():
+        if version == 0 or self._log.entry(version - 1).is_file():
             return False
-        log = self._folder / "_delta_log"
-        return any(path.name >= f"{version:020}" for path in log.glob("*.checkpoint.parquet"))
+        return any(checkpoint >= version for checkpoint in self._log.numbered()[1])
 
     def damaged(self, what: str) -> DamagedRecordsError:
         """The error to raise about the table."""
@@ -153,21 +151,17 @@ class LogEnd:
         """The versions whose entries are to be looked at. A log may begin at any number."""
         if last - first < _FEW:
             return range(first, last + 1)
-        names = (path.name.removesuffix(".json") for path in (self._folder / "_delta_log").glob("*.json"))
-        return [number for number in (int(name) for name in names if name.isdigit()) if first <= number <= last]
+        return [version for version in self._log.entries() if first <= version <= last]
 
     def _bytes_of(self, version: int) -> int | None:
         try:
-            return self._entry(version).stat().st_size
+            return self._log.entry(version).stat().st_size
         except FileNotFoundError:
             return None
 
-    def _entry(self, version: int) -> Place:
-        return self._folder / "_delta_log" / f"{version:020}.json"
-
     def _checkpoint(self) -> int:
         try:
-            return int(parsed(text_in(self._folder / "_delta_log" / "_last_checkpoint"))["version"])
+            return self._log.pointed()
         except (OSError, ValueError, KeyError, TypeError):
             # Only where to start looking: without it, all entries are looked at.
             return -1

@@ -33,8 +33,9 @@ from helix_spark.catalog.journal.rows import (
     other_types,
     table_schema,
 )
-from helix_spark.catalog.journal.survey import GONE, POINTER, Added, Survey, entry_of, survey
+from helix_spark.catalog.journal.survey import GONE, Added, Survey, survey
 from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import beside, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -291,7 +292,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
 
 def _make_room(folder: Place, aside: Place) -> None:
     """Puts aside what lies where a folder of the journal must be."""
-    for place in (folder, folder / "_delta_log"):
+    for place in (folder, DeltaLog(folder).folder):
         if not place.is_own_folder() and _lies_there(place):
             _move(place, aside / folder.name / place.name)
 
@@ -312,11 +313,11 @@ def _move(place: Place, kept: Place) -> None:
 
 def _commit(journal: Journal[Row], mending: Mending) -> None:
     seen, version = mending.survey, mending.survey.newest + 1
-    log = journal.folder / "_delta_log"
-    log.make_folder()
+    log = DeltaLog(journal.folder)
+    log.folder.make_folder()
     for each in sorted(seen.unsound):
-        if seen.unsound[each] == GONE and each > 0 and entry_of(journal.folder, each - 1).exists():
-            entry_of(journal.folder, each).write_new_text("")  # which no reader takes for a commit
+        if seen.unsound[each] == GONE and each > 0 and log.entry(each - 1).exists():
+            log.entry(each).write_new_text("")  # which no reader takes for a commit
     now = int(time.time() * 1000)
     files = [_with_size(seen, file) for file in mending.kept]
     again = [*_tables_again(mending), *(file.table for file in seen.sound if file.name in mending.retyped)]
@@ -335,13 +336,13 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
         {"commitInfo": {"timestamp": now, "operation": "REPAIR", "engineInfo": "helix_spark"}},
         {"protocol": protocol}, {"metaData": metadata}, *removed, *new,
     ]
-    entry_of(journal.folder, version).write_new_text(_lines(says))
+    log.entry(version).write_new_text(_lines(says))
     reach("repair.committed")
     checkpoint = [{"protocol": protocol}, {"metaData": metadata}, *files, *new]
-    whole = log / f"{version:020}.checkpoint.parquet"
+    whole = log.checkpoint(version)
     _write_parquet(_checkpoint_table(checkpoint), whole)
     journal.folder.parent.sync([whole])
-    (log / POINTER).replace_text(
+    log.pointer.replace_text(
         json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
     )
 
@@ -494,7 +495,7 @@ def _write_parquet(table: pa.Table, file: Place) -> None:
 def _put_aside(mending: Mending, aside: Place) -> None:
     seen, folder = mending.survey, mending.survey.folder
     for version, why in seen.unsound.items():
-        entry = entry_of(folder, version)
+        entry = DeltaLog(folder).entry(version)
         if not entry.exists():
             continue
         if entry.is_file() and not entry.stat().st_size:
@@ -517,10 +518,10 @@ def _put_aside(mending: Mending, aside: Place) -> None:
 
 
 def _unsound_files(mending: Mending) -> Iterator[Place]:
-    seen, folder = mending.survey, mending.survey.folder
+    seen, folder, log = mending.survey, mending.survey.folder, DeltaLog(mending.survey.folder)
     for name in seen.beside:
-        if name != POINTER or not mending.needs_commit:  # a commit has written it anew
-            yield folder / "_delta_log" / name
+        if name != log.pointer.name or not mending.needs_commit:  # a commit has written it anew
+            yield log.folder / name
     rows = (*seen.bad, *mending.retyped)
     yield from (folder / name for name in rows)
     if isinstance(folder, Path):

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import LocalPath, Place
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-LONGEST_ENTRY = 64 << 20
-"""Bytes of an entry of the log at most; one takes some 1,500."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")
 _CHECKPOINT = re.compile(r"\d+\.checkpoint[\d.]*\.parquet")

@@ -16,22 +16,17 @@ from helix_spark.catalog.journal.log_end import LogEnd, head_file
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
 from helix_spark.catalog.journal.row_files import LARGEST, RowFile, UnsoundFileError, row_file
 from helix_spark.catalog.journal.rows import SEQUENCE
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
 
-_ENTRY = re.compile(r"(\d{20})\.json")
-_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 _FILE = re.compile(rb"part-[\w.-]+\.parquet")
-POINTER = "_last_checkpoint"
 
 GONE = "is gone"
 """Why a file is unsound that is not there."""
 
 _LARGEST_GAP = 1_000_000
 """Versions that may be missing in a row. No catalog has had so many runs."""
-
-_LONGEST = 64 << 20
-"""Bytes of a log entry that are read at most: one that replaces ten thousand files has some ten million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +114,9 @@ class Survey:
 
 def survey(folder: Place) -> Survey:
     """Looks at all of a journal. Raises OSError where it cannot be reached, which says nothing of what it holds."""
-    log = folder / "_delta_log"
-    is_own = log.is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
-    entries, checkpoints = (_numbered(log, pattern) if is_own else {} for pattern in (_ENTRY, _CHECKPOINT))
+    log = DeltaLog(folder)
+    is_own = log.folder.is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
+    entries, checkpoints = log.numbered() if is_own else ({}, {})
     head = _head(folder)
     state, base, beside = _State(), -1, dict[str, str]()
     for version in sorted(checkpoints, reverse=True):
@@ -147,8 +142,8 @@ def survey(folder: Place) -> Survey:
             unsound[version] = str(error)
             mentioned |= _mentioned(of_version) if of_version is not None else set()
     sound_checkpoints = {number for number, file in checkpoints.items() if file.name not in beside}
-    if is_own and (why := _bad_pointer(log / POINTER, sound_checkpoints)):
-        beside[POINTER] = why
+    if is_own and (why := _bad_pointer(log, sound_checkpoints)):
+        beside[log.pointer.name] = why
     sound, bad, saved = _looked_at(folder, state.added)
     spare = (*saved, *_others(folder, state.added))
     there = bool(entries or checkpoints or spare or bad or head != -1)
@@ -159,18 +154,8 @@ def survey(folder: Place) -> Survey:
     )
 
 
-def entry_of(folder: Place, version: int) -> Place:
-    """The log entry of a version."""
-    return folder / "_delta_log" / f"{version:020}.json"
-
-
 class _UnsoundError(Exception):
     """A file of the log cannot be used; says why."""
-
-
-def _numbered(log: Place, pattern: re.Pattern[str]) -> dict[int, Place]:
-    found = ((pattern.fullmatch(path.name), path) for path in log.glob("*"))
-    return {int(match[1]): path for match, path in found if match}
 
 
 def _believed(versions: Iterable[int]) -> int:
@@ -216,7 +201,7 @@ def _content(file: Place, most: int) -> bytes:
 
 def _actions(entry: Place) -> list[Mapping[str, Any]]:
     try:
-        actions = [parsed(line) for line in _content(entry, _LONGEST).decode().splitlines() if line.strip()]
+        actions = list(actions_in(_content(entry, LONGEST_ENTRY).decode()))
         if not actions:
             raise _UnsoundError("is empty")
         for action in actions:
@@ -228,7 +213,7 @@ def _actions(entry: Place) -> list[Mapping[str, Any]]:
 
 def _mentioned(entry: Place) -> set[str]:
     try:
-        return {name.decode() for name in _FILE.findall(_content(entry, _LONGEST))}
+        return {name.decode() for name in _FILE.findall(_content(entry, LONGEST_ENTRY))}
     except _UnsoundError:
         return set()
 
@@ -253,15 +238,17 @@ def _from_checkpoint(file: Place) -> _State:
     return state
 
 
-def _bad_pointer(pointer: Place, checkpoints: Collection[int]) -> str:
+def _bad_pointer(log: DeltaLog, checkpoints: Collection[int]) -> str:
     try:
-        if int(parsed(_content(pointer, _LONGEST))["version"]) not in checkpoints:
-            return "names no checkpoint that can be read"
-    except _UnsoundError as error:
-        return "" if str(error) == GONE else str(error)
+        return "" if log.pointed() in checkpoints else "names no checkpoint that can be read"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if is_out_of_reach(error):
+            raise
+        return f"cannot be read: {error.strerror or error}"
     except (ValueError, KeyError, TypeError):
         return "is garbage"
-    return ""
 
 
 def _added(add: Mapping[str, Any]) -> Added:

@@ -19,6 +19,7 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.sealing import remove_stale_seals
 from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def _keep_log(table: DeltaTable) -> None:
 
 def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
     """Before the entries go that it takes the place of."""
-    log = journal.folder / "_delta_log"
-    journal.folder.sync([log / f"{version:020}.checkpoint.parquet", log / "_last_checkpoint"])
+    log = DeltaLog(journal.folder)
+    journal.folder.sync([log.checkpoint(version), log.pointer])
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:

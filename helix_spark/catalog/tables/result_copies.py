@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import check_all, write_checksums
 from helix_spark.catalog.records import ArtifactRecord
@@ -32,8 +33,8 @@ def copy_result(record: ArtifactRecord, folder: Place, copy: Place) -> None:
             check_all(path)
             _copy(path, copy, path.name)
             write_checksums(copy / path.name)
-        entry = Path("_delta_log") / f"{0:020}.json"
-        _copy(folder / entry.parent.name / entry.name, copy, str(entry))
+        entry = DeltaLog(folder).entry(0)
+        _copy(entry, copy, f"{entry.parent.name}/{entry.name}")
     check_copy(record, copy)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.file_digest import digest_of_table
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular, text_in
@@ -24,9 +25,6 @@ from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
 _PART = re.compile(r"part-(\d+)-")
-_LONGEST_LOG = 64 << 20
-"""Bytes of a log at most: a file takes some 300, a column 100."""
-
 
 class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
@@ -134,13 +132,12 @@ def rows_written(folder: Place) -> int | None:
 
 def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
     """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
-    log = folder / "_delta_log"
-    first = log / f"{0:020}.json"
+    log = DeltaLog(folder)
     try:
-        if not (folder.is_own_folder() and log.is_own_folder()):
-            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log))
-        others = sorted(path.name for path in log.glob("*.json") if path != first)
-        actions = [parsed(line) for line in text_in(first, _LONGEST_LOG).splitlines() if line]
+        if not (folder.is_own_folder() and log.folder.is_own_folder()):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log.folder))
+        others = sorted(path.name for path in log.folder.glob("*.json") if path != log.entry(0))
+        actions = list(actions_in(text_in(log.entry(0), LONGEST_ENTRY)))
     except (OSError, ValueError) as error:
         raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.errors import CatalogError
@@ -38,11 +39,11 @@ def commit_files(folder: LocalPath, schema: str, *, attempt: str) -> int:
         files = sorted(folder.glob("part-*.parquet"))
         rows = [pq.read_metadata(file).num_rows for file in files]
         reach("store.file_written")
-        log = folder / "_delta_log"
-        log.mkdir()
-        commit = log / f"{0:020}.json"
+        log = DeltaLog(folder)
+        log.folder.make_new_folder()
+        commit = log.entry(0)
         actions = _actions(list(zip(files, rows, strict=True)), schema, attempt)
-        commit.write_text("".join(f"{json.dumps(action)}\n" for action in actions), encoding="utf-8")
+        commit.replace_text("".join(f"{json.dumps(action)}\n" for action in actions))
         write_checksums(commit)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error

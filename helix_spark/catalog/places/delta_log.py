@@ -1,0 +1,63 @@
+"""The files of a Delta table's log: what they are called, and what is in an entry, read with limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.place import Place, text_in
+
+LONGEST_ENTRY = 64 << 20
+"""Bytes of an entry at most. A record's takes some 1,500; of a stored table a file takes some 300, a column 100; one
+that replaces ten thousand files has some ten million."""
+
+_ENTRY, _CHECKPOINT = ".json", ".checkpoint.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaLog:
+    """The log of the table in a folder. Everything that looks raises OSError where it cannot be reached."""
+
+    table: Place
+
+    @property
+    def folder(self) -> Place:
+        return self.table / "_delta_log"
+
+    @property
+    def pointer(self) -> Place:
+        """The file that names the newest checkpoint."""
+        return self.folder / "_last_checkpoint"
+
+    def entry(self, version: int) -> Place:
+        return self.folder / f"{version:020}{_ENTRY}"
+
+    def checkpoint(self, version: int) -> Place:
+        return self.folder / f"{version:020}{_CHECKPOINT}"
+
+    def entries(self) -> dict[int, Place]:
+        """All that lie there by version, in order."""
+        return self.numbered()[0]
+
+    def numbered(self) -> tuple[dict[int, Place], dict[int, Place]]:
+        """All entries and all checkpoints that lie there, by version, in order; in one look."""
+        found: tuple[dict[int, Place], dict[int, Place]] = {}, {}
+        for path in sorted(self.folder.glob("*"), key=lambda path: path.name):
+            for of_kind, ending in zip(found, (_ENTRY, _CHECKPOINT), strict=True):
+                number = path.name.removesuffix(ending)
+                if number != path.name and len(number) == 20 and number.isascii() and number.isdecimal():
+                    of_kind[int(number)] = path
+        return found
+
+    def pointed(self) -> int:
+        """The version that the pointer names. Raises OSError, ValueError, KeyError or TypeError where it names none."""
+        return int(parsed(text_in(self.pointer))["version"])
+
+
+def actions_in(text: str) -> Iterator[Mapping[str, Any]]:
+    """The actions of an entry. Raises ValueError for what is no JSON; who takes them looks whether they are actions."""
+    for line in text.splitlines():
+        if line.strip():
+            yield parsed(line)

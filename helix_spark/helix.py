@@ -15,8 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.comparison import Comparison, compare
-from helix_spark.catalog.finding import check_workflow, find_iteration
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
@@ -40,6 +38,8 @@ from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.told_reads import unknown_readers, with_reads
 from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Tracker
+from helix_spark.past.comparison import Comparison, compare
+from helix_spark.past.finding import check_workflow, find_iteration
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from helix_spark.catalog.comparison import differ
-from helix_spark.catalog.metrics import Metrics, metric_text
-from helix_spark.catalog.shown import short
 from helix_spark.iteration.iteration import Iteration, took_text
+from helix_spark.past.comparison import differ
+from helix_spark.past.metrics import Metrics, metric_text
+from helix_spark.past.shown import short
 from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -8,13 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from helix_spark.catalog.comparison import Comparison, Sort
-from helix_spark.catalog.metrics import number
-from helix_spark.catalog.shown import side
-from helix_spark.catalog.table_difference import TableDifference
 from helix_spark.cli.history import commit_text
 from helix_spark.cli.shown_tables import print_differences
 from helix_spark.cli.tables import console, diff_lines, table
+from helix_spark.past.comparison import Comparison, Sort
+from helix_spark.past.metrics import number
+from helix_spark.past.shown import side
+from helix_spark.past.table_difference import TableDifference
 from helix_spark.sizes import format_seconds
 
 SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "same": "=", "affected": "."}

@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.text import Text
 
-from helix_spark.catalog.edit_message import edit_of
-from helix_spark.catalog.metrics import Metrics, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.shown import node_json, short
-from helix_spark.catalog.states import shown_states
-from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.cli.answers import outputs_text
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, state_text, table
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, metrics_of
+from helix_spark.past.shown import node_json, short
+from helix_spark.past.states import shown_states
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.sizes import format_seconds, format_size
 
 _MOST, _MOST_WIDE = 3, 6

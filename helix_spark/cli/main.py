@@ -343,9 +343,9 @@ def _run(
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Runs a workflow and prints its answer beside the previous one."""
-    from helix_spark.catalog.metrics import Metrics, metrics_of
     from helix_spark.cli.answers import answer_text
     from helix_spark.cli.shown_tables import ROWS_OF_RUN, print_tables
+    from helix_spark.past.metrics import Metrics, metrics_of
 
     before = Metrics({})
     if print_answer:

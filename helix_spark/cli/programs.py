@@ -154,9 +154,9 @@ def end_program(
 
 def _track(program: PlainProgram, number: int, tracker: Tracker) -> None:
     """Tells a tracker of a run that is on record."""
-    from helix_spark.catalog.finding import find_iteration
     from helix_spark.iteration.tracker import Finished
     from helix_spark.iteration.tracker import tell as tell_tracker
+    from helix_spark.past.finding import find_iteration
 
     catalog = program.catalog
     iteration = find_iteration(catalog, program.name, number)

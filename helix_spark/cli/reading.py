@@ -25,9 +25,9 @@ from helix_spark.sizes import without_password
 @told
 def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """List iterations, newest first."""
-    from helix_spark.catalog.finding import check_workflow
     from helix_spark.cli.history import log_json, print_log
     from helix_spark.cli.schema import to_text
+    from helix_spark.past.finding import check_workflow
 
     known, wanted = records(**given), _one_of(workflow, named)
     check_workflow(known, wanted)
@@ -48,11 +48,11 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 @told
 def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, seconds."""
-    from helix_spark.catalog.finding import find_iteration
     from helix_spark.catalog.proofs import proofs_of
-    from helix_spark.catalog.table_preview import tables_of
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
+    from helix_spark.past.finding import find_iteration
+    from helix_spark.past.table_preview import tables_of
 
     known = records(**given)
     iteration = find_iteration(known, _one_of(workflow, named), number)
@@ -76,12 +76,12 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
 @told
 def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
-    from helix_spark.catalog.comparison import compare
-    from helix_spark.catalog.finding import find_iteration
-    from helix_spark.catalog.table_difference import table_differences
-    from helix_spark.catalog.table_preview import tables_of
     from helix_spark.cli.differences import diff_json, print_comparison
     from helix_spark.cli.schema import to_text
+    from helix_spark.past.comparison import compare
+    from helix_spark.past.finding import find_iteration
+    from helix_spark.past.table_difference import table_differences
+    from helix_spark.past.table_preview import tables_of
 
     known = records(**given)
     one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
@@ -104,8 +104,8 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
     if that is below the current folder; else into the current folder.
     """
-    from helix_spark.catalog.finding import find_iteration
     from helix_spark.cli.checkout import check_file, write_file
+    from helix_spark.past.finding import find_iteration
 
     known = records(start=file, **given)
     if file is not None:

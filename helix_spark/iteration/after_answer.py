@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from helix_spark.catalog.edit_message import edit_message
 from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
-from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.memory import MemoryTier
@@ -27,6 +25,8 @@ from helix_spark.iteration.retention import Kept, Retention
 from helix_spark.iteration.told_reads import reads_after
 from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Finished, Tracker, tell
+from helix_spark.past.edit_message import edit_message
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.serving import PlanReads
 

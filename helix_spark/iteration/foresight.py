@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.catalog.metrics import metrics_of
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starting import fresh_process
+from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.prospects import Version, scenarios

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.metrics import Metrics
-from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
 from helix_spark.iteration.named_results import NamedResults
+from helix_spark.past.metrics import Metrics
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, seconds_text

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.table_preview import COLUMNS, ROWS, TablePreview, previewed
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.results import TableResult, collect
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.preparation import Prepared
+from helix_spark.past.table_preview import COLUMNS, ROWS, TablePreview, previewed
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 

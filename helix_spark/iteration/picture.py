@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from helix_spark.catalog.comparison import unrecorded
-from helix_spark.catalog.edit_message import edit_of
-from helix_spark.catalog.metrics import Metrics, metrics_of
-from helix_spark.catalog.shown import short
-from helix_spark.catalog.states import shown_states
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
 from helix_spark.iteration.iteration import Iteration, took_text
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.recorded import RecordedIteration
+from helix_spark.past.comparison import unrecorded
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, metrics_of
+from helix_spark.past.shown import short
+from helix_spark.past.states import shown_states
 from helix_spark.planner.picture import plan_graph
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds

@@ -9,10 +9,10 @@ from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.shown import result_text
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
+from helix_spark.past.shown import result_text
 from helix_spark.plots import is_plot
 from helix_spark.workflow.operators import Result
 

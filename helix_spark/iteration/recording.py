@@ -11,11 +11,8 @@ from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.leases.holders import writer
-from helix_spark.catalog.metrics import flattened
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.states import blamed
-from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
@@ -24,6 +21,9 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.errors import HelixError, nearest
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.preparation import Prepared
+from helix_spark.past.metrics import flattened
+from helix_spark.past.states import blamed
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -9,7 +9,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
-from helix_spark.catalog.metrics import metrics_of
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, lasting, seconds_by_node, warm_seconds_by_node
@@ -27,6 +26,7 @@ from helix_spark.iteration.leasing import after_others
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.tools import Tools
+from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State

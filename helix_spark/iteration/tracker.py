@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.table_preview import TablePreview
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.catalog.edit_message import edit_of
-from helix_spark.catalog.metrics import flattened, metrics_of, number
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.shown import node_json, result_text
-from helix_spark.catalog.table_preview import TablePreview
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
 from helix_spark.iteration.tracker import Finished
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import flattened, metrics_of, number
+from helix_spark.past.shown import node_json, result_text
+from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.explain import plan_text
 from helix_spark.plots import is_plot
 from helix_spark.signature.difference import parts_from_json

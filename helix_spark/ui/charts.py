@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil, floor, log10
 
-from helix_spark.catalog.metrics import metric_text
 from helix_spark.drawing.svg import shortened, text
+from helix_spark.past.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.iteration import Bar
 from helix_spark.ui.trends import Trend

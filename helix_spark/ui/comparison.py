@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from helix_spark.catalog.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
-from helix_spark.catalog.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.catalog.states import shown_states
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
+from helix_spark.past.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
+from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.past.states import shown_states
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import parts, text_of
 

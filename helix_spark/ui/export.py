@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from helix_spark.catalog.comparison import unrecorded
 from helix_spark.errors import ParameterError, nearest
+from helix_spark.past.comparison import unrecorded
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
 from helix_spark.ui.pages import Page, Pages

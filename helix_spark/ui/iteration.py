@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from helix_spark.catalog.comparison import unrecorded
-from helix_spark.catalog.edit_message import edit_of
-from helix_spark.catalog.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.states import shown_states
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
+from helix_spark.past.comparison import unrecorded
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.past.states import shown_states
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import text_of

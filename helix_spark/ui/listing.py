@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from helix_spark.catalog import metrics
-from helix_spark.catalog.comparison import unrecorded
-from helix_spark.catalog.edit_message import edit_of
-from helix_spark.catalog.metrics import Metrics, number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.past import metrics
+from helix_spark.past.comparison import unrecorded
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, number
 from helix_spark.ui.reading import text_of
 
 PAGE = 100

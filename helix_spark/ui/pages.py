@@ -9,16 +9,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from helix_spark.catalog import metrics
-from helix_spark.catalog.comparison import unrecorded
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.proofs import proofs_of
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.catalog.table_difference import table_differences
-from helix_spark.catalog.table_preview import tables_of
 from helix_spark.drawing import svg
 from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
+from helix_spark.past import metrics
+from helix_spark.past.comparison import unrecorded
+from helix_spark.past.table_difference import table_differences
+from helix_spark.past.table_preview import tables_of
 from helix_spark.sizes import format_size
 from helix_spark.ui.comparison import ShownNode, comparison
 from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helix_spark.catalog.shown import result_text
+from helix_spark.past.shown import result_text
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
 

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from helix_spark.catalog.metrics import metric_text
 from helix_spark.drawing import DrawnGraph, svg
 from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
+from helix_spark.past.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from helix_spark.catalog.metrics import number
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.past.metrics import number
 from helix_spark.planner.lineage import Lineage, Made, seconds_again
 
 

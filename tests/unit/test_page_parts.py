@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from helix_spark.catalog.comparison import Comparison, compare
-from helix_spark.catalog.picture import comparison_html, comparison_text
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
-from helix_spark.catalog.states import shown_states
 from helix_spark.cli.differences import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
+from helix_spark.past.comparison import Comparison, compare
+from helix_spark.past.picture import comparison_html, comparison_text
+from helix_spark.past.states import shown_states
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.ui import charts, comparison

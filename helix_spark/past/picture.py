@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from helix_spark.catalog.comparison import Comparison
-from helix_spark.catalog.shown import side
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import differences, folded, heading, page, paragraph, picture, table
+from helix_spark.past.comparison import Comparison
+from helix_spark.past.shown import side
 from helix_spark.sizes import format_seconds
 from helix_spark.visible_text import visible
 

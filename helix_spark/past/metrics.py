@@ -13,7 +13,7 @@ from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.shown import result_text
+from helix_spark.past.shown import result_text
 
 _LESS_IS_BETTER = frozenset({
     "loss", "logloss", "error", "err", "errors", "rmse", "mse", "mae", "mape", "wssse", "perplexity", "deviance",

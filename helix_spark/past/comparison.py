@@ -9,8 +9,8 @@ from difflib import unified_diff
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
-from helix_spark.catalog.metrics import Metrics, leaves, metric_text, metrics_of
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.past.metrics import Metrics, leaves, metric_text, metrics_of
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
 from helix_spark.signature.parts import Part
 
@@ -166,14 +166,14 @@ class Comparison:
         return tuple(name for name, one in self.differences.items() if one.sort in sorts)
 
     def __str__(self) -> str:
-        from helix_spark.catalog.picture import comparison_text
+        from helix_spark.past.picture import comparison_text
 
         return comparison_text(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""
-        from helix_spark.catalog.picture import comparison_html
         from helix_spark.drawing.notebook import bundle
+        from helix_spark.past.picture import comparison_html
 
         return bundle(str(self), comparison_html(self))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from helix_spark.catalog.table_preview import TablePreview, cell_text
+from helix_spark.past.table_preview import TablePreview, cell_text
 
 Row = tuple[Any, ...]
 Sign = Literal["+", "-", "~"]

@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from helix_spark.catalog.comparison import NodeDifference, node_differences, rewired
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.past.comparison import NodeDifference, node_differences, rewired
 from helix_spark.signature.difference import Change
 from helix_spark.signature.parts import Group
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.records import ArtifactRecord
@@ -84,7 +84,7 @@ class Retention:
         random: names of the nodes of which the run found that their own result may differ each time.
         leased: names of the leases that the run holds.
         seen: the attempts that were live when it was last decided what to keep, by signature.
-        contents: digests of what the models hold that were stored, by node name.
+        contents: digests of what results hold that were stored, by node name, as far as the run had none before.
     """
 
     prepared: Prepared
@@ -254,7 +254,8 @@ class Retention:
                 wishes.insisted, wishes.fixed,
             )
             record = store(
-                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self.storable.check_unmoved(name)
+                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self.storable.check_unmoved(name),
+                partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
             )
             self._note_content(name, record)
             return record
@@ -265,10 +266,18 @@ class Retention:
             if node.signature in self.leased:
                 tools.catalog.leases.release(node.signature)
 
+    def _has_no_content(self, name: str) -> bool:
+        """Whether the digest of what a result holds is asked for, and was not taken yet."""
+        return self.outcome.contents is not None and name not in self.outcome.contents
+
     def _note_content(self, name: str, record: ArtifactRecord) -> None:
-        """Takes the digest of a model from its files: before, it would have had to be written for that."""
-        path = self.tools.catalog.path_of(record) if record.kind == "model" and self._is_own(record) else None
-        if path is not None and self.outcome.contents is not None and name not in self.outcome.contents:
+        """Takes the digest of a model from its files: before, it would have had to be written for that. Where another
+        driver's result came first, nobody knows what that holds."""
+        if not self._is_own(record):
+            self.contents.pop(name, None)
+            return
+        path = self.tools.catalog.path_of(record) if record.kind == "model" else None
+        if path is not None and self._has_no_content(name):
             content = content_of_files(path)
             if content is not None:
                 self.contents[name] = content

@@ -11,12 +11,12 @@ import pytest
 from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.linalg import Vectors, VectorUDT
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 import helix_spark as hx
-from helix_spark.engine.results.contents import count
+from helix_spark.engine.results.contents import count, observed
 from helix_spark.planner.problem import State
 
 pytestmark = [pytest.mark.spark]
@@ -54,6 +54,35 @@ def test_what_differs_has_another_digest(spark: SparkSession, schema: Any, one: 
 def test_what_cannot_be_told_exactly_has_none(spark: SparkSession) -> None:
     assert count(spark.sql("SELECT array(timestamp '2020-01-01') AS a")) == (1, None)
     assert count(spark.sql("SELECT 1 AS a, 2 AS a")) == (1, None)
+
+
+def test_the_digest_of_a_table_is_taken_while_its_rows_are_written(spark: SparkSession, tmp_path: Path) -> None:
+    made = spark.range(0, 100, 1, 3).selectExpr("id", "CASE WHEN id % 3 = 0 THEN -0.0D ELSE id / 7 END AS x")
+    seen = Observation()
+    watched, told = observed(made.where("id % 2 = 1"), seen)
+    watched.write.parquet(str(tmp_path / "rows"))
+    assert (seen.get["rows"], told()) == count(made.where("id % 2 = 1"))
+    odd, untold = observed(spark.sql("SELECT array(timestamp '2020-01-01') AS a"), seen := Observation())
+    odd.write.parquet(str(tmp_path / "odd"))
+    assert (seen.get["rows"], untold()) == (1, None)
+
+
+def test_a_table_that_is_only_stored_has_its_content_on_record(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("stored")
+    wf.source("data", hx.table(pd.DataFrame({"x": [1.0, 2.0]})))
+
+    @wf.scanner(keep="always")
+    def doubled(data: DataFrame) -> DataFrame:
+        return data.select((F.col("x") * 2).alias("x"))
+
+    @wf.reducer(output=True)
+    def total(doubled: DataFrame) -> float:
+        return float(doubled.agg(F.sum("x")).first()[0])
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        signature = helix.run(wf).plan["doubled"].signature
+        helix.wait()
+        assert helix.catalog.results((), [signature]).measured[signature].content is not None
 
 
 def study(text: Path, rules: tuple[str, ...], least: int = 0) -> hx.Workflow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult, quoted
@@ -13,8 +13,10 @@ from helix_spark.signature.parts import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, Observation
     from pyspark.sql.types import DataType
+
+_HASH = "__helix_hash_of_row"
 
 _LOW_BITS = 0x7FFFFFFF
 """Of a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
@@ -86,15 +88,52 @@ def count(frame: DataFrame) -> tuple[int, str | None]:
     from pyspark.errors import AnalysisException
 
     try:
-        listed = [quoted(field.name) for field in frame.schema.fields]
-        told = [text for name, field in zip(listed, frame.schema.fields, strict=True)
-                for text in _told(name, field.dataType)]
-        hashed = frame.selectExpr(f"xxhash64({', '.join(['monotonically_increasing_id()', *told])}) AS hash")
+        hashed = frame.selectExpr(f"{_hash_of_row(frame)} AS hash")
         summed = hashed.selectExpr("count(1)", "bit_xor(hash)", f"sum(hash & {_LOW_BITS})")
     except (_NotToldError, AnalysisException):  # two columns may be called alike
         return frame.count(), None
     [(rows, mixed, low)] = summed.collect()
-    return rows, digest("frame", frame.schema.json(), str(rows), str(mixed), str(low))
+    return rows, _of_frame(frame, rows, mixed, low)
+
+
+def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[], str | None]]:
+    """A DataFrame whose rows are counted (as `rows`) while they are written, and what tells the digest of what they
+    hold afterwards, that of `count`, without looking at them once more.
+
+    Args:
+        seen: takes up what is told.
+    """
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
+
+    rows = F.expr("count(1)").alias("rows")
+    try:
+        # The hash is a column, so that it is compiled; what is observed is not.
+        hashed = frame.selectExpr("*", f"{_hash_of_row(frame)} AS {_HASH}")
+        watched = hashed.observe(
+            seen, rows, F.expr(f"bit_xor({_HASH})").alias("mixed"), F.expr(f"sum({_HASH} & {_LOW_BITS})").alias("low")
+        ).drop(_HASH)
+    except (_NotToldError, AnalysisException):
+        return frame.observe(seen, rows), lambda: None
+
+    def told() -> str:
+        found = seen.get
+        return _of_frame(frame, found["rows"], found["mixed"], found["low"])
+
+    return watched, told
+
+
+def _of_frame(frame: DataFrame, rows: int, mixed: int | None, low: int | None) -> str:
+    return digest("frame", frame.schema.json(), str(rows), str(mixed), str(low))
+
+
+def _hash_of_row(frame: DataFrame) -> str:
+    """A hash of a row and its place, as SQL. Raises _NotToldError."""
+    fields = frame.schema.fields
+    if any(field.name.lower() == _HASH for field in fields):
+        raise _NotToldError
+    told = [text for field in fields for text in _told(quoted(field.name), field.dataType)]
+    return f"xxhash64({', '.join(['monotonically_increasing_id()', *told])})"
 
 
 class _NotToldError(Exception):

@@ -18,6 +18,7 @@ from helix_spark.catalog.tables.model_files import StrangeModelError, checked_di
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written, rows_written
 from helix_spark.catalog.tables.table_commits import commit_files
+from helix_spark.engine.results.contents import observed
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
@@ -68,13 +69,15 @@ class WrittenTable:
 
 def store(
     result: NodeResult | WrittenTable, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[], None] = lambda: None, noted: Callable[[str], None] | None = None,
 ) -> ArtifactRecord:
     """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
 
     Args:
         left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
         check: called when all is written and nothing published; raises CatalogError to have it not published.
+        noted: is told the digest of what a DataFrame holds, which is taken while its rows are written; None if nobody
+            asks for it. Not told where some of its columns are not written, or it cannot be had (see `contents`).
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -90,7 +93,7 @@ def store(
     try:
         reach("store.begun")
         catalog.check()
-        written = _write(result, attempt, record, catalog)
+        written = _write(result, attempt, record, catalog, noted)
         written = replace(
             written, digest=written.digest or catalog.written_digest(attempt),
             write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
@@ -111,7 +114,8 @@ def _kind(result: NodeResult | WrittenTable) -> Any:
 
 
 def _write(
-    result: NodeResult | WrittenTable, attempt: Attempt, record: ArtifactRecord, catalog: Catalog
+    result: NodeResult | WrittenTable, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
+    noted: Callable[[str], None] | None,
 ) -> ArtifactRecord:
     match result:
         case ValueResult(value=value):
@@ -139,7 +143,7 @@ def _write(
                 schema=stats.schema,
             )
         case TableResult():
-            return _write_frame(result.frame(), attempt, record)
+            return _write_frame(result.frame(), attempt, record, noted)
     raise AssertionError("columns are not stored")
 
 
@@ -154,11 +158,13 @@ def _save_model(model: Any, path: Place) -> str:
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
-def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
+def _write_frame(
+    frame: DataFrame, attempt: Attempt, record: ArtifactRecord, noted: Callable[[str], None] | None
+) -> ArtifactRecord:
     assert attempt.path is not None
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    rows = _saved(frame.drop(*record.left_out), attempt)
+    rows = _saved(frame.drop(*record.left_out), attempt, None if record.left_out else noted)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),
@@ -178,9 +184,9 @@ def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -
     )
 
 
-def _saved(frame: DataFrame, attempt: Attempt) -> int | None:
+def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | None) -> int | None:
     """Writes a table; returns its rows, None where nobody knows. Rows are counted as they are written, so that files
-    which this process does not see are missed."""
+    which this process does not see are missed. `noted` as for `store`."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -191,8 +197,14 @@ def _saved(frame: DataFrame, attempt: Attempt) -> int | None:
         found = _save(frame, attempt, as_plain=on_this_machine)
         return rows_written(attempt.path) if found is None else found
     seen = Observation()
-    found = _save(frame.observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
+    if noted is None:
+        watched, content = frame.observe(seen, F.count(F.lit(1)).alias("rows")), None
+    else:
+        watched, content = observed(frame, seen)
+    found = _save(watched, attempt)
     rows: int = seen.get["rows"]
+    if noted is not None and content is not None and (digest := content()) is not None:
+        noted(digest)
     if found not in (None, rows):
         raise CatalogError(
             f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "

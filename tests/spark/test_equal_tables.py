@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 import helix_spark as hx
+from helix_spark.engine.results import model_contents
 from helix_spark.engine.results.contents import count, observed
 from helix_spark.planner.problem import State
 
@@ -175,7 +176,11 @@ def fitted(rewritten: bool, iterations: int = 3) -> hx.Workflow:
 
 
 @pytest.mark.long
-def test_a_model_is_known_again_by_its_files(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("here", [True, False])
+def test_a_model_is_known_again_by_its_files(
+    spark: SparkSession, tmp_path: Path, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_contents, "is_written_here", lambda: here)  # as in a cluster
     with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
         first = helix.run(fitted(rewritten=False))
         first.wait()
@@ -187,6 +192,8 @@ def test_a_model_is_known_again_by_its_files(spark: SparkSession, tmp_path: Path
         second.wait()
         third = helix.run(fitted(rewritten=True, iterations=5))
         assert "weight" in third.plan.in_state(State.COMPUTE)
+        helix.wait()
+        assert not helix.catalog.gc(dry_run=True, grace_seconds=0)
         assert third["answer"] != first["answer"]
         third.wait()
         found = helix.audit(fitted(rewritten=True, iterations=5))

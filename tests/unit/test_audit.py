@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from project import Project
@@ -18,7 +19,7 @@ from project import Project
 import helix_spark as hx
 from benchmarks import audits
 from helix_spark.engine.results.agreement import NotComparedError, difference
-from helix_spark.engine.results.results import TableResult, ValueResult
+from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.audit import Audit
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -219,3 +220,37 @@ def test_values_agree_by_type_and_within_rounding() -> None:
     assert difference(ValueResult({"a": [0.1 + 0.2, 1]}), ValueResult({"a": [0.3, 1]})) is None
     for other in ({"a": [0.3, 1.0]}, {"a": [0.3, True]}, {"a": [0.3]}, {"b": [0.3, 1]}, 0.3):
         assert difference(ValueResult({"a": [0.3, 1]}), ValueResult(other)) is not None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+
+
+class Learnt:
+    """What a model of KMeans says of itself, and its parameters."""
+
+    def __init__(self, centres: list[list[float]], k: int = 2) -> None:
+        self.uid, self.k, self._centres = "KMeans_1", k, centres
+
+    def extractParamMap(self) -> dict[Any, Any]:  # noqa: N802 - so Spark ML calls it
+        return {Parameter("k"): self.k}
+
+    def clusterCenters(self) -> list[Any]:  # noqa: N802 - so Spark ML calls it
+        return [np.array(centre) for centre in self._centres]
+
+
+class KMeansModel(Learnt):
+    """Draws its rows by partition."""
+
+
+def test_models_that_draw_by_partition_agree_by_a_looser_rule() -> None:
+    one = ModelResult(KMeansModel([[0.0, 1.0], [5.0, 5.0]]))
+    other = ModelResult(KMeansModel([[5.1, 5.0], [0.01, 1.0]]))
+    assert difference(one, other) is None
+    assert difference(one, other, exact=True) is not None
+    assert difference(one, ModelResult(KMeansModel([[0.0, 1.0], [5.0, 5.0]], k=3))) is not None
+    for apart in ([[0.0, 2.0], [5.0, 5.0]], [[0.0, 1.0]]):
+        with pytest.raises(NotComparedError, match="draws its rows by partition"):
+            difference(one, ModelResult(KMeansModel(apart)))
+    assert difference(ModelResult(Learnt([[0.0, 1.0]])), ModelResult(Learnt([[0.0, 1.01]]))) is not None

@@ -342,7 +342,7 @@ class _Job:
         content = self.outcome.contents.get(name) or content_here(result)
         if isinstance(result, ModelResult):
             self._tag((name,))
-            content = content_of_model(result.model)
+            content = content_of_model(result.model, self.plan[name].signature, self.executor._catalog)
         if content is None:
             return
         self.outcome.contents[name] = content

@@ -25,8 +25,15 @@ _SHIFTS = (0.0, 0.5, 0.25, 0.75)
 _LARGEST = 2_000_000
 """Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
 
+DRAWN = 0.1
+"""How far apart vectors may be, as a share of the longer one's length, that models have learnt which sample their rows
+by partition: with rows divided otherwise, another one is as good."""
+
 _DRAWING = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
-"""Models that sample their rows by partition: with rows divided otherwise, another one is as good."""
+"""Words in the names of such models."""
+
+_MOST_CENTRES = 1_000
+"""Vectors without a name, such as centres, of which each one's like is looked for."""
 
 _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
@@ -140,8 +147,12 @@ def _rounded(value: Any, shift: float) -> str:
 def _models_differ(one: Any, other: Any, close: float) -> str | None:
     """By their parameters, and by what they say of what they have learnt.
 
+    Args:
+        close: how far apart floats may be; 0 if they are to be equal, of models that draw their rows, too.
+
     Raises:
-        NotComparedError: they say nothing, or they differ and draw their rows by partition.
+        NotComparedError: they say nothing, or they draw their rows by partition and differ in numbers alone, by more
+            than that explains.
     """
     from pyspark.ml import Model
 
@@ -157,10 +168,77 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
     first, second = (_learned(model) for model in (one, other))
     if not first and isinstance(one, Model) and not any(mine for mine, _ in parts):
         raise NotComparedError(f"a {type(one).__name__} does not say what it has learnt")
-    how = _values_differ(_parameters(one), _parameters(other), 0.0) or _values_differ(first, second, close)
-    if how is not None and any(word in type(one).__name__ for word in _DRAWING):
-        raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and another one is as good")
+    if (how := _values_differ(_parameters(one), _parameters(other), 0.0)) is not None:
+        return how
+    how = _values_differ(first, second, close)
+    if how is not None and close and any(word in type(one).__name__ for word in _DRAWING):
+        return _drawn_differ(first, second, type(one).__name__)
     return how
+
+
+def _drawn_differ(one: Mapping[str, Any], other: Mapping[str, Any], kind: str) -> str | None:
+    """By the looser rule, for models that draw their rows by partition: the same counts, names and words; numbers, and
+    vectors in any order, within a tenth of their length.
+
+    Raises:
+        NotComparedError: they differ in numbers alone, by more than that.
+
+    >>> _drawn_differ({"clusterCenters": [[0.0, 1.0], [5.0, 5.0]]}, {"clusterCenters": [[5.1, 5.0], [0.0, 1.0]]}, "")
+    >>> _drawn_differ({"numFeatures": 3}, {"numFeatures": 4}, "RandomForest")
+    'numFeatures: 3 and 4'
+    """
+    told = [name for name in one if name != "toDebugString"]
+    for name in told:
+        if (how := _values_differ(_labels(one[name]), _labels(other.get(name)), 0.0)) is not None:
+            return f"{name}: {how}"
+    for name in told:
+        if not _are_near(one[name], other[name]):
+            raise NotComparedError(
+                f"a {kind} draws its rows by partition, and its {name} is more than {DRAWN:.0%} apart"
+            )
+    return None
+
+
+def _labels(value: Any) -> Any:
+    """What is no float in what a model has learnt. How many vectors without a name there are may be drawn, too.
+
+    >>> _labels([["a", [1.0, 2.0]], ["b", [3.0, 4.0]]]), _labels([[1.0], [2.0]]), _labels(3)
+    ([['a', 'vector of 2'], ['b', 'vector of 2']], ['vector of 1'], 3)
+    """
+    if isinstance(value, float):
+        return "number"
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(one, float) for one in value):
+        return f"vector of {len(value)}"
+    labels = [_labels(one) for one in value]
+    return labels[:1] if _are_vectors(value) else labels
+
+
+def _are_vectors(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(
+        isinstance(one, list) and one and all(isinstance(number, float) for number in one) for one in value
+    )
+
+
+def _are_near(one: Any, other: Any) -> bool:
+    if isinstance(one, float):
+        return _are_near([one], [other])
+    if not isinstance(one, list):
+        return True  # labels were compared
+    if one and all(isinstance(number, float) for number in one):
+        return math.dist(one, other) <= DRAWN * max(math.hypot(*one), math.hypot(*other))
+    if not _are_vectors(one):
+        return all(map(_are_near, one, other))
+    if len(one) != len(other) or len(one) > _MOST_CENTRES:
+        return False
+    left = list(other)
+    for vector in one:
+        nearest = min(left, key=lambda each: math.dist(vector, each))
+        if not _are_near(vector, nearest):
+            return False
+        left.remove(nearest)
+    return True
 
 
 def _inside(model: Any, name: str) -> list[Any]:

@@ -7,11 +7,15 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_files, is_metadata
 from helix_spark.engine.results.contents import hash_of_rows
+from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
 
@@ -23,24 +27,38 @@ def content_of_files(folder: Place) -> str | None:
         return None
 
 
-def content_of_model(model: Any) -> str | None:
-    """The digest of a model in memory, which is written for that, into a folder that is gone afterwards. None where it
-    cannot be written, or where other machines would write it.
+def content_of_model(model: Any, signature: str, catalog: Catalog) -> str | None:
+    """The digest of a model in memory, which is written for that, and gone afterwards: into a folder of this machine's,
+    or where it would be stored, which all machines see that write it. None where it cannot be written.
 
     It is that of `content_of_files` once the same model is stored.
     """
+    if is_written_here():
+        with tempfile.TemporaryDirectory(prefix="helix-model-") as folder:
+            return _content_once_written(model, LocalPath(folder) / "model")
+    attempt = catalog.begin_attempt(signature, "model")
+    try:
+        assert attempt.path is not None
+        return _content_once_written(model, attempt.path)
+    finally:
+        with suppress(CatalogError):  # `gc` finds what is left
+            catalog.abandon(attempt)
+
+
+def is_written_here() -> bool:
+    """Whether what Spark writes is written by this machine alone."""
     from pyspark import SparkContext
 
     context = SparkContext._active_spark_context
-    if context is None or not (context.master or "").startswith("local"):
+    return context is not None and is_on_this_machine(context.master or "")
+
+
+def _content_once_written(model: Any, place: Place) -> str | None:
+    try:
+        model.write().save(place.spark_uri)
+    except Exception:  # noqa: BLE001 - the writer of a class that is not Spark's may raise anything, or not be there
         return None
-    with tempfile.TemporaryDirectory(prefix="helix-model-") as folder:
-        place = LocalPath(folder) / "model"
-        try:
-            model.write().save(place.spark_uri)
-        except Exception:  # noqa: BLE001 - the writer of a class that is not Spark's may raise anything, or not be there
-            return None
-        return content_of_files(place)
+    return content_of_files(place)
 
 
 def _content(files: dict[str, bytes]) -> str | None:

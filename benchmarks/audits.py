@@ -1,11 +1,16 @@
-"""Audits of drawn histories: whether a true result is ever called chance, and how soon planted chance is found.
+"""Audits of drawn histories: whether a true result is ever called chance, and how soon planted chance is found. And of
+the jobs: what they confirm, and in how many seconds.
 
     python -m benchmarks.audits [--histories 300] [--json]
+    python -m benchmarks.audits --jobs [--only census] [--json]
 
 In each history some functions take a number from where no signature and no watch sees it (C's `getenv`), and their
 authors say that they read nothing. The number changes now and then. After each run there is an audit in a Helix of its
 own. Wanted: nothing is called different that no planted function has a part in, and of what is planted and was reused
 nothing is left after two audits that follow a change.
+
+Each job is run in a process of its own, with everything stored that can be, then audited by `helix audit` in another
+one. Whatever is called different is false: nothing that a job reads has changed.
 
 The exit code is 1 otherwise.
 """
@@ -17,10 +22,12 @@ import ctypes
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +35,9 @@ import pandas as pd
 
 import helix_spark as hx
 from benchmarks.drawn_edits import SCANS
+from benchmarks.program_runs import ROOT
+
+JOBS = ("census", "flights", "genomics", "mnist", "extraction")
 
 RUNS = 4
 HIDDEN = "HELIX_HIDDEN_NUMBER"
@@ -134,11 +144,81 @@ def _touched(wiring: tuple[int, ...], planted: Collection[int]) -> set[str]:
     return {f"{kind}_{number}" for number in reached for kind in ("rows", "sum")}
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedJob:
+    """What an audit made of a job's catalog.
+
+    Attributes:
+        run, audit: seconds of the whole process.
+        seconds: of the audit alone, without the start of Python and the reading of the job.
+        verified: names of the nodes whose stored results came out the same.
+        different, not_compared: names of others, with why.
+    """
+
+    job: str
+    run: float
+    audit: float
+    seconds: float
+    verified: tuple[str, ...]
+    different: Mapping[str, str]
+    not_compared: Mapping[str, str]
+
+
+def audited_job(job: str, folder: Path) -> AuditedJob:
+    """Runs a job and audits it. Raises RuntimeError where it fails.
+
+    Args:
+        folder: an empty one, for the catalog.
+    """
+    place = [f"jobs/{job}.py", "--catalog", str(folder / "catalog"), "--json"]
+    run, _ = _command(["run", *place, "--policy", "always"])
+    audit, told = _command(["audit", *place])
+    found = {
+        verdict: {one["node"]: one["why"] for one in told["results"] if one["verdict"] == verdict}
+        for verdict in ("verified", "different", "not compared")
+    }
+    return AuditedJob(
+        job, run, audit, told["seconds"], tuple(found["verified"]), found["different"], found["not compared"]
+    )
+
+
+def _command(arguments: list[str]) -> tuple[float, Any]:
+    """Seconds that a command of `helix` takes, and what it prints."""
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "helix_spark", *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    if not done.stdout:
+        raise RuntimeError(done.stderr[-3000:])
+    return time.perf_counter() - begun, json.loads(done.stdout)
+
+
+def audit_jobs(jobs: Sequence[str], *, as_json: bool) -> int:
+    """Audits jobs, and prints what came of it; how many results were called different."""
+    found = []
+    for job in jobs:
+        with tempfile.TemporaryDirectory(prefix="helix-audits-") as folder:
+            found.append(audited_job(job, Path(folder)))
+        print(found[-1], file=sys.stderr, flush=True)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=1))
+    else:
+        print("| job | run | audit | verified | not compared | different |\n|---|---|---|---|---|---|")
+        for one in found:
+            print(f"| {one.job} | {one.run:.1f} | {one.audit:.1f} | {len(one.verified)} | "
+                  f"{', '.join(one.not_compared)} | {', '.join(one.different)} |")
+    return sum(len(one.different) for one in found)
+
+
 def main() -> int:
-    arguments = argparse.ArgumentParser(description="audits of drawn histories with planted chance")
+    arguments = argparse.ArgumentParser(description="audits of drawn histories with planted chance, and of the jobs")
+    arguments.add_argument("--jobs", action="store_true", help="of the jobs instead")
+    arguments.add_argument("--only", default="", help="jobs whose name holds this")
     arguments.add_argument("--histories", type=int, default=300, help="how many are drawn (%(default)s)")
     arguments.add_argument("--json", action="store_true", help="print one JSON object")
     given = arguments.parse_args()
+    if given.jobs:
+        return min(1, audit_jobs([job for job in JOBS if given.only in job], as_json=given.json))
     found = []
     for seed in range(given.histories):
         with tempfile.TemporaryDirectory(prefix="helix-audits-") as folder:

@@ -35,7 +35,8 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """Its end closes the pipe; nobody is told anything any more."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
+        pass
     os.killpg(0, signal.SIGKILL)
 
 

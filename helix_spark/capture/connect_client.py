@@ -24,7 +24,7 @@ from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.whole_plan import in_stages, whole_plan
 from helix_spark.errors import SetupError
-from helix_spark.hermetic.task import guarded
+from helix_spark.hermetic.task import Purpose, guarded, written_for
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -49,6 +49,9 @@ class Program(Protocol):
 
     def note_code(self, pickle: bytes, function: Any) -> None:
         """A Python function is written into a plan."""
+
+    def purpose_of(self, function: Any) -> Purpose:
+        """What a Python function is sent to workers for."""
 
 
 def take_over(program: Program) -> None:
@@ -636,9 +639,12 @@ class _CodeNoted:
     def dumps(self, value: Any) -> bytes:
         into, function = _RECORDING.get(), value[0] if isinstance(value, tuple) else value
         if into is None:
-            pickled, program = _pickled(value), _program()
-            if program is not None:
-                program.note_code(pickled, function)
+            program = _program()
+            if program is None:
+                return _pickled(value)
+            with written_for(program.purpose_of(function)):
+                pickled = _pickled(value)
+            program.note_code(pickled, function)
             return pickled
         into.code.append(function)
         return f"{UDF}{len(into.code) - 1}".encode()

@@ -40,8 +40,7 @@ def convert_program(path: Path, arguments: Sequence[str], catalog: str, settings
     try:
         lifting = Lifting(path.name, *reads_apart(statements, meet(program, statements)))
     finally:
-        if program.server is not None:
-            program.server.stop()
+        program.close()
     lifted = lifting.lifted()
     text = workflow_text(lifted, path, file, arguments)
     try:

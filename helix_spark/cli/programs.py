@@ -146,8 +146,7 @@ def end_program(
     except HelixError as own:
         tell(f"this run is not on record: {own}")
     finally:
-        if program.server is not None:
-            program.server.stop()
+        program.close()
         if tracker is not None:
             tracker.close()
 

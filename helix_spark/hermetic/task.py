@@ -8,9 +8,10 @@ value, in several copies. Such a worker watches nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -23,10 +24,13 @@ class Purpose(NamedTuple):
     Attributes:
         key: of a node: what its functions draw follows from this, and what they do is told under it.
         folder: where workers are to tell (see `worker_reports.WorkerReports`); empty if they are not.
+        home: the folder that they are to be in, as workers of a classic session are in the driver's; empty for the one
+            that Spark has them in.
     """
 
     key: str
     folder: str = ""
+    home: str = ""
 
 
 _STATE = "_helix_task"
@@ -55,7 +59,7 @@ def guarded(function: Any, *, watched: bool = True) -> Any:
         watched: whether workers and the driver share a folder.
     """
     meant = _PURPOSE.get()
-    return _Sent(function, meant if watched else Purpose(meant.key)) if callable(function) else function
+    return _Sent(function, meant if watched else meant._replace(folder="")) if callable(function) else function
 
 
 class _Sent:
@@ -68,11 +72,14 @@ class _Sent:
         return _arrived, (self._function, *self._meant)
 
 
-def _arrived(function: Any, key: str, folder: str) -> Any:
+def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
     """A worker unpickles a function: what it does from now on in this task is controlled and watched."""
     context = sys.modules["pyspark.taskcontext"].TaskContext.get()
     if context is None:  # nobody calls it in a task
         return function
+    if home:
+        with suppress(OSError):  # another machine has no such folder
+            os.chdir(home)
     begin(context.taskAttemptId(), f"{key} {context.partitionId()}")
     if folder:
         from helix_spark.hermetic.worker_reports import watch_in_task

@@ -183,7 +183,9 @@ class Answerer:
     def _function(self, made: Any, request: Any) -> list[Any]:
         question = self.signer.question("rows", made)
         drawn = f" {time.time_ns()}" if question.chance else ""
-        self.signer.state.functions[made.function_name.lower()] = question.identity + drawn
+        name = made.function_name.lower()
+        self.signer.state.functions[name] = question.identity + drawn
+        self.signer.state.code[name] = tuple(code for code, _ in question.code)
         return self._changed(request)
 
     def _changed(self, request: Any) -> list[Any]:
@@ -263,7 +265,7 @@ class Answerer:
         started = time.perf_counter()
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started
-        why = why or self.served.changed_data(question)
+        why = why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
         if why and question.sort == "fit":
             self.signer.doubtful.add(handle_of(question))
         if not why and not is_kept(found):

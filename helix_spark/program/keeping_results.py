@@ -185,6 +185,8 @@ def _check_data(served: ServedSession, question: Question) -> None:
     """Raises CatalogError if what a result was made of was changed meanwhile."""
     if changed := served.changed_data(question):
         raise CatalogError(f"it was not stored: {changed}")
+    if doubt := served.signer.watched.doubt(question.code):
+        raise CatalogError(f"it was not stored: it {doubt}")
 
 
 def _within_budget(record: ArtifactRecord, program: PlainProgram) -> ArtifactRecord | None:

@@ -20,12 +20,14 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.connect_server import told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
+from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
-from helix_spark.program.questions import Signer
+from helix_spark.program.questions import Signer, code_of
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.session_state import SessionState
+from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import digest
 
@@ -65,6 +67,7 @@ class PlainProgram:
     answerer: Answerer | None = None
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None
+    watched: WatchedFunctions | None = None
     _session: Any = None
     _functions: dict[bytes, Any] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
@@ -82,6 +85,9 @@ class PlainProgram:
     def note_code(self, pickle: bytes, function: Any) -> None:
         self._functions[pickle] = function
 
+    def purpose_of(self, function: Any) -> Purpose:
+        return Purpose("") if self.watched is None else self.watched.purpose(code_of(function))
+
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._given(options)
         if self.server is None:
@@ -90,7 +96,10 @@ class PlainProgram:
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
         initial = self.server.settings_there() if address else planned_settings(given, {})
-        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions)
+        if self.watched is None:
+            is_here = not self.server.elsewhere and initial["spark.master"].startswith("local")
+            self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
+        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched)
         asked = [] if self.answerer is None else self.answerer.asked
         self.answerer = Answerer(
             signer, self.record, self.server, _told(options), self.tell, self.rerun_effects, self.planning, asked
@@ -112,6 +121,13 @@ class PlainProgram:
         if remote and not elsewhere:
             given.setdefault("spark.master", remote)
         return given, remote if elsewhere else ""
+
+    def close(self) -> None:
+        """Ends what was started for it."""
+        if self.watched is not None:
+            self.watched.close()
+        if self.server is not None:
+            self.server.stop()
 
     def __post_init__(self) -> None:
         self.name = self.name or self.path.stem

@@ -22,6 +22,7 @@ from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import Row, is_fit, ml_command, params_of, rows_of
 from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.watched_functions import reads_of
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME
@@ -80,7 +81,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
         rows = rows_of(answerer.asked, answerer.served.tables)
-        catalog.answers.append(_answers(answerer.asked, program.name, begun.number))
+        catalog.answers.append(_answers(answerer.asked, program, begun.number))
         kept = keep_results(rows, program, begun.number)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
@@ -108,7 +109,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
         return
     assert program.answerer is not None
     program.catalog.make()
-    program.catalog.answers.append(_answers(asked, program.name, 0))
+    program.catalog.answers.append(_answers(asked, program, 0))
     keep_results(rows_of(asked, program.answerer.served.tables), program, 0)
     program.catalog.sync()
 
@@ -131,11 +132,16 @@ def _is_exit(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
-def _answers(asked: Sequence[Asked], workflow: str, number: int) -> list[AnswerRecord]:
+def _answers(asked: Sequence[Asked], program: PlainProgram, number: int) -> list[AnswerRecord]:
+    """What is put on record: the answers, and what Python functions were seen to read for them."""
     now = time.time()
+    learned = program.watched.learned() if program.watched is not None else ()
     return [
-        AnswerRecord(one.question.identity, workflow, number, now, one.seconds, one.answer or "", one.left)
-        for one in asked if one.answer or one.left
+        *(
+            AnswerRecord(one.question.identity, program.name, number, now, one.seconds, one.answer or "", one.left)
+            for one in asked if one.answer or one.left
+        ),
+        *(AnswerRecord(reads_of(code), program.name, number, now, 0.0, text) for code, text in learned),
     ]
 
 

@@ -18,6 +18,7 @@ from helix_spark.errors import SignatureError
 from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
 from helix_spark.program.session_state import SessionState, View
 from helix_spark.program.sql_reads import read_statement
+from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 
@@ -47,6 +48,7 @@ class Question:
         chance: why its answer may be another one each time, as phrases; none if it is the same.
         handles: ids of models and checkpoints in it, in order.
         reads: the data that it reads.
+        code: the Python functions in it by their code, each with the identity of what it is known to read.
     """
 
     identity: str
@@ -55,6 +57,7 @@ class Question:
     chance: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
     reads: tuple[DataRead, ...] = ()
+    code: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class Signer:
         state: of its session.
         data: versions of what it reads.
         functions: by its pickle, each Python function that was written into a plan.
+        watched: what these functions read in workers.
         doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
             else's answer.
     """
@@ -74,6 +78,7 @@ class Signer:
     state: SessionState
     data: DataVersions
     functions: dict[bytes, Any] = field(default_factory=dict)
+    watched: WatchedFunctions = field(default_factory=lambda: WatchedFunctions(lambda _: ""))
     doubtful: set[str] = field(default_factory=set)
     _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -91,15 +96,20 @@ class Signer:
         for one in parts:
             self._look(one, found)
         found.chance += chance_in(parts, over_layout=True)
+        found.sent += [
+            (code, self.watched.identity(code))
+            for name in sorted(found.names & self.state.code.keys()) for code in self.state.code[name]
+        ]
         if found.names and self.state.unknown:
             found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
         identity = digest(
             str(PROGRAM_FORMAT), self.around, sort, identity_of(signed, found.code), self.state.settings_identity(),
             self.state.functions_identity(frozenset(found.names)), *self._views(found),
-            *(one.identity.digest for one in found.reads),
+            *(one.identity.digest for one in found.reads), *(reads for _, reads in found.sent if reads),
         )
         return Question(
-            identity, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles), tuple(found.reads)
+            identity, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles), tuple(found.reads),
+            tuple(dict.fromkeys(found.sent)),
         )
 
     def _views(self, found: _Found) -> Iterator[str]:
@@ -108,6 +118,7 @@ class Signer:
             shown = self.question("rows", found.views[name].shows, found.views[name].views)
             found.chance += shown.chance
             found.reads += shown.reads
+            found.sent += shown.code
             yield from (name, shown.identity)
 
     def _look(self, one: Any, found: _Found) -> None:
@@ -127,8 +138,10 @@ class Signer:
             case "MlCommand.Evaluate":
                 one.evaluator.ClearField("uid")
             case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
-                identity, chance = self._code_of(one.command)
-                found.code[one.command] = identity
+                code, chance = self._code_of(one.command)
+                reads = self.watched.identity(code) if code else ""
+                found.code[one.command] = code
+                found.sent += [(code, reads)] if code else []
                 found.chance += chance
             case "Catalog" | "google.protobuf.Any":
                 found.chance.append("asks the session's catalog")
@@ -178,10 +191,16 @@ class _Found:
     handles: list[str] = field(default_factory=list)
     reads: list[DataRead] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    sent: list[tuple[str, str]] = field(default_factory=list)
 
 
 HELPER = "______ML_CONNECT_HELPER______"
 """By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
+
+
+def code_of(function: Any) -> str:
+    """The identity of a Python function's code; empty where nobody can tell it."""
+    return _signed_code(function)[0]
 
 
 def _signed_code(function: Any) -> tuple[str, tuple[str, ...]]:

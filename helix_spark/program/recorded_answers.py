@@ -14,6 +14,7 @@ from helix_spark.engine.results.loading import checked
 from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
 from helix_spark.program.stored_tables import StoredTable
+from helix_spark.program.watched_functions import reads_of
 
 READ_AHEAD = 5_000
 """Answers of a program that are read at its start. Others are looked for one by one, at some 10 ms each."""
@@ -48,6 +49,11 @@ class RecordedAnswers:
         """What the answer took Spark; 0.0 if it is not known."""
         found = self._of(identity)
         return 0.0 if found is None else found.seconds
+
+    def reads(self, code: str) -> str:
+        """What a Python function was seen to read in workers, as a text; empty if nothing is on record."""
+        found = self._of(reads_of(code))
+        return "" if found is None else found.answer
 
     def model(self, identity: str) -> tuple[str, str] | None:
         record = self._stored(identity)

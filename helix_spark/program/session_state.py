@@ -37,6 +37,7 @@ class SessionState:
     settings: dict[str, str] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    code: dict[str, tuple[str, ...]] = field(default_factory=dict)
     requests: list[Any] = field(default_factory=list)
     unknown: str = ""
 

@@ -163,3 +163,31 @@ def test_a_converted_program_gives_what_the_program_prints(folder: Path) -> None
     run(folder, HELIX, "convert", "plain.py")
     given, _ = run(folder, HELIX, "run", "plain_workflow.py", "--json", "--conf", "spark.sql.shuffle.partitions=2")
     assert json.loads(json.loads(given)["outputs"]["dumps"]) == printed
+
+
+READING = """
+from pathlib import Path
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+
+@F.udf("string")
+def first_word(number):
+    return Path("words.txt").absolute().read_text().split()[0]
+
+print(spark.range(2).select(first_word("id")).collect())
+"""
+
+
+@pytest.mark.long
+def test_a_file_that_a_function_reads_in_a_worker_counts(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(READING)
+    (tmp_path / "words.txt").write_text("one two")
+    under_helix(tmp_path)
+    again, known = under_helix(tmp_path), under_helix(tmp_path)
+    assert again.asked - again.reused == 1  # as what it reads was not known before
+    assert known.asked == known.reused
+    (tmp_path / "words.txt").write_text("two one")
+    edited = under_helix(tmp_path)
+    assert edited.asked - edited.reused == 1
+    assert "two" in edited.printed

@@ -15,9 +15,10 @@ from helix_spark.capture import connect_client
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS, take_over
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import open_session
+from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer
 from helix_spark.program.plan_data import DataVersions
-from helix_spark.program.questions import HELPER, Signer
+from helix_spark.program.questions import HELPER, Signer, code_of
 from helix_spark.program.session_state import SessionState
 from helix_spark.program.stored_tables import StoredTable
 
@@ -162,6 +163,9 @@ class Runs:
 
             def note_code(self, pickle: bytes, function: Any) -> None:
                 answerer.signer.functions[pickle] = function
+
+            def purpose_of(self, function: Any) -> Purpose:
+                return answerer.signer.watched.purpose(code_of(function))
 
         take_over(Taken())
         try:

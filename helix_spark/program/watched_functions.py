@@ -1,0 +1,110 @@
+"""What a program's Python functions read in Spark's workers: it counts by content, as what its plans read does.
+
+A function is known by its code. What it read is on record under that, so that later runs look at the same files before
+they ask anything; what is read for the first time is asked once more, under the identity that it then has.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+
+from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, seen_from_json
+from helix_spark.hermetic.task import Purpose
+from helix_spark.hermetic.worker_reports import WorkerReports
+from helix_spark.signature.parts import digest
+
+
+@dataclass(slots=True)
+class WatchedFunctions:
+    """Those of one program. Its methods may be called from any thread.
+
+    Attributes:
+        recorded: what a function was seen to read by earlier runs, as a text; by its code.
+        watched: whether Spark's workers share a folder with this process; else nothing is seen.
+        home: the folder that functions are to find themselves in there.
+    """
+
+    recorded: Callable[[str], str]
+    watched: bool = True
+    home: str = ""
+    _reports: WorkerReports = field(default_factory=WorkerReports)
+    _known: dict[str, Seen] = field(default_factory=dict)
+    _learned: set[str] = field(default_factory=set)
+    _doubts: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def purpose(self, code: str) -> Purpose:
+        """What a function is sent to workers for."""
+        return Purpose(code, self._reports.folder if self.watched and code else "", self.home)
+
+    def identity(self, code: str) -> str:
+        """Of what a function is known to read, as it is now; empty where it reads nothing."""
+        seen = self._of(code)
+        return digest(seen.now().to_json()) if seen.reads else ""
+
+    def doubt(self, signed: Collection[tuple[str, str]]) -> str:
+        """Why what some functions gave just now is no answer for another run, as a phrase; empty where it is one.
+
+        Args:
+            signed: codes, each with the identity of what its function was known to read when that was signed.
+        """
+        with self._lock:
+            for code, seen in self._reports.take([code for code, _ in signed]).items():
+                self._learn(code, seen)
+        for code, before in signed:
+            if code in self._doubts:
+                return self._doubts[code]
+            if self.identity(code) != before:
+                read = _named(self._of(code))
+                return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
+        return ""
+
+    def learned(self) -> Iterator[tuple[str, str]]:
+        """What was learned in this run, as texts for the record, by code."""
+        with self._lock:
+            learned = sorted(self._learned)
+            self._learned.clear()
+        return ((code, replace(self._known[code], drew=False).to_json()) for code in learned)
+
+    def close(self) -> None:
+        """Nothing more is watched."""
+        self._reports.close()
+
+    def _learn(self, code: str, seen: Seen) -> None:
+        if seen.chance or seen.outside:
+            self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
+        known = self._known.get(code) or self._read(code)
+        if seen.reads and not known.agrees(seen):
+            self._known[code] = known | seen
+            self._learned.add(code)
+
+    def _of(self, code: str) -> Seen:
+        if code not in self._known:
+            self._known[code] = self._read(code)
+        return self._known[code]
+
+    def _read(self, code: str) -> Seen:
+        text = self.recorded(code)
+        try:
+            said = json.loads(text) if text else {}
+            sound = all(isinstance(part, dict) and all(map(_is_text, part.items())) for part in said.values())
+            return seen_from_json(text) if text and sound else NOTHING_SEEN
+        except (ValueError, TypeError, AttributeError):  # no text of ours: then nothing is known
+            return NOTHING_SEEN
+
+
+def reads_of(code: str) -> str:
+    """The identity under which it is on record what a function reads."""
+    return digest("reads of a function", code)
+
+
+def _is_text(pair: tuple[object, object]) -> bool:
+    return all(isinstance(one, str) for one in pair)
+
+
+def _named(seen: Seen) -> str:
+    names = [*seen.files, *seen.listed, *seen.environment]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]

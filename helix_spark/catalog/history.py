@@ -116,13 +116,13 @@ class History:
                 self._iterations.leave_out(str(row))
             else:
                 records.append(record)
-        return tuple(_heaviest(records).values())
+        return tuple(heaviest(records).values())
 
     def last_ended(self, workflow: str) -> IterationRecord | None:
         """The ended iteration of the greatest number; of equal numbers, that of the smaller run id."""
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND status <> 'running'
                   ORDER BY number DESC, run"""
-        found = _heaviest(self._iterations.query(f"{sql} LIMIT 3")) or _heaviest(self._iterations.query(sql))
+        found = heaviest(self._iterations.query(f"{sql} LIMIT 3")) or heaviest(self._iterations.query(sql))
         return next(iter(found.values()), None)
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
@@ -234,8 +234,8 @@ def _closed(nodes: Sequence[PastNode]) -> Iterator[PastNode]:
             yield dataclasses.replace(node, inputs=tuple(name for name in node.inputs if name in known))
 
 
-def _heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
-    """One row a run, in the order in which runs first appear."""
+def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
+    """The record that counts of each run, in the order in which runs first appear."""
     found: dict[str, IterationRecord] = {}
     for row in rows:
         if row.run not in found or _WEIGHT[row.status] > _WEIGHT[found[row.run].status]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.held_records import HeldRecords, held_records
+from helix_spark.catalog.history import heaviest
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
 from helix_spark.catalog.places.layout import Layout, explained, locate, marked_id
 from helix_spark.catalog.places.place import Place
@@ -76,7 +77,7 @@ class Difference:
 
 def difference(mine: HeldRecords, theirs: HeldRecords) -> Difference:
     """What `theirs` has and `mine` lacks."""
-    ends, here = _heaviest(theirs), _heaviest(mine)
+    ends, here = heaviest(theirs.iterations), heaviest(mine.iterations)
     lacking = sorted(
         (one for run, one in ends.items() if one.status not in ("running", "died", "damaged") and (
             run not in here or here[run].status == "running"
@@ -122,15 +123,6 @@ def _numbers(
             number = 1 + max(each for workflow, each in taken if workflow == one.workflow)
         found[key] = last[one.workflow] = number
         taken.add((one.workflow, number))
-    return found
-
-
-def _heaviest(held: HeldRecords) -> dict[str, IterationRecord]:
-    """Of each run the record that counts: an end over its start."""
-    found: dict[str, IterationRecord] = {}
-    for one in held.iterations:
-        if one.run not in found or found[one.run].status == "running":
-            found[one.run] = one
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from helix_spark.catalog.held_records import HeldRecords
+from helix_spark.catalog.history import heaviest
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.places.place import is_out_of_reach
@@ -67,10 +68,7 @@ def missing_iterations(held: HeldRecords, leases: Leases, now: float) -> list[It
     """
     values = {one.signature: one.value for one in held.live.values() if one.value is not None}
     times = {(one.workflow, one.iteration): one.at for one in reversed(held.artifacts)}
-    known, numbers = dict[str, IterationRecord](), {(one.workflow, one.number) for one in held.iterations}
-    for one in held.iterations:
-        if one.run not in known or one.status != "running":
-            known[one.run] = one
+    known, numbers = heaviest(held.iterations), {(one.workflow, one.number) for one in held.iterations}
     nodes: dict[str, list[NodeRecord]] = {}
     for node in held.nodes:
         nodes.setdefault(node.run, []).append(node)

@@ -102,11 +102,6 @@ class Survey:
     protocol: Mapping[str, Any] | None
 
     @property
-    def log_is_sound(self) -> bool:
-        """Whether the log can be read as it is, and names sound files alone."""
-        return not (self.unsound or self.beside or self.bad)
-
-    @property
     def covered(self) -> frozenset[tuple[int, int]]:
         """(sequence, place) of the rows that can be read as the log is."""
         return frozenset(key for file in self.sound for key in file.keys)

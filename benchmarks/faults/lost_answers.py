@@ -123,7 +123,7 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
             with lossy_front(store, how, ".", 1) as (front, _):
                 os.environ["AWS_ENDPOINT_URL"] = front
                 for index in range(count // len(HOW)):
-                    single = object_path(f"s3a://bucket/{how}-{index}").single
+                    single = object_path(f"s3a://bucket/{how}-{index}")
                     mine = uuid.uuid4().hex.encode()
                     try:
                         single.write_new(mine)
@@ -131,7 +131,7 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
                         old = single.status().tag
                         single.write_over(mine + b"!", old)
                         _refused(lambda single=single, old=old: single.write_over(b"another's", old), BlockingIOError)
-                        held, _ = single.read(1_000)
+                        held, _ = single.read_tagged(1_000)
                         tally.expect(held == mine + b"!", f"{how}: it holds {held!r}")
                     except (FileExistsError, BlockingIOError, StoreError, AssertionError) as error:
                         tally.expect(False, f"{how}: {type(error).__name__}: {error}")

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.single_objects import ObjectStatus
+from helix_spark.catalog.places.object_store import ObjectStatus
 
 
 @dataclass(slots=True)
@@ -132,38 +132,6 @@ class HeldPrefix:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
-    """See `single_objects.SingleObject`."""
-
-    path: str
-
-    def status(self) -> ObjectStatus:
-        world().step("looks at", self.path)
-        file = disk().get(self.path)
-        return ObjectStatus(file.size, file.mtime, str(file.tag))
-
-    def read(self, most: int = 0) -> tuple[bytes, str]:
-        world().step("reads", self.path)
-        file = disk().get(self.path)
-        return file.content.encode(), str(file.tag)
-
-    def write_new(self, content: bytes) -> None:
-        written(self.path, lambda: disk().put_new(self.path, content.decode()))
-
-    def write_over(self, content: bytes, tag: str) -> None:
-        def write() -> File:
-            if str(disk().get(self.path).tag) != tag:
-                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
-            return disk().put(self.path, content.decode())
-
-        written(self.path, write)
-
-    def remove(self) -> None:
-        world().step("removes", self.path)
-        disk().remove(self.path)
-
-
 _NOTHING: Mapping[SimPath, bytes] = MappingProxyType({})
 
 
@@ -201,9 +169,32 @@ class SimPath:
     def with_name(self, name: str, /) -> SimPath:
         return self.parent / name
 
-    @property
-    def single(self) -> Single:
-        return Single(self.path)
+    # One request on one object ----------------------------------------------------------------------------------------
+
+    def status(self) -> ObjectStatus:
+        world().step("looks at", self.path)
+        file = disk().get(self.path)
+        return ObjectStatus(file.size, file.mtime, str(file.tag))
+
+    def read_tagged(self, most: int) -> tuple[bytes, str]:
+        world().step("reads", self.path)
+        file = disk().get(self.path)
+        return file.content.encode(), str(file.tag)
+
+    def write_new(self, content: bytes) -> None:
+        written(self.path, lambda: disk().put_new(self.path, content.decode()))
+
+    def write_over(self, content: bytes, tag: str) -> None:
+        def write() -> File:
+            if str(disk().get(self.path).tag) != tag:
+                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
+            return disk().put(self.path, content.decode())
+
+        written(self.path, write)
+
+    def remove(self) -> None:
+        world().step("removes", self.path)
+        disk().remove(self.path)
 
     # What a path does ----------------------------------------------------------------------------------------------
 
@@ -222,12 +213,12 @@ class SimPath:
         return disk().find(self.path) is not None
 
     def stat(self) -> ObjectStatus:
-        return self.single.status() if self.seen is None else self.seen
+        return self.status() if self.seen is None else self.seen
 
     lstat = stat
 
     def read_bytes(self) -> bytes:
-        return self.single.read()[0]
+        return self.read_tagged(0)[0]
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
@@ -240,7 +231,7 @@ class SimPath:
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
-        self.single.remove()
+        self.remove()
 
     def iterdir(self) -> Iterator[SimPath]:
         world().step("lists", self.path)
@@ -261,7 +252,7 @@ class SimPath:
         written(self.path, lambda: disk().put(self.path, text))
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        self.single.write_new(text.encode())
+        self.write_new(text.encode())
 
     def stamp(self) -> Hashable | None:
         world().step("looks at", self.path)

@@ -247,12 +247,12 @@ def test_a_store_in_which_another_catalog_was_put(bucket: str) -> None:
     catalog = Catalog.open(root, create=True)
     started = catalog.start_iteration(IterationRecord(RUN, "census", 0, "running", 0.0))
     marker = catalog.root / "helix.json"
-    marker.single.write(marker.read_at_most(1 << 20))  # type: ignore[attr-defined]
+    marker.write(marker.read_at_most(1 << 20))  # type: ignore[attr-defined]
     catalog.append_iteration(replace(started, status="failed"))
-    marker.single.write(b'{"layout": 1, "id": "another"}')  # type: ignore[attr-defined]
+    marker.write(b'{"layout": 1, "id": "another"}')  # type: ignore[attr-defined]
     with pytest.raises(CatalogError, match="another catalog was put in its place"):
         catalog.append_iteration(replace(started, status="done"))
-    marker.single.remove()  # type: ignore[attr-defined]
+    marker.remove()  # type: ignore[attr-defined]
     with pytest.raises(CatalogError, match="what was in it is gone"):
         catalog.append_iteration(replace(started, status="done"))
     assert catalog.iterations()[0].status == "failed"

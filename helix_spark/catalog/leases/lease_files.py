@@ -131,28 +131,28 @@ class _InStore:
     looks: float = 1.0
 
     def make(self, name: str, text: str) -> None:
-        (self.folder / name).single.write_new(text.encode())
+        (self.folder / name).write_new(text.encode())
 
     def read(self, name: str) -> str:
         return text_in(self.folder / name, LONGEST)
 
     def beat(self, name: str) -> Hashable:
-        return (self.folder / name).single.status().tag
+        return (self.folder / name).status().tag
 
     def beaten_at(self, name: str) -> float:
-        return (self.folder / name).single.status().st_mtime
+        return (self.folder / name).status().st_mtime
 
     def touch(self, name: str) -> None:
-        lease = (self.folder / name).single
-        content, tag = lease.read(LONGEST)
+        lease = self.folder / name
+        content, tag = lease.read_tagged(LONGEST)
         lease.write_over(json.dumps({**json.loads(content), "beat": time.time_ns()}).encode(), tag)
 
     def remove(self, name: str) -> None:
-        (self.folder / name).single.remove()
+        (self.folder / name).remove()
 
     def remove_as_seen(self, name: str, beat: Hashable) -> None:
         """By taking it over first, which only one can who saw the same: a store removes without conditions."""
-        lease = (self.folder / name).single
+        lease = self.folder / name
         lease.write_over(_GIVEN_UP, str(beat))
         lease.remove()
 

@@ -4,28 +4,36 @@ An object appears whole or not at all and is seen by all at once (S3 is strongly
 replaced by writing it. There are no folders: one is there as long as an object's name goes through it. There are no
 links, and no renames.
 
-Single objects are asked for as `single_objects` does; pyarrow lists them, deletes many, and reads long ones.
+Two libraries ask for them, as neither can do all: obstore writes on a condition, which pyarrow cannot; pyarrow lists,
+deletes, and reads long objects. Obstore has no name for the empty objects ``NAME/`` by which Hadoop marks folders, so
+it could not delete what Spark wrote. (Nor could obstore serve for disks: it syncs nothing, and follows links.)
+
+A condition is decided by the store: ``If-None-Match: *`` for an object that must not be there, ``If-Match`` for one
+that must still be what it was.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import re
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-from helix_spark.catalog.places.local_disk import SMALL
+from helix_spark.catalog.places.local_disk import SMALL, OddFileError
 from helix_spark.catalog.places.s3_access import TRIES, S3Access, access_from
 from helix_spark.catalog.places.silence import StoreError, answering
-from helix_spark.catalog.places.single_objects import ObjectStatus, SingleObject, check_installed
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:
+    from obstore import UpdateVersion, WritableFile
+    from obstore.store import S3Store
     from pyarrow.fs import FileInfo, S3FileSystem
 
 SCHEMES = ("s3a", "s3")
@@ -34,10 +42,30 @@ SCHEMES = ("s3a", "s3")
 _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
 
+_WRITE = "helix-write"
+"""Name under which an object has the id of the conditional write that made it."""
+
+_STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
+
 _AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
 
 
 _NOTHING: Mapping[ObjectPath, bytes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """Of an object.
+
+    Attributes:
+        st_size: bytes.
+        st_mtime: when it was written, in seconds since 1970 by the store's clock.
+        tag: differs with what it holds; empty if that was not asked for.
+    """
+
+    st_size: int
+    st_mtime: float
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +114,52 @@ class ObjectPath:
         return self.path.partition("/")[0]
 
     @property
-    def single(self) -> SingleObject:
-        """The object by itself."""
-        return SingleObject(self.store.access, *self.path.split("/", 1))
-
-    @property
     def parent(self) -> ObjectPath:
         return ObjectPath(self.store, self.path.rpartition("/")[0])
 
     def with_name(self, name: str, /) -> ObjectPath:
         return self.parent / name
+
+    # One request on one object ----------------------------------------------------------------------------------------
+
+    def status(self) -> ObjectStatus:
+        import obstore
+
+        with self._asking():
+            found = obstore.head(*self._object)
+        return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
+
+    def read_tagged(self, most: int) -> tuple[bytes, str]:
+        """What it holds, and its tag. Raises OddFileError for more than `most` bytes."""
+        import obstore
+
+        with self._asking():
+            found = obstore.get(*self._object)
+            if found.meta["size"] > most:
+                raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def write(self, content: bytes) -> None:
+        """Replace it, or make it."""
+        import obstore
+
+        with self._asking():
+            obstore.put(*self._object, content, use_multipart=False)
+
+    def write_new(self, content: bytes) -> None:
+        """Make it: raises FileExistsError if it is there. Of several who do so at once one succeeds."""
+        self._write_if("create", content)
+
+    def write_over(self, content: bytes, tag: str) -> None:
+        """Replace it if it still has this tag: raises BlockingIOError if it has another."""
+        self._write_if({"e_tag": tag}, content)
+
+    def remove(self) -> None:
+        """Remove it; nothing happens if it is not there."""
+        import obstore
+
+        with self._asking():
+            obstore.delete(*self._object)
 
     # What a path does ----------------------------------------------------------------------------------------------
 
@@ -112,7 +176,7 @@ class ObjectPath:
             return False
 
     def stat(self) -> ObjectStatus:
-        return self.single.status() if self.seen is None else self.seen
+        return self.status() if self.seen is None else self.seen
 
     def lstat(self) -> ObjectStatus:
         return self.stat()
@@ -120,7 +184,7 @@ class ObjectPath:
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
-        self.single.remove()
+        self.remove()
 
     def iterdir(self) -> Iterator[ObjectPath]:
         yield from (self._listed(found) for found in self._listing(recursive=False))
@@ -137,31 +201,31 @@ class ObjectPath:
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        self.single.write(text.encode())
+        self.write(text.encode())
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        self.single.write_new(text.encode())
+        self.write_new(text.encode())
 
     def stamp(self) -> str | None:
         """Its tag."""
         with suppress(FileNotFoundError):
-            return self.single.status().tag
+            return self.status().tag
         return None
 
     def read_stamped(self) -> tuple[str, str]:
-        content, tag = self.single.read(SMALL)
+        content, tag = self.read_tagged(SMALL)
         return content.decode(), tag
 
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 
     def keep_as(self, other: ObjectPath, /) -> None:
-        other.single.write(self.read_at_most(_LARGEST_COPY))
+        other.write(self.read_at_most(_LARGEST_COPY))
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
         self.keep_as(other)
-        self.single.remove()
+        self.remove()
 
     @property
     def needs_syncs(self) -> bool:
@@ -171,7 +235,7 @@ class ObjectPath:
     def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] = _NOTHING, /) -> None:
         """All that is written is kept."""
         for path, content in replaced.items():
-            path.single.write(content)
+            path.write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""
@@ -225,7 +289,7 @@ class ObjectPath:
         return self.is_dir()
 
     def read_at_most(self, most: int) -> bytes:
-        return self.single.read(most)[0]
+        return self.read_tagged(most)[0]
 
     def open_binary(self) -> BinaryIO:
         with _told(self.store):
@@ -236,9 +300,16 @@ class ObjectPath:
             return self.store.files.open_input_file(self.path)
 
     @contextmanager
-    def writable(self) -> Iterator[Any]:
-        with self.single.writing() as file:
-            yield file
+    def writable(self) -> Iterator[io.RawIOBase]:
+        """A file to write to. It goes to the store in parts, and is there when the context ends."""
+        import obstore
+
+        with self._asking():
+            try:
+                with obstore.open_writer(*self._object) as file:
+                    yield _Written(file)
+            except OSError as error:  # which has no errors of its own, unlike all else
+                raise StoreError(errno.EIO, _refusal(error), str(self)) from error
 
     @property
     def spark_uri(self) -> str:
@@ -265,6 +336,58 @@ class ObjectPath:
     def room(self) -> str:
         return ""
 
+    @property
+    def _object(self) -> tuple[S3Store, str]:
+        bucket, _, key = self.path.partition("/")
+        return _bucket_of(self.store.access, bucket), key
+
+    def _write_if(self, condition: Literal["create"] | UpdateVersion, content: bytes) -> None:
+        """A write has an id. It is looked for where the store's answer was lost: the write may have been carried out,
+        and then it does not meet its own condition when it is tried again."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        write = uuid.uuid4().hex
+        with self._asking():
+            try:
+                obstore.put(
+                    *self._object, content, mode=condition, use_multipart=False,
+                    attributes={_WRITE: write},
+                )
+            except BaseError:
+                if self._last_write() != write:
+                    raise
+
+    def _last_write(self) -> str | None:
+        """The id of the conditional write that it was last written by, if it was; None also if the store does not
+        say."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return obstore.get(*self._object).attributes.get(_WRITE)
+        except (BaseError, FileNotFoundError):
+            return None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        from obstore import exceptions
+
+        name = str(self)
+        try:
+            with answering(self.store.access.where):
+                yield
+        except (exceptions.NotFoundError, FileNotFoundError) as error:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", name) from error
+        except exceptions.AlreadyExistsError as error:
+            raise FileExistsError(errno.EEXIST, "the object is there already", name) from error
+        except exceptions.PreconditionError as error:
+            raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", name) from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise StoreError(errno.EACCES, f"the store refuses it: {_refusal(error)}", name) from error
+        except exceptions.BaseError as error:
+            raise StoreError(errno.EIO, _refusal(error), name) from error
+
     def _info(self) -> FileInfo:
         with _told(self.store):
             return self.store.files.get_file_info(self.path)
@@ -284,6 +407,28 @@ class ObjectPath:
         from pyarrow.fs import FileType
 
         return FileType
+
+
+class _Written(io.RawIOBase):
+    """A file as Python has them: of obstore's own pyarrow takes every one to be closed, as `closed` is a method."""
+
+    def __init__(self, file: WritableFile) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(bytes(data))
+
+
+def check_installed() -> None:
+    """Raises CatalogError if the library is not there."""
+    try:
+        import obstore  # noqa: F401  # only whether it can be had
+    except ImportError as error:
+        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
+                           remedy=install("s3")) from error
 
 
 def object_path(root: str) -> ObjectPath:
@@ -322,7 +467,7 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
         CatalogError: the store does not refuse, or does not let us write.
     """
     try:
-        marker.single.write_new(text.encode())
+        marker.write_new(text.encode())
     except FileExistsError:
         return
     except OSError as error:
@@ -379,3 +524,16 @@ def _files(access: S3Access) -> S3FileSystem:
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     return S3FileSystem(**access.arrow(), retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES))
+
+
+def _refusal(error: Exception) -> str:
+    text = str(error)
+    found = _STATUS.search(text)
+    return " ".join(filter(None, found.groups())) if found else text.split("\n")[0][:300]
+
+
+@cache
+def _bucket_of(access: S3Access, bucket: str) -> S3Store:
+    from obstore.store import S3Store
+
+    return S3Store(bucket, **access.obstore())

@@ -297,9 +297,10 @@ def _as_declared(
         return pa.chunked_array([pa.nulls(rows)])
     chunks = []
     for part in parts:
-        if column.name not in part.column_names:
+        place = part.schema.get_field_index(column.name)
+        if place < 0:
             raise _TypeMismatchError(f"its files have no column {column.name!r}")
-        array = part.column(column.name)
+        array = part.column(place)
         if not _is_form_of(array.type, column.stored):
             raise _TypeMismatchError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
         if array.null_count and not column.nullable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -107,16 +106,20 @@ def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[s
 
 def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
     """Runs a program to its end, puts it on record, and returns what it would end its process with."""
+    from helix_spark.program.main_module import print_error
+
     error: BaseException | None = None
+
+    def told(theirs: BaseException) -> None:
+        if isinstance(theirs, HelixError):
+            say(f"error: {theirs}", to_stderr=True)
+        elif not isinstance(theirs, SystemExit):
+            print_error(theirs, program.path)
+
     try:
-        program.run()
-    except HelixError as own:
-        error = own
-        say(f"error: {own}", to_stderr=True)
+        program.run(told)
     except BaseException as theirs:  # noqa: BLE001 - whatever ends a program is told as Python tells it
         error = theirs
-        if not isinstance(theirs, SystemExit):
-            _print_traceback(theirs, program.path)
     sys.stdout.flush()
     end_program(program, error, message, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
@@ -211,11 +214,3 @@ def _run_plainly(path: Path, arguments: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, str(path), *arguments])
-
-
-def _print_traceback(error: BaseException, path: Path) -> None:
-    """As Python prints it, from the program's own first line on."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != str(path):
-        frames = frames.tb_next
-    traceback.print_exception(type(error), error, frames or error.__traceback__)

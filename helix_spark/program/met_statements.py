@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from helix_spark.engine.results.results import plain
 from helix_spark.errors import HelixError, Location, ResultTypeError
+from helix_spark.program.main_module import as_main
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions import KINDS
 from helix_spark.program.straight_text import ARGUMENTS, Statement
@@ -67,14 +68,11 @@ def meet(program: PlainProgram, statements: Sequence[Statement]) -> list[Met]:
         HelixError: the program fails; with its line.
     """
     program.begin()
-    sys.argv = [str(program.path), *program.arguments]
-    sys.path.insert(0, str(program.path.absolute().parent))
-    module, before = ModuleType("__main__"), sys.modules["__main__"]
-    module.__dict__.update({"__file__": str(program.path), ARGUMENTS: sys.argv})
-    sys.modules["__main__"] = module
-    running, found = _Running(program, vars(module)), []
+    found: list[Met] = []
     try:
-        with redirect_stdout(io.StringIO()):
+        with as_main(program.path, program.arguments) as names, redirect_stdout(io.StringIO()):
+            names[ARGUMENTS] = sys.argv
+            running = _Running(program, names)
             for one in statements:
                 found.append(running.meet(one))
     except SystemExit:
@@ -84,8 +82,6 @@ def meet(program: PlainProgram, statements: Sequence[Statement]) -> list[Met]:
     except Exception as error:
         where = Location(str(program.path), statements[len(found)].line)
         raise HelixError(f"the program ends with {type(error).__name__}: {error}", where=where) from error
-    finally:
-        sys.modules["__main__"] = before
     return found
 
 
@@ -114,11 +110,11 @@ class _Running:
     def _run(self, tree: ast.stmt) -> None:
         if isinstance(tree, ast.ImportFrom) and tree.module == "__future__":
             self.flags |= sum(getattr(__future__, alias.name).compiler_flag for alias in tree.names)
-        code = compile(ast.Module([tree], []), str(self.program.path), "exec", self.flags, dont_inherit=True)
+        code = compile(ast.Module([tree], []), self.names["__file__"], "exec", self.flags, dont_inherit=True)
         exec(code, self.names)
 
     def _value(self, tree: ast.expr) -> Any:
-        code = compile(ast.Expression(tree), str(self.program.path), "eval", self.flags, dont_inherit=True)
+        code = compile(ast.Expression(tree), self.names["__file__"], "eval", self.flags, dont_inherit=True)
         return eval(code, self.names)
 
     def _asked(self) -> int:

@@ -3,13 +3,12 @@ record behind its last answer."""
 
 from __future__ import annotations
 
+import io
 import os
 import platform
-import runpy
-import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer
+from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.questions import Signer, code_of
@@ -137,23 +137,24 @@ class PlainProgram:
         take_over(self)
         control_draws()
 
-    def run(self) -> None:
-        """Runs it, as ``python FILE ARGUMENTS`` would. What it raises is raised."""
+    def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
+        """Runs it, as ``python FILE ARGUMENTS`` would, and waits for its threads. What it raises is raised.
+
+        Args:
+            ended_by: is told that before its threads are waited for.
+        """
         self.begin()
-        sys.argv = [str(self.path), *self.arguments]
-        sys.path.insert(0, str(self.path.absolute().parent))
-        with _main_kept():
-            runpy.run_path(str(self.path), run_name="__main__")
-
-
-@contextmanager
-def _main_kept() -> Any:
-    """The module `__main__`, put back at the end: functions of the program's are looked for in it until then."""
-    before = sys.modules["__main__"]
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
+        before = set(threading.enumerate())
+        with as_main(self.path, self.arguments) as names:
+            try:
+                with io.open_code(str(self.path.absolute())) as opened:
+                    code = compile(opened.read(), names["__file__"], "exec", dont_inherit=True)
+                exec(code, names)
+            except BaseException as error:
+                ended_by(error)
+                raise
+            finally:
+                await_threads(before)
 
 
 def _told(options: Mapping[str, str]) -> dict[str, str]:

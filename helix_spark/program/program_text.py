@@ -4,6 +4,7 @@ session."""
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ _OF_CONTEXT = frozenset({
     "stop", "version",
 })
 """What of a session's context a program may use: it changes no answer, or `SessionContext` has it."""
+
+_IMPORTS_PYSPARK = re.compile(rb"^\s*(import|from)\s+pyspark\b", re.MULTILINE)
 
 _CONTEXTS = frozenset({"SparkContext", "StreamingContext", "SQLContext", "HiveContext"})
 _OF_RDDS = ("pyspark.mllib", "pyspark.streaming", "pyspark.pandas")
@@ -37,11 +40,14 @@ class NeedsClassic:
 
 
 def is_plain_program(path: Path) -> bool:
-    """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed it is not."""
+    """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed its words tell."""
     try:
-        names = set(_imports(ast.parse(path.read_bytes())))
-    except (OSError, SyntaxError, ValueError):
+        text = path.read_bytes()
+        names = set(_imports(ast.parse(text)))
+    except OSError:
         return False
+    except (SyntaxError, ValueError):
+        return _IMPORTS_PYSPARK.search(text) is not None and b"helix_spark" not in text
     tops = {name.partition(".")[0] for name in names}
     of_helix = {name for name in names if name.partition(".")[0] == "helix_spark"}
     return "pyspark" in tops and of_helix <= {"helix_spark.auto"}

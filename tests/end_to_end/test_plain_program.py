@@ -117,6 +117,51 @@ def test_an_edit_of_a_program_fits_what_it_touches(folder: Path) -> None:
     assert under_helix(folder).fits == 0
 
 
+ENDS = {
+    "by an error": """
+import atexit, logging, sys, threading, time
+import pyspark
+logging.basicConfig(level=logging.INFO)
+logging.getLogger("mine").info("begins with %s in %s", sys.argv, __file__)
+atexit.register(print, "at exit")
+
+def slow():
+    time.sleep(0.3)
+    print("a thread goes on")
+
+def inner():
+    raise ValueError("inner")
+
+threading.Thread(target=slow).start()
+print(__name__, sys.modules["__main__"].__file__, input("say: "))
+try:
+    inner()
+except ValueError as error:
+    raise RuntimeError("outer") from error
+""",
+    "by a code": "import pyspark, sys\nsys.exit(7)\n",
+    "by words": "import pyspark, sys\nsys.exit('words')\n",
+    "in the debugger": "import pyspark\nbreakpoint()\nprint('behind')\n",
+    "unparsed": "import pyspark\ndef f(:\n",
+}
+
+
+@pytest.mark.parametrize("way", [
+    "by an error", *(pytest.param(way, marks=pytest.mark.long) for way in ENDS if way != "by an error"),
+])
+def test_a_program_ends_as_by_itself(tmp_path: Path, way: str) -> None:
+    (tmp_path / "train.py").write_text(ENDS[way])
+
+    def ended(*command: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, input="c\n",
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert ended(HELIX, "run", "train.py", "an argument") == ended(sys.executable, "train.py", "an argument")
+
+
 CONVERTED = '''
 import json
 from pyspark.ml.classification import LogisticRegression

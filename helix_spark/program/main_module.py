@@ -1,0 +1,68 @@
+"""A program as the module `__main__` of this process, as `python FILE` has it, and its errors as Python tells them."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import thread as pools
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from helix_spark.hermetic.asking import Kind, kind_of
+
+
+@contextmanager
+def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The variables of a program's module, which is `__main__` meanwhile: functions of the program's are looked for in
+    it. The command line and the folder that modules are found in are the program's from now on."""
+    module, before = ModuleType("__main__"), sys.modules["__main__"]
+    own = {"__file__": str(path.absolute()), "__cached__": None, "__builtins__": builtins, "__annotations__": {}}
+    module.__dict__.update(own)
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules["__main__"] = module
+    try:
+        yield vars(module)
+    finally:
+        sys.modules["__main__"] = before
+
+
+def await_threads(before: set[threading.Thread]) -> None:
+    """Waits for the threads that a program has started, as Python does at its end. Those of pools wait for work, and
+    end with the process.
+
+    Args:
+        before: those that there were at its start.
+    """
+    of_pools = set(pools._threads_queues)
+    for one in set(threading.enumerate()) - before - of_pools:
+        if not one.daemon and one is not threading.current_thread():
+            one.join()
+
+
+def print_error(error: BaseException, path: Path) -> None:
+    """Prints an error as Python does where a program ends with it, without what is Helix's."""
+    file, seen = str(path.absolute()), set[int]()
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != file:
+        frames = frames.tb_next
+    told: BaseException | None = error.with_traceback(frames)
+    while told is not None and id(told) not in seen:
+        seen.add(id(told))
+        told.__traceback__ = _without_ours(told.__traceback__)
+        told = told.__cause__ or told.__context__
+    traceback.print_exception(type(error), error, error.__traceback__)
+
+
+def _without_ours(frames: TracebackType | None) -> TracebackType | None:
+    if frames is None:
+        return None
+    behind = _without_ours(frames.tb_next)
+    if kind_of(frames.tb_frame.f_code.co_filename) is Kind.HELIX:
+        return behind
+    return TracebackType(behind, frames.tb_frame, frames.tb_lasti, frames.tb_lineno)

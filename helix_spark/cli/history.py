@@ -15,7 +15,7 @@ from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.metrics import Metrics, metrics_of
-from helix_spark.past.shown import node_json, short
+from helix_spark.past.shown import node_json, short, titled
 from helix_spark.past.states import shown_states
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.sizes import format_seconds, format_size
@@ -150,7 +150,8 @@ def _nodes(
             proofs[node.name] if node.signature in live else "",
         ) if wide else ()
         shown.add_row(
-            state_text(states[node.name]), format_seconds(node.seconds), expected, *sizes, node.name, node.reason
+            state_text(states[node.name]), format_seconds(node.seconds), expected, *sizes,
+            titled(node.name, node.code), node.reason,
         )
     return shown
 

@@ -123,22 +123,33 @@ def audit(
     sys.exit(0 if found.sound else 1)
 
 
-@helix.command()
+@helix.command(context_settings={"ignore_unknown_options": True})
 @click.argument("node")
 @options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.parameters
 @options.deciding
 @options.spark
 @options.json_wanted
 @told
-def explain(node: str, target: str, settings: Sequence[str], as_json: bool, **given: Any) -> None:
-    """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one."""
+def explain(
+    node: str, target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any
+) -> None:
+    """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
+    program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
     from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_node
+    from helix_spark.cli.programs import explain_program
     from helix_spark.cli.schema import plan_json, to_text
     from helix_spark.planner.influence import left_out_as, left_out_text
+    from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
+    if function is None and is_plain_program(path):
+        place = asked(path, **given)
+        explain_program(node, path, arguments, place.catalog, place.spark)
+        return
+    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         left_out = left_out_as(made, node)
@@ -305,7 +316,7 @@ def workflow_of(
     if factory is None and function is None and is_plain_program(path):
         raise ParameterError(
             f"{path} is a plain PySpark program, and declares no workflow",
-            remedy="helix run, watch and plan take such a program; show, diff, log and ui tell of its runs",
+            remedy="helix run, watch, plan, explain and convert take it; show, diff, log and ui tell of its runs",
         )
 
     def made() -> Workflow:

@@ -59,9 +59,10 @@ class NotebookVerbs:
         from helix_spark.program.program_record import parts_before, parts_of_row, reason_of
 
         rows = self._rows()
-        row = next((row for row in rows if row.name == name), None)
+        row = next((row for row in rows if name in (row.name, self._titled(row))), None)
         if row is None:
-            raise ParameterError(f"no cell has asked {name!r} so far", remedy=nearest(name, [row.name for row in rows]))
+            known = [row.name for row in rows]
+            raise ParameterError(f"{self._program.name} has not asked {name!r} so far", remedy=nearest(name, known))
         yield self._titled(row)
         found = "asked of Spark" if row.asked.fresh else "from the catalog"
         yield f"  {found}: {reason_of(row, parts_before(self._program))}"
@@ -106,4 +107,4 @@ class NotebookVerbs:
 
     def _titled(self, row: Row) -> str:
         caller = row.asked.caller
-        return f"{row.name} ({self._place(caller.file, caller.line)})" if caller.file else row.name
+        return f"{self._place(caller.file, caller.line)} {row.name}" if caller.file else row.name

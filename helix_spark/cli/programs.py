@@ -56,8 +56,36 @@ def run_program(
 
 
 def plan_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
-    """Says what a run would be answered from the record, and what it would ask Spark first. The program's Python runs
-    as far as that, unheard; Spark is not started, and nothing is written by it.
+    """Says what a run would be answered from the record, and what it would ask Spark first.
+
+    Raises:
+        ParameterError: see `planned_program`.
+    """
+    for line in plan_lines(*planned_program(path, arguments, catalog, settings)):
+        say(line)
+
+
+def explain_program(
+    name: str, path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+) -> None:
+    """Says all that is known of one answer of a program, as far as it can be planned.
+
+    Raises:
+        ParameterError: see `planned_program`; or it asks nothing of that name until it needs Spark.
+    """
+    from helix_spark.cli.notebook_verbs import NotebookVerbs
+
+    program, _ = planned_program(path, arguments, catalog, settings)
+    verbs = NotebookVerbs(program, say, lambda file, line: f"{Path(file).name}:{line}")
+    for line in verbs.explain(name):
+        say(line)
+
+
+def planned_program(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+) -> tuple[PlainProgram, BaseException | None]:
+    """A program that has run as far as its answers are on record, unheard, and what ended it. Spark is not started, and
+    nothing is written by it.
 
     Raises:
         ParameterError: there is no such file, or it cannot be planned.
@@ -75,8 +103,7 @@ def plan_program(path: Path, arguments: Sequence[str], catalog: str, settings: M
             program.run()
         except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
             error = theirs
-    for line in plan_lines(program, error):
-        say(line)
+    return program, error
 
 
 def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[str]:
@@ -85,16 +112,16 @@ def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[s
     Args:
         error: what the program ended with.
     """
+    from helix_spark.past.shown import titled
     from helix_spark.program.program_nodes import rows_of
-    from helix_spark.program.program_record import parts_before, reason_of
+    from helix_spark.program.program_record import parts_before, place_of, reason_of
 
     before = parts_before(program)
     rows = rows_of(program.answerer.asked, program.answerer.served.tables) if program.answerer is not None else []
     yield f"{program.name}: {sum(not row.asked.fresh for row in rows)} answers are on record"
     first = next((row for row in rows if row.asked.fresh), None)
     if first is not None:
-        where = f" ({Path(first.asked.caller.file).name}:{first.asked.caller.line})" if first.asked.caller.file else ""
-        yield f"asked of Spark first: {first.name}{where}, because {reason_of(first, before)}"
+        yield f"asked of Spark first: {titled(first.name, place_of(first.asked))}, because {reason_of(first, before)}"
         yield "what follows is known once that is answered"
     elif program.answerer is not None and any(one.fresh for one in program.answerer.asked):
         yield "then Spark is asked what a table or a setting is"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -51,6 +52,19 @@ def result_text(value: Any) -> str:
         case {"value": str(kind), "bytes": int(size), **rest} if not rest:
             return f"{kind} of {format_size(size)}, too large to be recorded"
     return plot_text(value) if is_plot(value) else ""
+
+
+_PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
+
+
+def titled(name: str, code: str) -> str:
+    """A node's name; of what a plain program asks with its line, which stands in the place of a function's text.
+
+    >>> titled("lr.fit", "/work/train.py:31"), titled("rows", "def rows(data):\\n    return data")
+    ('train.py:31 lr.fit', 'rows')
+    """
+    place = _PLACE.fullmatch(code)
+    return name if place is None else f"{place[1]} {name}"
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:

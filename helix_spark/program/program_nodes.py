@@ -87,7 +87,7 @@ def named(asked: Asked) -> str:
     """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
     call = asked.caller.call or asked.caller.function or "a question"
     inside = _inside(asked.question.what)
-    return f"{call}: {inside}" if inside else call
+    return call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}"
 
 
 def call_of(name: str) -> str:

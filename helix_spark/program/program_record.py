@@ -156,7 +156,7 @@ def _node(
         kind={"fit": "learner", "effect": "write", "table": "table"}.get(question.sort, "answer"),
         inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
         state="compute" if asked.fresh else "load", reason=reason_of(row, before), declared=question.identity,
-        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=_place(asked),
+        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
         seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
         bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
         output=question.sort == "rows", started=max(0.0, asked.started - program.began),
@@ -193,7 +193,8 @@ _LOST = {"table": "it is not stored"}
 _FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
 
 
-def _place(asked: Asked) -> str:
+def place_of(asked: Asked) -> str:
+    """The author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql.connect.session import SparkSession
 
 from helix_spark.capture import connect_client
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.notebook_verbs import NotebookVerbs
-from helix_spark.cli.programs import end_program
+from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
 from helix_spark.iteration.tracker import Finished
 from helix_spark.program.plain_program import PlainProgram
@@ -86,3 +88,24 @@ def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProg
     assert any("source: " in line and "rows.csv" in line for line in said)
     with pytest.raises(ParameterError, match="has not asked"):
         verbs("explain rows.count")
+
+
+def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    (tmp_path / "train.py").write_text(
+        "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "rows = spark.read.csv('rows.csv')\nrows.count()\n"
+    )
+    try:
+        for name in ("rows.count", "train.py:4 rows.count"):
+            explain_program(name, Path("train.py"), [], str(tmp_path / "catalog"), {})
+            assert "train.py:4 rows.count\n  asked of Spark: it was not asked before\n" in capsys.readouterr().out
+    finally:
+        if (session := SparkSession.getActiveSession()) is not None:
+            session.stop()
+        connect_client._PROGRAMS.clear()

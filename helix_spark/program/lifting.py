@@ -276,7 +276,10 @@ class Lifting:
         given = sorted(self._given(at), key=lambda name: one.text.find(name))
         read = [name for name in given if any(self._uses(of, name, at) for of in self._after(at))]
         wanted = read if compound else given
-        made = [name for name in wanted if met.kinds[name] in ("table", "model") or name in met.forms]
+        made = [
+            name for name in wanted if met.kinds[name] in ("table", "model")
+            or (name in met.forms and (met.kinds[name], name in read) != _ASIDE)
+        ]
         for name in made:
             self._add(at, name, self._node(at, name, met.kinds[name], name, (at,), met.forms.get(name, "")))
             if met.kinds[name] in ("value", "plain") and name not in read:
@@ -481,6 +484,9 @@ class Lifting:
                     found[name] = str(value).lower() if isinstance(value, bool) else str(value)
         return found
 
+
+_ASIDE = ("plain", True)
+"""A value that JSON does not give back as it was, and that others use, is asked in each node that uses it."""
 
 _VIEW = "a view"
 _MAKES_VIEW = (

@@ -21,8 +21,8 @@ def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The variables of a program's module, which is `__main__` meanwhile: functions of the program's are looked for in
     it. The command line and the folder that modules are found in are the program's from now on."""
     module, before = ModuleType("__main__"), sys.modules["__main__"]
-    own: dict[str, Any] = {"__file__": str(path.absolute()), "__cached__": None, "__builtins__": builtins, "__annotations__": {}}
-    module.__dict__.update(own)
+    vars(module).update({"__file__": str(path.absolute()), "__cached__": None, "__builtins__": builtins})
+    module.__annotations__ = {}
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules["__main__"] = module

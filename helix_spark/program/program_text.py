@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_OUTSIDE_CONNECT = frozenset({"rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "readStream", "writeStream"})
+_OUTSIDE_CONNECT = frozenset({
+    "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",
+})
 _OF_CONTEXT = frozenset({
     "appName", "defaultParallelism", "master", "setJobDescription", "setJobGroup", "setLocalProperty", "setLogLevel",
     "stop", "version",

@@ -36,6 +36,7 @@ class FakeServer:
     models: list[str] = field(default_factory=list)
     started: bool = False
     start_seconds: float = 0.0
+    elsewhere: str = ""
 
     def stop(self) -> None:
         """Nothing: there is no process."""
@@ -118,6 +119,10 @@ class FakeRecord:
 
     def answer(self, identity: str) -> str | None:
         return self.answers.get(identity)
+
+    def reads(self, code: str) -> str:
+        """Nothing: no function was watched before."""
+        return ""
 
     def left(self, identity: str) -> str | None:
         return self.effects.get(identity)

@@ -334,6 +334,7 @@ def test_an_answer_of_another_kind_of_type_is_not_believed() -> None:
     ("import helix_spark as hx\nfrom pyspark.sql import functions as F\n", False, None),
     ("import pyspark\nspark.sparkContext.setLogLevel('WARN')\n", True, None),
     ("import pyspark\nrows.rdd.map(f)\n", True, ".rdd"),
+    ("import pyspark\nother = spark.newSession()\n", True, ".newSession"),
     ("import pyspark\nspark.sparkContext.parallelize([1])\n", True, ".sparkContext"),
     ("from pyspark import SparkContext\n", True, "pyspark.SparkContext"),
 ])

@@ -117,6 +117,9 @@ class Answerer:
         (made,) = self._answered("setting", request)
         return _of_session(made, request)
 
+    def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        return _of_session(self.served.details_of_error(request), request)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -156,6 +156,10 @@ class ServedSession:
             if table.relation.common.plan_id in stand_ins:
                 table.stored, table.told = None, False
 
+    def details_of_error(self, request: Any) -> Any:
+        """What the server says of an error that it has raised."""
+        return self.stub().FetchErrorDetails(_as_new(request))
+
     def write_model(self, question: Question, folder: str) -> None:
         """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
         import pyspark.sql.connect.proto as pb

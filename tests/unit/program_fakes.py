@@ -82,6 +82,10 @@ class FakeServer:
         pairs += [pb.KeyValue(key=name, value=_SETTINGS.get(name, "true")) for name in names]
         return pb.ConfigResponse(session_id=request.session_id, server_side_session_id="real", pairs=pairs)
 
+    def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        assert request.client_observed_server_side_session_id in ("", "real"), "a session that this server has not"
+        return pb.FetchErrorDetailsResponse(session_id=request.session_id, server_side_session_id="real")
+
     def _check_models(self, request: Any) -> None:
         for one in messages(request):
             part: Any = one

@@ -9,9 +9,10 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Program, Runs, rows
+from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
 from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
+from helix_spark.program.answering import SERVER_SESSION
 from helix_spark.program.program_text import is_plain_program, needs_classic
 from helix_spark.program.served_session import NeedsSparkError
 
@@ -410,3 +411,9 @@ def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:
 
     runs.run(program)
     assert found == [2]
+
+
+def test_a_server_is_asked_what_an_error_was_in_its_own_session(tmp_path: Path) -> None:
+    answerer = answerer_of(FakeRecord(), FakeServer(), tmp_path)
+    request = pb.FetchErrorDetailsRequest(session_id="mine", client_observed_server_side_session_id=SERVER_SESSION)
+    assert answerer.FetchErrorDetails(request).server_side_session_id == SERVER_SESSION

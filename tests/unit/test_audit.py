@@ -230,11 +230,15 @@ class Parameter:
 class Learnt:
     """What a model of KMeans says of itself, and its parameters."""
 
-    def __init__(self, centres: list[list[float]], k: int = 2) -> None:
+    def __init__(self, centres: list[list[float]], k: int = 2, seed: int = 1, given: bool = False) -> None:
         self.uid, self.k, self._centres = "KMeans_1", k, centres
+        self.seed, self.given = seed, given
+
+    def isSet(self, param: Parameter) -> bool:  # noqa: N802 - so Spark ML calls it
+        return param.name != "seed" or self.given
 
     def extractParamMap(self) -> dict[Any, Any]:  # noqa: N802 - so Spark ML calls it
-        return {Parameter("k"): self.k}
+        return {Parameter("k"): self.k, Parameter("seed"): self.seed}
 
     def clusterCenters(self) -> list[Any]:  # noqa: N802 - so Spark ML calls it
         return [np.array(centre) for centre in self._centres]
@@ -254,3 +258,11 @@ def test_models_that_draw_by_partition_agree_by_a_looser_rule() -> None:
         with pytest.raises(NotComparedError, match="draws its rows by partition"):
             difference(one, ModelResult(KMeansModel(apart)))
     assert difference(ModelResult(Learnt([[0.0, 1.0]])), ModelResult(Learnt([[0.0, 1.01]]))) is not None
+
+
+def test_a_seed_that_nobody_gave_is_none_of_a_model_s_parameters() -> None:
+    def model(seed: int, *, given: bool) -> ModelResult:
+        return ModelResult(KMeansModel([[0.0, 1.0]], seed=seed, given=given))
+
+    assert difference(model(1, given=False), model(2, given=False), exact=True) is None
+    assert difference(model(1, given=True), model(2, given=True)) is not None

@@ -260,8 +260,12 @@ def _learned(model: Any) -> dict[str, Any]:
 
 
 def _parameters(model: Any) -> dict[str, str]:
-    """By name, as text; names that were drawn for a stage are the same in each. Those of parts are theirs."""
-    given = {param.name: value for param, value in model.extractParamMap().items()}
+    """By name, as text; names that were drawn for a stage are the same in each. Those of parts are theirs. A seed that
+    nobody gave follows from the name of a class: of what was fitted, or of the model that was loaded."""
+    given = {
+        param.name: value for param, value in model.extractParamMap().items()
+        if param.name != "seed" or model.isSet(param)
+    }
     return {
         name: str(given[name]).replace(model.uid, "") for name in sorted(given)
         if name not in ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")

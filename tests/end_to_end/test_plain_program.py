@@ -207,7 +207,9 @@ def test_a_converted_program_gives_what_the_program_prints(folder: Path) -> None
     printed = json.loads(run(folder, sys.executable, "plain.py")[0])
     run(folder, HELIX, "convert", "plain.py")
     given, _ = run(folder, HELIX, "run", "plain_workflow.py", "--json", "--conf", "spark.sql.shuffle.partitions=2")
-    assert json.loads(json.loads(given)["outputs"]["dumps"]) == printed
+    found = json.loads(json.loads(given)["outputs"]["dumps"])
+    assert found.pop("weights") == pytest.approx(printed.pop("weights"))  # sums come in another order
+    assert found == printed
 
 
 READING = """

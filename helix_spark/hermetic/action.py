@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from weakref import WeakKeyDictionary
 
+from helix_spark.hermetic.asking import Kind, direct
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
@@ -77,6 +78,18 @@ def current() -> Action | None:
     thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # current_thread() makes one up
     found = _working.get(thread) if thread is not None else None
     return found if found is not None and found.under_way else None
+
+
+def asks(what: str, frame: FrameType | None) -> None:
+    """Takes note of something that is another one in the next session, if it is the author's own code that asks.
+
+    Args:
+        what: a phrase.
+        frame: who asks.
+    """
+    watch = _watch(frame)
+    if watch is not None and (who := direct(frame)) is not None and who.kind is Kind.AUTHOR:
+        watch.differs(who.at(what))
 
 
 def _entropy() -> Entropy | None:

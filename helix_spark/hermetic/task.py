@@ -3,14 +3,15 @@ what they read and ask for is told to the driver.
 
 All of it begins where a worker unpickles a function, which it does for each task: calling the function, for each row
 maybe, costs nothing more. A worker's state lies in `sys`, for one that has no helix_spark gets this module's code by
-value, in several copies. Such a worker watches nothing.
+value, in several copies. Such a worker watches nothing, and says so.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ class Purpose(NamedTuple):
 
 
 _STATE = "_helix_task"
+_UNSEEN = "runs in Spark's workers without helix_spark, where nobody sees what it reads (install it there)"
 _PURPOSE: ContextVar[Purpose] = ContextVar("purpose", default=Purpose(""))  # noqa: B039 - it never changes
 
 
@@ -52,14 +54,9 @@ def purpose() -> Purpose:
     return _PURPOSE.get()
 
 
-def guarded(function: Any, *, watched: bool = True) -> Any:
-    """What is to be pickled in place of a function, or of a class that is a table function.
-
-    Args:
-        watched: whether workers and the driver share a folder.
-    """
-    meant = _PURPOSE.get()
-    return _Sent(function, meant if watched else meant._replace(folder="")) if callable(function) else function
+def guarded(function: Any) -> Any:
+    """What is to be pickled in place of a function, or of a class that is a table function."""
+    return _Sent(function, _PURPOSE.get()) if callable(function) else function
 
 
 class _Sent:
@@ -82,10 +79,25 @@ def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
             os.chdir(home)
     begin(context.taskAttemptId(), f"{key} {context.partitionId()}")
     if folder:
-        from helix_spark.hermetic.worker_reports import watch_in_task
-
-        watch_in_task(context.taskAttemptId(), function, key, folder)
+        try:
+            from helix_spark.hermetic.worker_reports import watch_in_task
+        except ImportError:
+            tell(f"{folder}/{os.uname().nodename}-{os.getpid()}", [key, "outside", _UNSEEN, None])
+        else:
+            watch_in_task(context.taskAttemptId(), function, key, folder)
     return function
+
+
+def tell(file: str, *events: Sequence[Any]) -> None:
+    """Tells the driver, if it is still there, and a worker may write where it reads."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    except (FileNotFoundError, PermissionError):
+        return
+    try:
+        os.write(descriptor, "".join(f"{json.dumps(event)}\n" for event in events).encode())
+    finally:
+        os.close(descriptor)
 
 
 def begin(task: int, seed: str) -> None:

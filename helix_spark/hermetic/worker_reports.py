@@ -2,8 +2,8 @@
 
 A worker process appends what it sees to a file of its own, in a folder that the driver reads, at once. So the driver
 knows it also where the task fails later, or where nobody reads its rows to their end; what Spark itself has for this,
-an accumulator, tells only of tasks that came to theirs. Workers on other machines have no such folder: there nothing
-is seen. Nor is it seen what numbers are drawn from: that costs too much to look at.
+an accumulator, tells only of tasks that came to theirs. Where workers are on other machines, the folder lies in the
+catalog's, which they see as well. What numbers are drawn from is not looked at: that would cost too much.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.seen import Seen, value_of
+from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
 
 _SPARKS = ("SPARK_", "PYSPARK_", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "OMP_NUM_THREADS")
@@ -33,11 +34,7 @@ _MOST_FILES = 10_000
 
 
 class WorkerReports:
-    """The driver's end.
-
-    Attributes:
-        folder: where workers write to. It is made when it is asked for first.
-    """
+    """The driver's end."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -45,11 +42,17 @@ class WorkerReports:
         self._events: dict[str, list[Event]] = {}
         self._lock = threading.Lock()
 
-    @property
-    def folder(self) -> str:
+    def folder(self, shared: Path | None = None) -> str:
+        """The folder that workers write to. It is made when it is asked for first.
+
+        Args:
+            shared: a folder that workers on other machines see, too, to have it in; None where all are on this one.
+        """
         with self._lock:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="helix-workers-"))
+                self._folder = Path(tempfile.mkdtemp(prefix=".helix-workers-", dir=shared))
+                if shared is not None:  # where workers are somebody else, they write tables there, too
+                    self._folder.chmod(shared.stat().st_mode & 0o777)
             return str(self._folder)
 
     def take(self, keys: Collection[str]) -> dict[str, Seen]:
@@ -105,22 +108,14 @@ class _Telling(Watch):
 
     def __init__(self, folder: str, keys: Collection[str]) -> None:
         super().__init__(_own_variables)
-        self._file, self._keys = f"{folder}/{os.getpid()}", keys
+        self._file, self._keys = f"{folder}/{os.uname().nodename}-{os.getpid()}", keys
 
     def _note(self, sort: str, name: str, more: Any = None) -> None:
         told = len(self.events)
         super()._note(sort, name, more)
         if len(self.events) == told:
             return
-        text = "".join(f"{json.dumps([key, sort, name, more])}\n" for key in self._keys)
-        try:
-            file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        except FileNotFoundError:  # the driver has closed: nobody asks any more
-            return
-        try:
-            os.write(file, text.encode())
-        finally:
-            os.close(file)
+        tell(self._file, *([key, sort, name, more] for key in self._keys))
 
 
 class _InTask:

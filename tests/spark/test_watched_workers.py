@@ -18,6 +18,8 @@ from pyspark.sql.types import DoubleType
 from workflows import Heard, loading
 
 import helix_spark as hx
+from helix_spark.engine.execution import executor
+from helix_spark.engine.spark import worker_code
 from helix_spark.planner.problem import State
 
 pytestmark = pytest.mark.spark
@@ -141,3 +143,32 @@ def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypat
     assert edited["limited"] == first["limited"] + 1
     assert "file `" in edited.plan["row"].reason
     assert "row.txt" in edited.plan["row"].reason
+
+
+@pytest.mark.long
+def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "is_on_this_machine", lambda master: False)
+    monkeypatch.setattr(worker_code, "is_on_this_machine", lambda master: False)
+    monkeypatch.setitem(globals(), "FOLDER", tmp_path)
+
+    def small() -> hx.Workflow:
+        wf = hx.Workflow("small")
+        wf.source("data", hx.table(PEOPLE))
+
+        @wf.scanner(output=True)
+        def batch(data: DataFrame) -> DataFrame:
+            return data.mapInPandas(by_batch, "n double")
+
+        return wf
+
+    states = []
+    for text in ("1", "1", "2"):
+        (tmp_path / "batch.txt").write_text(text)
+        with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=Heard()) as helix:
+            iteration = helix.run(small())
+            iteration.wait()
+            states.append(iteration.plan["batch"].state)
+    assert states == [State.COMPUTE, State.LOAD, State.COMPUTE]
+    assert not list((tmp_path / "catalog").glob(".helix-workers-*"))

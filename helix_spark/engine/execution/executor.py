@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.capture.captured_function import BuiltFunction
@@ -38,6 +39,7 @@ from helix_spark.engine.results.loading import DamagedResultError, damaged_by, l
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.engine.spark.spark_errors import spark_errors
@@ -111,9 +113,12 @@ class Executor:
         return frozenset(names[key] for key, seen in found.items() if outcome.note(dag[names[key]], seen))
 
     def purpose(self, signature: str) -> Purpose:
-        """What functions of a node are written for. Workers on other machines cannot tell the driver."""
-        here = is_on_this_machine(str(self._sessions.get().sparkContext.master))
-        return Purpose(signature, self._reports.folder if here else "")
+        """What functions of a node are written for. Workers on other machines see the folder of a catalog that is on a
+        disk; with one in an object store they tell nothing."""
+        root = self._catalog.root
+        if is_on_this_machine(str(self._sessions.get().sparkContext.master)):
+            return Purpose(signature, self._reports.folder())
+        return Purpose(signature, self._reports.folder(root) if isinstance(root, Path) else "")
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
@@ -464,6 +469,7 @@ class _Job:
         started = self.executor._sessions.started
         if started:
             let_others_run_meanwhile()
+            watch_settings()
         with self._written_for(node) if started else nullcontext(), in_action(action):
             yield
         if action.watch is not None and isinstance(node.operator, Function):

@@ -46,13 +46,12 @@ def guard_functions() -> None:
 
     @wraps(told)
     def prepared(sc: Any, command: Any) -> Any:
-        here = is_on_this_machine(sc.master)
-        if not here:
+        if not is_on_this_machine(sc.master):
             _send_own_code()
         if isinstance(command, tuple) and command:
-            command = (guarded(command[0], watched=here), *command[1:])
+            command = (guarded(command[0]), *command[1:])
         elif isinstance(command, type):  # a table function
-            command = guarded(command, watched=here)
+            command = guarded(command)
         return told(sc, command)
 
     rdd._prepare_for_python_RDD = prepared

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from helix_spark.signature.functions.file_places import names_place, places_read, texts_given
 from helix_spark.signature.functions.given_texts import Texts
-from helix_spark.signature.functions.spark_state import names_place, spark_state_read, texts_given
 from helix_spark.signature.objects.spark_objects import spark_classes
 from helix_spark.signature.text.forms import Argument, Call, Chain, Lookup
 
@@ -35,6 +35,9 @@ _DATES = re.compile(
     r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
 )
+_NOW = frozenset({"now", "utcnow"})
+"""What libraries of dates call it: ``pendulum.now()``, ``arrow.utcnow()``."""
+
 _NOW = frozenset({"now", "utcnow"})
 """What libraries of dates call it: ``pendulum.now()``, ``arrow.utcnow()``."""
 
@@ -91,7 +94,8 @@ def random_uses(
             yield use, call.line
         elif call.method in _SQL or (called or "").endswith((".functions.expr", ".SQLTransformer")):
             yield from ((use, call.line) for text in texts_given(call, texts) if (use := random_sql(text)))
-    yield from spark_state_read(used, known, texts, chains, lookups)
+    lines = dict.fromkeys(places_read(known, texts, chains, lookups))
+    yield from (("reads paths or times of files (_metadata)", line) for line in lines)
 
 
 def _by_name(name: str, calls: list[tuple[Call, str | None]]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.timing import Share, Step, attribute, shares, starts, warm_seconds
@@ -12,6 +13,10 @@ from helix_spark.hermetic.seen import Seen
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity
+
+
+_noting = Lock()
+"""Several threads may tell of one node."""
 
 
 @dataclass(slots=True)
@@ -52,11 +57,12 @@ class Outcome:
 
     def note(self, node: Node, seen: Seen) -> bool:
         """Takes note of what a node's code was seen to do; gives whether that is anything new."""
-        before = self.seen.get(node.name, Seen())
-        self.seen[node.name] = before | seen
+        with _noting:
+            before = self.seen.get(node.name, Seen())
+            now = self.seen[node.name] = before | seen
         if why := self.differs(node):
             self.suspicion.note(node, why)
-        return self.seen[node.name] != before
+        return now != before
 
     def differs(self, node: Node) -> str:
         """Why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""

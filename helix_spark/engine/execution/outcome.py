@@ -14,7 +14,6 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity
 
-
 _noting = Lock()
 """Several threads may tell of one node."""
 

@@ -22,7 +22,7 @@ from helix_spark.hermetic.generators import found_and_then
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
 State = tuple[int, ...]
-_stat = os.stat
+_stat, _now = os.stat, time.time_ns
 
 _UNCOUNTED = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
@@ -50,13 +50,14 @@ class Watch:
 
     Args:
         own: environment variables that the author's code has set itself; added to.
+        began: when it did, in nanoseconds since 1970; None for now.
 
     Attributes:
         events: what was noticed, each once, in order.
     """
 
-    def __init__(self, own: set[str] | None = None) -> None:
-        self._began = time.time_ns()
+    def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
+        self._began = _now() if began is None else began
         self._own = set[str]() if own is None else own
         self._met: set[tuple[str, str]] = set()
         self.events: list[Event] = []

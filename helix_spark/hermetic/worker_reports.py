@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import partial
@@ -104,10 +105,11 @@ class _Telling(Watch):
     Args:
         folder: where the driver reads.
         keys: what the functions were written for that may do it.
+        began: when its task did, as of `Watch`.
     """
 
-    def __init__(self, folder: str, keys: Collection[str]) -> None:
-        super().__init__(_own_variables)
+    def __init__(self, folder: str, keys: Collection[str], began: int) -> None:
+        super().__init__(_own_variables, began)
         self._file, self._keys = f"{folder}/{os.uname().nodename}-{os.getpid()}", keys
 
     def _note(self, sort: str, name: str, more: Any = None) -> None:
@@ -123,29 +125,45 @@ class _InTask:
 
     Attributes:
         number: of the task.
-        by_code: by the code of each function that it was sent, what watches that.
-        keys: what these were written for.
-        all: watches what is done by the author's code outside of them, as in iterators that one has returned.
     """
 
     def __init__(self, number: int, folder: str) -> None:
         self.number = number
-        self.by_code: dict[CodeType, Watch] = {}
-        self.keys: dict[str, Watch] = {}
-        self.begun: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()
-        self.all = _Telling(folder, self.keys)
+        self._folder, self._began = folder, time.time_ns()
+        self._keys: dict[CodeType, tuple[str, ...]] = {}
+        self._all: tuple[str, ...] = ()
+        self._watches: dict[tuple[str, ...], Watch] = {}
+        self._threads: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()
+
+    def add(self, code: CodeType, key: str) -> None:
+        """Takes note of a function that was sent, and what it was written for; one may be for several nodes."""
+        self._keys[code] = tuple(dict.fromkeys((*self._keys.get(code, ()), key)))
+        self._all = tuple(dict.fromkeys((*self._all, key)))
+
+    def begins_thread(self, thread: threading.Thread, frame: FrameType | None) -> None:
+        """Takes note of a thread that somebody starts."""
+        if (watch := self.watch(frame)) is not None:
+            self._threads[thread] = watch
 
     def watch(self, frame: FrameType | None) -> Watch | None:
-        """What watches what a frame asks for: that of the innermost function that was sent. None where nobody does,
-        for it is Spark who asks."""
+        """What watches what a frame asks for: that of the outermost function that was sent, as one may call another. Of
+        what the author's code does outside of them, as in an iterator that one has returned, any of them may be the
+        cause. None where nobody is, for it is Spark who asks."""
+        keys: tuple[str, ...] | None = None
         authors = False
         while frame is not None:
-            if (found := self.by_code.get(frame.f_code)) is not None:
-                return found
+            keys = self._keys.get(frame.f_code, keys)
             authors = authors or kind_of(frame.f_code.co_filename) is Kind.AUTHOR
             frame = frame.f_back
         thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # makes none up
-        return self.all if authors else self.begun.get(thread) if thread is not None else None
+        if keys is None and thread is not None and thread in self._threads:
+            return self._threads[thread]
+        return self._watch_for(keys or self._all) if keys or authors else None
+
+    def _watch_for(self, keys: tuple[str, ...]) -> Watch:
+        if keys not in self._watches:
+            self._watches[keys] = _Telling(self._folder, keys, self._began)
+        return self._watches[keys]
 
 
 _own_variables: set[str] = set()
@@ -163,9 +181,8 @@ def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
         _put_in_place.append(wrapped)
     if not _tasks or _tasks[-1].number != number:
         _tasks[:] = [_InTask(number, folder)]
-    task = _tasks[-1]
-    watch = task.keys.setdefault(key, _Telling(folder, (key,)))
-    task.by_code.update(dict.fromkeys(_codes(function), watch))
+    for code in _codes(function):
+        _tasks[-1].add(code, key)
 
 
 def _codes(function: Any) -> Iterator[CodeType]:
@@ -187,5 +204,5 @@ def _watch(frame: FrameType | None) -> Watch | None:
 
 
 def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
-    if (watch := _watch(frame)) is not None:
-        _tasks[-1].begun[thread] = watch
+    if _tasks:
+        _tasks[-1].begins_thread(thread, frame)

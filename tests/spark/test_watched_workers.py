@@ -134,7 +134,7 @@ def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypat
         return {node.name for node in iteration.plan.nodes if node.state is State.COMPUTE} - {"data"}
 
     first, again = run(), run()
-    assert computed(again) == {"machine"}
+    assert computed(again) == {"machine"}, {node.name: node.reason for node in again.plan.nodes}
     assert "asks for the name of the machine (test_watched_workers.py:" in again.plan["machine"].reason
     for name in FILES:
         (tmp_path / f"{name}.txt").write_text("2")

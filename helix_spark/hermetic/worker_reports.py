@@ -43,12 +43,13 @@ class WorkerReports:
         self._events: dict[str, list[Event]] = {}
         self._lock = threading.Lock()
 
-    def folder(self, shared: Path | None = None) -> str:
-        """The folder that workers write to. It is made when it is asked for first.
+    @property
+    def folder(self) -> str:
+        """The folder that workers on this machine write to. It is made when it is asked for first."""
+        return self.folder_in(None)
 
-        Args:
-            shared: a folder that workers on other machines see, too, to have it in; None where all are on this one.
-        """
+    def folder_in(self, shared: Path | None) -> str:
+        """The same, for workers on other machines: in a folder that they see, too."""
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix=".helix-workers-", dir=shared))

@@ -28,7 +28,7 @@ reports = WorkerReports()
 contexts.TaskContext._taskContext = Context(1)
 
 def sent(function, key):
-    with written_for(Purpose(key, reports.folder())):
+    with written_for(Purpose(key, reports.folder)):
         return pickle.loads(dumps(guarded(function)))
 
 def read(name): return Path(name).read_text()

@@ -117,8 +117,8 @@ class Executor:
         disk; with one in an object store they tell nothing."""
         root = self._catalog.root
         if is_on_this_machine(str(self._sessions.get().sparkContext.master)):
-            return Purpose(signature, self._reports.folder())
-        return Purpose(signature, self._reports.folder(root) if isinstance(root, Path) else "")
+            return Purpose(signature, self._reports.folder)
+        return Purpose(signature, self._reports.folder_in(root) if isinstance(root, Path) else "")
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],

@@ -120,7 +120,7 @@ def reading() -> hx.Workflow:
 
 
 def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "FOLDER", tmp_path)
+    monkeypatch.setitem(globals(), "FOLDER", Path(tmp_path))  # one of the author's own
     for name in FILES:
         (tmp_path / f"{name}.txt").write_text("1")
 
@@ -151,7 +151,7 @@ def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
 ) -> None:
     monkeypatch.setattr(executor, "is_on_this_machine", lambda master: False)
     monkeypatch.setattr(worker_code, "is_on_this_machine", lambda master: False)
-    monkeypatch.setitem(globals(), "FOLDER", tmp_path)
+    monkeypatch.setitem(globals(), "FOLDER", Path(tmp_path))  # one of the author's own
 
     def small() -> hx.Workflow:
         wf = hx.Workflow("small")

@@ -87,7 +87,7 @@ def both_ways(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"{renumbered} iterations got another number"
 
 
-@fault("a merge of two copies, killed at a failpoint, then done again", "as if it had not been killed", short=2,
+@fault("a merge of two copies, killed at a failpoint, then done again", "as if it had not been killed", short=1,
        full=30)
 def killed(folder: Path, count: int, tally: Tally) -> None:
     sound = folder / "sound"
@@ -187,7 +187,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 
 @fault("another copy that is hostile: links, pipes, devices, paths for names, logs that lead elsewhere",
        "refused or left in words; nothing hangs, nothing is written elsewhere, this copy is as sound as before",
-       short=4, full=16)
+       short=2, full=16)
 def hostile(folder: Path, count: int, tally: Tally) -> None:
     sound = folder / "sound"
     run(sound / "one", workflow(1))

@@ -70,7 +70,7 @@ def _note(tally: Tally, ways: Mapping[str, int]) -> None:
     tally.note = ", ".join(f"{count} {how}" for how, count in sorted(ways.items()))
 
 
-@fault("a bit flipped in a file of records", USABLE, short=4, full=200)
+@fault("a bit flipped in a file of records", USABLE, short=2, full=200)
 def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
@@ -114,7 +114,7 @@ def _journals(root: Path) -> list[Path]:
 
 
 def _add_damage(kind: str, files: Callable[[Path], list[Path]]) -> None:
-    @fault(f"the records, a {kind}: lost, empty, cut, of garbage, of zeros", USABLE, short=3, full=60)
+    @fault(f"the records, a {kind}: lost, empty, cut, of garbage, of zeros", USABLE, short=2, full=60)
     def inject(folder: Path, count: int, tally: Tally) -> None:
         sound = used(folder / "catalog", runs=7)  # enough for a checkpoint, and entries after it
         before, chosen = all_of(sound), random.Random(f"{kind} {count}")
@@ -167,7 +167,7 @@ def _folder_of_results(root: Path, chosen: random.Random) -> None:
 
 
 @fault("several files of the records at once: a journal, a log, the ends of all, all records, all stored tables",
-       "usable once repaired; what is stored is taken up again, what is lost is said", short=7, full=70)
+       "usable once repaired; what is stored is taken up again, what is lost is said", short=3, full=70)
 def several(folder: Path, count: int, tally: Tally) -> None:
     sound, chosen = used(folder / "catalog", runs=5), random.Random(21)
     before, number, ways = all_of(sound), next_number(sound), Counter[str]()
@@ -261,7 +261,7 @@ Catalog.open(sys.argv[1], create=False).repair()
 """
 
 
-@fault("a repair that is killed at a failpoint, then done again", USABLE, short=2, full=30)
+@fault("a repair that is killed at a failpoint, then done again", USABLE, short=1, full=30)
 def killed_repairs(folder: Path, count: int, tally: Tally) -> None:
     sound, chosen = used(folder / "catalog", runs=7), random.Random(22)
     before, number = all_of(sound), next_number(sound)
@@ -313,7 +313,7 @@ def damaged_meanwhile(folder: Path, count: int, tally: Tally) -> None:
 MARKERS = {"of garbage": "{", "empty": "", "of another kind": '["layout"]', "gone": None}
 
 
-@fault("a marker of the catalog that is gone, empty or garbage", "usable by itself", short=4, full=8)
+@fault("a marker of the catalog that is gone, empty or garbage", "usable by itself", short=2, full=8)
 def marker(folder: Path, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
     before, number = all_of(root), next_number(root)

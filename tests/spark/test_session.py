@@ -284,6 +284,7 @@ KILLED = """
 """
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_is_told_and_the_next_run_starts_another(tmp_path: Path) -> None:
     done = run(tmp_path, KILLED)
     assert done.returncode == 0, done.stderr

@@ -46,7 +46,7 @@ def again(tmp_path: Path, spark: SparkSession) -> Callable[[hx.Workflow], tuple[
 @pytest.fixture
 def prices(tmp_path: Path) -> Path:
     """A file beside the workflow, of which `workflow` knows nothing."""
-    path = tmp_path / "prices.csv"
+    path = Path(tmp_path, "prices.csv")
     pd.DataFrame({"sex": ["F", "M"], "n": [1, 2]}).to_csv(path, index=False)
     return path
 

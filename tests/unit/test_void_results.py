@@ -53,7 +53,7 @@ class Editor(Silent):
 
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
-    file = tmp_path / "words.txt"
+    file = Path(tmp_path, "words.txt")
     file.write_text("one")
     return file
 

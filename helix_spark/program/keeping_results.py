@@ -130,7 +130,7 @@ def _costs(row: Row, program: PlainProgram, live: Mapping[str, ArtifactRecord]) 
     )
 
 
-_LOAD_MODEL, _WRITE_MODEL = Throughput(0.3, 1 / 100e6), Throughput(0.15, 1 / 50e6)
+_LOAD_MODEL, _WRITE_MODEL = Throughput(0.2, 1 / 100e6), Throughput(0.07, 1 / 50e6)
 """A server reads a model by one command, and writes several side by side: so each takes less than a workflow's."""
 
 

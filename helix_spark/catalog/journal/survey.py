@@ -116,10 +116,11 @@ def survey(folder: Place) -> Survey:
     state, base, beside = _State(), -1, dict[str, str]()
     for version in sorted(checkpoints, reverse=True):
         try:
-            state, base = _from_checkpoint(checkpoints[version]), version
-            break
-        except _UnsoundError as error:
+            found = _from_checkpoint(checkpoints[version])
+        except _UnsoundError as error:  # an old one, too: a journal is opened where all of them can be read
             beside[checkpoints[version].name] = str(error)
+        else:
+            state, base = (found, version) if base < 0 else (state, base)
     newest = _believed((*entries, *checkpoints, *(() if head is None else (head,))))
     head = None if head is not None and head > newest else head
     for version, entry in (*entries.items(), *checkpoints.items()):

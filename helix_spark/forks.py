@@ -20,10 +20,11 @@ class Birthplace:
 
     >>> Birthplace().is_here
     True
-    >>> Birthplace(pid=1).check("this Helix")
+    >>> Birthplace(pid=1).check("this Helix")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     helix_spark.errors.HelixError: this Helix is of process 1, from which this one was forked
+      begin such processes by "spawn", ...
     """
 
     pid: int = field(default_factory=os.getpid)

@@ -51,7 +51,7 @@ def text(raw: str) -> str:
     """A text as XML may hold it, in an element or an attribute.
 
     >>> text('a < "b"\\x00')
-    'a &lt; &quot;b&quot;\\x00'
+    'a &lt; &quot;b&quot;\\\\x00'
     """
     return escape(visible(raw))
 

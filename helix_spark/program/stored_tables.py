@@ -57,7 +57,7 @@ def schema_with_place(schema: str, partitions: int) -> str:
         schema: the table's, as JSON.
 
     >>> schema_with_place('{"type": "struct", "fields": []}', 4)[-33:]
-    '"metadata": {"partitions": 4}}]}'
+    ' "metadata": {"partitions": 4}}]}'
     """
     found = json.loads(schema)
     place = {"name": PLACE, "type": "long", "nullable": True, "metadata": {_PARTITIONS: partitions}}

@@ -4,7 +4,7 @@ program chooses. Runs behind the program's last answer."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -40,14 +40,13 @@ def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dic
     if not made or (program.server is not None and program.server.elsewhere):  # which writes to disks of its own
         return {}
     live = program.catalog.live()
-    decision = Joint().decide(problem_of(rows, program, live, number))
-    program.catalog.evict_all({one: decision.reasons.get(one, "evicted") for one in _artifacts(decision.evict, live)})
-    wanted = [row for row in made if row.asked.question.identity in decision.keep]
-    return {one.signature: one for one in _stored(wanted, program, number)}
-
-
-def _artifacts(signatures: Iterable[str], live: Iterable[ArtifactRecord]) -> frozenset[str]:
-    return frozenset(signatures) & {one.signature for one in live}
+    decision, there = Joint().decide(problem_of(rows, program, live, number)), {one.signature for one in live}
+    program.catalog.evict_all({one: decision.reasons.get(one, "evicted") for one in decision.evict & there})
+    new = decision.keep - there  # a session that goes on keeps tables that it has stored already
+    return {
+        one.signature: one
+        for one in _stored([row for row in made if row.asked.question.identity in new], program, number)
+    }
 
 
 def _may_be_kept(asked: Asked) -> bool:

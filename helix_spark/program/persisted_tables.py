@@ -49,6 +49,19 @@ class PersistedTable:
         """A new request of our own, to the session that the table is of."""
         return kind(session_id=self.request.session_id, user_context=self.request.user_context)
 
+    def compute(self) -> None:
+        """Nothing stands in for it any more."""
+        self.stored, self.told = None, False
+
+    def is_stored_for(self, what: Any, *, as_files: bool) -> bool:
+        """Whether what stands in for it has all that a message asks of it.
+
+        Args:
+            as_files: whether the message writes rows to files.
+        """
+        exact = self.stored is not None and (self.stored.is_exact or not as_files)
+        return exact and may_stand_in(what, self.relation)
+
     @property
     def is_computed(self) -> bool:
         """Whether the server computed it in this run."""
@@ -93,32 +106,25 @@ class PersistedTables:
         """The table that a message is the relation of, also one that is not kept any more."""
         return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
 
-    def outermost(
-        self, what: Any, enters: Callable[[PersistedTable], bool] = lambda _: False
-    ) -> Iterator[PersistedTable]:
-        """Those in a message, each once, from the top down.
-
-        Args:
-            enters: whether those in one are told, too.
-        """
-        waiting, seen = [what], set()
+    def needed(self, what: Any) -> Iterator[PersistedTable]:
+        """Those that a message takes, each once, from the top down: what stands in for a stored one takes none."""
+        waiting, seen = [what] if self._tables else [], set()
         while waiting:
             one = waiting.pop()
             table = self.of(one)
-            if table is not None and table.forgotten:
-                table = None
-            if table is not None and table.relation.common.plan_id not in seen:
-                seen.add(table.relation.common.plan_id)
-                yield table
-            if table is None or enters(table):
-                waiting.extend(reversed(parts_of(one)))
+            if table is not None and not table.forgotten:
+                if table.relation.common.plan_id not in seen:
+                    seen.add(table.relation.common.plan_id)
+                    yield table
+                if table.stored is not None:
+                    continue
+            waiting.extend(reversed(parts_of(one)))
 
     def stand_ins(self, what: Any) -> dict[int, Any]:
         """By their ids, what stands in for tables in a message."""
-        found = self.outermost(what, enters=lambda table: table.stored is None)
         return {
             table.relation.common.plan_id: stand_in(table.relation, table.stored)
-            for table in found if table.stored is not None
+            for table in self.needed(what) if table.stored is not None
         }
 
     def as_told(self, table: PersistedTable) -> dict[int, Any]:
@@ -126,15 +132,3 @@ class PersistedTables:
         if table.stored is not None:
             return {table.relation.common.plan_id: stand_in(table.relation, table.stored)}
         return self.stand_ins(table.relation)
-
-    def keep_exact(self, what: Any, *, as_files: bool) -> None:
-        """Has those tables computed of which a message asks more than a stand-in has.
-
-        Args:
-            as_files: whether it writes rows to files.
-        """
-        for table in self.outermost(what, enters=lambda table: table.stored is None):
-            if table.stored is None:
-                continue
-            if not may_stand_in(what, table.relation) or (as_files and not table.stored.is_exact):
-                table.stored, table.told = None, False

@@ -128,19 +128,19 @@ class ServedSession:
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Has the server keep the tables in a request that the program wants kept, as they are stored where they are.
         Returns those that the request has computed."""
-        what = asked_of(request)
-        for table in self.tables.outermost(what, enters=lambda table: table.stored is None):
+        what, computed = asked_of(request), []
+        as_files = sort_of(what) == "Command" and what.HasField("write_operation")
+        for table in self.tables.needed(what):
             if table.question is None:
                 self._look_up(table)
-        self.tables.keep_exact(what, as_files=sort_of(what) == "Command" and what.HasField("write_operation"))
-        for table in self.tables.outermost(what, enters=lambda table: table.stored is None):
+            if table.stored is not None and not table.is_stored_for(what, as_files=as_files):
+                table.compute()
             if not table.told:
                 table.told = True
                 self.send(table.request)
-        return [
-            table for table in self.tables.outermost(what, enters=lambda table: table.stored is None)
-            if table.stored is None and not table.seconds
-        ]
+            if table.stored is None and not table.seconds:
+                computed.append(table)
+        return computed
 
     def _look_up(self, table: PersistedTable) -> None:
         question = self.signer.question("table", table.relation)
@@ -154,7 +154,7 @@ class ServedSession:
         self.tell(f"a stored table could not be used, and is computed again: {_said(error)}")
         for table in self.tables:
             if table.relation.common.plan_id in stand_ins:
-                table.stored, table.told = None, False
+                table.compute()
 
     def details_of_error(self, request: Any) -> Any:
         """What the server says of an error that it has raised."""

@@ -76,7 +76,7 @@ class WatchedFunctions:
     def _learn(self, code: str, seen: Seen) -> None:
         if seen.chance or seen.outside:
             self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-        known = self._known.get(code) or self._read(code)
+        known = self._of(code)
         if seen.reads and not known.agrees(seen):
             self._known[code] = known | seen
             self._learned.add(code)

@@ -87,10 +87,9 @@ class NotebookVerbs:
             self._say(line)
 
     def _rows(self) -> list[Row]:
-        from helix_spark.program.program_nodes import rows_of
+        from helix_spark.program.program_nodes import rows_of_program
 
-        answerer = self._program.answerer
-        return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
+        return rows_of_program(self._program)
 
     def _asked_again(self, row: Row) -> str:
         """Why a new kernel asks Spark again; empty if it does not."""

@@ -113,11 +113,11 @@ def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[s
         error: what the program ended with.
     """
     from helix_spark.past.shown import titled
-    from helix_spark.program.program_nodes import rows_of
+    from helix_spark.program.program_nodes import rows_of_program
     from helix_spark.program.program_record import parts_before, place_of, reason_of
 
     before = parts_before(program)
-    rows = rows_of(program.answerer.asked, program.answerer.served.tables) if program.answerer is not None else []
+    rows = rows_of_program(program)
     yield f"{program.name}: {sum(not row.asked.fresh for row in rows)} answers are on record"
     first = next((row for row in rows if row.asked.fresh), None)
     if first is not None:

@@ -6,7 +6,9 @@ too, but in a process of its own, and its answer is read behind the run's. No gi
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import re
 import subprocess
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from pathlib import Path
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.errors import Location
+from helix_spark.signature.environment import package_version
 
 LONGEST_FILE = 512 * 1024
 """Bytes of a file whose text is recorded; hand-written files are far below that."""
@@ -165,3 +168,11 @@ def _environ() -> dict[str, str]:
     """Looks only: takes no lock of the index; and looks at the file's own repository, whichever a hook works on."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | {"GIT_OPTIONAL_LOCKS": "0"}
+
+
+def versions_json() -> str:
+    """The versions that a run has to do with, as they are recorded."""
+    return json.dumps({
+        "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+        "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+    })

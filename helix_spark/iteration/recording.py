@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import platform
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import FunctionType
@@ -21,6 +20,7 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.errors import HelixError, nearest
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.provenance import versions_json
 from helix_spark.past.metrics import flattened
 from helix_spark.past.states import blamed
 from helix_spark.past.table_preview import TablePreview
@@ -28,7 +28,6 @@ from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
-from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.signature.signing import parts_read
 from helix_spark.signature.text.source import text_of
@@ -52,14 +51,6 @@ def begun(plan: Plan, prepared: Prepared, message: str) -> IterationRecord:
         versions=versions_json(),
         writer=writer(),
     )
-
-
-def versions_json() -> str:
-    """The versions that a run has to do with, as they are recorded."""
-    return json.dumps({
-        "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
-        "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
-    })
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:

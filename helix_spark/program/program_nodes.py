@@ -11,6 +11,7 @@ from typing import Any
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.program.answering import Asked
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions import HANDLE, KINDS, handle_in
 
 
@@ -39,6 +40,12 @@ def rows_of(asked: Sequence[Asked], tables: PersistedTables) -> list[Row]:
     inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
     ordered = TopologicalSorter(inputs).static_order()
     return [Row(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
+
+
+def rows_of_program(program: PlainProgram) -> list[Row]:
+    """All that a program has asked so far."""
+    answerer = program.answerer
+    return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
 
 
 def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:

@@ -14,13 +14,12 @@ from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.errors import Location
-from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.recording import versions_json
+from helix_spark.iteration.provenance import Provenance, versions_json
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit, ml_command, params_of, rows_of
+from helix_spark.program.program_nodes import Row, is_fit, ml_command, params_of, rows_of, rows_of_program
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
@@ -80,7 +79,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         provenance = Provenance.of(Location(str(program.path), 1))
         before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
-        rows = rows_of(answerer.asked, answerer.served.tables)
+        rows = rows_of_program(program)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
         kept = keep_results(rows, program, begun.number)
         ended = provenance.stamped(replace(

@@ -60,7 +60,7 @@ _PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
 def titled(name: str, code: str) -> str:
     """A node's name; of what a plain program asks with its line, which stands in the place of a function's text.
 
-    >>> titled("lr.fit", "/work/train.py:31"), titled("rows", "def rows(data):\\n    return data")
+    >>> titled("lr.fit", "/home/me/train.py:31"), titled("rows", "def rows(data):\\n    return data")
     ('train.py:31 lr.fit', 'rows')
     """
     place = _PLACE.fullmatch(code)

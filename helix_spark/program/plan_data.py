@@ -130,9 +130,9 @@ def on_this_machine(path: str, folder: Path) -> Path | None:
     Args:
         folder: where relative paths begin.
 
-    >>> on_this_machine("file:///data/a.csv", Path("/work")), on_this_machine("a.csv", Path("/work"))
-    (PosixPath('/data/a.csv'), PosixPath('/work/a.csv'))
-    >>> on_this_machine("s3a://bucket/a.csv", Path("/work"))
+    >>> on_this_machine("file:///data/a.csv", Path("/home/me")), on_this_machine("a.csv", Path("/home/me"))
+    (PosixPath('/data/a.csv'), PosixPath('/home/me/a.csv'))
+    >>> on_this_machine("s3a://bucket/a.csv", Path("/home/me"))
     """
     path = path.removeprefix("file://").removeprefix("file:")
     return None if "://" in path else folder / path

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from program_fakes import FakeRecord, FakeServer
 
 from helix_spark.capture import connect_client
 from helix_spark.catalog.catalog import Catalog
@@ -17,7 +18,6 @@ from helix_spark.program.met_statements import meet
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.straight_text import statements_of
 from helix_spark.program.workflow_text import workflow_text
-from tests.unit.program_fakes import FakeRecord, FakeServer
 
 HEAD = '''
 import sys

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program_fakes import FakeServer
 from pyspark.sql.connect.session import SparkSession
+from remembering import Remembering
 
 from helix_spark.capture import connect_client
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.notebook_verbs import NotebookVerbs
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
-from helix_spark.iteration.tracker import Finished
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.tracking.entry import entry_of
-from tests.unit.program_fakes import FakeServer
-
-
-class Remembering:
-    """A tracker that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[Finished] = []
-        self.closed = False
-
-    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        self.seen.append(finished)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from remembering import Remembering
 from warned import Warned
 
 import helix_spark as hx
@@ -27,20 +28,6 @@ from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender
 from helix_spark.tracking.entry import RunEntry, entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import send, trouble
-
-
-class Remembering:
-    """A tracker that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[Finished] = []
-        self.closed = False
-
-    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        self.seen.append(finished)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def scores(factor: float = 2.0, broken: bool = False) -> hx.Workflow:

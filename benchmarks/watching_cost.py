@@ -42,17 +42,22 @@ def weight(number: int) -> float:
     return (number % 97) / 97 + (number % 89) / 89
 
 
-def rows() -> hx.Workflow:
-    """Calls a function for each row."""
-    wf = hx.Workflow("rows")
+def _summed(name: str, count: int, weighed: Callable[[DataFrame], DataFrame]) -> hx.Workflow:
+    """Sums what a function makes of so many numbers."""
+    wf = hx.Workflow(name)
     wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
 
     @wf.reducer(output=True)
     def total(one: DataFrame) -> float:
-        numbers = one.sparkSession.range(0, ROWS, numPartitions=2)
-        return float(numbers.select(F.sum(weight("id"))).collect()[0][0])
+        numbers = one.sparkSession.range(0, count, numPartitions=2)
+        return float(weighed(numbers).agg(F.sum("weight")).collect()[0][0])
 
     return wf
+
+
+def rows() -> hx.Workflow:
+    """Calls a function for each row."""
+    return _summed("rows", ROWS, lambda numbers: numbers.select(weight("id").alias("weight")))
 
 
 def weighted(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -62,15 +67,7 @@ def weighted(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 def batches() -> hx.Workflow:
     """Calls a function for each batch."""
-    wf = hx.Workflow("batches")
-    wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
-
-    @wf.reducer(output=True)
-    def total(one: DataFrame) -> float:
-        numbers = one.sparkSession.range(0, ROWS_OF_BATCHES, numPartitions=2)
-        return float(numbers.mapInPandas(weighted, "weight double").agg(F.sum("weight")).collect()[0][0])
-
-    return wf
+    return _summed("batches", ROWS_OF_BATCHES, lambda numbers: numbers.mapInPandas(weighted, "weight double"))
 
 
 def driver() -> hx.Workflow:

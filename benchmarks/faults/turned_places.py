@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from benchmarks.faults.job import Heard, answers, run, workflow
@@ -90,11 +91,7 @@ def _changed_during_a_run(place: Place, change: Callable[[Place], None], point: 
             place.before = place.content()
 
     with failpoints.watched(at_point):
-        try:
-            outputs = run(place.name, workflow(9), heard)
-        except CatalogError as error:
-            heard.warnings.append(str(error))
-            outputs = answers(9)
+        outputs = _outputs(place, heard)
     if reached < nth:
         return f"{point} was reached {reached} times"
     said = any("is not what it was" in text for text in heard.warnings)
@@ -126,6 +123,15 @@ def place_is_changed(folder: Path, count: int, tally: Tally) -> None:
         shutil.rmtree(folder / "place")
 
 
+def _outputs(place: Place, heard: Heard) -> dict[str, Any]:
+    """What a run in a place answers; a refusal, which is heard, takes nothing from anybody."""
+    try:
+        return run(place.name, workflow(9), heard)
+    except CatalogError as error:
+        heard.warnings.append(str(error))
+        return answers(9)
+
+
 def _changed_behind_a_look(place: Place, change: Callable[[Place], None], nth: int) -> str | None:
     """What is wrong after a run during which the place was changed just after it was looked at for the nth time, so
     that what was about to be written there goes wherever the name leads then; None if there were not so many looks."""
@@ -140,11 +146,7 @@ def _changed_behind_a_look(place: Place, change: Callable[[Place], None], nth: i
 
     heard = Heard()
     with patch.object(SamePlace, "check", looked_at):
-        try:
-            outputs = run(place.name, workflow(9), heard)
-        except CatalogError as error:
-            heard.warnings.append(str(error))
-            outputs = answers(9)
+        outputs = _outputs(place, heard)
     if looks < nth:
         return None
     if outputs != answers(9):

@@ -13,15 +13,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from helix_spark.program.lifted_sources import Source, read_in
-from helix_spark.program.met_statements import WRITES, Kind, Met, Piece, is_print, is_write
+from helix_spark.program.met_statements import WRITES, Kind, Met, Piece
+from helix_spark.program.statement_flow import VIEW, Flow
 from helix_spark.program.statement_names import names_of
 from helix_spark.program.straight_text import ARGUMENTS, Statement
-
-Role = str
-"""Of a statement: top, held (done in each node that uses it), node, session, shows, writes, nothing, other."""
 
 
 class CannotLiftError(Exception):
@@ -110,29 +107,26 @@ class Lifting:
     statements: Sequence[Statement]
     met: Sequence[Met]
     sessions: frozenset[str]
-    roles: list[Role] = field(default_factory=list)
+    _flow: Flow = field(init=False)
     _nodes: dict[tuple[int | None, str], Node] = field(default_factory=dict)
     _order: list[tuple[int, str]] = field(default_factory=list)
     _asked_for: set[tuple[int | None, str]] = field(default_factory=set)
     _needed: set[int] = field(default_factory=set)
     _notes: list[str] = field(default_factory=list)
-    _binders: dict[str, list[int]] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._flow = Flow(self.statements, self.met, self.sessions)
+        met = zip(self.statements, self.met, strict=False)
+        self._taken |= {name for one, _ in met for name in one.names.reads | one.names.binds}
 
     def lifted(self) -> Lifted:
         """The nodes of the program, and what else a workflow's file has of it."""
-        for at, (one, met) in enumerate(zip(self.statements, self.met, strict=False)):
-            self.roles.append(self._role(at, one, met))
-            for name in sorted(self._given(at)):
-                self._binders.setdefault(name, []).append(at)
-            self._taken |= one.names.reads | one.names.binds
-        self._hold()
-        self._merge()
         for at in range(len(self.met)):
             try:
                 self._lift(at)
             except CannotLiftError as error:
-                self.roles[at] = "other"
+                self._flow.roles[at] = "other"
                 self._notes.append(f"{self.file}:{self.statements[at].line} {error}")
         return Lifted(
             tuple(self._top()), tuple(
@@ -140,120 +134,11 @@ class Lifting:
             ), tuple(dict.fromkeys(self._notes)), self._conf(),
         )
 
-    # What each statement is ----------------------------------------------------------------------------------------
-
-    def _role(self, at: int, one: Statement, met: Met) -> Role:
-        tree, kinds = one.tree, set(met.kinds.values())
-        roots = {kind for name in one.names.reads if (kind := self._kind_before(at, name))}
-        if isinstance(tree, ast.Import | ast.ImportFrom):
-            return "top"
-        if is_write(tree):
-            return "writes"
-        if met.shows or is_print(tree):
-            return "shows"
-        if "session" in kinds or (isinstance(tree, ast.Expr) and self._of_session(at, tree)):
-            return "held" if _shows_view(tree) else "session"
-        if isinstance(tree, ast.Expr) and (isinstance(tree.value, ast.Name) or _last(tree) in _SAYS_NOTHING):
-            return "held" if _shows_view(tree) else "nothing"
-        before = {self.roles[of] for name in one.names.reads if (of := self._before(at, name)) is not None}
-        touches = bool(before & {"node", "held", "session", "other"}) or met.asks
-        if not touches and not kinds & {"table", "model", "spark"}:
-            return "top"
-        if isinstance(tree, ast.FunctionDef | ast.ClassDef):
-            return "held"
-        if _shows_view(tree):
-            return "held"
-        if met.asks or kinds & {"table", "model"}:
-            return "node"
-        return "node" if roots <= {"value", "module", "plain"} and kinds == {"value"} else "held"
-
-    def _of_session(self, at: int, tree: ast.Expr) -> bool:
-        """Whether a statement is about the session: ``spark.stop()``, ``spark.conf.set(...)``."""
-        found: ast.AST = tree.value
-        while isinstance(found, ast.Attribute | ast.Call | ast.Subscript):
-            found = found.func if isinstance(found, ast.Call) else found.value
-        return isinstance(found, ast.Name) and self._kind_before(at, found.id) == "session"
-
-    def _given(self, at: int) -> frozenset[str]:
-        """The variables that have another value behind a statement. Tables, models and modules are not changed."""
-        one, met = self.statements[at], self.met[at]
-        if self.roles[at] in ("shows", "writes", "nothing"):
-            return frozenset()
-        changed = {name for name in one.names.changes if met.kinds.get(name) in ("value", "plain", "spark")}
-        views = {_VIEW} if _shows_view(one.tree) else set()
-        return frozenset({name for name in one.names.binds | changed if name in met.kinds} | views)
-
-    def _before(self, at: int, name: str) -> int | None:
-        """The statement that gave a variable the value that a statement reads."""
-        found = self._binders.get(name, ())
-        earlier = [of for of in found if of < at]
-        later = [of for of in found if of > at] if isinstance(self.statements[at].tree, ast.FunctionDef) else []
-        return earlier[-1] if earlier else later[0] if later else None
-
-    def _kind_before(self, at: int, name: str) -> Kind | None:
-        of = self._before(at, name)
-        return None if of is None else self.met[of].kinds.get(name)
-
-    def _hold(self) -> None:
-        """Has statements at the top done in nodes instead, where a variable has several values, or one that is changed
-        later."""
-        changed = True
-        while changed:
-            changed = False
-            for name, binders in self._binders.items():
-                tops = [at for at in binders if self.roles[at] == "top" and not self._imports(at)]
-                others = [at for at in binders if self.roles[at] != "top"]
-                several = len(tops) > 1 and any(
-                    self._before(at, name) in tops[:-1] for at in self._not_top() if name in self._reads(at)
-                )
-                if tops and (others or several):
-                    changed = True
-                    for at in tops:
-                        self.roles[at] = "held"
-            for at, role in enumerate(self.roles):
-                inside = {self.roles[of] for name in self._reads(at) if (of := self._before(at, name)) is not None}
-                if role == "top" and inside & {"held", "node"} and not self._imports(at):
-                    self.roles[at], changed = "held", True
-
-    def _imports(self, at: int) -> bool:
-        return isinstance(self.statements[at].tree, ast.Import | ast.ImportFrom)
-
-    def _not_top(self) -> Iterator[int]:
-        return (at for at, role in enumerate(self.roles) if role != "top")
-
-    def _reads(self, at: int) -> frozenset[str]:
-        one = self.statements[at]
-        views = {_VIEW} if self._names_view(one) else set()
-        return one.names.reads | (one.names.changes & frozenset(self._binders)) | views
-
-    def _names_view(self, one: Statement) -> bool:
-        """Whether a statement's SQL may name a view."""
-        return _VIEW in self._binders and any(
-            isinstance(node, ast.Attribute) and node.attr in ("sql", "table", *_MAKES_VIEW)
-            for node in ast.walk(one.tree)
-        )
-
-    def _merge(self) -> None:
-        """Has steps of one table, each the only one to read the step before, be one node."""
-        for name, binders in self._binders.items():
-            for at, behind in pairwise(binders):
-                if not (self._makes_table(at, name) and self._makes_table(behind, name)):
-                    continue
-                readers = [of for of in range(at + 1, len(self.met)) if self._uses(of, name, at)]
-                if readers == [behind] and read_in(self.statements[at], self.sessions) is None:
-                    self.roles[at] = "held"
-
-    def _makes_table(self, at: int, name: str) -> bool:
-        return self.roles[at] == "node" and dict(self.met[at].kinds) == {name: "table"} and not self.met[at].asks
-
-    def _uses(self, at: int, name: str, of: int) -> bool:
-        return name in self._reads(at) and self._before(at, name) == of
-
     # Nodes ---------------------------------------------------------------------------------------------------------
 
     def _lift(self, at: int) -> None:
         one, met = self.statements[at], self.met[at]
-        match self.roles[at]:
+        match self._flow.roles[at]:
             case "node":
                 self._lift_node(at)
             case "shows":
@@ -261,20 +146,20 @@ class Lifting:
                     self._lift_piece(at, piece)
             case "writes":
                 self._lift_write(at)
-            case "top" if not self._given(at):
+            case "top" if not self._flow.given(at):
                 self._need(at)
             case "nothing" | "held" | "session" | "top":
                 pass
             case _:
                 raise CannotLiftError("is not lifted")
-        if one.splits and self.roles[at] == "node":
+        if one.splits and self._flow.roles[at] == "node":
             self._notes.append(f"{self.file}:{one.line} splits rows another way each time: here it has a seed")
 
     def _lift_node(self, at: int) -> None:
         one, met = self.statements[at], self.met[at]
         compound = not isinstance(one.tree, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr)
-        given = sorted(self._given(at), key=lambda name: one.text.find(name))
-        read = [name for name in given if any(self._uses(of, name, at) for of in self._after(at))]
+        given = sorted(self._flow.given(at), key=lambda name: one.text.find(name))
+        read = [name for name in given if any(self._flow.uses(of, name, at) for of in self._after(at))]
         wanted = read if compound else given
         made = [
             name for name in wanted if met.kinds[name] in ("table", "model")
@@ -299,13 +184,13 @@ class Lifting:
     def _lift_piece(self, at: int, piece: Piece) -> None:
         """What a statement prints, or shows."""
         tree = ast.parse(piece.text, mode="eval").body
-        if isinstance(tree, ast.Name) and (known := (self._before(at, tree.id), tree.id)) in self._nodes:
+        if isinstance(tree, ast.Name) and (known := (self._flow.before(at, tree.id), tree.id)) in self._nodes:
             self._asked_for.add(known)
             return
-        views = {_VIEW} if self._names_view(self.statements[at]) else set()
+        views = {VIEW} if self._flow.names_view(self.statements[at]) else set()
         reads = names_of([ast.Expr(tree)]).reads | views
-        befores = [of for name in reads if (of := self._before(at, name)) is not None]
-        if all(self.roles[of] == "top" for of in befores):
+        befores = [of for name in reads if (of := self._flow.before(at, name)) is not None]
+        if all(self._flow.roles[of] == "top" for of in befores):
             return  # it says nothing of the data
         shown = "{}" if piece.kind == "table" else piece.form
         names = [*_named(piece, tree)]
@@ -321,7 +206,7 @@ class Lifting:
         attributes = (node for node in ast.walk(one.tree) if isinstance(node, ast.Attribute))
         root = next((node for node in reversed(list(attributes)) if node.attr in WRITES), None)
         text = "" if root is None else ast.unparse(root.value)
-        found = self._before(at, text) if text.isidentifier() else None
+        found = self._flow.before(at, text) if text.isidentifier() else None
         there = "what is written can be exported"
         if found is not None and (found, text) in self._nodes:
             self._asked_for.add((found, text))
@@ -342,7 +227,7 @@ class Lifting:
         """A node, whose lines are those of what it uses and its own."""
         one = self.statements[at]
         source = read_in(one, self.sessions) if own else None
-        inputs, held, session = self._used(at, self._reads(at) if reads is None else reads)
+        inputs, held, session = self._used(at, self._flow.reads(at) if reads is None else reads)
         lines = tuple(self.statements[of].text for of in sorted({*held, *own}))
         given = self._only(at, name) if own and name == result else name
         node = Node(given, kind, lines, result, form, inputs, one.line, session, drawn=_draws(lines, result))
@@ -353,7 +238,7 @@ class Lifting:
 
     def _only(self, at: int, name: str) -> str:
         """A node's name: its variable's, but for one that is given another value later."""
-        later = [of for of in self._binders[name] if of > at and self.roles[of] == "node"]
+        later = [of for of in self._flow.binders[name] if of > at and self._flow.roles[of] == "node"]
         if not later:
             return name
         return self._free(f"{name}_data" if read_in(self.statements[at], self.sessions) else f"{name}_1")
@@ -376,8 +261,8 @@ class Lifting:
         session, waiting = "", [(at, name) for name in sorted(reads)]
         while waiting:
             reader, name = waiting.pop()
-            of = self._before(reader, name)
-            if of is None or self.roles[of] == "top":
+            of = self._flow.before(reader, name)
+            if of is None or self._flow.roles[of] == "top":
                 self._need(of)
                 continue
             if self.met[of].kinds.get(name) == "session":
@@ -388,11 +273,13 @@ class Lifting:
                 node = self._nodes[of, name]
                 inputs[name] = (node.name, node.kind)
                 nodes[name].add(of)
-            elif self.roles[of] == "other":
+            elif self._flow.roles[of] == "other":
                 raise CannotLiftError(f"uses what {self.file}:{self.statements[of].line} makes")
             elif of not in held:
                 held.add(of)
-                waiting += [(of, inner) for inner in self._reads(of) if inner != name or self._before(of, name) != of]
+                waiting += [
+                    (of, inner) for inner in self._flow.reads(of) if inner != name or self._flow.before(of, name) != of
+                ]
         mixed = next((name for name in inputs if nodes[name] != {min(given[name])}), "")
         if mixed:
             raise CannotLiftError(f"uses two values of {mixed!r}: give each a name of its own")
@@ -417,8 +304,8 @@ class Lifting:
             one = waiting.pop()
             if one not in self._needed:
                 self._needed.add(one)
-                found = (self._before(one, name) for name in self._reads(one))
-                waiting += [of for of in found if of is not None and self.roles[of] == "top"]
+                found = (self._flow.before(one, name) for name in self._flow.reads(one))
+                waiting += [of for of in found if of is not None and self._flow.roles[of] == "top"]
 
     # Learners and predictions --------------------------------------------------------------------------------------
 
@@ -438,12 +325,12 @@ class Lifting:
             model = isinstance(stage, ast.Name) and self._is_node(at, stage.id, "model")
             return Stage(table, model=text) if model and not held else None
         reads = names_of([ast.Expr(stage)]).reads
-        if table in reads or any((self._before(at, name), name) in self._nodes for name in reads):
+        if table in reads or any((self._flow.before(at, name), name) in self._nodes for name in reads):
             return None
         return Stage(table, estimator=text, made=self._made(at, stage, held))
 
     def _is_node(self, at: int, name: str, kind: Kind) -> bool:
-        of = self._before(at, name)
+        of = self._flow.before(at, name)
         return of is not None and (of, name) in self._nodes and self._nodes[of, name].kind == kind
 
     def _made(self, at: int, stage: ast.expr, held: set[int]) -> tuple[str, tuple[str, ...]]:
@@ -452,7 +339,7 @@ class Lifting:
         if isinstance(stage, ast.Name) and len(held) == 1:
             (of,) = held
             tree = self.statements[of].tree
-            if not isinstance(tree, ast.Assign) or self._before(at, stage.id) != of:
+            if not isinstance(tree, ast.Assign) or self._flow.before(at, stage.id) != of:
                 return "", ()
             stage, text, held = tree.value, self.statements[of].text, set()
         match stage:
@@ -469,9 +356,9 @@ class Lifting:
         late: set[str] = {ARGUMENTS}
         for at in sorted(self._needed):
             one = self.statements[at]
-            needs = bool(self._reads(at) & late)
+            needs = bool(self._flow.reads(at) & late)
             if needs:
-                late |= self._given(at)
+                late |= self._flow.given(at)
             yield one, needs
 
     def _conf(self) -> dict[str, str]:
@@ -488,12 +375,6 @@ class Lifting:
 _ASIDE = ("plain", True)
 """A value that JSON does not give back as it was, and that others use, is asked in each node that uses it."""
 
-_VIEW = "a view"
-_MAKES_VIEW = (
-    "createGlobalTempView", "createOrReplaceGlobalTempView", "createOrReplaceTempView", "createTempView",
-    "registerTempTable", "register",
-)
-_SAYS_NOTHING = frozenset({"explain", "exit", "printSchema", "unpersist", "createOrReplaceTempView", "createTempView"})
 _OPTIONS = frozenset({
     "depends_on", "exclude", "fixed", "fresh", "keep", "name", "on", "output", "prune_features", "recompute", "rows",
 })
@@ -504,17 +385,6 @@ _DRAWS = re.compile(r"\.(randomSplit|sample|sampleBy)\(|\b(rand|randn|shuffle|uu
 
 def _draws(lines: Iterable[str], result: str) -> bool:
     return any(_DRAWS.search(line) for line in (*lines, result))
-
-
-def _shows_view(tree: ast.stmt) -> bool:
-    """Whether a statement names something for SQL."""
-    return any(isinstance(node, ast.Attribute) and node.attr in _MAKES_VIEW for node in ast.walk(tree))
-
-
-def _last(tree: ast.Expr) -> str:
-    """The method that a statement calls."""
-    value = tree.value
-    return value.func.attr if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) else ""
 
 
 def _named(piece: Piece, tree: ast.expr) -> Iterator[str]:

@@ -17,7 +17,6 @@ from helix_spark.cli.programs import OFF, end_program, tell, took_before, writab
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
-from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -150,8 +149,7 @@ class Cells:
 def _program(path: Path, name: str, arguments: Any, given: Asked) -> PlainProgram:
     from helix_spark.program.plain_program import PlainProgram
 
-    budget = None if given.budget is None else parse_size(given.budget)
-    return PlainProgram(path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=budget)
+    return PlainProgram(path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=given.room)
 
 
 def _check_no_session() -> None:

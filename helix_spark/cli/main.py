@@ -58,7 +58,7 @@ def run(
         place = asked(path, **given)
         run_program(
             path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
-            budget=place.budget, tracker=tracker_of(place),
+            budget=place.room, tracker=tracker_of(place),
         )
     _check_no_arguments(arguments)
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)

@@ -17,6 +17,7 @@ from helix_spark.cli.config import Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
+from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -94,6 +95,11 @@ class Asked:
     @property
     def budget(self) -> str | None:
         return self.settings["budget"].value
+
+    @property
+    def room(self) -> int | None:
+        """The budget in bytes. Raises ParameterError if it is no size."""
+        return None if self.budget is None else parse_size(self.budget)
 
     @property
     def policy(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.program.program_text import needs_classic
-from helix_spark.sizes import format_seconds, parse_size
+from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -27,12 +27,12 @@ OFF = "HELIX"
 
 def run_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], message: str, *, quiet: bool,
-    rerun_effects: bool = False, budget: str | None = None, tracker: Tracker | None = None,
+    rerun_effects: bool = False, budget: int | None = None, tracker: Tracker | None = None,
 ) -> NoReturn:
     """Runs a program, and ends this process as the program would.
 
     Args:
-        budget: how much may be stored in all, such as "2 GiB".
+        budget: bytes that may be stored in all; None for no limit.
         tracker: is told of the run at its end.
 
     Raises:
@@ -47,8 +47,7 @@ def run_program(
         _run_plainly(path, arguments)
     from helix_spark.program.plain_program import PlainProgram
 
-    room = None if budget is None else parse_size(budget)
-    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=room)
+    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget)
     code = _ended(program, message, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from benchmarks.local_store import local_store
 from helix_spark.catalog.places.place import LocalPath
 
 settings.register_profile("helix", deadline=None)
@@ -44,27 +41,10 @@ def tmp_path(tmp_path: Path) -> LocalPath:
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
-    """The address of an S3 store of this machine. A process of its own: libraries wait for it without Python's lock."""
+    """The address of an S3 store of this machine."""
     pytest.importorskip("moto.server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    with local_store() as address:
+        yield address
 
 
 def s3_client(address: str) -> Any:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import random
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +14,7 @@ from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start, unsound
 from benchmarks.faults.lossy_front import HOW, lossy_front
 from benchmarks.faults.row import NotHereError, Tally, fault
+from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.place import Place
@@ -49,30 +45,19 @@ def twice(root: Place) -> str:
 @contextlib.contextmanager
 def object_store() -> Iterator[str]:
     """The address of an S3 store of this machine; the AWS_ variables give access to it."""
-    if importlib.util.find_spec("moto") is None:
+    if not is_here():
         raise NotHereError("moto, a store for tests, is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     before = dict(os.environ)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with local_store() as address:
         try:
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                with contextlib.suppress(OSError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.1)
             os.environ |= {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key",
+                "AWS_ENDPOINT_URL": address, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "key",
                 "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ALLOW_HTTP": "true",
             }
-            yield os.environ["AWS_ENDPOINT_URL"]
+            yield address
         finally:
             os.environ.clear()
             os.environ.update(before)
-            server.kill()
 
 
 @fault("a store's answer is lost after it wrote an object", ONCE, short=1, full=40)

@@ -16,6 +16,8 @@ from helix_spark.sizes import format_seconds
 
 _WIDTH = 80
 _WIDEST_NAME = 40
+_MOST_NAMES = 12
+"""Of nodes that are listed in a sentence."""
 
 
 def answer_text(iteration: Iteration, before: Metrics) -> str:
@@ -75,11 +77,18 @@ def _ran(iteration: Iteration) -> list[str]:
 def _reused(plan: Plan) -> list[str]:
     lines = []
     for title, state in (("loaded", State.LOAD), ("not needed", State.PRUNE)):
-        lines += _listed(title, plan.in_state(state))
-    return lines + _listed("not used by any output", plan.dropped) + left_out_lines(plan)
+        lines += listed(title, plan.in_state(state))
+    return lines + listed("not used by any output", plan.dropped) + left_out_lines(plan)
 
 
-def _listed(title: str, names: Sequence[str]) -> list[str]:
+def listed(title: str, names: Sequence[str], width: int = _WIDTH) -> list[str]:
+    """Names in a line or two, and how many more there are; nothing where there are none.
+
+    >>> listed("loaded", ["rows", "model"]), listed("loaded", [])
+    (['loaded: rows, model'], [])
+    """
     if not names:
         return []
-    return textwrap.wrap(f"{title}: {', '.join(names)}", _WIDTH, subsequent_indent="  ")
+    more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES + 1 else []
+    shown = [*(names[:_MOST_NAMES] if more else names), *more]
+    return textwrap.wrap(f"{title}: {', '.join(shown)}", width, subsequent_indent="  ")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.answers import outputs_text
+from helix_spark.cli.answers import listed, outputs_text
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.past.edit_message import edit_of
@@ -129,7 +129,12 @@ def print_iteration(
         out.print(line)
     print_tables(tables, ROWS_OF_SHOW)
     out.print()
-    out.print(_nodes(nodes, shown_states(record, nodes), live, proofs, wide=out.width >= WIDE))
+    states = shown_states(record, nodes)
+    unneeded = [node.name for node in nodes if states[node.name] == "prune"]
+    needed = [node for node in nodes if states[node.name] != "prune"]
+    out.print(_nodes(needed, states, live, proofs, wide=out.width >= WIDE))
+    for line in listed("not needed", unneeded, out.width):
+        out.print(line)
     for one in json.loads(record.plan).get("left_out", ()):
         out.print(f"left out of `{one['synthesizer']}`: `{one['feature']}`")
 

@@ -6,6 +6,7 @@ import textwrap
 
 from rich.text import Text
 
+from helix_spark.cli.answers import listed
 from helix_spark.cli.tables import WIDE, console, state_text, table
 from helix_spark.planner.explain import dropped_text, kept_text, node_text, proven, totals, why_text
 from helix_spark.planner.influence import influence_lines, left_out_lines
@@ -15,13 +16,15 @@ from helix_spark.sizes import format_seconds, format_size
 
 
 def print_plan(plan: Plan) -> None:
-    """The whole plan: a line or two a node, then totals."""
+    """The whole plan: a line or two a node that has a part in it, those that are not needed in a sentence, totals."""
     out = console()
     wide = out.width >= WIDE
     more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
     shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
     for node in plan.nodes:
-        seconds = format_seconds(node.predicted_seconds) if node.state is not State.PRUNE else ""
+        if node.state is State.PRUNE:
+            continue
+        seconds = format_seconds(node.predicted_seconds)
         sizes = (
             format_seconds(node.compute_seconds), format_seconds(node.load_seconds), format_size(node.bytes),
             kept_text(node, plan),
@@ -32,6 +35,8 @@ def print_plan(plan: Plan) -> None:
     out.print()
     out.print(shown)
     out.print()
+    for line in listed("not needed", plan.in_state(State.PRUNE), out.width):
+        out.print(line)
     if plan.dropped:
         out.print(dropped_text(plan))
     for told in left_out_lines(plan):

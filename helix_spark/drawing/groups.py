@@ -1,6 +1,7 @@
-"""Boxes that stand for several nodes: a node with the fit that is its alone, and a fan of nodes that are alike.
+"""Boxes that stand for several nodes: a node with the fit that is its alone, a fan of nodes that are alike, and all
+that lies above what a picture is about and had no part in it.
 
-Only what reads the same, is read by the same, and is in the same state shares a box, so that a box hides
+Of the rest only what reads the same, is read by the same, and is in the same state shares a box, so that a box hides
 names and never a difference: an extractor that alone was computed stays beside the box of those that were loaded.
 """
 
@@ -10,12 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
+from helix_spark.drawing.style import WORDS
 
 WHOLE_UNTIL = 40
 """Nodes of a graph that is drawn whole unless asked otherwise: about what fits a screen."""
 
 _FEWEST = 3
-"""Alike nodes that are worth a box of their own."""
+"""Nodes that are worth a box of their own, alike or without a part in it."""
+
+_IDLE = ("prune", "same")
+"""States of what had no part in what a picture shows: it was not needed, or is the same in both iterations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,48 @@ class Group:
     members: tuple[str, ...]
 
 
+def tail_of(graph: DrawnGraph) -> Group | None:
+    """What had no part in it, with all that it is made of: the long tail of a picture. None where that is little.
+
+    Whatever it reads is in it, so that no edge leads back into its box.
+
+    >>> tail = [DrawnNode("data", state="prune"), DrawnNode("rows", ("data",), state="prune"),
+    ...         DrawnNode("words", ("rows",), state="prune")]
+    >>> tail_of(DrawnGraph((*tail, DrawnNode("model", ("words",), state="load")))).label
+    '3 not needed'
+    """
+    names = {node.name for node in graph.nodes}
+    apart = {end for edge in graph.fading for end in edge}
+    found: dict[str, DrawnNode] = {}
+    for node in graph.nodes:
+        is_idle = node.state in _IDLE and node.name not in apart and not node.css and not node.note
+        if is_idle and all(source in found for source in node.inputs if source in names):
+            found[node.name] = node
+    if len(found) < _FEWEST:
+        return None
+    members = tuple(found)
+    label = f"{len(members)} {WORDS[found[members[0]].state]}"
+    return Group(members[0], label, f"{members[0]} … {members[-1]}", members)
+
+
+def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[str] = ()) -> tuple[Group, ...]:
+    """The groups whose members share a box, whether or not their box is open.
+
+    Args:
+        asked: whether nodes share boxes at all; where nobody says, those without a part in it do, and those that are
+            alike where there are many without.
+        opened: names of groups whose box is open.
+    """
+    if asked is False:
+        return ()
+    tail = tail_of(graph)
+    rest = graph if tail is None or tail.name in opened else collapsed(graph, [tail])
+    alike = groups_of(rest) if asked or len(rest.nodes) > WHOLE_UNTIL else ()
+    return (*([] if tail is None else [tail]), *alike)
+
+
 def groups_of(graph: DrawnGraph) -> tuple[Group, ...]:
-    """The groups of a graph, in its order; no node is in two.
+    """The groups of nodes that are alike, in the graph's order; no node is in two.
 
     >>> data = DrawnNode("data")
     >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
@@ -92,8 +137,10 @@ def collapsed(graph: DrawnGraph, groups: Sequence[Group], links: Mapping[str, st
 
 def _box(group: Group, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...], href: str) -> DrawnNode:
     taken = [member.seconds for member in members if member.seconds is not None]
+    marks = {member.stored for member in members}
     return replace(
-        like, inputs=inputs, label=group.label, kind=group.kind, href=href, members=group.members,
+        like, inputs=inputs, stored=like.stored if len(marks) == 1 else "", label=group.label,
+        kind=group.kind, href=href, members=group.members,
         seconds=sum(taken) if taken else None, title=f"{group.label}: {', '.join(group.members)}",
     )
 
@@ -115,7 +162,8 @@ def _own_parts(
     found: dict[str, tuple[DrawnNode, ...]] = {}
     for part in graph.nodes:
         owner = next(iter(readers[part.name]), "") if len(readers[part.name]) == 1 else ""
-        if not part.name.startswith(f"{owner}.") or owner not in nodes or part.css or part.note != nodes[owner].note:
+        is_part = owner in nodes and part.name.startswith(f"{owner}.") and not part.members and not part.css
+        if not is_part or part.note != nodes[owner].note:
             continue
         if part.state in (nodes[owner].state, "prune") and part.stored in (nodes[owner].stored, ""):
             found[owner] = (*found.get(owner, ()), part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from helix_spark.drawing.graph import DrawnGraph
-from helix_spark.drawing.groups import WHOLE_UNTIL, collapsed, groups_of
+from helix_spark.drawing.groups import collapsed, folds_of
 from helix_spark.drawing.svg import svg, text
 
 MOST_NODES = 300
@@ -66,8 +66,9 @@ def _cell(tag: str, words: str, right: bool) -> str:
 
 
 def picture(graph: DrawnGraph) -> str:
-    """A graph, or a sentence where it is too large. A large one has a box for nodes that are alike, and unfolds."""
-    groups = groups_of(graph) if len(graph.nodes) > WHOLE_UNTIL else ()
+    """A graph, or a sentence where it is too large. What had no part in it shares a box, and in
+    a large one what is alike; it unfolds."""
+    groups = folds_of(graph)
     shown = collapsed(graph, groups)
     if len(shown.nodes) > MOST_NODES:
         return paragraph(f"{len(graph.nodes)} nodes are too many to draw here; the web page draws them.")

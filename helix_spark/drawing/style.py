@@ -68,6 +68,7 @@ STYLE = """
 .hx-graph .hx-affected .hx-sign { fill: var(--hx-changed); }
 .hx-graph .hx-drawn .hx-box { stroke: var(--hx-changed); stroke-dasharray: 6 2 2 2; stroke-width: 1.5; }
 .hx-graph .hx-drawn .hx-sign { fill: var(--hx-changed); }
+.hx-graph .hx-edited .hx-small { fill: var(--hx-changed); font-weight: 700; }
 .hx-graph a { text-decoration: none; cursor: pointer; }
 .hx-graph a:hover .hx-box { stroke: var(--hx-ink); }
 .hx-graph a:focus-visible { outline: none; }

@@ -43,7 +43,8 @@ HEADERS = {
 _ASSETS = {
     "style.css": "text/css", "icon.svg": "image/svg+xml",
     **dict.fromkeys(
-        ("page.js", "plots.js", "vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js"), "text/javascript"
+        ("page.js", "graph.js", "panel.js", "plots.js", "vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js"),
+        "text/javascript",
     ),
 }
 _NUMBER = re.compile(r"[0-9]{1,9}")

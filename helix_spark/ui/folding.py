@@ -1,4 +1,4 @@
-"""Large graphs on a page: boxes for nodes that are alike, each of which opens, and a guard where even those are many.
+"""Graphs on a page: boxes that stand for several nodes, each of which opens, and a guard where even those are many.
 
 What is open is part of the page's address, so it can be shared, and opening a box takes no script.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helix_spark.drawing import WHOLE_UNTIL, DrawnGraph, Group, collapsed, groups_of
+from helix_spark.drawing import DrawnGraph, Group, collapsed, folds_of
 
 MOST_NODES, MOST_EDGES = 600, 2_000
 """A larger graph is drawn only when asked for: it is slow to look at, not to make."""
@@ -19,7 +19,7 @@ class Folding:
     """What an address asks of a graph.
 
     Attributes:
-        on: whether alike nodes share a box; decided by the graph's size where None.
+        on: whether nodes share boxes; see `folds_of`.
         opened: names of the boxes that are open.
     """
 
@@ -52,7 +52,7 @@ class Picture:
         graph: None where it is too large to draw unasked.
         nodes, edges: how many it has with each node by itself.
         toggles: the groups of a folded graph.
-        grouped: how many groups the graph has, folded or not.
+        foldable: whether any of its nodes could share a box.
         whole: a folded graph with each node by itself, where that is no longer than can be read.
     """
 
@@ -60,7 +60,7 @@ class Picture:
     nodes: int
     edges: int
     toggles: tuple[Toggle, ...] = ()
-    grouped: int = 0
+    foldable: bool = False
     whole: DrawnGraph | None = None
 
 
@@ -71,17 +71,15 @@ def picture_of(graph: DrawnGraph, asked: Folding, href: Callable[[Folding], str]
         href: the address of the same page, folded otherwise; empty where pages have none.
         whole: draw it however large it is.
     """
-    groups = groups_of(graph)
-    on = len(graph.nodes) > WHOLE_UNTIL if asked.on is None else asked.on
-    toggles = tuple(
-        Toggle(group, group.name in asked.opened, href(asked.toggled(group.name))) for group in groups
-    ) if on else ()
+    groups = folds_of(graph, asked.on, asked.opened)
+    toggles = tuple(Toggle(group, group.name in asked.opened, href(asked.toggled(group.name))) for group in groups)
     closed = [toggle for toggle in toggles if not toggle.opened]
     shown = collapsed(graph, [each.group for each in closed], {each.group.name: each.href for each in closed})
     nodes, edges = len(graph.nodes), _edges(graph)
+    foldable = bool(groups or folds_of(graph, True))
     if not whole and not _readable(shown):
-        return Picture(None, nodes, edges, toggles, len(groups))
-    return Picture(shown, nodes, edges, toggles, len(groups), graph if closed and _readable(graph) else None)
+        return Picture(None, nodes, edges, toggles, foldable)
+    return Picture(shown, nodes, edges, toggles, foldable, graph if closed and _readable(graph) else None)
 
 
 def _readable(graph: DrawnGraph) -> bool:

@@ -11,13 +11,13 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
-from helix_spark.past.comparison import unrecorded
+from helix_spark.past.comparison import node_differences, unrecorded
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.past.states import shown_states
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
-from helix_spark.ui.reading import text_of
+from helix_spark.ui.reading import parts, text_of
 from helix_spark.ui.selection import Selection, select
 
 _RANK = {
@@ -133,15 +133,23 @@ def stored_mark(artifact: ArtifactRecord | None) -> Stored:
     return "stored" if artifact.event == "published" else "evicted"
 
 
+def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
+    """Which nodes somebody edited since the iteration before, and how: changed or added. None of the first one."""
+    found = node_differences(before, nodes, parts) if before else {}
+    return {name: one.sort for name, one in found.items() if one.sort in ("changed", "added")}
+
+
 def graph_of(
-    title: str, views: Sequence[NodeView], names: Collection[str], href: Callable[[str], str]
+    title: str, views: Sequence[NodeView], names: Collection[str], href: Callable[[str], str],
+    edits: Mapping[str, str] = MappingProxyType({}),
 ) -> DrawnGraph:
     """The graph of the named nodes, each leading to its own page."""
     kept = set(names)
-    return DrawnGraph(tuple(_drawn(view, href) for view in views if view.record.name in kept), title)
+    drawn = (_drawn(view, href, edits.get(view.record.name, "")) for view in views if view.record.name in kept)
+    return DrawnGraph(tuple(drawn), title)
 
 
-def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
+def _drawn(view: NodeView, href: Callable[[str], str], edit: str) -> DrawnNode:
     record = view.record
     took = f" in {seconds_text(record.seconds)}" if record.seconds is not None else ""
     stored = {"stored": "stored", "evicted": "no longer stored", "": ""}[view.stored]
@@ -152,7 +160,8 @@ def _drawn(view: NodeView, href: Callable[[str], str]) -> DrawnNode:
         told[-1] += f", {view.proof}"
     return DrawnNode(
         record.name, record.inputs, kind=record.kind, state=view.shown, stored=view.stored, seconds=record.seconds,
-        title="; ".join(filter(None, told)), href=href(record.name), css="hx-output" if record.output else "",
+        title="; ".join(filter(None, told)), href=href(record.name), note=edit,
+        css=" ".join((*(["hx-output"] if record.output else []), *(["hx-edited"] if edit else []))),
     )
 
 
@@ -167,6 +176,7 @@ def iteration_view(
     iterations: Sequence[IterationRecord], saved: float | None, href: Callable[[str], str], *, wanted: str = "",
     whole: bool = False, states: Mapping[str, str] | None = None, folding: Folding = BY_SIZE,
     folded: Callable[[Folding], str] = lambda folding: "", proofs: Mapping[str, str] = MappingProxyType({}),
+    before: Sequence[NodeRecord] = (),
 ) -> IterationView:
     """All of one iteration.
 
@@ -179,11 +189,12 @@ def iteration_view(
         folding: which alike nodes share a box.
         folded: the address of this page, folded otherwise.
         proofs: as for `node_views`.
+        before: the nodes of the newest iteration before that has them on record.
     """
     views = node_views(record, nodes, artifacts, states, proofs)
     selection = select({node.name: node.inputs for node in nodes}, wanted)
     title = f"graph of iteration {record.number} of {record.workflow}"
-    graph = graph_of(title, views, selection.names, href)
+    graph = graph_of(title, views, selection.names, href, edited(before, nodes))
     numbers = [each.number for each in iterations]
     return IterationView(
         record, views, picture_of(graph, folding, folded, whole=whole), selection,

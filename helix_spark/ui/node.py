@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group, Part
+from helix_spark.ui.comparison import Line, code_lines
 from helix_spark.ui.iteration import NodeView
 from helix_spark.ui.reading import parts
 
@@ -17,6 +19,7 @@ class NodePage:
     """One node of one iteration.
 
     Attributes:
+        code: its lines against those of the same node in `previous`, where the text differs.
         changes: what differs from the same node in the iteration `previous`; None where it was not there.
         fields: of its signature.
         readers: names of the nodes that read it.
@@ -26,6 +29,7 @@ class NodePage:
     iteration: IterationRecord
     view: NodeView
     changes: tuple[Change, ...] | None
+    code: tuple[Line, ...]
     fields: tuple[Part, ...]
     readers: tuple[str, ...]
     previous: int | None
@@ -46,6 +50,7 @@ def node_page(
     old = next((node for node in before if node.name == name), None)
     return NodePage(
         record, view, changes(parts(old.parts), fields) if old else None,
+        code_lines(textwrap.dedent(old.code), textwrap.dedent(view.record.code)) if old else (),
         tuple(part for part in fields if part.group is not Group.INPUT),
         tuple(each.record.name for each in views if name in each.record.inputs), previous,
     )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.proofs import proofs_of
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import svg
 from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
@@ -134,8 +134,15 @@ class Pages:
             kept.iterations(record.workflow), saved(record), href, wanted=wanted, whole=whole,
             states=noted_states(record, noted) if noted else None, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
-            proofs=proofs_of(nodes, self._records),
+            proofs=proofs_of(nodes, self._records), before=self._before(kept, record)[1],
         )
+
+    def _before(self, kept: Snapshot, record: IterationRecord) -> tuple[int | None, Sequence[NodeRecord]]:
+        """The newest iteration before one that has its nodes on record, and these."""
+        number = newest_recorded(kept.iterations(record.workflow), record.number)
+        if number is None:
+            return None, ()
+        return number, self._records.nodes(find_iteration(kept, record.workflow, number))
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
@@ -145,8 +152,7 @@ class Pages:
         if missing := unrecorded(record):
             raise NotHereError(missing)
         nodes = self._records.nodes(record)
-        before = newest_recorded(kept.iterations(workflow), number)
-        old = self._records.nodes(find_iteration(kept, workflow, before)) if before is not None else ()
+        before, old = self._before(kept, record)
         proofs = proofs_of((node for node in nodes if node.name == name), self._records)
         view = node_page(record, node_views(record, nodes, kept.artifacts(), proofs=proofs), name, old, before)
         if view is None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
@@ -158,8 +159,81 @@ def test_a_node_is_opened_with_the_keyboard_and_its_lineage_stands_out(
     assert {"rows", "city_is.fit", "city_is", "examples", "model", "predictions"} == marked
     browser.save_screenshot(str(screenshots / "lineage-1280-light.png"))
     browser.switch_to.active_element.send_keys(Keys.ENTER)
-    assert "node=city_is" in browser.current_url
-    assert browser.find_element(By.TAG_NAME, "h1").text == "city_is"
+    beside = WebDriverWait(browser, 10).until(lambda it: it.find_element(By.CSS_SELECTOR, ".hx-panel"))
+    assert beside.find_element(By.TAG_NAME, "h1").text == "city_is"
+    assert findings(browser) == []
+    browser.save_screenshot(str(screenshots / "panel-1280-light.png"))
+    beside.find_element(By.LINK_TEXT, "examples").click()
+    WebDriverWait(browser, 10).until(lambda it: "node=examples" in unquote(it.current_url))
+    assert "/iteration?number=12#" in browser.current_url, "it left the page"
+    browser.refresh()
+    beside = WebDriverWait(browser, 10).until(lambda it: it.find_element(By.CSS_SELECTOR, ".hx-panel"))
+    assert beside.find_element(By.TAG_NAME, "h1").text == "examples"
+    beside.send_keys(Keys.ESCAPE)
+    assert not browser.find_elements(By.CSS_SELECTOR, ".hx-panel")
+    assert "#" not in browser.current_url
+
+
+SEEN = """
+const place = document.querySelector('.hx-view').getBoundingClientRect();
+return [...document.querySelectorAll('.hx-node')].filter((node) => {
+  const box = node.querySelector('.hx-box').getBoundingClientRect();
+  return box.left >= place.left && box.right <= place.right && box.top >= place.top && box.bottom <= place.bottom;
+}).map((node) => node.dataset.node);
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_graph_fits_its_place_or_begins_with_what_ran_and_is_searched(
+    browser: WebDriver, served: Callable[[str], str], width: int
+) -> None:
+    look(browser, width, "light")
+    browser.get(served("people") + "/iteration?number=12")
+    ran = browser.find_elements(By.CSS_SELECTOR, ".hx-edited, .hx-compute")
+    settle(browser)
+    seen = browser.execute_script(SEEN)
+    assert {ran[0].get_attribute("data-node")} <= set(seen)
+    find = browser.find_element(By.CSS_SELECTOR, ".hx-tools input")
+    find.send_keys("predic", Keys.ENTER)
+    settle(browser)
+    assert "predictions" in browser.execute_script(SEEN)
+    assert [node.get_attribute("data-node") for node in browser.find_elements(By.CSS_SELECTOR, ".hx-found")] == [
+        "predictions"
+    ]
+    browser.find_element(By.XPATH, "//button[text()='Fit']").click()
+    settle(browser)
+    assert len(browser.execute_script(SEEN)) == len(browser.find_elements(By.CSS_SELECTOR, ".hx-node"))
+
+
+def settle(browser: WebDriver) -> None:
+    """Waits until a picture was drawn as it was last asked for."""
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+
+def test_a_graph_of_300_nodes_is_there_within_a_second_and_panned_smoothly(
+    browser: WebDriver, served: Callable[[str], str]
+) -> None:
+    look(browser, 1280, "light")
+    browser.get(served("graph") + "/iteration?workflow=graph&number=1&fold=0")
+    settle(browser)
+    loaded = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
+    frames = browser.execute_async_script("""
+        const place = document.querySelector('.hx-view'), done = arguments[0], times = [];
+        const box = place.getBoundingClientRect();
+        const send = (kind, x) => place.dispatchEvent(new PointerEvent(kind, {
+            bubbles: true, pointerId: 1, button: 0, clientX: box.left + x, clientY: box.top + 60 }));
+        send('pointerdown', 400);
+        let step = 0;
+        const drag = (now) => {
+            times.push(now);
+            send('pointermove', 400 - 4 * (step += 1));
+            step < 60 ? requestAnimationFrame(drag) : done(times.slice(1).map((time, n) => time - times[n]));
+        };
+        requestAnimationFrame(drag);
+    """)
+    print(f"\n300 nodes: loaded in {loaded:.0f} ms, frames of {sorted(frames)[len(frames) // 2]:.0f} ms")
+    assert loaded < 1000
+    assert sorted(frames)[len(frames) // 2] < 40
 
 
 def test_a_box_of_alike_nodes_opens_and_closes_from_the_keyboard_without_scripts(

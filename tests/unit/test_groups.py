@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, groups_of, svg
+from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, svg
+from helix_spark.drawing.groups import folds_of, groups_of
 from helix_spark.drawing.notebook import picture
 
 ROWS = DrawnNode("rows", (), kind="scanner", state="load")
@@ -89,18 +90,36 @@ def test_an_opened_group_is_drawn_whole_and_the_others_are_not() -> None:
     assert drawn == ["rows", "a.fit", "a", "b", "income", "model"]
 
 
-@given(st.lists(st.tuples(st.sets(st.integers(0, 11), max_size=3), st.sampled_from(["load", "compute"])), max_size=12))
+def test_what_had_no_part_in_it_is_one_box_in_a_small_graph_too() -> None:
+    unneeded = [replace(node, state="prune", seconds=None) for node in (ROWS, *fan("ab"))]
+    graph = DrawnGraph((*unneeded, DrawnNode("income", ("rows", "a", "b"), state="load"), DrawnNode("m", ("income",))))
+    (tail,) = folds_of(graph)
+    assert (tail.label, tail.members) == ("5 not needed", ("rows", "a.fit", "a", "b.fit", "b"))
+    drawn = collapsed(graph, [tail], {tail.name: "/open"})
+    assert {node.name: node.inputs for node in drawn.nodes} == {"rows": (), "income": ("rows",), "m": ("income",)}
+    assert drawn.nodes[0].href == "/open"
+    assert folds_of(graph, asked=False) == ()
+    edited = altered(graph, "a", css="hx-edited")
+    assert [group.members for group in folds_of(edited)] == [("rows", "a.fit", "b.fit", "b")]
+
+
+STATES = st.sampled_from(["load", "compute", "prune"])
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 11), max_size=3), STATES), max_size=12))
 def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: list[tuple[set[int], str]]) -> None:
     graph = DrawnGraph(tuple(
         DrawnNode(f"n{i}", tuple(f"n{j}" for j in sorted(inputs) if j < i), kind="k", state=state)
         for i, (inputs, state) in enumerate(drawn)
     ))
-    small = collapsed(graph, groups_of(graph))
+    small = collapsed(graph, folds_of(graph, asked=True))
     box_of = {member: node.name for node in small.nodes for member in node.members or (node.name,)}
     assert sorted(box_of) == sorted(node.name for node in graph.nodes)
     states = {node.name: node.state for node in small.nodes}
     assert all(states[box_of[node.name]] == node.state for node in graph.nodes)
+    idle = {box.name for box in small.nodes if box.members and box.state == "prune"}
     edges = {(box_of[source], box_of[node.name]) for node in graph.nodes for source in node.inputs}
+    edges -= {(name, name) for name in idle}
     assert edges == {(source, node.name) for node in small.nodes for source in node.inputs}
 
 

@@ -1,3 +1,6 @@
+import { fitted } from "/assets/graph.js";
+import { panels, remarked } from "/assets/panel.js";
+
 // Highlights what a node is made of and what is made of it, and follows what still runs. All pages work without it.
 
 function reach(start, edges) {
@@ -114,9 +117,28 @@ function renew(main, later) {
   } else {
     main.replaceChildren(...parts);
   }
-  document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+  graphs();
   plots();
+  remarked();
   restore();
+}
+
+let drawn = [];
+
+function graphs() {
+  document.querySelectorAll(".graph svg.hx-graph:not(.drum)").forEach(lineage);
+  drawn = [...document.querySelectorAll(".graph .scroll")].map(fitted).filter(Boolean);
+}
+
+// Leaves a node in sight when what is told of it covers the right of the page.
+function besidePanel() {
+  const over = document.querySelector(".hx-panel")?.getBoundingClientRect();
+  for (const view of drawn) {
+    const node = view.place.querySelector(".hx-chosen");
+    if (node && over) {
+      view.reveal(node, Math.max(0, view.picture.getBoundingClientRect().right - over.left));
+    }
+  }
 }
 
 function plots() {
@@ -147,6 +169,7 @@ async function follow() {
   }
 }
 
-document.querySelectorAll(".graph svg.hx-graph").forEach(lineage);
+graphs();
 plots();
+panels(besidePanel);
 follow();

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
+from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
-from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import AnswerRecord
 
 
 class AnswerLedger:
-    """Answers by the identity of what was asked; of several the newest counts.
+    """Answers by the identity of what was asked; of several the newest counts."""
 
-    Args:
-        folder: of the Delta table.
-        check: asked before anything is written.
-        mender: see `Journal`.
-    """
-
-    def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
-        self._journal = journal_of(AnswerRecord, folder, check, mender)
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Why records were left out so far that do not fit."""
-        return tuple(self._journal.left_out)
-
-    @property
-    def journal(self) -> Journal[AnswerRecord]:
-        """The records themselves, for upkeep."""
-        return self._journal
+    def __init__(self, journal: Journal[AnswerRecord]) -> None:
+        self._journal = journal
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
         for record in records:

@@ -14,11 +14,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.insisting import wished
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
-from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.held_columns import holds_all_of
@@ -43,21 +40,10 @@ _OLDEST_FIRST = "ORDER BY sequence"
 
 
 class ArtifactLedger:
-    """The journal of artifacts.
+    """The journal of artifacts."""
 
-    Args:
-        folder: of the Delta table.
-        check: asked before anything is written.
-        mender: see `Journal`.
-    """
-
-    def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
-        self._journal = journal_of(ArtifactRecord, folder, check, mender)
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Why records were left out so far that do not fit."""
-        return tuple(self._journal.left_out)
+    def __init__(self, journal: Journal[ArtifactRecord]) -> None:
+        self._journal = journal
 
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""
@@ -203,11 +189,6 @@ class ArtifactLedger:
         return frozenset(self._journal.columns(
             f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({_listed_ids(attempts)})"
         ).get("attempt", ()))
-
-    @property
-    def journal(self) -> Journal[ArtifactRecord]:
-        """The records themselves, for upkeep."""
-        return self._journal
 
     def _check_new(self, record: ArtifactRecord) -> None:
         if self._events_of([record.attempt]):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helix_spark.catalog.answer_records import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger, End
@@ -24,7 +24,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
 from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.journal.clearing import MOST_BYTES
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.journal import Mender, refuses
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, SILENCE_SECONDS, Leases
@@ -36,6 +36,7 @@ from helix_spark.catalog.places.layout import Layout, check_writable, explained,
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import SamePlace
 from helix_spark.catalog.progress import Progress, read_progress, remove_progress, write_progress
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -74,10 +75,11 @@ class Catalog:
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
         check = self._place.check
-        self._artifacts = ArtifactLedger(layout.records / "artifacts", check, self._mended)
-        self._history = History(layout.records, check, self._mended)
-        self._results = ResultLedger(layout.records / "results", check, self._mended)
-        self.answers = AnswerLedger(layout.records / "answers", check, self._mended)
+        self._journals = journals_in(layout.records, check, self._mended)
+        self._artifacts = ArtifactLedger(self._journals.artifacts)
+        self._history = History(self._journals)
+        self._results = ResultLedger(self._journals.results)
+        self.answers = AnswerLedger(self._journals.answers)
         self._records_bytes = FolderBytes(layout.records)
         self.leases = Leases(layout.leases, check)
         self._in_doubt: set[str] = set()
@@ -147,7 +149,7 @@ class Catalog:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Why records were left out of what was read so far, in words: they do not fit."""
-        return (*self._history.left_out, *self._artifacts.left_out, *self._results.left_out)
+        return tuple(why for journal in self._journals for why in journal.left_out)
 
     def snapshot(self, workflow: str) -> CatalogView:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.
@@ -324,7 +326,7 @@ class Catalog:
     def sync(self) -> None:
         """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
         that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
-        sync(self._journals)
+        sync(self._journals.ends_first)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
@@ -394,7 +396,7 @@ class Catalog:
                 # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
                 with contextlib.suppress(CatalogError):
                     if surplus is replaced:
-                        sync([self._artifacts.journal])
+                        sync([self._journals.artifacts])
                     self._delete([_attempt_of(surplus, self.path_of(surplus))])
         finally:
             self.leases.release(record.attempt)
@@ -504,7 +506,7 @@ class Catalog:
             leftovers = self._leftovers(dead, grace_seconds)
             reach("gc.found")
             if leftovers:
-                sync([self._artifacts.journal])  # an end may be another process's, which is about to delete the same
+                sync([self._journals.artifacts])  # an end may be another process's, which is about to delete the same
             self._delete(leftover.attempt for leftover in leftovers if leftover.certain)
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._ended_unpublished(silent)
@@ -531,10 +533,6 @@ class Catalog:
             for journal in self._journals:
                 maintain(journal, alone, waiting)
 
-    @property
-    def _journals(self) -> tuple[Journal[Any], ...]:
-        return *self._history.journals, self._results.journal, self.answers.journal, self._artifacts.journal
-
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
@@ -544,7 +542,7 @@ class Catalog:
         if not why:
             return []
         ended = self._artifacts.end_unpublished(why)
-        sync([self._artifacts.journal])
+        sync([self._journals.artifacts])
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
 
@@ -577,7 +575,7 @@ class Catalog:
         if ended:
             reach("end.recorded")
             if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
-                sync([self._artifacts.journal])
+                sync([self._journals.artifacts])
             self._delete(_attempt_of(record, self.path_of(record)) for record in ended)
         return ended
 

@@ -10,7 +10,7 @@ from helix_spark.catalog.journal.mending import Mending, examined, mending_of, r
 from helix_spark.catalog.journal.rows import Misfit, Row
 from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.record_journals import FOLDERS, journal_of
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 
 
@@ -46,8 +46,8 @@ def held_records(records: Place, *, sound: bool = True) -> HeldRecords:
         sound: whether it matters that others can read them, too.
     """
     mendings = {
-        row_type: examined(journal_of(row_type, records / folder)) if sound else mending_of(survey(records / folder))
-        for row_type, folder in FOLDERS.items()
+        journal.row_type: examined(journal) if sound else mending_of(survey(journal.folder))
+        for journal in journals_in(records)
     }
     artifacts = rows_of(mendings[ArtifactRecord], ArtifactRecord)
     return HeldRecords(

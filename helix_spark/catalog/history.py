@@ -8,13 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
+from helix_spark.catalog.journal.journal import text_literal
 from helix_spark.catalog.journal.rows import Misfit
 from helix_spark.catalog.misfits import damaged_iteration, damaged_node, in_order
 from helix_spark.catalog.places.layout import checked_id, checked_signature
-from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.catalog.record_journals import journal_of
+from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
 
@@ -24,18 +22,10 @@ process concluded from its silence."""
 
 
 class History:
-    """Iterations and nodes.
+    """Iterations, their nodes, and the files that declared them."""
 
-    Args:
-        records: the folder of all journals.
-        check: asked before anything is written.
-        mender: see `Journal`.
-    """
-
-    def __init__(self, records: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
-        self._iterations = journal_of(IterationRecord, records / "iterations", check, mender)
-        self._nodes = journal_of(NodeRecord, records / "nodes", check, mender)
-        self._files = journal_of(FileRecord, records / "files", check, mender)
+    def __init__(self, journals: Journals) -> None:
+        self._iterations, self._nodes, self._files = journals.iterations, journals.nodes, journals.files
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that.
@@ -79,11 +69,6 @@ class History:
             self._nodes.append(nodes)
             reach("iteration.nodes")
         self._iterations.append([record])
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Why records were left out so far that do not fit."""
-        return (*self._iterations.left_out, *self._nodes.left_out, *self._files.left_out)
 
     def next_number(self, workflow: str) -> int:
         """One more than the greatest number of the workflow; 1 for the first."""
@@ -211,11 +196,6 @@ class History:
     def is_gone(self) -> bool:
         """Whether there is no journal of iterations."""
         return self._iterations.is_gone()
-
-    @property
-    def journals(self) -> tuple[Journal[FileRecord], Journal[IterationRecord], Journal[NodeRecord]]:
-        """The records themselves, for upkeep."""
-        return self._files, self._iterations, self._nodes
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folde
 from helix_spark.catalog.places.layout import Layout, explained, locate, marked_id
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import ChecksumError
-from helix_spark.catalog.record_journals import FOLDERS
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.result_copies import bytes_to_copy, copy_result
@@ -182,8 +182,8 @@ def _check_apart(layout: Layout, other: Layout) -> None:
 def _check_own(other: Layout) -> None:
     """Raises CatalogError where something in the other copy's records leads elsewhere, or never ends."""
     try:
-        for name in FOLDERS.values():
-            check_folder(other.records / name)
+        for journal in journals_in(other.records):
+            check_folder(journal.folder)
     except StrangeFilesError as error:
         raise CatalogError(f"the catalog {other.root} is not taken over: {error}",
                            remedy="remove that from the copy, if you know what it is") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses
@@ -18,13 +19,6 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 
-FOLDERS: Mapping[type[Any], str] = {
-    FileRecord: "files", AnswerRecord: "answers", ResultRecord: "results", NodeRecord: "nodes",
-    ArtifactRecord: "artifacts", IterationRecord: "iterations",
-}
-"""By type of row, the journal's folder. That an iteration runs is on record before anything else of it: who reads them
-one after the other reads iterations last."""
-
 _PRUNED_BY: Mapping[type[Any], tuple[str, ...]] = {
     FileRecord: ("digest",), AnswerRecord: ("workflow", "iteration"),
     ResultRecord: ("workflow", "iteration"), NodeRecord: ("workflow", "iteration"),
@@ -32,13 +26,36 @@ _PRUNED_BY: Mapping[type[Any], tuple[str, ...]] = {
 }
 
 
-def journal_of(
-    row_type: type[Row], folder: Place, check: Check = unchecked, mender: Mender = refuses
-) -> Journal[Row]:
-    """The journal of a type of row.
+@dataclass(frozen=True, slots=True)
+class Journals:
+    """One of each type of record; the folder of each is called as the field is.
 
-    Args:
-        folder: of its table.
-        check, mender: see `Journal`.
+    That an iteration runs is on record before anything else of it: who reads one after the other reads iterations last.
     """
-    return Journal(folder, row_type, pruned_by=_PRUNED_BY[row_type], check=check, mender=mender)
+
+    files: Journal[FileRecord]
+    answers: Journal[AnswerRecord]
+    results: Journal[ResultRecord]
+    nodes: Journal[NodeRecord]
+    artifacts: Journal[ArtifactRecord]
+    iterations: Journal[IterationRecord]
+
+    def __iter__(self) -> Iterator[Journal[Any]]:
+        return (getattr(self, field.name) for field in fields(self))
+
+    @property
+    def ends_first(self) -> tuple[Journal[Any], ...]:
+        """In the order in which they are synced: when an iteration's end is, what was recorded before it is as well."""
+        return self.files, self.iterations, self.nodes, self.results, self.answers, self.artifacts
+
+
+def journals_in(records: Place, check: Check = unchecked, mender: Mender = refuses) -> Journals:
+    """The journals in the folder of all records; see `Journal` for the others."""
+
+    def of(row_type: type[Row], name: str) -> Journal[Row]:
+        return Journal(records / name, row_type, pruned_by=_PRUNED_BY[row_type], check=check, mender=mender)
+
+    return Journals(
+        of(FileRecord, "files"), of(AnswerRecord, "answers"), of(ResultRecord, "results"), of(NodeRecord, "nodes"),
+        of(ArtifactRecord, "artifacts"), of(IterationRecord, "iterations"),
+    )

@@ -23,7 +23,7 @@ from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.layout import Layout, explained, marker_damage, write_marker
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.record_journals import FOLDERS, journal_of
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.taken_up import missing_iterations, unrecorded
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -149,8 +149,8 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
         held = held_records(layout.records)
         found = _of_journals(held)
         if aside is not None:
-            for row_type, folder in FOLDERS.items():
-                mend(journal_of(row_type, layout.records / folder), aside)
+            for journal in journals_in(layout.records):
+                mend(journal, aside)
         again, lost = _results_again(layout, held, leases, aside)
         gone = _folders_gone(layout, held, aside)
         damage += [*found.damage, *gone]
@@ -166,7 +166,7 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
         ]
         iterations = tuple(_iterations_again(layout, held, leases, aside))
         if aside is not None and (again or iterations):
-            sync([journal_of(row_type, layout.records / folder) for row_type, folder in FOLDERS.items()])
+            sync(journals_in(layout.records).ends_first)
         kept = str(aside) if aside is not None and aside.exists() else ""
         return replace(
             found, damage=tuple(damage), saved=(*found.saved, *saved, *iterations), lost=(*found.lost, *lost),
@@ -188,7 +188,7 @@ def _marker(layout: Layout, aside: Place | None) -> Iterator[str]:
 def _of_journals(held: HeldRecords) -> Repair:
     damage, saved, lost, history = list[str](), list[str](), list[str](), False
     for row_type, mending in held.mendings.items():
-        name = FOLDERS[row_type]
+        name = mending.survey.folder.name
         damage += mending.damage()
         if mending.found_rows:
             saved.append(f"{_counted(mending.found_rows, 'record')} of {name}")
@@ -243,7 +243,7 @@ def _results_again(
             continue
         again.append(record)
         if aside is not None:
-            ArtifactLedger(layout.records / FOLDERS[ArtifactRecord]).publish(record)
+            ArtifactLedger(journals_in(layout.records).artifacts).publish(record)
     return again, lost
 
 
@@ -253,4 +253,4 @@ def _iterations_again(
     for record in missing_iterations(held, leases, time.time()):
         yield f"iteration {record.number} of {record.workflow}, as far as something else tells of it"
         if aside is not None:
-            History(layout.records).append(record, ())
+            History(journals_in(layout.records)).append(record, ())

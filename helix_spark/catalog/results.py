@@ -22,12 +22,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses, text_literal
+from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
-from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.catalog.record_journals import journal_of
 from helix_spark.catalog.records import ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
@@ -73,22 +70,11 @@ class _Merged:
 
 
 class ResultLedger:
-    """The journal of results.
+    """The journal of results."""
 
-    Args:
-        folder: of the Delta table.
-        check: asked before anything is written.
-        mender: see `Journal`.
-    """
-
-    def __init__(self, folder: Place, check: Check = unchecked, mender: Mender = refuses) -> None:
-        self._journal = journal_of(ResultRecord, folder, check, mender)
+    def __init__(self, journal: Journal[ResultRecord]) -> None:
+        self._journal = journal
         self._columns = frozenset[str]()
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Why records were left out so far that do not fit."""
-        return tuple(self._journal.left_out)
 
     def append(self, records: Sequence[ResultRecord]) -> None:
         for record in records:
@@ -172,11 +158,6 @@ class ResultLedger:
                 ) WHERE age = 1"""
         )
         return {row.node: row for row in rows}
-
-    @property
-    def journal(self) -> Journal[ResultRecord]:
-        """The records themselves, for upkeep."""
-        return self._journal
 
 
 def _merging(by: Sequence[str], there: Collection[str]) -> Iterator[str]:

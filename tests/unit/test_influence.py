@@ -16,6 +16,7 @@ from test_planning import after, plan, situation
 
 import helix_spark as hx
 from helix_spark.catalog.journal.rows import from_columns
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.results import ResultLedger
 from helix_spark.cli import main
@@ -184,7 +185,7 @@ def test_sizes_stay_with_the_vector() -> None:
 
 
 def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None:
-    signature, ledger = digest("s"), ResultLedger(tmp_path / "results")
+    signature, ledger = digest("s"), ResultLedger(journals_in(tmp_path).results)
     columns = {
         "declared": [signature], "signature": [signature], "workflow": ["w"], "node": ["n"], "kind": ["learner"],
         "iteration": [1],

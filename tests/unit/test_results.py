@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults, ResultLedger
 from helix_spark.dag.influence import Influence, to_json
@@ -31,7 +32,7 @@ def record(declared: str, signature: str, **told: Any) -> ResultRecord:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> ResultLedger:
-    return ResultLedger(tmp_path / "results")
+    return ResultLedger(journals_in(tmp_path).results)
 
 
 def merged(records: Sequence[ResultRecord]) -> ResultRecord:
@@ -91,7 +92,7 @@ def test_the_query_merges_records_by_the_rules(
     appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        ledger = ResultLedger(LocalPath(folder) / "results")
+        ledger = ResultLedger(journals_in(LocalPath(folder)).results)
         for together in appended:
             ledger.append(together)
         if tidied:
@@ -151,7 +152,7 @@ class Older:
 def test_a_journal_of_an_older_version_is_read_before_and_after_it_is_written(tmp_path: Path) -> None:
     older = Journal(tmp_path / "results", Older, pruned_by=("workflow", "iteration"))
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, random="calls rand")])
-    ledger = ResultLedger(tmp_path / "results")
+    ledger = ResultLedger(journals_in(tmp_path).results)
     assert ledger.known([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
     ledger.append([record(A, A, read_seconds=0.5, reads="{}")])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5, reads="{}")

@@ -92,11 +92,12 @@ def test_the_query_merges_records_by_the_rules(
     appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        ledger = ResultLedger(journals_in(LocalPath(folder)).results)
+        journal = journals_in(LocalPath(folder)).results
+        ledger = ResultLedger(journal)
         for together in appended:
             ledger.append(together)
         if tidied:
-            maintain(ledger.journal)
+            maintain(journal)
         known = ledger.known(declared, signatures)
     expected = by_the_rules([one for together in appended for one in together], declared, signatures)
     assert dict(known.standing) == expected.standing

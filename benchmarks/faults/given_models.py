@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.hostile_models import CLASS, HOSTILE_MODELS, TRAP, Change, Outside
+from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, hostile, try_all
-from helix_spark.catalog.places.file_digest import digest_of_model
 
 GROUP = "models"
 SHORT = ("a second file of metadata", "a class of ours", "metadata that lie elsewhere", "metadata that are a pipe")

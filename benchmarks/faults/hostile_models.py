@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.results.loading import load

@@ -30,8 +30,8 @@ def _replace(shared: Shared, table: Any, *, rows: int | None = None, **options: 
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from helix_spark.catalog.places.file_digest import digest_of_table
     from helix_spark.catalog.places.side_checksums import write_checksums
+    from helix_spark.catalog.tables.table_check import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
@@ -88,8 +88,8 @@ def _replace_dictionary(shared: Shared, table: Any) -> None:
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from helix_spark.catalog.places.file_digest import digest_of_table
     from helix_spark.catalog.places.side_checksums import write_checksums
+    from helix_spark.catalog.tables.table_check import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
@@ -135,8 +135,8 @@ def pickled_type(shared: Shared) -> None:
     stored = base64.b64encode(schema.serialize().to_pybytes())
     import pyarrow.parquet as pq
 
-    from helix_spark.catalog.places.file_digest import digest_of_table
     from helix_spark.catalog.places.side_checksums import write_checksums
+    from helix_spark.catalog.tables.table_check import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)

@@ -16,10 +16,10 @@ import pulp
 
 import helix_spark as hx
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
+from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import stored_table
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError

@@ -18,7 +18,7 @@ from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.silence import StoreError
+from helix_spark.catalog.places.s3_access import StoreError
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import HelixError
 

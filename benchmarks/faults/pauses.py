@@ -18,7 +18,7 @@ from benchmarks.faults.kills import unsound
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
-from helix_spark.catalog.journal import clearing
+from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.leases import leases
 from helix_spark.signature.parts import digest
 
@@ -32,9 +32,9 @@ import sys
 import benchmarks.faults.job as job
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import clearing
+from helix_spark.catalog.journal import upkeep
 root, most = sys.argv[1:]
-clearing.MOST_FILES = int(most)
+upkeep.MOST_FILES = int(most)
 act = failpoints._act
 def told(name):
     if name in failpoints._ARMED and not failpoints._REACHED.get(name):
@@ -110,7 +110,7 @@ class _Driver:
 @contextmanager
 def _as_busy() -> Iterator[None]:
     """What waits is bounded by little, so that old files go; and a silent lease is soon taken over."""
-    with mock.patch.object(clearing, "MOST_FILES", 10), mock.patch.object(leases, "PATIENCE", 0.2):
+    with mock.patch.object(upkeep, "MOST_FILES", 10), mock.patch.object(leases, "PATIENCE", 0.2):
         yield
 
 

@@ -17,7 +17,7 @@ from benchmarks.interleavings.rows import ROWS
 from benchmarks.interleavings.tables import in_place_of_deltalake
 from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
 from helix_spark.catalog import failpoints
-from helix_spark.catalog.journal import clearing, journal, upkeep
+from helix_spark.catalog.journal import journal, upkeep
 from helix_spark.catalog.leases import holders, lease_files, leases
 from helix_spark.catalog.tables import attempts
 
@@ -58,7 +58,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
         stack.enter_context(mock.patch.object(holders.Holder, "is_here", property(_is_here)))
         stack.enter_context(mock.patch.object(holders.Holder, "is_gone", property(_is_gone)))
-        stack.enter_context(mock.patch.object(clearing, "MOST_FILES", 8))
+        stack.enter_context(mock.patch.object(upkeep, "MOST_FILES", 8))
         stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
         stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
         stack.enter_context(failpoints.watched(_point))

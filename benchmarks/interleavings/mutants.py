@@ -13,7 +13,7 @@ from benchmarks.interleavings.disk import SimPath, disk
 from benchmarks.interleavings.world import DAY, world
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.journal import clearing, upkeep
+from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.log_end import LogEnd
 from helix_spark.catalog.leases.leases import Leases
@@ -70,28 +70,28 @@ def _old_view(stack: ExitStack) -> None:
 
 @mutant("upkeep deletes what no entry names after minutes, by a look after the commit")
 def _unknown_at_once(stack: ExitStack) -> None:
-    _patch(stack, clearing, "UNKNOWN_SECONDS", 600.0)
-    clear = clearing.clear
+    _patch(stack, upkeep, "UNKNOWN_SECONDS", 600.0)
+    clear = upkeep.clear
 
     def clears(journal: Journal[Any], lying: Any, *given: Any) -> int:
-        return clear(journal, clearing.files_lying(journal.folder), *given)
+        return clear(journal, upkeep.files_lying(journal.folder), *given)
 
     _patch(stack, upkeep, "clear", clears)
 
 
 @mutant("upkeep deletes log entries above the oldest checkpoint that it keeps")
 def _too_many_entries(stack: ExitStack) -> None:
-    drop = clearing._Sweep.drop_below
-    _patch(stack, clearing._Sweep, "drop_below", lambda self, version: drop(self, version + 2))
+    drop = upkeep._Sweep.drop_below
+    _patch(stack, upkeep._Sweep, "drop_below", lambda self, version: drop(self, version + 2))
 
 
 @mutant("upkeep deletes the newest checkpoint, too")
 def _no_checkpoint(stack: ExitStack) -> None:
-    def thins(self: clearing._Sweep) -> None:
+    def thins(self: upkeep._Sweep) -> None:
         for each in self.checkpoints.values():
             self._drop(each)
 
-    _patch(stack, clearing._Sweep, "thin_checkpoints", thins)
+    _patch(stack, upkeep._Sweep, "thin_checkpoints", thins)
 
 
 @mutant("an append is not looked at again where the log around it was cleaned up")

@@ -13,12 +13,11 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
-from helix_spark.catalog.tables.held_columns import holds_all_of
+from helix_spark.catalog.view import wished
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class ArtifactLedger:
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal live
             live = self.live_of(record.signature)
-            if live is not None and holds_all_of(live, record):
+            if live is not None and live.holds_all_of(record):
                 return ()
             self._check_new(record)
             return (record,) if live is None else (_ended(live, "evicted", WIDER), record)

@@ -18,19 +18,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.answer_records import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger, End
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
-from helix_spark.catalog.insisting import without_past
-from helix_spark.catalog.journal.clearing import MOST_BYTES
 from helix_spark.catalog.journal.journal import Mender, refuses
 from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.merge import Merge, merge
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
 from helix_spark.catalog.places.place import Place
@@ -46,14 +42,14 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 from helix_spark.catalog.repair import Repair, idle, mends, repair
-from helix_spark.catalog.results import KnownResults, ResultLedger
+from helix_spark.catalog.results import AnswerLedger, KnownResults, ResultLedger
 from helix_spark.catalog.tables import attempts as folders
-from helix_spark.catalog.tables.attempts import Attempt
-from helix_spark.catalog.tables.manifest import has_manifest, write_manifest
+from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_manifest
+from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table, written_digest
 from helix_spark.catalog.tables.table_reading import FirstRows, check_rows, read_arrow, read_first
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
-from helix_spark.catalog.view import CatalogView
+from helix_spark.catalog.view import CatalogView, without_past
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
@@ -456,7 +452,7 @@ class Catalog:
         """The digest for the record of what was just written; None for a value. Raises CatalogError."""
         if attempt.path is None:
             return None
-        return written_digest(attempt.path) if attempt.kind == "table" else digest_of_model(attempt.path)
+        return written_digest(attempt.path) if attempt.kind == "table" else checked_digest(attempt.path)
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""

@@ -1,20 +1,23 @@
-"""The journals of iterations and of their nodes: what ran, newest first."""
+"""The journals of iterations and of their nodes: what ran, newest first. A record that does not fit is shown as
+damaged, as far as it is known which iteration or node it is.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import text_literal
 from helix_spark.catalog.journal.rows import Misfit
-from helix_spark.catalog.misfits import damaged_iteration, damaged_node, in_order
 from helix_spark.catalog.places.layout import checked_id, checked_signature
 from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
+from helix_spark.signature.parts import digest
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "damaged": 1, "interrupted": 2, "failed": 3, "done": 4}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
@@ -221,3 +224,53 @@ def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
         if row.run not in found or _WEIGHT[row.status] > _WEIGHT[found[row.run].status]:
             found[row.run] = row
     return found
+
+
+class _Reads(Protocol):
+    """A node of a graph, as frozen data."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+
+_Node = TypeVar("_Node", bound=_Reads)
+
+
+def damaged_iteration(misfit: Misfit) -> IterationRecord | None:
+    """The iteration of a record that does not fit, as far as it does; None where it is not known which it is."""
+    kept = dict(misfit.fields)
+    if not {"run", "workflow", "number"} <= kept.keys():
+        return None
+    return IterationRecord(**{"started": 0.0, **kept, "status": "damaged", "error": f"its record is damaged: {misfit}"})
+
+
+def damaged_node(misfit: Misfit) -> NodeRecord | None:
+    """The node of a record that does not fit, as far as it does; None where it is not known which it is."""
+    kept = dict(misfit.fields)
+    if not {"run", "workflow", "iteration", "name"} <= kept.keys():
+        return None
+    nobody = digest("damaged", kept["run"], kept["name"])
+    return NodeRecord(**{
+        "kind": "", "inputs": (), "declared": nobody, "signature": nobody, "parts": "[]", **kept, "state": "damaged",
+        "reason": f"its record is damaged: {misfit}",
+    })
+
+
+def in_order(nodes: Sequence[_Node]) -> Iterator[_Node]:
+    """The nodes of a graph, which come inputs first; none reads itself or a later one, or it would have no end.
+
+    >>> from helix_spark.catalog.view import PastNode
+    >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
+    >>> [node.inputs for node in in_order([one, other])]
+    [('x',), ('a',)]
+    """
+    later = {node.name for node in nodes}
+    for node in nodes:
+        if not later.isdisjoint(node.inputs):
+            data: Any = node
+            yield replace(data, inputs=tuple(name for name in node.inputs if name not in later))
+        else:
+            yield node
+        later.discard(node.name)

@@ -9,8 +9,7 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.tables import attempts as folders
-from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
-from helix_spark.catalog.tables.manifest import has_manifest
+from helix_spark.catalog.tables.attempts import Attempt, has_manifest, physical_bytes
 
 
 @dataclass(frozen=True, slots=True)

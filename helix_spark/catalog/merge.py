@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,13 +21,15 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.held_records import HeldRecords, held_records
 from helix_spark.catalog.history import heaviest
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.layout import Layout, explained, locate, marked_id
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.side_checksums import ChecksumError
+from helix_spark.catalog.places.side_checksums import ChecksumError, check_all, write_checksums
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
-from helix_spark.catalog.tables.result_copies import bytes_to_copy, copy_result
+from helix_spark.catalog.tables.table_check import check_table
+from helix_spark.catalog.verification import check_copy
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -262,7 +265,7 @@ class _Merging:
             folder = self._theirs.attempt(record.kind, record.signature, record.attempt)
             if not folder.is_own_folder() or folder.leads_out_of(self._theirs.root):
                 return "its folder is gone, or is a link"
-            size = bytes_to_copy(folder)
+            size = sum(path.stat().st_size for path in folder.files())
         except (CatalogError, OSError) as error:
             return error.what if isinstance(error, CatalogError) else error.strerror or str(error)
         if size > 2 * record.bytes + (1 << 20):
@@ -277,7 +280,7 @@ class _Merging:
             self._catalog.abandon(attempt)
         self._catalog.leases.take(record.attempt)
         try:
-            copy_result(record, folder, path)
+            _copy_result(record, folder, path)
         except BaseException:
             self._catalog.abandon(attempt)
             raise
@@ -303,3 +306,40 @@ class _Merging:
         for number, (one, _) in zip(begun, self._found.iterations, strict=True):
             if number != one.number:
                 yield f"iteration {one.number} of {one.workflow} there is iteration {number} here"
+
+
+def _copy_result(record: ArtifactRecord, folder: Place, copy: Place) -> None:
+    """Copies a table or a model, whose record nobody vouches for, and checks all of the copy against that record.
+
+    Args:
+        folder: where it lies; nothing in it is followed that leads elsewhere.
+        copy: where nothing is yet.
+
+    Raises DamagedArtifactError, ChecksumError, ValueError or OSError for what is not as its record says.
+    """
+    if record.kind == "model":
+        files = [(path, str(path)[len(str(folder)) + 1 :]) for path in folder.files()]
+        for path, name in files:
+            if not path.name.startswith("."):
+                _copy(path, copy, name)
+    else:
+        for path in check_table(folder, record).files:
+            check_all(path)
+            _copy(path, copy, path.name)
+            write_checksums(copy / path.name)
+        entry = DeltaLog(folder).entry(0)
+        _copy(entry, copy, f"{entry.parent.name}/{entry.name}")
+    check_copy(record, copy)
+
+
+def _copy(path: Place, copy: Place, name: str) -> None:
+    target = copy
+    for part in Path(name).parts:
+        target = target / part
+    target.parent.make_folder()
+    with path.open_binary() as read, target.writable() as where:
+        if isinstance(where, Path):
+            with where.open("xb") as written:
+                shutil.copyfileobj(read, written, 1 << 20)
+        else:
+            shutil.copyfileobj(read, where, 1 << 20)

@@ -86,7 +86,8 @@ class ArtifactRecord:
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
             was stored; 0 where an older writer did not say.
         why: of an eviction or quarantine.
-        digest: of what its files must not change in, see `file_digest`; None for a value, and in older records.
+        digest: of what its files must not change in, see `digest_of_table` and `checked_digest`; None for a value, and
+            in older records.
         left_out: columns of `schema` that are not in the files, because nothing read them; in the order of the schema.
         insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said; older
             records do not say so of any.
@@ -121,6 +122,10 @@ class ArtifactRecord:
     def insisting(self) -> frozenset[str]:
         """The workflows whose authors insist that it is kept."""
         return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
+
+    def holds_all_of(self, other: ArtifactRecord) -> bool:
+        """Whether the stored result holds every column that another one of its signature holds."""
+        return set(self.left_out) <= set(other.left_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.held_records import HeldRecords, held_records
+from helix_spark.catalog.held_records import HeldRecords, held_records, missing_iterations, unrecorded
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.journal import Mender
 from helix_spark.catalog.journal.mending import Mending, mend
@@ -25,7 +25,6 @@ from helix_spark.catalog.places.layout import Layout, explained, marker_damage, 
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.taken_up import missing_iterations, unrecorded
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 LEASE = "repair"

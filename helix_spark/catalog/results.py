@@ -25,7 +25,7 @@ from types import MappingProxyType
 from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
 from helix_spark.catalog.places.layout import checked_signature, listed_signatures
-from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.records import AnswerRecord, ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
@@ -194,3 +194,32 @@ def _standing(found: Iterable[_Merged]) -> tuple[dict[str, str], dict[str, tuple
         stood_for[one.record.declared] = (*stood_for.get(one.record.declared, ()), one.record.signature)
     newest_last = sorted(oldest_first, key=lambda one: (one.newest, one.record.signature))
     return {one.record.declared: one.record.signature for one in newest_last}, stood_for
+
+
+class AnswerLedger:
+    """Answers by the identity of what was asked; of several the newest counts."""
+
+    def __init__(self, journal: Journal[AnswerRecord]) -> None:
+        self._journal = journal
+
+    def append(self, records: Sequence[AnswerRecord]) -> None:
+        for record in records:
+            checked_signature(record.question)
+        if records:
+            self._journal.append(records)
+
+    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
+        """The newest answers of a workflow, by question."""
+        rows = self._journal.query(
+            f"SELECT * FROM journal WHERE workflow = {text_literal(workflow)} ORDER BY sequence DESC LIMIT {limit:d}"
+        )
+        return {row.question: row for row in reversed(rows)}
+
+    def among(self, questions: Collection[str]) -> dict[str, AnswerRecord]:
+        """The answers to some questions, whichever workflow asked them."""
+        if not questions:
+            return {}
+        rows = self._journal.query(
+            f"SELECT * FROM journal WHERE question IN ({listed_signatures(questions)}) ORDER BY sequence"
+        )
+        return {row.question: row for row in rows}

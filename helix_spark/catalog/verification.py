@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import is_out_of_reach
+from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.model_files import checked_digest
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
+from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -121,3 +122,17 @@ def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[s
         if not file.name.startswith("."):
             check_all(file)
     return catalog.check_rows(record) if record.kind == "table" else ()
+
+
+def check_copy(record: ArtifactRecord, folder: Place) -> None:
+    """Checks all of a stored result against a record that nobody vouches for.
+
+    Raises DamagedArtifactError, OSError or ValueError for one that is not what the record says.
+    """
+    if record.digest is None:
+        raise ValueError("its record has no digest")
+    if record.kind == "table":
+        check_table(folder, record)
+        check_rows(folder, record)
+    elif checked_digest(folder) != record.digest:
+        raise ValueError("its files are not those that were written")

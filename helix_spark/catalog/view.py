@@ -1,12 +1,17 @@
-"""What a run needs to know of a catalog to plan, read once: frozen data, no access to the catalog."""
+"""What a run needs to know of a catalog to plan, read once: frozen data, no access to the catalog. Also who insists
+that a result is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from helix_spark.catalog.insisting import without_past
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+
+if TYPE_CHECKING:
+    from helix_spark.workflow.declaration import Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +79,35 @@ class CatalogView:
     def other_bytes(self) -> int:
         """Physical bytes of everything else: records, leftovers."""
         return self.bytes_used - self.artifact_bytes
+
+
+def wished(record: ArtifactRecord, workflow: str, wishes: Wishes) -> ArtifactRecord:
+    """A record once a workflow has said what its author wishes of the result; the same where it says so already.
+
+    >>> from helix_spark.workflow.declaration import Wishes
+    >>> record = ArtifactRecord("s", "a", "value", "published", "mine", "n", 1, 0.0, insisted=True)
+    >>> sorted(wished(record, "yours", Wishes(keep="always")).insisting)
+    ['mine', 'yours']
+    >>> wished(record, "mine", Wishes()).insisting, wished(record, "yours", Wishes()) == record
+    (frozenset(), True)
+    """
+    others = record.insisting - {workflow}
+    told = _insisted_on(record, others | {workflow} if wishes.insisted else others)
+    # What was drawn once stays a draw, whoever has it later.
+    return replace(told, fixed=record.fixed or wishes.fixed)
+
+
+def without_past(record: ArtifactRecord, past: Collection[tuple[str, str]]) -> ArtifactRecord:
+    """A record without those who insisted on it once.
+
+    Args:
+        past: (workflow, attempt).
+    """
+    gone = {workflow for workflow in record.insisting if (workflow, record.attempt) in past}
+    return _insisted_on(record, record.insisting - gone) if gone else record
+
+
+def _insisted_on(record: ArtifactRecord, workflows: frozenset[str]) -> ArtifactRecord:
+    return replace(
+        record, insisted=record.workflow in workflows, insisted_by=tuple(sorted(workflows - {record.workflow}))
+    )

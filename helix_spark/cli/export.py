@@ -125,7 +125,7 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
     from helix_spark.catalog.places.json_text import parsed
-    from helix_spark.catalog.tables.held_columns import held_schema
+    from helix_spark.catalog.tables.table_check import held_schema
 
     _check_ending(path, node, "table", TABLE_ENDINGS)
     names = None

@@ -48,10 +48,10 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 @told
 def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Show one iteration: outputs, what ran and why, seconds."""
-    from helix_spark.catalog.proofs import proofs_of
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import find_iteration
+    from helix_spark.past.states import proofs_of
     from helix_spark.past.table_preview import tables_of
 
     known = records(**given)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
-from helix_spark.catalog.insisting import wished
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.view import wished
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.storing import NotStoredError, Origin, store

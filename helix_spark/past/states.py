@@ -1,10 +1,17 @@
-"""What state each node of an ended iteration shows: what was planned for it, unless the iteration ended before that."""
+"""What is known of the nodes of an iteration: the state that each shows, and whether its result comes out the same when
+it is computed again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.results import KnownResults
+    from helix_spark.planner.plan import Proof
 
 
 def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, str]:
@@ -27,3 +34,20 @@ def blamed(error: str, names: Iterable[str]) -> str:
     """
     quoted = ((error.find(f"{mark}{name}{mark}"), -len(name), name) for name in names for mark in "`'")
     return min((found for found in quoted if found[0] >= 0), default=(0, 0, ""))[2]
+
+
+class Known(Protocol):
+    """Tells what is on record of results."""
+
+    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
+
+
+def proofs_of(nodes: Iterable[NodeRecord], known: Known) -> dict[str, Proof]:
+    """By name, what is known by now of the results that nodes had."""
+    signatures = {node.name: node.signature for node in nodes}
+    asked = {signature for signature in signatures.values() if signature}  # a run that goes on has none on record yet
+    measured = known.results((), asked).measured if asked else {}
+    return {
+        name: measured[signature].proof if signature in measured else "unproven"
+        for name, signature in signatures.items()
+    }

@@ -10,13 +10,13 @@ from typing import Any
 from markupsafe import Markup
 
 from helix_spark.catalog.progress import Progress
-from helix_spark.catalog.proofs import proofs_of
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import svg
 from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
 from helix_spark.past import metrics
 from helix_spark.past.comparison import unrecorded
+from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
 from helix_spark.past.table_preview import tables_of
 from helix_spark.sizes import format_size

@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.catalog.tables.table_commits import commit_files
+from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import storing
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.results import ModelResult, TableResult, nullable

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import own_files
-from helix_spark.catalog.journal.clearing import _removed
 from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.upkeep import _removed
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import OddFileError

@@ -15,10 +15,10 @@ from pyarrow import parquet
 
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import clearing, upkeep
 from helix_spark.catalog.journal import journal as journal_module
+from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal, OutrunError
-from helix_spark.catalog.journal.sealing import SealedFiles
+from helix_spark.catalog.journal.own_files import SealedFiles
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.local_disk import LocalPath
@@ -353,7 +353,7 @@ class TestUpkeep:
             pass_days(tmp_path, 11 / (24 * 60))
 
     def test_what_waits_is_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(clearing, "MOST_FILES", 20)
+        monkeypatch.setattr(upkeep, "MOST_FILES", 20)
         for _ in range(12):
             for i in range(6):
                 of(tmp_path).append([Seen(str(i))])

@@ -24,10 +24,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.side_checksums import check_end, write_checksums
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types
+from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, files_written
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
-from helix_spark.catalog.tables.vectors import to_lists
 from helix_spark.errors import CatalogError, ColumnNotFoundError
 from helix_spark.signature.parts import digest
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.catalog.places.parquet_shape import shape_of
-from helix_spark.catalog.tables.first_rows import bytes_of_first
+from helix_spark.catalog.places.parquet_shape import bytes_of_first, shape_of
 from helix_spark.catalog.tables.table_reading import FirstRows
 from helix_spark.ui.preview import preview_of
 

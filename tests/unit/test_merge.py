@@ -19,7 +19,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.tables.manifest import NAME
+from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError
@@ -207,12 +207,12 @@ def test_a_result_that_is_not_what_its_record_says_is_left(
 
 def test_a_result_that_is_sound_is_taken_with_nothing_else(here: Path, there: Path, table: Path) -> None:
     (table / "also.py").write_text("print('not ours')")
-    (table / NAME).write_text("{}")
+    (table / MANIFEST).write_text("{}")
     opened(here).merge(there)
     (copied,) = (here / "tables").glob(f"*/{table.name}")
     assert copied.name in stored(here)
     assert not (copied / "also.py").exists()
-    assert json.loads((copied / NAME).read_text())["record"]["attempt"] == table.name
+    assert json.loads((copied / MANIFEST).read_text())["record"]["attempt"] == table.name
 
 
 class TestRefused:

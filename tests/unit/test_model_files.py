@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from helix_spark.catalog.places.file_digest import digest_of_model
+from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.tables import model_files
 from helix_spark.catalog.tables.model_files import TRUSTED, StrangeModelError, checked_digest
 

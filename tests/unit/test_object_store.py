@@ -24,7 +24,7 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import s3_access, silence
+from helix_spark.catalog.places import s3_access
 from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
@@ -339,7 +339,7 @@ class TestSilence:
     def silent(self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(s3_access, "SILENT_SECONDS", 1)
         monkeypatch.setattr(s3_access, "REQUEST_SECONDS", 2)
-        monkeypatch.setattr(silence, "_SILENT_SINCE", {})
+        monkeypatch.setattr(s3_access, "_SILENT_SINCE", {})
         with front(access_from().endpoint, silent=tmp_path / "silent") as address:
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
             yield tmp_path / "silent"

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.file_digest import digest_of_model
 from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
 

@@ -26,7 +26,7 @@ from helix_spark.catalog.journal.mending import Mending, mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.tables.manifest import NAME
+from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError, DamagedRecordsError
 from helix_spark.planner.problem import State
@@ -303,10 +303,10 @@ class TestResultsTakenUpAgain:
 
     @pytest.mark.parametrize("damage", [
         lambda table: next(table.glob("part-*")).write_bytes(b"x"),
-        lambda table: (table / NAME).write_text("{"),
-        lambda table: (table / NAME).write_text('{"layout": 1, "record": {"signature": 7}}'),
-        lambda table: (table / NAME).write_text((table / NAME).read_text().replace(table.name, "0" * 32)),
-        lambda table: (table / NAME).write_text((table / NAME).read_text().replace('"table"', '"model"')),
+        lambda table: (table / MANIFEST).write_text("{"),
+        lambda table: (table / MANIFEST).write_text('{"layout": 1, "record": {"signature": 7}}'),
+        lambda table: (table / MANIFEST).write_text((table / MANIFEST).read_text().replace(table.name, "0" * 32)),
+        lambda table: (table / MANIFEST).write_text((table / MANIFEST).read_text().replace('"table"', '"model"')),
     ], ids=["data", "garbage", "another form", "another attempt", "another kind"])
     def test_what_is_not_what_it_says_is_not_taken_up(
         self, table: Path, tmp_path: Path, damage: Callable[[Path], object]

@@ -14,7 +14,7 @@ import pytest
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import VECTOR
-from helix_spark.catalog.tables.table_commits import commit_files
+from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.results import TableResult, ValueResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, store

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, head_file
-from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
+from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -34,7 +34,6 @@ from helix_spark.catalog.journal.rows import (
     table_schema,
     to_table,
 )
-from helix_spark.catalog.journal.sealing import SealedFiles
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
@@ -60,7 +59,7 @@ SETTINGS = {
     "delta.logRetentionDuration": f"interval {GRACE_SECONDS:.0f} seconds",
     "delta.deletedFileRetentionDuration": "interval 10 minutes",
 }
-"""What Delta is told of each table of records. Its log is cleaned up by `clearing` alone. How long a checkpoint names
+"""What Delta is told of each table of records. Its log is cleaned up by `upkeep` alone. How long a checkpoint names
 removed files matters to Delta's own vacuum alone, which is never asked."""
 
 LOOKS = 3

@@ -12,9 +12,8 @@ for (`SEQUENCE`) and its place in it, which tells whether it is there already.
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
-from helix_spark.catalog.journal.row_files import RowFile
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -33,9 +31,9 @@ from helix_spark.catalog.journal.rows import (
     other_types,
     table_schema,
 )
-from helix_spark.catalog.journal.survey import GONE, Added, Survey, survey
+from helix_spark.catalog.journal.survey import GONE, Added, RowFile, Survey, survey
 from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.places.delta_log import DeltaLog
+from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, now, protocol
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import beside, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -318,43 +316,31 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
     for each in sorted(seen.unsound):
         if seen.unsound[each] == GONE and each > 0 and log.entry(each - 1).exists():
             log.entry(each).write_new_text("")  # which no reader takes for a commit
-    now = int(time.time() * 1000)
     files = [_with_size(seen, file) for file in mending.kept]
     again = [*_tables_again(mending), *(file.table for file in seen.sound if file.name in mending.retyped)]
     table = _in_columns(again, journal.row_type)
-    new = [_written(journal, table, now)] if table is not None else []
-    metadata, protocol = seen.metadata, seen.protocol
-    if metadata is None or protocol is None or mending.unread:
-        metadata = _new_metadata(journal, [*(file.table for file in mending.kept), table], now)
-        protocol = {"minReaderVersion": 1, "minWriterVersion": 2}
+    new = [_written(journal, table)] if table is not None else []
+    told, rules = seen.metadata, seen.protocol
+    if told is None or rules is None or mending.unread:
+        told = _new_metadata(journal, [*(file.table for file in mending.kept), table])
+        rules = protocol(told["schemaString"])
     removed = [
-        {"remove": {"path": name, "deletionTimestamp": now, "dataChange": True}}
+        {"remove": {"path": name, "deletionTimestamp": now(), "dataChange": True}}
         for name in (*seen.bad, *mending.retyped)
     ]
     # Its removes are for readers who had the log before it was damaged: the checkpoint has no such files.
     says: list[Mapping[str, Any]] = [
-        {"commitInfo": {"timestamp": now, "operation": "REPAIR", "engineInfo": "helix_spark"}},
-        {"protocol": protocol}, {"metaData": metadata}, *removed, *new,
+        information("REPAIR"), {"protocol": rules}, {"metaData": told}, *removed, *new,
     ]
-    log.entry(version).write_new_text(_lines(says))
+    log.entry(version).write_new_text(entry_text(says))
     reach("repair.committed")
-    checkpoint = [{"protocol": protocol}, {"metaData": metadata}, *files, *new]
+    checkpoint = [{"protocol": rules}, {"metaData": told}, *files, *new]
     whole = log.checkpoint(version)
     _write_parquet(_checkpoint_table(checkpoint), whole)
     journal.folder.parent.sync([whole])
     log.pointer.replace_text(
         json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
     )
-
-
-def _lines(actions: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(f"{json.dumps(each)}\n" for each in actions)
-
-
-def _says_nothing(why: str) -> str:
-    return _lines([{"commitInfo": {
-        "timestamp": int(time.time() * 1000), "operation": "REPAIR", "engineInfo": "helix_spark", "unread": why,
-    }}])
 
 
 def _with_size(seen: Survey, file: RowFile) -> dict[str, Any]:
@@ -418,20 +404,18 @@ def _as_value(value: pa.Scalar, wanted: pa.DataType) -> Any:
         return None
 
 
-def _written(journal: Journal[Row], table: pa.Table, now: int) -> dict[str, Any]:
+def _written(journal: Journal[Row], table: pa.Table) -> dict[str, Any]:
     file = journal.folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
     _write_parquet(table, file)
     write_checksums(file)
     sequences = table.column(SEQUENCE).to_pylist()
-    stats = {"numRecords": len(table), "minValues": {SEQUENCE: min(sequences)}, "maxValues": {SEQUENCE: max(sequences)},
-             "nullCount": {SEQUENCE: 0}}
-    return {"add": {
-        "path": file.name, "partitionValues": {}, "size": file.stat().st_size, "modificationTime": now,
-        "dataChange": True, "stats": json.dumps(stats),
-    }}
+    return added(file, {
+        "numRecords": len(table), "minValues": {SEQUENCE: min(sequences)}, "maxValues": {SEQUENCE: max(sequences)},
+        "nullCount": {SEQUENCE: 0},
+    })
 
 
-def _new_metadata(journal: Journal[Row], tables: Sequence[pa.Table | None], now: int) -> dict[str, Any]:
+def _new_metadata(journal: Journal[Row], tables: Sequence[pa.Table | None]) -> dict[str, Any]:
     """Where none is left that serves: the columns are those of the row's type, and those that files have besides."""
     import pyarrow as pa
     from deltalake import Schema
@@ -439,10 +423,7 @@ def _new_metadata(journal: Journal[Row], tables: Sequence[pa.Table | None], now:
     known = [pa.schema(table_schema(journal.row_type)), *(table.schema for table in tables if table is not None)]
     columns = {field.name: field for schema in reversed(known) for field in schema.remove_metadata()}
     schema = Schema.from_arrow(pa.schema(columns.values()))
-    return {
-        "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema.to_json(),
-        "partitionColumns": [], "createdTime": now, "configuration": journal_settings(journal.pruned_by),
-    }
+    return metadata(schema.to_json(), journal_settings(journal.pruned_by))
 
 
 def _checkpoint_table(actions: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -499,17 +480,17 @@ def _put_aside(mending: Mending, aside: Place) -> None:
         if not entry.exists():
             continue
         if entry.is_file() and not entry.stat().st_size:
-            entry.replace_text(_says_nothing(why), synced=True)
+            entry.replace_text(entry_text([information("REPAIR", unread=why)]), synced=True)
             continue
         reach("repair.aside")
         kept = aside / folder.name / entry.name
         kept.parent.make_folder()
         if entry.is_file():
             entry.keep_as(kept)
-            entry.replace_text(_says_nothing(why), synced=True)
+            entry.replace_text(entry_text([information("REPAIR", unread=why)]), synced=True)
         else:
             entry.move_to(kept)
-            entry.write_new_text(_says_nothing(why))
+            entry.write_new_text(entry_text([information("REPAIR", unread=why)]))
     for file in _unsound_files(mending):
         if file.exists():
             _move(file, aside / folder.name / file.name)

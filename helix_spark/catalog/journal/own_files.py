@@ -1,23 +1,32 @@
-"""Whether a journal's folder holds what a journal's does, looked at before deltalake opens any of it.
+"""Whether a journal's folder holds what a journal's does, and its files what was written: looked at before deltalake
+opens any of it.
 
 A catalog may come from somebody else. deltalake follows links, waits for pipes, and reads and deletes whatever a log
 names or a folder holds; and a file of kilobytes may hold more rows and letters than there is memory.
+
+The pages of these files have no checksums, and of 200 flips in them 6 gave other records without a word. So each file
+gets a checksum file beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads records.
+It is written when the records are synced; until then a file is read unchecked, as is a copy made without dot files, and
+one whose checksum file is garbage itself. An object store keeps checksums of its own and compares them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import LocalPath, Place
+from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")
 _CHECKPOINT = re.compile(r"\d+\.checkpoint[\d.]*\.parquet")
@@ -108,3 +117,41 @@ def check_content(file: BinaryIO, name: str) -> None:
     rows = max(shape.rows, sum(group.rows for group in shape.groups))
     if rows > _MOST_ROWS + _ROWS_A_BYTE * shape.size:
         raise StrangeFilesError(f"{name} has {rows:,} rows in {shape.size:,} bytes, which no records have")
+
+
+_PIECE = 64 * 1024
+"""Bytes a checksum covers. Files of records are always read whole, so few and quick ones serve best."""
+
+
+class SealedFiles:
+    """The data files of the Delta table in `folder`. Each is checked once."""
+
+    def __init__(self, folder: Place) -> None:
+        self._folder = folder
+        self._needed = not folder.guards_bits
+        self._checked: set[str] = set()
+
+    def missing(self, files: Iterable[Place]) -> dict[Place, bytes]:
+        """The checksums of those files that have none beside them yet, by where they belong. Raises OSError."""
+        found = (file for file in files if self._needed and isinstance(file, Path))
+        return {beside(file): checksums(file, _PIECE) for file in found if not beside(file).exists()}
+
+    def check(self, table: DeltaTable) -> None:
+        """Check the files that were not checked before.
+
+        Raises ChecksumError for a file that does not match, StrangeFilesError for one that no journal has,
+        FileNotFoundError for one that is gone.
+        """
+        for name in named_files(table):
+            if self._needed and name not in self._checked:
+                with contextlib.suppress(BadSealError):
+                    check_all(self._folder / name)
+                check_file(self._folder / name)
+                self._checked.add(name)
+
+
+def remove_stale_seals(folder: Place) -> None:
+    """Remove the checksums of files that are gone."""
+    for seal in folder.glob(".*.crc"):
+        if not (folder / seal.name[1:].removesuffix(".crc")).exists():
+            seal.unlink(missing_ok=True)

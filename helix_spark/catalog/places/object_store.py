@@ -27,8 +27,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from helix_spark.catalog.places.local_disk import SMALL, OddFileError
-from helix_spark.catalog.places.s3_access import TRIES, S3Access, access_from
-from helix_spark.catalog.places.silence import StoreError, answering
+from helix_spark.catalog.places.s3_access import TRIES, S3Access, StoreError, access_from, answering
 from helix_spark.errors import CatalogError, install
 
 if TYPE_CHECKING:

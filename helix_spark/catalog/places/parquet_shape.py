@@ -1,21 +1,26 @@
 """How large a parquet file becomes when it is read, told before anything of it is decoded.
 
-Two kilobytes may hold 160 million numbers, or one text of gigabytes. Footers say how many values and bytes there are,
-and so do the headers of pages, by which readers go; of a file that somebody else wrote both are looked at
-(https://github.com/apache/parquet-format). No library that reads parquet files is loaded for it.
+Two kilobytes may hold 160 million numbers, or one text of gigabytes; a row may hold a list of a hundred million
+numbers. Footers say how many values and bytes there are, and so do the headers of pages, by which readers go; of a file
+that somebody else wrote both are looked at (https://github.com/apache/parquet-format). No library that reads parquet
+files is loaded for it: these make room for what a file says before they look at what it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, BinaryIO
 
-from helix_spark.catalog.places.thrift import Thrift
-
 _MAGIC = b"PAR1"
-_END = 8
+AFTER_FOOTER = 8
+"""Bytes behind a footer: its length and the magic number."""
+
 _LONGEST_FOOTER = 64 << 20
+"""Bytes of a footer at most; that of a table of 10,000 columns has some 5 MB."""
+
 _FIRST_LOOK, _LONGEST_HEADER = 512, 1 << 20
 """Bytes in which the header of a page is looked for: most take less than a hundred, with statistics of long texts
 more."""
@@ -104,16 +109,23 @@ class Page:
         return self.encoding in _BY_DICTIONARY
 
 
+def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
+    """Bytes of a file, and its footer, the length of it and the magic number at its end included. Raises ValueError for
+    what is no parquet file, OSError."""
+    size = file.seek(0, 2)
+    file.seek(max(size - AFTER_FOOTER, 0))
+    end = file.read(AFTER_FOOTER)
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != _MAGIC or not 0 < length <= min(size - AFTER_FOOTER, _LONGEST_FOOTER):
+        raise ValueError("it has no footer")
+    file.seek(size - AFTER_FOOTER - length)
+    return size, file.read(length + AFTER_FOOTER)
+
+
 def shape_of(file: BinaryIO) -> Shape:
     """What the footer of a file says. Raises ValueError for what is no parquet file, OSError."""
-    size = file.seek(0, 2)
-    file.seek(max(size - _END, 0))
-    end = file.read(_END)
-    length = int.from_bytes(end[:4], "little")
-    if end[4:] != _MAGIC or not 0 < length <= min(size - _END, _LONGEST_FOOTER):
-        raise ValueError("it has no footer")
-    file.seek(size - _END - length)
-    return _shape(file.read(length), size)
+    size, footer = size_and_footer(file)
+    return _shape(footer[:-AFTER_FOOTER], size)
 
 
 def _shape(footer: bytes, size: int) -> Shape:
@@ -218,3 +230,209 @@ def _text(value: Any) -> str:
     if not isinstance(value, bytes):
         raise ValueError(f"it names {value!r}")
     return value.decode(errors="replace")
+
+
+_DEEPEST = 20
+_LONGEST_NUMBER = 10
+"""Bytes of a number of 64 bits."""
+
+
+class Thrift:
+    """Reads values in Thrift's compact form, in which parquet files describe themselves, one after the other: structs
+    as dicts by field number (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
+
+    Args:
+        data: the bytes.
+        at: where the first value begins.
+
+    >>> Thrift(bytes([0x15, 0x54, 0x18, 0x02, 0x68, 0x69, 0x00])).struct()
+    {1: 42, 2: b'hi'}
+    """
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self._data, self.at = data, at
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """A struct. Raises ValueError for what is none, IndexError where the bytes end before it does."""
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deep")
+        found: dict[int, Any] = {}
+        number = 0
+        while header := self._byte():
+            step, kind = header >> 4, header & 0x0F
+            number = number + step if step else self._zigzag()
+            found[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
+        return found
+
+    def _value(self, kind: int, depth: int) -> Any:
+        read = _READERS.get(kind)
+        if read is None:
+            raise ValueError(f"it has a field of the kind {kind}, which there is none of")
+        return read(self, depth + 1)
+
+    def _list(self, depth: int) -> list[Any]:
+        header = self._byte()
+        size, kind = header >> 4, header & 0x0F
+        if size == 15:
+            size = self._varint()
+        if size > len(self._data) - self.at:
+            raise IndexError("it has less bytes than values")
+        if kind in (1, 2):
+            return [self._byte() == 1 for _ in range(size)]
+        return [self._value(kind, depth) for _ in range(size)]
+
+    def _map(self, depth: int) -> dict[Any, Any]:
+        size = self._varint()
+        if size > len(self._data) - self.at:
+            raise IndexError("it has less bytes than values")
+        kinds = self._byte() if size else 0
+        return {self._value(kinds >> 4, depth): self._value(kinds & 0x0F, depth) for _ in range(size)}
+
+    def _binary(self, _depth: int) -> bytes:
+        return self._taken(self._varint())
+
+    def _double(self, _depth: int) -> float:
+        return float(struct.unpack("<d", self._taken(8))[0])
+
+    def _taken(self, size: int) -> bytes:
+        start, self.at = self.at, self.at + size
+        if self.at > len(self._data):
+            raise IndexError("it ends too early")
+        return self._data[start : self.at]
+
+    def _byte(self) -> int:
+        value = self._data[self.at]
+        self.at += 1
+        return value
+
+    def _varint(self) -> int:
+        value = 0
+        for place in range(_LONGEST_NUMBER):
+            byte = self._byte()
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                return value
+        raise ValueError("it has a number of more than 64 bits")
+
+    def _zigzag(self, _depth: int = 0) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)
+
+
+_READERS: dict[int, Callable[[Thrift, int], Any]] = {
+    3: lambda self, _: self._byte(), 4: Thrift._zigzag, 5: Thrift._zigzag, 6: Thrift._zigzag, 7: Thrift._double,
+    8: Thrift._binary, 9: Thrift._list, 10: Thrift._list, 11: Thrift._map, 12: Thrift.struct,
+}
+
+
+_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+"""pyarrow's names of parquet's numbers; 0 is none."""
+
+_MOST_LEVELS = 200_000
+"""Of a page that are looked at: where no further row begins for so long, it is taken to be one row."""
+
+
+def bytes_of_first(file: BinaryIO, chunk: Chunk, rows: int, most: int) -> int:
+    """Bytes in memory that reading the first rows of a column takes; some number above `most` where it takes more.
+    Where lists begin is in a page's levels, runs of small numbers; these are looked at as far as it takes.
+
+    Raises ValueError for pages that are none, OSError.
+    """
+    total, longest = 0, 0
+    for page in pages(file, chunk):
+        total += page.uncompressed
+        if total > most:
+            return total
+        if page.is_dictionary:
+            longest = _longest_entry(_page_content(file, page, chunk)) if chunk.texts else 0
+            continue
+        try:
+            values, rows = _first_values(file, page, chunk, rows)
+        except IndexError as error:
+            raise ValueError("its levels end too early") from error
+        total += values * (chunk.width + _letters(page, chunk, longest))
+        # Where pages do not tell where rows end, the last one goes on until the next one begins.
+        if rows < 0 or (rows == 0 and not (chunk.lists and page.rows is None)):
+            return total
+    return total
+
+
+def _letters(page: Page, chunk: Chunk, longest: int) -> int:
+    """Letters of a value at most, beyond those that lie in the page. In some encodings a text begins as the one before
+    it, so that each may be as long as all of the page."""
+    if page.looks_up:
+        return longest
+    return 0 if page.encoding == 0 or not chunk.texts else page.uncompressed
+
+
+def _first_values(file: BinaryIO, page: Page, chunk: Chunk, rows: int) -> tuple[int, int]:
+    """How many values of a page are in the first rows, and how many rows are left then."""
+    if not chunk.lists:
+        return min(page.values, rows), rows - page.values
+    if page.rows is not None:
+        return page.values, rows - page.rows
+    begun = 0
+    for place, level in enumerate(_levels(_page_content(file, page, chunk), chunk.lists.bit_length(), page.values)):
+        begun += level == 0  # which begins a row; others go on with its lists
+        if begun > rows:
+            return place, -1
+        if place > _MOST_LEVELS:
+            break
+    return page.values, rows - begun
+
+
+def _levels(content: bytes, width: int, values: int) -> Iterator[int]:
+    """The levels of lists that a page of the first version begins with: their length, then runs of one level, and of
+    eight times so many that are packed, the least bits first."""
+    at, left = 4, values
+    while left > 0:
+        header, at = _varint(content, at)
+        if header < 2:
+            raise ValueError("its levels have a run of none")
+        if header & 1:
+            for _ in range(header >> 1):
+                packed = int.from_bytes(content[at : at + width], "little")
+                at += width
+                yield from (packed >> (n * width) & ((1 << width) - 1) for n in range(8))
+            left -= (header >> 1) * 8
+        else:
+            yield from repeat(int.from_bytes(content[at : at + (width + 7) // 8], "little"), min(header >> 1, left))
+            at += (width + 7) // 8
+            left -= header >> 1
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 35, 7):
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("its levels have a number that is too long")
+
+
+def _longest_entry(dictionary: bytes) -> int:
+    """Letters of the longest entry: each is its length in four bytes, and itself."""
+    at, longest = 0, 0
+    while at + 4 <= len(dictionary):
+        length = int.from_bytes(dictionary[at : at + 4], "little")
+        longest = max(longest, length)
+        at += 4 + length
+    return longest
+
+
+def _page_content(file: BinaryIO, page: Page, chunk: Chunk) -> bytes:
+    """What a page holds. It was seen before that it is not too much."""
+    import pyarrow as pa
+
+    file.seek(page.at)
+    content = file.read(page.compressed)
+    if chunk.codec == 0 or page.levels >= 0:
+        return content
+    if chunk.codec not in _CODECS:
+        raise ValueError(f"its pages are compressed in the way {chunk.codec}, which there is none of")
+    try:
+        return bytes(pa.Codec(_CODECS[chunk.codec]).decompress(content, page.uncompressed))
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"a page cannot be read: {error}") from error

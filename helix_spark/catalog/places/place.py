@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
 from helix_spark.catalog.places.local_disk import SMALL, LocalPath, OddFileError
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.silence import StoreError
+from helix_spark.catalog.places.s3_access import StoreError
 
 __all__ = [
     "LocalPath", "OddFileError", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",

@@ -1,20 +1,26 @@
-"""The folders that hold stored tables and models: fresh ones to write to, sizes, and removal. Knows no records.
+"""The folders that hold stored tables and models: fresh ones to write to, what each says of itself, sizes, and removal.
 
 Every writer gets a folder of its own, so nothing that is half-written is ever shared, and a folder is removed whole.
+When all is stored and checked, just before it is recorded, a manifest is written beside the data: a small JSON file
+with all that the record says. Where records are lost, the results that have one are taken up again; what has none was
+never finished.
 """
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.journal.rows import Misfit, from_columns
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.layout import Layout, is_id, is_signature
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.records import ArtifactKind, ArtifactRecord
+from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 
 
@@ -146,3 +152,52 @@ def _with_others(failures: Sequence[CatalogError | OSError]) -> CatalogError | O
     if not more or not isinstance(first, CatalogError):
         return first
     return CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)
+
+
+MANIFEST = ".helix.json"
+"""Spark, Delta and the digests of what is stored pass over files whose names begin with a dot."""
+
+_LARGEST_MANIFEST = 16 << 20
+"""Bytes of one that is read: most of it is a schema."""
+
+
+def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
+    """Writes what a record says beside the data in its folder; returns the record with the bytes that this takes in
+    its own. Raises OSError."""
+    whole, text = record, ""
+    while whole.bytes != record.bytes + len(text.encode()) or not text:
+        whole = replace(record, bytes=record.bytes + len(text.encode()))
+        text = _manifest_text(whole)
+    (folder / MANIFEST).replace_text(text)
+    return whole
+
+
+def has_manifest(folder: Place) -> bool:
+    """Whether a stored result was finished: its record was written, or was about to be."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_manifest(folder: Place) -> ArtifactRecord | None:
+    """The record that lies beside the data in a folder, as far as it has the form of one; None if there is none.
+
+    Raises ValueError for what is none, OSError where it cannot be read. What it says is not compared with anything.
+    """
+    try:
+        told = parsed((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST))
+    except FileNotFoundError:
+        return None
+    if not isinstance(told, dict) or told.get("layout") != LAYOUT or not isinstance(told.get("record"), dict):
+        raise ValueError("its manifest is none of this version")
+    known = {each.name for each in fields(ArtifactRecord)}
+    said = {name: [value] for name, value in told["record"].items() if name in known}
+    (record,) = from_columns(said, ArtifactRecord) or (Misfit({}, {}),)
+    if isinstance(record, Misfit):
+        raise ValueError(f"its manifest does not fit: {record}")
+    return record
+
+
+def _manifest_text(record: ArtifactRecord) -> str:
+    # Most of them say the same as when nothing is said.
+    told = {each.name: each.default for each in fields(ArtifactRecord)}
+    said = {name: value for name, value in asdict(record).items() if value != told[name]}
+    return json.dumps({"layout": LAYOUT, "record": said})

@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.file_digest import LARGEST_MODEL_FILE
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import OddFileError, Place, each
-from helix_spark.catalog.tables.manifest import NAME as MANIFEST
+from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
 
 _CLASSES = {
@@ -72,6 +71,9 @@ _PLAIN = re.compile(r"\w[\w-]*")
 
 _DEEPEST_FOLDER = 40
 _LARGEST_METADATA = 16 << 20
+_LARGEST_FILE = 2 << 30
+"""Bytes of a file at most: they are read whole."""
+
 _ROW_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
 _MOST_BYTES, _TIMES = 1 << 30, 1000
 """How many bytes a file of a model may become when it is read: so many, or a thousand times what it has."""
@@ -82,7 +84,7 @@ class StrangeModelError(ValueError):
 
 
 def checked_digest(folder: Place, copy: Path | None = None) -> str:
-    """The digest of a model's files, as `file_digest.digest_of_model` has it, once it was seen that they are a model's.
+    """The digest of the names and bytes of a model's files, once it was seen that they are a model's.
 
     Args:
         copy: a folder, which must not exist, where exactly what was checked is written.
@@ -154,7 +156,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _most_bytes(name: str) -> int:
-    return _LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else LARGEST_MODEL_FILE
+    return _LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE
 
 
 def is_metadata(folder: str) -> bool:

@@ -7,8 +7,10 @@ a sign of damage. What pages hold is verified when they are read (`table_reading
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +18,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
-from helix_spark.catalog.places.file_digest import digest_of_table
 from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.parquet_shape import size_and_footer
 from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular, text_in
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.held_columns import held_schema
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
@@ -88,6 +89,23 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     return CheckedTable(tuple(files), recorded or schema)
 
 
+def held_schema(record: ArtifactRecord) -> str | None:
+    """The Spark schema of a table's files as JSON, without the columns that were left out; None where its record has
+    none.
+
+    Raises ValueError, KeyError or TypeError for what is no schema.
+
+    >>> record = ArtifactRecord("s", "a", "table", "published", "w", "n", 1, 0.0, left_out=("b",),
+    ...     schema='{"type": "struct", "fields": [{"name": "a"}, {"name": "b"}]}')
+    >>> held_schema(record)
+    '{"type": "struct", "fields": [{"name": "a"}]}'
+    """
+    if record.schema is None or not record.left_out:
+        return record.schema
+    whole = parsed(record.schema)
+    return json.dumps(whole | {"fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
+
+
 def _recorded_schema(folder: Place, record: ArtifactRecord) -> str | None:
     try:
         return held_schema(record)
@@ -100,20 +118,26 @@ def written_digest(folder: Place) -> str:
     return _digest(folder, list(_checked_files(folder, _commit(folder)[0])))
 
 
+def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
+    """Of parquet files in a folder: their names, sizes and footers, which have no checksums, unlike the pages. Raises
+    OSError, and ValueError for what has no footer."""
+    whole = hashlib.sha256()
+    for name, size, footer in sorted(each(folder, _size_and_footer, files)):
+        whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
+        whole.update(footer)
+    return whole.hexdigest()
+
+
+def _size_and_footer(path: Place) -> tuple[str, int, bytes]:
+    with path.open_binary() as file:
+        return path.name, *size_and_footer(file)
+
+
 def _digest(folder: Place, files: Sequence[Place]) -> str:
     try:
         return digest_of_table(folder, files)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unread(folder, f"a file cannot be read: {error}", error) from error
-
-
-def attempt_of(folder: Place) -> str | None:
-    """The attempt that the only commit of the table in `folder` names; None if there is no such commit, or it cannot be
-    read."""
-    try:
-        return _commit(folder)[2]
-    except CatalogError:
-        return None
 
 
 def files_written(folder: Place) -> int:

@@ -13,15 +13,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.places.file_digest import AFTER_FOOTER
-from helix_spark.catalog.places.parquet_shape import RowGroup, check_decoded, shape_of
+from helix_spark.catalog.places.parquet_shape import AFTER_FOOTER, RowGroup, bytes_of_first, check_decoded, shape_of
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.first_rows import bytes_of_first
-from helix_spark.catalog.tables.spark_types import Column, NeedsSparkError, columns
+from helix_spark.catalog.tables.spark_types import MOST_VALUES, Column, NeedsSparkError, columns, to_lists
 from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
-from helix_spark.catalog.tables.vectors import MOST_VALUES, to_lists
 from helix_spark.errors import ColumnNotFoundError, nearest
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written, rows_written
-from helix_spark.catalog.tables.table_commits import commit_files
+from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.contents import observed
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings

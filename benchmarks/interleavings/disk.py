@@ -264,6 +264,13 @@ class SimPath:
         file = disk().get(self.path)
         return file.content, file.tag
 
+    def freshen(self, text: str, stamp: Hashable, /) -> None:
+        self.write_over(text.encode(), str(stamp))
+
+    def unlink_as_seen(self, stamp: Hashable, /) -> None:
+        self.write_over(b"{}", str(stamp))
+        self.remove()
+
     def hold(self) -> HeldPrefix:
         return HeldPrefix()
 

@@ -18,7 +18,7 @@ from benchmarks.interleavings.tables import in_place_of_deltalake
 from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.journal import journal, upkeep
-from helix_spark.catalog.leases import holders, lease_files, leases
+from helix_spark.catalog.leases import holders, leases
 from helix_spark.catalog.tables import attempts
 
 _FAULTS = (
@@ -52,7 +52,7 @@ def simulated() -> Iterator[None]:
     """The catalog's code, on the simulated clock, processes and tables, in this process."""
     clock = Clock()
     with ExitStack() as stack:
-        for module in (journal, upkeep, leases, lease_files, attempts):
+        for module in (journal, upkeep, leases, attempts):
             stack.enter_context(mock.patch.object(module, "time", clock))
         stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))

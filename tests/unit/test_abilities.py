@@ -16,7 +16,6 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.places import abilities
 from helix_spark.catalog.places.abilities import put_new, shortcomings
 from helix_spark.engine.spark.checks import doctor
@@ -68,15 +67,14 @@ class TestWithoutLinks:
         assert made == [(tmp_path / "file").read_text()]
 
     def test_leases_exclude_each_other(self, tmp_path: Path) -> None:
-        files = lease_files(tmp_path / "leases")
-        files.make("one", "text")
+        lease = tmp_path / "one"
+        lease.write_new_text("text")
         with pytest.raises(FileExistsError):
-            files.make("one", "other")
-        files.remove_as_seen("one", "another beat")
-        assert files.read("one") == "text", "it was given back to who had it"
-        files.remove_as_seen("one", files.beat("one"))
-        files.clear_aside(-1.0)
-        assert list(files.names()) == []
+            lease.write_new_text("other")
+        lease.unlink_as_seen((1, 2, 3, 4))
+        assert lease.read_text() == "text", "it was given back to who had it"
+        lease.unlink_as_seen(lease.stamp())
+        assert not lease.exists()
 
     def test_the_first_run_says_so_and_later_ones_do_not(self, tmp_path: Path) -> None:
         for number, told in ((1, 1), (2, 0)):

@@ -18,15 +18,14 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import holders
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import holder_from, this_process
-from helix_spark.catalog.leases.lease_files import HEARTBEAT
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases.leases import HEARTBEAT, Leases
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.signature.parts import digest
 
 NAME = digest("a")
 HOLDS = """
 import sys, time
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases.leases import HEARTBEAT, Leases
 from helix_spark.catalog.places.place import LocalPath
 leases = Leases(LocalPath(sys.argv[1]))
 assert leases.take(sys.argv[2]) is None

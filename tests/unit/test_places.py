@@ -16,7 +16,6 @@ import pytest
 from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import this_process
-from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
@@ -164,11 +163,11 @@ def test_a_model_of_which_a_folder_cannot_be_listed_has_no_other_digest(
 
 
 def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:
-    files = lease_files(place)
+    place.make_folder()
 
     def make(number: int) -> int:
         try:
-            files.make("lease", f'{{"number": {number}}}')
+            (place / "lease").write_new_text(f'{{"number": {number}}}')
         except FileExistsError:
             return -1
         return number
@@ -176,23 +175,23 @@ def test_of_many_who_make_a_lease_at_once_one_does(place: Place) -> None:
     with ThreadPoolExecutor(8) as threads:
         made = [number for number in threads.map(make, range(8)) if number >= 0]
     assert len(made) == 1
-    assert files.read("lease") == f'{{"number": {made[0]}}}'
+    assert text_in(place / "lease") == f'{{"number": {made[0]}}}'
 
 
 def test_a_lease_is_removed_only_as_it_was_seen(place: Place) -> None:
-    files = lease_files(place)
-    files.make("lease", "{}")
-    seen = files.beat("lease")
-    assert files.beat("lease") == seen
+    lease = place / "lease"
+    place.make_folder()
+    lease.write_new_text("{}")
+    seen = lease.stamp()
+    assert lease.stamp() == seen
     time.sleep(0.05)
-    files.touch("lease")
-    assert files.beat("lease") != seen
+    lease.freshen('{"beat": 1}', seen)
+    assert lease.stamp() != seen
     with contextlib.suppress(OSError):
-        files.remove_as_seen("lease", seen)
-    assert list(files.names()) == ["lease"]
-    files.remove_as_seen("lease", files.beat("lease"))
-    with pytest.raises(FileNotFoundError):
-        files.read("lease")
+        lease.unlink_as_seen(seen)
+    assert list(Leases(place).names()) == ["lease"]
+    lease.unlink_as_seen(lease.stamp())
+    assert not lease.exists()
 
 
 def test_a_lease_is_taken_beaten_and_given_back(place: Place) -> None:
@@ -209,8 +208,9 @@ def test_a_lease_is_taken_beaten_and_given_back(place: Place) -> None:
 
 def test_a_lease_of_the_dead_is_taken_over(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases_module, "PATIENCE", 0.5)
-    files, leases = lease_files(place), Leases(place)
-    files.make("silent", '{"host": "far", "machine": "far away", "pid": 1, "started": ""}')
+    leases = Leases(place)
+    place.make_folder()
+    (place / "silent").write_new_text('{"host": "far", "machine": "far away", "pid": 1, "started": ""}')
     assert leases.take("silent") is not None
     assert leases.wait("silent")
     assert leases.take("silent") is None
@@ -219,18 +219,17 @@ def test_a_lease_of_the_dead_is_taken_over(place: Place, monkeypatch: pytest.Mon
 
 def test_a_heartbeat_goes_on_and_never_steals(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     leases = Leases(place)
-    files: Any = lease_files(place)
     assert leases.take("lease") is None
-    seen = files.beat("lease")
-    deadline = time.monotonic() + 3 * files.heartbeat
-    while files.beat("lease") == seen and time.monotonic() < deadline:
+    seen = (place / "lease").stamp()
+    deadline = time.monotonic() + 3 * leases.heartbeat
+    while (place / "lease").stamp() == seen and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert files.beat("lease") != seen
+    assert (place / "lease").stamp() != seen
     leases.release("lease")
 
 
 def test_all_that_is_written_is_in_the_bucket(bucket: str, objects: Callable[[], dict[str, int]]) -> None:
     place = object_path(f"s3a://{bucket}/a")
     (place / "b").replace_text("12345")
-    lease_files(place / "leases").make("name", "{}")
+    (place / "leases" / "name").write_new_text("{}")
     assert objects() == {"a/b": 5, "a/leases/name": 2}

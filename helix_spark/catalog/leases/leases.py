@@ -16,18 +16,28 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
-from helix_spark.catalog.leases.lease_files import lease_files
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import OddFileError, Place
+from helix_spark.catalog.places.place import OddFileError, Place, text_in
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.errors import CatalogError
+
+HEARTBEAT, _LOOKS = 2.0, 0.1
+"""Seconds between two heartbeats, and between two looks at a lease that is waited for."""
+
+_IN_STORE = 5.0, 1.0
+"""The same in an object store, which counts requests."""
+
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}", re.DOTALL)
+"""Names of what is made and removed beside a lease."""
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
@@ -69,10 +79,14 @@ class Leases:
     Args:
         folder: of the files; made by the first lease.
         check: asked before anything is written.
+
+    Attributes:
+        heartbeat: seconds between two.
     """
 
     def __init__(self, folder: Place, check: Check = unchecked) -> None:
-        self._files, self._check = lease_files(folder), check
+        self._folder, self._check = folder, check
+        self.heartbeat, self._looks = (HEARTBEAT, _LOOKS) if isinstance(folder, Path) else _IN_STORE
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
@@ -107,7 +121,7 @@ class Leases:
             with contextlib.suppress(OSError, CatalogError):
                 self._check()
                 if self._is_ours(name):
-                    self._files.remove(name)
+                    (self._folder / name).unlink()
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
@@ -127,7 +141,7 @@ class Leases:
     def find(self, name: str) -> Lease | None:
         """The lease of a name, dead or not; None if there is none."""
         try:
-            text = self._files.read(name)
+            text = text_in(self._folder / name)
         except OddFileError:
             return Lease(name, None)  # whoever put it there: it is in the way until it was silent for long enough
         except (OSError, UnicodeDecodeError):
@@ -156,7 +170,7 @@ class Leases:
             if found is not None and found.is_gone:
                 self._remove(name, beat)
                 return True
-            time.sleep(self._files.looks)
+            time.sleep(self._looks)
             now = self._beat(name)
             if now != beat:
                 beat, since = now, time.monotonic()
@@ -168,7 +182,7 @@ class Leases:
     def names(self) -> Iterator[str]:
         """The names of all leases."""
         with contextlib.suppress(OSError):
-            yield from self._files.names()
+            yield from sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
 
     def dead(self, *, untouched: float) -> dict[str, Hashable]:
         """The leases under which nobody works any more, with their last beats: their process has ended; or, where that
@@ -189,7 +203,10 @@ class Leases:
         with contextlib.suppress(OSError, CatalogError):
             self._check()
             # Never what is being made right now: who cannot make a lease works without one.
-            self._files.clear_aside(max(untouched, SILENCE_SECONDS))
+            for path in self._folder.glob(".*"):
+                age = time.time() - path.lstat().st_mtime
+                if _ASIDE.fullmatch(path.name) and age > max(untouched, SILENCE_SECONDS):
+                    path.unlink(missing_ok=True)
         for name, beat in dead.items():
             self._remove(name, beat)
 
@@ -206,7 +223,8 @@ class Leases:
         for _ in range(3):
             try:
                 self._check()
-                self._files.make(name, _to_json(expected))
+                self._folder.make_folder()
+                (self._folder / name).write_new_text(_to_json(expected))
             except FileExistsError:
                 beat, found = self._beat(name), self.find(name)
                 if found is None or beat is None:
@@ -228,7 +246,7 @@ class Leases:
     def _seconds_untouched(self, name: str) -> float:
         """Since the last heartbeat, by the clocks of two machines; of a lease that is gone, for ever."""
         try:
-            return time.time() - self._files.beaten_at(name)
+            return time.time() - (self._folder / name).lstat().st_mtime
         except OSError:
             return math.inf
 
@@ -239,7 +257,7 @@ class Leases:
     def _beat(self, name: str) -> Hashable | None:
         """What changes with each heartbeat, and with each holder; None if there is no lease."""
         try:
-            return self._files.beat(name)
+            return (self._folder / name).stamp()
         except OSError:
             return None
 
@@ -247,7 +265,7 @@ class Leases:
         """Removes a lease, if it is still as it was seen."""
         with contextlib.suppress(OSError, CatalogError):
             self._check()
-            self._files.remove_as_seen(name, beat)
+            (self._folder / name).unlink_as_seen(beat)
 
     def _beat_along(self) -> None:
         if self._beating is None or not self._beating.is_alive():
@@ -256,7 +274,7 @@ class Leases:
 
     def _beat_on(self) -> None:
         while True:
-            time.sleep(self._files.heartbeat)
+            time.sleep(self.heartbeat)
             with self._lock:
                 if not self._held:
                     self._beating = None
@@ -268,10 +286,11 @@ class Leases:
         with self._lock:
             names = list(self._held)
         for name in names:
-            with contextlib.suppress(OSError, CatalogError):
+            with contextlib.suppress(OSError, CatalogError, UnicodeDecodeError):
                 self._check()
-                if self._is_ours(name):
-                    self._files.touch(name)
+                text, seen = (self._folder / name).read_stamped()
+                if holder_from(text) == this_process():
+                    (self._folder / name).freshen(json.dumps({**json.loads(text), "beat": time.time_ns()}), seen)
 
 
 def _to_json(expected: float | None) -> str:

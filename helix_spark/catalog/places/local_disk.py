@@ -67,13 +67,25 @@ class LocalPath(PosixPath):
 
     def stamp(self) -> tuple[int, ...] | None:
         try:
-            return _stamp(self.stat())
+            return _stamp(self.lstat())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def read_stamped(self) -> tuple[str, tuple[int, ...]]:
         with self.open_binary() as file:
             return file.read(SMALL).decode(), _stamp(os.fstat(file.fileno()))
+
+    def freshen(self, text: str, stamp: tuple[int, ...], /) -> None:
+        os.utime(self)
+
+    def unlink_as_seen(self, stamp: tuple[int, ...], /) -> None:
+        aside = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
+        self.rename(aside)
+        if _stamp(aside.lstat()) != stamp:
+            # Another one was quicker, and this is its file: it gets it back, unless a third has made one by now.
+            with contextlib.suppress(FileExistsError):
+                put_new(aside, self)
+        aside.unlink(missing_ok=True)
 
     def hold(self) -> HeldFolder:
         return HeldFolder(self)

@@ -215,6 +215,14 @@ class ObjectPath:
         content, tag = self.read_tagged(SMALL)
         return content.decode(), tag
 
+    def freshen(self, text: str, stamp: str, /) -> None:
+        self.write_over(text.encode(), stamp)
+
+    def unlink_as_seen(self, stamp: str, /) -> None:
+        """By taking it over first, which only one can who saw the same: a store removes without conditions."""
+        self.write_over(b"{}", stamp)
+        self.remove()
+
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 

@@ -81,6 +81,13 @@ class Place(Protocol):
     def read_stamped(self) -> tuple[str, Hashable]:
         """What a small file holds, and its stamp. Raises FileNotFoundError if it is not there."""
 
+    def freshen(self, text: str, stamp: Any, /) -> None:
+        """Have the stamp of a small file differ, as a heartbeat. On a disk by its time; a store has none that can be
+        set, so it is written anew with this text, if it still has this stamp: raises BlockingIOError if it does not."""
+
+    def unlink_as_seen(self, stamp: Any, /) -> None:
+        """Remove a small file if nobody wrote, freshened or made it since it had this stamp."""
+
     def hold(self) -> Held:
         """A folder, so that it is known again."""
 

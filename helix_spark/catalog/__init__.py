@@ -1,6 +1,25 @@
 """Prior results: records of what ran, and the tables, models and values that are stored.
 
-A result exists when its record does. Data is written first, under a path no one else uses, and published by one
-appended record. Records are Delta tables written and read without a JVM; nothing here is ever unpickled, and nothing
-here decides what to keep; see `planner`.
+    catalog      the front door: everything below, kept in agreement
+      records, cells        the rows, and what each field may hold
+      view, results, history, artifacts, progress    what is known, as it is asked for
+      leftovers, verification, repair, held_records, merge    when something is left, damaged, or went apart
+    tables/      stored tables and models: a folder each; written, checked and read without a JVM
+    journal/     one Delta table of rows: appended to, synced, kept short (`upkeep`), made whole again (`mending`)
+    leases/      who is at work on what, so that nobody deletes what another writes
+    places/      the folder itself, on a disk or in an object store: `Place` is all that the others ask of it
+
+The way of a result and its record:
+
+1. `Catalog.begin_attempt` gives a folder that nobody else has, under a lease of its own.
+2. Whoever stores writes there; `written_digest` takes the digest, `vouch` writes beside it what the record will say.
+3. `Catalog.publish` syncs the folder, then `ArtifactLedger.publish` looks whether the signature is live already and
+   appends the record; `Journal.append` makes that one Delta commit, which fails where another took the version.
+4. `Catalog.sync` has all records survive a loss of power. Only then is anybody told that it is stored.
+5. `Catalog.snapshot` reads what is live, and plans load it; files are compared with the record first.
+6. `evict` and `quarantine` append an end, sync it, then delete the folder. An end is final.
+7. `gc` finds folders that no live record names; `maintain` merges the journal's small files.
+
+A result exists when its record does. Nothing here is ever unpickled, and nothing here decides what to keep; see
+`planner`.
 """

@@ -1,7 +1,7 @@
 """A damaged catalog made usable again: what can be saved is saved, what is unsound is put aside, what is lost is said.
 
 First the journals, each by itself (`journal.mending`). Then what they say is compared with what else there is: stored
-results say of themselves what their records said (`tables.manifest`), and nodes name the iteration that they were of.
+results say of themselves what their records said (their manifests), and nodes name the iteration that they were of.
 Looking and doing are one: who only looks is told what would be done.
 """
 

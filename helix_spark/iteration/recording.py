@@ -28,9 +28,9 @@ from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.signature.signing import parts_read
-from helix_spark.signature.text.source import text_of
 from helix_spark.workflow.operators import Function, Result
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
+from helix_spark.signature.functions.effects import effects_named
 from helix_spark.signature.functions.functions import describe_function
-from helix_spark.signature.functions.given_texts import said_by, texts_in
 from helix_spark.signature.functions.held import statements_in
-from helix_spark.signature.functions.own_names import read_by_value
 from helix_spark.signature.functions.randomness import random_sql
-from helix_spark.signature.functions.reflection import describe_reflected
-from helix_spark.signature.objects.attributes import declares_itself
+from helix_spark.signature.functions.reflection import describe_shown
+from helix_spark.signature.functions.sql_texts import functions_called
+from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
 from helix_spark.signature.objects.compiled import content_of
 from helix_spark.signature.objects.edges import (
@@ -21,8 +22,8 @@ from helix_spark.signature.objects.edges import (
     Named,
     Outside,
     Reference,
-    Reflected,
     Said,
+    Shown,
     edge_to,
     package_edge,
 )
@@ -30,15 +31,19 @@ from helix_spark.signature.objects.encoder import canonical, is_identifiable
 from helix_spark.signature.objects.holders import held_values, is_project, wrapped
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.objects.origin import Package, package_of_function
+from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import found_by_name
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.parts import Group, encode
 
+_LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
+"""How deep in lists, dicts and objects texts are looked for, and in how long ones; a text of more characters is no
+query."""
 
-def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
-    """What the part of a thing is made of. Arguments as for `describe_function`.
+
+def describe(reference: Reference, home: str) -> Described:
+    """What the part of a thing is made of. `home` as for `describe_function`.
 
     Raises:
         UnidentifiedError: it cannot be told apart from others.
@@ -50,8 +55,8 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
         return Described(Group.PACKAGE, value.name, form, shown=value.version)
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
-    if isinstance(value, Reflected):
-        return describe_reflected(reference)
+    if isinstance(value, Shown):
+        return describe_shown(reference)
     compiled = compiled_home(value)
     if compiled is not None:
         return _describe_compiled(reference, compiled, home)
@@ -60,7 +65,7 @@ def describe(reference: Reference, home: str, elsewhere: Said) -> Described:
     if type(value) is types.FunctionType:
         package = package_of_function(value)
         if package is None or reference.top:
-            return describe_function(reference, home, elsewhere)
+            return describe_function(reference, home)
         return _describe_library_function(reference, value, package)
     if isinstance(value, type) and not isinstance(value, types.GenericAlias):
         return describe_class(reference, home)
@@ -177,6 +182,35 @@ def _describe_value(reference: Reference) -> Described:
     edges += hung_on_classes(told, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(random), reads=frozenset(read_by_value(texts, edges)),
-        said=said_by((*texts, *statements)), stages=tuple(stages),
+        random=tuple(random), reads=told & {"__doc__"}, texts=texts, said=said_by((*texts, *statements)),
+        stages=tuple(stages),
     )
+
+
+def said_by(texts: Sequence[str]) -> Said:
+    """What texts say that counts where they are used.
+
+    >>> said = said_by(["sum(age)", "no query", "DROP VIEW p"])
+    >>> said.calls, said.effects
+    (frozenset({'sum'}), frozenset({'DROP VIEW'}))
+    """
+    return Said(calls=frozenset[str]().union(*map(functions_called, texts)), effects=effects_named(texts))
+
+
+def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:
+    """The texts in a value, in short lists and dicts of them, and in objects of the project's own classes.
+
+    >>> sorted(texts_in({"young": ["age < 3"], "limit": 3}))
+    ['age < 3', 'limit', 'young']
+    """
+    inside: Iterable[object] = ()
+    match value:
+        case str():
+            yield from (value,) if len(value) < _LONG_TEXT else ()
+        case list() | tuple() | set() | frozenset() | dict() if len(value) < _SHORT:
+            inside = (*value, *value.values()) if isinstance(value, dict) else value
+        case _ if package_of_module(type(value).__module__) is None:
+            inside = [attribute for _, attribute in attributes(value)]
+    if levels:
+        for one in inside:
+            yield from texts_in(one, levels - 1)

@@ -21,13 +21,19 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.errors import Location
+from helix_spark.signature.bytecode import (
+    Instruction,
+    instructions,
+    nested,
+    parameter_names,
+    same_code,
+    texts_of,
+)
+from helix_spark.signature.functions.source import read_lines
 from helix_spark.signature.objects.edges import Edge, Reference
 from helix_spark.signature.objects.origin import is_project_file
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 from helix_spark.signature.reach import Reached, reach
-from helix_spark.signature.text.assignments import Variable, assigns, takes_nothing
-from helix_spark.signature.text.bytecode import nested
-from helix_spark.signature.text.source import read_lines, same_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +73,17 @@ def reach_made_once(
         else:
             break
 
-    def digest_of(filler: FunctionType, variable: Variable) -> str:
-        makers: list[FunctionType | type] = [filler] if variable.kind is None else [filler, variable.kind]
+    def digest_of(filler: FunctionType, holder: Collection[object]) -> str:
+        makers: list[Any] = [filler, *holder]
         return walk([Reference(one, one.__name__) for one in makers], empty=frozenset(refused)).trace.digest
 
     doubts = [
         refusal for key, refusal in refused.items() if not _is_made_by_code(key, reached.met, digest_of)
     ]
     for key in reached.empty.difference(refused):
-        variable = _variable(key, reached.met)
-        filler = _filler(variable, reached.met)
+        filler = _filler(key[1], reached.met)
         if filler is not None:
-            _empty.setdefault(filler, {})[key] = _Empty(digest_of(filler, variable), len(_cells()))
+            _empty.setdefault(filler, {})[key] = _Empty(digest_of(filler, _holder(key, reached.met)), len(_cells()))
     return reached if not doubts else replace(reached, trace=replace(
         reached.trace, random=(*(one.told for one in doubts), *reached.trace.random),
         warnings=(*reached.trace.warnings, *(
@@ -88,53 +93,94 @@ def reach_made_once(
 
 
 def _is_made_by_code(
-    key: tuple[int, str], met: Collection[object], digest_of: Callable[[FunctionType, Variable], str]
+    key: tuple[int, str], met: Collection[object], digest_of: Callable[[FunctionType, Collection[object]], str]
 ) -> bool:
     """Whether the value that a variable has by now was made by code that is reached, as it is."""
-    variable = _variable(key, met)
-    filler = _filler(variable, met)
+    filler = _filler(key[1], met)
     before = _empty.get(filler, {}).get(key) if filler is not None else None
-    if filler is None or before is None or before.digest != digest_of(filler, variable):
+    if filler is None or before is None or before.digest != digest_of(filler, _holder(key, met)):
         return False
-    return all(
-        code is not None and assigns(code, names, variable) is False
-        for code, names in _other_code(filler, variable.name, before.cells, met)
-    )
+    others = _other_code(filler, key[1], before.cells, met)
+    return all(code is not None and not may_fill(code, key[1]) for code in others)
 
 
-def _variable(key: tuple[int, str], met: Collection[object]) -> Variable:
-    kind = next((one for one in met if isinstance(one, type) and id(one) == key[0]), None)
-    return Variable(*key, kind)
+def _holder(key: tuple[int, str], met: Collection[object]) -> list[type]:
+    """The class whose variable it is; nothing for one of a module."""
+    return [one for one in met if isinstance(one, type) and id(one) == key[0]]
 
 
-def _filler(variable: Variable, met: Collection[object]) -> FunctionType | None:
+def _filler(name: str, met: Collection[object]) -> FunctionType | None:
     """The function that fills a variable, if it is the only one and makes the value of nothing that it is given."""
-    functions = [one for one in met if isinstance(one, FunctionType) and variable.name in one.__code__.co_names]
-    fillers = [one for one in functions if assigns(one.__code__, one.__globals__, variable)]
-    return fillers[0] if len(fillers) == 1 and takes_nothing(fillers[0], variable) else None
+    functions = [one for one in met if isinstance(one, FunctionType) and name in one.__code__.co_names]
+    fillers = [(one, bases) for one in functions if (bases := bases_filled(one.__code__, name))]
+    if len(fillers) != 1:
+        return None
+    filler, bases = fillers[0]
+    given = parameter_names(filler.__code__)
+    of_class = len(given) == 1 and all(base == given[0] for base in bases)
+    return filler if not given or of_class else None
+
+
+def bases_filled(code: CodeType, name: str) -> list[str]:
+    """Of each assignment of something other than None to a variable or attribute of a name: of what it is an attribute,
+    if that is a local; else nothing.
+
+    >>> bases_filled(compile("K = None; K = 3; A.K = 4", "", "exec"), "K")
+    ['', '']
+    """
+    found: list[str] = []
+    before: list[Instruction] = []
+    # While its body runs, a class has names of its own; it is then another class than the one that is there.
+    of_module = code.co_name == "<module>"
+    for step in instructions(code):
+        reads = 1 if step.name == "STORE_ATTR" else 0
+        stores = step.name in ("STORE_GLOBAL", "STORE_ATTR") or (step.name == "STORE_NAME" and of_module)
+        if stores and step.value == name and not _is_none([*before, step][-2 - reads : len(before) + 1 - reads]):
+            is_local = bool(reads) and before[-1].name in ("LOAD_FAST", "LOAD_DEREF")
+            found.append(str(before[-1].value) if is_local else "")
+        before.append(step)
+    return found
+
+
+def _is_none(steps: Sequence[Instruction]) -> bool:
+    """Whether the second of two steps finds None where it takes a value, whichever way led to it."""
+    return len(steps) == 2 and steps[0].name == "LOAD_CONST" and steps[0].value is None and not steps[1].is_target
+
+
+def may_fill(code: CodeType, name: str) -> bool:
+    """Whether code, without the code inside it, may give a variable of a name something else than None: by an
+    assignment, or by the name as a text, ``setattr(module, "NAME", ...)``."""
+    if bases_filled(code, name):
+        return True
+    steps = instructions(code)
+    # An annotation, or the names that its methods assign, which Python itself writes into a class since 3.13.
+    unsaid = [
+        one for before, one, after in zip([None, *steps], steps, [*steps[1:], None], strict=False)
+        if (before is not None and before.value == "__annotations__")
+        or (after is not None and after.value == "__static_attributes__")
+    ]
+    said = [one for one in steps if one.name in ("LOAD_CONST", "KW_NAMES") and one not in unsaid]
+    return any(name in texts_of(one.value) for one in said)
 
 
 def _other_code(
     filler: FunctionType, name: str, cells: int, met: Collection[object]
-) -> Iterator[tuple[CodeType | None, Mapping[str, object]]]:
-    """All code that may assign a variable, and the names of its module; None for what cannot be read."""
+) -> Iterator[CodeType | None]:
+    """All code that may assign a variable; None for what cannot be read."""
     main, home = vars(sys.modules["__main__"]), filler.__globals__
     modules = list(_modules())
     if not any(names is home for names in (main, *(names for _, names in modules))) or _is_typed():
-        yield None, home  # the text is nowhere to be read
-    texts: list[tuple[str, Mapping[str, object]]] = [("".join(read_lines(file)), names) for file, names in modules]
-    texts += [(cell, main) for cell in _cells()[max(cells - 1, 0) :]]
+        yield None  # the text is nowhere to be read
+    texts = ["".join(read_lines(file)) for file, _ in modules]
+    texts += _cells()[max(cells - 1, 0) :]
     live = [one for value in (*met, *main.values()) for one in _functions_in(value)]
-    found: list[tuple[CodeType | None, Mapping[str, object]]] = [
-        *((_compiled(text), names) for text, names in texts if name in text),
-        *((one.__code__, one.__globals__) for one in live),
-    ]
-    for code, names in found:
+    found = [*(_compiled(text) for text in texts if name in text), *(one.__code__ for one in live)]
+    for code in found:
         if code is None:
-            yield None, names
+            yield None
         elif not same_code(code, filler.__code__):
-            yield code, names
-            yield from ((one, names) for one in nested(code) if not same_code(one, filler.__code__))
+            yield code
+            yield from (one for one in nested(code) if not same_code(one, filler.__code__))
 
 
 def _functions_in(value: object) -> Iterator[FunctionType]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-FORMAT = 3
+FORMAT = 4
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import Location, SignatureError
+from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.description import describe
+from helix_spark.signature.functions.code_form import form_of
 from helix_spark.signature.functions.held import held_uses
-from helix_spark.signature.functions.own_names import own_texts, parameters_named
-from helix_spark.signature.functions.reflection import ROWS, may_be_read
+from helix_spark.signature.functions.named_in_texts import looked_up
+from helix_spark.signature.functions.outside import told_outside
+from helix_spark.signature.functions.reflection import docs_of
 from helix_spark.signature.objects.edges import (
     NOTHING_SAID,
+    Asked,
     Described,
     Edge,
     Named,
     Outside,
     Reference,
-    Reflected,
     Said,
+    Shown,
 )
 from helix_spark.signature.objects.leaves import is_immutable
-from helix_spark.signature.objects.origin import Package
+from helix_spark.signature.objects.origin import Package, package_of_function
 from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 from helix_spark.signature.parts import Group, Part, digest, encode
 
@@ -74,8 +78,7 @@ class Reached:
 
 
 def reach(
-    roots: Sequence[Edge], *, node: str, where: Location | None, home: str, elsewhere: Said = NOTHING_SAID,
-    stages: dict[str, int] | None = None,
+    roots: Sequence[Edge], *, node: str, where: Location | None, home: str, stages: dict[str, int] | None = None,
     empty: frozenset[tuple[int, str]] = frozenset(),
 ) -> Reached:
     """Describe everything the roots reach.
@@ -85,7 +88,6 @@ def reach(
         node: whose signature this is, for errors.
         where: where the node is declared, for errors.
         home: the module whose names need no prefix.
-        elsewhere: what is known already of what all that is reached says.
         stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
             takes up those that are new.
         empty: variables that count as None, whatever they are.
@@ -98,30 +100,22 @@ def reach(
         walk.token(_asked_for(root))
     parts: list[Part] = []
     noticed = _Noticed()
-    met: list[tuple[object, str]] = []
-    read, said, listens = frozenset[str](), Said(), False
     while walk.queue:
         reference = walk.queue.popleft()
-        described = _described(reference, node, where, home, elsewhere)
+        described = _described(reference, node, where, home)
         tokens = [*map(walk.token, described.edges), *map(walk.stage, described.stages)]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
-        met.append((reference.value, described.label))
-        read, said, listens = read | described.reads, said | described.said, listens or described.listens
-        noticed.take(described, held_uses(reference, described.edges[described.checked :]))
+        noticed.take(reference, described)
         if not walk.queue:
-            walk.look_at(met, read)
-    if texts := own_texts([one for one, _ in met], read):
-        parts.append(Part(Group.CODE, "names of functions", digest(*texts)))
-    if listens and (said.texts, said.views) != (elsewhere.texts, elsewhere.views):
-        # A query may be handed on, a view be registered by a helper: who reads it is described anew, knowing that.
-        return reach(
-            roots, node=node, where=where, home=home, elsewhere=said, stages=walk.stages, empty=empty
-        )
+            walk.look_again(noticed, home)
+    if walk.told or noticed.docs:
+        parts.append(Part(Group.CODE, "what is asked of functions", digest(*walk.told, *noticed.docs)))
+    outside = dict.fromkeys((*noticed.outside, *told_outside(noticed.asked, noticed.texts, noticed.said.views)))
     trace = CodeTrace(
-        tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(noticed.outside),
-        tuple(noticed.unfollowed), said,
+        tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(outside), tuple(noticed.unfollowed),
+        noticed.said,
     )
-    return Reached(trace, tuple(value for value, _ in met), frozenset(walk.empty))
+    return Reached(trace, tuple(value for value, _ in noticed.met), frozenset(walk.empty))
 
 
 def _asked_for(root: Edge) -> Reference:
@@ -131,9 +125,9 @@ def _asked_for(root: Edge) -> Reference:
     return Reference(Outside(root), root.text.rpartition(".")[2])
 
 
-def _described(reference: Reference, node: str, where: Location | None, home: str, elsewhere: Said) -> Described:
+def _described(reference: Reference, node: str, where: Location | None, home: str) -> Described:
     try:
-        return describe(reference, home, elsewhere)
+        return describe(reference, home)
     except UnidentifiedError as error:
         told = f"{reference.place(error.path or '')} cannot be identified: {error.what}"
         raise UnidentifiedVariableError(node, told, reference.variable, where=where, remedy=error.remedy) from None
@@ -153,18 +147,46 @@ def _described(reference: Reference, node: str, where: Location | None, home: st
 
 @dataclass(slots=True)
 class _Noticed:
-    """What was noticed so far, each sentence once."""
+    """What was noticed so far, each sentence once.
+
+    Attributes:
+        met: what was described, each with a label.
+        reads: what code asks of functions and classes.
+        texts, asked: see `Described`.
+    """
 
     warnings: dict[str, None] = field(default_factory=dict)
     chance: dict[str, None] = field(default_factory=dict)
     outside: dict[str, None] = field(default_factory=dict)
     unfollowed: dict[str, None] = field(default_factory=dict)
+    texts: dict[str, None] = field(default_factory=dict)
+    met: list[tuple[object, str]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    reads: set[str] = field(default_factory=set)
+    said: Said = NOTHING_SAID
 
-    def take(self, described: Described, held: Sequence[str]) -> None:
+    def take(self, reference: Reference, described: Described) -> None:
+        self.met.append((reference.value, described.label))
         self.warnings |= dict.fromkeys(described.warnings)
+        held = held_uses(reference, described.edges[described.checked :])
         self.chance |= dict.fromkeys((*described.random, *held))
         self.outside |= dict.fromkeys(described.outside)
         self.unfollowed |= dict.fromkeys(described.unfollowed)
+        self.texts |= dict.fromkeys(described.texts)
+        self.asked += described.asked
+        self.reads |= described.reads
+        self.said |= described.said
+
+    @property
+    def docs(self) -> list[str]:
+        """The docstrings of all that was met, if any code asks for such."""
+        return [doc for value, _ in self.met for doc in docs_of(value)] if "__doc__" in self.reads else []
+
+
+def _parameters(edge: Reference) -> str:
+    """The names of a function's parameters, by which whoever refers to it may give it arguments."""
+    is_function = type(edge.value) is types.FunctionType and not edge.top
+    return f" by {parameter_names(edge.value.__code__)}" if is_function else ""  # type: ignore[attr-defined]  # it is one
 
 
 class _Walk:
@@ -175,6 +197,7 @@ class _Walk:
         handed: ids of what is handed around, and not called alone.
         stages: as in `reach`.
         empty: variables that are None, or count as such.
+        told: what is looked up by names in texts.
     """
 
     def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]]) -> None:
@@ -183,7 +206,9 @@ class _Walk:
         self.queue: deque[Reference] = deque()
         self.handed: set[int] = set()
         self._numbers: dict[Hashable, int] = {}
-        self._looked_at: set[tuple[int, str]] = set()
+        self.told: list[str] = []
+        self._shown: set[int] = set()
+        self._named: set[tuple[int, str]] = set()
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
@@ -198,7 +223,7 @@ class _Walk:
             self.handed.add(id(edge.value))
         key = self._key(edge)
         number = self._numbers.get(key)
-        said = edge.text + parameters_named(edge)
+        said = edge.text + _parameters(edge)
         if number is not None:
             return f"seen {number} {said}"
         self._numbers[key] = len(self._numbers)
@@ -210,13 +235,26 @@ class _Walk:
         """Which stage a part is or names: whether it is one of an earlier part."""
         return f"stage {self.stages.setdefault(identifier, len(self.stages))}"
 
-    def look_at(self, met: Iterable[tuple[object, str]], read: frozenset[str]) -> None:
-        """Queues what is read by reflection of the things met so far (each with a label), which may lead to more."""
-        for value, label in met:
-            for attribute in sorted(read if id(value) in self.handed else read - {ROWS}):
-                if may_be_read(value, attribute) and (id(value), attribute) not in self._looked_at:
-                    self._looked_at.add((id(value), attribute))
-                    self.token(Reference(Reflected(value, attribute), label))
+    def look_again(self, noticed: _Noticed, home: str) -> None:
+        """Queues what counts of the things met so far because of other things that were met, which may lead to more."""
+        for value, label in tuple(noticed.met):
+            if self._is_shown(value, noticed.reads) and id(value) not in self._shown:
+                self._shown.add(id(value))
+                self.token(Reference(Shown(value), label))
+            if type(value) is types.FunctionType and package_of_function(value) is None:
+                for found in looked_up(value, form_of(value.__code__), noticed.texts, home):
+                    self._look_up(value, found)
+
+    def _is_shown(self, value: object, reads: Collection[str]) -> bool:
+        if type(value) is types.FunctionType:
+            return id(value) in self.handed
+        return isinstance(value, type) and "__subclasses__" in reads
+
+    def _look_up(self, function: object, found: Edge | str) -> None:
+        name = found if isinstance(found, str) else f"{found.text} {getattr(found, 'name', '')}"
+        if (id(function), name) not in self._named:
+            self._named.add((id(function), name))
+            self.told.append(found if isinstance(found, str) else self.token(found))
 
     def _key(self, reference: Reference) -> Hashable:
         """One thing, one key. Whether two equal constants are one object is up to the interpreter, so they are two

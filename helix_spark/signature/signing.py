@@ -20,8 +20,8 @@ from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.signature.canonical import value_part, value_trace
 from helix_spark.signature.code import identified, trace, trace_path
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
+from helix_spark.signature.description import said_by
 from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
-from helix_spark.signature.functions.given_texts import said_by
 from helix_spark.signature.functions.randomness import of_partitions, random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced

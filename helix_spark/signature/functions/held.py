@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helix_spark.signature.functions.randomness import random_uses, stages_in
+from helix_spark.signature.functions.randomness import random_name, stages_in
 from helix_spark.signature.objects.edges import Edge, Reference, dotted
 from helix_spark.signature.objects.spark_objects import spark_classes
 
@@ -22,7 +22,7 @@ def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
         edges: to what it refers to, but for what was looked at with its calls.
     """
     held = [(name, edge.held) for edge in edges if edge.held and (name := dotted(edge)) is not None]
-    random = [name for name, role in held if role not in _NOT_CALLED and any(random_uses([(name, 0)], ()))]
+    random = [name for name, role in held if role not in _NOT_CALLED and random_name(name)]
     return tuple(f"{reference.place()} is or holds {name}" for name in random)
 
 

@@ -12,16 +12,13 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
+from helix_spark.signature.functions.code_form import Free, Imported, path_text
 from helix_spark.signature.functions.fields import field_of, is_plain, reference_to
 from helix_spark.signature.objects.classes import MODULE_INTERNALS
 from helix_spark.signature.objects.edges import Edge, Named, Reference, edge_to, package_edge
-from helix_spark.signature.objects.hints import tabular_hints
 from helix_spark.signature.objects.holders import closure_of, defaults_of, is_project
 from helix_spark.signature.objects.origin import package_of_module
 from helix_spark.signature.objects.patches import put_into_module
-from helix_spark.signature.text.forms import Free, path_text
-from helix_spark.signature.text.looked_at import DOCS
-from helix_spark.signature.text.scopes import Imported
 
 
 @dataclass(slots=True)
@@ -55,11 +52,11 @@ class Names:
         """The edge a slot stands for. `passed`: whether it is used in other ways than being called."""
         if isinstance(free.base, Imported):
             return self._imported(free.base, free.attributes, passed)
-        name = self._mangled(free.base)
+        name = free.base
         namespace = self.function.__globals__
         if name in self.closure:
             start = self._found(self.closure[name], f"closure value `{name}`", "closure value", name)
-        elif name in MODULE_INTERNALS - DOCS:
+        elif name in MODULE_INTERNALS - {"__doc__"}:
             return Named(f"{name}{path_text(free.attributes)}")
         elif name in namespace:
             start = self._global(namespace, name)
@@ -69,13 +66,6 @@ class Names:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
             return Named(f"{kind}.{name}{path_text(free.attributes)}")
         return self._along(start, free.attributes, passed)
-
-    def _mangled(self, name: str) -> str:
-        """``__name`` inside a class is ``_Class__name``."""
-        owners = self.function.__code__.co_qualname.split(".")[:-1]
-        if name.startswith("__") and not name.endswith("__") and owners and owners[-1] != "<locals>":
-            return f"_{owners[-1].lstrip('_')}{name}"
-        return name
 
     def _found(
         self, value: object, label: str, role: str, name: str, variable: tuple[int, str] | None = None
@@ -109,7 +99,7 @@ class Names:
             variable=start.variable,
         )
         if not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
-            return replace(edge, text=tabular_hints(edge.value)) if passed else replace(edge, called=True)
+            return replace(edge, called=not passed)
         return edge
 
     def _field(self, start: Reference, path: tuple[str, ...]) -> tuple[Reference, tuple[str, ...]]:

@@ -58,7 +58,7 @@ _ENUM_INTERNALS = frozenset(
 MODULE_INTERNALS = frozenset(
     {
         "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
-        "__builtins__", "__annotations__",
+        "__builtins__", "__annotations__", "__warningregistry__",
     }
 )
 """Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
@@ -67,9 +67,7 @@ MODULE_INTERNALS = frozenset(
 def describe_class(reference: Reference, home: str) -> Described:
     """A class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
 
-    Its name, docstring, module and annotations do not count, nor do the methods a decorator generated from its fields;
-    annotations do of fields, and where a base or metaclass outside the standard library may read them. What code reads
-    by reflection is in `reflection`.
+    Its docstring and module do not count, nor do the methods a decorator generated from its fields.
     """
     kind = reference.value
     assert isinstance(kind, type)
@@ -85,25 +83,16 @@ def describe_class(reference: Reference, home: str) -> Described:
     edges += _fields(kind, label)
     edges += _decorators(kind, label)
     edges += _annotations(kind, label)
-    for name, member in sorted(vars(kind).items()):
+    edges.append(Named(f"called {kind.__name__}"))
+    edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
+    for name, member in vars(kind).items():
         if not _is_generated(kind, name, member):
             edges.append(Named(f"member {name}"))
             variable = (id(kind), name)
-            edge = edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
-            edges.append(_without_self(edge, kind))
+            edges.append(
+                edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
+            )
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
-
-
-def _without_self(edge: Edge, kind: type) -> Edge:
-    """A method whose first parameter may be called anything: no library looks at it, as some ask for `self`."""
-    if not isinstance(edge, Reference) or type(edge.value) is not types.FunctionType:
-        return edge
-    if any(_library_of(one) is not None for one in (type(kind), *kind.__mro__)):
-        return edge
-    code = edge.value.__code__
-    if code.co_flags & inspect.CO_VARKEYWORDS:  # which would take in what the parameter was called before
-        return edge
-    return dataclasses.replace(edge, given=frozenset(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]))
 
 
 def _unseen(kind: type, label: str) -> Iterator[str]:
@@ -119,7 +108,7 @@ def describe_module(reference: Reference) -> Described:
     assert isinstance(module, types.ModuleType)
     label = module.__name__
     edges: list[Edge] = []
-    for name, member in sorted(vars(module).items()):
+    for name, member in vars(module).items():
         if name not in MODULE_INTERNALS:
             edges.append(Named(f"member {name}"))
             variable = (id(vars(module)), name)
@@ -142,11 +131,9 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
-    hints = hints_of(kind) if _dataclass_fields(kind) or "_fields" in vars(kind) else {}
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
         yield Named(f"field {field.name} {options}")
-        yield edge_to(hints.get(field.name), f"{label}.{field.name}", role="annotation", owner=label)
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
                 # Of the default, that is, unless the class was given another value since.
@@ -155,7 +142,6 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
     if issubclass(kind, tuple) and "_fields" in vars(kind):
         for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
             yield Named(f"field {name}")
-            yield edge_to(hints.get(name), f"{label}.{name}", role="annotation", owner=label)
             defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
             if name in defaults:
                 yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
@@ -183,10 +169,13 @@ def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:
-    read_by_library = any(_library_of(one) is not None for one in (type(kind), *kind.__mro__))
-    if read_by_library or type(kind).__name__ == "_TypedDictMeta":
-        for name, hint in vars(kind).get("__annotations__", {}).items():
-            yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
+    """What it says of its attributes, as it is written and as it is meant."""
+    own = inspect.get_annotations(kind)
+    meant = hints_of(kind) if own else {}
+    for name, hint in own.items():
+        yield Named(f"annotation {name}")
+        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
+        yield edge_to(meant.get(name), f"{label}.{name}", role="annotation", owner=label)
 
 
 def _is_generated(kind: type, name: str, member: object) -> bool:

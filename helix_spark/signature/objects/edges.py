@@ -24,8 +24,6 @@ class Reference:
         variable: the variable it was read from; two variables are two parts, even if their values are one object.
         top: whether it is the function that a node runs, whose parameters are known by position.
         called: whether it is called there and no more, so that nobody looks at it.
-        given: of a function that is called and no more, the names by which it is given arguments; None where nobody
-            knows.
         held: of something of a package, the role in which something holds it; empty where nothing does.
     """
 
@@ -38,7 +36,6 @@ class Reference:
     variable: tuple[int, str] | None = None
     top: bool = False
     called: bool = False
-    given: frozenset[str] | None = None
     held: str = ""
 
     def place(self, path: str = "") -> str:
@@ -69,40 +66,45 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reflected:
-    """What is read of a thing by reflection, beside what it is made of.
-
-    Attributes:
-        value: the function, class or module.
-        attribute: ``__annotations__``, ``__subclasses__``, ``__dict__``, ``__orig_bases__`` or ``rows``.
-    """
+class Shown:
+    """What whoever is handed a function or class may see of it, beside what it is made of."""
 
     value: object
-    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What Spark is asked for by a name, which a view of the node's own may have.
+
+    Attributes:
+        told: in a sentence.
+        table: its name in lower case; empty where it is not known, None where a query in SQL names the tables.
+    """
+
+    told: str
+    table: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What texts and code say that counts for whoever reaches them, wherever it is said.
+    """What texts and code say that counts for whoever runs them.
 
     Attributes:
-        texts: those that a query may be: with names behind an @, or SQL.
-        views: names in lower case of the views that are registered; empty for one whose name is not known.
         calls: words that SQL may call as functions.
         registers: names under which functions are registered with the session.
+        views: names in lower case of the views that are registered; empty for one whose name is not known.
         effects: what is done beside returning a result, in words of the code: see `effects`.
     """
 
-    texts: frozenset[str] = frozenset()
-    views: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
+    views: frozenset[str] = frozenset()
     effects: frozenset[str] = frozenset()
 
     def __or__(self, other: Said) -> Said:
         return Said(
-            self.texts | other.texts, self.views | other.views, self.calls | other.calls,
-            self.registers | other.registers, self.effects | other.effects,
+            self.calls | other.calls, self.registers | other.registers, self.views | other.views,
+            self.effects | other.effects,
         )
 
 
@@ -118,11 +120,11 @@ class Described:
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, outside, unfollowed: see `CodeTrace`.
-        checked: so many of the first edges were looked at for what is random in them, or reads, with their calls.
-        reads: attributes of functions and classes, such as ``__name__``, that count because this code reads them; see
-            `reflection` for those that are more than a text.
-        said: what it says that counts for others.
-        listens: whether what the others say counts for it.
+        asked: what it asks Spark for by names.
+        checked: so many of the first edges were looked at for what is random in them with their calls.
+        reads: what it asks of functions and classes that counts because it asks: ``__doc__``, ``__subclasses__``.
+        texts: what it says, which others may look names up in, or ask Spark.
+        said: what it says that counts where it runs.
         stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
     """
 
@@ -135,10 +137,11 @@ class Described:
     random: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
     checked: int = 0
     reads: frozenset[str] = frozenset()
+    texts: tuple[str, ...] = ()
     said: Said = NOTHING_SAID
-    listens: bool = False
     stages: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 
 from helix_spark.signature.objects.edges import Edge, Named, edge_to
 from helix_spark.signature.objects.holders import HEAP_TYPE
@@ -99,20 +99,6 @@ def put_into_module(module: ModuleType, path: Sequence[str]) -> tuple[object, in
         if isinstance(value, type):
             return (value, length) if package_of_module(value.__module__) is None else None
     return None
-
-
-def mentioned(code: CodeType) -> Iterator[str]:
-    """Names that a function, and those inside it, read; its texts besides, for ``getattr(rows, "clean")``.
-
-    >>> sorted(set(mentioned((lambda rows: getattr(rows, "clean")(lambda row: row.age)).__code__)))
-    ['age', 'clean', 'getattr']
-    """
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from mentioned(constant)
 
 
 def _registered(value: object) -> object:

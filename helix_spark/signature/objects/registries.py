@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
+from helix_spark.signature.bytecode import nested
 from helix_spark.signature.objects.edges import Edge, Named, edge_to
 from helix_spark.signature.objects.holders import closure_of, is_project
-from helix_spark.signature.text.bytecode import nested
 
 _SETS_EXTENSIONS = "set_extension"
 

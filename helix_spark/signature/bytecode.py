@@ -1,0 +1,151 @@
+"""What compiled code says, told alike whichever Python compiled it.
+
+Later Pythons join instructions that often follow each other and compile comprehensions into the function around them,
+so nothing else here reads instructions.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import CodeType
+
+_SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
+"""What says nothing that other steps do not say: which variables a function shares with those inside it, these name."""
+
+_SPLIT = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+"""Two in one, since Python 3.13."""
+
+_SAME = {
+    "LOAD_FAST_CHECK": "LOAD_FAST", "LOAD_FAST_AND_CLEAR": "LOAD_FAST", "LOAD_FROM_DICT_OR_GLOBALS": "LOAD_NAME",
+    "LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF": "LOAD_DEREF",
+}
+"""Others that read what these read."""
+
+_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One step of compiled code.
+
+    Attributes:
+        name: of the operation.
+        value: what it reads, assigns or loads: a name or a constant; of a jump the offset that it leads to.
+        offset: where it stands in the code.
+        line: in the file; 0 where none is known.
+        is_target: whether a jump may lead to it.
+        is_jump: whether it is one.
+        calls: whether what it reads is called.
+    """
+
+    name: str
+    value: object
+    offset: int = 0
+    line: int = 0
+    is_target: bool = False
+    is_jump: bool = False
+    calls: bool = False
+
+
+def instructions(code: CodeType) -> list[Instruction]:
+    """The steps of a code object, without the code inside it.
+
+    >>> [one.value for one in instructions((lambda a, b: a + b).__code__) if one.name == "LOAD_FAST"]
+    ['a', 'b']
+    >>> [(one.value, one.calls) for one in instructions((lambda: len(K)).__code__) if one.name == "LOAD_GLOBAL"]
+    [('len', True), ('K', False)]
+    """
+    found: list[Instruction] = []
+    pushed = is_target = False
+    for step in _steps(code):
+        is_target = is_target or step.is_target
+        if step.name == "PUSH_NULL":
+            if found and found[-1].name.startswith("LOAD_") and not is_target and _PUSHES_AFTER:
+                found[-1] = replace(found[-1], calls=True)
+            pushed = not _PUSHES_AFTER
+        elif step.name not in _SILENT:
+            found.append(replace(step, is_target=is_target, calls=step.calls or pushed))
+            pushed = is_target = False
+    return found
+
+
+_PUSHES_AFTER = "CALL_KW" in dis.opmap
+"""Whether what is called is loaded before the mark that says so: since Python 3.13."""
+
+
+def _steps(code: CodeType) -> Iterator[Instruction]:
+    for one in dis.get_instructions(code):
+        line = (one.positions.lineno if one.positions is not None else None) or 0
+        if one.opname in _SPLIT:
+            for place, (name, value) in enumerate(zip(_SPLIT[one.opname], one.argval, strict=True)):
+                yield Instruction(name, value, one.offset, line, one.is_jump_target and not place)
+        elif one.opname == "RETURN_CONST":
+            yield Instruction("LOAD_CONST", one.argval, one.offset, line, one.is_jump_target)
+            yield Instruction("RETURN_VALUE", None, one.offset, line)
+        else:
+            value = code.co_consts[one.arg or 0] if one.opname == "KW_NAMES" else one.argval
+            calls = one.opname == "LOAD_METHOD" or "NULL" in one.argrepr
+            name = _SAME.get(one.opname, one.opname)
+            yield Instruction(name, value, one.offset, line, one.is_jump_target, one.opcode in _JUMPS, calls)
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code objects inside one, at any depth."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from nested(constant)
+
+
+def texts_of(constant: object) -> Iterator[str]:
+    """The texts in a constant of code."""
+    if isinstance(constant, str):
+        yield constant
+    elif isinstance(constant, tuple | frozenset):
+        for one in sorted(constant, key=repr) if isinstance(constant, frozenset) else constant:
+            yield from texts_of(one)
+
+
+def parameter_names(code: CodeType) -> tuple[str, ...]:
+    """All names that the signature of a code object's function shows.
+
+    >>> def f(a, /, b, *rest, c=1, **more): d = a
+    >>> parameter_names(f.__code__)
+    ('a', 'b', 'c', 'rest', 'more')
+    """
+    collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
+
+
+def same_code(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects differ in nothing but where they stand."""
+    return one.co_qualname == other.co_qualname and _comparable(one) == _comparable(other)
+
+
+def _comparable(code: CodeType) -> tuple[object, ...]:
+    return (
+        code.co_name, code.co_code, code.co_exceptiontable, code.co_names, code.co_varnames, code.co_freevars,
+        code.co_cellvars, code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount,
+        *(_comparable(one) if isinstance(one, CodeType) else constant_text(one) for one in code.co_consts),
+    )
+
+
+def constant_text(value: object) -> str:
+    """The type and source of a constant, the same in every process.
+
+    >>> constant_text(1), constant_text(1.0), constant_text(frozenset({2, 1}))
+    ('int 0x1', 'float 1.0', "frozenset ['int 0x1', 'int 0x2']")
+    """
+    if isinstance(value, frozenset):  # its own order is not the same in every process
+        return f"frozenset {sorted(map(constant_text, value))}"
+    if isinstance(value, tuple):
+        return f"tuple {list(map(constant_text, value))}"
+    # Integers of more than 4300 digits have no decimal text; hexadecimal has no such limit.
+    return f"{type(value).__name__} {hex(value) if type(value) is int else repr(value)}"

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
+from helix_spark.past.model_card import ModelCard
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 
@@ -69,8 +70,14 @@ def _iteration(
         )
         for place, name in enumerate(names)
     ]
+    card = fitted_card(HOSTILE).record(HOSTILE)
+    assert card is not None
+    catalog.keep_file(card)
     results = [
-        ResultRecord(node.declared, node.signature, workflow, node.name, node.kind, number, compute_seconds=1.0 + place)
+        ResultRecord(
+            node.declared, node.signature, workflow, node.name, node.kind, number, compute_seconds=1.0 + place,
+            trained=card.digest if place == 1 else "",
+        )
         for place, node in enumerate(nodes)
     ]
     outputs = {} if failed else {
@@ -83,6 +90,15 @@ def _iteration(
         json.dumps(outputs), record.plan, record.versions, error=error,
     )
     catalog.append_iteration(end, nodes, results)
+
+
+def fitted_card(text: str) -> ModelCard:
+    """What a fit gave, each text of it this one."""
+    inside = ModelCard(text, labels=(text, "b"))
+    return ModelCard(
+        text, ((text, text, True), ("tol", text, False)), ((text, 3.0),), ("weight",),
+        ((text, (1.5,)), ("age", (-0.5,))), 300, (0.7, 0.5, 0.4), parts=(inside,),
+    )
 
 
 def _store(catalog: Catalog, workflow: str, names: tuple[str, ...]) -> None:

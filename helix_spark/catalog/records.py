@@ -150,6 +150,7 @@ class ResultRecord:
         verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.contents`; None where it was not taken.
         observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
+        trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
     """
 
     declared: Signature
@@ -169,6 +170,7 @@ class ResultRecord:
     content: Signature | None = None
     verified: Truth | None = None
     observed: Observed = ""
+    trained: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
 
     @property
     def proof(self) -> Proof:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import asked, records, told, told_of_misfits
 from helix_spark.cli.terminal import say
-from helix_spark.errors import ParameterError
+from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import without_password
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.records import IterationRecord
 
 
 @click.command()
@@ -42,12 +46,15 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 @click.command()
 @click.argument("number", type=int)
 @click.argument("workflow", required=False)
+@click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave.")
 @options.named_workflow
 @options.place
 @options.json_wanted
 @told
-def show(number: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
-    """Show one iteration: outputs, what ran and why, seconds."""
+def show(
+    number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
+) -> None:
+    """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
     from helix_spark.cli.history import print_iteration, show_json
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import find_iteration
@@ -56,6 +63,10 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
 
     known = records(**given)
     iteration = find_iteration(known, _one_of(workflow, named), number)
+    if node is not None:
+        _show_node(known, iteration, node, as_json)
+        told_of_misfits(known)
+        return
     nodes = known.nodes(iteration)
     live = known.live_among([node.signature for node in nodes])
     proofs, tables = proofs_of(nodes, known), tables_of(iteration, known)
@@ -64,6 +75,26 @@ def show(number: int, workflow: str | None, named: str | None, as_json: bool, **
     else:
         print_iteration(iteration, nodes, live, proofs, tables)
     told_of_misfits(known)
+
+
+def _show_node(known: Catalog, iteration: IterationRecord, name: str, as_json: bool) -> None:
+    from helix_spark.cli.node_shown import node_look_json, print_node_look
+    from helix_spark.cli.schema import to_text
+    from helix_spark.past.comparison import unrecorded
+    from helix_spark.past.node_look import look_at
+
+    earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
+    before = next((one for one in earlier if not unrecorded(one)), None)
+    look = look_at(known, iteration, name, before, known.last_event)
+    if look is None:
+        names = [node.name for node in known.nodes(iteration)]
+        raise ParameterError(
+            f"iteration {iteration.number} has no node {name!r}", remedy=nearest(name, names) or unrecorded(iteration)
+        )
+    if as_json:
+        say(to_text(node_look_json(look)))
+    else:
+        print_node_look(look)
 
 
 @click.command()

@@ -56,7 +56,11 @@ log       list of iterations, newest first: workflow, iteration, status (running
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature, stored (true or false, now), proof (now; as of `plan`);
           tables: name of an output -> columns (name, type), rows (the first ones), total (number of rows, or null),
-          whole (whether that is all of it)
+          whole (whether that is all of it); with --node one of the nodes, and code, readers, previous (the iteration
+          that it is compared with, or null), changes (sentences, or null), value, table (as of tables, or null),
+          columns (of the first profiled_rows rows: name, kind, nulls, distinct, least, most, counts, frequent, note),
+          model (null, or what its fit gave: kind, parameters (name, value, whether it was set), figures, columns,
+          weights (slot, values; heaviest first), slots (how many), history (objective after each step), labels, parts)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),

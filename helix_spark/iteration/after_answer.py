@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from helix_spark.catalog.records import IterationRecord, NodeRecord, Status
+from helix_spark.catalog.records import FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.memory import MemoryTier
@@ -17,7 +17,7 @@ from helix_spark.engine.results.results import ModelResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.iteration import recording
-from helix_spark.iteration.influence import fitted_influences
+from helix_spark.iteration.influence import fitted_cards, fitted_influences
 from helix_spark.iteration.output_tables import tables_elsewhere, tables_here
 from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import Provenance
@@ -217,6 +217,12 @@ class AfterAnswer:
             )
         return {}
 
+    def _cards(self) -> dict[str, FileRecord]:
+        """What each fit of the run gave, as records by node name."""
+        with self._spark_may_end("what fits gave is not known"):
+            return fitted_cards(self.prepared, self.plan, self.outcome.results)
+        return {}
+
     def _record(self, outputs: Mapping[str, Any]) -> Recorded:
         status, error = self._ending()
         number = self.record.number
@@ -234,13 +240,16 @@ class AfterAnswer:
             error="\n".join(filter(None, (error, *self.retention.storable.changes))),
             start_seconds=self.start_seconds or None,
         ))
-        for file in (self.provenance.file_record(), *(one.record(name) for name, one in tables.items())):
+        cards = self._cards() if status != "interrupted" else {}
+        texts = (self.provenance.file_record(), *(one.record(name) for name, one in tables.items()), *cards.values())
+        for file in texts:
             if file is not None:
                 self.tools.catalog.keep_file(file)
         influences = self._influences() if status != "interrupted" else {}
         results = recording.result_records(
             self.prepared, self.plan, self.outcome, self.warm_seconds, number,
             {**self.chance.drawn, **self.chance.found}, influences,
+            {name: card.digest for name, card in cards.items()},
         )
         told = recording.read_records(self.prepared, self.plan, number, reads)
         learnt = [one for one in (*results, *told) if one.node not in void]

@@ -1,4 +1,5 @@
-"""Influence: what fits gave their features, read from fitted models for the record, and from the record for a plan."""
+"""What fits gave: read from fitted models for the record, as cards for people and as influence of features; and that
+influence from the record for a plan."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.records import FileRecord, ResultRecord
+from helix_spark.catalog.tables.vector_slots import slot_names
 from helix_spark.dag.influence import Absent, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import asking, features_of, target
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.slots import sizes_of
+from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.planner.plan import Plan
@@ -50,6 +53,30 @@ def fitted_influences(
         if node.wishes.prune_features:
             warn(f"`{node.name}` is to prune features, but their weights are unknown: {why}")
     return found
+
+
+def fitted_cards(prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult]) -> dict[str, FileRecord]:
+    """What each model says of itself that was fitted in this run, as a record by the node's name. Runs no job."""
+    found: dict[str, FileRecord] = {}
+    for node in prepared.dag.nodes:
+        fitted = results.get(node.name)
+        if plan[node.name].state is not State.COMPUTE or not isinstance(fitted, ModelResult):
+            continue
+        record = card_of_model(fitted.model, _slot_names(node, fitted.model, results)).record(node.name)
+        if record is not None:
+            found[node.name] = record
+    return found
+
+
+def _slot_names(node: Node, model: Any, results: Mapping[str, NodeResult]) -> tuple[str, ...]:
+    """Names of the slots of the vector that a model was fitted on, where its table tells them."""
+    reader = getattr(model, "bestModel", None) or model
+    column = reader.getOrDefault("featuresCol") if reader.hasParam("featuresCol") else ""
+    for name in node.inputs:
+        table = results.get(name)
+        if isinstance(table, TableResult) and column in table.frame().columns:
+            return slot_names(table.frame().schema[column].metadata)
+    return ()
 
 
 def absolute_weights(model: Any) -> list[float] | None:

@@ -175,7 +175,7 @@ def node_records(
 
 def result_records(
     prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], influences: Mapping[str, str],
+    random: Mapping[str, str], influences: Mapping[str, str], trained: Mapping[str, str],
 ) -> list[ResultRecord]:
     """What this run learnt of results: costs, sizes, and which differ each time.
 
@@ -184,6 +184,7 @@ def result_records(
             steps of their own.
         random: by node name, what the run found beyond what was known when it was planned.
         influences: what fits gave their features, as JSON by learner's name.
+        trained: digests of the records of what fits gave, by node name.
     """
     records = []
     uncertain = prepared.dag.descendants(random)
@@ -209,7 +210,7 @@ def result_records(
             load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
-            influence=influences.get(node.name, ""),
+            influence=influences.get(node.name, ""), trained=trained.get(node.name, ""),
             content=_content(node.name, outcome) if computed and not doubt else None,
             observed=observed,
         )
@@ -227,7 +228,7 @@ def _content(name: str, outcome: Outcome) -> str | None:
 def _tells(record: ResultRecord) -> bool:
     """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-    return any(figure is not None for figure in figures) or bool(record.influence or record.observed)
+    return any(figure is not None for figure in figures) or bool(record.influence or record.observed or record.trained)
 
 
 def _observed(node: Node, outcome: Outcome) -> str:

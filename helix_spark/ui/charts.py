@@ -143,6 +143,20 @@ def sparkline(values: Sequence[float]) -> str:
     )
 
 
+def bins(counts: Sequence[int]) -> str:
+    """How numbers are spread, without axes, for a table."""
+    top, wide = max(counts), 8
+    bars = "".join(
+        f'<rect x="{place * wide}" y="{22 - 20 * count / top:.1f}" width="{wide - 1}" height="{20 * count / top:.1f}"/>'
+        for place, count in enumerate(counts) if count
+    )
+    told = ", ".join(f"{count:,}" for count in counts)
+    return (
+        f'<svg class="bins" role="img" aria-label="counts from least to most: {told}" '
+        f'viewBox="0 0 {wide * len(counts)} 22" width="{wide * len(counts)}" height="22">{bars}</svg>'
+    )
+
+
 def timeline(bars: Sequence[Bar], total: float) -> str:
     """When each node ran. Bars begin at nought where their start was not recorded."""
     if not bars:

@@ -10,27 +10,27 @@ from typing import Any
 from markupsafe import Markup
 
 from helix_spark.catalog.progress import Progress
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.drawing import svg
 from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
 from helix_spark.past import metrics
 from helix_spark.past.comparison import unrecorded
+from helix_spark.past.node_look import look_at
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
 from helix_spark.past.table_preview import tables_of
-from helix_spark.sizes import format_size
-from helix_spark.ui.comparison import ShownNode, comparison
+from helix_spark.ui.comparison import ShownNode, code_lines, comparison
 from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding
-from helix_spark.ui.iteration import IterationView, iteration_view, newest_recorded, node_views
+from helix_spark.ui.iteration import IterationView, NodeView, iteration_view, newest_recorded, stored_mark
 from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
-from helix_spark.ui.node import node_page
 from helix_spark.ui.output_plots import output_plots
 from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
+from helix_spark.ui.reading import parts
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
 from helix_spark.ui.running import noted_states, records_of, state_text
@@ -129,20 +129,15 @@ class Pages:
             return "" if missing else self._links.node(record.workflow, record.number, name)
 
         nodes = records_of(record, noted) if noted else self._records.nodes(record)
+        before = newest_recorded(kept.iterations(record.workflow), record.number)
         return iteration_view(
             record, nodes, kept.artifacts(),
             kept.iterations(record.workflow), saved(record), href, wanted=wanted, whole=whole,
             states=noted_states(record, noted) if noted else None, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
-            proofs=proofs_of(nodes, self._records), before=self._before(kept, record)[1],
+            proofs=proofs_of(nodes, self._records),
+            before=() if before is None else self._records.nodes(find_iteration(kept, record.workflow, before)),
         )
-
-    def _before(self, kept: Snapshot, record: IterationRecord) -> tuple[int | None, Sequence[NodeRecord]]:
-        """The newest iteration before one that has its nodes on record, and these."""
-        number = newest_recorded(kept.iterations(record.workflow), record.number)
-        if number is None:
-            return None, ()
-        return number, self._records.nodes(find_iteration(kept, record.workflow, number))
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
@@ -151,22 +146,21 @@ class Pages:
         record = find_iteration(kept, workflow, number)
         if missing := unrecorded(record):
             raise NotHereError(missing)
-        nodes = self._records.nodes(record)
-        before, old = self._before(kept, record)
-        proofs = proofs_of((node for node in nodes if node.name == name), self._records)
-        view = node_page(record, node_views(record, nodes, kept.artifacts(), proofs=proofs), name, old, before)
-        if view is None:
+        number_before = newest_recorded(kept.iterations(workflow), number)
+        before = find_iteration(kept, workflow, number_before) if number_before is not None else None
+        look = look_at(self._records, record, name, before, kept.artifacts().get, parts)
+        if look is None:
             raise NotHereError(
                 f"iteration {number} of {workflow!r} has no node {name!r}",
-                remedy=nearest(name, [node.name for node in nodes]),
+                remedy=nearest(name, [node.name for node in self._records.nodes(record)]),
             )
-        preview = self._preview(view.view.artifact)
-        table = tables_of(record, self._records).get(name)
-        title = f"{name} in iteration {number} of {workflow}"
         return self._page(
-            kept, title, "iterations", workflow, "node.html", view=view, preview=preview,
-            proof=f"{view.view.proof}: {PROOFS[view.view.proof]}" if view.view.stored == "stored" else "",
-            table=None if table is None else output_table(name, table),
+            kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", look=look,
+            view=NodeView(look.node, look.state, stored_mark(look.artifact), look.artifact, look.proof),
+            preview=self._preview(look.artifact),
+            code=code_lines(look.code_before, look.code) if look.code_before else (),
+            proof=f"{look.proof}: {PROOFS[look.proof]}" if look.is_stored else "",
+            table=None if look.table is None else output_table(name, look.table),
         )
 
     def compare(
@@ -232,10 +226,9 @@ class Pages:
         if artifact.kind == "value":
             return Preview(value=artifact.value or "")
         if artifact.kind == "model":
-            return Preview(note=f"a model of {format_size(artifact.bytes)}: only Spark can read it")
+            return None
         try:
-            found = self._records.first_rows(artifact, Preview.ROWS, Preview.COLUMNS)
-            return preview_of(found, artifact.rows, artifact.left_out)
+            return preview_of(self._records.first_rows(artifact, Preview.ROWS, Preview.COLUMNS), artifact)
         except HelixError as error:
             return Preview(note=str(error))
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.past.table_profile import vector_text
 
 if TYPE_CHECKING:
     from helix_spark.catalog.tables.table_reading import FirstRows
 
-_LONGEST, _MOST_ITEMS, _LONGEST_NAME = 120, 40, 200
+_LONGEST, _MOST_ITEMS, _MOST_FILLED, _LONGEST_NAME = 120, 40, 12, 200
+_MOST_SLOTS = 20_000
+"""Of a vector that is looked at slot by slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +38,14 @@ class Preview:
     note: str = ""
 
 
-def preview_of(first: FirstRows, total: int | None, left_out: tuple[str, ...] = ()) -> Preview:
-    """A table's texts; wide tables and long texts are cut, and it says so.
-
-    Args:
-        total: rows of the whole table.
-        left_out: columns that were not stored.
-    """
-    shown = first.table
-    columns = [[_cell(value) for value in column] for column in shown.columns]
+def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
+    """A table's texts; wide tables and long texts are cut, and it says so."""
+    shown, total, left_out = first.table, record.rows, record.left_out
+    slots = slot_names_of(record.schema or "")
+    columns = [
+        [_cell(value, slots.get(name, ())) for value in column]
+        for name, column in zip(shown.column_names, shown.columns, strict=True)
+    ]
     there = first.columns - len(first.unreadable)
     notes = [f"the first {Preview.COLUMNS} of {there:,} columns"] if there > Preview.COLUMNS else []
     for why, names in (
@@ -55,11 +61,11 @@ def preview_of(first: FirstRows, total: int | None, left_out: tuple[str, ...] = 
     return Preview(types, rows, total, note="; ".join(notes))
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _cut(text: str, most: int = _LONGEST_NAME) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _cell(scalar: Any) -> str:
+def _cell(scalar: Any, slots: Sequence[str]) -> str:
     """An Arrow value as text."""
     import pyarrow as pa
 
@@ -67,6 +73,8 @@ def _cell(scalar: Any) -> str:
         return "null"
     if pa.types.is_list(scalar.type):
         items = scalar.values
+        if len(items) <= _MOST_SLOTS and (said := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
+            return _cut(said, _LONGEST)
         shown = items.slice(0, _MOST_ITEMS).to_pylist()
         is_float = pa.types.is_floating(scalar.type.value_type)
         texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
@@ -74,4 +82,4 @@ def _cell(scalar: Any) -> str:
     else:
         value = scalar.as_py()
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return _cut(text, _LONGEST)

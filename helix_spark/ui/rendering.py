@@ -4,7 +4,6 @@ pictures drawn here are markup, whose texts go through `drawing.svg.text`."""
 from __future__ import annotations
 
 import re
-import textwrap
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ from helix_spark.past.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.comparison import seconds_pair
+from helix_spark.ui.shapes import drawn_weights
 from helix_spark.visible_text import visible
 
 
@@ -30,12 +30,12 @@ class Renderer:
         )
         self._environment.filters |= {
             "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
-            "ticked": ticked, "metric": metric_text, "dedented": textwrap.dedent,
+            "ticked": ticked, "metric": metric_text,
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
             "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS,
-            "seconds_pair": seconds_pair,
+            "seconds_pair": seconds_pair, "weights": _markup(drawn_weights), "bins": _markup(charts.bins),
         }
 
     def render(self, template: str, **values: Any) -> Markup:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.drawing.svg import shortened, text
+from helix_spark.past.model_card import ModelCard
 from helix_spark.past.table_preview import TablePreview, cell_text, is_number
 
 SHADES = 9
 """Steps of a matrix' shade, from none to full."""
 
-_MOST_CLASSES, _MOST_BARS = 30, 40
+_MOST_CLASSES, _MOST_BARS, _MOST_SLOTS = 30, 40, 20
 _CURVES = (
     ({"fpr", "false_positive_rate", "falsepositiverate"}, {"tpr", "true_positive_rate", "truepositiverate", "recall"}),
     ({"recall"}, {"precision"}),
@@ -24,7 +25,7 @@ _WEIGHTS = frozenset({
     "weight", "coefficient", "coef", "importance", "gain", "influence", "effect", "contribution",
 })
 _SIZE, _LEFT, _BOTTOM = 320, 48, 40
-_ROW, _NAMES, _BARS = 22, 180, 380
+_ROW, _NAMES, _BARS = 22, 260, 380
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,26 @@ def _bars(table: TablePreview) -> tuple[str, str] | None:
     return names[0], weight
 
 
+def drawn_weights(card: ModelCard) -> str:
+    """What a fit gave the heaviest slots; of several classes the widest of each."""
+    pairs = [(name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]]
+    return _bars_of(pairs, "slot", card.columns[0] if len(card.columns) == 1 else "widest")
+
+
 def _drawn_bars(table: TablePreview, name: str, weight: str) -> str:
     pairs = [
         (cell_text(label), float(value)) for label, value in zip(table.column(name), table.column(weight), strict=True)
         if value is not None
     ]
+    return _bars_of(pairs, name, weight)
+
+
+def _bars_of(pairs: Sequence[tuple[str, float]], name: str, weight: str) -> str:
+    """The largest of pairs of a name and a number.
+
+    Args:
+        name, weight: what the two are called.
+    """
     pairs = sorted(pairs, key=lambda pair: -abs(pair[1]))[:_MOST_BARS]
     largest = max(abs(value) for _, value in pairs) or 1.0
     signed = any(value < 0 for _, value in pairs)
@@ -186,7 +202,7 @@ def _drawn_bars(table: TablePreview, name: str, weight: str) -> str:
         end = _NAMES + _BARS + 6
         parts.append(
             f"<g><title>{text(label)}: {value:.6g}</title>"
-            f'<text x="{_NAMES - 8}" y="{row * _ROW + 18}" text-anchor="end">{text(shortened(label, 22))}</text>'
+            f'<text x="{_NAMES - 8}" y="{row * _ROW + 18}" text-anchor="end">{text(shortened(label, 34))}</text>'
             f'<rect class="bar {"bar-less" if value < 0 else "bar-more"}" x="{x:.1f}" y="{row * _ROW + 6}" '
             f'width="{length:.1f}" height="14" rx="2"/>'
             f'<text class="tick" x="{end}" y="{row * _ROW + 18}">{value:.4g}</text></g>'

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.places.parquet_shape import bytes_of_first, shape_of
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_reading import FirstRows
 from helix_spark.ui.preview import preview_of
 
@@ -75,7 +76,8 @@ def test_pages_of_garbage_are_an_error_in_words(wrong: list[tuple[int, int]]) ->
 
 def test_a_preview_says_what_it_does_not_show() -> None:
     table = pa.table({"\u202e" * 300: [[float(n) for n in range(100)]], "s": ["x" * 1000]})
-    shown = preview_of(FirstRows(table, 70, ("only",), ("long",)), 1, ("none",))
+    record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=1, left_out=("none",))
+    shown = preview_of(FirstRows(table, 70, ("only",), ("long",)), record)
     assert [len(name) for name, _ in shown.columns] == [200, 1]
     assert [len(cell) for cell in shown.rows[0]] == [120, 120]
     for words in ("the first 60 of 69 columns", "can read them: only", "memory: long", "read them: none"):

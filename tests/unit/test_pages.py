@@ -180,6 +180,15 @@ def test_a_stored_table_shows_its_first_rows(client: TestClient) -> None:
     assert "null" in text
 
 
+def test_a_node_shows_its_columns_its_code_with_its_difference_and_what_its_fit_gave(client: TestClient) -> None:
+    table = read(client, f"/node?workflow={W}&number=2&node={DATA}").text
+    assert "Of the first 3 rows" in table
+    fit = read(client, f"/node?workflow={W}&number=2&node={MODEL}").text
+    assert "The 2 heaviest of 300 slots" in fit
+    assert "0.7 → 0.4 in 2 steps" in fit
+    assert "\u2212 return 1" in re.sub(r"\s+", " ", fit)
+
+
 def test_two_iterations_show_only_what_differs_unless_asked(client: TestClient) -> None:
     text = read(client, PAGES["compare"]).text
     assert "return 1" in text

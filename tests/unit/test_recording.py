@@ -47,7 +47,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         dag=now.dag, signed=now.signed, described=now.described, equal={},
         known_random={now.signed["rows"].declared: random} if random else {},
     )
-    found = result_records(prepared, made, outcome, attribute(shared), 7, {}, {})  # type: ignore[arg-type]  # as much as is looked at
+    found = result_records(prepared, made, outcome, attribute(shared), 7, {}, {}, {})  # type: ignore[arg-type]  # as much as is looked at
     return {record.node: record for record in found}
 
 

@@ -1,0 +1,46 @@
+"""Names of the slots of a vector, as Spark ML's attributes in the schema of its table tell them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from helix_spark.catalog.places.json_text import parsed
+
+_MOST = 100_000
+_OURS = re.compile("^helix_")
+"""What extractors' columns begin with while a vector is assembled of them."""
+
+
+def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a vector's slots, in order; none where it has none, or too many. It may be from anybody.
+
+    >>> slot_names({"ml_attr": {"attrs": {"numeric": [{"idx": 1, "name": "helix_age"}],
+    ...                                   "binary": [{"idx": 0, "name": "helix_sex_is_Male"}]}, "num_attrs": 2}})
+    ('sex_is_Male', 'age')
+    >>> slot_names({"ml_attr": {"num_attrs": 2}}), slot_names({"ml_attr": 3})
+    ((), ())
+    """
+    described = metadata.get("ml_attr")
+    groups = described.get("attrs") if isinstance(described, Mapping) else None
+    if not isinstance(groups, Mapping):
+        return ()
+    found: dict[int, str] = {}
+    for slots in groups.values():
+        for slot in slots if isinstance(slots, list) else ():
+            if isinstance(slot, Mapping) and isinstance(slot.get("idx"), int) and isinstance(slot.get("name"), str):
+                found[slot["idx"]] = _OURS.sub("", slot["name"])
+    if len(found) > _MOST or sorted(found) != list(range(len(found))):
+        return ()
+    return tuple(found[place] for place in range(len(found)))
+
+
+def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:
+    """The same of all columns of a table, by its schema as Spark writes it (JSON)."""
+    try:
+        fields = parsed(schema)["fields"]
+        named = {field["name"]: slot_names(field["metadata"]) for field in fields}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {str(name): names for name, names in named.items() if names}

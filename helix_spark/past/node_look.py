@@ -1,0 +1,100 @@
+"""One node of one iteration, as people look at it: what became of it and why, what changed, its code, what it holds."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.past.model_card import ModelCard, card_of
+from helix_spark.past.profile_on_record import profile_of
+from helix_spark.past.states import proofs_of, shown_states
+from helix_spark.past.table_preview import TablePreview, tables_of
+from helix_spark.past.table_profile import ColumnProfile
+from helix_spark.signature.difference import Change, changes, parts_from_json
+from helix_spark.signature.parts import Group, Part
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.results import KnownResults
+    from helix_spark.catalog.tables.table_reading import FirstRows
+    from helix_spark.planner.plan import Proof
+
+
+class Records(Protocol):
+    """What is read of a catalog here."""
+
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
+    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
+    def file_text(self, digest: str) -> str | None: ...
+    def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLook:
+    """One node of one iteration.
+
+    Attributes:
+        state: what state it shows, see `shown_states`.
+        readers: names of the nodes that read it.
+        artifact: of its result, live or ended; None where it was never stored.
+        proof: what is known now of whether it comes out the same when it is computed again.
+        previous: the newest iteration before whose nodes are on record; None if there is none.
+        changes: what differs from the same node there; None where it was not there.
+        code, code_before: texts without their indent; the latter is empty where there was none.
+        fields: of its signature.
+        card: what its fit gave, where it is one and that is on record.
+        table: its first rows, where it is a table among the outputs and they are on record.
+        rows, columns: how many of its stored rows were looked at, or of those, and what their columns hold.
+    """
+
+    iteration: IterationRecord
+    node: NodeRecord
+    state: str
+    readers: tuple[str, ...]
+    artifact: ArtifactRecord | None
+    proof: Proof
+    previous: int | None
+    changes: tuple[Change, ...] | None
+    code: str
+    code_before: str
+    fields: tuple[Part, ...]
+    card: ModelCard | None
+    table: TablePreview | None
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its result is stored now."""
+        return self.artifact is not None and self.artifact.event == "published"
+
+
+def look_at(
+    records: Records, iteration: IterationRecord, name: str, before: IterationRecord | None,
+    artifact_of: Callable[[str], ArtifactRecord | None], parts: Callable[[str], Sequence[Part]] = parts_from_json,
+) -> NodeLook | None:
+    """A node by its name; None if the iteration has none of that name. Raises CatalogError.
+
+    Args:
+        before: the newest iteration before that has its nodes on record.
+        artifact_of: the newest record of a signature's artifacts.
+        parts: reads the parts of a record; one that makes do with damaged ones, say.
+    """
+    nodes = records.nodes(iteration)
+    node = next((one for one in nodes if one.name == name), None)
+    if node is None:
+        return None
+    old = next((one for one in (records.nodes(before) if before else ()) if one.name == name), None)
+    fields, artifact = tuple(parts(node.parts)), artifact_of(node.signature)
+    table = tables_of(iteration, records).get(name)
+    rows, columns = profile_of(artifact, table, records)
+    return NodeLook(
+        iteration, node, shown_states(iteration, nodes)[name],
+        tuple(one.name for one in nodes if name in one.inputs), artifact, proofs_of([node], records)[name],
+        before.number if before else None, changes(parts(old.parts), fields) if old else None,
+        textwrap.dedent(node.code), textwrap.dedent(old.code) if old else "",
+        tuple(part for part in fields if part.group is not Group.INPUT), card_of(node.signature, records), table,
+        rows, columns,
+    )

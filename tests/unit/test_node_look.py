@@ -1,0 +1,91 @@
+"""One node of an iteration, looked at on the terminal: code, columns, what its fit gave; of anybody's catalog."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
+from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.cli.main import helix
+from helix_spark.past.model_card import ModelCard, card_from
+from helix_spark.past.table_profile import profiled, vector_text
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hostile_catalog(tmp_path_factory.mktemp("looked") / "c").root
+
+
+def shown(catalog: Path, name: str, *more: str) -> str:
+    arguments = ("show", "2", "--node", name, "--workflow", f"w {HOSTILE}", "--catalog", str(catalog), *more)
+    return CliRunner().invoke(helix, arguments).output
+
+
+def test_a_fit_is_shown_with_its_weights_and_its_training(catalog: Path) -> None:
+    told = shown(catalog, f"model+ {HOSTILE}")
+    assert "objective 0.7 -> 0.4 in 2 steps" in told
+    assert "age" in told
+    assert "the 20 heaviest of 300 slots" in told
+    assert "-    return 1" in told
+
+
+def test_a_table_is_shown_by_what_its_columns_hold_and_a_value_as_it_is(catalog: Path) -> None:
+    told = shown(catalog, f"data {HOSTILE}")
+    assert "columns of the first 3 rows" in told
+    assert "1 █     █    █ 3" in told
+    assert json.loads(shown(catalog, f"auc {HOSTILE}", "--json"))["value"] == HOSTILE
+
+
+def test_a_node_that_is_not_there_is_told_with_what_is(catalog: Path) -> None:
+    assert "did you mean" in shown(catalog, f"auc {HOSTILE}x")
+
+
+@pytest.mark.parametrize("alter", [
+    {"weights": [["a", [1.0, 2.0]]]}, {"weights": [["a", ["x"]]]}, {"parameters": [["a", "b"]]}, {"slots": "3"},
+    {"parts": [3]}, {"parts": 3}, {"figures": [["a", float("inf")]]},
+], ids=str)
+def test_a_card_that_is_none_is_not_shown(alter: dict[str, Any]) -> None:
+    card = asdict(fitted_card("a"))
+    assert card_from(json.dumps(card)) == fitted_card("a")
+    assert card_from(json.dumps(card | alter)) is None
+
+
+def test_cards_inside_each_other_without_end_are_none() -> None:
+    card = ModelCard("m")
+    for _ in range(10):
+        card = ModelCard("m", parts=(card,))
+    assert card_from(card.text()) is None
+
+
+def test_columns_of_any_kind_have_a_profile() -> None:
+    maps = pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))
+    table = pa.table({
+        "none": pa.nulls(2), "odd": [float("nan"), 1.0], "same": [3, 3], "list": [[0.0, 2.0], None],
+        "texts": [["a"], ["b"]], "flag": [True, None], "map": maps,
+        "struct": [{"a": 1}, None], "bytes": [b"a", b"b"],
+    })
+    found = {one.name: one for one in profiled(table, {"list": ["x", "y"]})}
+    assert found["none"].nulls == 2
+    assert found["odd"].note == "1 are not finite"
+    assert found["same"].counts == (2, *[0] * 11)
+    assert found["list"].spread == "2 long, 1 of them not zero, from `x` to `y`"
+    assert found["flag"].spread == "True (1)"
+
+
+@pytest.mark.parametrize("schema", ["", "3", "{}", '{"fields": [{"name": "v", "metadata": 3}]}', json.dumps({"fields": [
+    {"name": "v", "metadata": {"ml_attr": {"attrs": {"numeric": [{"idx": 5, "name": "x"}]}}}}]})], ids=str)
+def test_names_of_slots_that_are_none_are_no_names(schema: str) -> None:
+    assert slot_names_of(schema) == {}
+
+
+def test_a_sparse_vector_is_shown_by_what_is_in_it() -> None:
+    assert vector_text([0.0] * 99 + [2.0], (), 12) == "99=2"
+    assert vector_text([1.0, 2.0], (), 12) == ""
+    assert vector_text([0.0, 2.0], ("a", "b"), 12) == "b=2"

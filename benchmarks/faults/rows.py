@@ -19,6 +19,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     pauses,
     power_cuts,
     records,
+    scarce,
     spark_faults,
     spark_tasks,
     stored_tables,

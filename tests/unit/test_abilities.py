@@ -66,6 +66,17 @@ class TestWithoutLinks:
             thread.join()
         assert made == [(tmp_path / "file").read_text()]
 
+    def test_who_has_the_lock_and_stands_still_holds_nobody_up_for_long(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(abilities, "LONGEST_WAIT", 0.05)
+        with (tmp_path / abilities.LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(TimeoutError, match="does not go on"):
+                (tmp_path / "one").write_new_text("text")
+        (tmp_path / "one").write_new_text("text")
+        assert (tmp_path / "one").read_text() == "text"
+
     def test_leases_exclude_each_other(self, tmp_path: Path) -> None:
         lease = tmp_path / "one"
         lease.write_new_text("text")

@@ -11,8 +11,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,13 @@ from pathlib import Path
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 LOCK = ".one-at-a-time"
 """The file in a folder that is locked. It stays: who removed it would take it from under those who wait for it."""
+
+LONGEST_WAIT = 20.0
+"""Seconds that are waited for who holds the lock of a folder. One commit takes some milliseconds; who has it longer was
+stopped, and may be for days. For a minute after, nobody waits again: a run stores many results."""
+
+_NOT_HAD: dict[Path, float] = {}
+"""By the lock, until when it is not waited for, on the clock of `time.monotonic`."""
 
 _HAVE_LINKS: dict[int, bool] = {}
 """By number of the disk."""
@@ -76,7 +85,8 @@ def disk_of(path: Path) -> int:
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """As the only one of this machine who does so in a folder. Raises OSError where a disk knows no locks."""
+    """As the only one of this machine who does so in a folder. Raises OSError where a disk knows no locks, or whoever
+    has this one does not go on."""
     handle = _locked(folder / LOCK)
     try:
         yield
@@ -86,12 +96,26 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 def _locked(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    begun = time.monotonic()
+    until = begun if begun < _NOT_HAD.get(path, 0.0) else begun + LONGEST_WAIT
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while not _takes(handle):
+            if time.monotonic() > until:
+                _NOT_HAD[path] = time.monotonic() + 60.0
+                raise TimeoutError(errno.ETIMEDOUT, "another process has its lock and does not go on", str(path.parent))
+            time.sleep(random.uniform(0.0, 0.02))
     except OSError:
         os.close(handle)
         raise
     return handle
+
+
+def _takes(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""What a process needs of its machine and does not get: open files, a lock, estimates that are right."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.faults.denied import can_deny
+from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
+from benchmarks.faults.kills import ended, start, unsound
+from benchmarks.faults.row import Tally, fault
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.abilities import LOCK
+from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.storage import Decision, PlanningProblem, Policy
+
+_FEW = """
+import resource, runpy, sys
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+@fault("hardly a file may be open", "the answer, or an end in words; nothing stored is taken for damaged",
+       short=1, full=24)
+def open_files(folder: Path, count: int, tally: Tally) -> None:
+    catalog, chosen, answered = folder / "catalog", random.Random(31), 0
+    run(catalog, workflow(1))
+    for index in tally.rounds(count):
+        before = {record.attempt for record in Catalog.open(catalog, create=False).live()}
+        command = [sys.executable, "-c", _FEW, str(chosen.randrange(10, 90)), "benchmarks.faults.job"]
+        done = subprocess.run(
+            [*command, str(catalog), str(1 if index % 2 else 1 + index), "1"], text=True, capture_output=True,
+            timeout=120, cwd=Path(__file__).resolve().parents[2],
+        )
+        printed = done.stdout.splitlines()
+        answered += "done True" in printed
+        gone = before - {record.attempt for record in Catalog.open(catalog, create=False).live()}
+        what = f"{len(gone)} results are not stored any more" if gone else ""
+        what = what or ("answered wrongly" if "done False" in printed else "")
+        what = what or unsound(catalog, 1, printed if index % 2 else ())
+        tally.expect(not what, f"round {index}: {what}; {(printed + done.stderr.splitlines())[-2:]}")
+    tally.note = f"{answered} of {tally.injected} answered"
+
+
+@fault("a process that stands still with the lock of a disk without hard links",
+       "the others end in words, and go on once it has ended", short=0, full=3)
+def held_lock(folder: Path, count: int, tally: Tally) -> None:
+    for index in tally.rounds(count if can_deny() else 0):
+        catalog, key = folder / str(index), 2 + index
+        run(catalog, workflow(1))
+        journal = ("iterations", "artifacts", "nodes")[(index - 1) % 3]
+        before = (sys.executable, "-m", "benchmarks.faults.denied", "link")
+        with (catalog / "records" / journal / "_delta_log" / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            printed = ended(subprocess.Popen(
+                [*before, str(catalog), str(key), "1"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                start_new_session=True, cwd=Path(__file__).resolve().parents[2], env={**os.environ},
+            ))
+        told = any("does not go on" in line for line in printed)
+        what = "" if told else f"nothing is said: {printed[-3:]}"
+        what = what or unsound(catalog, key, ())
+        done = ended(start(catalog, key + 1))
+        tally.expect(not what and done[-1:] == ["done True"], f"{journal}: {what}; {done[-2:]}")
+
+
+class _Misjudges:
+    """Decides as another policy does, by estimates that are wrong by a factor of a tenth to ten."""
+
+    def __init__(self, decides: Policy, chosen: random.Random) -> None:
+        self._decides, self._chosen, self.name = decides, chosen, decides.name
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`."""
+        def wrong() -> float:
+            return 10.0 ** self._chosen.uniform(-1.0, 1.0)
+
+        return self._decides.decide(replace(problem, nodes=tuple(
+            node if node.stored else replace(
+                node, bytes=int(node.bytes * wrong()), compute_seconds=node.compute_seconds * wrong(),
+                load_seconds=node.load_seconds * wrong(), write_seconds=node.write_seconds * wrong(),
+            ) for node in problem.nodes
+        )))
+
+
+@fault("estimates of time and size that are wrong by a factor of a tenth to ten, within a budget",
+       "kept after each run, but for its own records; answers right", short=1, full=30)
+def estimates(folder: Path, count: int, tally: Tally) -> None:
+    chosen = random.Random(32)
+    for index in range(count):
+        catalog, before, what = folder / str(index), 0, ""
+        budget = chosen.choice((100_000, 200_000, 400_000))
+        for key in (1, 1, 2):
+            policy = LoadsGladly(_Misjudges(policy_named(("always", "joint", "rule")[index % 3]), chosen))
+            with_budget = {"policy": policy, "budget": budget}
+            outputs = _answered(catalog, key, with_budget)
+            used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
+            over = used - budget if Catalog.open(catalog, create=False).live() else 0
+            what = what or ("" if outputs == answers(key) else f"answered {outputs}")
+            what = what or ("" if over <= records - before else f"{used:,} bytes with a budget of {budget:,}")
+            before = records
+        tally.expect(not what, f"history {index}: {what}")
+
+
+def _answered(catalog: Path, key: int, options: dict[str, object]) -> dict[str, object]:
+    import helix_spark as hx
+
+    with hx.Helix(catalog, observer=Heard(), **options) as helix:  # type: ignore[arg-type]
+        iteration = helix.run(workflow(key))
+        iteration.wait()
+        return dict(iteration.outputs)

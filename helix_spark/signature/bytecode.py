@@ -64,13 +64,14 @@ def instructions(code: CodeType) -> list[Instruction]:
     """
     found: list[Instruction] = []
     pushed = is_target = False
+    shared = {*code.co_cellvars, *code.co_freevars}  # which Python 3.13 hands to inner functions as it loads locals
     for step in _steps(code):
         is_target = is_target or step.is_target
         if step.name == "PUSH_NULL":
             if found and found[-1].name.startswith("LOAD_") and not is_target and _PUSHES_AFTER:
                 found[-1] = replace(found[-1], calls=True)
             pushed = not _PUSHES_AFTER
-        elif step.name not in _SILENT:
+        elif step.name not in _SILENT and not (step.name == "LOAD_FAST" and step.value in shared):
             found.append(replace(step, is_target=is_target, calls=step.calls or pushed))
             pushed = is_target = False
     return found

@@ -86,10 +86,6 @@ class Prepared:
         """By node name."""
         return self.situation.signed
 
-    def effects(self, name: str) -> frozenset[str]:
-        """What a node's code does beside returning its result, in words of the code: such code runs for it alone."""
-        return self.described[name].said.effects
-
 
 def prepare(
     workflow: Workflow, catalog: Catalog, settings: Mapping[str, str], around: Surroundings, run: str
@@ -134,8 +130,7 @@ def look_up(
     around = replace(around, held=frozenset(around.held).union(signed[name].signature for name in had))
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     told = _reads_on_record(measured) | dict(reads or {})
-    effects = {name: own.said.effects for name, own in described.items()}
-    unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told, effects)
+    unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
     explained = _with_chance_found(described, signed, known_random)
     situation = replace(

@@ -66,7 +66,7 @@ def reads_after(
     for table in tables:
         for name in prepared.dag.readers(table):
             known = prepared.told.get(prepared.signed[name].signature, {})
-            unknown = prepared.signed[table].signature not in known and not prepared.effects(name)
+            unknown = prepared.signed[table].signature not in known
             if unknown and declared_reads(prepared.dag, name, table).by_plan:
                 asked[name] = None
     if not asked:

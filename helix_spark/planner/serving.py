@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.reading import known_reads, taken
@@ -34,22 +33,20 @@ class Gap:
 
 
 def gaps(
-    dag: Dag, signatures: Mapping[str, str], stored: Mapping[str, Stored], reads: PlanReads,
-    effects: Mapping[str, Collection[str]] = MappingProxyType({}),
+    dag: Dag, signatures: Mapping[str, str], stored: Mapping[str, Stored], reads: PlanReads
 ) -> dict[str, Gap]:
     """By signature, the stored tables that lack a column which the current version reads, or may read.
 
     Args:
         signatures: by node name.
         stored: live artifacts by signature.
-        effects: by node name, what functions do beside returning a result; their plans are never asked for.
     """
     found: dict[str, Gap] = {}
     for node in dag.nodes:
         artifact = stored.get(signatures[node.name])
         if artifact is None or not artifact.left_out:
             continue
-        gap = _gap(node, artifact, dag, signatures, reads, effects)
+        gap = _gap(node, artifact, dag, signatures, reads)
         if gap is not None:
             found[artifact.signature] = gap
     return found
@@ -72,8 +69,7 @@ def columns_text(columns: tuple[str, ...]) -> str:
 
 
 def _gap(
-    node: Node, artifact: Stored, dag: Dag, signatures: Mapping[str, str], reads: PlanReads,
-    effects: Mapping[str, Collection[str]],
+    node: Node, artifact: Stored, dag: Dag, signatures: Mapping[str, str], reads: PlanReads
 ) -> Gap | None:
     without = f"stored without {columns_text(artifact.left_out)}"
     if whole_by_wish(node, dag):
@@ -87,7 +83,4 @@ def _gap(
             return Gap(artifact, (), f"stored without {columns_text(missing)}, which `{name}` reads", closable=False)
     if not unknown:
         return None
-    if (acting := next((name for name in unknown if effects.get(name)), None)) is not None:
-        more = f"it does more than return a table ({min(effects[acting])})"
-        return Gap(artifact, (), f"{without}; what `{acting}` reads is not looked into, as {more}", closable=False)
     return Gap(artifact, tuple(unknown), f"{without}; what `{unknown[0]}` reads is not known", closable=True)

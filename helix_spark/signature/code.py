@@ -18,6 +18,7 @@ from helix_spark.signature.objects.holders import own_attribute
 from helix_spark.signature.objects.identity import is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import package_of_function, package_of_module
+from helix_spark.signature.parts import Group, Part
 from helix_spark.signature.reach import CodeTrace, reach
 
 
@@ -75,6 +76,34 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
             remedy="give the class itself, or its full path",
         ) from error
     return trace(found, node=node, where=where)
+
+
+def value_part(group: Group, label: str, value: object, *, node: str, where: Location | None = None) -> Part:
+    """One part for a value, whatever it reaches. Arguments and errors as for `value_trace`.
+
+    >>> value_part(Group.PARAMETER, "regParam", 0.1, node="model").shown
+    '0.1'
+    """
+    return value_trace(group, label, value, node=node, where=where)[0]
+
+
+def value_trace(
+    group: Group, label: str, value: object, *, node: str, where: Location | None = None,
+    stages: dict[str, int] | None = None,
+) -> tuple[Part, CodeTrace]:
+    """One part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
+
+    Args:
+        group: what kind of thing the value is to the node.
+        label: what it is called there.
+        value, node, where, stages: as in `trace`.
+
+    Raises:
+        SignatureError: it cannot be identified.
+    """
+    root = edge_to(value, label, role="parameter")
+    found = reach([root], node=node, where=where, home=home_of(value), stages=stages).trace
+    return Part(group, label, found.digest, shown(value)), found
 
 
 def _name(value: object) -> str:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
-from helix_spark.signature.canonical import canonical
 from helix_spark.signature.file_states import FileState, Met, difference, seconds_to_settle, states_of
 from helix_spark.signature.folders import below, content_digest
+from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.parts import digest, encode
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read

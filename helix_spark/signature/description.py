@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.signature.functions.effects import effects_named
 from helix_spark.signature.functions.functions import describe_function
 from helix_spark.signature.functions.held import statements_in
 from helix_spark.signature.functions.randomness import random_sql
@@ -15,7 +15,6 @@ from helix_spark.signature.functions.reflection import describe_shown
 from helix_spark.signature.functions.sql_texts import functions_called
 from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
-from helix_spark.signature.objects.compiled import content_of
 from helix_spark.signature.objects.edges import (
     Described,
     Edge,
@@ -29,7 +28,7 @@ from helix_spark.signature.objects.edges import (
 )
 from helix_spark.signature.objects.encoder import canonical, is_identifiable
 from helix_spark.signature.objects.holders import held_values, is_project, wrapped
-from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, compiled_home, is_code, is_udf
+from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.patches import hung_on_classes
@@ -52,14 +51,11 @@ def describe(reference: Reference, home: str) -> Described:
     value = reference.value
     if isinstance(value, Package):
         form = encode("package", value.name, value.version, value.content)
-        return Described(Group.PACKAGE, value.name, form, shown=value.version)
+        return Described(Group.PACKAGE, value.name, form, _seen_of(value), shown=value.version)
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
     if isinstance(value, Shown):
         return describe_shown(reference)
-    compiled = compiled_home(value)
-    if compiled is not None:
-        return _describe_compiled(reference, compiled, home)
     if is_udf(value):
         return describe_udf(reference)
     if type(value) is types.FunctionType:
@@ -77,22 +73,12 @@ def describe(reference: Reference, home: str) -> Described:
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
 
 
-def _describe_compiled(reference: Reference, module: types.ModuleType, home: str) -> Described:
-    """A compiled module of the project, known by its file, or what is in one, known by its name there.
-
-    What is seen of them from outside counts besides: classes that they extend, modules that they import, data.
-    """
-    value = reference.value
-    if isinstance(value, types.ModuleType):
-        known = content_of(module)
-        seen = [*describe_module(reference).edges]
-    else:
-        known = str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
-        seen = [edge_to(module, module.__name__, role="module")]
-    if isinstance(value, type):
-        seen += describe_class(reference, home).edges
-    edges = tuple(edge for edge in seen if isinstance(edge, Named) or _is_visible(edge.value))
-    return Described(Group.CODE, reference.label, encode("compiled", known), edges)
+def _seen_of(package: Package) -> tuple[Edge, ...]:
+    """What is seen from outside of a compiled module of the project: classes that it extends, modules that it imports,
+    data."""
+    found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
+    edges = describe_module(Reference(found[0], package.name)).edges if found else ()
+    return tuple(edge for edge in edges if isinstance(edge, Named) or _is_visible(edge.value))
 
 
 def _is_visible(value: object) -> bool:
@@ -190,11 +176,10 @@ def _describe_value(reference: Reference) -> Described:
 def said_by(texts: Sequence[str]) -> Said:
     """What texts say that counts where they are used.
 
-    >>> said = said_by(["sum(age)", "no query", "DROP VIEW p"])
-    >>> said.calls, said.effects
-    (frozenset({'sum'}), frozenset({'DROP VIEW'}))
+    >>> said_by(["sum(age)", "no query"]).calls
+    frozenset({'sum'})
     """
-    return Said(calls=frozenset[str]().union(*map(functions_called, texts)), effects=effects_named(texts))
+    return Said(calls=frozenset[str]().union(*map(functions_called, texts)))
 
 
 def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:

@@ -17,8 +17,7 @@ from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
-from helix_spark.signature.canonical import value_part, value_trace
-from helix_spark.signature.code import identified, trace, trace_path
+from helix_spark.signature.code import identified, trace, trace_path, value_part, value_trace
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.description import said_by
 from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts

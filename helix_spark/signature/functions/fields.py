@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MemberDescriptorType, SimpleNamespace
@@ -77,17 +78,22 @@ def reference_to(start: Reference, field: Field, path: Sequence[str], owner: str
 def _read(holder: object, step: str) -> tuple[object, object]:
     """What a step leads to, and the object or class in which it is kept."""
     kind = type(holder)
-    if kind is dict:
-        assert isinstance(holder, dict)
-        return holder, holder.get(ast.literal_eval(step[1:-1]), _MISSING) if step.startswith("[") else _MISSING
     if step.startswith("["):
+        key = ast.literal_eval(step[1:-1])
+        return holder, holder.get(key, _MISSING) if isinstance(holder, dict) and kind is dict else _MISSING
+    own = holder if isinstance(holder, type) and kind is type else kind
+    if (step.startswith("__") and step.endswith("__")) or not (kind in _NAMESPACES or _is_ours(own)):
         return holder, _MISSING
-    if step.startswith("__") and step.endswith("__"):
+    found, on_class = inspect.getattr_static(holder, step, _MISSING), inspect.getattr_static(own, step, _MISSING)
+    base = next((base for base in own.__mro__ if vars(base).get(step, _MISSING) is found), holder)
+    if type(on_class) is MemberDescriptorType or type(on_class).__name__ == "_tuplegetter":  # of a slot, a named tuple
+        try:
+            return holder, on_class.__get__(holder) if own is kind else _MISSING
+        except AttributeError:  # a slot not set yet
+            return holder, _MISSING
+    if own is kind and hasattr(type(on_class), "__get__"):  # a property, a method, something cached
         return holder, _MISSING
-    if kind is type:
-        assert isinstance(holder, type)
-        return _kept_by_class(holder, step) if _is_ours(holder) else (holder, _MISSING)
-    return _kept_by_object(holder, step) if kind in _NAMESPACES or _is_ours(kind) else (holder, _MISSING)
+    return base, found
 
 
 def _is_ours(kind: type) -> bool:
@@ -96,29 +102,6 @@ def _is_ours(kind: type) -> bool:
         return False
     said = (vars(base) for base in kind.__mro__ if base not in _READ_PLAINLY)
     return not any("__getattribute__" in names or "__helix_signature__" in names for names in said)
-
-
-def _kept_by_class(kind: type, name: str) -> tuple[object, object]:
-    return next(((base, vars(base)[name]) for base in kind.__mro__ if name in vars(base)), (kind, _MISSING))
-
-
-def _kept_by_object(holder: object, name: str) -> tuple[object, object]:
-    """An attribute in the object itself, in a slot of it, or else in its class, where that is plain data."""
-    base, on_class = _kept_by_class(type(holder), name)
-    if type(on_class) is MemberDescriptorType or type(on_class).__name__ == "_tuplegetter":  # of a slot, a named tuple
-        try:
-            return holder, object.__getattribute__(holder, name)
-        except AttributeError:  # a slot not set yet
-            return holder, _MISSING
-    if on_class is not _MISSING and hasattr(type(on_class), "__get__"):  # a property, a method, something cached
-        return holder, _MISSING
-    try:
-        own = object.__getattribute__(holder, "__dict__")
-    except AttributeError:  # has slots only
-        own = {}
-    if type(own) is not dict:
-        return holder, _MISSING
-    return (holder, own[name]) if name in own else (base, on_class)
 
 
 def is_plain(value: object, levels: int = _LEVELS) -> bool:

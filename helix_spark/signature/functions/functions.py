@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 
 from helix_spark.signature.functions.code_form import CodeForm, form_of
-from helix_spark.signature.functions.effects import effects_named, effects_of
 from helix_spark.signature.functions.named_in_texts import is_put_together, named_in
 from helix_spark.signature.functions.names import Names
 from helix_spark.signature.functions.outside import outside_uses, views_of
@@ -56,7 +55,7 @@ def describe_function(reference: Reference, home: str) -> Described:
         unfollowed=tuple(_told(names, *lost) for lost in (*by_name.lost, *made)),
         checked=len(edges) + len(by_name.edges),
         reads=_reads(form, used),
-        texts=form.texts, said=_said(form, function),
+        texts=form.texts, said=_said(form),
     )
 
 
@@ -66,7 +65,7 @@ def _reads(form: CodeForm, used: Sequence[tuple[str, int]]) -> frozenset[str]:
     return frozenset([_DOCS] if docs else []) | ({_SUBCLASSES} & form.mentioned)
 
 
-def _said(form: CodeForm, function: FunctionType) -> Said:
+def _said(form: CodeForm) -> Said:
     """What a function says that counts for whoever runs it."""
     words = frozenset(text for text in form.texts if text.isidentifier())
     return Said(
@@ -74,7 +73,6 @@ def _said(form: CodeForm, function: FunctionType) -> Said:
         | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
         registers=words if form.mentioned & _REGISTERS else frozenset(),
         views=views_of(form),
-        effects=effects_of(function.__code__) | effects_named(form.texts),
     )
 
 

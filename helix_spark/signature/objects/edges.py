@@ -93,19 +93,14 @@ class Said:
         calls: words that SQL may call as functions.
         registers: names under which functions are registered with the session.
         views: names in lower case of the views that are registered; empty for one whose name is not known.
-        effects: what is done beside returning a result, in words of the code: see `effects`.
     """
 
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     views: frozenset[str] = frozenset()
-    effects: frozenset[str] = frozenset()
 
     def __or__(self, other: Said) -> Said:
-        return Said(
-            self.calls | other.calls, self.registers | other.registers, self.views | other.views,
-            self.effects | other.effects,
-        )
+        return Said(self.calls | other.calls, self.registers | other.registers, self.views | other.views)
 
 
 NOTHING_SAID = Said()

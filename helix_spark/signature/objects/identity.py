@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.objects.attributes import declares_itself
-from helix_spark.signature.objects.compiled import is_compiled
 from helix_spark.signature.objects.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.signature.objects.origin import PYTHON, Package, package_of_function, package_of_module
 
@@ -50,7 +49,7 @@ def is_code(value: object) -> bool:
         return True
     if declares_itself(value):
         return False
-    return is_udf(value) or bool(wrapped(value)) or identity(value) is not None or compiled_home(value) is not None
+    return is_udf(value) or bool(wrapped(value)) or identity(value) is not None
 
 
 def identity(value: object) -> tuple[Package, str] | None:
@@ -115,8 +114,13 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
         return package, _public_name(kind.__module__, kind.__qualname__, kind)
     # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
     # module; another file may have been loaded under a library's name. Types built into the interpreter are neither.
-    made_at_run_time = kind.__flags__ & HEAP_TYPE
-    return None if made_at_run_time else (package, f"{kind.__module__}.{kind.__qualname__}")
+    if not kind.__flags__ & HEAP_TYPE:
+        return package, f"{kind.__module__}.{kind.__qualname__}"
+    # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
+    for module in list(sys.modules) if kind.__module__ == "builtins" else ():
+        if _keeps(module, kind.__qualname__, kind) and (found := package_of_module(module)) is not None and found.file:
+            return found, f"{module}.{kind.__qualname__}"
+    return None
 
 
 def _bound_identity(value: object) -> tuple[Package, str] | None:
@@ -178,33 +182,6 @@ def _with_parents(module: str) -> Iterator[str]:
         if character == ".":
             yield module[:end]
     yield module
-
-
-def compiled_home(value: object) -> types.ModuleType | None:
-    """The compiled module of the project that a value is, or that keeps it under its name: a function, a class, a
-    method of one. None for all else."""
-    if isinstance(value, types.ModuleType):
-        return value if is_compiled(value) else None
-    owner = value.__objclass__ if isinstance(value, DESCRIPTORS) else value
-    if isinstance(owner, types.FunctionType | types.MethodType) or not callable(owner):
-        return None
-    names = [own_attribute(owner, attribute) for attribute in ("__qualname__", "__name__")]
-    for module in _claimed_by(owner):
-        found = sys.modules.get(module)
-        if not isinstance(found, types.ModuleType) or not is_compiled(found):
-            continue
-        if any(isinstance(name, str) and _keeps(module, name, owner) for name in names):
-            return found
-    return None
-
-
-def _claimed_by(value: object) -> list[str]:
-    """The modules that a function or class may be from: the one it names; any, for the classes of a compiler that names
-    `builtins` (PyO3)."""
-    module = own_attribute(value, "__module__")
-    if module == "builtins" and isinstance(value, type) and value.__flags__ & HEAP_TYPE:
-        return list(sys.modules)
-    return [module] if isinstance(module, str) else []
 
 
 _NAMED_OTHERWISE = {

@@ -16,9 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import FunctionType
 
+from helix_spark.signature.folders import content_digest
 from helix_spark.signature.parts import FORMAT, digest
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
@@ -35,11 +37,13 @@ class Package:
 
     Attributes:
         content: digest of what is installed of it and of all that it requires; empty where the version says all.
+        file: of a compiled module of the project, ``fast.so`` beside ``job.py``, its file: nobody can read its code.
     """
 
     name: str
     version: str
     content: str = ""
+    file: str = ""
 
 
 PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -169,7 +173,8 @@ def _package_of_missing(top: str) -> Package | None:
 def _package_of_path(filename: str) -> Package | None:
     path = Path(filename).resolve()
     if _is_project(path):
-        return None
+        compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES)) and path.is_file()
+        return Package(path.name.partition(".")[0], content_digest(path)[:12], file=filename) if compiled else None
     if path.is_relative_to(_HERE):
         return Package("helix_spark", str(FORMAT))
     site = _site_folder(path)

@@ -152,6 +152,9 @@ class Draws:
         for name, state in ours.items():
             self._before[name] = _SHARED[name].state(sys.modules[name])
             _SHARED[name].restore(sys.modules[name], state)
+        for name in _SHARED:
+            if name not in self._began and _loaded(name) is not None:  # it was loaded meanwhile
+                self._take_over(name)
         sys.meta_path.insert(0, self)
 
     def find_spec(

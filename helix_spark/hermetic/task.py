@@ -1,19 +1,22 @@
 """The author's functions in Spark's Python workers: what they draw follows from their node and their partition, and
 what they read and ask for is told to the driver.
 
-All of it begins where a worker unpickles a function, which it does for each task: calling the function, for each row
-maybe, costs nothing more. A worker's state lies in `sys`, for one that has no helix_spark gets this module's code by
-value, in several copies. Such a worker watches nothing, and says so.
+All of it begins where a worker unpickles a function, which it does for each task. Spark may have one task call
+functions of several nodes in turn, for each row: each draws what it would draw without the others. A worker's state
+lies in `sys`, for one that has no helix_spark gets this module's code by value, in several copies. Such a worker
+watches nothing, and says so.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import update_wrapper
 from typing import Any, NamedTuple
 
 from helix_spark.hermetic.generators import Draws, EntropyGiven
@@ -77,7 +80,7 @@ def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
     if home:
         with suppress(OSError):  # another machine has no such folder
             os.chdir(home)
-    begin(context.taskAttemptId(), f"{key} {context.partitionId()}")
+    called = in_turn(function, begin(context.taskAttemptId()), f"{key} {context.partitionId()}")
     if folder:
         try:
             from helix_spark.hermetic.worker_reports import watch_in_task
@@ -85,7 +88,7 @@ def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
             tell(f"{folder}/{os.uname().nodename}-{os.getpid()}", [key, "outside", _UNSEEN, None])
         else:
             watch_in_task(context.taskAttemptId(), function, key, folder)
-    return function
+    return called
 
 
 def tell(file: str, *events: Sequence[Any]) -> None:
@@ -100,26 +103,65 @@ def tell(file: str, *events: Sequence[Any]) -> None:
         os.close(descriptor)
 
 
-def begin(task: int, seed: str) -> None:
-    """Has what follows be drawn from a seed, unless the task has begun with one."""
+def begin(number: int) -> Any:
+    """The task that runs, which ends the one before it."""
     state: _Task | None = vars(sys).get(_STATE)
-    if state is not None and state.number == task:
-        return
-    if state is not None:
-        state.end()
-    setattr(sys, _STATE, _Task(task, Draws(seed)))
+    if state is None or state.number != number:
+        if state is not None:
+            state.end()
+        state = _Task(number)
+        setattr(sys, _STATE, state)
+    return state
+
+
+def in_turn(function: Any, task: Any, seed: str) -> Any:
+    """A function that draws from a seed whenever it is called in a task; a class as it is, for where there is a table
+    function nothing else is called."""
+    if task.seed is None or isinstance(function, type):
+        task.turn(seed)
+    if isinstance(function, type):
+        return function
+
+    def called(*given: Any, **named: Any) -> Any:
+        if task.seed != seed:
+            task.turn(seed)
+        return function(*given, **named)
+
+    with suppress(AttributeError, TypeError, ValueError):  # what is called may have neither names nor a signature
+        update_wrapper(called, function)
+        vars(called)["__signature__"] = inspect.signature(function)
+    return called
 
 
 class _Task:
-    """What is to be put back when the next task begins."""
+    """The draws of one task, and what is to be put back when the next one begins.
 
-    def __init__(self, number: int, draws: Draws) -> None:
+    Attributes:
+        number: Spark's.
+        seed: what is drawn now follows from this; None as long as nothing was called.
+    """
+
+    def __init__(self, number: int) -> None:
         self.number = number
-        self._draws, self._given = draws, EntropyGiven(lambda: draws.entropy)
+        self.seed: str | None = None
+        self._draws: dict[str, Draws] = {}
+        self._left: dict[str, dict[str, Any]] = {}
+        self._given = EntropyGiven(lambda: None if self.seed is None else self._draws[self.seed].entropy)
         self._given.install()
-        draws.begin()
+
+    def turn(self, seed: str) -> None:
+        """Has what follows be drawn from a seed, from where it was left."""
+        if self.seed is not None:
+            self._left[self.seed] = self._draws[self.seed].away()
+        if seed in self._left:
+            self._draws[seed].back(self._left.pop(seed))
+        else:
+            self._draws[seed] = Draws(seed)
+            self._draws[seed].begin()
+        self.seed = seed
 
     def end(self) -> None:
-        """Puts it back."""
-        self._draws.end()
+        """Puts everything back."""
+        if self.seed is not None:
+            self._draws[self.seed].end()
         self._given.remove()

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, abandon, in_action, others_first
 from helix_spark.hermetic.generators import default_seed
+from helix_spark.hermetic.task import Purpose, guarded, written_for
 from helix_spark.planner.problem import State
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]})
@@ -49,6 +51,31 @@ def test_a_draw_follows_from_the_seed_and_all_is_put_back(draw: Callable[[], Any
     assert (random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tobytes()) == before
     assert len({str(draw()) for _ in range(20)}) > 1
     assert os.urandom.__module__ == "posix"
+
+
+def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = random.getstate()
+
+    def arrived(number: int, key: str) -> Callable[[], float]:
+        """A function that draws, as a worker has it in a task."""
+        context = SimpleNamespace(taskAttemptId=lambda: number, partitionId=lambda: 0)
+        known = SimpleNamespace(TaskContext=SimpleNamespace(get=lambda: context))
+        monkeypatch.setitem(sys.modules, "pyspark.taskcontext", known)
+        with written_for(Purpose(key)):
+            rebuild, given = guarded(lambda: random.random() + np.random.default_rng().random()).__reduce__()
+        function: Callable[[], float] = rebuild(*given)
+        return function
+
+    one = arrived(1, "one")
+    alone = [one() for _ in range(3)]
+    two = arrived(2, "two")
+    other = [two() for _ in range(3)]
+    one, two, again = arrived(3, "one"), arrived(3, "two"), arrived(3, "one")
+    together = [(one(), two()) for _ in range(2)]
+    assert [*together, (again(), two())] == list(zip(alone, other, strict=True))
+    assert len({*alone, *other}) == 6
+    vars(sys).pop("_helix_task").end()
+    assert random.getstate() == before
 
 
 def test_what_is_seeded_by_the_author_is_what_it_would_be() -> None:

@@ -35,7 +35,7 @@ _STORED = "event <> 'abandoned'"
 """Not of what was never stored."""
 
 _OLDEST_FIRST = "ORDER BY sequence"
-"""Of an attempt's rows the newest counts: see `_by_signature`."""
+"""Of an attempt's rows the newest counts: see `by_signature`."""
 
 
 class ArtifactLedger:
@@ -46,13 +46,13 @@ class ArtifactLedger:
 
     def live(self) -> dict[str, ArtifactRecord]:
         """All live artifacts by signature."""
-        return _by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
+        return by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
 
     def live_for_plan(self, near: Collection[str]) -> dict[str, ArtifactRecord]:
         """The same as far as a plan looks at them: with the schemas of the signatures in `near` alone. Schemas are most
         of all that is on record of artifacts, and a plan has to do with few of them."""
         schema = f", CASE WHEN signature IN ({listed_signatures(near)}) THEN schema END AS schema" if near else ""
-        return _by_signature(self._journal.query(
+        return by_signature(self._journal.query(
             f"SELECT * EXCEPT (schema, why){schema} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"
         ))
 
@@ -61,7 +61,7 @@ class ArtifactLedger:
         columns = self._journal.columns(
             f"SELECT signature, attempt, bytes FROM journal WHERE NOT {_ENDED} ORDER BY attempt DESC"
         )
-        # As in `_by_signature`: of two live attempts of a signature the smaller id wins.
+        # As in `by_signature`: of two live attempts of a signature the smaller id wins.
         winners = {signature: (attempt, size) for signature, attempt, size in zip(*columns.values(), strict=True)}
         return dict(winners.values())
 
@@ -73,7 +73,7 @@ class ArtifactLedger:
         """The live artifacts of some signatures, by signature, in one look."""
         if not signatures:
             return {}
-        return _by_signature(self._journal.query(
+        return by_signature(self._journal.query(
             f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND NOT {_ENDED} "
             + _OLDEST_FIRST
         ))
@@ -89,7 +89,7 @@ class ArtifactLedger:
         rows = self._journal.query(
             f"SELECT * FROM journal WHERE {_STORED} ORDER BY sequence, event <> 'published'"
         )
-        return {record.signature: record for record in rows} | _by_signature(_live(rows))
+        return {record.signature: record for record in rows} | by_signature(live_among_all(rows))
 
     def version(self) -> int:
         """Grows whenever something is recorded."""
@@ -212,12 +212,14 @@ def _listed_ids(attempts: Collection[str]) -> str:
     return ", ".join(f"'{checked_id(attempt)}'" for attempt in sorted(attempts))
 
 
-def _live(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+def live_among_all(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Those of all records that are there whose attempts have not ended."""
     ended = {record.attempt for record in records if record.event != "published"}
     return [record for record in records if record.attempt not in ended]
 
 
-def _by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
+def by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
+    """Live records, in their order, by signature."""
     # Two live attempts of a signature cannot be published where commits exclude each other, as on a local disk; where
     # they do not, the smaller id wins, so that all processes agree. Of one attempt's rows the last one does.
     return {record.signature: record for record in sorted(records, key=lambda record: record.attempt, reverse=True)}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helix_spark.catalog.artifacts import by_signature, live_among_all
 from helix_spark.catalog.history import heaviest
 from helix_spark.catalog.journal.mending import Mending, examined, mending_of, rows_of
 from helix_spark.catalog.journal.rows import Misfit, Row
@@ -45,8 +46,7 @@ class HeldRecords:
     @property
     def live(self) -> dict[str, ArtifactRecord]:
         """The live artifacts by signature."""
-        ended = {record.attempt for record in self.artifacts if record.event != "published"}
-        return {record.signature: record for record in self.artifacts if record.attempt not in ended}
+        return by_signature(live_among_all(self.artifacts))
 
 
 def held_records(records: Place, *, sound: bool = True) -> HeldRecords:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable
-from urllib.parse import unquote
 
-from helix_spark.catalog.journal.own_files import StrangeFilesError, checked_name
+from helix_spark.catalog.journal.own_files import StrangeFilesError, name_in
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place, text_in
 from helix_spark.errors import DamagedRecordsError
@@ -91,11 +90,11 @@ class LogEnd:
         names: dict[str, None] = {}
         for entry in self.entries(versions):
             try:
-                for action in actions_in(text_in(entry, LONGEST_ENTRY)):
+                for action in actions_in(entry):
                     if "add" in action:
-                        names[checked_name(unquote(action["add"]["path"]))] = None
+                        names[name_in(action["add"])] = None
                     elif "remove" in action:
-                        names.pop(unquote(action["remove"]["path"]), None)
+                        names.pop(name_in(action["remove"]), None)
             except (ValueError, KeyError, TypeError, OddFileError) as error:
                 raise self.damaged(f"its log entry {entry.name} cannot be read") from error
             except StrangeFilesError as error:

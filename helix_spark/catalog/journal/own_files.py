@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote
 
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
@@ -87,6 +88,12 @@ def named_files(table: DeltaTable) -> list[str]:
         raise StrangeFilesError("it is divided by a column, as no records are")
     names: list[Any] = list(table.get_add_actions().column("path").to_pylist())
     return [checked_name(name) for name in names]
+
+
+def name_in(action: Mapping[str, Any]) -> str:
+    """The name of the file that is added or removed. Raises KeyError or TypeError for what is no such action,
+    StrangeFilesError where it may lie elsewhere."""
+    return checked_name(unquote(action["path"]))
 
 
 def checked_name(name: Any) -> str:

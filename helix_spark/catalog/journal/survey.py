@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
 
 from helix_spark.catalog.journal.log_end import LogEnd, head_file
-from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content, name_in
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE
-from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_of
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
 from helix_spark.catalog.places.side_checksums import BadSealError, ChecksumError, beside, check_all, with_right_bits
@@ -62,7 +61,7 @@ class _State:
             self.added[one.name] = one
             self.named.add(one.name)
         if (remove := action.get("remove")) is not None:
-            name = _plain_name(remove["path"])
+            name = name_in(remove)
             self.added.pop(name, None)
             self.named.add(name)
         self.metadata = action.get("metaData") or self.metadata
@@ -123,7 +122,7 @@ def survey(folder: Place) -> Survey:
     for version in sorted(checkpoints, reverse=True):
         try:
             found = _from_checkpoint(checkpoints[version])
-        except _UnsoundError as error:  # an old one, too: a journal is opened where all of them can be read
+        except UnsoundFileError as error:  # an old one, too: a journal is opened where all of them can be read
             beside[checkpoints[version].name] = str(error)
         else:
             state, base = (found, version) if base < 0 else (state, base)
@@ -137,10 +136,10 @@ def survey(folder: Place) -> Survey:
         of_version = entries.get(version)
         try:
             if of_version is None:
-                raise _UnsoundError(GONE)
+                raise UnsoundFileError(GONE)
             for action in _actions(of_version):
                 state.take(action)
-        except _UnsoundError as error:
+        except UnsoundFileError as error:
             unsound[version] = str(error)
             mentioned |= _mentioned(of_version) if of_version is not None else set()
     sound_checkpoints = {number for number, file in checkpoints.items() if file.name not in beside}
@@ -154,10 +153,6 @@ def survey(folder: Place) -> Survey:
         folder, there, head, never_synced, newest, base, unsound, frozenset(mentioned), beside, state.added,
         frozenset(state.named), sound, bad, spare, state.metadata, state.protocol,
     )
-
-
-class _UnsoundError(Exception):
-    """A file of the log cannot be used; says why."""
 
 
 def _believed(versions: Iterable[int]) -> int:
@@ -191,32 +186,32 @@ def _content(file: Place, most: int) -> bytes:
     try:
         content = file.read_at_most(most)
     except FileNotFoundError as error:
-        raise _UnsoundError(GONE) from error
+        raise UnsoundFileError(GONE) from error
     except OSError as error:
         if is_out_of_reach(error):
             raise
-        raise _UnsoundError(f"cannot be read: {error.strerror or error}") from error
+        raise UnsoundFileError(f"cannot be read: {error.strerror or error}") from error
     if not content:
-        raise _UnsoundError("is empty")
+        raise UnsoundFileError("is empty")
     return content
 
 
 def _actions(entry: Place) -> list[Mapping[str, Any]]:
     try:
-        actions = list(actions_in(_content(entry, LONGEST_ENTRY).decode()))
+        actions = list(actions_of(_content(entry, LONGEST_ENTRY).decode()))
         if not actions:
-            raise _UnsoundError("is empty")
+            raise UnsoundFileError("is empty")
         for action in actions:
             _State().take(action)  # so that none of an entry counts where one of its actions cannot be taken
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _UnsoundError("is garbage") from error
+    except (ValueError, KeyError, TypeError, AttributeError, StrangeFilesError) as error:
+        raise UnsoundFileError("is garbage") from error
     return actions
 
 
 def _mentioned(entry: Place) -> set[str]:
     try:
         return {name.decode() for name in _FILE.findall(_content(entry, LONGEST_ENTRY))}
-    except _UnsoundError:
+    except UnsoundFileError:
         return set()
 
 
@@ -232,11 +227,11 @@ def _from_checkpoint(file: Place) -> _State:
         for row in table.to_pylist(maps_as_pydicts="lossy"):
             state.take({kind: action for kind, action in row.items() if action is not None})
     except StrangeFilesError as error:
-        raise _UnsoundError(str(error)) from error
+        raise UnsoundFileError(str(error)) from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _UnsoundError("is garbage") from error
+        raise UnsoundFileError("is garbage") from error
     if state.metadata is None or state.protocol is None:
-        raise _UnsoundError("is garbage")
+        raise UnsoundFileError("is garbage")
     return state
 
 
@@ -254,7 +249,7 @@ def _bad_pointer(log: DeltaLog, checkpoints: Collection[int]) -> str:
 
 
 def _added(add: Mapping[str, Any]) -> Added:
-    name = _plain_name(add["path"])
+    name = name_in(add)
     size = add.get("size")
     try:
         stats = parsed(add.get("stats") or "{}")
@@ -265,14 +260,6 @@ def _added(add: Mapping[str, Any]) -> Added:
         rows = least = most = None
     size, rows, least, most = (value if isinstance(value, int) else None for value in (size, rows, least, most))
     return Added(name, size, rows, least, most, dict(add))
-
-
-def _plain_name(path: Any) -> str:
-    """Raises ValueError for what is no file in the table's own folder."""
-    name = unquote(path)
-    if not name or "/" in name or "\\" in name or name.startswith(".") or quote(name) != path:
-        raise ValueError(f"{path!r} names no file of the table's folder")
-    return name
 
 
 def _looked_at(
@@ -355,16 +342,12 @@ def row_file(file: Place, rows: int | None = None) -> RowFile:
         UnsoundFileError: it is gone, cut, garbage, too large, no file, or does not match its checksums.
         OSError: it cannot be reached, which says nothing of what it holds.
     """
+    content = _content(file, LARGEST)
     try:
-        content = file.read_at_most(LARGEST)
         bare = _seal_damage(file, content)
-        table = _decoded(content)
-    except FileNotFoundError as error:
-        raise UnsoundFileError("is gone") from error
-    except OSError as error:
-        if is_out_of_reach(error):
-            raise
-        raise UnsoundFileError(f"cannot be read: {error.strerror or error}") from error
+    except FileNotFoundError as error:  # since it was read
+        raise UnsoundFileError(GONE) from error
+    table = _decoded(content)
     if rows is not None and len(table) != rows:
         raise UnsoundFileError(f"has {len(table)} rows, not {rows}")
     return RowFile(file.name, table, len(content), bare)

@@ -26,16 +26,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import SETTINGS, Journal
-from helix_spark.catalog.journal.own_files import StrangeFilesError, checked_name, remove_stale_seals
+from helix_spark.catalog.journal.own_files import StrangeFilesError, name_in, remove_stale_seals
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
-from helix_spark.catalog.places.place import OddFileError, Place, text_in
+from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
+from helix_spark.catalog.places.place import OddFileError, Place
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -298,7 +297,6 @@ def _removed(entry: Place) -> list[str]:
     """The files that a log entry removed. One that was cut or is gone tells of none, nor does one that names what lies
     elsewhere."""
     try:
-        actions = actions_in(text_in(entry, LONGEST_ENTRY))
-        return [checked_name(unquote(action["remove"]["path"])) for action in actions if "remove" in action]
+        return [name_in(action["remove"]) for action in actions_in(entry) if "remove" in action]
     except (FileNotFoundError, OddFileError, StrangeFilesError, ValueError, KeyError, TypeError):
         return []

@@ -60,7 +60,12 @@ class DeltaLog:
         return int(parsed(text_in(self.pointer))["version"])
 
 
-def actions_in(text: str) -> Iterator[Mapping[str, Any]]:
+def actions_in(entry: Place) -> Iterator[Mapping[str, Any]]:
+    """The actions of an entry. Raises OSError, and what `actions_of` raises."""
+    return actions_of(text_in(entry, LONGEST_ENTRY))
+
+
+def actions_of(text: str) -> Iterator[Mapping[str, Any]]:
     """The actions of an entry. Raises ValueError for what is no JSON; who takes them looks whether they are actions."""
     for line in text.splitlines():
         if line.strip():

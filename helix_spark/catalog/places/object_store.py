@@ -168,6 +168,8 @@ class ObjectPath:
     def is_dir(self) -> bool:
         return self.seen is None and self._info().type == self._types().Directory
 
+    is_own_folder = is_dir
+
     def is_file(self) -> bool:
         try:
             return bool(self.stat())
@@ -177,8 +179,7 @@ class ObjectPath:
     def stat(self) -> ObjectStatus:
         return self.status() if self.seen is None else self.seen
 
-    def lstat(self) -> ObjectStatus:
-        return self.stat()
+    lstat = stat
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
@@ -292,9 +293,6 @@ class ObjectPath:
         """Nowhere: there are no links."""
         return ""
 
-    def is_own_folder(self) -> bool:
-        return self.is_dir()
-
     def read_at_most(self, most: int) -> bytes:
         return self.read_tagged(most)[0]
 
@@ -302,9 +300,7 @@ class ObjectPath:
         with _told(self.store):
             return cast(BinaryIO, self.store.files.open_input_file(self.path))
 
-    def readable(self) -> Any:
-        with _told(self.store):
-            return self.store.files.open_input_file(self.path)
+    readable = open_binary
 
     @contextmanager
     def writable(self) -> Iterator[io.RawIOBase]:

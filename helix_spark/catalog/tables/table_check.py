@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
+from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.parquet_shape import size_and_footer
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular, text_in
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
@@ -74,12 +74,17 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
         raise damaged(folder, f"version {record.version} is recorded; a stored table has version 0 only")
     if record.files is not None and len(adds) != record.files:
         raise damaged(folder, f"its log has {len(adds)} files, its record {record.files}")
-    schema, recorded = str(metadata["schemaString"]), _recorded_schema(folder, record)
-    if recorded is not None and not _same_types(schema, recorded):
+    schema = str(metadata["schemaString"])
+    try:
+        recorded = held_schema(record)
+        alike = recorded is None or same_types(schema, recorded)
+        foreign = (*foreign_classes(schema), *foreign_classes(record.schema or "{}"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder, f"its schema, or the recorded one, cannot be read: {error}") from error
+    if not alike:
         raise damaged(folder, "its columns are not the recorded ones")
-    for named in (schema, record.schema or "{}"):
-        if foreign := _foreign_classes(folder, named):
-            raise damaged(folder, f"its columns name the class {foreign[0]}, which is not Spark ML's")
+    if foreign:
+        raise damaged(folder, f"its columns name the class {foreign[0]}, which is not Spark ML's")
     rows = _rows(adds)
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
@@ -104,13 +109,6 @@ def held_schema(record: ArtifactRecord) -> str | None:
         return record.schema
     whole = parsed(record.schema)
     return json.dumps(whole | {"fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
-
-
-def _recorded_schema(folder: Place, record: ArtifactRecord) -> str | None:
-    try:
-        return held_schema(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise damaged(folder, f"its recorded schema cannot be read: {error}") from error
 
 
 def written_digest(folder: Place) -> str:
@@ -161,7 +159,7 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
         if not (folder.is_own_folder() and log.folder.is_own_folder()):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(log.folder))
         others = sorted(path.name for path in log.folder.glob("*.json") if path != log.entry(0))
-        actions = list(actions_in(text_in(log.entry(0), LONGEST_ENTRY)))
+        actions = list(actions_in(log.entry(0)))
     except (OSError, ValueError) as error:
         raise unread(folder, f"its log cannot be read: {error}", error) from error
     if others:
@@ -210,20 +208,6 @@ def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
     except (KeyError, TypeError, ValueError):
         # Statistics are optional in Delta; the files' footers are counted when they are read.
         return None
-
-
-def _foreign_classes(folder: Place, schema: str) -> tuple[str, ...]:
-    try:
-        return foreign_classes(schema)
-    except ValueError as error:
-        raise damaged(folder, f"its schema cannot be read: {error}") from error
-
-
-def _same_types(one: str, other: str) -> bool:
-    try:
-        return same_types(one, other)
-    except ValueError:
-        return False
 
 
 def _partition(path: Place) -> tuple[int, str]:

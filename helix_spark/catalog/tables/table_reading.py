@@ -244,9 +244,7 @@ def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> 
 
 
 def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
-    _check_size(path)
-    with _opened(path) as file:
-        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
+    with _checked(path) as file:
         # Spark leaves columns of type void out of its files.
         present = set(file.schema_arrow.names)
         return file.read([name for name in names if name in present]), file.metadata.num_rows
@@ -256,9 +254,7 @@ def _read_in_pieces(names: Sequence[str], path: Place) -> Iterator[tuple[pa.Tabl
     """The same, some rows at a time."""
     import pyarrow as pa
 
-    _check_size(path)
-    with _opened(path) as file:
-        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
+    with _checked(path) as file:
         present = set(file.schema_arrow.names)
         columns = [name for name in names if name in present]
         if not columns:
@@ -268,21 +264,25 @@ def _read_in_pieces(names: Sequence[str], path: Place) -> Iterator[tuple[pa.Tabl
             yield pa.Table.from_batches([batch]), batch.num_rows
 
 
-def _check_size(path: Place) -> None:
-    """Raises ValueError for a file that becomes more than there can be in it."""
-    if isinstance(path, Path):  # of a store each page would be a request
-        with path.open_binary() as file:
-            shape = shape_of(file)
-            check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
-
-
 def _read_pages(name: str, path: Place) -> None:
     """Compares the checksums of a column's pages; what pyarrow has no type for stays unread."""
     import pyarrow as pa
 
-    _check_size(path)
-    with _opened(path) as file, suppress(pa.ArrowNotImplementedError):
+    with _checked(path) as file, suppress(pa.ArrowNotImplementedError):
         file.read([one for one in file.schema_arrow.names if one == name])
+
+
+@contextmanager
+def _checked(path: Place) -> Iterator[pq.ParquetFile]:
+    """A file to read whole. Raises ValueError for one that becomes more than there can be in it, ChecksumError where
+    its end is not what was written."""
+    if isinstance(path, Path):  # of a store each page would be a request
+        with path.open_binary() as raw:
+            shape = shape_of(raw)
+            check_decoded(raw, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
+    with _opened(path) as file:
+        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
+        yield file
 
 
 def _as_declared(

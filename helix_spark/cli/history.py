@@ -81,9 +81,17 @@ def commit_text(record: IterationRecord) -> str:
     return record.commit[:7] + ("+" if record.commit and record.dirty else "")
 
 
-def log_json(iterations: Sequence[IterationRecord]) -> list[dict[str, Any]]:
-    """Iterations as JSON's types."""
-    return [iteration_json(record) for record in iterations]
+def log_json(
+    iterations: Sequence[IterationRecord], proofs: Sequence[Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Iterations as JSON's types.
+
+    Args:
+        proofs: of each, by name, what is known now of its nodes' results.
+    """
+    return [
+        iteration_json(record) | {"proofs": dict(known)} for record, known in zip(iterations, proofs, strict=True)
+    ]
 
 
 def iteration_json(record: IterationRecord) -> dict[str, Any]:

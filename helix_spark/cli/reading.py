@@ -32,12 +32,14 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
     from helix_spark.cli.history import log_json, print_log
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import check_workflow
+    from helix_spark.past.states import proofs_of_several
 
     known, wanted = records(**given), _one_of(workflow, named)
     check_workflow(known, wanted)
     iterations = known.iterations(wanted, limit)
     if as_json:
-        say(to_text(log_json(iterations)))
+        proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
+        say(to_text(log_json(iterations, proofs)))
     else:
         print_log(iterations)
     told_of_misfits(known)

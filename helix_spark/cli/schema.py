@@ -52,7 +52,8 @@ log       list of iterations, newest first: workflow, iteration, status (running
           differs from the iteration before, made by itself), parameters, outputs, plan (as of
           `run`, and budget, used, left_out, merged: name -> the equal node that it is part of; metrics: what the author
           says of them; measured_by: output -> digest of its code; tables: output -> digest of its first rows),
-          versions, error, file, file_digest, commit, dirty (true, false or null)
+          versions, error, file, file_digest, commit, dirty (true, false or null),
+          proofs (name of a node -> what is known now of its result: verified | unproven | chance)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature, stored (true or false, now), proof (now; as of `plan`);
           tables: name of an output -> columns (name, type), rows (the first ones), total (number of rows, or null),

@@ -44,10 +44,15 @@ class Known(Protocol):
 
 def proofs_of(nodes: Iterable[NodeRecord], known: Known) -> dict[str, Proof]:
     """By name, what is known by now of the results that nodes had."""
-    signatures = {node.name: node.signature for node in nodes}
-    asked = {signature for signature in signatures.values() if signature}  # a run that goes on has none on record yet
+    return proofs_of_several([tuple(nodes)], known)[0]
+
+
+def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: Known) -> list[dict[str, Proof]]:
+    """The same of the nodes of several iterations, looked up at once."""
+    # A run that goes on has no signatures on record yet.
+    asked = {node.signature for nodes in iterations for node in nodes if node.signature}
     measured = known.results((), asked).measured if asked else {}
-    return {
-        name: measured[signature].proof if signature in measured else "unproven"
-        for name, signature in signatures.items()
-    }
+    return [
+        {node.name: measured[node.signature].proof if node.signature in measured else "unproven" for node in nodes}
+        for nodes in iterations
+    ]

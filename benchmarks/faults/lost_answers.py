@@ -109,15 +109,15 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
                 os.environ["AWS_ENDPOINT_URL"] = front
                 for index in range(count // len(HOW)):
                     single = object_path(f"s3a://bucket/{how}-{index}")
-                    mine = uuid.uuid4().hex.encode()
+                    mine = uuid.uuid4().hex
                     try:
-                        single.write_new(mine)
-                        _refused(lambda single=single: single.write_new(b"another's"), FileExistsError)
-                        old = single.status().tag
-                        single.write_over(mine + b"!", old)
-                        _refused(lambda single=single, old=old: single.write_over(b"another's", old), BlockingIOError)
-                        held, _ = single.read_tagged(1_000)
-                        tally.expect(held == mine + b"!", f"{how}: it holds {held!r}")
+                        single.write_new_text(mine)
+                        _refused(lambda single=single: single.write_new_text("another's"), FileExistsError)
+                        old = single.stamp()
+                        single.freshen(f"{mine}!", old)
+                        _refused(lambda single=single, old=old: single.freshen("another's", old), BlockingIOError)
+                        held, _ = single.read_stamped()
+                        tally.expect(held == f"{mine}!", f"{how}: it holds {held!r}")
                     except (FileExistsError, BlockingIOError, StoreError, AssertionError) as error:
                         tally.expect(False, f"{how}: {type(error).__name__}: {error}")
 

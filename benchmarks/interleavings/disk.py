@@ -169,33 +169,6 @@ class SimPath:
     def with_name(self, name: str, /) -> SimPath:
         return self.parent / name
 
-    # One request on one object ----------------------------------------------------------------------------------------
-
-    def status(self) -> ObjectStatus:
-        world().step("looks at", self.path)
-        file = disk().get(self.path)
-        return ObjectStatus(file.size, file.mtime, str(file.tag))
-
-    def read_tagged(self, most: int) -> tuple[bytes, str]:
-        world().step("reads", self.path)
-        file = disk().get(self.path)
-        return file.content.encode(), str(file.tag)
-
-    def write_new(self, content: bytes) -> None:
-        written(self.path, lambda: disk().put_new(self.path, content.decode()))
-
-    def write_over(self, content: bytes, tag: str) -> None:
-        def write() -> File:
-            if str(disk().get(self.path).tag) != tag:
-                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
-            return disk().put(self.path, content.decode())
-
-        written(self.path, write)
-
-    def remove(self) -> None:
-        world().step("removes", self.path)
-        disk().remove(self.path)
-
     # What a path does ----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
@@ -213,12 +186,16 @@ class SimPath:
         return disk().find(self.path) is not None
 
     def stat(self) -> ObjectStatus:
-        return self.status() if self.seen is None else self.seen
+        if self.seen is not None:
+            return self.seen
+        world().step("looks at", self.path)
+        file = disk().get(self.path)
+        return ObjectStatus(file.size, file.mtime, str(file.tag))
 
     lstat = stat
 
     def read_bytes(self) -> bytes:
-        return self.read_tagged(0)[0]
+        return self.read_stamped()[0].encode()
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
@@ -231,7 +208,8 @@ class SimPath:
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
-        self.remove()
+        world().step("removes", self.path)
+        disk().remove(self.path)
 
     def iterdir(self) -> Iterator[SimPath]:
         world().step("lists", self.path)
@@ -252,7 +230,7 @@ class SimPath:
         written(self.path, lambda: disk().put(self.path, text))
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        self.write_new(text.encode())
+        written(self.path, lambda: disk().put_new(self.path, text))
 
     def stamp(self) -> Hashable | None:
         world().step("looks at", self.path)
@@ -265,11 +243,16 @@ class SimPath:
         return file.content, file.tag
 
     def freshen(self, text: str, stamp: Hashable, /) -> None:
-        self.write_over(text.encode(), str(stamp))
+        def write() -> File:
+            if disk().get(self.path).tag != stamp:
+                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
+            return disk().put(self.path, text)
+
+        written(self.path, write)
 
     def unlink_as_seen(self, stamp: Hashable, /) -> None:
-        self.write_over(b"{}", str(stamp))
-        self.remove()
+        self.freshen("{}", stamp)
+        self.unlink(missing_ok=True)
 
     def hold(self) -> HeldPrefix:
         return HeldPrefix()

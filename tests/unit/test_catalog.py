@@ -154,6 +154,20 @@ class TestOpening:
             Catalog.open(catalog.root.parent / "other", create=True).check_writable()
         assert Catalog.open(catalog.root, create=False).snapshot("census").next_iteration == 2
 
+    def test_one_that_another_process_makes_meanwhile_is_no_foreign_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lexists = os.path.lexists
+
+        def late(path: str) -> bool:
+            if lexists(path):
+                return True
+            monkeypatch.setattr(os.path, "lexists", lexists)
+            Catalog.open(tmp_path / "c", create=True).make()
+            return False
+
+        monkeypatch.setattr(os.path, "lexists", late)
+        assert Catalog.open(tmp_path / "c", create=True).iterations() == ()
 
 class TestIterations:
     def test_the_end_counts_over_the_start(self, catalog: Catalog) -> None:

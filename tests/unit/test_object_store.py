@@ -118,7 +118,7 @@ class TestStoring:
         file.replace_text("short")
         with pytest.raises(DamagedArtifactError, match="bytes, not"):
             catalog.read_arrow(record)
-        file.write(bytes(content))  # type: ignore[attr-defined]
+        file._write(bytes(content))  # type: ignore[attr-defined]
         with pytest.raises(DamagedArtifactError):
             catalog.read_arrow(record)
         file.unlink()

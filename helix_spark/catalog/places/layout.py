@@ -287,14 +287,17 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
-    if names:
+    if MARKER in names:  # another process made it, after it was looked for
+        _check_marker(layout)
+        _check_no_links(layout)
+    elif names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise CatalogError(
             f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
             exists=f"it holds: {shown}",
             remedy="name a new or empty folder, or the folder of an earlier run",
         )
-    if not create:
+    elif not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 

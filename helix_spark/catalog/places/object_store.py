@@ -119,47 +119,6 @@ class ObjectPath:
     def with_name(self, name: str, /) -> ObjectPath:
         return self.parent / name
 
-    # One request on one object ----------------------------------------------------------------------------------------
-
-    def status(self) -> ObjectStatus:
-        import obstore
-
-        with self._asking():
-            found = obstore.head(*self._object)
-        return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
-
-    def read_tagged(self, most: int) -> tuple[bytes, str]:
-        """What it holds, and its tag. Raises OddFileError for more than `most` bytes."""
-        import obstore
-
-        with self._asking():
-            found = obstore.get(*self._object)
-            if found.meta["size"] > most:
-                raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
-            return bytes(found.bytes()), found.meta["e_tag"] or ""
-
-    def write(self, content: bytes) -> None:
-        """Replace it, or make it."""
-        import obstore
-
-        with self._asking():
-            obstore.put(*self._object, content, use_multipart=False)
-
-    def write_new(self, content: bytes) -> None:
-        """Make it: raises FileExistsError if it is there. Of several who do so at once one succeeds."""
-        self._write_if("create", content)
-
-    def write_over(self, content: bytes, tag: str) -> None:
-        """Replace it if it still has this tag: raises BlockingIOError if it has another."""
-        self._write_if({"e_tag": tag}, content)
-
-    def remove(self) -> None:
-        """Remove it; nothing happens if it is not there."""
-        import obstore
-
-        with self._asking():
-            obstore.delete(*self._object)
-
     # What a path does ----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
@@ -177,14 +136,17 @@ class ObjectPath:
             return False
 
     def stat(self) -> ObjectStatus:
-        return self.status() if self.seen is None else self.seen
+        return self._asked_for() if self.seen is None else self.seen
 
     lstat = stat
 
     def unlink(self, missing_ok: bool = False) -> None:
+        import obstore
+
         if not missing_ok:
             self.stat()
-        self.remove()
+        with self._asking():
+            obstore.delete(*self._object)
 
     def iterdir(self) -> Iterator[ObjectPath]:
         yield from (self._listed(found) for found in self._listing(recursive=False))
@@ -193,47 +155,43 @@ class ObjectPath:
         with suppress(FileNotFoundError):
             yield from (path for path in self.iterdir() if PurePosixPath(path.name).match(pattern))
 
-    def rglob(self, pattern: str, /) -> Iterator[ObjectPath]:
-        with suppress(FileNotFoundError):
-            listing = (self._listed(found) for found in self._listing(recursive=True))
-            yield from (path for path in listing if PurePosixPath(path.path).match(pattern))
-
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        self.write(text.encode())
+        self._write(text.encode())
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        self.write_new(text.encode())
+        """Of several who do so at once one succeeds."""
+        self._write_if("create", text.encode())
 
     def stamp(self) -> str | None:
         """Its tag."""
         with suppress(FileNotFoundError):
-            return self.status().tag
+            return self._asked_for().tag
         return None
 
     def read_stamped(self) -> tuple[str, str]:
-        content, tag = self.read_tagged(SMALL)
+        content, tag = self._read(SMALL)
         return content.decode(), tag
 
     def freshen(self, text: str, stamp: str, /) -> None:
-        self.write_over(text.encode(), stamp)
+        self._write_if({"e_tag": stamp}, text.encode())
 
     def unlink_as_seen(self, stamp: str, /) -> None:
         """By taking it over first, which only one can who saw the same: a store removes without conditions."""
-        self.write_over(b"{}", stamp)
-        self.remove()
+        self.freshen("{}", stamp)
+        self.unlink(missing_ok=True)
 
     def hold(self) -> _HeldPrefix:
         return _HeldPrefix()
 
     def keep_as(self, other: ObjectPath, /) -> None:
-        other.write(self.read_at_most(_LARGEST_COPY))
+        other._write(self.read_at_most(_LARGEST_COPY))
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
         self.keep_as(other)
-        self.remove()
+        self.unlink(missing_ok=True)
 
     @property
     def needs_syncs(self) -> bool:
@@ -243,7 +201,7 @@ class ObjectPath:
     def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] = _NOTHING, /) -> None:
         """All that is written is kept."""
         for path, content in replaced.items():
-            path.write(content)
+            path._write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""
@@ -294,7 +252,7 @@ class ObjectPath:
         return ""
 
     def read_at_most(self, most: int) -> bytes:
-        return self.read_tagged(most)[0]
+        return self._read(most)[0]
 
     def open_binary(self) -> BinaryIO:
         with _told(self.store):
@@ -343,6 +301,29 @@ class ObjectPath:
     def _object(self) -> tuple[S3Store, str]:
         bucket, _, key = self.path.partition("/")
         return _bucket_of(self.store.access, bucket), key
+
+    def _asked_for(self) -> ObjectStatus:
+        import obstore
+
+        with self._asking():
+            found = obstore.head(*self._object)
+        return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
+
+    def _read(self, most: int) -> tuple[bytes, str]:
+        """What it holds, and its tag."""
+        import obstore
+
+        with self._asking():
+            found = obstore.get(*self._object)
+            if found.meta["size"] > most:
+                raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def _write(self, content: bytes) -> None:
+        import obstore
+
+        with self._asking():
+            obstore.put(*self._object, content, use_multipart=False)
 
     def _write_if(self, condition: Literal["create"] | UpdateVersion, content: bytes) -> None:
         """A write has an id. It is looked for where the store's answer was lost: the write may have been carried out,
@@ -470,7 +451,7 @@ def check_conditional(marker: ObjectPath, text: str) -> None:
         CatalogError: the store does not refuse, or does not let us write.
     """
     try:
-        marker.write_new(text.encode())
+        marker.write_new_text(text)
     except FileExistsError:
         return
     except OSError as error:

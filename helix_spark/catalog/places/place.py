@@ -64,7 +64,6 @@ class Place(Protocol):
     def unlink(self, missing_ok: bool = ...) -> None: ...
     def iterdir(self) -> Iterator[Self]: ...
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
-    def rglob(self, pattern: str, /) -> Iterator[Self]: ...
 
     # What is done there -----------------------------------------------------------------------------------------------
 
@@ -136,7 +135,7 @@ class Place(Protocol):
         asked for together, what `second_names` gives."""
 
     def files(self) -> Iterator[Self]:
-        """All files under a folder. Unlike `rglob`, which passes over a folder that it may not list. Raises
+        """All files under a folder. Raises OSError for one that may not be listed, and
         OddFileError where something is neither a file nor a folder."""
 
     def delete_tree(self) -> None:

@@ -108,6 +108,10 @@ class EndedError(HelixError):
     """A Helix was closed, or the session that it works with was stopped, before or while something was asked of it."""
 
 
+class OvertakenError(EndedError):
+    """A run was ended because what it runs was edited meanwhile, and it was computing what the edit makes stale."""
+
+
 class CatalogError(HelixError):
     """The catalog folder is not a catalog, is of a newer version, or cannot be written."""
 

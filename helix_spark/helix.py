@@ -21,7 +21,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
-from helix_spark.errors import CatalogError, EndedError, ParameterError, SetupError, nearest
+from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.iteration.admission import Admission, Task
 from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
@@ -209,6 +209,15 @@ class Helix:
     def end_audits(self) -> None:
         """Ends an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
         self._auditor.stop()
+
+    def overtake(self, why: str) -> None:
+        """Ends the run that another thread has under way, if one does, with an OvertakenError: what it runs was edited.
+        What was computed before is kept.
+
+        Args:
+            why: what was edited, in a sentence.
+        """
+        self._executor.overtake(OvertakenError(why))
 
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
         """What is on record of the iterations of a workflow, or of all, newest first.

@@ -23,6 +23,7 @@ from helix_spark.errors import ParameterError
 
 if TYPE_CHECKING:
     from helix_spark.cli.loading import Factory
+    from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
     from helix_spark.iteration.iteration import Iteration
     from helix_spark.workflow.workflow import Workflow
@@ -175,6 +176,8 @@ def explain(
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.loading import split_target
+    from helix_spark.cli.overtaking import SeenRun
+    from helix_spark.cli.progress import observer_for
     from helix_spark.cli.watching import watch_file
     from helix_spark.cli.watching_programs import watch_program
     from helix_spark.program.program_text import is_plain_program
@@ -185,8 +188,19 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
         watch_program(path, arguments, place.catalog, place.spark, place.budget, place.mlflow, place.experiment)
         return
     _check_no_arguments(arguments)
-    with _helix(asked(path, **given), quiet=False, one_run=False) as engine:
-        watch_file(path, function, settings, engine)
+    seen = SeenRun(observer_for(quiet=False))
+    with _helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
+        watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
+
+
+def _plan_options(settings: Sequence[str], **given: Any) -> list[str]:
+    """The options of `plan` that say of a file what another command was told."""
+    several = {"set": settings, "conf": given.get("conf") or ()}
+    single = {name: given[name] for name in ("catalog", "budget", "policy", "audit") if given.get(name)}
+    return [
+        *(word for name, values in several.items() for value in values for word in (f"--{name}", value)),
+        *(word for name, value in single.items() for word in (f"--{name}", value)),
+    ]
 
 
 @helix.command(context_settings={"ignore_unknown_options": True})
@@ -293,13 +307,13 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
     return command
 
 
-def _helix(given: Asked, *, quiet: bool, one_run: bool = True) -> Helix:
+def _helix(given: Asked, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
 
     return Helix(
         given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
-        observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
+        observer=observer or observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
     )
 

@@ -11,6 +11,8 @@
     outputs      object: name -> value; a table is {"table", "rows"}, a model {"model"}; of `plan`, {}
     nodes        list: name, kind, state (load | compute | prune), reason, seconds (null if not run),
                  predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
+                 declared (the signature by code, values and data alone; another one than signature where a result
+                 may differ each time, or turned out to be an earlier one),
                  compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
                  aliases (names of equal nodes merged into this one),
                  proof (verified: an audit computed it again and it came out the same; unproven; chance),
@@ -99,6 +101,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": None,
                 "predicted_seconds": node.predicted_seconds, "stored": node.stored, "bytes": node.bytes,
                 "inputs": list(node.inputs), "output": node.output, "signature": node.signature,
+                "declared": node.declared,
                 "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
                 "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
                 "storage_reason": node.storage_reason, "aliases": list(node.aliases), "proof": node.proof,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
+from threading import Event
 from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from helix_spark.cli.overtaking import SeenRun, edited, overtaking, planned_elsewhere, texts_of
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError
+from helix_spark.errors import HelixError, OvertakenError
 from helix_spark.signature.objects.origin import is_project_file
 
 if TYPE_CHECKING:
@@ -36,22 +39,44 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 """Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
 
 
-def watch_file(path: Path, function: str | None, settings: Sequence[str], engine: Helix) -> None:
-    """Runs now and at each save, until interrupted. An error is shown, and the watch goes on."""
+def watch_file(
+    path: Path, function: str | None, settings: Sequence[str], engine: Helix, seen: SeenRun, plan_options: Sequence[str]
+) -> None:
+    """Runs now and at each save, until interrupted. An error is shown, and the watch goes on. A save while a run goes
+    on ends it where all that it is computing is stale by then.
+
+    Args:
+        seen: the engine's observer.
+        plan_options: of the command that plans a file that was saved meanwhile.
+    """
     from helix_spark.cli.main import run_and_tell, workflow_of
 
     ours = frozenset(list(sys.modules))
     engine.sessions.warm()
     known: frozenset[Path] = frozenset()
+    ran: dict[Path, str] = {}
+    target = f"{path}:{function}" if function else str(path)
     while True:
         started = time.perf_counter()
-        before = stamps(known | _project_files(path))
+        before, texts = stamps(known | _project_files(path)), texts_of(known | _project_files(path))
         forget_project(ours)
         if sys.stdout.isatty():
             print("\033[2J\033[H", end="")
+        if ran and (edit := edited(ran, texts)):
+            say(f"saved: {edit}")
         broken: set[Path] = set()
         try:
-            run_and_tell(engine, workflow_of(path, function, settings, engine), "", print_answer=True)
+            workflow = workflow_of(path, function, settings, engine)
+            files = _project_files(path)
+            ran = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
+            with overtaking(
+                seen, _next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
+            ):
+                run_and_tell(engine, workflow, "", print_answer=True)
+        except OvertakenError as overtaken:
+            say(f"{overtaken.what}; going on with the new text")
+            known = _project_files(path)
+            continue
         except HelixError as error:
             say(f"error: {error}")
             broken = {*known, *_blamed(error)}
@@ -62,6 +87,18 @@ def watch_file(path: Path, function: str | None, settings: Sequence[str], engine
         before = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
         await_change(known, before)
         engine.end_audits()
+
+
+def _next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
+    """What is in files once it is something else than this; None once the event is set before that."""
+    looked: dict[Path, Stamp] = {}
+    while not over.wait(POLL_SECONDS):
+        if (now := stamps(last)) != looked:
+            _await_end_of_save(last, looked, now)
+            looked = stamps(last)
+            if (found := texts_of(last)).keys() == last.keys() and found != last:
+                return found
+    return None
 
 
 def forget_project(kept: Collection[str] = ()) -> None:

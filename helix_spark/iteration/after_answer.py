@@ -15,7 +15,7 @@ from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.results import ModelResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.errors import CatalogError, HelixError, OvertakenError, SetupError
 from helix_spark.iteration import recording
 from helix_spark.iteration.influence import fitted_cards, fitted_influences
 from helix_spark.iteration.output_tables import tables_elsewhere, tables_here
@@ -264,7 +264,8 @@ class AfterAnswer:
         text = str(failure) if isinstance(failure, HelixError) else f"{type(failure).__name__}: {failure}"
         # A path that is no text, say, must not keep the end from being recorded.
         told = text.encode(errors="backslashreplace").decode()
-        return ("interrupted" if self._interrupted else "failed"), told
+        ended_by_somebody = self._interrupted or isinstance(failure, OvertakenError)
+        return ("interrupted" if ended_by_somebody else "failed"), told
 
     def _record_sizes(self, sizes: Mapping[str, int]) -> None:
         self.tools.catalog.append_results(

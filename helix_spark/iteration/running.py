@@ -16,7 +16,7 @@ from helix_spark.engine.lowering.randomness import found_random
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, load, looked_into
 from helix_spark.engine.results.results import NodeResult
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, OvertakenError
 from helix_spark.iteration import recording
 from helix_spark.iteration.after_answer import AfterAnswer, hold, release
 from helix_spark.iteration.cut_off import LookUpAgain, cut_off, worth_comparing
@@ -77,7 +77,8 @@ def run_prepared(
         raise
     behind.add_done_callback(partial(_tell_defect, tools.observer))
     if after.outcome.failure is not None:
-        if said := recording.not_reached(after.plan, after.outcome):
+        is_overtaken = isinstance(after.outcome.failure, OvertakenError)
+        if not is_overtaken and (said := recording.not_reached(after.plan, after.outcome)):
             tools.observer.warning(said)
         raise after.outcome.failure
     return Iteration(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,7 +45,7 @@ from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
-from helix_spark.errors import CatalogError, EndedError, SetupError, SourceError
+from helix_spark.errors import CatalogError, EndedError, OvertakenError, SetupError, SourceError
 from helix_spark.hermetic.action import Action, abandon, in_action, waiting
 from helix_spark.hermetic.mentions import files_named
 from helix_spark.hermetic.task import Purpose, written_for
@@ -87,6 +87,7 @@ class Executor:
         self._sessions, self._catalog, self._memory = sessions, catalog, memory
         self._clock, self._observer = StepClock(sessions, observer), observer
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
+        self._overtaken = Future[list[Step]]()
         self._reports = WorkerReports()
         self._pool = self._threads()
 
@@ -94,6 +95,11 @@ class Executor:
         """Ends the run that goes on, and all that are still to come. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
+
+    def overtake(self, why: OvertakenError) -> None:
+        """Ends the run that goes on, if one does. Any thread may call it."""
+        with suppress(InvalidStateError):  # it was called before
+            self._overtaken.set_exception(why)
 
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
@@ -139,6 +145,7 @@ class Executor:
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
             send_project_code()
             guard_functions()
+        self._overtaken = Future()
         outcome = so_far or Outcome(
             Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)),
             contents=None if compared is None else {},
@@ -274,12 +281,12 @@ class _Job:
         """Waits for the first of what is running.
 
         Raises:
-            EndedError: the executor was ended meanwhile, or before.
+            EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
         """
-        end = self.executor._end
-        if self.running or end.done():
-            done, _ = wait({*self.running, end}, return_when=FIRST_COMPLETED)
-            if end in done:
+        ends = {self.executor._end, self.executor._overtaken}
+        if self.running or any(end.done() for end in ends):
+            done, _ = wait({*self.running, *ends}, return_when=FIRST_COMPLETED)
+            for end in ends & done:
                 end.result()
             for future in done:
                 self.running.pop(future)

@@ -160,9 +160,11 @@ class Answerer:
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
         match command.WhichOneof("command"):
-            case "delete" | "clean_cache":
-                # Called by the collector of garbage, in the middle of anything. Models go with their session.
+            case "delete":
+                self.served.models.let_go(one.id for one in command.delete.obj_refs)
                 return []
+            case "clean_cache":
+                return []  # models go with their session
             case "fit" | "read":
                 return self._answered("fit", request)
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
@@ -265,6 +267,8 @@ class Answerer:
             self._note(Asked(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.knows(question, request)
         self.served.stub()  # its start is not part of what the question takes
+        if question.sort == "fit":
+            self.served.forget_models(request)
         started = time.perf_counter()
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started

@@ -20,8 +20,8 @@ from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, call_of, fitted_class, is_fit, named
-from helix_spark.program.questions import Question
+from helix_spark.program.program_nodes import Row, call_of, is_fit, named
+from helix_spark.program.questions import Question, fitted_class
 from helix_spark.program.served_session import ServedSession
 from helix_spark.program.served_writes import ServedModel, ServedTable
 from helix_spark.visible_text import LONGEST_NAME

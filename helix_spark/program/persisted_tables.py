@@ -94,6 +94,10 @@ class PersistedTables:
             one.forgotten = True
         return [one for one in gone if one.told]
 
+    def numbered(self, number: int) -> PersistedTable | None:
+        """The table of a plan, by its id; None if there is none."""
+        return self._tables.get(number)
+
     def level(self, number: int) -> Any:
         """How the program wants a table kept; None where it does not."""
         table = self._tables.get(number)

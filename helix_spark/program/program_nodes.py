@@ -12,7 +12,7 @@ from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.program.answering import Asked
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import HANDLE, KINDS, handle_in
+from helix_spark.program.questions import HANDLE, KINDS, handle_in, ml_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,6 @@ def call_of(name: str) -> str:
     return call if mark and number.isdigit() else name
 
 
-def fitted_class(what: Any) -> str:
-    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
-    command = ml_command(what)
-    return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
-
-
 def _inside(what: Any) -> str:
     """The class of Spark ML that is fitted or evaluates; empty for other questions."""
     command = ml_command(what)
@@ -122,12 +116,6 @@ def _inside(what: Any) -> str:
         case "evaluate":
             return str(command.evaluate.evaluator.name.rpartition(".")[2])
     return ""
-
-
-def ml_command(what: Any) -> Any:
-    """The command of Spark ML that a question is; None for others."""
-    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
-    return what.ml_command if is_ml else None
 
 
 def _is_authors(asked: Asked) -> bool:

@@ -19,7 +19,8 @@ from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit, ml_command, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import Row, is_fit, params_of, rows_of, rows_of_program
+from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json

@@ -22,8 +22,9 @@ from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 
-PROGRAM_FORMAT = 1
-"""Version of how questions are identified. Raise it when the same question would get another identity."""
+PROGRAM_FORMAT = 2
+"""Version of how questions are identified. Raise it when the same question would get another identity, or another
+answer."""
 
 HANDLE = "helix-"
 """Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
@@ -235,6 +236,18 @@ def asked_of(request: Any) -> Any:
         case "AnalyzePlanRequest":
             return getattr(request, request.WhichOneof("analyze"))
     return request.operation
+
+
+def ml_command(what: Any) -> Any:
+    """The command of Spark ML that a question is; None for others."""
+    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
+    return what.ml_command if is_ml else None
+
+
+def fitted_class(what: Any) -> str:
+    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
+    command = ml_command(what)
+    return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
 
 
 def handle_in(message: Any) -> str | None:

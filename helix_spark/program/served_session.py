@@ -6,16 +6,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
+from helix_spark.program.model_references import MOST_UNSTORED, ModelReferences
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import DataRead
-from helix_spark.program.questions import Question, Signer, asked_of, handle_in, handle_of, with_handles
+from helix_spark.program.questions import (
+    Question,
+    Signer,
+    asked_of,
+    fitted_class,
+    handle_in,
+    handle_of,
+    with_handles,
+)
+from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
 from helix_spark.program.stored_tables import StoredTable, with_stand_ins
 
 
@@ -40,6 +52,9 @@ class NeedsSparkError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
 
 
+_AT_A_TIME = 4
+"""How many models a server is asked to read at a time."""
+
 _METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
 
 
@@ -60,11 +75,16 @@ class ServedSession:
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
     tables: PersistedTables = field(default_factory=PersistedTables)
+    models: ModelReferences = field(default_factory=ModelReferences)
+    _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
     _held: list[DataRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     told: bool = False
+
+    def __post_init__(self) -> None:
+        self._shared = SharedSubplans(self._identity, self._stage)
 
     def turn(self, identity: str) -> threading.RLock:
         """Held by who answers a question: of equal ones at the same time one is asked."""
@@ -74,6 +94,9 @@ class ServedSession:
     def knows(self, question: Question, request: Any) -> None:
         """The program knows the model or the checkpoint that answers a question, which can be had by asking it."""
         self._made_by.setdefault(handle_of(question), (question, request))
+        self._shared.note(question)
+        if question.sort == "fit":
+            self.models.take(handle_of(question))
 
     def stub(self) -> Any:
         """The server's stub, once the server knows what the program's session holds."""
@@ -90,11 +113,46 @@ class ServedSession:
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which a model or a checkpoint has the id by which the program is to
         know it."""
-        handle, found = handle_of(question), self.send(request)
+        handle, found = handle_of(question), self._sent_sharing(request)
         for one in found:
             if type(one).__name__ == "ExecutePlanResponse":
                 self._name(one, handle)
         return found
+
+    def _sent_sharing(self, request: Any) -> list[Any]:
+        """The server's answers to a request, which is made of what others were made of, where that is kept."""
+        shared = self._shared.of(asked_of(request), self.tables) if _is_run(request) else None
+        if shared is None:
+            return self.send(request)
+        try:
+            self._keep_shared(shared, request)
+            return self.send(shared.within(request))
+        except _rpc_error() as error:
+            # As a whole it may be more than the program asks of it: such as a column that no fit looks at.
+            shared.refused = True
+            self._forget_shared([shared], request)
+            self.tell(f"what several fits are made of is computed for each: {_said(error)}")
+            return self.send(request)
+
+    def _keep_shared(self, shared: SharedSubplan, request: Any) -> None:
+        import pyspark.sql.connect.proto as pb
+
+        with self.turn(f"shared {id(shared)}"):
+            if not shared.told:
+                asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
+                asking.persist.relation.CopyFrom(shared.relation)
+                self.send(asking)
+                shared.told = True
+        self._forget_shared(self._shared.beyond(), request)
+
+    def _forget_shared(self, gone: Sequence[SharedSubplan], request: Any) -> None:
+        import pyspark.sql.connect.proto as pb
+
+        for one in gone:
+            asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
+            asking.unpersist.relation.CopyFrom(one.relation)
+            with suppress(_rpc_error()):  # a server that has ended keeps nothing
+                self._call(self.stub(), with_stand_ins(asking, self.tables.stand_ins(one.relation)))
 
     def send(self, request: Any) -> list[Any]:
         """Sends a request to the server, with all in it that the server has to have first."""
@@ -118,8 +176,7 @@ class ServedSession:
 
     def _call(self, stub: Any, request: Any) -> list[Any]:
         what = asked_of(request)
-        for handle in [one for one in _handles_in(what) if one in self._made_by]:
-            self._make_live(handle, summary=_asks_summary(what))
+        self._make_all_live(what)
         self._resolve_reads(what, request)
         sent = _as_new(with_handles(request, self._live.items()))
         found = getattr(stub, _METHODS[type(request).__name__])(sent)
@@ -165,6 +222,8 @@ class ServedSession:
         import pyspark.sql.connect.proto as pb
 
         handle = handle_of(question)
+        if handle not in self._live:
+            raise CatalogError(f"it was not stored: the program let go of more than {MOST_UNSTORED} models")
         write = pb.MlCommand.Write(obj_ref=pb.ObjectRef(id=self._live[handle]), path=folder, should_overwrite=True)
         try:
             self._run(pb.MlCommand(write=write), self._made_by[handle][1])
@@ -173,6 +232,8 @@ class ServedSession:
 
     def unpersist(self, number: int) -> None:
         """The program wants a table kept no more, by the id of its plan."""
+        if (table := self.tables.numbered(number)) is not None:
+            self._forget_shared(self._shared.made_of(table), table.request)
         for table in self.tables.unpersist(number):
             self._forget(table)
 
@@ -217,6 +278,18 @@ class ServedSession:
             relation = response.checkpoint_command_result.relation
             self._live[handle], relation.relation_id = relation.relation_id, handle
 
+    def _make_all_live(self, what: Any) -> None:
+        """Has the server hold the models and checkpoints in a message: side by side, as reading a model is a few small
+        jobs, which wait for each other."""
+        make = partial(self._make_live, summary=_asks_summary(what))
+        handles = [one for one in dict.fromkeys(_handles_in(what)) if one in self._made_by and one not in self._live]
+        if len(handles) < 2:
+            for handle in handles:
+                make(handle)
+            return
+        with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:
+            list(pool.map(make, handles))
+
     def _make_live(self, handle: str, *, summary: bool) -> None:
         """Has the server hold a model or a checkpoint that the program knows."""
         question, request = self._made_by[handle]
@@ -239,7 +312,29 @@ class ServedSession:
             return False
         for one in found:
             self._name(one, handle)
+        self.models.is_stored(handle)
         return True
+
+    def _identity(self, relation: Any) -> str:
+        question = self.signer.question("table", relation)
+        return "" if question.chance else question.identity
+
+    def _stage(self, handle: str) -> str:
+        made = self._made_by.get(handle)
+        return "" if made is None else fitted_class(made[0].what)
+
+    def forget_models(self, request: Any) -> None:
+        """Has the server hold no longer what the program does not, before it makes more.
+
+        Args:
+            request: of the program's, which says whose session it is.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        if gone := self.models.forget(self._live):
+            delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
+            with suppress(_rpc_error()):  # one that the server holds on to takes room, and nothing else
+                self._run(pb.MlCommand(delete=delete), request)
 
     def _run(self, command: Any, like: Any) -> list[Any]:
         """Runs a command of Spark ML of our own.

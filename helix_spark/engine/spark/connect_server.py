@@ -71,6 +71,9 @@ def _served(spark: SparkSession) -> int:
 _SERVING = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",
+    # Models as a classic session has them: with summaries of training, trees of any size, no pass over the data
+    # before a fit to foretell how large a model will be.
+    "spark.connect.session.connectML.mlCache.memoryControl.enabled": "false",
     "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",

@@ -155,8 +155,12 @@ def merge_json(found: Merge) -> dict[str, Any]:
     }
 
 
-def audit_text(found: Audit) -> str:
-    """A line for each result that is not verified, and what was looked at."""
+def audit_text(found: Audit, what: str = "stored results") -> str:
+    """A line for each result that is not verified, and what was looked at.
+
+    Args:
+        what: was computed again.
+    """
     lines = []
     for one in found.results:
         if one.verdict != "verified":
@@ -165,7 +169,7 @@ def audit_text(found: Audit) -> str:
             lines.append(f"    never reused again, nor what is made of it: {', '.join(one.heirs)}")
     counts = Counter(one.verdict for one in found.results)
     told = ", ".join(f"{counts[one]} {one}" for one in ("verified", "different", "not compared") if counts[one])
-    lines.append(f"{len(found.results)} stored results computed again in {format_seconds(found.seconds)} s"
+    lines.append(f"{len(found.results)} {what} computed again in {format_seconds(found.seconds)} s"
                  + (f": {told}" if told else ""))
     if found.verified:
         lines.append(f"verified before: {', '.join(found.verified)} (--all looks again)")

@@ -96,8 +96,9 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
             print_plan(made)
 
 
-@helix.command()
+@helix.command(context_settings={"ignore_unknown_options": True})
 @options.target
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.parameters
 @click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too.")
 @click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
@@ -107,17 +108,30 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
 @options.json_wanted
 @told
 def audit(
-    target: str, settings: Sequence[str], everything: bool, seconds: float | None, as_json: bool, **given: Any
+    target: str, arguments: Sequence[str], settings: Sequence[str], everything: bool, seconds: float | None,
+    as_json: bool, **given: Any,
 ) -> None:
     """Compute stored results again, and compare; exit code 1 if one came out different.
 
-    What comes out the same is verified. What does not is never reused again, nor what is made of it.
+    What comes out the same is verified. What does not is never reused again, nor what is made of it. A plain PySpark
+    program is run once more with its ARGUMENTS, unheard, from scratch: Spark writes nothing, and its answers are
+    compared.
     """
     from helix_spark.cli.keeping import audit_json, audit_text
     from helix_spark.cli.loading import split_target
+    from helix_spark.cli.programs import audit_program
     from helix_spark.cli.schema import to_text
+    from helix_spark.program.program_text import is_plain_program
 
     path, function = split_target(target)
+    if function is None and is_plain_program(path):
+        place = asked(path, **given)
+        found, ended = audit_program(path, arguments, place.catalog, place.spark)
+        say(to_text(audit_json(found)) if as_json else audit_text(found, "answers"))
+        if ended:
+            say(f"helix: {ended}", to_stderr=True)
+        sys.exit(0 if found.sound else 1)
+    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         found = engine.audit(workflow_of(path, function, settings, engine), everything=everything, seconds=seconds)
         say(to_text(audit_json(found)) if as_json else audit_text(found))

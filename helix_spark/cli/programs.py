@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -17,6 +18,7 @@ from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.iteration.audit import Audit
     from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.program_record import Tally
@@ -80,6 +82,40 @@ def explain_program(
         say(line)
 
 
+def audit_program(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+) -> tuple[Audit, str]:
+    """Runs a program from scratch, unheard, and compares; returns what was found, and what ended it if something did.
+    Nothing is written by Spark; what came out different is on record.
+
+    Raises:
+        ParameterError: there is no such file, or nothing of it is ever reused.
+        CatalogError: the catalog cannot be used.
+    """
+    from helix_spark.program.answering import NotAuditedError
+    from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.program.program_audit import audit_of, note_audit
+
+    check_file(path)
+    if (reason := needs_classic(path)) is not None:
+        raise ParameterError(f"{reason}: a run reuses nothing")
+    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit")
+    began, ended = time.monotonic(), ""
+    try:
+        with redirect_stdout(io.StringIO()):
+            program.run()
+    except SystemExit:
+        pass
+    except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
+        ended = str(error) if isinstance(error, NotAuditedError) else f"it ended with {type(error).__name__}: {error}"
+    try:
+        found = audit_of(program, time.monotonic() - began)
+        note_audit(found, program)
+    finally:
+        program.close()
+    return found, ended
+
+
 def planned_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
 ) -> tuple[PlainProgram, BaseException | None]:
@@ -95,7 +131,7 @@ def planned_program(
     check_file(path)
     if (reason := needs_classic(path)) is not None:
         raise ParameterError(f"{reason}: a run reuses nothing")
-    program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, planning=True)
+    program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan")
     error: BaseException | None = None
     with redirect_stdout(io.StringIO()):
         try:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
@@ -34,6 +34,18 @@ class Record(StoredResults, Protocol):
 
     def left(self, identity: str) -> str | None:
         """What an effect left at its place when it last ran; None if it never did."""
+
+    def doubt(self, identity: str) -> str:
+        """Why an answer is not to be put on record, as an audit found; empty if it may be."""
+
+
+Mode = Literal["run", "plan", "audit"]
+"""What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
+computed from scratch, without what it does that lasts."""
+
+
+class NotAuditedError(Exception):
+    """A program that is only audited has come to something that Spark does and that lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,8 @@ class Answerer:
     Attributes:
         tell: is told what is worth a line.
         rerun_effects: whether what was written before is written again.
-        planning: whether nothing is to be asked of Spark: the first question without an answer raises
-            NeedsSparkError.
+        mode: what the program is run for. In a plan the first question without an answer raises NeedsSparkError; in an
+            audit writes are left out, and what else lasts raises NotAuditedError.
         asked: what was asked so far, in the order of the answers.
         served: the session as the server has it.
     """
@@ -78,7 +90,7 @@ class Answerer:
     initial: dict[str, str]
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
-    planning: bool = False
+    mode: Mode = "run"
     asked: list[Asked] = field(default_factory=list)
     served: ServedSession = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
@@ -86,7 +98,7 @@ class Answerer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.served = ServedSession(self.signer, self.record, self.server, self.tell, self.planning)
+        self.served = ServedSession(self.signer, self.record, self.server, self.tell, self.mode == "plan")
 
     # What the client calls -----------------------------------------------------------------------------------------
 
@@ -169,7 +181,7 @@ class Answerer:
                 return self._answered("fit", request)
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
                 # Asked of no model: it deletes what lies where a model is about to be written.
-                return self._each_time(request, "it makes room for a model")
+                return [_room_made()] if self.mode == "audit" else self._each_time(request, "it makes room for a model")
             case "fetch" | "evaluate":
                 return self._answered("rows", request)
             case "write":
@@ -209,7 +221,7 @@ class Answerer:
             return [pb.ExecutePlanResponse(sql_command_result=result)]
         if query.lower().split()[:1] in (["set"], ["reset"]):
             self.signer.state.settings[f"statement {len(self.signer.state.settings)}"] = query
-            return self._each_time(request, "it sets something")
+            return self._asked_each_time(request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
@@ -218,6 +230,12 @@ class Answerer:
         return self._each_time(request, f"it is {what}")
 
     def _each_time(self, request: Any, why: str) -> list[Any]:
+        """Something that Spark does each time, and that lasts."""
+        if self.mode == "audit":
+            raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
+        return self._asked_each_time(request, why)
+
+    def _asked_each_time(self, request: Any, why: str) -> list[Any]:
         return self._asked_live(self.signer.question("effect", asked_of(request)), request, why)
 
     def _effect(self, request: Any) -> list[Any]:
@@ -226,6 +244,8 @@ class Answerer:
         if place is None:
             return self._unfollowed("a write to a table", request)
         started, question = time.perf_counter(), self.signer.question("effect", asked_of(request))
+        if self.mode == "audit":
+            return []
         before = self.record.left(question.identity)
         if place.may_be_left_out and not question.chance and not self.rerun_effects and is_left(place, before):
             self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
@@ -263,7 +283,7 @@ class Answerer:
     ) -> list[Any]:
         """Asks Spark, and remembers what it said."""
         who = caller()
-        if self.planning:
+        if self.mode == "plan":
             self._note(Asked(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.knows(question, request)
         self.served.stub()  # its start is not part of what the question takes
@@ -272,7 +292,10 @@ class Answerer:
         started = time.perf_counter()
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started
-        why = why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
+        why = (
+            why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
+            or self.record.doubt(question.identity)
+        )
         if why and question.sort == "fit":
             self.signer.doubtful.add(handle_of(question))
         if not why and not is_kept(found):
@@ -344,6 +367,14 @@ _ANALYSES: dict[str, Callable[[Answerer, Any, Any], Any]] = {
 }
 
 _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
+
+
+def _room_made() -> Any:
+    """What Spark ML says once there is room for a model."""
+    import pyspark.sql.connect.proto as pb
+
+    done = pb.Expression.Literal(boolean=True)
+    return pb.ExecutePlanResponse(ml_command_result=pb.MlCommandResult(param=done))
 
 
 def _only_looks(kind: str) -> bool:

@@ -20,12 +20,12 @@ from helix_spark.engine.spark.connect_server import told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
 from helix_spark.hermetic.task import Purpose
-from helix_spark.program.answering import Answerer
+from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.questions import Signer, code_of
-from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.recorded_answers import RecordedAnswers, Unread
 from helix_spark.program.session_state import SessionState
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.environment import package_version
@@ -48,7 +48,7 @@ class PlainProgram:
         arguments: its command line, without its name.
         settings: Spark's, by the command that runs it.
         tell: is told what is worth a line.
-        rerun_effects, planning: see `Answerer`.
+        rerun_effects, mode: see `Answerer`.
         name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
         began: `time.perf_counter()` at the start.
@@ -60,7 +60,7 @@ class PlainProgram:
     settings: Mapping[str, str]
     tell: Callable[[str], None]
     rerun_effects: bool = False
-    planning: bool = False
+    mode: Mode = "run"
     name: str = ""
     budget: int | None = None
     began: float = field(default_factory=time.perf_counter)
@@ -101,8 +101,9 @@ class PlainProgram:
             self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched)
         asked = [] if self.answerer is None else self.answerer.asked
+        record = Unread(self.record) if self.mode == "audit" else self.record
         self.answerer = Answerer(
-            signer, self.record, self.server, _told(options), self.tell, self.rerun_effects, self.planning, asked
+            signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode, asked
         )
         session = open_session(self.answerer, initial, address)
         if address or told_server() is not None:  # it was started before anybody knew what the program would ask for

@@ -19,6 +19,10 @@ from helix_spark.program.watched_functions import reads_of
 READ_AHEAD = 5_000
 """Answers of a program that are read at its start. Others are looked for one by one, at some 10 ms each."""
 
+DOUBT = "in doubt: "
+"""Begins what is on record in the place of an answer that is not to be given again. No answer begins so: they are in
+base 64."""
+
 
 @dataclass(slots=True)
 class RecordedAnswers:
@@ -39,7 +43,11 @@ class RecordedAnswers:
 
     def answer(self, identity: str) -> str | None:
         found = self._of(identity)
-        return None if found is None else found.answer or None
+        return None if found is None or found.answer.startswith(DOUBT) else found.answer or None
+
+    def doubt(self, identity: str) -> str:
+        found = self._of(identity)
+        return found.answer.removeprefix(DOUBT) if found is not None and found.answer.startswith(DOUBT) else ""
 
     def left(self, identity: str) -> str | None:
         found = self._of(identity)
@@ -94,6 +102,32 @@ class RecordedAnswers:
             found = {} if self._first else self.catalog.answers.among([identity])
             self._known[identity] = found.get(identity)  # what is not there is not looked for once more
         return self._known[identity]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A record of which nothing is reused.
+
+    Attributes:
+        known: what there is.
+    """
+
+    known: RecordedAnswers
+
+    def answer(self, identity: str) -> str | None:
+        return None
+
+    def left(self, identity: str) -> str | None:
+        return self.known.left(identity)
+
+    def doubt(self, identity: str) -> str:
+        return self.known.doubt(identity)
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        return None
+
+    def table(self, identity: str) -> StoredTable | None:
+        return None
 
 
 def _class_of(folder: Place) -> str:

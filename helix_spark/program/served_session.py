@@ -356,7 +356,7 @@ class ServedSession:
         for one in _relations_in(what):
             number = one.common.plan_id
             is_source = one.HasField("read") and one.read.HasField("data_source")
-            if not is_source or not number or number in self._resolved:
+            if not is_source or not one.common.HasField("plan_id") or number in self._resolved:
                 continue
             self._resolved.add(number)
             asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)

@@ -132,7 +132,7 @@ def shared_part(what: Any) -> Any | None:
             part = _input(what.ml_command.evaluate.dataset)
         case _:
             return None
-    return part if part is not None and _input(part) is not None and part.common.plan_id else None
+    return part if part is not None and _input(part) is not None and part.common.HasField("plan_id") else None
 
 
 def _input(relation: Any) -> Any | None:

@@ -113,12 +113,19 @@ def may_stand_in(what: Any, relation: Any) -> bool:
     """Whether the rows of a relation are all that something asks of it: nothing else refers to what lies below it, by
     its id, by a name that is known there only, or by the files that it was read from."""
     number = relation.common.plan_id
-    below = {one.common.plan_id for one in messages(relation) if sort_of(one) == "Relation"} - {number, 0}
+    relations = [one for one in messages(relation) if sort_of(one) == "Relation" and one.common.HasField("plan_id")]
+    below = {one.common.plan_id for one in relations} - {number}
     named = any(map(_gives_names, messages(relation)))
     return not any(
-        getattr(one, "plan_id", None) in below or _asks_files(one) or (named and _may_be_qualified(one))
+        _plan_named(one) in below or _asks_files(one) or (named and _may_be_qualified(one))
         for one in _around(what, number)
     )
+
+
+def _plan_named(message: Any) -> int | None:
+    """The id of the plan that a column is said to be of; None of other messages."""
+    named = "plan_id" in message.DESCRIPTOR.fields_by_name and message.HasField("plan_id")
+    return int(message.plan_id) if named else None
 
 
 def _around(what: Any, number: int) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from helix_spark.capture.connect_client import DEFAULT_SETTINGS, take_over
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import open_session
 from helix_spark.hermetic.task import Purpose
-from helix_spark.program.answering import Answerer
+from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.questions import HELPER, Signer, code_of
 from helix_spark.program.session_state import SessionState
@@ -128,6 +128,10 @@ class FakeRecord:
         """Nothing: no function was watched before."""
         return ""
 
+    def doubt(self, identity: str) -> str:
+        """Nothing: no audit was made."""
+        return ""
+
     def left(self, identity: str) -> str | None:
         return self.effects.get(identity)
 
@@ -143,10 +147,10 @@ class FakeRecord:
         self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
 
 
-def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, planning: bool = False) -> Answerer:
+def answerer_of(record: FakeRecord, server: FakeServer, folder: Path, *, mode: Mode = "run") -> Answerer:
     """What answers one run of a program whose relative paths begin in a folder."""
     signer = Signer("around", SessionState(), DataVersions(folder))
-    return Answerer(signer, record, server, {}, planning=planning)
+    return Answerer(signer, record, server, {}, mode=mode)
 
 
 Program = Callable[[Any], Any]
@@ -159,10 +163,10 @@ class Runs:
         self.folder, self.record = folder, FakeRecord()
         self.said: list[str] = []
 
-    def run(self, program: Program, *, planning: bool = False, server: FakeServer | None = None) -> FakeServer:
+    def run(self, program: Program, *, mode: Mode = "run", server: FakeServer | None = None) -> FakeServer:
         """One run, or a plan; returns the server that it asked."""
         server = FakeServer() if server is None else server
-        answerer = answerer_of(self.record, server, self.folder, planning=planning)
+        answerer = answerer_of(self.record, server, self.folder, mode=mode)
         answerer.served.tell = self.said.append
         session = open_session(answerer, {})
 

@@ -393,7 +393,7 @@ def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
         with pytest.raises(NeedsSparkError):
             asks(spark)
 
-    assert not runs.run(program, planning=True).started
+    assert not runs.run(program, mode="plan").started
 
 
 def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:

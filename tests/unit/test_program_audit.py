@@ -1,0 +1,100 @@
+"""An audit runs a program from scratch, writes nothing, and tells which answers came out different; those are not given
+from the record any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyspark.sql.connect.proto as pb
+import pytest
+from program_fakes import FakeServer
+
+from helix_spark.capture import connect_client
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.iteration.audit import Audit
+from helix_spark.program.answering import Mode, NotAuditedError
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_audit import audit_of, note_audit
+from helix_spark.program.program_record import record_run, tally_of
+from helix_spark.program.recorded_answers import RecordedAnswers
+
+COUNTS = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+rows = spark.read.csv("rows.csv", header=True)
+print(rows.count(), rows.collect())
+rows.write.mode("overwrite").parquet("written")
+"""
+LASTS = COUNTS + "rows.write.saveAsTable('kept')\nprint(rows.where('a > 1').count())\n"
+
+Run = Callable[..., PlainProgram]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a program in one of the modes, beside a server that a run has to itself."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("a,b\n1,2\n")
+
+    def run(text: str, mode: Mode = "run", server: FakeServer | None = None) -> PlainProgram:
+        Path("train.py").write_text(text)
+        catalog = Catalog.open("catalog", create=True)
+        program = PlainProgram(Path("train.py"), [], catalog, {}, print, mode=mode)
+        program.server = server or FakeServer()  # type: ignore[assignment]  # what it is asked here
+        program.record = RecordedAnswers(catalog, program.name)
+        try:
+            program.run()
+        finally:
+            program.session({}).stop()
+            connect_client._PROGRAMS.clear()
+        if mode == "run":
+            record_run(program, None, "")
+        return program
+    return run
+
+
+def drifted() -> FakeServer:
+    """A server that answers with other numbers than the first."""
+    return FakeServer(asked=[pb.Relation()])
+
+
+def verdicts(found: Audit) -> list[str]:
+    return [one.verdict for one in found.results]
+
+
+def fresh(program: PlainProgram) -> int:
+    assert program.answerer is not None
+    assert program.record is not None
+    return tally_of(program.answerer.asked, program.record).fresh
+
+
+def commands(program: PlainProgram) -> list[Any]:
+    assert isinstance(program.server, FakeServer)
+    return [one for one in program.server.asked if isinstance(one, pb.Command)]
+
+
+def test_what_comes_out_the_same_is_verified_and_nothing_is_written(run: Run) -> None:
+    assert len(commands(run(COUNTS))) == 1
+    audited = run(COUNTS, "audit")
+    assert verdicts(audit_of(audited, 1.0)) == ["verified", "verified"]
+    assert not commands(audited)
+
+
+def test_what_comes_out_different_is_asked_each_time(run: Run) -> None:
+    run(COUNTS)
+    assert fresh(run(COUNTS)) == 1  # the write, whose place a fake leaves empty
+    audited = run(COUNTS, "audit", drifted())
+    found = audit_of(audited, 1.0)
+    assert verdicts(found) == ["different", "different"]
+    assert "and" in found.results[0].why
+    note_audit(found, audited)
+    for _ in range(2):
+        assert fresh(run(COUNTS)) == 3
+
+
+def test_an_audit_ends_before_what_lasts(run: Run) -> None:
+    run(LASTS)
+    with pytest.raises(NotAuditedError, match="that lasts"):
+        run(LASTS, "audit")

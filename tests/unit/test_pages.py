@@ -235,9 +235,9 @@ def test_an_export_does_not_ask_what_a_file_cannot_answer(tmp_path: Path) -> Non
 
 
 def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
-    from helix_spark.catalog.places.layout import Layout, found
+    from helix_spark.catalog.places.layout import Layout, make_catalog
 
-    found(Layout(tmp_path / "c"))
+    make_catalog(Layout(tmp_path / "c"))
     client = asking(tmp_path / "c")
     assert "Run a workflow on it" in client.get("/").text
     assert client.get("/metrics").status_code == 404

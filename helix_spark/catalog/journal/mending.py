@@ -3,7 +3,7 @@
 One more commit says all that is so: it is a checkpoint, so that no reader needs the entries before it, and it is put in
 place as any other commit is, so that it is safe beside readers and writers. Then entries that cannot be read give way
 to such that say nothing: no number after an entry that is there is ever free below the checkpoint, as a writer that was
-stopped before it took it would not find out (`LogEnd.is_behind`).
+stopped before it took it would not find out (`LogEnd.is_cleaned`).
 
 Rows whose entry is lost are looked for in the files that no entry names: each row has the version that it was written
 for (`SEQUENCE`) and its place in it, which tells whether it is there already.

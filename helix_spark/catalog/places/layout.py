@@ -1,6 +1,6 @@
 """Where things are in a catalog's folder, and whether a folder is a catalog. Reads and writes the marker, no records.
 
-What it takes to read and write there, on a disk or in an object store, is in `places.py`.
+What it takes to read and write there, on a disk or in an object store, is in `place.py`.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
         ) from error
 
 
-def found(layout: Layout) -> Layout:
+def make_catalog(layout: Layout) -> Layout:
     """Make the catalog, unless it exists: its folder and its marker.
 
     Safe for several processes at once: each writes the marker whole, and the first one's stays.

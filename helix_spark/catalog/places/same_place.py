@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from helix_spark.catalog.places.layout import Layout, explained, found, marked_id
+from helix_spark.catalog.places.layout import Layout, explained, make_catalog, marked_id
 from helix_spark.catalog.places.place import Held
 from helix_spark.errors import CatalogError
 
@@ -59,7 +59,7 @@ class SamePlace:
         if self._met is not None:
             self.check()
             return
-        found(self._layout)
+        make_catalog(self._layout)
         with explained(self._layout, "read"):
             self._meet()
 

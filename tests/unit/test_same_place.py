@@ -12,6 +12,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import text_in
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt
@@ -247,12 +248,12 @@ def test_a_store_in_which_another_catalog_was_put(bucket: str) -> None:
     catalog = Catalog.open(root, create=True)
     started = catalog.start_iteration(IterationRecord(RUN, "census", 0, "running", 0.0))
     marker = catalog.root / "helix.json"
-    marker.write(marker.read_at_most(1 << 20))  # type: ignore[attr-defined]
+    marker.replace_text(text_in(marker))
     catalog.append_iteration(replace(started, status="failed"))
-    marker.write(b'{"layout": 1, "id": "another"}')  # type: ignore[attr-defined]
+    marker.replace_text('{"layout": 1, "id": "another"}')
     with pytest.raises(CatalogError, match="another catalog was put in its place"):
         catalog.append_iteration(replace(started, status="done"))
-    marker.remove()  # type: ignore[attr-defined]
+    marker.unlink()
     with pytest.raises(CatalogError, match="what was in it is gone"):
         catalog.append_iteration(replace(started, status="done"))
     assert catalog.iterations()[0].status == "failed"

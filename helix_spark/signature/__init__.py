@@ -1,9 +1,9 @@
 """Change tracking: what identifies a result, and how two iterations differ.
 
 Pure: reads code, values and versions, never Spark. It does not decide what to run; see `planner`. `signing` gives a
-workflow its signatures; what it stands on has rooms of its own, each of which imports none but those before it:
+workflow its signatures: `code` signs a function or a value, `reach` walks from it to all that it refers to, and
+`description` makes a part of each thing met. What that stands on has rooms of its own; the second imports the first:
 
-- `text`: the text of code, and its normal form.
 - `objects`: live objects as canonical bytes.
-- `functions`: what the code of one function names, reaches, draws and reads.
+- `functions`: what the code of one function says (`code_form`), names, draws and reads.
 """

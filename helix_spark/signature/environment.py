@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 
 from helix_spark.signature.functions.randomness import hash_seed
@@ -15,32 +14,32 @@ from helix_spark.signature.objects.origin import Package, as_first_read, install
 from helix_spark.signature.parts import Group, Part, digest
 
 
-def package_version(name: str, fields: int | None = None) -> str:
-    """Version of an installed distribution as this process first met it, cut to its first `fields` numbers; "absent" if
-    it is not installed.
+def package_version(name: str) -> str:
+    """Version of an installed distribution as this process first met it; "absent" if it is not installed.
 
     >>> package_version("no-such-package")
     'absent'
     """
-    return as_first_read(_versioned, name, fields).version
+    return as_first_read(_versioned, name).version
 
 
-def _versioned(name: str, fields: int | None) -> Package:
+def _versioned(name: str) -> Package:
     try:
-        full = said_of(distribution(name), "Version")
+        return Package(name, said_of(distribution(name), "Version"))
     except PackageNotFoundError:
         return Package(name, "absent")
-    return Package(name, full if fields is None else ".".join(full.split(".")[:fields]))
 
 
-def _identified(name: str, fields: int | None) -> Package:
-    found = _versioned(name, fields)
-    return replace(found, content=installed(name).content) if fields is None and found.version != "absent" else found
+def _identified(name: str) -> Package:
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return Package(name, "absent")
 
 
-def package_part(name: str, fields: int | None = None) -> Part:
+def package_part(name: str) -> Part:
     """The part that stands for an installed distribution."""
-    found = as_first_read(_identified, name, fields)
+    found = as_first_read(_identified, name)
     return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
 

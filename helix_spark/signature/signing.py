@@ -95,7 +95,7 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SourceError: a source is missing, empty or of unknown version.
     """
     others = replaced()
-    surroundings = (python_part(), package_part("pyspark", 2), *setting_parts(settings))
+    surroundings = (python_part(), package_part("pyspark"), *setting_parts(settings))
     return {
         node.name: _asked_anew(node, _with_replaced(_describe(node, surroundings), others)) for node in dag.nodes
     }

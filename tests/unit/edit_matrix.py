@@ -1363,6 +1363,19 @@ LIMIT = 20
 QUERIES = {"old": "age > @LIMIT"}
 def f(rows): return len(rows.query(QUERIES["old"]))
 
+=== table that one of several texts to be evaluated names
+import pandas as pd
+PRICES = pd.DataFrame({"n": [1]})
+QUERIES = {"all": "PRICES + 1"}
+def ask(name): return pd.eval(QUERIES[name])
+def f(rows): return ask("all")
+--- becomes
+import pandas as pd
+PRICES = pd.DataFrame({"n": [2]})
+QUERIES = {"all": "PRICES + 1"}
+def ask(name): return pd.eval(QUERIES[name])
+def f(rows): return ask("all")
+
 === global that the query of an object mentions
 LIMIT = 10
 class Config:

@@ -499,6 +499,7 @@ RANDOM = [
     ("def f(x): return x.sampleBy('sex', {'F': 0.1}, seed=1)", "calls .sampleBy(), which depends on how rows are"),
     ("def f(x): return x.rdd.takeSample(False, 3)", "calls .takeSample()"),
     ("def f(x): return x.sample(3, shuffle=False)", "calls .sample()"),
+    ("def f(x): return x.sample(0.1).toPandas().sample(3, random_state=1)", "calls .sample()"),
     ("import sys\ndef f(x): return sys.stdin.read()", "reads the environment (sys.stdin.read)"),
     ("import argparse\ndef f(x): return argparse.ArgumentParser().parse_args()", "the command line (.parse_args())"),
     ("import argparse\ndef f(x):\n  p = argparse.ArgumentParser()\n  return p.parse_known_args()", "the command line"),

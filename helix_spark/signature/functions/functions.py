@@ -36,9 +36,10 @@ def describe_function(reference: Reference, home: str) -> Described:
     names = Names(function, label_of(function, home, reference.label), home)
     form = form_of(function.__code__)
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
-    by_name = routes(form, edges, names)
+    found, lost = routes(form, edges)
+    by_name = [*map(names.resolve, found)]
     used = [(name, form.line_of(slot)) for slot, edge in enumerate(edges) if (name := dotted(edge)) is not None]
-    used += [(name, function.__code__.co_firstlineno) for edge in by_name.edges if (name := dotted(edge)) is not None]
+    used += [(name, function.__code__.co_firstlineno) for edge in by_name if (name := dotted(edge)) is not None]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges, used) if function.__name__ != "__hash__" else ()
     outside = list(outside_uses(form, used))
@@ -46,14 +47,14 @@ def describe_function(reference: Reference, home: str) -> Described:
     return Described(
         Group.CODE, names.label, encode("function", form.text),
         (
-            *edges, *by_name.edges, *named_in(form, edges, names), *_put(function, names.label, form, used, edges),
+            *edges, *by_name, *named_in(form, edges, names), *_put(function, names.label, form, used, edges),
             *names.held(),
         ),
         random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
         outside=tuple(_told(names, what, line) for what, line, _, is_table in outside if not is_table),
         asked=tuple(Asked(_told(names, what, line), table) for what, line, table, is_table in outside if is_table),
-        unfollowed=tuple(_told(names, *lost) for lost in (*by_name.lost, *made)),
-        checked=len(edges) + len(by_name.edges),
+        unfollowed=tuple(_told(names, *one) for one in (*lost, *made)),
+        checked=len(edges) + len(by_name),
         reads=_reads(form, used),
         texts=form.texts, said=_said(form),
     )

@@ -20,6 +20,9 @@ _MADE = re.compile(r"@\s*$")
 _LOOK_UP = frozenset({"query", "eval"})
 """Methods of pandas' tables that look up what follows an @."""
 
+_EVALUATE = _LOOK_UP | {"sql", "execute", "evaluate"}
+"""What libraries call functions that look up any word of a text."""
+
 _TABLES = frozenset({"pandas", "pyarrow", "polars", "numpy"})
 """Libraries whose tables other libraries find by the names of variables."""
 
@@ -33,21 +36,22 @@ def named_in(form: CodeForm, edges: Iterable[Edge], names: Names) -> list[Edge]:
 
 
 def looked_up(function: FunctionType, form: CodeForm, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
-    """What a function has looked up by an @ in texts that it may be given: variables around it, and names of its own.
+    """What a function has looked up in texts that it may be given: variables around it, and by an @ names of its own.
 
     Args:
         texts: those that anything says which is reached with the function.
         home: as in `describe_function`.
     """
-    if form.mentioned.isdisjoint(_LOOK_UP):
+    if form.mentioned.isdisjoint(_EVALUATE):
         return
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
     own = [name for one in (function.__code__, *nested(function.__code__)) for name in one.co_varnames]
-    for word in dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text)):
-        if word in around:
+    at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
+    for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
+        if word in around and (word in at or _is_data(around[word])):
             yield names.resolve(Free(word))
-        if word in own:
+        if word in own and word in at:
             yield f"local {own.index(word)} {word}"
 
 

@@ -88,7 +88,7 @@ def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str,
             yield f"calls {name}", one.line
         elif _NOW_UNLESS_TOLD.match(name) and one.text is None:
             yield f"calls {name} without saying when", one.line
-        elif method in _SAMPLERS and _OF_PANDAS not in form.mentioned:
+        elif method in _SAMPLERS and _OF_PANDAS not in one.keywords:
             yield f"calls .{method}(){_PARTITIONS}", one.line
         elif method in _PARSES_ARGUMENTS:
             yield f"reads the command line (.{method}())", one.line

@@ -7,11 +7,9 @@ depends on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from helix_spark.signature.functions.code_form import CodeForm, Free, Imported, Use, compiled
-from helix_spark.signature.functions.names import Names
 from helix_spark.signature.objects.edges import Edge, dotted
 
 _IMPORTS = frozenset({"importlib.import_module", "importlib.__import__", "builtins.__import__"})
@@ -31,25 +29,11 @@ _MAIN = "__main__"
 """The module that is run as a script holds what nothing identifies: sessions, workflows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Where a function's routes by names lead.
-
-    Attributes:
-        edges: to what they lead to.
-        lost: those that cannot be followed: phrases with the line each was seen at.
-    """
-
-    edges: tuple[Edge, ...] = ()
-    lost: tuple[tuple[str, int], ...] = ()
-
-
-def routes(form: CodeForm, edges: Sequence[Edge], names: Names) -> Routes:
-    """The routes of one function.
+def routes(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free], list[tuple[str, int]]]:
+    """What the routes of one function lead to; and those that cannot be followed, as phrases with the line of each.
 
     Args:
         edges: what the slots of its form stand for.
-        names: that it can see.
     """
     found: list[Free] = []
     lost: list[tuple[str, int]] = []
@@ -57,20 +41,20 @@ def routes(form: CodeForm, edges: Sequence[Edge], names: Names) -> Routes:
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
         lost += [(f"reads {name}", use.line) for name in path if name in _AROUND]
         name = dotted(edges[use.slot]) if use.slot is not None else None
-        phrase = _phrase(name, form.free[use.slot or 0], names) if name is not None else None
-        if name is None or phrase is None:
+        phrase = _phrase(name) if name is not None else None
+        if use.slot is None or name is None or phrase is None:
             continue
         if _EVALUATES.match(name):
-            known = use.is_call and use.text is not None and compiled(use.text) is not None
+            is_known = use.is_call and use.text is not None and compiled(use.text) is not None
         else:
-            free = _followed(name, form.free[use.slot or 0], use)
+            free = _followed(name, form.free[use.slot], use)
             found += [free] if free is not None else []
-            known = free is not None
-        lost += [] if known else [(phrase, use.line)]
-    return Routes(tuple(map(names.resolve, dict.fromkeys(found))), tuple(dict.fromkeys(lost)))
+            is_known = free is not None
+        lost += [] if is_known else [(phrase, use.line)]
+    return list(dict.fromkeys(found)), list(dict.fromkeys(lost))
 
 
-def _phrase(name: str, free: Free, names: Names) -> str | None:
+def _phrase(name: str) -> str | None:
     """What is said of a route; None where a name is none."""
     if name in _IMPORTS:
         return "imports a module by a name"
@@ -83,16 +67,9 @@ def _phrase(name: str, free: Free, names: Names) -> str | None:
 
 def _followed(name: str, free: Free, use: Use) -> Free | None:
     """What a route leads to; None where that is not known."""
+    given = use.text if use.is_call else None
     if name == _GLOBALS:
-        return Free(use.text) if use.is_call and use.text is not None else None
-    if name in _IMPORTS:
-        known = use.text if use.is_call else None
-    elif name.startswith(_MODULES):
-        known = next(_keys(free), None)
-    else:
-        known = None
+        return Free(given) if given is not None else None
+    keys = [step[2:-2] for step in free.attributes if step.startswith("[")] if name.startswith(_MODULES) else []
+    known = given if name in _IMPORTS else next(iter(keys), "")
     return Free(Imported(known)) if known and known != _MAIN and not known.startswith(".") else None
-
-
-def _keys(free: Free) -> Iterator[str]:
-    return (step[2:-2] for step in free.attributes if step.startswith("["))

@@ -47,12 +47,10 @@ INTERNALS = _kept_by_python() | {
 }
 """What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
 
-_ENUM_INTERNALS = frozenset(
-    {
-        "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
-        "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
-    }
-)
+_ENUM_INTERNALS = frozenset({
+    "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
+    "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
+})
 """What Python keeps in a class of an enum besides its members."""
 
 MODULE_INTERNALS = frozenset(
@@ -188,7 +186,7 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True
     if name == "__signature__" and _library_of(type(member)) is not None:
         return True  # pydantic's, which keeps what it was asked for
-    function = _function_of(member)
+    function = function_of(member)
     if function is not None:
         return _is_made_from_fields(function)
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
@@ -224,7 +222,8 @@ def _library_of(kind: type) -> Package | None:
     return package if package != PYTHON else None
 
 
-def _function_of(member: object) -> types.FunctionType | None:
+def function_of(member: object) -> types.FunctionType | None:
+    """The function inside a member of a class; None for what is around none."""
     match member:
         case staticmethod() | classmethod():
             member = member.__func__

@@ -134,20 +134,15 @@ def _bound_identity(value: object) -> tuple[Package, str] | None:
     if isinstance(owner, type):
         found = _class_identity(owner)
         return (found[0], f"{found[1]}.{value.__name__}") if found else None
-    return _global_generator(owner, value.__name__)
+    return _of_kept(owner, value.__name__)
 
 
-def _global_generator(owner: object, method: str) -> tuple[Package, str] | None:
-    """`random.shuffle` and `numpy.random.shuffle` are methods of one hidden generator."""
+def _of_kept(owner: object, method: str) -> tuple[Package, str] | None:
+    """`random.shuffle` and `numpy.random.shuffle` are methods of a generator that their library keeps."""
     if isinstance(owner, random.SystemRandom):
         return PYTHON, f"secrets.{method}"
-    if owner is getattr(random, "_inst", None):
-        return PYTHON, f"random.{method}"
-    numpy_random = sys.modules.get("numpy.random.mtrand")
-    package = package_of_module("numpy") if numpy_random is not None else None
-    if package is not None and owner is getattr(numpy_random, "_rand", None):
-        return package, f"numpy.random.{method}"
-    return None
+    found = _kept_identity(owner) if type(owner).__module__.startswith(("random", "numpy.random")) else None
+    return (found[0], f"{found[1]}.{method}") if found else None
 
 
 _UFUNCS = "scipy.special"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from functools import _lru_cache_wrapper, partial, partialmethod
 from types import FunctionType, ModuleType
 
+from helix_spark.signature.objects.classes import function_of
 from helix_spark.signature.objects.edges import Edge, Named, edge_to
 from helix_spark.signature.objects.holders import HEAP_TYPE
 from helix_spark.signature.objects.identity import CYTHON
@@ -109,18 +110,11 @@ def _registered(value: object) -> object:
 
 def _home(value: object) -> str | None:
     """The module in which a class's attribute was written; None for what is no code."""
-    match value:
-        case FunctionType():
-            return str(value.__globals__.get("__name__", ""))
-        case type():
-            return value.__module__
-        case staticmethod() | classmethod():
-            return _home(value.__func__)
-        case property():
-            return _home(value.fget)
-        case partial() | partialmethod() | cached_property():
-            return _home(value.func)
-        case _lru_cache_wrapper():
-            return _home(value.__wrapped__)
-    home = type(value).__module__  # of a descriptor, or of what is called
-    return home if package_of_module(home) is None and not home.startswith(CYTHON) else None
+    inner = function_of(value) or value
+    while isinstance(inner, partial | partialmethod | _lru_cache_wrapper):
+        inner = inner.__wrapped__ if isinstance(inner, _lru_cache_wrapper) else inner.func
+    if isinstance(inner, FunctionType):
+        return str(inner.__globals__.get("__name__", ""))
+    home = inner.__module__ if isinstance(inner, type) else type(inner).__module__
+    is_ours = package_of_module(home) is None and not home.startswith(CYTHON)
+    return home if isinstance(inner, type) or is_ours else None

@@ -26,6 +26,7 @@ from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.questions import Signer, code_of
 from helix_spark.program.recorded_answers import RecordedAnswers, Unread
+from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.program.session_state import SessionState
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.environment import package_version
@@ -69,6 +70,7 @@ class PlainProgram:
     record: RecordedAnswers | None = None
     watched: WatchedFunctions | None = None
     _session: Any = None
+    _master: str = ""
     _functions: dict[bytes, Any] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
 
@@ -88,6 +90,15 @@ class PlainProgram:
     def purpose_of(self, function: Any) -> Purpose:
         return Purpose("") if self.watched is None else self.watched.purpose(code_of(function))
 
+    def fits_at_a_time(self, dataset: Any) -> int:
+        """How many fits on a table there may be at a time."""
+        if self.answerer is None or self.server is None or self.server.elsewhere:
+            return 1
+        plan = dataset._plan.to_proto(self._session.client).root
+        question = self.answerer.signer.question("table", plan)
+        small = sum(one.identity.bytes for one in question.reads) <= MOST_BYTES
+        return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
+
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._given(options)
         if self.server is None:
@@ -96,8 +107,9 @@ class PlainProgram:
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
         initial = self.server.settings_there() if address else planned_settings(given, {})
+        self._master = initial["spark.master"]
         if self.watched is None:
-            is_here = not self.server.elsewhere and initial["spark.master"].startswith("local")
+            is_here = not self.server.elsewhere and self._master.startswith("local")
             self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched)
         asked = [] if self.answerer is None else self.answerer.asked
@@ -137,6 +149,7 @@ class PlainProgram:
         """Takes over the sessions that this process makes from now on."""
         take_over(self)
         control_draws()
+        spread_searches(self.fits_at_a_time)
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
         """Runs it, as ``python FILE ARGUMENTS`` would, and waits for its threads. What it raises is raised.

@@ -1,0 +1,83 @@
+"""How many fits of a search run at a time. A fit of little data leaves cores idle between its many small jobs: where
+its author says nothing of `parallelism`, as many run side by side as this machine has cores."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from multiprocessing.pool import ThreadPool
+from typing import Any
+
+MOST_BYTES = 256 << 20
+"""Of the data that a search is made of. What is larger keeps all cores busy by itself, and takes room for each fit."""
+
+MOST_FITS = 8
+
+AtATime = Callable[[Any], int]
+"""How many fits on a table there may be at a time."""
+
+_WANTED: ContextVar[int] = ContextVar("fits at a time", default=1)
+_PLAIN: dict[type, Any] = {}
+
+
+def spread_searches(at_a_time: AtATime) -> None:
+    """Has the searches of pyspark run their fits side by side from now on."""
+    from pyspark.ml import classification, tuning
+
+    kinds: tuple[Any, ...] = (tuning.CrossValidator, tuning.TrainValidationSplit, classification.OneVsRest)
+    for kind in kinds:
+        kind._fit = _spread(_PLAIN.setdefault(kind, kind._fit), at_a_time)
+    for module in (tuning, classification):
+        vars(module)["ThreadPool"] = _pool
+
+
+def _spread(fit: Callable[[Any, Any], Any], at_a_time: AtATime) -> Callable[[Any, Any], Any]:
+    @wraps(fit)
+    def spread(search: Any, dataset: Any) -> Any:
+        # A search within a search runs in a thread of the outer one's.
+        free = threading.current_thread() is threading.main_thread() and not search.isSet(search.parallelism)
+        before = _WANTED.set(at_a_time(dataset) if free and is_sparks(search) else 1)
+        try:
+            return fit(search, dataset)
+        finally:
+            _WANTED.reset(before)
+    return spread
+
+
+def _pool(processes: int) -> ThreadPool:
+    return ThreadPool(max(processes, _WANTED.get()))
+
+
+def is_sparks(stage: Any) -> bool:
+    """Whether a stage, and all that is in it, is Spark's own: of what is written in Python nobody knows whether it may
+    run twice at a time."""
+    from pyspark.ml import Pipeline
+    from pyspark.ml.classification import OneVsRest
+    from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
+    from pyspark.ml.wrapper import JavaWrapper
+
+    if type(stage) is Pipeline:
+        return all(map(is_sparks, stage.getStages()))
+    if type(stage) is OneVsRest:
+        return is_sparks(stage.getClassifier())
+    if type(stage) in (CrossValidator, TrainValidationSplit):
+        return is_sparks(stage.getEstimator()) and is_sparks(stage.getEvaluator())
+    return isinstance(stage, JavaWrapper) and type(stage).__module__.startswith("pyspark.ml.")
+
+
+def cores_of(master: str, machine: int) -> int:
+    """How many fits may run at a time beside a master; 1 if it is not on this machine.
+
+    Args:
+        machine: how many cores that has.
+
+    >>> [cores_of(one, 4) for one in ("local", "local[2]", "local[*]", "local[2, 3]", "spark://host:7077")]
+    [1, 2, 4, 2, 1]
+    """
+    found = re.match(r"local\[(\d+|\*)", master)
+    if found is None:
+        return 1
+    return min(machine if found[1] == "*" else int(found[1]), MOST_FITS)

@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,13 +24,15 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: how it ended, what it printed to stdout and stderr, and its seconds; of one under Helix, how many
-    questions it asked, how many were answered from the record, and how many models were fitted. -1 of others."""
+    """One run: how it ended, what it printed to stdout and stderr, its seconds, and those until it had printed its last
+    line; of one under Helix, how many questions it asked, how many were answered from the record, and how many models
+    were fitted. -1 of others."""
 
     code: int
     printed: str
     said: str
     seconds: float
+    answered: float = -1.0
     asked: int = -1
     reused: int = -1
     fits: int = -1
@@ -40,16 +44,27 @@ def run(command: list[str], folder: Path, more: Mapping[str, str] = _NOTHING) ->
     Args:
         more: environment variables.
     """
-    began = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=600, env={**os.environ, **more}
-    )
-    seconds = time.perf_counter() - began
-    told, fits = _SUMMARY.search(done.stderr), _FITS.search(done.stderr)
+    began = answered = time.perf_counter()
+    lines: list[str] = []
+    with tempfile.TemporaryFile("w+") as said_there:
+        env = {**os.environ, "PYTHONUNBUFFERED": "1", **more}
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=said_there, text=True, env=env)
+        late = threading.Timer(600, process.kill)
+        late.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            answered = time.perf_counter()
+        code = process.wait()
+        seconds = time.perf_counter() - began
+        late.cancel()
+        said_there.seek(0)
+        said = said_there.read()
+    told, fits = _SUMMARY.search(said), _FITS.search(said)
+    found = Run(code, "".join(lines), said, seconds, answered - began)
     if told is None:
-        return Run(done.returncode, done.stdout, done.stderr, seconds)
-    counts = int(told[1]), int(told[2]), int(fits[1]) if fits else 0
-    return Run(done.returncode, done.stdout, done.stderr, seconds, *counts)
+        return found
+    return replace(found, asked=int(told[1]), reused=int(told[2]), fits=int(fits[1]) if fits else 0)
 
 
 def sound(found: Run) -> Run:

@@ -5,9 +5,10 @@
 
 Each version of the program is run by itself in a fresh process, under `helix run` in a fresh process, by itself in a
 process whose session is warm, and as `helix watch` runs it, beside a server that is warm. Each way has a catalog of its
-own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process; of a warm
-session, from the start of the program's text to its end; with `--fresh` nothing is run warm. With `--notebook` the
-program is run as a notebook's cells, each time in a new kernel: by itself, after `%load_ext helix_spark`, and again.
+own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process, with what is
+stored behind the last answer. Of a warm session they are until the last line is printed, from the start of the program's
+text or of Helix's process; until all is stored stands beside that. With `--fresh` nothing is run warm. With `--notebook`
+the program is run as a notebook's cells, each time in a new kernel: by itself, after `%load_ext helix_spark`, and again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.program_runs import HELIX, ROOT, fixed, run, sound
+from benchmarks.program_runs import HELIX, ROOT, Run, fixed, run, sound
 
 PROGRAM = ROOT / "jobs" / "plain_income.py"
 
@@ -53,13 +54,14 @@ for text in json.load(sys.stdin):
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """One version of the program: seconds by each way, and what Helix fitted."""
+    """One version of the program: seconds by each way, those until all was stored, and what Helix fitted."""
 
     version: str
     plain: float
     helix: float
     plain_warm: float
     helix_warm: float
+    helix_stored: float
     fits: int
     equal: bool
 
@@ -84,12 +86,14 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory(prefix="helix-programs-") as folder:
         rows = measured(Path(folder), texts, warm=not asked.fresh)
-    print(f"{'':24}{'plain':>8}{'helix':>8}{'ratio':>8}{'warm: plain':>14}{'helix':>8}{'ratio':>8}{'fits':>6}  equal")
+    heads = ("plain", "helix", "ratio", "warm: plain", "helix", "stored", "ratio", "fits")
+    print(f"{'':24}{''.join(f'{one:>12}' for one in heads)}  equal")
     for row in rows:
-        print(
-            f"{row.version:24}{row.plain:8.1f}{row.helix:8.1f}{row.plain / row.helix:8.1f}{row.plain_warm:14.1f}"
-            f"{row.helix_warm:8.1f}{row.plain_warm / row.helix_warm:8.1f}{row.fits:6}  {row.equal}", flush=True,
+        told = (
+            row.plain, row.helix, row.plain / row.helix, row.plain_warm, row.helix_warm, row.helix_stored,
+            row.plain_warm / row.helix_warm,
         )
+        print(f"{row.version:24}{''.join(f'{one:12.1f}' for one in told)}{row.fits:12}  {row.equal}", flush=True)
     if asked.save:
         asked.save.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
@@ -106,16 +110,17 @@ def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took
         print(f"{name}: {plain[name].seconds:.1f} s by itself, {helix[name].seconds:.1f} s under Helix", flush=True)
     warm_helix = _beside_a_server(path, texts) if warm else []
     nothing = [(math.nan, plain[name].printed) for name in texts]
-    rows = zip(texts, warm_plain or nothing, warm_helix or nothing, strict=True)
+    unmeasured = [replace(plain[name], seconds=math.nan, answered=math.nan) for name in texts]
+    rows = zip(texts, warm_plain or nothing, warm_helix or unmeasured, strict=True)
     return [
         Took(
-            name, plain[name].seconds, helix[name].seconds, by_itself[0], beside[0], helix[name].fits,
-            plain[name].printed == helix[name].printed == by_itself[1] == beside[1],
+            name, plain[name].seconds, helix[name].seconds, by_itself[0], beside.answered, beside.seconds,
+            helix[name].fits, plain[name].printed == helix[name].printed == by_itself[1] == beside.printed,
         ) for name, by_itself, beside in rows
     ]
 
 
-def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[tuple[float, str]]:
+def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[Run]:
     from helix_spark.engine.spark.connect_server import ConnectServer
     from helix_spark.program.plain_program import AS_SPARK_HAS_IT
 
@@ -124,8 +129,7 @@ def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[tuple[float, 
         for text in texts.values():
             path.write_text(text)
             command = [HELIX, "run", str(path), "--catalog", str(path.parent / "beside")]
-            done = sound(run(command, path.parent, {**fixed(), **server.environment()}))
-            found.append((done.seconds, done.printed))
+            found.append(sound(run(command, path.parent, {**fixed(), **server.environment()})))
     finally:
         server.stop()
     return found

@@ -6,9 +6,9 @@
 Each version of the program is run by itself in a fresh process, under `helix run` in a fresh process, by itself in a
 process whose session is warm, and as `helix watch` runs it, beside a server that is warm. Each way has a catalog of its
 own, and sees the versions in the same order. Answers have to be equal. Seconds are of the whole process, with what is
-stored behind the last answer. Of a warm session they are until the last line is printed, from the start of the program's
-text or of Helix's process; until all is stored stands beside that. With `--fresh` nothing is run warm. With `--notebook`
-the program is run as a notebook's cells, each time in a new kernel: by itself, after `%load_ext helix_spark`, and again.
+stored behind the last answer. Of a warm session they are until the last line is printed, from the start of the text
+or of Helix's process; until all is stored stands beside that. With `--fresh` nothing is run warm. With `--notebook` the
+program is run as a notebook's cells, in a new kernel each time: by itself, after `%load_ext helix_spark`, and again.
 """
 
 from __future__ import annotations

@@ -328,10 +328,6 @@ class SimPath:
     def committing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    @property
-    def guards_bits(self) -> bool:
-        return True
-
     def room(self) -> str:
         return ""
 

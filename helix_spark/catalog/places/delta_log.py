@@ -100,7 +100,11 @@ def metadata(schema: str, configuration: Mapping[str, str]) -> dict[str, Any]:
 
 
 def protocol(schema: str) -> dict[str, Any]:
-    """What a reader and a writer of such a table must know: of Delta's first version, and of times without a zone."""
+    """What a reader and a writer of such a table must know: of Delta's first version, and of times without a zone.
+
+    >>> protocol('{"type": "long"}')["minReaderVersion"], protocol('{"type": "timestamp_ntz"}')["readerFeatures"]
+    (1, ['timestampNtz'])
+    """
     if '"timestamp_ntz"' not in schema:
         return {"minReaderVersion": 1, "minWriterVersion": 2}
     named = ["timestampNtz"]

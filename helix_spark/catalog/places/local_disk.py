@@ -221,10 +221,6 @@ class LocalPath(PosixPath):
     def committing(self) -> contextlib.AbstractContextManager[None]:
         return one_at_a_time(self) if is_without_links(self) else contextlib.nullcontext()
 
-    @property
-    def guards_bits(self) -> bool:
-        return False
-
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"
 

@@ -290,10 +290,6 @@ class ObjectPath:
     def committing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    @property
-    def guards_bits(self) -> bool:
-        return True
-
     def room(self) -> str:
         return ""
 

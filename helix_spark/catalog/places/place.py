@@ -183,10 +183,6 @@ class Place(Protocol):
     def committing(self) -> AbstractContextManager[None]:
         """While a commit is put in place by deltalake: as the only one who does so, where the place needs that."""
 
-    @property
-    def guards_bits(self) -> bool:
-        """Whether the store itself has and checks checksums of what lies in it."""
-
     def room(self) -> str:
         """How much room is left, in words for an error; empty where that is not known."""
 

@@ -44,5 +44,7 @@ def test_models_say_what_they_weigh_by_name_and_how_they_were_trained(spark: Spa
         estimatorParamMaps=ParamGridBuilder().addGrid(learner.regParam, [0.1, 0.2]).build(),
     ).fit(prepared)
     found = card_of_model(search)
+    assert {name for name, _, _ in found.parameters} >= {"seed", "trainRatio"}
+    assert not any("regParam" in value for _, value, _ in found.parameters), "its names are drawn anew each time"
     assert [name for name, _ in found.figures] == ["score at regParam=0.1", "score at regParam=0.2"]
     assert all(card_from(card.text()) == card for card in (whole, forest, centers, found))

@@ -125,7 +125,8 @@ def _parameters(model: Any) -> Iterator[tuple[str, str, bool]]:
     for param in getattr(model, "params", ()):
         if model.isSet(param) or model.hasDefault(param):
             value = model.getOrDefault(param)
-            if isinstance(value, str | bool | int | float | list | tuple) and "object at" not in str(value):
+            inside = value if isinstance(value, list) else [value]
+            if all(isinstance(one, str | bool | int | float) for one in inside):
                 found.append((param.name[:_LONGEST], str(value)[:_LONGEST], bool(model.isSet(param))))
     yield from sorted(found, key=lambda one: not one[2])
 

@@ -1,0 +1,43 @@
+"""The examples by task of the documentation: each runs as it stands, learns something, and reuses itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from workflows import computed
+
+import helix_spark as hx
+from helix_spark.cli.loading import build, find_factory, load_file
+
+pytestmark = [pytest.mark.spark, pytest.mark.long]
+
+PAGE = Path(__file__).parents[2] / "docs" / "examples.md"
+EXAMPLES = dict(re.findall(r'```python title="(\w+)\.py"\n(.*?)```', PAGE.read_text(), re.DOTALL))
+LEARNT: dict[str, Callable[[hx.Iteration], bool]] = {
+    "churn": lambda it: it["scores"]["accuracy"] > 0.8, "species": lambda it: it["accuracy"] > 0.8,
+    "prices": lambda it: it["rmse"] < 40, "groups": lambda it: it["silhouette"] > 0.7,
+    "reviews": lambda it: it["accuracy"] > 0.9, "films": lambda it: it["rmse"] < 1.5,
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_learns_and_reuses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / f"{name}.py"
+    file.write_text(EXAMPLES[name])
+    factory = find_factory(load_file(file), file, None)
+    with hx.Helix(tmp_path / "catalog", spark=spark, policy="always") as helix:
+        first = helix.run(build(factory, file, []))
+        assert LEARNT[name](first), first.outputs
+        assert first.plan.warnings == ()
+        assert computed(helix.run(build(factory, file, []))) == set()
+
+
+def test_there_is_an_example_for_each_task() -> None:
+    assert LEARNT.keys() == EXAMPLES.keys()

@@ -10,10 +10,11 @@ import ast
 import dis
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from types import CodeType
 from typing import Any
 
@@ -37,7 +38,6 @@ _SEES_LOCALS = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 
 EXECUTES = frozenset({"eval", "exec"})
 _VARIABLES = frozenset({"LOAD_FAST", "LOAD_DEREF"})
-_STORES = frozenset({"STORE_FAST", "STORE_DEREF"})
 _EXPRESSION = re.compile(r"[^\w\s'-]|\w\s+\w")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _REMEMBERED, _ARGUMENTS = 4096, 4
@@ -186,13 +186,15 @@ class _Scope:
     Attributes:
         parent: of the code around it.
         is_text: whether it is that of a text, which sees the variables around it.
-        imports: the names that it binds by an import and by nothing else, each with what.
+        bindings: the steps that bind a name by an import, each with what.
+        imports: the names that it binds by one import and by nothing else.
         used: which of these are read.
     """
 
     code: CodeType
     parent: _Scope | None = None
     is_text: bool = False
+    bindings: Mapping[int, Imported] = field(default_factory=dict)
     imports: Mapping[str, Imported] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
@@ -224,7 +226,8 @@ class _Writer:
     def write(self, scope: _Scope) -> None:
         self.scopes.append(scope)  # keeps it alive, so that its id stays its own
         code, steps = scope.code, instructions(scope.code)
-        scope.imports, statements = _imports(code, steps)
+        scope.bindings = _bindings(steps)
+        scope.imports = _imports(code, steps, scope.bindings)
         shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _KINDS)
         self.out.append(f"{shape}[")
         for name in parameter_names(code):
@@ -232,24 +235,22 @@ class _Writer:
         kept: list[int] = []
         at = 0
         while at < len(steps):
-            if at in statements:
-                at += 1
-                continue
             kept.append(steps[at].offset)
             at = self.step(steps, at, scope)
-        # Where a jump leads is told by how many steps there are before, whatever else is in between.
-        place = {offset: number for number, offset in enumerate(kept)}
-        jumps = [(one.offset, one.value) for one in steps if one.is_jump and isinstance(one.value, int)]
-        guarded = [(one.start, one.end, one.target, one.depth, one.lasti) for one in _guarded(code)]
-        self.out += [f"Jump {_before(start, place)} {_before(end, place)};" for start, end in jumps]
-        self.out += [
-            f"Try {_before(start, place)} {_before(end, place)} {_before(to, place)} {depth} {last};"
-            for start, end, to, depth, last in guarded
-        ]
+        self.jumps(code, steps, kept)
         for name, imported in scope.imports.items():
             if name not in scope.used:  # it is there for what it does
                 self.out.append(f"Import {self.slot(Free(imported), code.co_firstlineno)};")
         self.out.append("]")
+
+    def jumps(self, code: CodeType, steps: Sequence[Instruction], kept: Sequence[int]) -> None:
+        """Where jumps and exceptions lead is told by how many steps there are before, whatever is in between."""
+        place = {offset: number for number, offset in enumerate(kept)}
+        jumps = [(one.offset, one.value) for one in steps if one.is_jump and isinstance(one.value, int)]
+        self.out += [f"Jump {_before(start, place)} {_before(end, place)};" for start, end in jumps]
+        for one in _guarded(code):
+            at = [_before(offset, place) for offset in (one.start, one.end, one.target)]
+            self.out.append(f"Try {at} {one.depth} {one.lasti};")
 
     def step(self, steps: Sequence[Instruction], at: int, scope: _Scope) -> int:
         """Writes one step, or several that read one thing; returns where the next one is."""
@@ -266,11 +267,12 @@ class _Writer:
             case "LOAD_FAST" if (name := _asked_by_name(steps, at, at + 1)) is not None:
                 self.uses.append(Use(None, (name,), True, None, step.line))
                 self.operand(step, scope)
-            case "IMPORT_NAME" if isinstance(step.value, str):
-                for imported in _imported(step.value, steps, at):
-                    self.out.append(f"{self.slot(Free(imported), step.line)} ")
+            case "IMPORT_NAME" | "IMPORT_FROM" if at not in scope.bindings:
+                pass  # what that binds is a slot
             case _:
                 self.operand(step, scope)
+        if at in scope.bindings and str(step.value) not in scope.imports:
+            self.out.append(f" Import {self.slot(Free(scope.bindings[at]), step.line)}")
         self.out.append(";")
         return at + 1
 
@@ -415,55 +417,37 @@ def _keywords_after(steps: Sequence[Instruction], at: int) -> tuple[str, ...]:
     return tuple(map(str, names)) if isinstance(names, tuple) else ()
 
 
-def _imports(code: CodeType, steps: Sequence[Instruction]) -> tuple[dict[str, Imported], set[int]]:
-    """The variables that are bound by imports alone, each by one, and which steps do that."""
-    bound: dict[str, list[tuple[Imported, set[int]]]] = {}
-    stored: dict[str, int] = dict.fromkeys(parameter_names(code), 1)
-    for step in (*steps, *(one for inner in nested(code) for one in instructions(inner))):
-        if step.name in ("STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF"):
-            stored[str(step.value)] = stored.get(str(step.value), 0) + 1
-    for at, step in enumerate(steps):
-        if step.name == "IMPORT_NAME" and isinstance(step.value, str):
-            statement, bindings = _bindings(steps, at)
-            for name, imported in bindings:
-                bound.setdefault(name, []).append((imported, statement))
-    alone = {
-        name: found[0][0] for name, found in bound.items()
-        if len(found) == stored[name] and all(one == found[0][0] for one, _ in found)
-    }
-    kept = {at for name, found in bound.items() if name not in alone for _, statement in found for at in statement}
-    return alone, {at for name in alone for _, statement in bound[name] for at in statement} - kept
+def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:
+    """The steps that bind a name by an import, each with what."""
+    found: dict[int, Imported] = {}
+    whole, names = Imported(""), None
+    for at, (before, step) in enumerate(pairwise(steps), start=1):
+        if step.name == "IMPORT_NAME":
+            whole, names = Imported(str(step.value), None, _number(steps[at - 2].value)), steps[at - 1].value
+            if names == ("*",):
+                found[at] = whole
+        elif step.name.startswith("STORE_") and before.name == "IMPORT_NAME":
+            found[at] = replace(whole, module=whole.module.partition(".")[0])
+        elif step.name.startswith("STORE_") and before.name == "IMPORT_FROM":
+            found[at] = whole if names is None else replace(whole, name=str(before.value))
+    return found
 
 
-def _bindings(steps: Sequence[Instruction], at: int) -> tuple[set[int], list[tuple[str, Imported]]]:
-    """The steps of an import statement, and the variables that it binds."""
-    whole, *named = _imported(str(steps[at].value), steps, at)
-    by_name = {one.name: one for one in named}
-    found: list[tuple[str, Imported]] = []
-    end, last = at + 1, None
-    while end < len(steps) and steps[end].name in ("IMPORT_FROM", "SWAP", "POP_TOP", *_STORES):
-        step = steps[end]
-        if step.name == "IMPORT_FROM":
-            last = str(step.value)
-        elif step.name in _STORES:
-            first = Imported(whole.module.partition(".")[0])
-            found.append((str(step.value), by_name.get(last) or (whole if last is not None else first)))
-            if last is None:
-                end += 1
-                break
-        end += 1
-        if step.name == "POP_TOP" and steps[end - 2].name in _STORES:
-            break
-    return set(range(at - 2, end)), found
+def _number(level: object) -> int:
+    return level if isinstance(level, int) else 0
 
 
-def _imported(module: str, steps: Sequence[Instruction], at: int) -> Iterator[Imported]:
-    """What the import at a step leads to: the module, and what is taken from it."""
-    level, names = steps[at - 2].value, steps[at - 1].value
-    dots = level if isinstance(level, int) else 0
-    yield Imported(module, None, dots)
-    if isinstance(names, tuple):
-        yield from (Imported(module, str(name), dots) for name in names)
+def _imports(code: CodeType, steps: Sequence[Instruction], bindings: Mapping[int, Imported]) -> dict[str, Imported]:
+    """The variables of a function that are bound by one import and by nothing else."""
+    stored = Counter(parameter_names(code))
+    for one in (*steps, *(one for inner in nested(code) for one in instructions(inner))):
+        if one.name.startswith(("STORE_", "DELETE_")):
+            stored[str(one.value)] += 1
+    names: dict[str, list[Imported]] = {}
+    for at, imported in bindings.items():
+        if steps[at].name in ("STORE_FAST", "STORE_DEREF"):
+            names.setdefault(str(steps[at].value), []).append(imported)
+    return {name: found[0] for name, found in names.items() if len(found) == stored[name] and len({*found}) == 1}
 
 
 def _guarded(code: CodeType) -> list[Any]:

@@ -32,7 +32,7 @@ from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_co
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.patches import hung_on_classes
-from helix_spark.signature.objects.registries import found_by_name
+from helix_spark.signature.objects.registries import FINDS, registered
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.parts import Group, encode
 
@@ -164,11 +164,11 @@ def _describe_value(reference: Reference) -> Described:
     random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
     texts = tuple(texts_in(reference.value))
     told = frozenset(texts)
-    edges += found_by_name(told, reference.label)
     edges += hung_on_classes(told, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(random), reads=told & {"__doc__"}, texts=texts, said=said_by((*texts, *statements)),
+        random=tuple(random), unfollowed=tuple(f"{reference.place()} {FINDS.format(one)}" for one in registered(told)),
+        reads=told & {"__doc__"}, texts=texts, said=said_by((*texts, *statements)),
         stages=tuple(stages),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from types import FunctionType
 
+from helix_spark.signature.bytecode import nested
 from helix_spark.signature.functions.code_form import CodeForm, form_of
 from helix_spark.signature.functions.named_in_texts import is_put_together, named_in
 from helix_spark.signature.functions.names import Names
@@ -14,7 +15,7 @@ from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.functions.sql_texts import functions_called
 from helix_spark.signature.objects.edges import Asked, Described, Edge, Reference, Said, dotted
 from helix_spark.signature.objects.patches import classes_named, hung_on_classes
-from helix_spark.signature.objects.registries import found_by_name
+from helix_spark.signature.objects.registries import FINDS, registered
 from helix_spark.signature.parts import Group, encode
 
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
@@ -43,17 +44,19 @@ def describe_function(reference: Reference, home: str) -> Described:
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges, used) if function.__name__ != "__hash__" else ()
     outside = list(outside_uses(form, used))
-    made = [(_MADE_NAMES, function.__code__.co_firstlineno)] if is_put_together(function, form) else []
+    first, inside = function.__code__.co_firstlineno, frozenset(nested(function.__code__))
+    lost += [(_MADE_NAMES, first)] if is_put_together(function, form) else []
+    lost += [(FINDS.format(one), first) for one in registered(form.mentioned, inside)]
     return Described(
         Group.CODE, names.label, encode("function", form.text),
         (
-            *edges, *by_name, *named_in(form, edges, names), *_put(function, names.label, form, used, edges),
+            *edges, *by_name, *named_in(form, edges, names), *_put(names.label, form, used, edges),
             *names.held(),
         ),
         random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
         outside=tuple(_told(names, what, line) for what, line, _, is_table in outside if not is_table),
         asked=tuple(Asked(_told(names, what, line), table) for what, line, table, is_table in outside if is_table),
-        unfollowed=tuple(_told(names, *one) for one in (*lost, *made)),
+        unfollowed=tuple(_told(names, *one) for one in lost),
         checked=len(edges) + len(by_name),
         reads=_reads(form, used),
         texts=form.texts, said=_said(form),
@@ -78,13 +81,12 @@ def _said(form: CodeForm) -> Said:
 
 
 def _put(
-    function: FunctionType, label: str, form: CodeForm, used: Sequence[tuple[str, int]], edges: Sequence[Edge]
+    label: str, form: CodeForm, used: Sequence[tuple[str, int]], edges: Sequence[Edge]
 ) -> Iterator[Edge]:
-    """What was hung on the classes that a function uses, or may be given objects of; what libraries find by a name."""
+    """What was hung on the classes that a function uses, or may be given objects of."""
     held = [edge.value for edge in edges if isinstance(edge, Reference)]
     kinds = [one if isinstance(one, type) else type(one) for one in held]
     yield from hung_on_classes(form.mentioned, label, (*classes_named(name for name, _ in used), *kinds))
-    yield from found_by_name(form.mentioned, label, function.__code__)
 
 
 def label_of(function: FunctionType, home: str, fallback: str) -> str:

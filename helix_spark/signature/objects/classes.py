@@ -125,7 +125,7 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
-    """Fields of a dataclass or named tuple, in order."""
+    """Fields of a dataclass and the like, in order."""
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
@@ -137,12 +137,6 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
                 # Of the default, that is, unless the class was given another value since.
                 variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
                 yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
-    if issubclass(kind, tuple) and "_fields" in vars(kind):
-        for name in kind._fields:  # type: ignore[attr-defined]  # a named tuple has them
-            yield Named(f"field {name}")
-            defaults = kind._field_defaults  # type: ignore[attr-defined]  # as above
-            if name in defaults:
-                yield edge_to(defaults[name], f"{label}.{name}", role="field", owner=label)
     for table in _FIELD_TABLES:
         if (fields := getattr(kind, table, None)) is not None:
             yield edge_to(fields, f"{label} fields", role="fields", owner=label)
@@ -193,8 +187,8 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or name in _ENUM_INTERNALS
-    if issubclass(kind, tuple) and name in ("_fields", "_field_defaults", *vars(kind).get("_fields", ())):
-        return True
+    if type(member).__name__ == "_tuplegetter":
+        return True  # of a named tuple, whose fields are listed besides
     # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
     return is_library and not is_identifiable(member)

@@ -16,7 +16,8 @@ from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
-from helix_spark.program.served_session import ServedSession, Server, StoredResults
+from helix_spark.program.served_models import StoredResults
+from helix_spark.program.served_session import ServedSession, Server
 from helix_spark.program.session_state import View
 from helix_spark.program.sql_reads import read_statement
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
@@ -264,7 +265,7 @@ class Answerer:
             if known is None and (text := self.record.answer(question.identity)):
                 known = answer_of_text(KINDS[sort], text)
             if known is not None:
-                self.served.knows(question, request)
+                self.served.know(question, request)
                 self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
@@ -285,10 +286,10 @@ class Answerer:
         who = caller()
         if self.mode == "plan":
             self._note(Asked(question, who, 0.0, time.perf_counter(), True, why=why))
-        self.served.knows(question, request)
+        self.served.know(question, request)
         self.served.stub()  # its start is not part of what the question takes
         if question.sort == "fit":
-            self.served.forget_models(request)
+            self.served.models.forget(request)
         started = time.perf_counter()
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started

@@ -7,28 +7,19 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
-from helix_spark.program.model_references import MOST_UNSTORED, ModelReferences
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import DataRead
-from helix_spark.program.questions import (
-    Question,
-    Signer,
-    asked_of,
-    fitted_class,
-    handle_in,
-    handle_of,
-    with_handles,
-)
+from helix_spark.program.questions import Question, Signer, asked_of, handle_of
+from helix_spark.program.sent_requests import as_new, is_run, rpc_error, said_of
+from helix_spark.program.served_models import ServedModels, StoredResults
 from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
-from helix_spark.program.stored_tables import StoredTable, with_stand_ins
+from helix_spark.program.stored_tables import with_stand_ins
 
 
 class Server(Protocol):
@@ -38,22 +29,9 @@ class Server(Protocol):
         """What sends it requests. Raises SetupError if it cannot be started."""
 
 
-class StoredResults(Protocol):
-    """The models that earlier runs fitted, and the tables that they kept."""
-
-    def model(self, identity: str) -> tuple[str, str] | None:
-        """The class of a stored model, checked, and the folder to read it from; None if it is not stored."""
-
-    def table(self, identity: str) -> StoredTable | None:
-        """A stored table, checked; None if it is not stored."""
-
-
 class NeedsSparkError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
 
-
-_AT_A_TIME = 4
-"""How many models a server is asked to read at a time."""
 
 _METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
 
@@ -72,10 +50,8 @@ class ServedSession:
     server: Server
     tell: Callable[[str], None]
     planning: bool
-    _live: dict[str, str] = field(default_factory=dict)
-    _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
     tables: PersistedTables = field(default_factory=PersistedTables)
-    models: ModelReferences = field(default_factory=ModelReferences)
+    models: ServedModels = field(init=False)
     _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
     _held: list[DataRead] = field(default_factory=list)
@@ -84,19 +60,18 @@ class ServedSession:
     told: bool = False
 
     def __post_init__(self) -> None:
-        self._shared = SharedSubplans(self._identity, self._stage)
+        self.models = ServedModels(self, self.stored)
+        self._shared = SharedSubplans(self._identity, self.models.stage)
 
     def turn(self, identity: str) -> threading.RLock:
         """Held by who answers a question: of equal ones at the same time one is asked."""
         with self._lock:
             return self._turns[identity]
 
-    def knows(self, question: Question, request: Any) -> None:
-        """The program knows the model or the checkpoint that answers a question, which can be had by asking it."""
-        self._made_by.setdefault(handle_of(question), (question, request))
+    def know(self, question: Question, request: Any) -> None:
+        """The program is given the answer to a question, whoever gave it."""
+        self.models.know(question, request)
         self._shared.note(question)
-        if question.sort == "fit":
-            self.models.take(handle_of(question))
 
     def stub(self) -> Any:
         """The server's stub, once the server knows what the program's session holds."""
@@ -113,25 +88,23 @@ class ServedSession:
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which a model or a checkpoint has the id by which the program is to
         know it."""
-        handle, found = handle_of(question), self._sent_sharing(request)
-        for one in found:
-            if type(one).__name__ == "ExecutePlanResponse":
-                self._name(one, handle)
+        found = self._sent_sharing(request)
+        self.models.name(found, handle_of(question))
         return found
 
     def _sent_sharing(self, request: Any) -> list[Any]:
         """The server's answers to a request, which is made of what others were made of, where that is kept."""
-        shared = self._shared.of(asked_of(request), self.tables) if _is_run(request) else None
+        shared = self._shared.of(asked_of(request), self.tables) if is_run(request) else None
         if shared is None:
             return self.send(request)
         try:
             self._keep_shared(shared, request)
             return self.send(shared.within(request))
-        except _rpc_error() as error:
+        except rpc_error() as error:
             # As a whole it may be more than the program asks of it: such as a column that no fit looks at.
             shared.refused = True
             self._forget_shared([shared], request)
-            self.tell(f"what several fits are made of is computed for each: {_said(error)}")
+            self.tell(f"what several fits are made of is computed for each: {said_of(error)}")
             return self.send(request)
 
     def _keep_shared(self, shared: SharedSubplan, request: Any) -> None:
@@ -151,7 +124,7 @@ class ServedSession:
         for one in gone:
             asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
             asking.unpersist.relation.CopyFrom(one.relation)
-            with suppress(_rpc_error()):  # a server that has ended keeps nothing
+            with suppress(rpc_error()):  # a server that has ended keeps nothing
                 self._call(self.stub(), with_stand_ins(asking, self.tables.stand_ins(one.relation)))
 
     def send(self, request: Any) -> list[Any]:
@@ -164,7 +137,7 @@ class ServedSession:
         started = time.perf_counter()
         try:
             found = self._call(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
-        except _rpc_error() as error:
+        except rpc_error() as error:
             if not stand_ins:
                 raise
             self._distrust(stand_ins, error)
@@ -176,9 +149,9 @@ class ServedSession:
 
     def _call(self, stub: Any, request: Any) -> list[Any]:
         what = asked_of(request)
-        self._make_all_live(what)
+        live = self.models.with_live(request)
         self._resolve_reads(what, request)
-        sent = _as_new(with_handles(request, self._live.items()))
+        sent = as_new(live)
         found = getattr(stub, _METHODS[type(request).__name__])(sent)
         return list(found) if type(request).__name__ == "ExecutePlanRequest" else [found]
 
@@ -208,27 +181,14 @@ class ServedSession:
 
     def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
         """Has tables computed whose stand-ins Spark could not run."""
-        self.tell(f"a stored table could not be used, and is computed again: {_said(error)}")
+        self.tell(f"a stored table could not be used, and is computed again: {said_of(error)}")
         for table in self.tables:
             if table.relation.common.plan_id in stand_ins:
                 table.compute()
 
     def details_of_error(self, request: Any) -> Any:
         """What the server says of an error that it has raised."""
-        return self.stub().FetchErrorDetails(_as_new(request))
-
-    def write_model(self, question: Question, folder: str) -> None:
-        """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
-        import pyspark.sql.connect.proto as pb
-
-        handle = handle_of(question)
-        if handle not in self._live:
-            raise CatalogError(f"it was not stored: the program let go of more than {MOST_UNSTORED} models")
-        write = pb.MlCommand.Write(obj_ref=pb.ObjectRef(id=self._live[handle]), path=folder, should_overwrite=True)
-        try:
-            self._run(pb.MlCommand(write=write), self._made_by[handle][1])
-        except _rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {_said(error)}") from error
+        return self.stub().FetchErrorDetails(as_new(request))
 
     def unpersist(self, number: int) -> None:
         """The program wants a table kept no more, by the id of its plan."""
@@ -245,8 +205,8 @@ class ServedSession:
         """
         try:
             return self._call(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
-        except _rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {_said(error)}") from error
+        except rpc_error() as error:
+            raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
 
     def forget_given_up(self) -> None:
         """Has the server keep no longer what the program does not want kept."""
@@ -260,7 +220,7 @@ class ServedSession:
 
         asking = table.ours(pb.AnalyzePlanRequest)
         asking.unpersist.relation.CopyFrom(table.relation)
-        with suppress(_rpc_error()):  # a server that has ended keeps nothing
+        with suppress(rpc_error()):  # a server that has ended keeps nothing
             self._call(self.stub(), with_stand_ins(asking, self.tables.as_told(table)))
 
     def changed_data(self, question: Question) -> str:
@@ -269,74 +229,11 @@ class ServedSession:
         reads = (*question.reads, *self._held)
         return next((f"{one.shown} was changed: {how}" for one in reads if (how := one.changed()) is not None), "")
 
-    def _name(self, response: Any, handle: str) -> None:
-        if response.HasField("ml_command_result") and response.ml_command_result.HasField("operator_info"):
-            made = response.ml_command_result.operator_info
-            if made.HasField("obj_ref"):
-                self._live[handle], made.obj_ref.id = made.obj_ref.id, handle
-        if response.HasField("checkpoint_command_result"):
-            relation = response.checkpoint_command_result.relation
-            self._live[handle], relation.relation_id = relation.relation_id, handle
-
-    def _make_all_live(self, what: Any) -> None:
-        """Has the server hold the models and checkpoints in a message: side by side, as reading a model is a few small
-        jobs, which wait for each other."""
-        make = partial(self._make_live, summary=_asks_summary(what))
-        handles = [one for one in dict.fromkeys(_handles_in(what)) if one in self._made_by and one not in self._live]
-        if len(handles) < 2:
-            for handle in handles:
-                make(handle)
-            return
-        with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:
-            list(pool.map(make, handles))
-
-    def _make_live(self, handle: str, *, summary: bool) -> None:
-        """Has the server hold a model or a checkpoint that the program knows."""
-        question, request = self._made_by[handle]
-        with self.turn(question.identity):
-            if handle in self._live:
-                return
-            stored = None if summary else self.stored.model(question.identity)
-            if stored is None or not self._read_model(handle, request, *stored):
-                self.ask(question, request)
-
-    def _read_model(self, handle: str, request: Any, name: str, folder: str) -> bool:
-        """Whether the server could read a stored model."""
-        import pyspark.sql.connect.proto as pb
-
-        operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
-        try:
-            found = self._run(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
-        except _rpc_error() as error:
-            self.tell(f"a stored model could not be read, and is fitted again: {_said(error)}")
-            return False
-        for one in found:
-            self._name(one, handle)
-        self.models.is_stored(handle)
-        return True
-
     def _identity(self, relation: Any) -> str:
         question = self.signer.question("table", relation)
         return "" if question.chance else question.identity
 
-    def _stage(self, handle: str) -> str:
-        made = self._made_by.get(handle)
-        return "" if made is None else fitted_class(made[0].what)
-
-    def forget_models(self, request: Any) -> None:
-        """Has the server hold no longer what the program does not, before it makes more.
-
-        Args:
-            request: of the program's, which says whose session it is.
-        """
-        import pyspark.sql.connect.proto as pb
-
-        if gone := self.models.forget(self._live):
-            delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
-            with suppress(_rpc_error()):  # one that the server holds on to takes room, and nothing else
-                self._run(pb.MlCommand(delete=delete), request)
-
-    def _run(self, command: Any, like: Any) -> list[Any]:
+    def run_ml(self, command: Any, like: Any) -> list[Any]:
         """Runs a command of Spark ML of our own.
 
         Args:
@@ -344,7 +241,7 @@ class ServedSession:
         """
         import pyspark.sql.connect.proto as pb
 
-        request = _as_new(like)
+        request = as_new(like)
         request.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=command)))
         return list(self.stub().ExecutePlan(request))
 
@@ -368,13 +265,9 @@ def _relations_in(what: Any) -> Iterator[Any]:
     return (one for one in messages(what) if sort_of(one) == "Relation")
 
 
-def _is_run(request: Any) -> bool:
-    return type(request).__name__ == "ExecutePlanRequest"
-
-
 def _has_tables_kept(request: Any) -> bool:
     """Whether it runs something, or has the server keep something: then tables in it are to be kept, too."""
-    return _is_run(request) or (
+    return is_run(request) or (
         type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
     )
 
@@ -388,39 +281,3 @@ def _computes_all(what: Any) -> bool:
         case "Command":
             return what.WhichOneof("command_type") in ("ml_command", "write_operation", "checkpoint_command")
     return False
-
-
-def _handles_in(what: Any) -> Iterator[str]:
-    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
-
-
-def _asks_summary(what: Any) -> bool:
-    """Whether it asks for the summary of a fit, which a model that was read has none of."""
-    return any(
-        sort_of(one) == "Fetch" and any(method.method == "summary" for method in one.methods)
-        for one in messages(what)
-    )
-
-
-def _as_new(request: Any) -> Any:
-    """A copy of a request, as one that is sent for the first time."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.ClearField("client_observed_server_side_session_id")
-    if type(copy).__name__ == "ExecutePlanRequest":
-        copy.ClearField("operation_id")
-        copy.ClearField("request_options")
-    return copy
-
-
-def _rpc_error() -> type[Exception]:
-    from grpc import RpcError
-
-    found: type[Exception] = RpcError
-    return found
-
-
-def _said(error: BaseException) -> str:
-    """The first line of what a server says of a failure."""
-    details = getattr(error, "details", None)
-    return (str(details() if callable(details) else error).splitlines() or [""])[0]

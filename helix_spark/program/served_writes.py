@@ -27,7 +27,7 @@ class ServedModel:
         return self
 
     def save(self, path: str) -> None:
-        self.served.write_model(self.question, path)
+        self.served.models.write(self.question, path)
 
 
 @dataclass(frozen=True, slots=True)

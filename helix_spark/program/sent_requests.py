@@ -1,0 +1,35 @@
+"""Requests as they are sent to a server, and what it says of those that fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_run(request: Any) -> bool:
+    """Whether it runs something, rather than analysing it."""
+    return type(request).__name__ == "ExecutePlanRequest"
+
+
+def as_new(request: Any) -> Any:
+    """A copy of a request, as one that is sent for the first time."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.ClearField("client_observed_server_side_session_id")
+    if type(copy).__name__ == "ExecutePlanRequest":
+        copy.ClearField("operation_id")
+        copy.ClearField("request_options")
+    return copy
+
+
+def rpc_error() -> type[Exception]:
+    """What a server's refusal is raised as."""
+    from grpc import RpcError
+
+    found: type[Exception] = RpcError
+    return found
+
+
+def said_of(error: BaseException) -> str:
+    """The first line of what a server says of a failure."""
+    details = getattr(error, "details", None)
+    return (str(details() if callable(details) else error).splitlines() or [""])[0]

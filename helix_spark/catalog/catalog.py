@@ -545,7 +545,7 @@ class Catalog:
     def _check_recorded(self) -> tuple[IterationRecord, ...]:
         """Raises DamagedRecordsError if the journal of iterations is gone, though finished results are stored; else
         returns that there are none."""
-        if not self._history.workflows() and self._history.is_gone():
+        if not self._history.workflows() and self._journals.iterations.is_gone():
             stored = (one.path for one in folders.stored_attempts(self._layout))
             if any(path is not None and has_manifest(path) for path in stored):
                 raise DamagedRecordsError(

@@ -196,10 +196,6 @@ class History:
         texts = self._files.query(sql)
         return next((one for one in texts if sha256(one.text.encode()).hexdigest() == digest), None)
 
-    def is_gone(self) -> bool:
-        """Whether there is no journal of iterations."""
-        return self._iterations.is_gone()
-
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
     """Columns, in the order of a query that named two or more, as tuples."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,15 +183,22 @@ def _head(folder: Place) -> int | None:
         return None
 
 
-def _content(file: Place, most: int) -> bytes:
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raises what reading a file raises as what it says of the file, unless that cannot be reached."""
     try:
-        content = file.read_at_most(most)
+        yield
     except FileNotFoundError as error:
         raise UnsoundFileError(GONE) from error
     except OSError as error:
         if is_out_of_reach(error):
             raise
         raise UnsoundFileError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _content(file: Place, most: int) -> bytes:
+    with _reading():
+        content = file.read_at_most(most)
     if not content:
         raise UnsoundFileError("is empty")
     return content
@@ -343,10 +351,8 @@ def row_file(file: Place, rows: int | None = None) -> RowFile:
         OSError: it cannot be reached, which says nothing of what it holds.
     """
     content = _content(file, LARGEST)
-    try:
+    with _reading():
         bare = _seal_damage(file, content)
-    except FileNotFoundError as error:  # since it was read
-        raise UnsoundFileError(GONE) from error
     table = _decoded(content)
     if rows is not None and len(table) != rows:
         raise UnsoundFileError(f"has {len(table)} rows, not {rows}")

@@ -25,6 +25,7 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.mending import Mending, mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.places.side_checksums import beside
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.cli.main import helix as command
@@ -72,6 +73,11 @@ class Rows:
         return done
 
 
+def pipe_for(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Rows:
     return Rows(tmp_path)
@@ -95,9 +101,12 @@ class TestJournals:
         lambda rows: (rows.folder / "seen.head").write_text("many"),
         lambda rows: (rows.folder / "seen.head").write_text(str(10**18)),
         lambda rows: next((rows.folder / "seen").glob(".*.crc")).write_bytes(b""),
+        lambda rows: pipe_for(next((rows.folder / "seen").glob(".*.crc"))),
+        lambda rows: pipe_for(beside(rows.file_of(9))),
+        lambda rows: (rows.folder / "seen" / "notes").symlink_to(rows.folder),
     ], ids=["newest gone", "newest empty", "garbage", "cut", "leads elsewhere", "two empty", "checkpoint",
             "no checkpoint", "pointer", "wrong pointer", "far number", "no log", "file for log", "head",
-            "head far ahead", "checksums"])
+            "head far ahead", "checksums", "a pipe for checksums", "a pipe for the newest checksums", "a link"])
     def test_nothing_is_lost_of_a_damaged_log(self, rows: Rows, damage: Callable[[Rows], object]) -> None:
         written = rows.append(*range(1, 7))
         assert maintain(rows.journal()).merged == 6

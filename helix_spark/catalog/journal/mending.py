@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
+from helix_spark.catalog.journal.own_files import odd_files
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -289,10 +290,12 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
 
 
 def _make_room(folder: Place, aside: Place) -> None:
-    """Puts aside what lies where a folder of the journal must be."""
+    """Puts aside what lies where a folder of the journal must be, and what leads elsewhere or never ends."""
     for place in (folder, DeltaLog(folder).folder):
         if not place.is_own_folder() and _lies_there(place):
             _move(place, aside / folder.name / place.name)
+    for odd in odd_files(folder):
+        _move(odd, aside / folder.name / odd.name)
 
 
 def _lies_there(place: Place) -> bool:

@@ -50,26 +50,28 @@ def check_folder(folder: Place) -> None:
 
     In an object store there are neither links nor pipes. Raises StrangeFilesError, OSError.
     """
-    if not isinstance(folder, Path):
-        return
-    waiting: list[Path] = [folder]
+    for entry in _inside(folder):
+        if not entry.is_file(follow_symlinks=False):
+            raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
+        if "/_delta_log/" in entry.path:
+            _check_entry(entry)
+
+
+def odd_files(folder: Place) -> list[LocalPath]:
+    """What is in the folder and is neither a file nor a folder. Raises OSError."""
+    return [LocalPath(entry.path) for entry in _inside(folder) if not entry.is_file(follow_symlinks=False)]
+
+
+def _inside(folder: Place) -> Iterator[os.DirEntry[str]]:
+    """All that is in a folder on a disk and in those below, themselves left out."""
+    waiting = [str(folder)] if isinstance(folder, Path) else []
     while waiting:
-        inside = waiting.pop()
-        for entry in _entries(inside):
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
-            elif not entry.is_file(follow_symlinks=False):
-                raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
-            elif inside.name == "_delta_log":
-                _check_entry(entry)
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except FileNotFoundError:
-        return
+        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    yield entry
 
 
 def _check_entry(entry: os.DirEntry[str]) -> None:

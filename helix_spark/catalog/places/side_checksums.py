@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path
 from typing import TypeVar
 
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import OddFileError, Place
 
 File = TypeVar("File", bound=Path)
 
@@ -67,6 +67,8 @@ def check_end(file: Place, size: int) -> bool:
         sums = beside(file).read_at_most(_HEADER + 4 + file.lstat().st_size)
     except FileNotFoundError:
         return False
+    except OddFileError as error:
+        raise BadSealError(f"{beside(file).name} is not a checksum file: {error.strerror}") from error
     piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0] if len(sums) >= _HEADER else 0
     if not sums.startswith(_MAGIC) or not 0 < piece <= _LARGEST_PIECE:
         raise BadSealError(f"{beside(file).name} is not a checksum file")

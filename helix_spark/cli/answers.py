@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from helix_spark.iteration.iteration import Iteration, took_text
 from helix_spark.past.comparison import differ
-from helix_spark.past.metrics import Metrics, metric_text
+from helix_spark.past.metrics import Metrics
 from helix_spark.past.shown import short
 from helix_spark.planner.influence import left_out_lines
 from helix_spark.planner.plan import Plan
@@ -46,17 +46,9 @@ def outputs_text(found: Metrics, before: Metrics) -> list[str]:
     for name, value in shown.items():
         line = f"  {name:{width}}  {short(value)}"
         if name in old and differ(old[name], value):
-            line += f"  (was {short(old[name])}{_change(name, found, before)})"
+            line += f"  (was {', '.join(filter(None, (short(old[name]), found.change_text(name, before))))})"
         lines.append(line)
     return lines
-
-
-def _change(name: str, found: Metrics, before: Metrics) -> str:
-    if not found.measured_alike(name, before):
-        return ", measured otherwise"
-    if name not in found.values or name not in before.values:
-        return ""
-    return f", {metric_text(found.values[name] - before.values[name], '+')}"
 
 
 def _ran(iteration: Iteration) -> list[str]:

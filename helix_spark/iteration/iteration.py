@@ -39,19 +39,20 @@ class Iteration(NamedResults):
         outputs: values as they are; tables and models as a short description.
         metrics: the numbers among them, and what is said of these.
         tables: the first rows of those output tables that are in this process by the answer.
+        before: the metrics of the iteration before, if that is on record as done.
     """
 
     def __init__(
         self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
         elsewhere: Callable[[str], NodeResult | None], metrics: Metrics,
-        tables: Mapping[str, TablePreview],
+        tables: Mapping[str, TablePreview], before: Metrics | None,
     ) -> None:
         super().__init__(plan.workflow, number, outputs, results)
         self.plan, self.seconds = plan, seconds
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
         self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
-        self.metrics, self.tables = metrics, tables
+        self.metrics, self.tables, self.before = metrics, tables, before
 
     def pipeline(self, name: str) -> PipelineModel:
         """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it

@@ -13,6 +13,7 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.shown import result_text
+from helix_spark.past.table_preview import tables_of
 from helix_spark.plots import is_plot
 from helix_spark.workflow.operators import Result
 
@@ -49,7 +50,7 @@ class RecordedIteration(NamedResults):
         from helix_spark.iteration.picture import recorded_html, recorded_text
 
         live = self._catalog.live_among({node.signature for node in self.nodes})
-        return bundle(recorded_text(self), recorded_html(self, live))
+        return bundle(recorded_text(self), recorded_html(self, live, tables_of(self.record, self._catalog)))
 
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._results:

@@ -86,6 +86,7 @@ def run_prepared(
         lasting(after.outcome), outputs, after.seconds, after.node_seconds,
         after.start_seconds, behind, partial(held_or_stored, tools),
         replace(metrics_of(after.record), outputs=outputs), after.tables_here,
+        metrics_of(last) if (last := prepared.view.last) is not None and last.status == "done" else None,
     )
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.past.metrics import Metrics, leaves, metric_text, metrics_of
+from helix_spark.past.metrics import Metrics, leaves, metrics_of
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
 from helix_spark.signature.parts import Part
 
@@ -138,11 +138,7 @@ class Comparison:
     def change(self, name: str) -> str:
         """How a leaf of the outputs went, in words; empty where that cannot be said in a line."""
         before, after = self.metrics
-        if not after.measured_alike(name, before):
-            return "measured otherwise"
-        if name not in before.values or name not in after.values:
-            return ""
-        return metric_text(after.values[name] - before.values[name], "+")
+        return after.change_text(name, before)
 
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:

@@ -82,6 +82,18 @@ class Metrics:
         mine, theirs = (one.measured_by.get(_output_of(name, one.measured_by)) for one in (self, other))
         return mine is None or theirs is None or mine == theirs
 
+    def change_text(self, name: str, before: Metrics) -> str:
+        """How a leaf of the outputs went since another iteration, in words; empty where that cannot be said in a line.
+
+        >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
+        '+0.01'
+        """
+        if not self.measured_alike(name, before):
+            return "measured otherwise"
+        if name not in self.values or name not in before.values:
+            return ""
+        return metric_text(self.values[name] - before.values[name], "+")
+
 
 def metrics_of(record: IterationRecord) -> Metrics:
     """The metrics of an iteration on record. Damaged texts read as none."""

@@ -104,6 +104,37 @@ def test_an_iteration_says_what_spark_s_start_took_and_how_long_it_took(runs: An
     assert repr(made).endswith(" in 2.5 min>")
 
 
+def test_a_later_iteration_says_how_outputs_went_and_draws_what_was_computed(tmp_path: Path) -> None:
+    def scored(weight: int) -> hx.Workflow:
+        wf = hx.Workflow("scored")
+        wf.source("data", hx.table(pd.DataFrame({"a": [1.0, 2.0]})))
+
+        @wf.scanner
+        def weighed(data: pd.DataFrame) -> pd.DataFrame:
+            return data * weight
+
+        @wf.reducer(output=True)
+        def total(weighed: pd.DataFrame) -> float:
+            return float(weighed.a.sum())
+
+        @wf.reducer(output=True)
+        def worst(data: pd.DataFrame) -> pd.DataFrame:
+            return data.assign(text=EVIL)
+
+        return wf
+
+    with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
+        first, second = helix.run(scored(1)), helix.run(scored(2))
+        assert "<th>before</th>" not in shown(first)[1]
+        _, html = shown(second)
+        assert ">6</td><td>3</td><td>+3</td>" in html
+        assert "worst: 2 rows" in html
+        drawn, whole = html.split("the whole graph")
+        assert 'data-node="worst"' not in drawn, "it was not computed"
+        assert 'data-node="worst"' in whole
+        assert "worst: 2 rows" in shown(helix.iteration(2))[1]
+
+
 def test_an_iteration_on_record(runs: Any) -> None:
     helix, first, _ = runs
     past = helix.iteration(1)

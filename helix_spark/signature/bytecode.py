@@ -10,6 +10,7 @@ import dis
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import CodeType
 
 _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
@@ -27,6 +28,9 @@ _SAME = {
     "LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF": "LOAD_DEREF",
 }
 """Others that read what these read."""
+
+_REMEMBERED = 256
+"""So many code objects are read once: the same is looked at for its imports, by those around it, and for its form."""
 
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
@@ -54,7 +58,8 @@ class Instruction:
     calls: bool = False
 
 
-def instructions(code: CodeType) -> list[Instruction]:
+@lru_cache(maxsize=_REMEMBERED)
+def instructions(code: CodeType) -> tuple[Instruction, ...]:
     """The steps of a code object, without the code inside it.
 
     >>> [one.value for one in instructions((lambda a, b: a + b).__code__) if one.name == "LOAD_FAST"]
@@ -72,9 +77,10 @@ def instructions(code: CodeType) -> list[Instruction]:
                 found[-1] = replace(found[-1], calls=True)
             pushed = not _PUSHES_AFTER
         elif step.name not in _SILENT and not (step.name == "LOAD_FAST" and step.value in shared):
-            found.append(replace(step, is_target=is_target, calls=step.calls or pushed))
+            changed = is_target != step.is_target or (pushed and not step.calls)
+            found.append(replace(step, is_target=is_target, calls=step.calls or pushed) if changed else step)
             pushed = is_target = False
-    return found
+    return tuple(found)
 
 
 _PUSHES_AFTER = "CALL_KW" in dis.opmap

@@ -10,6 +10,7 @@ import ast
 import dis
 import inspect
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -245,12 +246,12 @@ class _Writer:
 
     def jumps(self, code: CodeType, steps: Sequence[Instruction], kept: Sequence[int]) -> None:
         """Where jumps and exceptions lead is told by how many steps there are before, whatever is in between."""
-        place = {offset: number for number, offset in enumerate(kept)}
-        jumps = [(one.offset, one.value) for one in steps if one.is_jump and isinstance(one.value, int)]
-        self.out += [f"Jump {_before(start, place)} {_before(end, place)};" for start, end in jumps]
-        for one in _guarded(code):
-            at = [_before(offset, place) for offset in (one.start, one.end, one.target)]
-            self.out.append(f"Try {at} {one.depth} {one.lasti};")
+        for one in steps:
+            if one.is_jump and isinstance(one.value, int):
+                self.out.append(f"Jump {bisect_left(kept, one.offset)} {bisect_left(kept, one.value)};")
+        for entry in _guarded(code):
+            at = [bisect_left(kept, offset) for offset in (entry.start, entry.end, entry.target)]
+            self.out.append(f"Try {at} {entry.depth} {entry.lasti};")
 
     def step(self, steps: Sequence[Instruction], at: int, scope: _Scope) -> int:
         """Writes one step, or several that read one thing; returns where the next one is."""
@@ -454,9 +455,3 @@ def _guarded(code: CodeType) -> list[Any]:
     """Which steps lead to which handlers of exceptions."""
     disassembled: Any = dis.Bytecode(code)  # which has told of them since Python 3.11; its stub does not
     return list(disassembled.exception_entries)
-
-
-def _before(offset: int, place: Mapping[int, int]) -> int:
-    """How many steps there are before an offset."""
-    found = place.get(offset)
-    return found if found is not None else sum(one < offset for one in place)

@@ -1,6 +1,6 @@
 """Code signatures: what a function or value of a workflow depends on, as a flat list of parts.
 
-The normal form of the code and of everything it reaches in the project; libraries count by version. No JVM, no session.
+The form of the code and of everything it reaches in the project; libraries count by version. No JVM, no session.
 """
 
 from __future__ import annotations

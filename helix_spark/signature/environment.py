@@ -44,7 +44,7 @@ def package_part(name: str) -> Part:
 
 
 def python_part() -> Part:
-    """Python by major.minor: the normal form of code depends on it, and so may results; so they do on the hash seed,
+    """Python by major.minor: the form of code depends on it, and so may results; so they do on the hash seed,
     where it is another than the one that commands fix."""
     found = f"{sys.version_info.major}.{sys.version_info.minor}"
     if hash_seed() not in ("", "0"):

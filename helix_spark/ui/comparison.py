@@ -14,6 +14,7 @@ from helix_spark.drawing.style import WORDS
 from helix_spark.past.comparison import NodeDifference, differ, node_differences, text_diff, unrecorded
 from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
 from helix_spark.past.states import shown_states
+from helix_spark.plots import is_plot
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.reading import parts, text_of
 
@@ -166,7 +167,7 @@ def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], whole: bool) -> 
 def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
     differs = (name in before) != (name in after) or differ(before.get(name), after.get(name))
     old, new = (text_of(side[name]) if name in side else None for side in (before, after))
-    if differs and old == new:  # numbers that six digits do not tell apart
+    if differs and old == new and not is_plot(after.get(name)):  # numbers that six digits do not tell apart
         old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
     return Pair(name, old, new, differs)
 

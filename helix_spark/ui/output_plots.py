@@ -19,6 +19,15 @@ class OutputPlot:
     specification: str
 
 
+def plot_changes(
+    before: IterationRecord, after: IterationRecord
+) -> tuple[tuple[str, OutputPlot | None, OutputPlot | None], ...]:
+    """The plots that differ between two iterations, by name, as they were and as they are; None where one has none."""
+    olds, news = ({plot.name: plot for plot in output_plots(record)} for record in (before, after))
+    names = dict.fromkeys((*news, *olds))
+    return tuple((name, olds.get(name), news.get(name)) for name in names if olds.get(name) != news.get(name))
+
+
 def output_plots(record: IterationRecord) -> tuple[OutputPlot, ...]:
     """The plots of an iteration on record."""
     return tuple(

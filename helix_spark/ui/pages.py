@@ -27,7 +27,7 @@ from helix_spark.ui.iteration import IterationView, NodeView, iteration_view, ne
 from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
-from helix_spark.ui.output_plots import output_plots
+from helix_spark.ui.output_plots import output_plots, plot_changes
 from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.reading import parts
@@ -184,7 +184,7 @@ class Pages:
         numbers = [record.number for record in kept.iterations(workflow)]
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view,
-            numbers=numbers, fold=folded(Folding(True)), unfold=folded(Folding(False)),
+            numbers=numbers, plots=plot_changes(one, other), fold=folded(Folding(True)), unfold=folded(Folding(False)),
             tables=table_changes(table_differences(tables_of(one, self._records), tables_of(other, self._records))),
         )
 

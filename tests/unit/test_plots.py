@@ -49,15 +49,35 @@ def test_a_plot_of_too_many_rows_is_refused() -> None:
         hx.plot("line", {"x": range(MOST_POINTS + 1)}, x="x")
 
 
-def test_a_plot_is_a_value_and_no_metric(tmp_path: Path) -> None:
+def with_a_line(high: float) -> hx.Workflow:
     wf = hx.Workflow("plots")
 
     @wf.reducer(output=True)
     def curve() -> dict[str, Any]:
-        return hx.plot("line", {"x": [0, 1], "y": [0.0, 1.0]}, x="x", y="y", title="A line")
+        return hx.plot("line", {"x": [0, 1], "y": [0.0, high]}, x="x", y="y", title="A line")
+
+    return wf
+
+
+def test_a_plot_that_differs_is_drawn_as_it_was_and_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="the extra `ui` is not installed")
+    from helix_spark.ui.links import ServerLinks
+    from helix_spark.ui.pages import Pages
 
     with hx.Helix(tmp_path, observer=hx.Silent()) as helix:
-        ran = helix.run(wf)
+        for high in (1.0, 2.0):
+            helix.run(with_a_line(high))
+        helix.wait()
+        pages = Pages(helix.catalog, ServerLinks())
+        page = pages.compare("plots", 1, 2).body
+    assert page.count('data-plot="') == 2
+    assert "&#34;y&#34;: 2.0" in page
+    assert "$schema" not in page.split("<section>")[1], "the row of the table says what it is"
+
+
+def test_a_plot_is_a_value_and_no_metric(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path, observer=hx.Silent()) as helix:
+        ran = helix.run(with_a_line(1.0))
         past = helix.iteration(1)
     assert is_plot(ran["curve"])
     assert past["curve"] == ran["curve"] == past.value("curve")

@@ -174,6 +174,9 @@ def test_plan_says_why(command: Command) -> None:
     command.run()
     text = command("plan", str(command.job), "--set", "factor=2").stdout
     assert re.search(r"compute +\S+ +scaled +.*factor.* 1\.0 -> 2\.0", text)
+    unneeded = command("plan", str(command.job)).stdout
+    assert "\nnot needed: data, scaled\n" in unneeded
+    assert "prune" not in unneeded
 
 
 def test_explain_one_node(command: Command) -> None:

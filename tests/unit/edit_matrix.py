@@ -490,7 +490,13 @@ CFG = Config()
 def f(x): return CFG.a
 """
 )
-"""The signature stays."""
+"""The signature stays.
+
+Of eager code these edits say nothing new either, and have their node computed again, behind which an equal result cuts
+off: another name of a class, an inner function, a function that is handed around, a parameter of a helper; another
+order of methods; another annotation of a class; a module of Python's that is imported inside a function and not used; a
+variable that is named in a text which nobody evaluates. To tell them from edits that count would take a list of who
+reads names."""
 
 DIFFERENT = edits(
     r"""

@@ -92,6 +92,17 @@ def f(x):
     z = x
     return z * z
 
+=== renamed local that a docstring has, too
+def f(x):
+    "The chance that a score is high."
+    score = x
+    return score
+--- becomes
+def f(x):
+    "The chance that a score is high."
+    chance = x
+    return chance
+
 === renamed parameter
 def f(x, y): return x - y
 --- becomes

@@ -157,7 +157,8 @@ def form_of(code: CodeType) -> CodeForm:
     """
     all_code = (code, *nested(code))
     names = frozenset(name for one in all_code for name in one.co_names)
-    texts = [text for one in all_code for constant in one.co_consts for text in texts_of(constant)]
+    loaded = [step.value for one in all_code for step in instructions(one) if step.name == "LOAD_CONST"]
+    texts = [text for value in loaded for text in texts_of(value)]  # docstrings are no part of them
     words = None if names & _SEES_LOCALS else frozenset(word for text in texts for word in words_of(text))
     writer = _Writer(words)
     writer.write(_Scope(code))

@@ -15,7 +15,7 @@ from workflows import PEOPLE
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.past.model_card import card_from
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 
 def test_models_say_what_they_weigh_by_name_and_how_they_were_trained(spark: SparkSession) -> None:

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from workflows import computed
 
 import helix_spark as hx
+from helix_spark.past.model_card import card_of
 
 pytestmark = pytest.mark.spark
 
@@ -60,5 +61,10 @@ def test_the_readme_s_workflow_learns_and_reuses(example: Any, tmp_path: Path, s
         assert incomes == {">50K", "<=50K"}  # the columns are those that the file has
         assert first.table("rows").count() == 600, "who has a missing value is left out"
         assert 0.8 < first["accuracy"] < 1
+        node = next(node for node in helix.iteration(1).nodes if node.name == "model")
+        card = card_of(node.signature, helix.catalog)
+        assert card is not None
+        assert "education_is_Masters" in {name for name, _ in card.weights}, "slots go by the names of extractors"
+        assert len(card.history) > 1
         second = helix.run(example.census(str(data), reg=0.01))
     assert computed(second) == {"model", "predictions", "accuracy"}

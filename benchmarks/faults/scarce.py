@@ -102,7 +102,8 @@ def estimates(folder: Path, count: int, tally: Tally) -> None:
             with_budget = {"policy": policy, "budget": budget}
             outputs = _answered(catalog, key, with_budget)
             used, records = physical_bytes(catalog), physical_bytes(catalog / "records")
-            over = used - budget if Catalog.open(catalog, create=False).live() else 0
+            stored = sum(record.bytes for record in Catalog.open(catalog, create=False).live())
+            over = used - budget if stored else 0  # records are not evicted, whatever the budget
             what = what or ("" if outputs == answers(key) else f"answered {outputs}")
             what = what or ("" if over <= records - before else f"{used:,} bytes with a budget of {budget:,}")
             before = records

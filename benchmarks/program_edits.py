@@ -169,7 +169,6 @@ def main() -> None:
 def tried(folder: Path) -> list[Edited]:
     """All edits, each undone before the next."""
     from helix_spark.engine.spark.connect_server import ConnectServer
-    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
 
     places = {name: folder / name for name in ("plain", "helix")}
     for place in places.values():
@@ -179,7 +178,7 @@ def tried(folder: Path) -> list[Edited]:
         text=True, env={**os.environ, **_variables()},
     )
     os.chdir(places["helix"])  # relative paths begin where the server was started, as for `helix watch`
-    server = ConnectServer(AS_SPARK_HAS_IT)
+    server = ConnectServer({})
     found = []
     try:
         for name in ("as it was first", *EDITS):

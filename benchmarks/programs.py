@@ -122,9 +122,8 @@ def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took
 
 def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[Run]:
     from helix_spark.engine.spark.connect_server import ConnectServer
-    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
 
-    server, found = ConnectServer(AS_SPARK_HAS_IT), []
+    server, found = ConnectServer({}), []
     try:
         for text in texts.values():
             path.write_text(text)

@@ -33,14 +33,13 @@ def watch_program(
         SetupError: Spark cannot be started.
     """
     from helix_spark.engine.spark.connect_server import ConnectServer
-    from helix_spark.program.plain_program import AS_SPARK_HAS_IT
 
     check_file(path)
     if (reason := needs_classic(path)) is not None:
         raise ParameterError(
             str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
         )
-    server = ConnectServer({**AS_SPARK_HAS_IT, **settings})
+    server = ConnectServer(settings)
     options = ["--catalog", catalog, *(("--budget", budget) if budget is not None else ())]
     options += [] if experiment is None else ["--experiment", experiment]
     command = [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]

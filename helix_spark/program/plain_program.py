@@ -16,7 +16,7 @@ from typing import Any
 from helix_spark.capture.connect_client import take_over
 from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.spark.connect_server import told_server
+from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
 from helix_spark.hermetic.task import Purpose
@@ -31,13 +31,6 @@ from helix_spark.program.session_state import SessionState
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import digest
-
-AS_SPARK_HAS_IT: Mapping[str, str] = {
-    "spark.sql.shuffle.partitions": "200",
-    "spark.sql.parquet.compression.codec": "snappy",
-    "spark.scheduler.mode": "FIFO",
-}
-"""Spark's own defaults, where a session of Helix's own has others: a program is to give what it gives without Helix."""
 
 
 @dataclass(slots=True)
@@ -71,6 +64,8 @@ class PlainProgram:
     watched: WatchedFunctions | None = None
     _session: Any = None
     _master: str = ""
+    _given_before: set[str] = field(default_factory=set)
+    _launched_with: dict[str, str] = field(default_factory=dict)
     _functions: dict[bytes, Any] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
 
@@ -106,7 +101,7 @@ class PlainProgram:
             self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere)
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
-        initial = self.server.settings_there() if address else planned_settings(given, {})
+        initial = self.server.settings_there() if address else planned_settings(given, defaults=as_spark_has_it())
         self._master = initial["spark.master"]
         if self.watched is None:
             is_here = not self.server.elsewhere and self._master.startswith("local")
@@ -118,18 +113,27 @@ class PlainProgram:
             signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode, asked
         )
         session = open_session(self.answerer, initial, address)
-        if address or told_server() is not None:  # it was started before anybody knew what the program would ask for
+        if address:
             signer.state.requests.append(settings_request(session, given))
+        elif told_server() is not None or self._given_before:
+            # It was started before anybody knew what this session would be given.
+            names = {*as_spark_has_it(), *given, *self._given_before} & initial.keys()
+            signer.state.requests.append(settings_request(session, {name: initial[name] for name in sorted(names)}))
+        self._given_before |= given.keys()
+        if "PYSPARK_GATEWAY_PORT" not in os.environ:
+            self._launched_with = self._launched_with or dict(given)
         if told_server() is not None and not address:
             signer.state.requests.append(forgetting_request(session))
+        if modules := _modules_given(initial):
+            self.answerer.served.at_first = lambda: session.addArtifacts(*modules, pyfile=True)
         return session
 
     def _given(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """The settings that its session is given, and the address of the server that it names; empty if none."""
         remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
         elsewhere = remote.startswith("sc://")
-        base = {} if elsewhere else {**AS_SPARK_HAS_IT, **_local_zone()}
-        given = {**base, **options, **self.settings}
+        # What a JVM was launched with holds for all of its sessions; spark-submit launches it before any is made.
+        given = {**({} if elsewhere else self._launched_with), **options, **self.settings}
         given.pop("spark.remote", None)
         if remote and not elsewhere:
             given.setdefault("spark.master", remote)
@@ -204,10 +208,6 @@ def _around(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
     )
 
 
-def _local_zone() -> dict[str, str]:
-    """The zone of this machine, which Spark takes where nobody says another."""
-    named = os.environ.get("TZ", "").lstrip(":")
-    link = Path("/etc/localtime")
-    if not named and link.is_symlink():
-        _, _, named = str(link.readlink()).partition("zoneinfo/")
-    return {"spark.sql.session.timeZone": named} if named else {}
+def _modules_given(settings: Mapping[str, str]) -> list[str]:
+    """The files of `spark-submit --py-files`. A classic session has its workers find them; another one is told."""
+    return [one.removeprefix("file:") for one in settings.get("spark.submit.pyFiles", "").split(",") if one]

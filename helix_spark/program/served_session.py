@@ -43,6 +43,7 @@ class ServedSession:
     Attributes:
         tell: is told what is worth a line.
         planning: whether no server is to be asked: then it raises NeedsSparkError.
+        at_first: is done once the server is there, before it is asked anything.
     """
 
     signer: Signer
@@ -58,6 +59,7 @@ class ServedSession:
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     told: bool = False
+    at_first: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.models = ServedModels(self, self.stored)
@@ -81,6 +83,7 @@ class ServedSession:
             stub = self.server.stub()
             if not self.told:
                 self.told = True
+                self.at_first()
                 for request in self.signer.state.requests:
                     self.send(request)
         return stub

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ HELIX = str(Path(sys.executable).with_name("helix"))
 
 PROGRAM = '''
 import sys
+import zipfile
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -238,3 +240,56 @@ def test_a_file_that_a_function_reads_in_a_worker_counts(tmp_path: Path) -> None
     edited = under_helix(tmp_path)
     assert edited.asked - edited.reused == 1
     assert "two" in edited.printed
+
+
+SUBMITTED = """
+import logging, sys, threading
+from pyspark.sql import SparkSession, functions as F
+
+logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+spark = SparkSession.builder.appName("submitted").config("spark.sql.shuffle.partitions", 3).getOrCreate()
+rows = spark.range(100).withColumn("name", F.concat(F.lit("n"), F.col("id") % 7))
+from extra import shout
+
+print(rows.select(F.udf(shout, "string")("name").alias("loud")).groupBy("loud").count().orderBy("loud").collect())
+found = {}
+threads = [
+    threading.Thread(target=lambda n=n: found.update({n: rows.where(F.col("id") % n == 0).count()})) for n in (2, 3)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sorted(found.items()))
+logging.warning("half way")
+print(spark.conf.get("spark.sql.shuffle.partitions"), spark.conf.get("spark.sql.session.timeZone"))
+spark.stop()
+spark = SparkSession.builder.getOrCreate()
+print(spark.range(10).agg(F.sum("id")).collect(), spark.conf.get("spark.sql.shuffle.partitions"))
+print(sys.argv[1:])
+"""
+
+
+@pytest.mark.long
+def test_a_program_is_submitted_as_by_itself(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "modules.zip", "w") as modules:
+        modules.writestr("extra.py", "def shout(text):\n    return text.upper()\n")
+    (tmp_path / "plain.py").write_text(SUBMITTED)
+    (tmp_path / "reused.py").write_text("import helix_spark.auto\n" + SUBMITTED)
+    submit = str(Path(sys.executable).with_name("spark-submit"))
+    options = ("--conf", "spark.sql.session.timeZone=Asia/Tokyo", "--py-files", "modules.zip")
+    printed = [
+        [line for line in run(tmp_path, submit, *options, file, "an argument")[0].splitlines() if "helix: " not in line]
+        for file in ("plain.py", "reused.py", "reused.py")
+    ]
+    assert "N6" in printed[0][0]
+    assert printed[0] == printed[1] == printed[2]
+
+
+@pytest.mark.long
+def test_modules_by_a_relative_path_are_found_in_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "modules.zip", "w") as modules:
+        modules.writestr("extra.py", "def shout(text):\n    return text.upper()\n")
+    (tmp_path / "train.py").write_text(SUBMITTED)
+    monkeypatch.setenv("PYTHONPATH", "modules.zip")
+    assert under_helix(tmp_path).printed == run(tmp_path, sys.executable, "train.py", "an argument")[0]

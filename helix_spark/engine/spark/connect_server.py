@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.connect_client import classic
@@ -42,7 +43,9 @@ class ConnectServer:
         """
         self.token = secrets.token_hex(16)
         with classic(), gateway.environment(**_for_workers()):
-            self._own: OwnSession = start({**_SERVING, **settings, "spark.connect.authenticate.token": self.token})
+            self._own: OwnSession = start(
+                {**_SERVING, **settings, "spark.connect.authenticate.token": self.token}, defaults=as_spark_has_it()
+            )
             self.port = _served(self._own.spark)
         self.start_seconds = self._own.start_seconds
 
@@ -68,6 +71,28 @@ def _served(spark: SparkSession) -> int:
     return int(of_scala.server().getPort())
 
 
+_AS_SPARK_HAS_IT = {
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.parquet.compression.codec": "snappy",
+    "spark.scheduler.mode": "FIFO",
+}
+"""Spark's own defaults, where a session of Helix's own has others: a program is to give what it gives without Helix."""
+
+
+def as_spark_has_it() -> dict[str, str]:
+    """Settings of a program's session where nobody gives others: Spark's own, and the zone of this machine."""
+    return {**_AS_SPARK_HAS_IT, **_local_zone()}
+
+
+def _local_zone() -> dict[str, str]:
+    """The zone of this machine, which Spark takes where nobody says another."""
+    named = os.environ.get("TZ", "").lstrip(":")
+    link = Path("/etc/localtime")
+    if not named and link.is_symlink():
+        _, _, named = str(link.readlink()).partition("zoneinfo/")
+    return {"spark.sql.session.timeZone": named} if named else {}
+
+
 _SERVING = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",
@@ -82,11 +107,13 @@ _SERVING = {
 
 
 def _for_workers() -> dict[str, str]:
-    """Has Python workers be the Python that runs us, and import what it can. The server's planner knows nothing of
-    that, and they take it from the JVM's environment."""
-    if "PYSPARK_PYTHON" in os.environ:
-        return {}
-    return {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    """Has Python workers be the Python that runs us, and import what it can; of another Python, what those of a classic
+    session can, from the folder where the program runs and by `PYTHONPATH`. The server's planner knows nothing of it:
+    they take it from the JVM's environment, and run in folders of their own."""
+    named = os.environ.get("PYSPARK_PYTHON")
+    further = sys.path if named is None else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
+    return {"PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def told_server(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:

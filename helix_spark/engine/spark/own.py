@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -68,18 +69,23 @@ def _remove(folder: str, home: Birthplace) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-def planned_settings(author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE) -> dict[str, str]:
+def planned_settings(
+    author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE, defaults: Mapping[str, str] = _NO_STORE
+) -> dict[str, str]:
     """All settings a session of our own would start with. Starts nothing; under spark-submit it asks the given JVM.
 
     Args:
         author: what the author gave; it takes precedence.
-        store: see `start`.
+        store, defaults: see `start`.
 
     Raises:
         SetupError: Spark is not installed, a setting leaves Delta out, or Spark Connect is asked for.
     """
-    around = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
-    settings = own_settings(os.cpu_count() or 1, machine_memory()) | for_spark(store) | around | dict(author)
+    around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
+    settings = (
+        own_settings(os.cpu_count() or 1, machine_memory()) | dict(defaults) | for_spark(store) | dict(around)
+        | dict(author)
+    )
     if is_local(settings["spark.master"]):
         settings = _LOCAL | _import_path() | settings
     check_settings(settings)
@@ -121,7 +127,8 @@ def import_pyspark() -> None:
 
 
 def start(
-    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE
+    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE,
+    defaults: Mapping[str, str] = _NO_STORE,
 ) -> OwnSession:
     """Starts a session of our own.
 
@@ -129,6 +136,7 @@ def start(
         author: settings of the author's.
         record_classes: where the JVM, when it ends, shall write an archive of its classes.
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+        defaults: settings that hold where neither the author nor what is around says another; else Helix's own.
 
     Raises:
         SetupError: Java, Spark or the jars are not there or do not fit together.
@@ -137,7 +145,7 @@ def start(
     with suppress(ImportError):  # said below, with what to do
         import_pyspark()
     warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
-    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store)
+    settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store, defaults)
     jars = delta_jars()
     further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
     launched = not _jvm_is_given()
@@ -174,8 +182,10 @@ def _given_jvm() -> Any:
     return SparkContext._jvm
 
 
-def _settings_of_given_jvm() -> dict[str, str]:
-    """What the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties."""
+@cache
+def _settings_of_given_jvm() -> Mapping[str, str]:
+    """What the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties. Read
+    once, before a session adds what it was given."""
     return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
 
 

@@ -56,6 +56,7 @@ class ConnectServer:
     def stop(self) -> None:
         """Stops it, and its JVM's session."""
         with classic():
+            _end_service(self._own.spark)
             self._own.stop()
             if self._own.launched:
                 archive.build_in_background()
@@ -69,6 +70,13 @@ def _served(spark: SparkSession) -> int:
     services.SparkConnectService.start(context._jsc.sc())
     of_scala = getattr(getattr(services, "SparkConnectService$"), "MODULE$")
     return int(of_scala.server().getPort())
+
+
+def _end_service(spark: SparkSession) -> None:
+    """Has the JVM serve no longer: its threads would keep one that spark-submit started from ending."""
+    jvm: Any = spark._jvm
+    nothing = jvm.scala.Option.empty()
+    jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
 _AS_SPARK_HAS_IT = {

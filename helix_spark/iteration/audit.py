@@ -175,7 +175,7 @@ def _unpin(outcome: Outcome) -> None:
 
 def _compared(name: str, prepared: Prepared, outcome: Outcome, tools: Tools) -> Audited:
     signature = prepared.signed[name].signature
-    before = load(prepared.view.artifacts[signature], tools.catalog, tools.sessions)
+    before = load(prepared.view.artifacts[signature], tools.catalog, tools.sessions, as_stored=True)
     try:
         how = difference(before, outcome.results[name])
         exact = how is None and difference(before, outcome.results[name], exact=True) is None

@@ -133,6 +133,16 @@ def test_columns_that_nothing_reads_are_not_stored(
     assert record.bytes < whole.bytes / 2
 
 
+def test_an_audit_compares_the_columns_that_are_stored(
+    run: Callable[..., Iteration], catalog: Path, spark: SparkSession
+) -> None:
+    run(workflow(old))
+    assert stored(catalog).left_out
+    with hx.Helix(catalog, spark=spark) as helix:
+        found = {one.node: one.verdict for one in helix.audit(workflow(old)).results}
+    assert found["rows"] == "verified"
+
+
 def test_what_reads_held_columns_loads_and_gives_the_same(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path
 ) -> None:

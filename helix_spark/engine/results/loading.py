@@ -44,8 +44,12 @@ class DamagedResultError(CatalogError):
         super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
 
 
-def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeResult:
+def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions, *, as_stored: bool = False) -> NodeResult:
     """A stored result. A table is read when its rows are asked for.
+
+    Args:
+        as_stored: whether a table that was stored without some columns is one that has the others alone; else who asks
+            for its rows asks for those, too.
 
     Raises:
         DamagedResultError: now, or when the rows are asked for.
@@ -61,13 +65,16 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
     if record.schema is None:
         record = _with_schema(record, catalog)
 
+    names = _stored_columns(record) if as_stored and record.left_out else None
+
     def rows() -> pa.Table:
         start = time.perf_counter()
         with _damage(record):
             try:
-                found = catalog.read_arrow(record)
+                found = catalog.read_arrow(record, names)
             except NeedsSparkError:
-                found = collect(_frame(record, catalog, sessions))
+                frame = _frame(record, catalog, sessions)
+                found = collect(frame if names is None else frame.drop(*record.left_out))
             else:
                 table.read_seconds = time.perf_counter() - start
         table.told_by_rows = record.schema is not None and told_by_arrow(record.schema)
@@ -76,6 +83,11 @@ def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> NodeRe
     table = TableResult(lambda: _frame(record, catalog, sessions), rows)
     table.left_out = record.left_out
     return table
+
+
+def _stored_columns(record: ArtifactRecord) -> list[str]:
+    fields = parsed(record.schema)["fields"] if record.schema else ()
+    return [field["name"] for field in fields if field["name"] not in record.left_out]
 
 
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:

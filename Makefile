@@ -32,6 +32,7 @@ figures: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.policies --works 200
 	$(BIN)/python benchmarks/answers.py
 	$(BIN)/python -m benchmarks.programs
+	$(BIN)/python -m benchmarks.plain_jobs --edits 2
 	$(BIN)/python benchmarks/edits.py
 	mkdir -p figures
 	$(BIN)/python -m benchmarks.matrix --scripts 0 1 2 3 4 5 --save figures

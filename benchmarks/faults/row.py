@@ -34,9 +34,9 @@ class Tally:
     until: float = math.inf
 
     def rounds(self, count: int) -> Iterator[int]:
-        """Numbers from 1 to `count`; fewer where the row's time is over."""
+        """Numbers from 1 to `count`; fewer, but one, where the row's time is over."""
         for number in range(1, count + 1):
-            if time.perf_counter() > self.until:
+            if number > 1 and time.perf_counter() > self.until:
                 return
             yield number
 

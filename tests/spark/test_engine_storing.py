@@ -565,9 +565,9 @@ def test_what_reading_by_itself_took_is_on_record_and_calibrates_loads(
     assert on_record(first) is None
     read = Catalog.read_arrow
 
-    def slowly(self: Catalog, record: Any) -> Any:
+    def slowly(self: Catalog, record: Any, columns: Any = None) -> Any:
         time.sleep(1.5)
-        return read(self, record)
+        return read(self, record, columns)
 
     monkeypatch.setattr(Catalog, "read_arrow", slowly)
     again = run(workflow(2))

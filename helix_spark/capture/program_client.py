@@ -198,9 +198,10 @@ class SessionContext:
 
 
 def control_draws() -> None:
-    """Has pyspark draw the same each time a program runs: the ids of stages, and seeds that an author leaves out. What
-    the author's own code draws is the author's."""
+    """Has pyspark draw the same each time a program runs: the ids of stages, seeds that an author leaves out, names of
+    columns that it makes for a moment. What the author's own code draws is the author's."""
     import pyspark.sql.connect.dataframe as frames
+    from pyspark.ml import classification
     from pyspark.ml.param import shared
     from pyspark.ml.util import Identifiable
     from pyspark.sql.connect.functions import builtin
@@ -219,6 +220,7 @@ def control_draws() -> None:
 
     Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
     drawing: Any = _Drawing(random.Random(_SEED))
+    vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
     frames.random = builtin.py_random = drawing  # type: ignore[attr-defined]  # modules, of which one function is used
 
 
@@ -227,12 +229,15 @@ _SEED = 20180611
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """Takes the place of the module `random` where pyspark draws a seed."""
+    """Takes the place of the modules `random` and `uuid` where pyspark draws a seed, or a name."""
 
     generator: random.Random
 
     def randint(self, low: int, high: int) -> int:
         return self.generator.randint(low, high)
+
+    def uuid4(self) -> uuid.UUID:
+        return uuid.UUID(int=self.generator.getrandbits(128), version=4)
 
 
 @dataclass(frozen=True, slots=True)

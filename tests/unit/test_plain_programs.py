@@ -11,6 +11,7 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
+from helix_spark.capture.program_client import control_draws
 from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
 from helix_spark.program.answering import SERVER_SESSION
 from helix_spark.program.program_text import is_plain_program, needs_classic
@@ -417,3 +418,14 @@ def test_a_server_is_asked_what_an_error_was_in_its_own_session(tmp_path: Path) 
     answerer = answerer_of(FakeRecord(), FakeServer(), tmp_path)
     request = pb.FetchErrorDetailsRequest(session_id="mine", client_observed_server_side_session_id=SERVER_SESSION)
     assert answerer.FetchErrorDetails(request).server_side_session_id == SERVER_SESSION
+
+
+def test_names_that_pyspark_draws_are_the_same_in_each_run() -> None:
+    from pyspark.ml import classification
+
+    drawn = []
+    for _ in range(2):
+        control_draws()
+        drawn.append([str(vars(classification)["uuid"].uuid4()) for _ in range(3)])
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3

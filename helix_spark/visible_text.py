@@ -4,6 +4,7 @@ are none at all. They are shown as what they are."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _NOT_SHOWN = re.compile(
     "["
@@ -27,6 +28,25 @@ def visible(text: str, encoding: str = "utf-8") -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many letters, what is beyond left out.
+
+    >>> cut("wide", 4), cut("wider", 4)
+    ('wide', 'wid…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """Names in a sentence, and how many more there are.
+
+    >>> named(["a", "b", "c"], 3), named(["a", "b", "c", "d", "e"], 3)
+    ('`a`, `b`, `c`', '`a`, `b`, `c` and 2 more')
+    """
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 LONGEST_NAME = 2_000

@@ -22,6 +22,7 @@ from helix_spark.past.model_card import ModelCard
 from helix_spark.past.node_look import NodeLook
 from helix_spark.past.shown import node_json, short
 from helix_spark.sizes import format_size, seconds_text
+from helix_spark.visible_text import cut
 
 _WEIGHTS, _LABELS = 20, 8
 _NAME, _TYPE = 26, 14
@@ -100,7 +101,7 @@ def _print_columns(look: NodeLook) -> None:
     used = sum(max(len(head), *(len(row[place]) for row in rows)) + 2 for place, (head, _) in enumerate(heads[:-1]))
     room, made = max(20, out.width - 2 - used), table(*heads)
     for *others, values in rows:
-        made.add_row(*others, values if len(values) <= room else f"{values[: room - 1]}…")
+        made.add_row(*others, cut(values, room))
     out.print(Padding(made, (0, 0, 0, 2), expand=False))
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from helix_spark.cli.tables import console, table
 from helix_spark.past.table_difference import TableDifference
 from helix_spark.past.table_preview import TablePreview, cell_text, is_number
+from helix_spark.visible_text import cut
 
 ROWS_OF_RUN, ROWS_OF_SHOW, ROWS_OF_DIFF = 5, 20, 10
 
@@ -68,5 +69,4 @@ def _print(
 
 
 def _cut(text: str) -> str:
-    line = text.replace("\n", " ")
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
+    return cut(text.replace("\n", " "), _WIDEST)

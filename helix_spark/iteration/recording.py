@@ -31,6 +31,7 @@ from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.signature.signing import parts_read
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Result
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
@@ -84,12 +85,11 @@ def not_reached(plan: Plan, outcome: Outcome) -> str:
     wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
     left = [name for name in wanted if name not in outcome.results]
     failed = blamed(str(outcome.failure), left)
-    names = [f"`{name}`" for name in left if name != failed]
+    names = [name for name in left if name != failed]
     if not names or not isinstance(outcome.failure, HelixError):
         return ""
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     had = f"{len(wanted) - len(left)} of {len(wanted)} nodes were had"
-    return f"not reached: {', '.join(names[:_MOST_NAMES])}{more}; {had}"
+    return f"not reached: {named(names, _MOST_NAMES)}; {had}"
 
 
 def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.past.comparison import NodeDifference, node_differences, rewired
 from helix_spark.signature.difference import Change
 from helix_spark.signature.parts import Group
+from helix_spark.visible_text import cut, named
 
 _MOST_NAMES, _MOST_PARTS, _LONGEST = 3, 5, 400
 
@@ -37,8 +38,7 @@ def edit_message(
     told = frozenset(pair for pair, _ in changed)
     parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told))))
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
-    text = "; ".join(shown)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return cut("; ".join(shown), _LONGEST)
 
 
 def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
@@ -54,10 +54,8 @@ def _nodes(differences: Mapping[str, NodeDifference], told: Collection[tuple[str
         if one.sort == "changed" or one.rewritten:
             yield from _node(one, told)
     for sort in ("added", "removed"):
-        names = [f"`{name}`" for name, one in differences.items() if one.sort == sort]
-        if names:
-            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-            yield f"{', '.join(names[:_MOST_NAMES])}{more} {sort}"
+        if names := [name for name, one in differences.items() if one.sort == sort]:
+            yield f"{named(names, _MOST_NAMES)} {sort}"
 
 
 def _node(one: NodeDifference, told: Collection[tuple[str, str]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import FileRecord, IterationRecord
+from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,7 +124,7 @@ def _plain(value: Any) -> tuple[Any, bool]:
     if isinstance(value, list) and len(value) > _MOST_ITEMS:
         return f"{str(value[:_MOST_ITEMS])[:_LONGEST_TEXT]}…", True
     text = str(value)
-    return (text, False) if len(text) <= _LONGEST_TEXT else (f"{text[: _LONGEST_TEXT - 1]}…", True)
+    return cut(text, _LONGEST_TEXT), len(text) > _LONGEST_TEXT
 
 
 def preview_from(text: str) -> TablePreview | None:

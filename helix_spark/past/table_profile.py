@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.visible_text import cut
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -81,14 +83,17 @@ def _profiled(name: str, kind: str, values: Sequence[Any], slots: Sequence[str])
         return ColumnProfile(name, _short_kind(kind), nulls, note=_vectors(there, slots))
     if there and all(isinstance(value, str | bool) for value in there):
         counted = Counter(there)
-        frequent = tuple((_cut(str(value)), count) for value, count in counted.most_common(_MOST_VALUES))
-        return ColumnProfile(name, kind, nulls, len(counted), _cut(str(min(there))), _cut(str(max(there))),
-                             frequent=frequent)
+        frequent = tuple((cut(str(value), _LONGEST), count) for value, count in counted.most_common(_MOST_VALUES))
+        return ColumnProfile(name, kind, nulls, len(counted), *_ends(there), frequent=frequent)
     try:
-        return ColumnProfile(name, _short_kind(kind), nulls, len(set(there)), _cut(str(min(there))),
-                             _cut(str(max(there))))
+        return ColumnProfile(name, _short_kind(kind), nulls, len(set(there)), *_ends(there))
     except (TypeError, ValueError):  # nothing there, or no order among them
         return ColumnProfile(name, _short_kind(kind), nulls)
+
+
+def _ends(values: Sequence[Any]) -> tuple[str, str]:
+    """The least and the most. Raises TypeError where there is no order, ValueError where there are none."""
+    return cut(str(min(values)), _LONGEST), cut(str(max(values)), _LONGEST)
 
 
 def _numbers(name: str, kind: str, nulls: int, values: Sequence[float]) -> ColumnProfile:
@@ -134,7 +139,3 @@ def vector_text(values: Sequence[Any], slots: Sequence[str], most: int) -> str:
 
 def _short_kind(kind: str) -> str:
     return kind.replace("element: ", "").replace("item: ", "")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

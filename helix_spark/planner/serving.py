@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.reading import known_reads, taken
 from helix_spark.planner.reasons import Stored
+from helix_spark.visible_text import named
 
 PlanReads = Mapping[str, Mapping[str, frozenset[str]]]
 """What the plans of functions told: the function's signature -> its input's signature -> the columns it reads."""
@@ -64,8 +65,7 @@ def columns_text(columns: tuple[str, ...]) -> str:
     >>> columns_text(("a", "b", "c", "d", "e"))
     '`a`, `b`, `c` and 2 more'
     """
-    shown = ", ".join(f"`{column}`" for column in columns[:_SHOWN])
-    return f"{shown} and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else shown
+    return named(columns, _SHOWN)
 
 
 def _gap(

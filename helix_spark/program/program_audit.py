@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helix_spark.catalog.records import AnswerRecord
+from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
@@ -20,13 +21,12 @@ from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.questions import HANDLE, KINDS, Question
 from helix_spark.program.recorded_answers import DOUBT
-
-CLOSE = 1e-9
-"""Relative difference of two numbers that are taken for one: sums of the same numbers in different orders."""
+from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
-"""The same, of answers that rest on a fitted model: its fit sums in another order each time, and may end a step sooner.
-The area under a curve differs by some 5e-6 from fit to fit of one logistic regression, a count by single rows."""
+"""Relative difference of two numbers that are taken for one in answers that rest on a fitted model; `CLOSE` of others.
+Its fit sums in another order each time, and may end a step sooner: the area under a curve differs by some 5e-6 from fit
+to fit of one logistic regression, a count by single rows."""
 
 
 def audit_of(program: PlainProgram, seconds: float) -> Audit:
@@ -137,8 +137,7 @@ def _is_close(one: str, other: str, close: float) -> bool:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return cut(" ".join(text.split()), _LONGEST)
 
 
-_LONGEST = 100
+_LONGEST = 101

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.past.table_profile import vector_text
+from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     from helix_spark.catalog.tables.table_reading import FirstRows
@@ -55,14 +56,11 @@ def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
     ):
         if names:
             more = f" and {len(names) - Preview.COLUMNS:,} more" if len(names) > Preview.COLUMNS else ""
-            notes.append(f"{why}: {', '.join(map(_cut, names[: Preview.COLUMNS]))}{more}")
+            notes.append(f"{why}: {', '.join(cut(name, _LONGEST_NAME) for name in names[: Preview.COLUMNS])}{more}")
     rows = tuple(zip(*columns, strict=True))
-    types = tuple((_cut(field.name), _cut(str(field.type).replace(" not null", ""))) for field in shown.schema)
+    named_types = ((field.name, str(field.type).replace(" not null", "")) for field in shown.schema)
+    types = tuple((cut(name, _LONGEST_NAME), cut(kind, _LONGEST_NAME)) for name, kind in named_types)
     return Preview(types, rows, total, note="; ".join(notes))
-
-
-def _cut(text: str, most: int = _LONGEST_NAME) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _cell(scalar: Any, slots: Sequence[str]) -> str:
@@ -74,7 +72,7 @@ def _cell(scalar: Any, slots: Sequence[str]) -> str:
     if pa.types.is_list(scalar.type):
         items = scalar.values
         if len(items) <= _MOST_SLOTS and (said := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
-            return _cut(said, _LONGEST)
+            return cut(said, _LONGEST)
         shown = items.slice(0, _MOST_ITEMS).to_pylist()
         is_float = pa.types.is_floating(scalar.type.value_type)
         texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
@@ -82,4 +80,4 @@ def _cell(scalar: Any, slots: Sequence[str]) -> str:
     else:
         value = scalar.as_py()
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return _cut(text, _LONGEST)
+    return cut(text, _LONGEST)

@@ -17,18 +17,20 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.visible_text import named
 
 _MOST_FILES, _MOST_PLACES, _MOST_NAMES = 3, 3, 3
 
 
-class SeenRun:
+class SeenRun(Telling):
     """An observer that tells another one, and knows what is being computed right now."""
 
     def __init__(self, told: Observer) -> None:
-        self._told, self._lock = told, Lock()
+        super().__init__(told)
+        self._lock = Lock()
         self._plan: Plan | None = None
         self._running: set[str] = set()
 
@@ -51,37 +53,22 @@ class SeenRun:
     def planned(self, plan: Plan) -> None:
         with self._lock:
             self._plan, self._running = plan, set()
-        self._told.planned(plan)
+        super().planned(plan)
 
     def node_started(self, name: str) -> None:
         with self._lock:
             self._running.add(name)
-        self._told.node_started(name)
+        super().node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
         with self._lock:
             self._running.discard(name)
-        self._told.node_finished(name, seconds)
+        super().node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
         with self._lock:
             self._plan = None
-        self._told.answered(seconds)
-
-    def session_starting(self) -> None:
-        self._told.session_starting()
-
-    def waiting(self, name: str, holder: str) -> None:
-        self._told.waiting(name, holder)
-
-    def storing(self, name: str) -> None:
-        self._told.storing(name)
-
-    def stored(self, name: str, size: int) -> None:
-        self._told.stored(name, size)
-
-    def warning(self, text: str) -> None:
-        self._told.warning(text)
+        super().answered(seconds)
 
     def close(self) -> None:
         """Takes a bar away, when a run ends early."""
@@ -172,9 +159,8 @@ _LOOK_AGAIN = 0.2
 
 
 def _told(edit: str, stale: Sequence[str]) -> str:
-    names = ", ".join(f"`{name}`" for name in stale[:_MOST_NAMES])
-    more = f" and {len(stale) - _MOST_NAMES} more" if len(stale) > _MOST_NAMES else ""
-    return f"{edit} saved while {names}{more} {'was' if len(stale) == 1 else 'were'} to be computed of the old text"
+    were = "was" if len(stale) == 1 else "were"
+    return f"{edit} saved while {named(stale, _MOST_NAMES)} {were} to be computed of the old text"
 
 
 def planned_elsewhere(target: str, options: Sequence[str], over: Event) -> frozenset[str]:

@@ -9,19 +9,20 @@ from threading import Lock, Timer
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.progress import Progress, RunningNode
-from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
 
 _PAUSE = 0.2
 """Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
 
 
-class Followed:
+class Followed(Telling):
     """An observer that tells another one, and whoever reads the catalog. That notes cannot be written is no failure of
     the run: the catalog's records tell of a disk that is full."""
 
     def __init__(self, told: Observer, catalog: Catalog) -> None:
-        self._told, self._catalog = told, catalog
+        super().__init__(told)
+        self._catalog = catalog
         self._lock = Lock()
         self._progress: Progress | None = None
         self._later: Timer | None = None
@@ -36,31 +37,22 @@ class Followed:
             self._began = time.perf_counter()
             self._progress = Progress(plan.workflow, plan.iteration, nodes)
             self._write(now=True)
-        self._told.planned(plan)
-
-    def session_starting(self) -> None:
-        self._told.session_starting()
-
-    def waiting(self, name: str, holder: str) -> None:
-        self._told.waiting(name, holder)
+        super().planned(plan)
 
     def node_started(self, name: str) -> None:
         self._note("started", name)
-        self._told.node_started(name)
+        super().node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
         self._note("ended", name)
-        self._told.node_finished(name, seconds)
+        super().node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
         with self._lock:
             if self._progress is not None:
                 self._progress = replace(self._progress, answered=self._since())
                 self._write(now=True)
-        self._told.answered(seconds)
-
-    def storing(self, name: str) -> None:
-        self._told.storing(name)
+        super().answered(seconds)
 
     def stored(self, name: str, size: int) -> None:
         with self._lock:
@@ -68,10 +60,7 @@ class Followed:
             if self._progress is not None and self._progress.answered is not None:
                 self._progress = replace(self._progress, stored=(*self._progress.stored, name))
                 self._write(now=False)
-        self._told.stored(name, size)
-
-    def warning(self, text: str) -> None:
-        self._told.warning(text)
+        super().stored(name, size)
 
     def close(self) -> None:
         """Forgets the last run."""

@@ -57,6 +57,40 @@ class Silent:
     def warning(self, text: str) -> None: ...
 
 
+class Telling:
+    """Tells another observer all. Who tells more, or looks on, is one of these and passes on what it is told."""
+
+    def __init__(self, told: Observer) -> None:
+        self._told = told
+
+    def planned(self, plan: Plan) -> None:
+        self._told.planned(plan)
+
+    def session_starting(self) -> None:
+        self._told.session_starting()
+
+    def waiting(self, name: str, holder: str) -> None:
+        self._told.waiting(name, holder)
+
+    def node_started(self, name: str) -> None:
+        self._told.node_started(name)
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        self._told.node_finished(name, seconds)
+
+    def answered(self, seconds: float) -> None:
+        self._told.answered(seconds)
+
+    def storing(self, name: str) -> None:
+        self._told.storing(name)
+
+    def stored(self, name: str, size: int) -> None:
+        self._told.stored(name, size)
+
+    def warning(self, text: str) -> None:
+        self._told.warning(text)
+
+
 class Quiet(Silent):
     """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""
 

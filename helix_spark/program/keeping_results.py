@@ -22,6 +22,7 @@ from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import Row, call_of, is_fit, named
 from helix_spark.program.questions import Question, fitted_class
+from helix_spark.program.served_models import AT_A_TIME
 from helix_spark.program.served_session import ServedSession
 from helix_spark.program.served_writes import ServedModel, ServedTable
 from helix_spark.visible_text import LONGEST_NAME
@@ -152,7 +153,7 @@ def _other(record: ArtifactRecord) -> OtherArtifact:
 
 
 def _stored(wanted: Sequence[Row], program: PlainProgram, number: int) -> Iterator[ArtifactRecord]:
-    """Stores results: models side by side, as each is a few small jobs, which wait for each other."""
+    """Stores results: models side by side."""
     assert program.answerer is not None
     served = program.answerer.served
     tables = {one.question.identity: one for one in served.tables if one.question is not None and not one.forgotten}
@@ -170,14 +171,11 @@ def _stored(wanted: Sequence[Row], program: PlainProgram, number: int) -> Iterat
             return None
 
     models = [row for row in wanted if row.asked.question.sort != "table"]
-    with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:
+    with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
         yield from (one for one in pool.map(stored, models) if one is not None)
     # One after the other: while a table is written, the session has settings of ours.
     yield from (one for row in wanted if row not in models and (one := stored(row)) is not None)
     served.forget_given_up()
-
-
-_AT_A_TIME = 4
 
 
 def _check_data(served: ServedSession, question: Question) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from helix_spark.capture.plan_messages import parts_of, sort_of
 from helix_spark.capture.program_client import Caller
 from helix_spark.program.questions import Question
+from helix_spark.program.sent_requests import ours
 from helix_spark.program.stored_tables import StoredTable, may_stand_in, stand_in
 
 MOST_HELD_BACK = 4
@@ -47,7 +48,7 @@ class PersistedTable:
 
     def ours(self, kind: Callable[..., Any]) -> Any:
         """A new request of our own, to the session that the table is of."""
-        return kind(session_id=self.request.session_id, user_context=self.request.user_context)
+        return ours(kind, self.request)
 
     def compute(self) -> None:
         """Nothing stands in for it any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -19,6 +20,11 @@ def as_new(request: Any) -> Any:
         copy.ClearField("operation_id")
         copy.ClearField("request_options")
     return copy
+
+
+def ours(kind: Callable[..., Any], like: Any) -> Any:
+    """A new request of our own, in the session of one of the program's."""
+    return kind(session_id=like.session_id, user_context=like.user_context)
 
 
 def rpc_error() -> type[Exception]:

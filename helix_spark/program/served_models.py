@@ -44,8 +44,8 @@ class Session(Protocol):
         """Runs a command of Spark ML of our own, in the session of a request of the program's."""
 
 
-_AT_A_TIME = 4
-"""How many models a server is asked to read at a time."""
+AT_A_TIME = 4
+"""How many models a server is asked to read or to write at a time: each is small jobs that wait for each other."""
 
 
 @dataclass(slots=True)
@@ -120,15 +120,14 @@ class ServedModels:
             raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
 
     def _make_all_live(self, what: Any) -> None:
-        """Has the server hold the models and checkpoints in a message: side by side, as reading a model is a few small
-        jobs, which wait for each other."""
+        """Has the server hold the models and checkpoints in a message, side by side."""
         make = partial(self._make_live, summary=_asks_summary(what))
         handles = [one for one in dict.fromkeys(_handles_in(what)) if one in self._made_by and one not in self._live]
         if len(handles) < 2:
             for handle in handles:
                 make(handle)
             return
-        with ThreadPoolExecutor(_AT_A_TIME, "helix-models") as pool:
+        with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             list(pool.map(make, handles))
 
     def _make_live(self, handle: str, *, summary: bool) -> None:

@@ -16,7 +16,7 @@ from helix_spark.errors import CatalogError
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import DataRead
 from helix_spark.program.questions import Question, Signer, asked_of, handle_of
-from helix_spark.program.sent_requests import as_new, is_run, rpc_error, said_of
+from helix_spark.program.sent_requests import as_new, is_run, ours, rpc_error, said_of
 from helix_spark.program.served_models import ServedModels, StoredResults
 from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
 from helix_spark.program.stored_tables import with_stand_ins
@@ -91,13 +91,13 @@ class ServedSession:
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which a model or a checkpoint has the id by which the program is to
         know it."""
-        found = self._sent_sharing(request)
+        found = self._sent_sharing(question, request)
         self.models.name(found, handle_of(question))
         return found
 
-    def _sent_sharing(self, request: Any) -> list[Any]:
-        """The server's answers to a request, which is made of what others were made of, where that is kept."""
-        shared = self._shared.of(asked_of(request), self.tables) if is_run(request) else None
+    def _sent_sharing(self, question: Question, request: Any) -> list[Any]:
+        """The server's answers to a question, which is made of what others were made of, where that is kept."""
+        shared = self._shared.of(question, self.tables) if is_run(request) else None
         if shared is None:
             return self.send(request)
         try:
@@ -115,20 +115,15 @@ class ServedSession:
 
         with self.turn(f"shared {id(shared)}"):
             if not shared.told:
-                asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
+                asking = ours(pb.AnalyzePlanRequest, request)
                 asking.persist.relation.CopyFrom(shared.relation)
                 self.send(asking)
                 shared.told = True
         self._forget_shared(self._shared.beyond(), request)
 
     def _forget_shared(self, gone: Sequence[SharedSubplan], request: Any) -> None:
-        import pyspark.sql.connect.proto as pb
-
         for one in gone:
-            asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
-            asking.unpersist.relation.CopyFrom(one.relation)
-            with suppress(rpc_error()):  # a server that has ended keeps nothing
-                self._call(self.stub(), with_stand_ins(asking, self.tables.stand_ins(one.relation)))
+            self._keep_no_longer(one.relation, request, self.tables.stand_ins(one.relation))
 
     def send(self, request: Any) -> list[Any]:
         """Sends a request to the server, with all in it that the server has to have first."""
@@ -156,7 +151,7 @@ class ServedSession:
         self._resolve_reads(what, request)
         sent = as_new(live)
         found = getattr(stub, _METHODS[type(request).__name__])(sent)
-        return list(found) if type(request).__name__ == "ExecutePlanRequest" else [found]
+        return list(found) if is_run(request) else [found]
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Has the server keep the tables in a request that the program wants kept, as they are stored where they are.
@@ -219,12 +214,21 @@ class ServedSession:
                 self._forget(table)
 
     def _forget(self, table: PersistedTable) -> None:
+        self._keep_no_longer(table.relation, table.request, self.tables.as_told(table))
+
+    def _keep_no_longer(self, relation: Any, like: Any, stand_ins: Mapping[int, Any]) -> None:
+        """Has the server keep a relation no longer.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+            stand_ins: for tables in it, where the server was told to keep it.
+        """
         import pyspark.sql.connect.proto as pb
 
-        asking = table.ours(pb.AnalyzePlanRequest)
-        asking.unpersist.relation.CopyFrom(table.relation)
+        asking = ours(pb.AnalyzePlanRequest, like)
+        asking.unpersist.relation.CopyFrom(relation)
         with suppress(rpc_error()):  # a server that has ended keeps nothing
-            self._call(self.stub(), with_stand_ins(asking, self.tables.as_told(table)))
+            self._call(self.stub(), with_stand_ins(asking, stand_ins))
 
     def changed_data(self, question: Question) -> str:
         """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
@@ -259,7 +263,7 @@ class ServedSession:
             if not is_source or not one.common.HasField("plan_id") or number in self._resolved:
                 continue
             self._resolved.add(number)
-            asking = pb.AnalyzePlanRequest(session_id=request.session_id, user_context=request.user_context)
+            asking = ours(pb.AnalyzePlanRequest, request)
             asking.schema.plan.root.CopyFrom(one)
             self.stub().AnalyzePlan(asking)
 

@@ -8,14 +8,13 @@ their partitions change, and what is kept takes room as that table does.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.capture.plan_messages import sort_of
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
-from helix_spark.program.questions import Question, asked_of
+from helix_spark.program.questions import Question, asked_of, ml_command
 from helix_spark.program.stored_tables import with_stand_ins
 
 MOST_KEPT = 8
@@ -56,28 +55,32 @@ class SharedSubplans:
 
     identity: Callable[[Any], str]
     stage: Callable[[str], str]
-    _noted: deque[tuple[str, Any]] = field(default_factory=deque)
-    _asked: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _noted: dict[str, Any] = field(default_factory=dict)
+    _made_from: dict[str, str] = field(default_factory=dict)
+    _times: Counter[str] = field(default_factory=Counter)
     _kept: dict[tuple[str, int], SharedSubplan] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, question: Question) -> None:
         """The program asks something, whoever answers it. Costs nothing until a server has to."""
-        if (part := shared_part(question.what)) is not None:
-            self._noted.append((question.identity, part))
+        if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
+            self._noted[question.identity] = part
 
-    def of(self, what: Any, tables: PersistedTables) -> SharedSubplan | None:
-        """What the server is to keep for a question, as another one is made of it, too; None if there is nothing."""
-        part = shared_part(what)
+    def of(self, question: Question, tables: PersistedTables) -> SharedSubplan | None:
+        """What the server is to keep for a question that was noted, as another one is made of it, too; None if there is
+        nothing."""
+        part = shared_part(question.what)
         table = None if part is None else self._made_of(part, tables)
         if table is None:
             return None
         with self._lock:
             while self._noted:
-                question, noted = self._noted.popleft()
-                self._asked[self.identity(noted)].add(question)
-            identity = self.identity(part)
-            if not identity or len(self._asked[identity]) < 2:
+                noted, relation = self._noted.popitem()
+                if noted not in self._made_from:
+                    self._made_from[noted] = self.identity(relation)
+                    self._times[self._made_from[noted]] += 1
+            identity = self._made_from[question.identity]
+            if not identity or self._times[identity] < 2:
                 return None
             key = identity, table.relation.common.plan_id
             found = self._kept.pop(key, None) or SharedSubplan(part, table)
@@ -123,13 +126,12 @@ _FEATURES, _OF_SQL = "org.apache.spark.ml.feature.", "org.apache.spark.ml.featur
 def shared_part(what: Any) -> Any | None:
     """The relation that a question may have in common with others: the data of a fit, and what the model is applied to
     that is evaluated. None of other questions, and where no model made it."""
-    if sort_of(what) != "Command" or not what.HasField("ml_command"):
-        return None
-    match what.ml_command.WhichOneof("command"):
+    command = ml_command(what)
+    match None if command is None else command.WhichOneof("command"):
         case "fit":
-            part = what.ml_command.fit.dataset
+            part = command.fit.dataset
         case "evaluate":
-            part = _input(what.ml_command.evaluate.dataset)
+            part = _input(command.evaluate.dataset)
         case _:
             return None
     return part if part is not None and _input(part) is not None and part.common.HasField("plan_id") else None

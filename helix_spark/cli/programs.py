@@ -96,19 +96,19 @@ def audit_program(
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.program_audit import audit_of, note_audit
 
-    check_file(path)
-    if (reason := needs_classic(path)) is not None:
-        raise ParameterError(f"{reason}: a run reuses nothing")
+    _check_reuses(path)
     program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit")
     began, ended = time.monotonic(), ""
     try:
-        with redirect_stdout(io.StringIO()):
-            program.run()
-    except SystemExit:
-        pass
-    except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
-        ended = str(error) if isinstance(error, NotAuditedError) else f"it ended with {type(error).__name__}: {error}"
-    try:
+        try:
+            with redirect_stdout(io.StringIO()):
+                program.run()
+        except SystemExit:
+            pass
+        except NotAuditedError as error:
+            ended = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
+            ended = f"it ended with {type(error).__name__}: {error}"
         found = audit_of(program, time.monotonic() - began)
         note_audit(found, program)
     finally:
@@ -128,9 +128,7 @@ def planned_program(
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
 
-    check_file(path)
-    if (reason := needs_classic(path)) is not None:
-        raise ParameterError(f"{reason}: a run reuses nothing")
+    _check_reuses(path)
     program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan")
     error: BaseException | None = None
     with redirect_stdout(io.StringIO()):
@@ -250,6 +248,13 @@ def summary(name: str, number: int, tally: Tally) -> str:
 def took_before(tally: Tally) -> str:
     """What the reused answers took Spark, as the end of a sentence; empty where that is nothing."""
     return f", which took {format_seconds(tally.saved)} before" if tally.saved >= 0.1 else ""
+
+
+def _check_reuses(path: Path) -> None:
+    """Raises ParameterError if there is no such file, or nothing of what it asks is ever reused."""
+    check_file(path)
+    if (reason := needs_classic(path)) is not None:
+        raise ParameterError(f"{reason}: a run reuses nothing")
 
 
 def check_file(path: Path) -> None:

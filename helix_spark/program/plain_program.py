@@ -64,8 +64,7 @@ class PlainProgram:
     watched: WatchedFunctions | None = None
     _session: Any = None
     _master: str = ""
-    _given_before: set[str] = field(default_factory=set)
-    _launched_with: dict[str, str] = field(default_factory=dict)
+    _launched_with: dict[str, str] | None = None
     _functions: dict[bytes, Any] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
 
@@ -115,13 +114,12 @@ class PlainProgram:
         session = open_session(self.answerer, initial, address)
         if address:
             signer.state.requests.append(settings_request(session, given))
-        elif told_server() is not None or self._given_before:
+        elif told_server() is not None or self._launched_with is not None:
             # It was started before anybody knew what this session would be given.
-            names = {*as_spark_has_it(), *given, *self._given_before} & initial.keys()
+            names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()
             signer.state.requests.append(settings_request(session, {name: initial[name] for name in sorted(names)}))
-        self._given_before |= given.keys()
-        if "PYSPARK_GATEWAY_PORT" not in os.environ:
-            self._launched_with = self._launched_with or dict(given)
+        if self._launched_with is None:
+            self._launched_with = dict(given)
         if told_server() is not None and not address:
             signer.state.requests.append(forgetting_request(session))
         if modules := _modules_given(initial):
@@ -133,7 +131,9 @@ class PlainProgram:
         remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
         elsewhere = remote.startswith("sc://")
         # What a JVM was launched with holds for all of its sessions; spark-submit launches it before any is made.
-        given = {**({} if elsewhere else self._launched_with), **options, **self.settings}
+        submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+        launched_with = None if elsewhere or submitted else self._launched_with
+        given = {**(launched_with or {}), **options, **self.settings}
         given.pop("spark.remote", None)
         if remote and not elsewhere:
             given.setdefault("spark.master", remote)

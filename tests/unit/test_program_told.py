@@ -95,3 +95,16 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
         if (session := SparkSession.getActiveSession()) is not None:
             session.stop()
         connect_client._PROGRAMS.clear()
+
+
+def test_a_server_is_told_what_a_second_session_is_given(program: PlainProgram) -> None:
+    assert isinstance(program.server, FakeServer)
+    program.session({}).stop()
+    spark = program.session({"spark.sql.shuffle.partitions": "3"})
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "3"
+    spark.read.csv("rows.csv", header=True).count()
+    told = [
+        {pair.key: pair.value for pair in one.set.pairs} for one in program.server.asked
+        if type(one).__name__ == "Operation"
+    ]
+    assert any(one.get("spark.sql.shuffle.partitions") == "3" for one in told)

@@ -7,28 +7,37 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.report import as_data, markdown
+from benchmarks.faults.row import Tally
 from benchmarks.faults.rows import FAULTS
 from helix_spark.catalog.places.place import LocalPath
+
+_COMMAND = "python -m benchmarks.faults --save benchmarks/results"
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description="injects faults and counts what came of them")
     arguments.add_argument("--short", action="store_true", help="few of each, none that takes a JVM")
-    arguments.add_argument("--only", default="", help="faults whose name holds these words")
+    arguments.add_argument("--only", nargs="+", default=[""], help="faults whose name holds one of these texts")
     arguments.add_argument("--no-spark", action="store_true", help="none that takes a JVM")
     arguments.add_argument("--add", action="store_true", help="keep the rows of an earlier run that are not run now")
+    arguments.add_argument("--missing", action="store_true", help="run only those that an earlier run did not")
     arguments.add_argument("--seconds", type=float, default=math.inf, help="of a slow row, at most")
     arguments.add_argument("--save", type=Path, help="write faults.md and faults.json into this folder, too")
     given = arguments.parse_args()
+    earlier = _earlier(given.save) if given.add or given.missing else []
+    there = {row["fault"] for row in earlier} if given.missing else set()
     chosen = [
         each for each in FAULTS
-        if given.only in each.name and not (each.spark and (given.short or given.no_spark))
-        and (each.short or not given.short)
+        if any(text in each.name for text in given.only) and each.name not in there
+        and not (each.spark and (given.short or given.no_spark)) and (each.short or not given.short)
     ]
-    rows = {}
+    rows: dict[str, Tally] = {}
+    data = as_data(FAULTS, rows, _COMMAND, earlier)
     with tempfile.TemporaryDirectory(prefix="helix-faults-") as folder:
         for index, each in enumerate(chosen):
             tally = each.run(LocalPath(folder) / str(index), short=given.short, seconds=given.seconds)
@@ -37,18 +46,25 @@ def main() -> int:
                   file=sys.stderr, flush=True)
             for text in tally.wrong[:5]:
                 print(f"    {text}", file=sys.stderr, flush=True)
-    command = "python -m benchmarks.faults --save benchmarks/results"
-    earlier = []
-    if given.add and given.save and (given.save / "faults.json").exists():
-        earlier = json.loads((given.save / "faults.json").read_text())["rows"]
-    data = as_data(FAULTS, rows, command, earlier)
-    text = markdown(data)
-    print(text, flush=True)
-    if given.save is not None:
-        given.save.mkdir(parents=True, exist_ok=True)
-        (given.save / "faults.md").write_text(text + "\n")
-        (given.save / "faults.json").write_text(json.dumps(data, indent=1) + "\n")
+            data = as_data(FAULTS, rows, _COMMAND, earlier)
+            _save(data, given.save)
+    print(markdown(data), flush=True)
     return 0 if data["injected"] == data["right"] else 1
+
+
+def _earlier(folder: Path | None) -> list[Mapping[str, Any]]:
+    """The rows of an earlier run that was saved in `folder`."""
+    if folder is None or not (folder / "faults.json").exists():
+        return []
+    return list(json.loads((folder / "faults.json").read_text())["rows"])
+
+
+def _save(data: Mapping[str, Any], folder: Path | None) -> None:
+    """Writes both files after each row, as all of them take hours."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "faults.md").write_text(markdown(data) + "\n")
+        (folder / "faults.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":

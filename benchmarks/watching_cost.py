@@ -90,8 +90,8 @@ def without() -> Iterator[None]:
         return function
 
     with (
-        patch("helix_spark.engine.execution.executor.in_action", lambda action: nullcontext()),
-        patch("helix_spark.engine.execution.executor.files_named", lambda function: ()),
+        patch("helix_spark.engine.execution.node_work.in_action", lambda action: nullcontext()),
+        patch("helix_spark.engine.execution.node_work.files_named", lambda function: ()),
         patch("helix_spark.capture.captured_function.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),
         patch("helix_spark.capture.connect_client.guarded", as_it_is),

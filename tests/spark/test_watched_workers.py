@@ -18,7 +18,7 @@ from pyspark.sql.types import DoubleType
 from workflows import Heard, loading
 
 import helix_spark as hx
-from helix_spark.engine.execution import executor
+from helix_spark.engine.execution import workbench
 from helix_spark.engine.spark import worker_code
 from helix_spark.planner.problem import State
 
@@ -149,7 +149,7 @@ def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypat
 def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
     tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "is_on_this_machine", lambda master: False)
+    monkeypatch.setattr(workbench, "is_on_this_machine", lambda master: False)
     monkeypatch.setattr(worker_code, "is_on_this_machine", lambda master: False)
     monkeypatch.setitem(globals(), "FOLDER", Path(tmp_path))  # one of the author's own
 

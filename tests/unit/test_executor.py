@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +20,10 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution import executor
-from helix_spark.engine.execution.executor import _Job
+from helix_spark.engine.execution.dispatch import Dispatch
 from helix_spark.engine.execution.filling import Filling
+from helix_spark.engine.execution.job_tags import JobTags
+from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
@@ -35,14 +37,28 @@ from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read,
 from helix_spark.workflow.sources import ReaderSource
 
 
-def job(
-    cancel: Callable[[str], None] = lambda run: None, pinned: Collection[str] = (), dag: Any = None, plan: Any = None
-) -> _Job:
-    """As much of a job as is looked at."""
-    executor: Any = SimpleNamespace(_cancel=cancel, _sessions=SimpleNamespace(started=False))
-    suspicion: Any = None
-    return _Job(
-        executor, dag, plan, {}, "run", Outcome(suspicion, pinned=frozenset(pinned)), Filling(pinned, CLOCK)
+class Tags(JobTags):
+    """Tells of jobs that are to be cancelled; there are none to name."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self.told = cancel
+
+    def tag(self, names: Sequence[str]) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.told()
+
+
+def node_work(
+    pinned: Collection[str] = (), dag: Any = None, plan: Any = None, lazy: Collection[str] = (),
+    cancel: Callable[[], None] = lambda: None,
+) -> NodeWork:
+    """Work on nodes, without what it takes to compute them."""
+    nothing: Any = None
+    outcome = Outcome(nothing, pinned=frozenset(pinned))
+    return NodeWork(
+        nothing, dag, plan, {}, outcome, Filling(pinned, CLOCK), Tags(cancel), lazy=frozenset(lazy)
     )
 
 
@@ -50,11 +66,11 @@ def job(
 
 
 def test_what_goes_on_to_its_next_job_is_cancelled_again() -> None:
-    begun, ends, cancelled = threading.Event(), threading.Event(), list[str]()
+    begun, ends, cancelled = threading.Event(), threading.Event(), list[int]()
     step = Step(("model",), 0.0, 1.0)
 
-    def cancel(run: str) -> None:
-        cancelled.append(run)
+    def cancel() -> None:
+        cancelled.append(1)
         if len(cancelled) == 3:
             ends.set()
 
@@ -63,14 +79,13 @@ def test_what_goes_on_to_its_next_job_is_cancelled_again() -> None:
         assert ends.wait(30)
         return [step]
 
-    made = job(cancel)
     with ThreadPoolExecutor(1) as pool:
+        made = Dispatch(node_work(cancel=cancel), pool, frozenset())
         made.running[pool.submit(fit)] = ("model",)
         assert begun.wait(30)
         made.drain(None)
     assert len(cancelled) >= 3
-    assert set(cancelled) == {"run"}
-    assert made.outcome.steps == [step]
+    assert made.work.outcome.steps == [step]
 
 
 def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
@@ -81,8 +96,8 @@ def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
         ends.wait(30)
         return []
 
-    made = job()
     with ThreadPoolExecutor(1) as pool:
+        made = Dispatch(node_work(), pool, frozenset())
         made.running[pool.submit(sleeps)] = ("node",)
         assert begun.wait(30)
         start = time.monotonic()
@@ -112,20 +127,20 @@ def test_functions_that_interrupts_left_behind_take_no_thread_from_later_runs(
 
         return wf
 
-    def interrupted(self: _Job) -> None:
-        self.running[self.executor._pool.submit(hangs)] = ("count",)
+    def interrupted(self: Dispatch) -> None:
+        self.running[self.pool.submit(hangs)] = ("count",)
         assert hanging.acquire(timeout=30)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(executor, "_GRACE", 0.1)
-    take = _Job._take_what_is_done
+    take = Dispatch._take_what_is_done
     with hx.Helix(tmp_path / "catalog", policy="never", observer=Silent()) as helix:
         try:
-            monkeypatch.setattr(_Job, "_take_what_is_done", interrupted)
+            monkeypatch.setattr(Dispatch, "_take_what_is_done", interrupted)
             for _ in range(executor._THREADS + 1):
                 with pytest.raises(KeyboardInterrupt):
                     helix.run(counting())
-            monkeypatch.setattr(_Job, "_take_what_is_done", take)
+            monkeypatch.setattr(Dispatch, "_take_what_is_done", take)
             assert helix.run(counting())["count"] == 3
         finally:
             ends.set()
@@ -149,7 +164,7 @@ def pinned_table() -> TableResult:
 
 
 def test_of_the_pinned_tables_those_stay_that_were_filled() -> None:
-    made, filled, empty = job(pinned=["filled", "empty", "never"]), pinned_table(), pinned_table()
+    made, filled, empty = node_work(["filled", "empty", "never"]), pinned_table(), pinned_table()
     made.outcome.results.update(filled=filled, empty=empty)
     made.filling.fill("filled", filled)
     made.let_go_of_empty_pins()
@@ -183,21 +198,20 @@ def loaded_below() -> hx.Workflow:
 
 def test_what_a_loaded_table_was_made_of_is_not_filled_for_its_readers() -> None:
     dag = compile_workflow(loaded_below())
-    made = job(pinned=["base", "wide"], dag=dag, plan=FakePlan(dag, {"wide": State.LOAD}))
-    made.lazy = frozenset({"data", "base", "more"})
+    plan = FakePlan(dag, {"wide": State.LOAD})
+    made = node_work(["base", "wide"], dag, plan, lazy=["data", "base", "more"])
     made.outcome.results.update(wide=table(Frame()), more=table(Frame()))
-    assert [step.names for step in made._fill(("more",))] == [("wide",)]
+    assert [step.names for step in made.fill(("more",))] == [("wide",)]
 
 
 def test_a_pin_that_a_job_reads_is_filled_though_its_rows_were_fetched_without_spark() -> None:
     dag = compile_workflow(loaded_below())
-    made = job(pinned=["wide"], dag=dag, plan=FakePlan(dag, {"wide": State.LOAD}))
-    made.lazy = frozenset({"data", "base", "more"})
+    made = node_work(["wide"], dag, FakePlan(dag, {"wide": State.LOAD}), lazy=["data", "base", "more"])
     frame: Any = Frame()
     arrow: Any = object
     wide = TableResult(lambda: frame, arrow)
     made.outcome.results.update(wide=wide, more=table(Frame()))
-    assert [step.names for step in made._fill(("count",))] == [("wide",), ("wide",)]
+    assert [step.names for step in made.fill(("count",))] == [("wide",), ("wide",)]
     assert wide.collected
     assert made.filling.full == {"wide"}
 

@@ -1,0 +1,116 @@
+"""The order of an execution: units start as soon as what they need is there, independent ones at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from helix_spark.engine.execution.node_work import NodeWork
+from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.units import Unit
+from helix_spark.planner.problem import State
+
+_CANCEL_AGAIN = 0.2
+"""Seconds after which the jobs are cancelled that a function has begun since the last time."""
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One execution of one plan.
+
+    Attributes:
+        work: has the results.
+        pool: the threads of forced units.
+        ends: each ends the execution with its error once it has one.
+        running: names of the nodes that each call of the pool's is for.
+    """
+
+    work: NodeWork
+    pool: ThreadPoolExecutor
+    ends: frozenset[Future[list[Step]]]
+    running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
+
+    def run(self, units: Iterable[Unit]) -> None:
+        """Has all of these units, then counts the rows of the outputs; ends early where a result turned out to be an
+        earlier one."""
+        waiting = list(units)
+        while self.running or (waiting and not self.work.outcome.equal):
+            if not self.work.outcome.equal:
+                waiting = self._advance(waiting)
+            self._take_what_is_done()
+        if self.work.outcome.equal:
+            return
+        for name in self.work.uncounted():
+            self.running[self.pool.submit(self.work.count, name)] = (name,)
+        while self.running:
+            self._take_what_is_done()
+
+    def drain(self, grace: float | None) -> bool:
+        """Waits for what is still running after a failure; its results count, its errors are the same failure's.
+
+        Spark's jobs are cancelled, and those that a function begins meanwhile as well: a fit that is between two of its
+        jobs would run to its end. A function of the author's cannot be cancelled.
+
+        Args:
+            grace: seconds to wait at most.
+
+        Returns whether all came to an end.
+        """
+        until = None if grace is None else time.monotonic() + grace
+        left = {future for future in self.running if not future.cancel()}
+        self.work.tags.cancel()
+        while left and (until is None or time.monotonic() < until):
+            done, left = wait(left, timeout=_CANCEL_AGAIN)
+            for future in done:
+                if future.exception() is None:
+                    self.work.outcome.steps.extend(future.result())
+            if left:
+                self.work.tags.cancel()
+        return not left
+
+    def _take_what_is_done(self) -> None:
+        """Waits for the first of what is running.
+
+        Raises:
+            EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
+        """
+        if self.running or any(end.done() for end in self.ends):
+            done, _ = wait({*self.running, *self.ends}, return_when=FIRST_COMPLETED)
+            for end in self.ends & done:
+                end.result()
+            for future in done:
+                self.running.pop(future)
+                self.work.outcome.steps.extend(future.result())
+
+    def _advance(self, waiting: list[Unit]) -> list[Unit]:
+        """Extends the plans of lazy units, and starts the forced ones whose needs are there. Lazy ones go first: what
+        is wrong with them is found before any job runs."""
+        progress = True
+        while progress:
+            progress = False
+            for unit in [unit for unit in waiting if not unit.forced and self._ready(unit)]:
+                self.work.tags.tag_caller(unit)
+                self.work.have(unit)
+                waiting.remove(unit)
+                progress = True
+        ready = [unit for unit in waiting if unit.forced and self._ready(unit)]
+        for unit in ready:
+            self.work.check(unit)
+        for unit in ready:
+            if not self._must_wait(unit):  # for one that was started right before it
+                self.running[self.pool.submit(self.work.step, unit)] = unit.names
+                waiting.remove(unit)
+        return waiting
+
+    def _ready(self, unit: Unit) -> bool:
+        return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)
+
+    def _must_wait(self, unit: Unit) -> bool:
+        """Whether a unit may register something with the session while another one does that is under way. It waits
+        here and not for the lock, which is for what functions do in the steps of others (see `in_turns`): so it takes
+        no thread meanwhile, and no time of its step."""
+        if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
+            return False
+        return any(not self.work.registering.isdisjoint(names) for names in self.running.values())

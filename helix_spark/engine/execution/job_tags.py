@@ -1,0 +1,81 @@
+"""Names Spark's jobs after the nodes that they are for, and after their run, so that they can be cancelled with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from helix_spark.dag.node import Dag, computes_with_spark
+from helix_spark.engine.execution.units import Unit
+from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.errors import SetupError
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.workflow.operators import Read, Result
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+    from helix_spark.engine.spark.session import Sessions
+
+
+@dataclass(slots=True)
+class JobTags:
+    """The tags of one execution's jobs.
+
+    Attributes:
+        run: the tag.
+        pinned: names of the tables that are persisted.
+        tagged: the context of which the caller's thread has the run's tag; None before that.
+    """
+
+    sessions: Sessions
+    dag: Dag
+    plan: Plan
+    run: str
+    pinned: frozenset[str] = frozenset()
+    tagged: SparkContext | None = None
+
+    def tag(self, names: Sequence[str]) -> None:
+        """Names the jobs of this thread, which is one of ours, after nodes, and has them cancelled with the run. Where
+        they take a session, it is waited for: the first jobs of a process are tagged, too."""
+        if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
+            context = self.sessions.get().sparkContext
+            context.clearJobTags()
+            context.addJobTag(self.run)
+            context.setJobDescription(f"helix: {', '.join(names)}")
+
+    def tag_caller(self, unit: Unit) -> None:
+        """Has the jobs of the caller's thread cancelled with the run: functions may look at their data while they
+        declare. Its own tags, group and description stay what they are. A session is waited for only where a lazy unit
+        takes one at once: a source is read when its readers ask for it."""
+        takes_one = any(
+            name in self.pinned
+            or (ran_in_spark(name, self.dag, self.plan) and not isinstance(self.dag[name].operator, Read))
+            for name in unit.names
+        )
+        if takes_one and self.tagged is None:
+            self.tagged = self.sessions.get().sparkContext
+            self.tagged.addJobTag(self.run)
+
+    def untag_caller(self) -> None:
+        """Gives the caller's thread back as it was."""
+        if self.tagged is not None and not self.sessions.ended:
+            with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
+                self.tagged.removeJobTag(self.run)
+
+    def cancel(self) -> None:
+        """Ends the jobs of the run."""
+        if self.sessions.started and not self.sessions.ended:
+            with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
+                self.sessions.get().sparkContext.cancelJobsWithTag(self.run)
+
+
+def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
+    """Whether a step of a node has had Spark do something."""
+    own, node = plan[name], dag[name]
+    if own.state is State.COMPUTE:
+        return computes_with_spark(node, dag)
+    return node.result is Result.MODEL and not own.held

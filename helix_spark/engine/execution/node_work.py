@@ -1,0 +1,250 @@
+"""How the results of an execution's nodes are had: loaded, computed, filled, compared with earlier ones, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+
+from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.execution.filling import Filling
+from helix_spark.engine.execution.job_tags import JobTags
+from helix_spark.engine.execution.outcome import Outcome, table_outputs
+from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.units import Unit, collects
+from helix_spark.engine.execution.workbench import Workbench
+from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared
+from helix_spark.engine.lowering.calls import authors_errors, in_turns
+from helix_spark.engine.lowering.fits import fit_batch
+from helix_spark.engine.lowering.lowering import check_columns, lower
+from helix_spark.engine.results.contents import content_here
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.model_contents import content_of_model
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.waiting import let_others_run_meanwhile
+from helix_spark.errors import CatalogError, SourceError
+from helix_spark.hermetic.action import Action, in_action, waiting
+from helix_spark.hermetic.mentions import files_named
+from helix_spark.hermetic.task import written_for
+from helix_spark.hermetic.watch import Watch, seen_in
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
+from helix_spark.signature.data_version import DataIdentity, identify
+from helix_spark.workflow.operators import Function, Result
+from helix_spark.workflow.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """Has results, each in the step of whoever asks; several threads may.
+
+    Attributes:
+        artifacts: live artifacts by signature.
+        registering, compared: as of `Executor.execute`.
+        lazy: names of the nodes that are computed by extending a plan.
+    """
+
+    bench: Workbench
+    dag: Dag
+    plan: Plan
+    artifacts: Mapping[str, ArtifactRecord]
+    outcome: Outcome
+    filling: Filling
+    tags: JobTags
+    registering: frozenset[str] = frozenset()
+    lazy: frozenset[str] = frozenset()
+    compared: frozenset[str] = frozenset()
+
+    def check(self, unit: Unit) -> None:
+        """Raises OperatorError where fits that are to share a pass ask for columns that are not there."""
+        if len(unit.names) > 1:
+            for name in unit.names:
+                node = self.dag[name]
+                check_columns(node, [self.outcome.results[source] for source in node.inputs])
+
+    def step(self, unit: Unit) -> list[Step]:
+        """Has a unit, after the kept tables that it reads; gives what each took."""
+        computes = unit.state is State.COMPUTE
+        steps = self.fill(unit.names) if computes else []
+        if computes and self._is_overtaken(unit.names):
+            return steps
+        with waiting() as waited:
+            step = self.bench.clock.step(unit.names, lambda: self.have(unit))
+        steps.append(replace(step, start=step.start + waited()))
+        for name in unit.names:
+            self._compare(name)
+        return steps
+
+    def have(self, unit: Unit) -> None:
+        """Loads or computes a unit's results."""
+        if unit.forced:
+            self.tags.tag(unit.names)
+        loads = unit.state is State.LOAD
+        made: Sequence[NodeResult] = [self._load(unit.names[0])] if loads else self._computed(unit)
+        for name, result in zip(unit.names, made, strict=True):
+            if unit.state is State.COMPUTE:
+                of = [self.outcome.results[source] for source in self.dag[name].inputs]
+                self.outcome.suspicion.begin(self.dag[name], result, of)
+            if name in self.outcome.pinned and isinstance(result, TableResult):
+                with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
+                    result.pin()
+            self.outcome.results[name] = result
+
+    def _computed(self, unit: Unit) -> Sequence[NodeResult]:
+        nodes = [self.dag[name] for name in unit.names]
+        inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
+        if len(nodes) > 1:
+            with authors_errors(nodes[0]):
+                return fit_batch(nodes, inputs)
+        node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
+        if isinstance(node.operator, BuiltFunction):
+            watch = Watch()
+            for function in node.operator.built.code:
+                watch.named(files_named(function))
+            self.outcome.note(node, seen_in(watch.events))
+        with self._written_for(node) if isinstance(node.operator, BuiltFunction) else nullcontext():
+            try:
+                return [lower(node, inputs[0], self.bench.sessions, self)]
+            except ColumnsDifferError as error:
+                self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
+                return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
+
+    @contextmanager
+    def acting(self, node: Node) -> Iterator[None]:
+        """While a function of the author's runs: what it draws follows from the identity of its node."""
+        action = Action(self.plan[node.name].signature)
+        started = self.bench.sessions.started
+        if started:
+            let_others_run_meanwhile()
+            watch_settings()
+        with self._written_for(node) if started else nullcontext(), in_action(action):
+            yield
+        if action.watch is not None and isinstance(node.operator, Function):
+            action.watch.named(files_named(node.operator.call))
+        self.outcome.note(node, action.seen())
+
+    def _written_for(self, node: Node) -> AbstractContextManager[None]:
+        """While functions of a node's are written for workers."""
+        purpose = self.bench.purpose(self.plan[node.name].signature)
+        self.outcome.purposes[purpose.key] = node.name
+        return written_for(purpose)
+
+    def opened(self, name: str, source: Source) -> None:
+        """Takes note of which files a source has."""
+        self.outcome.opened[name] = DataIdentity("")
+        with suppress(SourceError, OSError):  # it is gone again
+            self.outcome.opened[name] = identify(source, contents=False)
+
+    def _load(self, name: str) -> NodeResult:
+        signature = self.plan[name].signature
+        held = self.bench.memory.get(signature)
+        if held is not None:
+            return held
+        return load(self.artifacts[signature], self.bench.catalog, self.bench.sessions)
+
+    def fill(self, names: Collection[str]) -> list[Step]:
+        """Computes the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
+        pins the jobs of these nodes read, none of them is filled on the way."""
+        extended = {
+            source for name in self.dag.upstream_within(names, self.lazy) for source in self.dag[name].inputs
+        }
+        given = [(name, source) for name in names for source in self.dag[name].inputs]
+        collected = {
+            source for name, source in given
+            if self.dag[source].result is Result.TABLE and collects(self.dag[name], source)
+        }
+        read = extended.union(source for _, source in given if source not in collected)
+        steps = []
+        for name in (node.name for node in self.dag.nodes if node.name in collected or node.name in read):
+            if self._is_overtaken((name,)):
+                break
+            if name in collected:
+                steps.append(self._filled(name, self.filling.collect))
+            if name in read and name in self.outcome.pinned:
+                steps.append(self._filled(name, self.filling.fill))
+        return [step for step in steps if step is not None]
+
+    def _filled(self, name: str, fill: Callable[[str, TableResult], Step | None]) -> Step | None:
+        result = self.outcome.results[name]
+        assert isinstance(result, TableResult)
+        self.tags.tag((name,))
+        with authors_errors(self.dag[name]):
+            step = fill(name, result)
+        self._compare(name)
+        return step
+
+    def uncounted(self) -> list[str]:
+        """Output tables whose rows are to be counted. Those of a stored one are on record: no Spark is needed."""
+        found = []
+        for name in table_outputs(self.plan, self.outcome):
+            own = self.plan[name]
+            record = self.artifacts.get(own.signature) if own.state is State.LOAD and not own.held else None
+            if record is None or record.rows is None:
+                found.append(name)
+            else:
+                self.bench.check(record)
+                self.outcome.rows[name] = record.rows
+        return found
+
+    def count(self, name: str) -> list[Step]:
+        """Computes an output table, and counts its rows."""
+        result = self.outcome.results[name]
+        assert isinstance(result, TableResult)
+        steps = self.fill((name,)) if self.plan[name].state is State.COMPUTE else []
+        if name in self.outcome.pinned and (filled := self._filled(name, self.filling.fill)) is not None:
+            steps.append(filled)
+        if name in self.filling.rows:
+            self.outcome.rows[name] = self.filling.rows[name]
+            return steps
+
+        def counted() -> None:
+            self.outcome.rows[name] = result.frame().count()
+
+        self.tags.tag((name,))
+        with authors_errors(self.dag[name]):
+            return [*steps, self.bench.clock.step((name,), counted)]
+
+    def _compare(self, name: str) -> None:
+        """Looks up whether an earlier result holds what was just computed; what may be chance is not compared."""
+        if name not in self.compared or self.outcome.contents is None or self._is_doubtful(name):
+            return
+        result = self.outcome.results[name]
+        content = self.outcome.contents.get(name) or content_here(result)
+        if isinstance(result, ModelResult):
+            self.tags.tag((name,))
+            content = content_of_model(result.model, self.plan[name].signature, self.bench.catalog)
+        if content is None:
+            return
+        self.outcome.contents[name] = content
+        try:
+            earlier = self.bench.catalog.with_content(self.plan.workflow, name, content)
+        except CatalogError as error:  # the run can do without
+            self.bench.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+            return
+        if earlier is not None and earlier != self.plan[name].signature:
+            self.outcome.equal[name] = earlier
+
+    def _is_doubtful(self, name: str) -> bool:
+        """Whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each was
+        looked at before anything that reads it began, so nobody waits here for a thread."""
+        made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
+        had = [(self.dag[one], self.outcome.results[one]) for one in made if one in self.outcome.results]
+        self.bench.take_reports(self.dag, self.plan, self.outcome)
+        return any(self.outcome.suspicion.of(node, result) is not None for node, result in had)
+
+    def _is_overtaken(self, names: Collection[str]) -> bool:
+        """Whether something that nodes are made of turned out to be an earlier result: they are planned anew first."""
+        equal = self.outcome.equal.keys()
+        return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
+
+    def let_go_of_empty_pins(self) -> None:
+        """Once all is over: what is taken to be in memory has its rows there. A pin that was never filled has the next
+        run compute them where it thinks to read them, and of files that may have changed since."""
+        full = self.filling.full
+        for name in self.outcome.pinned - full:
+            if isinstance(result := self.outcome.results.get(name), TableResult):
+                result.unpin()
+        self.outcome.pinned = full

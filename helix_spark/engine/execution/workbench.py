@@ -1,0 +1,60 @@
+"""What executions of plans work with, and what the author's code told from Spark's workers meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.engine.results.loading import DamagedResultError
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.hermetic.task import Purpose
+from helix_spark.hermetic.worker_reports import WorkerReports
+from helix_spark.planner.plan import Plan
+
+if TYPE_CHECKING:
+    from helix_spark.engine.spark.session import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What executions work with: one session, one catalog, one memory tier."""
+
+    sessions: Sessions
+    catalog: Catalog
+    memory: MemoryTier
+    observer: Observer
+    clock: StepClock
+    reports: WorkerReports = field(default_factory=WorkerReports)
+
+    def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
+        """Takes note of what the author's code has done in Spark's workers since the last time; gives the names of the
+        nodes that there is something new of. Behind an answer storing may have it run once more, or for the first time.
+        """
+        names = {plan[node.name].signature: node.name for node in dag.nodes}
+        names |= {key: name for key, name in outcome.purposes.items() if name in names.values()}
+        found = self.reports.take(names)
+        return frozenset(names[key] for key, seen in found.items() if outcome.note(dag[names[key]], seen))
+
+    def purpose(self, signature: str) -> Purpose:
+        """What functions of a node are written for. Workers on other machines see the folder of a catalog that is on a
+        disk; with one in an object store they tell nothing."""
+        root = self.catalog.root
+        if is_on_this_machine(str(self.sessions.get().sparkContext.master)):
+            return Purpose(signature, self.reports.folder)
+        return Purpose(signature, self.reports.folder_in(root) if isinstance(root, Path) else "")
+
+    def check(self, record: ArtifactRecord) -> None:
+        """Raises DamagedResultError where a stored table's files are not what was written."""
+        try:
+            self.catalog.check_table(record)
+        except DamagedArtifactError as damage:
+            raise DamagedResultError(record, damage.what) from damage

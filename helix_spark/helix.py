@@ -7,9 +7,8 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
@@ -23,26 +22,24 @@ from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.iteration.admission import Admission, Task
+from helix_spark.iteration.answering import iteration_of
 from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
-from helix_spark.iteration.cut_off import LookUpAgain
 from helix_spark.iteration.following import Followed
+from helix_spark.iteration.holding import held_or_stored
 from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.leasing import Leased
 from helix_spark.iteration.named_results import NamedResults
-from helix_spark.iteration.preparation import Prepared, Surroundings, look_up, prepare
-from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.proving import only_proven, to_be_verified, verifying_first
 from helix_spark.iteration.recorded import RecordedIteration
-from helix_spark.iteration.running import held_or_stored, run_prepared
+from helix_spark.iteration.run import Run, through
 from helix_spark.iteration.standing_warnings import StandingWarnings
-from helix_spark.iteration.told_reads import unknown_readers, with_reads
+from helix_spark.iteration.steps import LOOKING, SHOWING, answered
 from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Tracker
 from helix_spark.past.comparison import Comparison, compare
 from helix_spark.past.finding import check_workflow, find_iteration
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import make_plan
 from helix_spark.planner.storage import Policy
 from helix_spark.sizes import parse_size
 from helix_spark.workflow.place import caller
@@ -133,11 +130,7 @@ class Helix:
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
-        prepared = self._prepare(workflow)
-        plan = make_plan(prepared.situation, self.policy)
-        if self._auditor.when != "before reuse":
-            return plan
-        return verifying_first(plan, to_be_verified(prepared, plan, self._auditor.excused))
+        return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
         """Runs one iteration; returns when its outputs are known. What is to be stored is stored behind that.
@@ -157,22 +150,7 @@ class Helix:
                     self.observer.warning(lack)
                 self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
-            begun = time.perf_counter()
-            provenance = Provenance.of(workflow.where)
-            prepared = self._prepare(workflow)
-            if elsewhere := provenance.declared_elsewhere(prepared.view.last):
-                self.observer.warning(elsewhere)
-            plan = make_plan(prepared.situation, self.policy)
-            if readers := unknown_readers(prepared, plan):
-                prepared = self._with_reads(prepared, readers)
-                plan = make_plan(prepared.situation, self.policy)
-            again: LookUpAgain = self._again
-            if self._auditor.when == "before reuse":
-                again = self._proven
-                self._verify(workflow, prepared, plan)
-                prepared = again(prepared, ())
-                plan = make_plan(prepared.situation, self.policy)
-            iteration = run_prepared(prepared, plan, again, self._tools(), message, begun, provenance)
+            iteration = iteration_of(answered(self._run(workflow, message)))
             if self._auditor.when == "idle":
                 self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)
             return iteration
@@ -202,9 +180,9 @@ class Helix:
             self._auditor.stop()
             _check_workflow(workflow, "audit")
             self.wait()
-            prepared = self._prepare(workflow)
             looks_again = everything or wanted is not None
-            return audit(prepared, self._tools(), everything=looks_again, seconds=seconds, wanted=wanted)
+            run = through(LOOKING, self._run(workflow))
+            return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
 
     def end_audits(self) -> None:
         """Ends an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
@@ -332,14 +310,15 @@ class Helix:
             raise
         done.result()
 
-    def _prepare(self, workflow: Workflow) -> Prepared:
-        self._recorded()  # the last answer's records are what this plans on
+    def _run(self, workflow: Workflow, message: str = "") -> Run:
+        """A run that begins now, on what the last one recorded."""
+        begun = time.perf_counter()
+        self._recorded()
         self._follow_catalog()
         if self.sessions.let_go_of_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
-        settings = self.sessions.settings_that_change_results()
-        return prepare(workflow, self.catalog, settings, self._around(), uuid.uuid4().hex)
+        return Run(workflow, self._tools(), uuid.uuid4().hex, begun, Leased(self.catalog.leases), message)
 
     def _follow_catalog(self) -> None:
         """A catalog that was moved, or deleted, since the last run."""
@@ -352,29 +331,6 @@ class Helix:
                 self._memory.clear()
                 self._writable = False
 
-    def _around(self) -> Surroundings:
-        session = self.sessions
-        # What is held alone has nothing to be compared with: where all is verified first, it is computed anew.
-        held = frozenset[str]() if self._auditor.when == "before reuse" else self._memory.held
-        return Surroundings(held, self.budget, session.started, self._one_run, session.worked)
-
-    def _again(self, prepared: Prepared, had: Collection[str] = ()) -> Prepared:
-        return look_up(
-            prepared.whole, prepared.described, self.catalog, self._around(), prepared.run, reads=prepared.reads,
-            equal=prepared.equal, had=had,
-        )
-
-    def _proven(self, prepared: Prepared, had: Collection[str] = ()) -> Prepared:
-        """As `_again`, and nothing that is unproven is reused."""
-        return only_proven(self._again(prepared, had), self._auditor.excused)
-
-    def _verify(self, workflow: Workflow, prepared: Prepared, plan: Plan) -> None:
-        """Has computed again what a plan reuses and no audit has verified yet, and waits for that."""
-        names = to_be_verified(prepared, plan, self._auditor.excused)
-        for name in names:
-            self.observer.waiting(name, "an audit, which verifies it before it is reused")
-        self._auditor.verify(workflow, [plan[name].signature for name in names])
-
     def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float | None) -> AuditProcess:
         """Raises SetupError where results come from a cluster."""
         settings = self.sessions.settings_elsewhere()
@@ -385,16 +341,11 @@ class Helix:
         job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
         return AuditProcess(job, gentle=seconds is not None)
 
-    def _with_reads(self, prepared: Prepared, readers: Iterable[str]) -> Prepared:
-        return with_reads(
-            prepared, readers, self.sessions, self._memory,
-            lambda reads: self._again(replace(prepared, reads=reads)),
-        )
-
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.tracker, self._standing, self._cut_off, self._admission.check,
+            self.policy, self.budget, self._one_run, self._auditor, self.tracker, self._standing, self._cut_off,
+            self._admission.check,
         )
 
 

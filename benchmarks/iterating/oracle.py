@@ -13,15 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import helix_spark as hx
 from benchmarks.iterating.systems import workflow_of, write_texts
 from benchmarks.scripts.edit import Version
 from benchmarks.simulation.oracle import Foresight, foresee
 from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.spark.session import SessionProvider
-from helix_spark.iteration.preparation import Surroundings, prepare
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.planning import planning_problem
+from helix_spark.planner.policies import Never
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 
 
@@ -76,7 +75,7 @@ def foreseen(
         PlanError: the program was not solved.
     """
     catalog = Catalog.open(records, create=False)
-    planned = [_planned(name, version, folder, catalog) for version in script]
+    planned = [_planned(name, version, folder, records) for version in script]
     view = catalog.snapshot(name)
     # What is not results counts too, and is about as large at the end of any run of the script.
     return steps(planned, None if budget is None else max(0, budget - view.other_bytes))
@@ -91,11 +90,24 @@ def steps(planned: Sequence[PlannedVersion], budget: int | None) -> list[Foresee
     ]
 
 
-def _planned(name: str, version: Version, folder: Path, catalog: Catalog) -> PlannedVersion:
+@dataclass
+class _Asked:
+    """A policy that remembers what it was asked last."""
+
+    problem: PlanningProblem | None = None
+    name: str = "asked"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        """See `Policy.decide`."""
+        self.problem = problem
+        return Never().decide(problem)
+
+
+def _planned(name: str, version: Version, folder: Path, records: Path) -> PlannedVersion:
     """A version as the records know it, with nothing at hand. Starts no session."""
-    prepared = prepare(
-        workflow_of(write_texts(name, version, folder)[0], version), catalog,
-        SessionProvider().settings_that_change_results(), Surroundings(session_runs=True), "foreseen",
-    )
-    problem = planning_problem(prepared.situation)
-    return PlannedVersion(tuple(replace(node, stored=False) for node in problem.nodes), problem.outputs)
+    asked = _Asked()
+    with hx.Helix(records, policy=asked, observer=hx.Silent()) as helix:
+        helix.plan(workflow_of(write_texts(name, version, folder)[0], version))
+    assert asked.problem is not None
+    nodes = tuple(replace(node, stored=False) for node in asked.problem.nodes)
+    return PlannedVersion(nodes, asked.problem.outputs)

@@ -16,9 +16,9 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.results import ModelResult, TableResult
-from helix_spark.iteration.preparation import Prepared
-from helix_spark.iteration.running import registering
-from helix_spark.iteration.tools import Tools
+from helix_spark.iteration.executing import registering
+from helix_spark.iteration.proven import auditable
+from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
 
@@ -69,7 +69,7 @@ class Audit:
 
 
 def audit(
-    prepared: Prepared, tools: Tools, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
+    run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
 ) -> Audit:
     """Computes stored results of a workflow again, and puts on record how they came out.
 
@@ -83,80 +83,71 @@ def audit(
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    stored = [name for name in auditable(prepared) if wanted is None or prepared.signed[name].signature in wanted]
-    verified = [] if everything else [name for name in stored if _is_verified(name, prepared)]
-    asked = _dearest_first([name for name in stored if name not in verified], prepared)
-    chosen = _with_their_inputs(_within(asked, prepared, seconds), prepared)
+    stored = [name for name in auditable(run) if wanted is None or run.signed[name].signature in wanted]
+    verified = [] if everything else [name for name in stored if _is_verified(name, run)]
+    asked = _dearest_first([name for name in stored if name not in verified], run)
+    chosen = _with_their_inputs(_within(asked, run, seconds), run)
     found: list[Audited] = []
     if chosen:
-        outcome = _from_scratch(prepared, chosen, tools)
+        outcome = _from_scratch(run, chosen)
         try:
-            for node in prepared.dag.nodes:
+            for node in run.dag.nodes:
                 if node.name in chosen:
-                    found.append(_excused(_compared(node.name, prepared, outcome, tools), found, prepared, outcome))
+                    found.append(_excused(_compared(node.name, run, outcome), found, run, outcome))
         finally:
             _unpin(outcome)
-        found = _noted(found, prepared, tools)
+        found = _noted(found, run)
     left = tuple(name for name in asked if name not in chosen)
     before = tuple(name for name in verified if name not in chosen)
     return Audit(tuple(found), before, left, time.perf_counter() - begun)
 
 
-def auditable(prepared: Prepared) -> list[str]:
-    """Names of the nodes whose results are stored and would be the same if computed again, as far as is known."""
-    return [
-        node.name for node in prepared.dag.nodes
-        if (own := prepared.signed[node.name]).signature in prepared.view.artifacts
-        and not own.random and not node.wishes.fixed
-    ]
+def _is_verified(name: str, run: Run) -> bool:
+    return run.signed[name].signature in run.situation.verified
 
 
-def _is_verified(name: str, prepared: Prepared) -> bool:
-    return prepared.signed[name].signature in prepared.situation.verified
-
-
-def _dearest_first(names: Sequence[str], prepared: Prepared) -> list[str]:
+def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
     """By the seconds of all that would be wrong with them, for each second that it takes to look."""
-    costs = {name: one.compute.amount for name, one in prepared.situation.estimates.items()}
+    costs = {name: one.compute.amount for name, one in run.situation.estimates.items()}
 
     def harm(name: str) -> float:
-        below = sum(costs[one] for one in prepared.dag.descendants([name]))
-        above = sum(costs[one] for one in prepared.dag.ancestors(name))
+        below = sum(costs[one] for one in run.dag.descendants([name]))
+        above = sum(costs[one] for one in run.dag.ancestors(name))
         return (costs[name] + below) / max(costs[name] + above, 1e-3)
 
     return sorted(names, key=harm, reverse=True)
 
 
-def _within(names: Sequence[str], prepared: Prepared, seconds: float | None) -> list[str]:
+def _within(names: Sequence[str], run: Run, seconds: float | None) -> list[str]:
     """As many of these as are expected to be computed in time, with what they are made of."""
     chosen: list[str] = []
     needed: set[str] = set()
     for name in names:
-        more = needed | {name} | prepared.dag.ancestors(name)
-        if seconds is None or sum(prepared.situation.estimates[one].compute.amount for one in more) <= seconds:
+        more = needed | {name} | run.dag.ancestors(name)
+        if seconds is None or sum(run.situation.estimates[one].compute.amount for one in more) <= seconds:
             chosen.append(name)
             needed = more
     return chosen
 
 
-def _with_their_inputs(names: Collection[str], prepared: Prepared) -> frozenset[str]:
+def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
     """With the stored results that they are made of, which are computed on the way: else what is made of a different
     one would take the blame."""
-    above = frozenset[str]().union(*map(prepared.dag.ancestors, names))
-    return above.intersection(auditable(prepared)).union(names)
+    above = frozenset[str]().union(*map(run.dag.ancestors, names))
+    return above.intersection(auditable(run)).union(names)
 
 
-def _from_scratch(prepared: Prepared, chosen: Collection[str], tools: Tools) -> Outcome:
+def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     """Computes nodes, and loads nothing but draws that stand."""
-    dag = _asked_for(prepared.dag, chosen)
-    fixed = {prepared.signed[node.name].signature for node in dag.nodes if node.wishes.fixed}
-    drawn = {signature: record for signature, record in prepared.view.artifacts.items() if signature in fixed}
+    dag = _asked_for(run.dag, chosen)
+    fixed = {run.signed[node.name].signature for node in dag.nodes if node.wishes.fixed}
+    drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
     situation = replace(
-        prepared.situation, dag=dag, stored=drawn, held=frozenset(), unserved={}, others=(), scenarios=(), budget=None,
+        run.situation, dag=dag, stored=drawn, held=frozenset(), unserved={}, others=(), scenarios=(), budget=None,
         influences={},
     )
     plan = make_plan(situation, Never())
-    outcome = tools.executor.execute(dag, plan, drawn, prepared.run, registering(replace(prepared, dag=dag)))
+    outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, dag=dag)))
     if outcome.failure is not None:
         _unpin(outcome)
         raise outcome.failure
@@ -173,9 +164,9 @@ def _unpin(outcome: Outcome) -> None:
             result.unpin()
 
 
-def _compared(name: str, prepared: Prepared, outcome: Outcome, tools: Tools) -> Audited:
-    signature = prepared.signed[name].signature
-    before = load(prepared.view.artifacts[signature], tools.catalog, tools.sessions, as_stored=True)
+def _compared(name: str, run: Run, outcome: Outcome) -> Audited:
+    signature = run.signed[name].signature
+    before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions, as_stored=True)
     try:
         how = difference(before, outcome.results[name])
         exact = how is None and difference(before, outcome.results[name], exact=True) is None
@@ -184,7 +175,7 @@ def _compared(name: str, prepared: Prepared, outcome: Outcome, tools: Tools) -> 
     return Audited(name, signature, "verified" if how is None else "different", how or "", exact)
 
 
-def _excused(one: Audited, before: Sequence[Audited], prepared: Prepared, outcome: Outcome) -> Audited:
+def _excused(one: Audited, before: Sequence[Audited], run: Run, outcome: Outcome) -> Audited:
     """What came out different, unless a model may be the reason that it is made of: one that was fitted to rows in
     another order is a little different, and a little may turn a prediction.
 
@@ -192,7 +183,7 @@ def _excused(one: Audited, before: Sequence[Audited], prepared: Prepared, outcom
         before: what it may be made of, as far as that was compared.
     """
     known = {other.node: other for other in before}
-    above = prepared.dag.ancestors(one.node)
+    above = run.dag.ancestors(one.node)
     if one.verdict != "different" or any(known[name].verdict == "different" for name in above & known.keys()):
         return one
     reason = next((name for name in above if (
@@ -204,50 +195,50 @@ def _excused(one: Audited, before: Sequence[Audited], prepared: Prepared, outcom
     return replace(one, verdict="not compared", why=why)
 
 
-def _noted(found: Sequence[Audited], prepared: Prepared, tools: Tools) -> list[Audited]:
+def _noted(found: Sequence[Audited], run: Run) -> list[Audited]:
     """Puts on record what was found. Of what came out different those alone are to blame whose inputs did not; what is
     made of it goes with it."""
     different = {one.node for one in found if one.verdict == "different"}
-    to_blame = {name for name in different if different.isdisjoint(prepared.dag.ancestors(name))}
-    heirs = {name: tuple(_heirs(name, prepared)) for name in to_blame}
+    to_blame = {name for name in different if different.isdisjoint(run.dag.ancestors(name))}
+    heirs = {name: tuple(_heirs(name, run)) for name in to_blame}
     told = [replace(one, to_blame=one.node in to_blame, heirs=heirs.get(one.node, ())) for one in found]
     why = {
         one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}" for one in told
         if one.node in to_blame
     }
-    tools.catalog.append_results([
+    run.tools.catalog.append_results([
         record for one in told if one.verdict == "verified" or one.node in to_blame
-        for record in (_record(one, why.get(one.node, ""), prepared),)
+        for record in (_record(one, why.get(one.node, ""), run),)
     ])
-    _put_aside(why, heirs, prepared, tools)
+    _put_aside(why, heirs, run)
     return told
 
 
-def _heirs(name: str, prepared: Prepared) -> Iterator[str]:
+def _heirs(name: str, run: Run) -> Iterator[str]:
     """Names of the nodes whose stored results are made of a node's."""
-    below = prepared.dag.descendants([name])
+    below = run.dag.descendants([name])
     return (
-        node.name for node in prepared.dag.nodes
-        if node.name in below and prepared.signed[node.name].signature in prepared.view.artifacts
+        node.name for node in run.dag.nodes
+        if node.name in below and run.signed[node.name].signature in run.view.artifacts
     )
 
 
-def _record(one: Audited, why: str, prepared: Prepared) -> ResultRecord:
+def _record(one: Audited, why: str, run: Run) -> ResultRecord:
     return ResultRecord(
-        declared=prepared.signed[one.node].declared, signature=one.signature, workflow=prepared.dag.workflow,
-        node=one.node, kind=prepared.dag[one.node].kind, iteration=prepared.situation.iteration, random=why,
+        declared=run.signed[one.node].declared, signature=one.signature, workflow=run.dag.workflow,
+        node=one.node, kind=run.dag[one.node].kind, iteration=run.situation.iteration, random=why,
         verified=True if one.verdict == "verified" else None,
     )
 
 
 def _put_aside(
-    why: Mapping[str, str], heirs: Mapping[str, Sequence[str]], prepared: Prepared, tools: Tools
+    why: Mapping[str, str], heirs: Mapping[str, Sequence[str]], run: Run
 ) -> None:
     """Quarantines what came out different, with its heirs. The record says already that nobody may reuse it."""
     reasons: dict[str, str] = {}
     for name, text in why.items():
         reasons |= dict.fromkeys(heirs[name], f"it is made of `{name}`: {text}")
     for name, text in {**reasons, **why}.items():
-        signature = prepared.signed[name].signature
-        tools.catalog.quarantine(signature, text, attempt=prepared.view.artifacts[signature].attempt)
-        tools.memory.drop(signature)
+        signature = run.signed[name].signature
+        run.tools.catalog.quarantine(signature, text, attempt=run.view.artifacts[signature].attempt)
+        run.tools.memory.drop(signature)

@@ -4,24 +4,22 @@ below it is then signed as before, found again, and the rest of the plan is made
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.deciding import plan_again
+from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.standing import carried_on
 from helix_spark.workflow.operators import Result
 
-LookUpAgain = Callable[[Prepared, Collection[str]], Prepared]
-"""Looks a workflow up in the catalog once more; given the names of the nodes whose results the run has by now."""
 
-
-def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[str] | None:
+def worth_comparing(run: Run) -> frozenset[str] | None:
     """Names of the nodes whose results are compared with earlier ones as soon as they are computed; None if nothing is
     ever to be compared.
 
@@ -29,40 +27,40 @@ def worth_comparing(prepared: Prepared, plan: Plan, least: float) -> frozenset[s
     table, or a model, where what lies below it takes no longer than loading it would: to be compared, its rows are kept
     in memory, or it is written.
 
-    Args:
-        least: seconds that the longest way from a node down to an output must be expected to take.
+    The longest way from a node down to an output must be expected to take some seconds, too: those that planning took,
+    where nothing else was asked for.
     """
+    least = run.planning_seconds if run.tools.cut_off is None else run.tools.cut_off
     if least == math.inf:
         return None
-    below = _seconds_below(prepared.dag, plan)
+    plan, below = run.plan, _seconds_below(run.dag, run.plan)
     return frozenset(
-        node.name for node in prepared.dag.nodes
-        if node.name in prepared.comparable and plan[node.name].state is State.COMPUTE
+        node.name for node in run.dag.nodes
+        if node.name in run.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
         and below[node.name] > max(least, plan[node.name].load_seconds if _is_dear(node) else 0.0)
     )
 
 
-def cut_off(
-    prepared: Prepared, plan: Plan, outcome: Outcome, again: LookUpAgain, decide: Callable[[Prepared], Plan]
-) -> tuple[Prepared, Plan]:
-    """What is left to do, planned anew after a result turned out to be an earlier one. What is not needed any more is
-    let go of.
-
-    Args:
-        outcome: what was done so far; the next plan goes on from it.
-        decide: plans.
-    """
+def cut_off(run: Run) -> Run:
+    """Where a result turned out to be an earlier one: what is left to do is planned again, and goes on from what was
+    done. What is not needed any more is let go of."""
+    outcome = run.outcome
+    if not outcome.equal or outcome.failure is not None:
+        return run
     equal, outcome.equal = outcome.equal, {}
-    ran = _ran(prepared, plan, outcome)
-    stands = {plan[name].declared: signature for name, signature in equal.items()}
-    had = [name for name in ran if _is_held(name, outcome)]
-    found = again(replace(prepared, equal={**prepared.equal, **stands}), had)
-    if _shape(found.dag) != _shape(prepared.dag):  # it has features, or merges nodes, that what is under way does not
-        return replace(prepared, comparable=frozenset()), plan
-    after = carried_on(plan, decide(found), ran, {name: _made_by(found, own) for name, own in equal.items()})
-    _let_go(outcome, {node.name for node in after.nodes if node.state is State.COMPUTE} | ran)
-    return found, after
+    ran = _ran(run)
+    stands = {run.plan[name].declared: signature for name, signature in equal.items()}
+    had = frozenset(name for name in ran if _is_held(name, outcome))
+    found = plan_again(replace(run, equal={**run.equal, **stands}, had=had))
+    if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
+        found = replace(run, comparable=frozenset())
+    else:
+        earlier = {name: _made_by(found, own) for name, own in equal.items()}
+        found = replace(found, plan=carried_on(run.plan, found.plan, ran, earlier))
+        _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
+    run.tools.observer.planned(found.numbered)
+    return replace(found, goes_on_from=outcome, unfinished=True)
 
 
 def _is_dear(node: Node) -> bool:
@@ -81,10 +79,11 @@ def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
     return below
 
 
-def _ran(prepared: Prepared, plan: Plan, outcome: Outcome) -> frozenset[str]:
+def _ran(run: Run) -> frozenset[str]:
     """Names of the nodes that were computed or loaded for good, and of those they were made through."""
+    plan, outcome = run.plan, run.outcome
     done = {name for name in outcome.results if plan[name].state is State.COMPUTE and _is_held(name, outcome)}
-    return prepared.dag.upstream_within(done, outcome.results.keys()) | done
+    return run.dag.upstream_within(done, outcome.results.keys()) | done
 
 
 def _is_held(name: str, outcome: Outcome) -> bool:
@@ -99,10 +98,10 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
     return [(node.name, node.inputs) for node in dag.nodes]
 
 
-def _made_by(prepared: Prepared, signature: str) -> int | None:
+def _made_by(run: Run, signature: str) -> int | None:
     """The newest iteration on record that had a result; None where none of the remembered ones had it."""
     return next(
-        (past.record.number for past in reversed(prepared.view.past)
+        (past.record.number for past in reversed(run.view.past)
          if any(node.signature == signature for node in past.nodes)), None,
     )
 

@@ -3,7 +3,7 @@ influence from the record for a plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
@@ -16,34 +16,27 @@ from helix_spark.engine.lowering.slots import sizes_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Assemble, FitStage, Kind
 
 if TYPE_CHECKING:
-    from helix_spark.iteration.preparation import Prepared
+    from helix_spark.iteration.run import Run
 
 
 class _UntoldError(Exception):
     """What a model gave its features cannot be told; the text says why."""
 
 
-def fitted_influences(
-    prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult], number: int, warn: Callable[[str], None]
-) -> dict[str, str]:
-    """What each learner that was fitted in this run gave its features, as JSON by the learner's name. Runs no job.
-
-    Args:
-        number: of the iteration.
-        warn: is told where an author asked to prune features, and nothing can be told.
-    """
+def fitted_influences(run: Run) -> dict[str, str]:
+    """What each learner that was fitted in this run gave its features, as JSON by the learner's name. Runs no job. It
+    is said where an author asked to prune features, and nothing can be told."""
     found: dict[str, str] = {}
-    for node in prepared.dag.nodes:
-        fitted = results.get(node.name)
-        if node.kind is not Kind.LEARNER or plan[node.name].state is not State.COMPUTE or fitted is None:
+    for node in run.dag.nodes:
+        fitted = run.outcome.results.get(node.name)
+        if node.kind is not Kind.LEARNER or run.plan[node.name].state is not State.COMPUTE or fitted is None:
             continue
         try:
-            found[node.name] = to_json(_influence(node, fitted, prepared, results, number))
+            found[node.name] = to_json(_influence(node, fitted, run))
         except _UntoldError as untold:
             why = str(untold)
         except spark_errors() as error:
@@ -51,16 +44,19 @@ def fitted_influences(
         else:
             continue
         if node.wishes.prune_features:
-            warn(f"`{node.name}` is to prune features, but their weights are unknown: {why}")
+            run.tools.observer.warning(
+                f"`{node.name}` is to prune features, but their weights are unknown: {why}"
+            )
     return found
 
 
-def fitted_cards(prepared: Prepared, plan: Plan, results: Mapping[str, NodeResult]) -> dict[str, FileRecord]:
+def fitted_cards(run: Run) -> dict[str, FileRecord]:
     """What each model says of itself that was fitted in this run, as a record by the node's name. Runs no job."""
     found: dict[str, FileRecord] = {}
-    for node in prepared.dag.nodes:
+    results = run.outcome.results
+    for node in run.dag.nodes:
         fitted = results.get(node.name)
-        if plan[node.name].state is not State.COMPUTE or not isinstance(fitted, ModelResult):
+        if run.plan[node.name].state is not State.COMPUTE or not isinstance(fitted, ModelResult):
             continue
         record = card_of_model(fitted.model, _slot_names(node, fitted.model, results)).record(node.name)
         if record is not None:
@@ -128,10 +124,8 @@ def told_of(
     return found
 
 
-def _influence(
-    node: Node, fitted: NodeResult, prepared: Prepared, results: Mapping[str, NodeResult], number: int
-) -> Influence:
-    dag = prepared.dag
+def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence:
+    dag, results = run.dag, run.outcome.results
     examples = dag[node.inputs[0]] if isinstance(node.operator, FitStage) else None
     table = results.get(examples.name) if examples is not None else None
     if examples is None or not isinstance(examples.operator, Assemble) or not isinstance(table, TableResult):
@@ -145,12 +139,12 @@ def _influence(
     sizes = sizes_of(table.frame(), "features")
     if sizes is None:
         raise _UntoldError(f"the sizes of the vectors that `{examples.name}` is made of are not known")
-    declared = {name: own.declared for name, own in prepared.signed.items()}
+    declared = {name: own.declared for name, own in run.signed.items()}
     features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
     if features is None:
         raise _UntoldError("they are not finite, or not as many as `features` has slots")
     return Influence(
-        dag.workflow, node.name, number, target(examples, examples.operator, declared), features,
+        dag.workflow, node.name, run.record.number, target(examples, examples.operator, declared), features,
         _left_out(dag, node.name, examples.name),
     )
 

@@ -7,17 +7,13 @@ result wins, a lease that is lost costs time and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Iterable
 
-from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Lease
-from helix_spark.engine.execution.observer import Observer
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.catalog.leases.leases import Lease, Leases
+from helix_spark.iteration.deciding import plan_again
+from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-
-PlanAgain = Callable[[], tuple[Prepared, Plan]]
-"""Looks the workflow up in the catalog once more, and plans."""
 
 WORTH_WAITING = 1.0
 """Seconds that having a result must be expected to take for it to be leased: what takes less is not worth a wait."""
@@ -50,72 +46,89 @@ def expensive(plan: Plan) -> dict[str, str]:
     }
 
 
-def after_others(
-    prepared: Prepared, plan: Plan, again: PlanAgain, catalog: Catalog, observer: Observer, held: list[str],
-    check_open: Callable[[], None] = lambda: None,
-) -> tuple[Prepared, Plan]:
-    """Waits while another process computes what this plan would compute, then plans with what it stored.
+class Leased:
+    """The leases that a run holds: each is taken down as it is had, so that whoever ends the run gives it back."""
 
-    Who takes too long is not waited for again: the run says so, and computes the result as well.
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self.names: list[str] = []
 
-    Args:
-        held: takes down each lease as it is had, so that whoever is interrupted knows what to give back. In the end,
-            those of the plan to run: to be released when their results are stored, or will not be.
-        check_open: called now and then while it waits; what it raises ends that.
+    def take(self, name: str, expected: float | None = None) -> Lease | None:
+        """Takes one, unless another process has it: then that is returned."""
+        found = self._leases.take(name, expected)
+        if found is None:
+            self.names.append(name)
+        return found
 
-    Returns the plan to run.
+    def release(self, name: str) -> None:
+        """Gives one back, if it is among these."""
+        if name in self.names:
+            self._leases.release(name)
+            self.names.remove(name)
+
+    def release_all(self) -> None:
+        """Gives up those that are left."""
+        while self.names:
+            self._leases.release(self.names[-1])
+            self.names.pop()
+
+
+def wait_for_others(run: Run) -> Run:
+    """Waits while another process computes what this plan would compute, then has it planned with what that stored.
+
+    Who takes too long is not waited for again: the run says so, and computes the result as well. In the end the run
+    holds the leases of the plan to run, until their results are stored, or will not be.
     """
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
-        wanted = {signature: name for signature, name in expensive(plan).items() if signature not in late}
-        blocking = _take_all(wanted, catalog, plan.predicted_seconds, held)
-        if blocking is None and not _stored_meanwhile(prepared, held, catalog):
-            return prepared, plan
-        while held:
-            catalog.leases.release(held[-1])
-            held.pop()
-        if blocking is not None and not _waited(
-            blocking, wanted[blocking.name], plan, catalog, observer, check_open
-        ):
+        wanted = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
+        blocking = _take_all(wanted, run)
+        if blocking is None and not _stored_meanwhile(run):
+            return run
+        run.leased.release_all()
+        if blocking is not None and not _waited(blocking, wanted[blocking.name], run):
             late.add(blocking.name)
-        prepared, plan = again()
-    observer.warning(f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well")
-    return prepared, plan
+        run = plan_again(run)
+    run.tools.observer.warning(
+        f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well"
+    )
+    return run
 
 
-def _stored_meanwhile(prepared: Prepared, signatures: Collection[str], catalog: Catalog) -> bool:
-    """Whether one of these results is there by now; a table that lacks what this version reads does not count."""
-    known = {gap.stored.attempt for gap in prepared.situation.unserved.values()}
-    return any(record.attempt not in known for record in catalog.live_among(signatures).values())
+def _stored_meanwhile(run: Run) -> bool:
+    """Whether one of the results that are leased is there by now; a table that lacks what this version reads does not
+    count."""
+    known = {gap.stored.attempt for gap in run.situation.unserved.values()}
+    return any(record.attempt not in known for record in run.tools.catalog.live_among(run.leased.names).values())
 
 
-def _waited(
-    blocking: Lease, name: str, plan: Plan, catalog: Catalog, observer: Observer, check_open: Callable[[], None]
-) -> bool:
-    """Waits for the end of a lease. Returns whether it came in time."""
+def _waited(blocking: Lease, name: str, run: Run) -> bool:
+    """Waits for the end of a lease. Returns whether it came in time.
+
+    Raises:
+        EndedError: the Helix was closed meanwhile.
+    """
+    tools, planned = run.tools, run.plan.predicted_seconds
     holder = str(blocking.holder or "another process")
-    observer.waiting(name, holder)
-    expected = blocking.expected if blocking.expected is not None else plan.predicted_seconds
+    tools.observer.waiting(name, holder)
+    expected = blocking.expected if blocking.expected is not None else planned
     limit, begun = max(LEAST, FACTOR * expected), time.monotonic()
 
     def is_late() -> bool:
-        check_open()
+        tools.check_open()
         return time.monotonic() - begun > limit
 
-    if catalog.leases.wait(blocking.name, until=is_late):
+    if tools.catalog.leases.wait(blocking.name, until=is_late):
         return True
-    observer.warning(
+    tools.observer.warning(
         f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it (it expected {expected:.0f}): "
         "it is computed here as well"
     )
     return False
 
 
-def _take_all(wanted: dict[str, str], catalog: Catalog, expected: float, held: list[str]) -> Lease | None:
+def _take_all(wanted: Iterable[str], run: Run) -> Lease | None:
     """Takes leases, up to the first one that another process has: that is returned."""
-    for signature in sorted(wanted):
-        found = catalog.leases.take(signature, expected)
-        if found is not None:
-            return found
-        held.append(signature)
-    return None
+    expected = run.plan.predicted_seconds
+    found = (run.leased.take(signature, expected) for signature in sorted(wanted))
+    return next((lease for lease in found if lease is not None), None)

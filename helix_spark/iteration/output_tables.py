@@ -2,55 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.results import TableResult, collect
 from helix_spark.errors import CatalogError
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.run import Run
 from helix_spark.past.table_preview import COLUMNS, ROWS, TablePreview, previewed
-from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 
 QUICK = 2.0
 """Seconds that a table may have taken whose rows Spark has not kept: looking at its first rows may take as long."""
 
 
-def tables_here(prepared: Prepared, plan: Plan, outcome: Outcome) -> dict[str, TablePreview]:
+def tables_here(run: Run) -> dict[str, TablePreview]:
     """Those whose rows are in this process, by the author's names: nothing has to be computed or read for them."""
     return {
-        name: previewed(rows, len(rows)) for name, result in _tables(prepared, plan, outcome)
+        name: previewed(rows, len(rows)) for name, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
 
 
-def tables_elsewhere(
-    prepared: Prepared, plan: Plan, outcome: Outcome, catalog: Catalog, seconds: Callable[[str], float | None]
-) -> Iterator[tuple[str, TablePreview]]:
+def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
     """The others: from the catalog without Spark, or from the rows that Spark keeps, or where making them was quick.
-    Behind the answer.
-
-    Args:
-        seconds: that a node took, by its name.
-    """
-    for name, result in _tables(prepared, plan, outcome):
-        own = plan[name]
+    Behind the answer."""
+    for name, result in _tables(run):
+        own = run.plan[name]
         if result.collected or own.random:
             continue
-        total = outcome.rows.get(own.name)
-        record = prepared.view.artifacts.get(own.signature) if own.state is State.LOAD else None
+        total = run.outcome.rows.get(own.name)
+        record = run.view.artifacts.get(own.signature) if own.state is State.LOAD else None
         if record is not None:
             try:
-                yield name, previewed(catalog.first_rows(record, ROWS, COLUMNS).table, total)
+                yield name, previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total)
             except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
                 continue
-        elif not result.lost and (result.in_memory or (seconds(own.name) or 0.0) <= QUICK):
+        elif not result.lost and (result.in_memory or (run.node_seconds.get(own.name) or 0.0) <= QUICK):
             yield name, previewed(collect(result.frame().limit(ROWS)), total)
 
 
-def _tables(prepared: Prepared, plan: Plan, outcome: Outcome) -> Iterator[tuple[str, TableResult]]:
-    for name in prepared.whole.outputs:
-        result = outcome.results.get(plan[name].name)
+def _tables(run: Run) -> Iterator[tuple[str, TableResult]]:
+    for name in run.whole.outputs:
+        result = run.outcome.results.get(run.plan[name].name)
         if isinstance(result, TableResult):
             yield name, result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.catalog.catalog import Catalog
@@ -21,104 +21,42 @@ from helix_spark.iteration.calibration import calibrated_loads, calibrated_write
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.iteration.influence import newest_fits, told_of
 from helix_spark.iteration.on_record import OnRecord
+from helix_spark.iteration.proven import reusing_proven
+from helix_spark.iteration.run import Run
+from helix_spark.iteration.tools import Tools
 from helix_spark.planner.planning import Situation, planning_problem
-from helix_spark.planner.serving import PlanReads, gaps
+from helix_spark.planner.serving import gaps
 from helix_spark.signature.data_version import pin_versions
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Part
 from helix_spark.signature.signing import Description, Signed, describe
-from helix_spark.workflow.workflow import Workflow
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a plan finds around it.
-
-    Attributes:
-        held: signatures that the session holds in memory.
-        budget: bytes that may be stored in all; None for no limit.
-        session_runs: whether Spark is started.
-        one_run: whether this process is for one run alone; None if nobody can say.
-        session_worked: whether the session has run something yet.
-    """
-
-    held: Collection[str] = frozenset()
-    budget: int | None = None
-    session_runs: bool = False
-    one_run: bool | None = None
-    session_worked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A workflow, signed and looked up.
-
-    Attributes:
-        dag: merged, without the features that are left out; `whole` is the graph before both.
-        described: by name, of `whole`.
-        known: declared signatures that stand for another one, as a draw that was fixed does.
-        view: the catalog as it was read.
-        situation: what the planner needs.
-        run: the id that the run will have.
-        reads: what the plans of functions told in this run of the columns they read; `told` is that, and what is on
-            record.
-        loads: load throughput by kind of artifact.
-        equal: those of `known` that this run itself found out: what was computed equals an earlier result.
-        comparable: names of the nodes of which it is on record what an earlier version's result holds.
-    """
-
-    dag: Dag
-    whole: Dag
-    described: Mapping[str, Description]
-    known: Mapping[str, str]
-    known_random: Mapping[str, str]
-    view: CatalogView
-    situation: Situation
-    run: str
-    reads: PlanReads
-    told: PlanReads
-    loads: Mapping[str, Throughput]
-    equal: Mapping[str, str]
-    comparable: frozenset[str]
-
-    @property
-    def signed(self) -> Mapping[str, Signed]:
-        """By node name."""
-        return self.situation.signed
-
-
-def prepare(
-    workflow: Workflow, catalog: Catalog, settings: Mapping[str, str], around: Surroundings, run: str
-) -> Prepared:
-    """Compiles, signs, looks up and estimates.
-
-    Args:
-        settings: those of Spark that change results.
+def declare(run: Run) -> Run:
+    """The graph as its author declares it, with what each node is.
 
     Raises:
-        WorkflowError, SignatureError, SourceError, CatalogError: see there; nothing was run or written.
+        WorkflowError, SignatureError, SourceError: see there.
     """
-    whole = capture_nodes(pin_versions(compile_workflow(workflow)), settings)
-    return look_up(whole, describe(whole, settings), catalog, around, run)
+    settings = run.tools.sessions.settings_that_change_results()
+    whole = capture_nodes(pin_versions(compile_workflow(run.workflow)), settings)
+    return replace(run, whole=whole, described=describe(whole, settings))
 
 
-def look_up(
-    whole: Dag, described: Mapping[str, Description], catalog: Catalog, around: Surroundings, run: str, *,
-    reads: PlanReads | None = None, equal: Mapping[str, str] | None = None, had: Collection[str] = (),
-) -> Prepared:
-    """The part of `prepare` after signing; again when the catalog changed, or more was found out.
+def look_up(run: Run) -> Run:
+    """Signed, looked up in the catalog, estimated: all that a plan starts from. Once more when the catalog changed, or
+    the run found something out.
 
-    Args:
-        reads: what functions read, found in this run, beside that on record.
-        equal: see `Prepared`.
-        had: names of the nodes whose results this run has by now.
+    Raises:
+        CatalogError: see there.
     """
-    view = catalog.snapshot(whole.workflow)
+    catalog, whole, described, tools = run.tools.catalog, run.whole, run.described, run.tools
+    view, held = catalog.snapshot(whole.workflow), tools.held
     read = sampled(view.artifacts.values())
-    also = may_come_back(view) | read.keys() | (_stored_of_late(view) if around.budget is not None else set())
-    records = OnRecord(catalog, view, described, run, also=also, held=around.held, equal=equal or {})
+    also = may_come_back(view) | read.keys() | (_stored_of_late(view) if tools.budget is not None else set())
+    records = OnRecord(catalog, view, described, run.id, also=also, held=held, equal=run.equal)
     signed = of_whole = records.sign(whole)
-    known, known_random, measured = records.known, records.known_random, records.measured
+    known_random, measured = records.known_random, records.measured
     loads = calibrated_loads(read, measured)
     fits = newest_fits(whole, catalog)
     leaving = leave_out(
@@ -127,23 +65,24 @@ def look_up(
     )
     if leaving.dag is not whole:
         signed = records.sign(leaving.dag)
-    around = replace(around, held=frozenset(around.held).union(signed[name].signature for name in had))
+    held = held.union(signed[name].signature for name in run.had)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
-    told = _reads_on_record(measured) | dict(reads or {})
+    told = _reads_on_record(measured) | dict(run.reads)
     unserved = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
     offered = replace(view, artifacts={s: record for s, record in view.artifacts.items() if s not in unserved})
     explained = _with_chance_found(described, signed, known_random)
     situation = replace(
-        _situation(dag, signed, explained, measured, offered, catalog, around, fits, loads), unserved=unserved,
+        _situation(dag, signed, explained, measured, offered, tools, held, fits, loads), unserved=unserved,
         overhead=_bytes_beside(view), notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
         left_out_seconds=_seconds_without(leaving.dag, of_whole, measured),
         verified=frozenset(signature for signature, record in measured.items() if record.verified),
     )
-    situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, around.one_run)
-    return Prepared(
-        dag, whole, described, known, known_random, view, situation, run, dict(reads or {}), told, loads,
-        dict(equal or {}), _comparable(view, measured),
+    situation = _foreseen(_with_others(situation, view, measured, loads), offered, measured, loads, tools.one_run)
+    found = replace(
+        run, view=view, dag=dag, situation=situation, told=told, known_random=known_random, loads=loads,
+        comparable=_comparable(view, measured),
     )
+    return reusing_proven(found) if run.only_proven else found
 
 
 def _comparable(view: CatalogView, measured: Mapping[str, ResultRecord]) -> frozenset[str]:
@@ -223,11 +162,11 @@ def _foreseen(
 
 def _situation(
     dag: Dag, signed: Mapping[str, Signed], described: Mapping[str, Description],
-    measured: Mapping[str, ResultRecord], view: CatalogView, catalog: Catalog, around: Surroundings,
+    measured: Mapping[str, ResultRecord], view: CatalogView, tools: Tools, held: frozenset[str],
     fits: Mapping[str, Influence], loads: Mapping[str, Throughput],
 ) -> Situation:
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
-    previous = _previous_versions(signatures, measured, view, catalog)
+    previous = _previous_versions(signatures, measured, view, tools.catalog)
     sizes = _previous_sizes(measured, view)
     estimates = estimate(
         dag, signatures, {s: _measurement(record) for s, record in measured.items()},
@@ -240,11 +179,11 @@ def _situation(
     )
     current = set(signatures.values())
     last = {node.signature for node in view.nodes}
-    ended = catalog.ends_among((current & last) - view.artifacts.keys() - frozenset(around.held))
+    ended = tools.catalog.ends_among((current & last) - view.artifacts.keys() - held)
     return Situation(
         dag=dag, signed=signed, described=described, estimates=estimates, iteration=view.next_iteration,
-        stored=view.artifacts, held=around.held, previous=_previous_parts(view.nodes), budget=around.budget,
-        session_runs=around.session_runs, session_worked=around.session_worked,
+        stored=view.artifacts, held=held, previous=_previous_parts(view.nodes), budget=tools.budget,
+        session_runs=tools.sessions.started, session_worked=tools.sessions.worked,
         influences=told_of(dag, signatures, measured, previous, fits),
         ended={signature: f"{record.event}: {record.why}" for signature, record in ended.items()},
     )

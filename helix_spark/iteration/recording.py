@@ -11,7 +11,7 @@ from typing import Any
 
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.places.json_text import is_too_deep
-from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import LARGEST_VALUE, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome, starts_by_node
 from helix_spark.engine.execution.timing import load_seconds
@@ -19,14 +19,15 @@ from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, nearest
 from helix_spark.hermetic.seen import Seen
-from helix_spark.iteration.preparation import Prepared
 from helix_spark.iteration.provenance import versions_json
+from helix_spark.iteration.run import Run
 from helix_spark.past.metrics import flattened
 from helix_spark.past.states import blamed
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.influence import left_out_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Group, Part, digest
@@ -43,12 +44,13 @@ _SHOWN_CODE = 20_000
 """Characters of a function's text that a record holds; for people, who stop reading long before."""
 
 
-def begun(plan: Plan, prepared: Prepared, message: str) -> IterationRecord:
+def begun(run: Run) -> IterationRecord:
     """The record of an iteration that starts now."""
+    plan = run.plan
     return IterationRecord(
-        run=prepared.run, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
-        message=message, parameters=json.dumps(dict(plan.parameters)),
-        plan=json.dumps({**plan_summary(plan), **said_of_metrics(plan, prepared)}),
+        run=run.id, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
+        message=run.message, parameters=json.dumps(dict(plan.parameters)),
+        plan=json.dumps({**plan_summary(plan), **_said_of_metrics(run)}),
         versions=versions_json(),
         writer=writer(),
     )
@@ -62,14 +64,14 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
     }
 
 
-def said_of_metrics(plan: Plan, prepared: Prepared) -> dict[str, Any]:
+def _said_of_metrics(run: Run) -> dict[str, Any]:
     """What the author says of numbers among the outputs, and what measures each output: a number before an edit of its
     own code is not to be taken for the same one after it."""
-    declared = [one for node in prepared.whole.nodes for one in node.wishes.metrics]
-    values = [name for name in prepared.whole.outputs if prepared.whole[name].result is Result.VALUE]
+    declared = [one for node in run.whole.nodes for one in node.wishes.metrics]
+    values = [name for name in run.whole.outputs if run.whole[name].result is Result.VALUE]
     return {
         "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
-        "measured_by": {name: _own_digest(prepared.signed[plan[name].name].parts) for name in values},
+        "measured_by": {name: _own_digest(run.signed[run.plan[name].name].parts) for name in values},
     }
 
 
@@ -80,8 +82,9 @@ def with_ending(summary: str, edit: str, tables: Mapping[str, TablePreview]) -> 
     return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
 
 
-def not_reached(plan: Plan, outcome: Outcome) -> str:
+def not_reached(run: Run) -> str:
     """What a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
+    plan, outcome = run.plan, run.outcome
     wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
     left = [name for name in wanted if name not in outcome.results]
     failed = blamed(str(outcome.failure), left)
@@ -92,13 +95,13 @@ def not_reached(plan: Plan, outcome: Outcome) -> str:
     return f"not reached: {named(names, _MOST_NAMES)}; {had}"
 
 
-def unmeasured(prepared: Prepared, outputs: Mapping[str, Any]) -> Iterator[str]:
+def unmeasured(run: Run) -> Iterator[str]:
     """Metrics that something is said of, and that the outputs do not have, in sentences."""
-    found = flattened(outputs)
-    for node in prepared.whole.nodes:
+    found = flattened(run.outputs)
+    for node in run.whole.nodes:
         names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
         for one in node.wishes.metrics:
-            if node.name in outputs and one.name not in found:
+            if node.name in run.outputs and one.name not in found:
                 exists = nearest(one.name, names) if names else "it has no numbers"
                 yield f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
 
@@ -109,22 +112,21 @@ def _own_digest(parts: Iterable[Part]) -> str:
     return digest(*own)[:_ENOUGH]
 
 
-def described_outputs(asked: Iterable[str], plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """Outputs by the author's names: values as they are, tables and models as a short description.
+def described_outputs(run: Run) -> dict[str, Any]:
+    """Outputs by the author's names, as before equal nodes were merged: values as they are, tables and models as a
+    short description."""
+    return {
+        name: _described(name, run) for name in run.whole.outputs if run.plan[name].name in run.outcome.results
+    }
 
-    Args:
-        asked: the names of the outputs before equal nodes were merged.
-    """
-    return {name: _described(name, plan, outcome) for name in asked if plan[name].name in outcome.results}
 
-
-def _described(name: str, plan: Plan, outcome: Outcome) -> Any:
-    canonical = plan[name].name
-    match outcome.results[canonical]:
+def _described(name: str, run: Run) -> Any:
+    canonical = run.plan[name].name
+    match run.outcome.results[canonical]:
         case ValueResult() as value:
             return value.copy()
         case TableResult() as table:
-            rows = len(table.arrow()) if table.collected else outcome.rows.get(canonical)
+            rows = len(table.arrow()) if table.collected else run.outcome.rows.get(canonical)
             return {"table": name, "rows": rows}
         case ModelResult(model=model):
             return {"model": type(model).__name__}
@@ -145,57 +147,50 @@ def outputs_json(outputs: Mapping[str, Any]) -> str:
     })
 
 
-def node_records(
-    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int, begun: float,
-    void: Collection[str] = (),
-) -> list[NodeRecord]:
+def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
     """What happened to each node.
 
     Args:
-        begun: `time.perf_counter()` at the start of the run.
         void: names of the nodes whose results are of data that changed meanwhile: they get a signature of this run
             alone, by which nothing is found.
     """
-    started = starts_by_node(prepared.dag, plan, outcome)
+    plan, outcome = run.plan, run.outcome
+    started = starts_by_node(run.dag, plan, outcome)
     return [
         NodeRecord(
-            run=prepared.run, workflow=plan.workflow, iteration=number, name=node.name, kind=node.kind,
+            run=run.id, workflow=plan.workflow, iteration=run.record.number, name=node.name, kind=node.kind,
             inputs=node.inputs, state=plan[node.name].state, reason=plan[node.name].reason,
             declared=plan[node.name].declared,
-            signature=digest("void", prepared.run, node.name) if node.name in void else plan[node.name].signature,
-            parts=parts_to_json(_parts(node, prepared, outcome)), code=_code(node), seconds=seconds.get(node.name),
+            signature=digest("void", run.id, node.name) if node.name in void else plan[node.name].signature,
+            parts=parts_to_json(_parts(node, run)), code=_code(node), seconds=run.node_seconds.get(node.name),
             predicted_seconds=plan[node.name].predicted_seconds,
             bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,
             rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
-            started=started[node.name] - begun if node.name in started else None,
+            started=started[node.name] - run.begun if node.name in started else None,
         )
-        for node in prepared.dag.nodes
+        for node in run.dag.nodes
     ]
 
 
-def result_records(
-    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], number: int,
-    random: Mapping[str, str], influences: Mapping[str, str], trained: Mapping[str, str],
-) -> list[ResultRecord]:
-    """What this run learnt of results: costs, sizes, and which differ each time.
+def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
+    """What this run learnt of results: costs, without what a young JVM takes longer, sizes, and which differ each time.
+    Of loads only those are recorded that had steps of their own.
 
     Args:
-        seconds: of each node that ran, without what a young JVM takes longer; of loads only those are recorded that had
-            steps of their own.
-        random: by node name, what the run found beyond what was known when it was planned.
         influences: what fits gave their features, as JSON by learner's name.
-        trained: digests of the records of what fits gave, by node name.
+        cards: what fits gave, as records by node name.
     """
-    records = []
-    uncertain = prepared.dag.descendants(random)
+    records, plan, outcome = list[ResultRecord](), run.plan, run.outcome
+    random = {**run.chance.drawn, **run.chance.found}
+    uncertain = run.dag.descendants(random)
     loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
-    for node in prepared.dag.nodes:
-        own, blamed = plan[node.name], prepared.signed[node.name].random
+    for node in run.dag.nodes:
+        own, blamed = plan[node.name], run.signed[node.name].random
         if node.name not in outcome.results or (blamed and node.name not in blamed):
             continue
-        took = seconds.get(node.name)
+        took = run.warm_seconds.get(node.name)
         computed = own.state is State.COMPUTE
-        why = random.get(node.name, "") or _known_random(node, prepared)
+        why = random.get(node.name, "") or _known_random(node, run)
         if not (computed or why) and (differs := outcome.differs(node)):
             why = f"`{node.name}` {differs}"
         observed = _observed(node, outcome)  # of a held table workers may tell more, when its rows are computed
@@ -203,14 +198,14 @@ def result_records(
             continue
         doubt = bool(why) or node.name in uncertain
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
-        signature = own.declared if doubt and own.declared in prepared.equal else own.signature
+        signature = own.declared if doubt and own.declared in run.equal else own.signature
         record = ResultRecord(
             declared=own.declared, signature=signature, workflow=plan.workflow, node=node.name, kind=node.kind,
-            iteration=number, compute_seconds=took if computed else None,
+            iteration=run.record.number, compute_seconds=took if computed else None,
             load_seconds=loads.get(node.name) if not own.held else None,
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
-            influence=influences.get(node.name, ""), trained=trained.get(node.name, ""),
+            influence=influences.get(node.name, ""), trained=cards[node.name].digest if node.name in cards else "",
             content=_content(node.name, outcome) if computed and not doubt else None,
             observed=observed,
         )
@@ -237,62 +232,59 @@ def _observed(node: Node, outcome: Outcome) -> str:
     return (Seen(seen.drew, environment=seen.environment) if node.wishes.depends_on else seen).to_json()
 
 
-def _parts(node: Node, prepared: Prepared, outcome: Outcome) -> tuple[Part, ...]:
+def _parts(node: Node, run: Run) -> tuple[Part, ...]:
     """A signature's parts, with what the node's code read, where that was not known when it was signed."""
-    own = prepared.signed[node.name]
-    if own.seen.reads or node.name not in outcome.seen or node.wishes.depends_on:
+    own, seen = run.signed[node.name], run.outcome.seen
+    if own.seen.reads or node.name not in seen or node.wishes.depends_on:
         return own.parts
-    return (*own.parts, *parts_read(outcome.seen[node.name]))
+    return (*own.parts, *parts_read(seen[node.name]))
 
 
 def _read_seconds(result: NodeResult | None) -> float | None:
     return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
 
 
-def size_records(
-    prepared: Prepared, plan: Plan, number: int, sizes: Mapping[str, int], contents: Mapping[str, str]
-) -> list[ResultRecord]:
-    """What storing results taught of them: physical bytes, and digests of what they hold, by node name."""
+def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
+    """What storing results taught of them: physical bytes, by node name, and digests of what they hold."""
+    contents = run.retention.contents
     return [
-        ResultRecord(
-            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
-            node=node.name, kind=node.kind, iteration=number, bytes=sizes[node.name], content=contents.get(node.name),
-        )
-        for node in prepared.dag.nodes if node.name in sizes
+        _learnt(run, node.name, bytes=sizes[node.name], content=contents.get(node.name))
+        for node in run.dag.nodes if node.name in sizes
     ]
 
 
-def late_records(
-    prepared: Prepared, plan: Plan, outcome: Outcome, number: int, names: Collection[str]
-) -> list[ResultRecord]:
+def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
     """What nodes' code was seen to do behind the answer: storing may run more of it."""
     return [
-        ResultRecord(
-            declared=plan[name].declared, signature=plan[name].signature, workflow=plan.workflow, node=name,
-            kind=prepared.dag[name].kind, iteration=number, observed=_observed(prepared.dag[name], outcome),
-            random=f"`{name}` {why}" if (why := outcome.differs(prepared.dag[name])) else "",
+        _learnt(
+            run, name, observed=_observed(run.dag[name], run.outcome),
+            random=f"`{name}` {why}" if (why := run.outcome.differs(run.dag[name])) else "",
         )
         for name in sorted(names)
     ]
 
 
-def read_records(
-    prepared: Prepared, plan: Plan, number: int, reads: Mapping[str, Mapping[str, frozenset[str]]]
-) -> list[ResultRecord]:
-    """What the plans of functions told of the columns they read: by the function's signature, then its input's."""
+def read_records(run: Run, reads: PlanReads) -> list[ResultRecord]:
+    """What the plans of functions told of the columns they read."""
     return [
-        ResultRecord(
-            declared=plan[node.name].declared, signature=plan[node.name].signature, workflow=plan.workflow,
-            node=node.name, kind=node.kind, iteration=number,
-            reads=json.dumps({source: sorted(columns) for source, columns in reads[plan[node.name].signature].items()}),
-        )
-        for node in prepared.dag.nodes if plan[node.name].signature in reads and not plan[node.name].random
+        _learnt(run, own.name, reads=json.dumps({
+            source: sorted(columns) for source, columns in reads[own.signature].items()
+        }))
+        for own in run.plan.nodes if own.signature in reads and not own.random
     ]
 
 
-def _known_random(node: Node, prepared: Prepared) -> str:
-    own = prepared.described[node.name].random
-    return own[0] if own else prepared.known_random.get(prepared.signed[node.name].declared, "")
+def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
+    own = run.plan[name]
+    return ResultRecord(
+        declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=name, kind=own.kind,
+        iteration=run.record.number, **what,
+    )
+
+
+def _known_random(node: Node, run: Run) -> str:
+    own = run.described[node.name].random
+    return own[0] if own else run.known_random.get(run.signed[node.name].declared, "")
 
 
 def _code(node: Node) -> str:

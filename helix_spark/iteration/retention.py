@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import wished
-from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.acknowledgement import Acknowledgement
 from helix_spark.iteration.foresight import others_among
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.kept import Kept
+from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
-from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
@@ -42,76 +41,31 @@ DECISIONS = 3
 measured, mostly after one more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Physical bytes by node, of what a run wrote.
-
-    Attributes:
-        stored: of what is there.
-        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
-    """
-
-    stored: Mapping[str, int] = field(default_factory=dict)
-    gone: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """All that was learnt of sizes."""
-        return {**self.gone, **self.stored}
-
-    def then(self, more: Kept, evicted: Collection[str]) -> Kept:
-        """After more was written.
-
-        Args:
-            evicted: names of what was stored and is not any more.
-
-        >>> Kept({"a": 1, "b": 2}).then(Kept({"c": 3}, {"d": 4}), ["b"])
-        Kept(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
-        """
-        stays = {name: size for name, size in self.stored.items() if name not in evicted}
-        gone = {name: size for name, size in self.sizes.items() if name not in stays}
-        return Kept({**stays, **more.stored}, {**gone, **more.gone})
-
-
-@dataclass(frozen=True)
 class Retention:
     """What a run keeps in the catalog.
 
+    Args:
+        run: once it is known what it took.
+
     Attributes:
-        iteration: its number.
-        start_seconds: what starting Spark took in the run; 0 if it ran already, or was not needed.
-        warm_seconds: of each node that ran, without what a young JVM takes longer.
-        random: names of the nodes of which the run found that their own result may differ each time.
-        leased: names of the leases that the run holds.
         seen: the attempts that were live when it was last decided what to keep, by signature.
         contents: digests of what results hold that were stored, by node name, as far as the run had none before.
     """
 
-    prepared: Prepared
-    plan: Plan
-    outcome: Outcome
-    iteration: int
-    start_seconds: float
-    warm_seconds: Mapping[str, float]
-    random: Collection[str]
-    leased: tuple[str, ...]
-    tools: Tools
-    seen: dict[str, str] = field(init=False)
-    contents: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        live = self.prepared.view.artifacts
-        object.__setattr__(self, "seen", {signature: record.attempt for signature, record in live.items()})
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.seen = {signature: record.attempt for signature, record in run.view.artifacts.items()}
+        self.contents = dict[str, str]()
 
     @cached_property
     def storable(self) -> Storable:
         """Which results may be stored."""
-        return Storable(self.prepared, self.plan, self.outcome, self.random, self.tools.observer)
+        return Storable(self.run)
 
     @cached_property
     def acknowledgement(self) -> Acknowledgement:
         """What was stored, until it is told."""
-        return Acknowledgement(self.tools)
+        return Acknowledgement(self.run.tools)
 
     def keep(self, reads: PlanReads) -> Kept:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
@@ -120,17 +74,17 @@ class Retention:
         Args:
             reads: what this run was told of the columns that functions read, beside that on record.
         """
-        kept, plan = Kept(), self.plan
+        kept, plan = Kept(), self.run.plan
         for _ in range(DECISIONS):
             plan = self._settled(kept.sizes)
             more = self.store(plan, reads)
-            kept = kept.then(more, [name for name in kept.stored if self.plan[name].signature in plan.evict])
+            kept = kept.then(more, [name for name in kept.stored if self.run.plan[name].signature in plan.evict])
             if not more.gone:
                 break
         late = self.storable.read_by_writes(plan)
         self._evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
         if plan.certificate.status == "fallback" or plan.certificate.gap > LARGE_GAP:
-            self.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
+            self.run.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
         return kept
 
     def _settled(self, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
@@ -140,29 +94,25 @@ class Retention:
         Args:
             sizes: of what this run has stored already, or could not. `to_write` as for `settled`.
         """
-        tools, situation = self.tools, self.prepared.situation
-        if self.start_seconds:
-            situation = replace(situation, starts=(*situation.starts, self.start_seconds))
+        run, situation = self.run, self.run.situation
+        if run.start_seconds:
+            situation = replace(situation, starts=(*situation.starts, run.start_seconds))
         if situation.budget is not None:
             live = self._live()
-            situation = replace(situation, overhead=tools.catalog.bytes_used() - sum(record.bytes for record in live))
-            situation = _as_stored_now(situation, live, self.prepared)
-        prepared = replace(self.prepared, situation=situation)
-        return settled(
-            prepared, self.plan, self.outcome, self.warm_seconds, tools.policy, tools.memory.held, sizes,
-            to_write=to_write,
-        )
+            beside = run.tools.catalog.bytes_used() - sum(record.bytes for record in live)
+            situation = _as_stored_now(replace(situation, overhead=beside), live, run)
+        return settled(replace(run, situation=situation), sizes, to_write=to_write)
 
     def store(self, plan: Plan, reads: PlanReads) -> Kept:
         """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
         late = self.storable.read_by_writes(plan)
         self._evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
-        owed = sum(one.bytes for one in self.tools.catalog.live_among(late & plan.evict.keys()).values())
+        owed = sum(one.bytes for one in self.run.tools.catalog.live_among(late & plan.evict.keys()).values())
         wanted = self.storable.wanted(plan)
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
-        there = self.tools.catalog.live_among([node.signature for node in wanted])
-        self._note_wishes({**self.prepared.view.artifacts, **there})
-        narrow, told = self.storable.narrowable(), {**self.prepared.told, **reads}
+        there = self.run.tools.catalog.live_among([node.signature for node in wanted])
+        self._note_wishes({**self.run.view.artifacts, **there})
+        narrow, told = self.storable.narrowable(), {**self.run.told, **reads}
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
@@ -170,9 +120,7 @@ class Retention:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
             if node.name in narrow:
-                left_out = unread_columns(
-                    node.name, before, self.prepared, self.outcome.results, told, self.tools.catalog
-                )
+                left_out = unread_columns(node.name, before, self.run, told)
             if before is not None and set(before.left_out) <= set(left_out):
                 stored[node.name] = before.bytes
             elif (record := self._store_one(node.name, plan, left_out)) is not None:
@@ -189,17 +137,17 @@ class Retention:
         """What another driver stored first of a fixed node stands, and may be another draw than this run's."""
         for signature, record in found.items():
             if self._wishes[signature].fixed and not self._is_own(record):
-                self.tools.memory.drop(signature)
+                self.run.tools.memory.drop(signature)
 
     def evict_overflow(self) -> set[str]:
         """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
-        catalog, budget = self.tools.catalog, self.plan.budget
+        catalog, budget = self.run.tools.catalog, self.run.plan.budget
         if budget is None or catalog.bytes_used() <= budget:
             return set()
         seen = catalog.stored_version()
         plan = self._settled({}, to_write=False)
         gone = self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED), seen)
-        lineage = {**self.prepared.situation.lineage, **lineage_of(plan.nodes)}
+        lineage = {**self.run.situation.lineage, **lineage_of(plan.nodes)}
         for _ in range(OVERFLOW_ROUNDS):
             # What others stored or evicted since this look has it decided anew.
             seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
@@ -211,7 +159,7 @@ class Retention:
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
         """All that is stored by now, with what other workflows wish of it today."""
-        live = tuple(map(self.prepared.view.as_wished, self.tools.catalog.live()))
+        live = tuple(map(self.run.view.as_wished, self.run.tools.catalog.live()))
         self.seen.clear()
         self.seen.update((record.signature, record.attempt) for record in live)
         return live
@@ -219,7 +167,7 @@ class Retention:
     def _held(self) -> list[Held]:
         """All that is stored by now, and who insists on it: of this version its author, as it says today."""
         today = [
-            wished(one, self.plan.workflow, self._wishes.get(one.signature, _NO_WISHES)) for one in self._live()
+            wished(one, self.run.plan.workflow, self._wishes.get(one.signature, _NO_WISHES)) for one in self._live()
         ]
         return [
             Held(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed) for one in today
@@ -228,7 +176,7 @@ class Retention:
     @cached_property
     def _wishes(self) -> dict[str, Wishes]:
         """What the author wishes today of each result of this version, by signature."""
-        return {self.plan[node.name].signature: node.wishes for node in self.prepared.dag.nodes}
+        return {self.run.plan[node.name].signature: node.wishes for node in self.run.dag.nodes}
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
         """Has it on record where what is stored already is wished otherwise than when it was stored, or was stored by
@@ -237,24 +185,25 @@ class Retention:
         news = {
             signature: wishes for signature, wishes in self._wishes.items()
             if (record := stored.get(signature)) is not None and not record.left_out
-            and wished(record, self.plan.workflow, wishes) != record
+            and wished(record, self.run.plan.workflow, wishes) != record
         }
         if news:
             with self._warned():
-                self.tools.catalog.note_wishes(self.plan.workflow, news)
+                self.run.tools.catalog.note_wishes(self.run.plan.workflow, news)
 
     def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
-        tools, node = self.tools, plan[name]
+        tools, node = self.run.tools, plan[name]
         tools.observer.storing(name)
         try:
-            again = sum(plan[made].compute_seconds for made in {name, *self.prepared.dag.ancestors(name)})
-            wishes = self.prepared.dag[name].wishes
+            again = sum(plan[made].compute_seconds for made in {name, *self.run.dag.ancestors(name)})
+            wishes = self.run.dag[name].wishes
             maker = Origin(
-                node.signature, plan.workflow, name, self.iteration, again, name in self.storable.at_hand,
+                node.signature, plan.workflow, name, self.run.record.number, again, name in self.storable.at_hand,
                 wishes.insisted, wishes.fixed,
             )
             record = store(
-                self.outcome.results[name], maker, tools.catalog, left_out, lambda: self.storable.check_unmoved(name),
+                self.run.outcome.results[name], maker, tools.catalog, left_out,
+                lambda: self.storable.check_unmoved(name),
                 partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
             )
             self._note_content(name, record)
@@ -263,12 +212,11 @@ class Retention:
             tools.observer.warning(error.what)
             return None
         finally:
-            if node.signature in self.leased:
-                tools.catalog.leases.release(node.signature)
+            self.run.leased.release(node.signature)
 
     def _has_no_content(self, name: str) -> bool:
         """Whether the digest of what a result holds is asked for, and was not taken yet."""
-        return self.outcome.contents is not None and name not in self.outcome.contents
+        return self.run.outcome.contents is not None and name not in self.run.outcome.contents
 
     def _note_content(self, name: str, record: ArtifactRecord) -> None:
         """Takes the digest of a model from its files: before, it would have had to be written for that. Where another
@@ -276,7 +224,7 @@ class Retention:
         if not self._is_own(record):
             self.contents.pop(name, None)
             return
-        path = self.tools.catalog.path_of(record) if record.kind == "model" else None
+        path = self.run.tools.catalog.path_of(record) if record.kind == "model" else None
         if path is not None and self._has_no_content(name):
             content = content_of_files(path)
             if content is not None:
@@ -291,7 +239,7 @@ class Retention:
         Args:
             owed: bytes of what is to go once all is written.
         """
-        budget, catalog = self.plan.budget, self.tools.catalog
+        budget, catalog = self.run.plan.budget, self.run.tools.catalog
         if budget is not None and record.bytes and self._is_own(record) and catalog.bytes_used() - owed > budget:
             with self._warned():
                 catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
@@ -300,14 +248,14 @@ class Retention:
 
     def _is_own(self, record: ArtifactRecord) -> bool:
         """Whether it is of this run, and not another driver's that came first."""
-        return (record.workflow, record.iteration) == (self.plan.workflow, self.iteration)
+        return (record.workflow, record.iteration) == (self.run.plan.workflow, self.run.record.number)
 
     def _evict_all(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
         """Returns the signatures of what went. What was stored since it was decided stays; with `seen` all does, if
         anything was stored or ended since that version."""
         attempts = {self.seen[signature] for signature in why if signature in self.seen}
         with self._warned():
-            return {one.signature for one in self.tools.catalog.evict_all(why, attempts=attempts, seen=seen)}
+            return {one.signature for one in self.run.tools.catalog.evict_all(why, attempts=attempts, seen=seen)}
         return set()
 
     @contextmanager
@@ -316,14 +264,14 @@ class Retention:
         try:
             yield
         except CatalogError as error:
-            self.tools.observer.warning(error.what)
+            self.run.tools.observer.warning(error.what)
 
 
-def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], prepared: Prepared) -> Situation:
+def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: Run) -> Situation:
     """The situation after some results were stored, and others evicted, by this run or by another. One that lacked
     columns may be whole by now."""
     lacking = {gap.stored.attempt for gap in situation.unserved.values()}
     return replace(
         situation, stored={record.signature: record for record in live if record.attempt not in lacking},
-        others=others_among(live, situation, prepared.view, prepared.loads),
+        others=others_among(live, situation, run.view, run.loads),
     )

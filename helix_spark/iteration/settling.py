@@ -9,32 +9,27 @@ from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import replan_storage
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
-from helix_spark.planner.storage import Policy
 
 
-def settled(
-    prepared: Prepared, plan: Plan, outcome: Outcome, seconds: Mapping[str, float], policy: Policy,
-    held: Collection[str], sizes: Mapping[str, int], *, to_write: bool = True,
-) -> Plan:
+def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
     """The plan with storage decided on what the run has measured.
 
     Args:
-        seconds: of each node that ran.
-        held: signatures that the session holds in memory now.
         sizes: bytes of results that were stored already, or were too large to be.
         to_write: whether what is not stored may still be; else it is decided what stays of what is.
     """
-    again = seconds_to_have_again(prepared.dag, seconds, names_at_hand(outcome))
+    plan, seconds = run.plan, run.warm_seconds
+    again = seconds_to_have_again(run.dag, seconds, names_at_hand(run.outcome))
     estimates = {
         name: _measured(
             costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0),
             sizes.get(name),
         )
-        for name, costs in prepared.situation.estimates.items() if name in plan.by_name
+        for name, costs in run.situation.estimates.items() if name in plan.by_name
     }
     chosen = {
         node.name: Derivation(
@@ -44,7 +39,8 @@ def settled(
     }
     spent = sum(way.seconds for way in chosen.values())
     solution = Solution(chosen, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))
-    return replan_storage(plan, replace(prepared.situation, estimates=estimates, held=held), policy, solution)
+    now = replace(run.situation, estimates=estimates, held=run.tools.memory.held)
+    return replan_storage(plan, now, run.tools.policy, solution)
 
 
 def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:

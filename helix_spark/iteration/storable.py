@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.results import TableResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.data_read import DataRead
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import names_at_hand
 from helix_spark.iteration.unread_columns import candidates
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -21,34 +19,26 @@ from helix_spark.workflow.operators import Read
 
 @dataclass(frozen=True)
 class Storable:
-    """What may be stored of what a run has come to.
+    """What may be stored of what a run has come to."""
 
-    Attributes:
-        random: names of the nodes of which the run found that their own result may differ each time.
-    """
-
-    prepared: Prepared
-    plan: Plan
-    outcome: Outcome
-    random: Collection[str]
-    observer: Observer
+    run: Run
 
     @cached_property
     def spoiled(self) -> frozenset[str]:
         """Names of the results that may differ each time, by themselves or by what they are made of."""
-        return frozenset(self.random) | self.prepared.dag.descendants(self.random)
+        return frozenset(self.run.chance.found) | self.run.dag.descendants(self.run.chance.found)
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
         """Names of the fixed tables whose rows Spark has not kept: whoever writes them, or reads them later on, would
         have them drawn once more."""
         drawn = {
-            node.name: self.outcome.results.get(node.name) for node in self.prepared.dag.nodes
-            if node.wishes.fixed and self.plan[node.name].state is State.COMPUTE
+            node.name: self.run.outcome.results.get(node.name) for node in self.run.dag.nodes
+            if node.wishes.fixed and self.run.plan[node.name].state is State.COMPUTE
         }
         return frozenset(
             name for name, result in drawn.items()
-            if isinstance(result, TableResult) and result.through_frame and name not in self.outcome.pinned
+            if isinstance(result, TableResult) and result.through_frame and name not in self.run.outcome.pinned
         )
 
     @property
@@ -76,10 +66,10 @@ class Storable:
         for name in self._data.names:
             how = self._data.change(name, contents=contents)
             if how is not None and name not in self._said:
-                is_source = isinstance(self.prepared.dag[name].operator, Read)
+                is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
                 self._said[name] = f"{what} changed while the iteration ran ({how}): nothing made of it is kept"
-                self.observer.warning(self._said[name])
+                self.run.tools.observer.warning(self._said[name])
         return self._data.void
 
     @cached_property
@@ -88,39 +78,39 @@ class Storable:
 
     @cached_property
     def _data(self) -> DataRead:
-        return DataRead(self.prepared.dag, self.plan, self.prepared.described, self.outcome)
+        return DataRead(self.run.dag, self.run.plan, self.run.described, self.run.outcome)
 
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""
-        varying = self.spoiled.union(node.name for node in self.plan.nodes if node.random)
-        return candidates(self.prepared, self.outcome.results, varying)
+        varying = self.spoiled.union(node.name for node in self.run.plan.nodes if node.random)
+        return candidates(self.run, varying)
 
     def wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy
         tables are there long before their rows, and nobody waits for rows that a run did not get to."""
         had = {
-            name for name, result in lasting(self.outcome).items()
+            name for name, result in lasting(self.run.outcome).items()
             if not (isinstance(result, TableResult) and result.only_in_its_files)
         } - self.spoiled - self.drawn_once - self.void
-        if self.outcome.failure is not None:
+        if self.run.outcome.failure is not None:
             had = {name for name in had if self._is_in_memory(name)}
         return [node for node in plan.nodes if node.keep and not node.stored and node.name in had]
 
     def _is_in_memory(self, name: str) -> bool:
-        result = self.outcome.results[name]
+        result = self.run.outcome.results[name]
         return not isinstance(result, TableResult) or result.in_memory
 
     @cached_property
     def at_hand(self) -> frozenset[str]:
         """Names of the results that are written from memory; the others' inputs may be read once more."""
-        return names_at_hand(self.outcome)
+        return names_at_hand(self.run.outcome)
 
     def read_by_writes(self, plan: Plan) -> frozenset[str]:
         """Signatures of the stored tables that what is to be written is made from once more: a run had them, but not in
         memory. If one of these is to go, it goes when all is written."""
-        elsewhere = self.outcome.results.keys() - self.at_hand
+        elsewhere = self.run.outcome.results.keys() - self.at_hand
         written = [node.name for node in self.wanted(plan) if node.name in elsewhere]
-        read = self.prepared.dag.upstream_within(written, elsewhere)
+        read = self.run.dag.upstream_within(written, elsewhere)
         return frozenset(plan[name].signature for name in read if plan[name].state is State.LOAD)
 
     def check_unmoved(self, name: str) -> None:
@@ -129,7 +119,7 @@ class Storable:
         Raises:
             CatalogError: they have changed since.
         """
-        result = self.outcome.results[name]
+        result = self.run.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
         for reader in self._data.below(name):

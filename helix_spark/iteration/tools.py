@@ -11,6 +11,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.iteration.auditor import Auditor
 from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.tracker import Tracker
 from helix_spark.planner.storage import Policy
@@ -21,6 +22,9 @@ class Tools:
     """What a run works with.
 
     Attributes:
+        budget: bytes that may be stored in all; None for no limit.
+        one_run: whether this process is for one run alone; None if nobody can say.
+        auditor: has results computed again.
         recording: records answers; the next run waits for it, to plan on them.
         behind: stores what follows the answers; nobody waits for it.
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
@@ -36,7 +40,16 @@ class Tools:
     recording: ThreadPoolExecutor
     behind: ThreadPoolExecutor
     policy: Policy
+    budget: int | None
+    one_run: bool | None
+    auditor: Auditor
     tracker: Tracker | None
     standing: StandingWarnings
     cut_off: float | None
     check_open: Callable[[], None]
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Signatures of the results in memory that may be reused. What is held alone has nothing to be compared with:
+        where all is verified first, it is computed anew."""
+        return frozenset() if self.auditor.when == "before reuse" else frozenset(self.memory.held)

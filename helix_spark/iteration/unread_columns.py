@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed
-from helix_spark.engine.results.results import NodeResult, TableResult
-from helix_spark.iteration.preparation import Prepared
+from helix_spark.engine.results.results import TableResult
+from helix_spark.iteration.run import Run
 from helix_spark.planner.serving import PlanReads
 
 
-def candidates(prepared: Prepared, results: Mapping[str, NodeResult], varying: Collection[str]) -> tuple[str, ...]:
+def candidates(run: Run, varying: Collection[str]) -> tuple[str, ...]:
     """Names of the tables that a run had as DataFrames, and that may be stored without some of their columns.
 
     Args:
         varying: names of the results that may differ each time.
     """
     return tuple(
-        node.name for node in prepared.dag.nodes
-        if isinstance(result := results.get(node.name), TableResult) and not result.collected and not result.left_out
-        and may_be_narrow(node, prepared.dag, varying)
+        node.name for node in run.dag.nodes
+        if isinstance(result := run.outcome.results.get(node.name), TableResult)
+        and not result.collected and not result.left_out and may_be_narrow(node, run.dag, varying)
     )
 
 
-def unread_columns(
-    name: str, before: ArtifactRecord | None, prepared: Prepared, results: Mapping[str, NodeResult], reads: PlanReads,
-    catalog: Catalog,
-) -> tuple[str, ...]:
+def unread_columns(name: str, before: ArtifactRecord | None, run: Run, reads: PlanReads) -> tuple[str, ...]:
     """What to leave out of a candidate.
 
     Args:
         before: the stored result that this one is to replace.
         reads: what is known of its readers' plans.
     """
-    result, own = results[name], prepared.signed[name].signature
+    result, own = run.outcome.results[name], run.signed[name].signature
     assert isinstance(result, TableResult)
-    if (before is not None and not before.left_out) or _was_damaged(own, catalog):
+    if (before is not None and not before.left_out) or _was_damaged(own, run.tools.catalog):
         return ()
 
     def told(reader: str) -> frozenset[str] | None:
-        return reads.get(prepared.signed[reader].signature, {}).get(own)
+        return reads.get(run.signed[reader].signature, {}).get(own)
 
     lacked = None if before is None else before.left_out
-    return narrowed(prepared.dag[name], result.frame().schema, prepared.dag, told, lacked)
+    return narrowed(run.dag[name], result.frame().schema, run.dag, told, lacked)
 
 
 def _was_damaged(signature: str, catalog: Catalog) -> bool:

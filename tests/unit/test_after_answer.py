@@ -16,7 +16,7 @@ import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.iteration import after_answer
-from helix_spark.iteration.after_answer import AfterAnswer
+from helix_spark.iteration.run import Run
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""
@@ -29,23 +29,20 @@ def raising(error: Exception) -> Callable[..., Any]:
     return asked
 
 
-def after(heard: Warned, ended: bool) -> AfterAnswer:
-    """As much of it as asks Spark."""
+def answered(heard: Warned, ended: bool) -> Run:
+    """As much of a run as asks Spark."""
     sessions = SimpleNamespace(started=True, ended=ended)
-    made = AfterAnswer(**dict.fromkeys(AfterAnswer.__dataclass_fields__) | {  # type: ignore[arg-type]  # as above
-        "prepared": SimpleNamespace(reads={"told": {}}), "outcome": SimpleNamespace(results={}),
-        "record": SimpleNamespace(number=1),
-        "tools": SimpleNamespace(sessions=sessions, memory=None, observer=heard),
-    })
-    made.__dict__["retention"] = SimpleNamespace(storable=SimpleNamespace(narrowable=tuple))
-    return made
+    tools: Any = SimpleNamespace(sessions=sessions, observer=heard)
+    retention: Any = SimpleNamespace(storable=SimpleNamespace(narrowable=tuple))
+    leased: Any = None
+    return Run(workflow(1), tools, "run", 0.0, leased, reads={"told": {}}, retention=retention)
 
 
-ASKED = {
+ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
     "reads_after": (
-        AfterAnswer._told_reads, {"told": {}}, "what functions read is not known; tables are stored whole: ",
+        after_answer.told_reads, {"told": {}}, "what functions read is not known; tables are stored whole: ",
     ),
-    "fitted_influences": (AfterAnswer._influences, {}, "what fits gave their features is not known: "),
+    "fitted_influences": (after_answer.told_influences, {}, "what fits gave their features is not known: "),
 }
 
 
@@ -59,7 +56,7 @@ def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
     ask, otherwise, words = ASKED[name]
     monkeypatch.setattr(after_answer, name, raising(error))
     heard = Warned()
-    assert ask(after(heard, ended)) == otherwise
+    assert ask(answered(heard, ended)) == otherwise
     assert heard.warnings == [words + str(error)]
 
 
@@ -69,7 +66,7 @@ def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.Monk
     monkeypatch.setattr(after_answer, name, raising(STOPPED))
     heard = Warned()
     with pytest.raises(AttributeError):
-        ask(after(heard, ended=False))
+        ask(answered(heard, ended=False))
     assert heard.warnings == []
 
 

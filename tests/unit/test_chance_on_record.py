@@ -17,7 +17,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.lowering.randomness import Chance, found_random
 from helix_spark.engine.results.results import NodeResult, TableResult
 from helix_spark.iteration.storable import Storable
 from helix_spark.planner.by_name import policy_named
@@ -75,8 +75,11 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
     outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
-    prepared: Any = SimpleNamespace(dag=dag, described=now.described)
-    return Storable(prepared, plan, outcome, (), hx.Silent())
+    run: Any = SimpleNamespace(
+        dag=dag, described=now.described, plan=plan, outcome=outcome, chance=Chance({}, {}),
+        tools=SimpleNamespace(observer=hx.Silent()),
+    )
+    return Storable(run)
 
 
 def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_held() -> None:
@@ -85,10 +88,10 @@ def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_h
     collected._arrow = object()
     keeps = storable(dag, {"drawn": collected})
     assert keeps.drawn_once == {"drawn"}
-    assert keeps.wanted(keeps.plan) == []
+    assert keeps.wanted(keeps.run.plan) == []
     for kept in (storable(dag, {"drawn": lazy()}, ["drawn"]), storable(dag, {"drawn": in_this_process()})):
         assert kept.drawn_once == frozenset()
-        assert [node.name for node in kept.wanted(kept.plan)] == ["drawn"]
+        assert [node.name for node in kept.wanted(kept.run.plan)] == ["drawn"]
 
 
 def in_this_process() -> TableResult:

@@ -21,8 +21,8 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.hermetic.action import current
-from helix_spark.iteration import running
-from helix_spark.iteration.running import _uncertain
+from helix_spark.iteration import executing
+from helix_spark.iteration.executing import _uncertain
 from helix_spark.planner.problem import State
 
 
@@ -125,15 +125,15 @@ def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: 
     data = SimpleNamespace(
         names=("left", "right"), change=lambda name, contents: "it was written to" if name == "left" else None
     )
-    monkeypatch.setattr(running, "DataRead", lambda *given: data)
-    monkeypatch.setattr(running, "found_random", lambda *given: Chance({}, {"third": "draws"}))
-    prepared: Any = SimpleNamespace(dag=dag, described={})
+    monkeypatch.setattr(executing, "DataRead", lambda *given: data)
+    monkeypatch.setattr(executing, "found_random", lambda *given: Chance({}, {"third": "draws"}))
     plan: Any = SimpleNamespace(nodes=[SimpleNamespace(name=node.name, signature=node.name) for node in dag.nodes])
     outcome: Any = SimpleNamespace(results={}, suspicion=None)
+    run: Any = SimpleNamespace(dag=dag, described={}, plan=plan, outcome=outcome)
     damage: Any = SimpleNamespace(record=SimpleNamespace(signature="none of these"))
-    assert _uncertain(damage, prepared, plan, outcome) == {"left", "of_left", "third", "of_all"}
+    assert _uncertain(damage, run) == {"left", "of_left", "third", "of_all"}
     damage.record.signature = "right"
-    assert _uncertain(damage, prepared, plan, outcome) == {one.name for one in dag.nodes}
+    assert _uncertain(damage, run) == {one.name for one in dag.nodes}
 
 
 def test_a_draw_that_stood_does_not_stand_for_who_fixes_it_no_more(tmp_path: Path) -> None:

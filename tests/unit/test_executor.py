@@ -30,7 +30,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.lowering.calls import in_turns
 from helix_spark.engine.lowering.partitions import worthwhile
 from helix_spark.engine.results.results import TableResult
-from helix_spark.iteration.running import _registers
+from helix_spark.iteration.executing import registering
 from helix_spark.planner.problem import State
 from helix_spark.signature.objects.edges import Said
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
@@ -264,8 +264,10 @@ def test_the_reader_of_a_source_takes_turns_as_well() -> None:
     ids=["views", "functions", "reader", "reader of a view"],
 )
 def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Said, registers: bool) -> None:
-    prepared: Any = SimpleNamespace(described={"node": SimpleNamespace(said=said)})
-    assert _registers(node_of(operator), prepared) is registers
+    run: Any = SimpleNamespace(
+        dag=SimpleNamespace(nodes=[node_of(operator)]), described={"node": SimpleNamespace(said=said)}
+    )
+    assert registering(run) == (["node"] if registers else [])
 
 
 class Spans(Silent):

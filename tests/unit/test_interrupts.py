@@ -18,7 +18,7 @@ from helix_spark.cli import options
 from helix_spark.cli.interrupts import TERMINATED, Terminated
 from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.iteration import leasing, running
+from helix_spark.iteration import leasing
 
 
 def interrupted(*given: Any) -> Any:
@@ -41,7 +41,7 @@ def while_the_catalog_is_asked(monkeypatch: pytest.MonkeyPatch, observer: Silent
 
 
 def before_anything_runs(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
-    monkeypatch.setattr(running, "_executed", interrupted)
+    monkeypatch.setattr(Catalog, "start_iteration", interrupted)
 
 
 def while_the_answer_is_told(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:

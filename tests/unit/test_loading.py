@@ -28,7 +28,7 @@ from helix_spark.engine.results.narrow_tables import LEFT_OUT
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
-from helix_spark.iteration.running import _end_missing
+from helix_spark.iteration.beginning import end_missing
 from helix_spark.signature.parts import digest
 
 
@@ -299,9 +299,10 @@ def test_a_folder_that_is_back_by_now_is_not_put_aside(catalog: Catalog) -> None
     told: list[str] = []
     observer = Silent()
     observer.warning = told.append  # type: ignore[method-assign]
-    prepared: Any = SimpleNamespace(view=SimpleNamespace(missing=(record, gone)))
-    tools: Any = SimpleNamespace(catalog=catalog, observer=observer)
-    _end_missing(prepared, tools)
+    run: Any = SimpleNamespace(
+        view=SimpleNamespace(missing=(record, gone)), tools=SimpleNamespace(catalog=catalog, observer=observer)
+    )
+    end_missing(run)
     assert catalog.live() == (record,)
     assert told == ["the stored result of 'model' is gone; it is computed again when needed"]
 

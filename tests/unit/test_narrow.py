@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
-from helix_spark.iteration.preparation import Surroundings, prepare
+from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps
+from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.parts import digest
 from helix_spark.workflow.refs import NodeRef
 
@@ -302,6 +303,18 @@ def test_more_columns_replace_fewer_and_fewer_do_not_replace_more(tmp_path: Path
 # What a plan takes to be stored
 
 
+@dataclass
+class Asked:
+    """Keeps everything, and remembers what it was asked."""
+
+    problems: list[PlanningProblem] = field(default_factory=list)
+    name: str = "asked"
+
+    def decide(self, problem: PlanningProblem) -> Decision:
+        self.problems.append(problem)
+        return policy_named("always").decide(problem)
+
+
 def collecting() -> hx.Workflow:
     """A version that reads all columns of `rows`."""
     wf = hx.Workflow("w")
@@ -320,7 +333,8 @@ def collecting() -> hx.Workflow:
 
 def test_a_table_that_lacks_columns_counts_once_and_what_is_gone_does_not_count(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog", create=True)
-    rows = prepare(collecting(), catalog, {}, Surroundings(), "0" * 32).signed["rows"].signature
+    with hx.Helix(tmp_path / "catalog") as helix:
+        rows = helix.plan(collecting())["rows"].signature
     narrow = catalog.publish(narrow_record(catalog, TABLE, ("b",), rows))
     gone = catalog.publish(narrow_record(catalog, TABLE, (), digest("gone")))
     ran = IterationRecord("1" * 32, "w", 1, "done", 0.0)
@@ -329,7 +343,11 @@ def test_a_table_that_lacks_columns_counts_once_and_what_is_gone_does_not_count(
     )])
     there = catalog.bytes_used() - gone.bytes
     shutil.rmtree(tmp_path / "catalog" / "tables" / gone.signature)
-    now = prepare(collecting(), catalog, {}, Surroundings(budget=10**9), "2" * 32).situation
-    assert set(now.unserved) == {narrow.signature}
-    assert now.overhead + sum(other.bytes for other in now.others) == there
-    assert plan(now, "always").used == there
+    asked = Asked()
+    with hx.Helix(tmp_path / "catalog", budget=10**9, policy=asked) as helix:
+        made = helix.plan(collecting())
+    assert made["rows"].state is State.COMPUTE
+    (problem,) = asked.problems
+    assert {other.signature for other in problem.others} == {narrow.attempt}
+    assert problem.overhead + sum(other.bytes for other in problem.others) == there
+    assert made.used == there

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from doubled import workflow
@@ -13,6 +14,7 @@ from test_planning import plan, situation
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step, attribute, shares
+from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.results import ValueResult
 from helix_spark.iteration.recording import result_records
 from helix_spark.planner.problem import State
@@ -43,11 +45,12 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     outcome = Outcome(
         SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps), shares=shared,  # type: ignore[arg-type]  # not looked at
     )
-    prepared = SimpleNamespace(
-        dag=now.dag, signed=now.signed, described=now.described, equal={},
+    run: Any = SimpleNamespace(
+        dag=now.dag, signed=now.signed, described=now.described, equal={}, plan=made, outcome=outcome,
+        chance=Chance({}, {}), record=SimpleNamespace(number=7), warm_seconds=attribute(shared),
         known_random={now.signed["rows"].declared: random} if random else {},
     )
-    found = result_records(prepared, made, outcome, attribute(shared), 7, {}, {}, {})  # type: ignore[arg-type]  # as much as is looked at
+    found = result_records(run, {}, {})
     return {record.node: record for record in found}
 
 

@@ -21,22 +21,23 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.catalog.view import CatalogView
-from helix_spark.costs.model import LOAD, Throughput
-from helix_spark.dag.node import Dag
+from helix_spark.costs.model import LOAD
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import retention
-from helix_spark.iteration.retention import OVERFLOWED, Kept, Retention
+from helix_spark.iteration.kept import Kept
+from helix_spark.iteration.leasing import Leased
+from helix_spark.iteration.retention import OVERFLOWED, Retention
+from helix_spark.iteration.run import Run
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
-from helix_spark.planner.planning import Situation, make_plan
+from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.planner.turns import Turn
-from helix_spark.signature.signing import Description, Signed
 
 
 @dataclass
@@ -175,21 +176,8 @@ def published(
     ))
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """As much of a prepared workflow as is looked at."""
-
-    situation: Situation
-    dag: Dag
-    described: Mapping[str, Description]
-    signed: Mapping[str, Signed]
-    view: CatalogView
-    told: Mapping[str, Any] = field(default_factory=dict)
-    loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
-
-
 @dataclass
-class Run:
+class Answered:
     """A run of `build` that has answered, with its catalog."""
 
     catalog: Catalog
@@ -199,7 +187,12 @@ class Run:
     lineage: dict[str, Made] = field(default_factory=dict)
     heard: Warned = field(default_factory=Warned)
 
-    def retention(self) -> Retention:
+    def retention(self, over: int | None = None) -> Retention:
+        """What the run keeps.
+
+        Args:
+            over: bytes that the catalog has more than the plan's budget; None: as the plan has it.
+        """
         now = situation(build())
         record = published(self.catalog, now.signed["rows"].signature, "rows", 400_000)
         now = replace(now, stored={record.signature: record}, budget=self.budget, lineage=self.lineage)
@@ -208,11 +201,17 @@ class Run:
         outcome = Outcome(
             SimpleNamespace(), {"rows": self.rows, "wide": lazy(), "size": ValueResult(1)},  # type: ignore[arg-type]  # not looked at
         )
-        prepared = Prepared(now, now.dag, now.described, now.signed, self.catalog.snapshot("w"))
-        tools = SimpleNamespace(
+        if over is not None:
+            plan = replace(plan, budget=self.catalog.bytes_used() - over)
+        tools: Any = SimpleNamespace(
             catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(held=frozenset())
         )
-        return Retention(prepared, plan, outcome, 4, 0.0, {"wide": 2.0, "rows": 1.0}, (), (), tools)  # type: ignore[arg-type]  # as much as is looked at
+        return Retention(Run(
+            hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases), described=now.described, dag=now.dag,
+            view=self.catalog.snapshot("w"), situation=now, told={}, loads=LOAD, plan=plan, outcome=outcome,
+            record=IterationRecord("run", "w", 4, "running", 0.0), warm_seconds={"wide": 2.0, "rows": 1.0},
+            chance=Chance({}, {}),
+        ))
 
 
 class Writes:
@@ -254,19 +253,18 @@ def swap() -> Told:
 
 
 def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catalog: Catalog, writes: Writes) -> None:
-    keeps = Run(catalog, swap()).retention()
-    budget = catalog.bytes_used() + 300_000
-    kept = replace(keeps, plan=replace(keeps.plan, budget=budget)).keep({})
+    kept = (keeps := Answered(catalog, swap()).retention(over=-300_000)).keep({})
     assert writes.live == [{"rows"}], "it could be read"
     assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
-    assert physical_bytes(catalog.root) <= budget
+    assert keeps.run.plan.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.run.plan.budget
 
 
 def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:
     in_memory = TableResult(lambda: Frame(), lambda: None)  # type: ignore[arg-type, return-value]  # stand for tables
     in_memory._arrow = object()
-    Run(catalog, swap(), rows=in_memory).retention().keep({})
+    Answered(catalog, swap(), rows=in_memory).retention().keep({})
     assert writes.live == [set()]
     assert {record.node for record in catalog.live()} == {"wide"}
 
@@ -274,16 +272,16 @@ def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> Non
 def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_takes(
     catalog: Catalog, writes: Writes
 ) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
     run.retention().keep({})
     assert {maker.node: maker.at_hand for maker in writes.makers} == {"wide": False, "size": True}
 
 
 def test_who_decided_for_want_of_the_program_says_so(catalog: Catalog, writes: Writes) -> None:
-    run = Run(catalog, Told(notice="the solver found no plan in 10 s"))
+    run = Answered(catalog, Told(notice="the solver found no plan in 10 s"))
     run.retention().keep({})
     assert run.heard.warnings == ["what to keep, by what the run has measured: the solver found no plan in 10 s"]
-    sure = Run(Catalog.open(Path(str(catalog.root)).parent / "other", create=True), Told())
+    sure = Answered(Catalog.open(Path(str(catalog.root)).parent / "other", create=True), Told())
     sure.retention().keep({})
     assert sure.heard.warnings == []
 
@@ -312,25 +310,20 @@ def rows_of_this_process() -> TableResult:
 def test_after_a_failure_nothing_is_computed_to_be_stored(
     catalog: Catalog, writes: Writes, wide: Callable[[], TableResult], written: set[str]
 ) -> None:
-    keeps = Run(catalog, Told()).retention()
-    keeps.outcome.results["wide"] = wide()
-    keeps.outcome.failure = ValueError("elsewhere")
-    keeps.store(keeps.plan, {})
+    keeps = Answered(catalog, Told()).retention()
+    keeps.run.outcome.results["wide"] = wide()
+    keeps.run.outcome.failure = ValueError("elsewhere")
+    keeps.store(keeps.run.plan, {})
     assert {maker.node for maker in writes.makers} == written
 
 
 # Once all is recorded
 
 
-def over_budget(run: Run, excess: int) -> Retention:
-    keeps = run.retention()
-    return replace(keeps, plan=replace(keeps.plan, budget=run.catalog.bytes_used() - excess))
-
-
 def test_what_is_too_much_in_the_end_is_decided_on_by_the_policy_among_what_is_stored(catalog: Catalog) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide"), all_others), budget=10**9)
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide"), all_others), budget=10**9)
     published(catalog, "a" * 64, "old", 60_000)
-    keeps = over_budget(run, 100)
+    keeps = run.retention(over=100)
     assert keeps.evict_overflow() == {"a" * 64}
     (asked,) = run.policy.asked
     assert not asked.done.chosen, "nothing is to be written any more"
@@ -344,15 +337,15 @@ def test_what_is_too_much_in_the_end_is_decided_on_by_the_policy_among_what_is_s
 def test_what_the_policy_leaves_too_much_goes_by_what_it_takes_to_have_it_again(catalog: Catalog) -> None:
     parse, sums = "a" * 64, "b" * 64
     lineage = {parse: Made((), 600.0, 1.0), sums: Made((parse,), 1.0, 0.1)}
-    run = Run(catalog, Told(), budget=10**9, lineage=lineage)
+    run = Answered(catalog, Told(), budget=10**9, lineage=lineage)
     # Their records say that either takes 99 seconds from nothing, by which the smaller one would go.
     published(catalog, parse, "parse", 600_000)
     published(catalog, sums, "sums", 700_000)
-    assert over_budget(run, 500_000).evict_overflow() == {sums}
+    assert run.retention(over=500_000).evict_overflow() == {sums}
 
 
 def test_within_the_budget_nothing_is_asked(catalog: Catalog) -> None:
-    run = Run(catalog, Told(evict=all_others), budget=10**9)
+    run = Answered(catalog, Told(evict=all_others), budget=10**9)
     published(catalog, "a" * 64, "old", 60_000)
     assert run.retention().evict_overflow() == set()
     assert run.policy.asked == []
@@ -371,7 +364,7 @@ def ran(catalog: Catalog, workflow: str, number: int, *signatures: str) -> None:
 
 
 def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Writes) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
     run.retention().keep({})
     assert {maker.node: (maker.insisted, maker.fixed) for maker in writes.makers} == {
         "wide": (True, False), "size": (False, False),
@@ -379,7 +372,7 @@ def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Write
 
 
 def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Catalog, writes: Writes) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     by_others = published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
     keeps.keep({})
@@ -388,7 +381,7 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     told = catalog.artifact(by_others.signature)
     assert told == replace(by_others, insisted_by=("w",))
     before = catalog._artifacts.version()
-    replace(keeps, prepared=replace(keeps.prepared, view=catalog.snapshot("w"))).keep({})
+    Retention(replace(keeps.run, view=catalog.snapshot("w"))).keep({})
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
 
 
@@ -399,9 +392,9 @@ def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_c
         return published(catalog, maker.signature, maker.node, 1_000, 7, "theirs")
 
     monkeypatch.setattr(retention, "store", outrun)
-    keeps = Run(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
+    keeps = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
     keeps.keep({})
-    told = catalog.artifact(keeps.plan["wide"].signature)
+    told = catalog.artifact(keeps.run.plan["wide"].signature)
     assert told is not None
     assert (told.workflow, told.iteration, told.insisting) == ("theirs", 7, {"w"})
 
@@ -415,8 +408,8 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
     store, evict_all = retention.store, Retention._evict_all
 
     def theirs(keeps: Retention) -> None:
-        maker = Origin(keeps.plan["rows"].signature, "theirs", "rows", 9)
-        store(keeps.outcome.results["rows"], maker, keeps.tools.catalog)
+        maker = Origin(keeps.run.plan["rows"].signature, "theirs", "rows", 9)
+        store(keeps.run.outcome.results["rows"], maker, keeps.run.tools.catalog)
 
     def evicts(keeps: Retention, why: Mapping[str, str]) -> None:
         evict_all(keeps, why)
@@ -443,7 +436,7 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
 def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_whole_one(
     catalog: Catalog, writes: Writes
 ) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     signature = situation(build()).signed["wide"].signature
     published(catalog, signature, "wide", 1_000, 3, "theirs", left_out=("story",))
     keeps = run.retention()
@@ -458,7 +451,7 @@ def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pyt
     def full(self: Catalog, *given: object) -> None:
         raise CatalogError("no room")
 
-    run = Run(catalog, Told())
+    run = Answered(catalog, Told())
     published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
     monkeypatch.setattr(Catalog, "note_wishes", full)
@@ -472,7 +465,7 @@ def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalo
         ran(catalog, "theirs", number, one)
         published(catalog, one, "rows", 1_000, number, "theirs", insisted=True)
     published(catalog, draw, "drawn", 1_000, insisted=True, fixed=True)
-    run = Run(catalog, Told(), budget=10**9)
+    run = Answered(catalog, Told(), budget=10**9)
     keeps = run.retention()
     published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
     keeps.keep({})
@@ -489,13 +482,13 @@ def test_of_too_much_what_another_workflow_insists_on_goes_after_what_its_newest
     for number, one, size in ((1, past, 700_000), (2, now, 600_000)):
         ran(catalog, "theirs", number, one)
         published(catalog, one, "rows", size, number, "theirs", insisted=True)
-    assert over_budget(Run(catalog, Told(), budget=10**9), 500_000).evict_overflow() == {past}
+    assert Answered(catalog, Told(), budget=10**9).retention(over=500_000).evict_overflow() == {past}
 
 
 def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catalog: Catalog) -> None:
     published(catalog, "a" * 64, "drawn", 600_000, insisted=True, fixed=True)
     published(catalog, "b" * 64, "other", 700_000)
-    assert over_budget(Run(catalog, Told(), budget=10**9), 500_000).evict_overflow() == {"b" * 64}
+    assert Answered(catalog, Told(), budget=10**9).retention(over=500_000).evict_overflow() == {"b" * 64}
 
 
 # Where there is no room
@@ -503,19 +496,19 @@ def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catal
 
 def without_room(keeps: Retention) -> Retention:
     """As where records alone are more than the budget."""
-    return replace(keeps, plan=replace(keeps.plan, budget=1))
+    return Retention(replace(keeps.run, plan=replace(keeps.run.plan, budget=1)))
 
 
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
     writes.size = 0
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "size")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "size")))
     assert without_room(run.retention()).keep({}) == Kept({"size": 0})
     assert len(writes.makers) == 1, "it is decided once"
     assert {record.node for record in catalog.live()} == {"rows", "size"}
 
 
 def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     assert without_room(run.retention()).keep({}) == Kept({}, {"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows"}
 
@@ -527,7 +520,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
         return published(catalog, maker.signature, maker.node, 500_000, maker.iteration - 1)
 
     monkeypatch.setattr(retention, "store", came_second)
-    run = Run(catalog, Told(lambda problem: signatures_of(problem, "wide")))
+    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     assert without_room(run.retention()).keep({}) == Kept({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}
 
@@ -535,7 +528,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
 def test_what_goes_at_once_is_recorded_at_once(catalog: Catalog) -> None:
     for letter in "abc":
         published(catalog, letter * 64, f"old-{letter}", 1_000)
-    keeps = Run(catalog, Told(evict=all_others), budget=10**9).retention()
+    keeps = Answered(catalog, Told(evict=all_others), budget=10**9).retention()
     before = catalog._artifacts.version()
     keeps.keep({})
     assert catalog._artifacts.version() == before + 1
@@ -548,7 +541,7 @@ def test_what_cannot_be_deleted_is_said_and_keeps_nothing_else_from_going(catalo
     tables = Path(str(catalog.root)) / "tables"
     (tables / ("a" * 64)).rename(tmp_path / "elsewhere")
     (tables / ("a" * 64)).symlink_to(tmp_path / "elsewhere")
-    run = Run(catalog, Told(evict=all_others), budget=10**9)
+    run = Answered(catalog, Told(evict=all_others), budget=10**9)
     run.retention().keep({})
     assert {record.node for record in catalog.live()} == {"rows"}
     assert not (tables / ("b" * 64)).exists()

@@ -1,0 +1,69 @@
+"""From what was executed to the answer, and to what goes on behind it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+
+from helix_spark.engine.execution.outcome import lasting, seconds_by_node, warm_seconds_by_node
+from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.errors import OvertakenError
+from helix_spark.iteration.holding import held_or_stored, hold
+from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.output_tables import tables_here
+from helix_spark.iteration.recording import described_outputs, not_reached, unmeasured
+from helix_spark.iteration.retention import Retention
+from helix_spark.iteration.run import Run
+from helix_spark.past.metrics import metrics_of
+
+
+def measure(run: Run) -> Run:
+    """What the run took, what it found of chance, and what it answers."""
+    seconds = time.perf_counter() - run.begun
+    dag, plan, outcome = run.dag, run.plan, run.outcome
+    run = replace(
+        run, seconds=seconds, start_seconds=run.tools.sessions.start_seconds_since(run.begun),
+        node_seconds=seconds_by_node(dag, plan, outcome), warm_seconds=warm_seconds_by_node(dag, plan, outcome),
+        chance=found_random(dag, plan, outcome.results, outcome.suspicion, run.described),
+    )
+    run = replace(run, retention=Retention(run))
+    if outcome.failure is not None:
+        return run
+    return replace(run, outputs=described_outputs(run))
+
+
+def hold_results(run: Run) -> Run:
+    """What later runs may find in memory is there."""
+    hold(run, run.retention.storable.not_to_be_held)
+    return run
+
+
+def announce(run: Run) -> Run:
+    """People are told that the answer is there."""
+    if run.outcome.failure is None:
+        run.tools.observer.answered(run.seconds)
+        for warning in unmeasured(run):
+            run.tools.observer.warning(warning)
+    return run
+
+
+def look_at_tables(run: Run) -> Run:
+    """The first rows of the output tables that are in this process."""
+    return replace(run, tables=tables_here(run)) if run.outcome.failure is None else run
+
+
+def iteration_of(run: Run) -> Iteration:
+    """The run as its author gets it back. Raises its failure."""
+    failure = run.outcome.failure
+    if failure is not None:
+        if not isinstance(failure, OvertakenError) and (said := not_reached(run)):
+            run.tools.observer.warning(said)
+        raise failure
+    last = run.before
+    return Iteration(
+        run.record.number, run.numbered, run.dag, lasting(run.outcome), run.outputs, run.seconds, run.node_seconds,
+        run.start_seconds, run.behind, partial(held_or_stored, run.tools),
+        replace(metrics_of(run.record), outputs=run.outputs), run.tables,
+        metrics_of(last) if last is not None and last.status == "done" else None,
+    )

@@ -1,0 +1,62 @@
+"""From a plan to an iteration under way: what is wrong is said before anything runs, and the record says that it runs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from helix_spark.engine.lowering.stages import check_stages
+from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.recording import begun
+from helix_spark.iteration.run import Run
+from helix_spark.planner.problem import State
+
+
+def note_provenance(run: Run) -> Run:
+    """Reads the file that declares the workflow at once, for it may be edited while the run goes on."""
+    return replace(run, provenance=Provenance.of(run.workflow.where))
+
+
+def say_who_else_declares(run: Run) -> Run:
+    """Warns where another file declares a workflow of the same name."""
+    if elsewhere := run.provenance.declared_elsewhere(run.view.last):
+        run.tools.observer.warning(elsewhere)
+    return run
+
+
+def check_what_computes(run: Run) -> Run:
+    """Looks at the stages that are to be computed, and notes how long planning took by then.
+
+    Raises:
+        OperatorError: one cannot be had; nothing was run.
+    """
+    planned = time.perf_counter() - run.begun
+    check_stages(node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE)
+    return replace(run, planning_seconds=planned)
+
+
+def make_catalog(run: Run) -> Run:
+    """The catalog is there before anything is leased in it."""
+    run.tools.catalog.make()
+    return run
+
+
+def end_missing(run: Run) -> Run:
+    """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
+    for record in run.tools.catalog.quarantine_missing(run.view.missing):
+        run.tools.observer.warning(
+            f"the stored result of {record.node!r} is gone; it is computed again when needed"
+        )
+    return run
+
+
+def begin(run: Run) -> Run:
+    """The iteration is on record as running, and people are told of its plan."""
+    tools = run.tools
+    run.leased.take(run.id)
+    tools.memory.next_version(node.signature for node in run.plan.nodes)
+    run = replace(run, before=run.view.last, record=tools.catalog.start_iteration(begun(run)))
+    tools.observer.planned(run.numbered)
+    tools.standing.tell(run.plan, tools.observer.warning)
+    return run

@@ -1,0 +1,78 @@
+"""Plans are executed, until all is had or nothing helps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.results.loading import DamagedResultError, looked_into
+from helix_spark.errors import CatalogError
+from helix_spark.iteration.cut_off import worth_comparing
+from helix_spark.iteration.data_read import DataRead
+from helix_spark.iteration.deciding import plan_again
+from helix_spark.iteration.holding import hold
+from helix_spark.iteration.run import Run
+
+
+def execute(run: Run) -> Run:
+    """Does what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
+    outcome = run.tools.executor.execute(
+        run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from
+    )
+    return replace(run, outcome=outcome, goes_on_from=None, unfinished=False)
+
+
+def set_damage_aside(run: Run) -> Run:
+    """Where a stored result turned out to be damaged: it is put aside, and all is planned again without it. Each is put
+    aside once, so this comes to an end."""
+    damage, tools = run.outcome.failure, run.tools
+    if not isinstance(damage, DamagedResultError) or damage.record.attempt in run.set_aside:
+        return run
+    hold(run, _uncertain(damage, run))
+    # It may be held, too: its rows were read before its files went, and its DataFrame is asked for now.
+    tools.memory.drop(damage.record.signature)
+    if (sound := _quarantined(damage, run)) is not None:
+        run.outcome.failure = sound
+        return run
+    run = plan_again(replace(run, had=frozenset(), set_aside=run.set_aside | {damage.record.attempt}))
+    tools.observer.planned(run.numbered)
+    return replace(run, unfinished=True)
+
+
+def registering(run: Run) -> list[str]:
+    """Names of the nodes whose code registers views or functions with the session."""
+    return [node.name for node in run.dag.nodes if _registers(node, run)]
+
+
+def _registers(node: Node, run: Run) -> bool:
+    """Whether a node's code registers views or functions with the session."""
+    said = run.described[node.name].said
+    return bool(said.views or said.registers)
+
+
+def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
+    """Names of the nodes whose results the next try must not find in memory: those made of a damaged one, as persisted
+    or not, their plans may have to read it; and those that differ each time or are of data that changed meanwhile,
+    as who finds them held asks neither."""
+    names = {node.name for node in run.plan.nodes if node.signature == damage.record.signature}
+    outcome = run.outcome
+    chance = found_random(run.dag, run.plan, outcome.results, outcome.suspicion, run.described)
+    names.update(chance.found, chance.drawn)
+    data = DataRead(run.dag, run.plan, run.described, outcome)
+    names.update(name for name in data.names if data.change(name, contents=False) is not None)
+    return run.dag.descendants(names).union(names)
+
+
+def _quarantined(damage: DamagedResultError, run: Run) -> CatalogError | None:
+    """Puts a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
+    try:
+        found = looked_into(damage, run.tools.catalog)
+    except CatalogError as error:
+        return error
+    if found is not damage:
+        return found
+    ended = run.tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt)
+    if ended is not None:  # else it was evicted since this run planned, and its files are gone for that reason
+        run.tools.observer.warning(f"{damage.what}; it is computed again")
+    return None

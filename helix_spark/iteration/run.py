@@ -1,0 +1,164 @@
+"""One run of a workflow as its steps hand it on: frozen, and fuller with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.iteration.kept import Kept
+from helix_spark.planner.planning import Situation
+from helix_spark.planner.serving import PlanReads
+from helix_spark.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from helix_spark.catalog.records import IterationRecord, NodeRecord
+    from helix_spark.catalog.view import CatalogView
+    from helix_spark.costs.model import Throughput
+    from helix_spark.dag.node import Dag
+    from helix_spark.engine.execution.outcome import Outcome
+    from helix_spark.engine.lowering.randomness import Chance
+    from helix_spark.iteration.leasing import Leased
+    from helix_spark.iteration.provenance import Provenance
+    from helix_spark.iteration.retention import Retention
+    from helix_spark.iteration.tools import Tools
+    from helix_spark.past.table_preview import TablePreview
+    from helix_spark.planner.plan import Plan
+    from helix_spark.signature.signing import Description, Signed
+
+
+class _NotYet:
+    """Stands for what a later step makes."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no step of this run has made what {name!r} is asked of")
+
+
+NOT_YET: Any = _NotYet()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a workflow.
+
+    Attributes:
+        id: no other run has it.
+        begun: `time.perf_counter()` at its start.
+        leased: the leases that it holds.
+        message: what its author says of it.
+        provenance: where the workflow comes from.
+
+        whole: the graph as it is declared; `described` its nodes, by name.
+        reads: what the plans of functions told in this run of the columns they read.
+        equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
+        had: names of the nodes whose results this run had when it was last planned again.
+        only_proven: whether nothing is reused that no audit has verified.
+
+        view: the catalog as it was read.
+        dag: the graph to run: merged, without the features that are left out.
+        situation: what the planner needs.
+        told: what functions read, by `reads` and on record.
+        known_random: declared signatures, and why a result differs each time where an earlier run found that out.
+        loads: load throughput by kind of artifact.
+        comparable: names of the nodes of which it is on record what an earlier version's result holds.
+        plan: what is to happen.
+        planning_seconds: from the begin of the run to a plan that nothing waits for.
+
+        before: the newest iteration on record when this one began.
+        record: of the iteration, from its begin.
+        outcome: what was done by the plan; `goes_on_from` is that of an earlier plan, where this one goes on from it.
+        unfinished: whether the plan that was executed last is not the last one.
+        set_aside: attempts of stored results that turned out to be damaged.
+        seconds: to the answer.
+        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
+        node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
+        chance: which results may differ each time, and why.
+        retention: what the run keeps.
+        outputs: as they are recorded, by the author's names; none after a failure.
+        tables: the output tables of which rows are known, by the author's names.
+        behind: gives physical bytes by node once all is stored.
+        nodes: what happened to each node, as it is on record; none before it is.
+        kept: what was written; `gone` are signatures of what had to go at the end.
+    """
+
+    workflow: Workflow
+    tools: Tools
+    id: str
+    begun: float
+    leased: Leased
+    message: str = ""
+    provenance: Provenance = NOT_YET
+
+    whole: Dag = NOT_YET
+    described: Mapping[str, Description] = NOT_YET
+    reads: PlanReads = field(default_factory=dict)
+    equal: Mapping[str, str] = field(default_factory=dict)
+    had: frozenset[str] = frozenset()
+    only_proven: bool = False
+
+    view: CatalogView = NOT_YET
+    dag: Dag = NOT_YET
+    situation: Situation = NOT_YET
+    told: PlanReads = NOT_YET
+    known_random: Mapping[str, str] = NOT_YET
+    loads: Mapping[str, Throughput] = NOT_YET
+    comparable: frozenset[str] = frozenset()
+    plan: Plan = NOT_YET
+    planning_seconds: float = 0.0
+
+    before: IterationRecord | None = None
+    record: IterationRecord = NOT_YET
+    goes_on_from: Outcome | None = None
+    outcome: Outcome = NOT_YET
+    unfinished: bool = False
+    set_aside: frozenset[str] = frozenset()
+    seconds: float = 0.0
+    start_seconds: float = 0.0
+    node_seconds: Mapping[str, float] = field(default_factory=dict)
+    warm_seconds: Mapping[str, float] = field(default_factory=dict)
+    chance: Chance = NOT_YET
+    retention: Retention = NOT_YET
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, TablePreview] = field(default_factory=dict)
+    behind: Future[Mapping[str, int]] = NOT_YET
+    nodes: tuple[NodeRecord, ...] = ()
+    kept: Kept = field(default_factory=Kept)
+    gone: frozenset[str] = frozenset()
+
+    @property
+    def signed(self) -> Mapping[str, Signed]:
+        """By node name."""
+        return self.situation.signed
+
+    @property
+    def numbered(self) -> Plan:
+        """The plan, with the number that the iteration has on record."""
+        return replace(self.plan, iteration=self.record.number)
+
+    @property
+    def stored(self) -> dict[str, int]:
+        """Physical bytes by node of what was stored and is still there."""
+        return {name: size for name, size in self.kept.stored.items() if self.plan[name].signature not in self.gone}
+
+
+RunStep = Callable[[Run], Run]
+
+
+def through(steps: Iterable[RunStep], run: Run) -> Run:
+    """A run after these steps."""
+    for step in steps:
+        run = step(run)
+    return run
+
+
+def repeated(*steps: RunStep) -> RunStep:
+    """A step that goes through these until the run is finished."""
+    def again(run: Run) -> Run:
+        run = through(steps, run)
+        while run.unfinished:
+            run = through(steps, run)
+        return run
+
+    return again

@@ -2,139 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
-from helix_spark.cli.history import commit_text
 from helix_spark.cli.shown_tables import print_differences
-from helix_spark.cli.tables import console, diff_lines, table
+from helix_spark.cli.tables import console, print_code, table
 from helix_spark.past.comparison import Comparison, Sort
-from helix_spark.past.metrics import number
-from helix_spark.past.shown import side
 from helix_spark.past.table_difference import TableDifference
-from helix_spark.sizes import format_seconds
+from helix_spark.views.comparison_view import ComparisonView, Pair
+from helix_spark.visible_text import cut
 
-SIGNS: dict[Sort, str] = {"added": "+", "removed": "-", "changed": "~", "drawn": "*", "same": "=", "affected": "."}
-_STYLES: dict[Sort, str] = {
-    "added": "green", "removed": "red", "changed": "yellow", "drawn": "yellow", "same": "dim", "affected": "dim",
+_SIGNS: dict[Sort, tuple[str, str]] = {
+    "added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "drawn": ("*", "yellow"),
+    "same": ("=", "dim"),
 }
-
 MOST_CODE_LINES = 60
 """Lines of a diff that are shown of one function; all of them are in `--json`."""
-
-MOST_TIMED = 8
-"""Nodes whose seconds are shown, those that took longest."""
-
-LEAST_SECONDS = 0.05
-"""A node whose seconds differ by less is not news."""
+_LONGEST = 120
 
 
-def print_comparison(compared: Comparison, tables: Mapping[str, TableDifference]) -> None:
+def print_comparison(view: ComparisonView) -> None:
     """Parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
     out = console()
-    before, after = f"iteration {compared.before.number}", f"iteration {compared.after.number}"
-    out.print(Text(f"{compared.after.workflow}, {before} -> {compared.after.number}", style="bold"))
-    if compared.unrecorded:
-        out.print(f"  {compared.unrecorded}")
-    parts = [
-        _values(out, "parameters", compared.parameters, (before, after)), _nodes(out, compared),
-        _code(out, compared),
-        _values(out, "outputs", compared.leaf_outputs, (before, after), compared.change),
-        print_differences(tables),
-    ]
-    if not any(parts) and not compared.unrecorded:
+    out.print(Text(view.title, style="bold"))
+    if view.unrecorded:
+        out.print(f"  {view.unrecorded}")
+    _pairs("parameters", "  name", view.parameters, view)
+    _nodes(view)
+    _code(view)
+    _pairs("outputs", "  name", view.outputs, view)
+    print_differences(view.tables)
+    _pairs("versions", "  package", view.versions, view)
+    if view.nothing:
         out.print("  no difference")
-    _seconds(out, compared)
+    _title("seconds")
+    shown = table(("  node", "left"), *((head, "right") for head in view.heads))
+    shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
+    for pair in view.timed:
+        shown.add_row(f"  {pair.name}", pair.before or "-", pair.after or "-")
+    out.print(shown)
+    if view.more_timed:
+        out.print(f"  ... {view.more_timed} nodes more; --json has all")
+    if view.commits:
+        out.print(f"\ngit: {view.commits}")
 
 
-def _title(out: Console, text: str) -> None:
-    out.print()
-    out.print(Text(text, style="bold"))
+def _title(text: str) -> None:
+    console().print(Text(f"\n{text}", style="bold"))
 
 
-def _values(
-    out: Console, title: str, pairs: dict[str, tuple[Any, Any]], heads: tuple[str, str],
-    change: Callable[[str], str] | None = None,
-) -> bool:
+def _pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonView) -> None:
     if not pairs:
-        return False
-    _title(out, title)
-    shown = table(("  name", "left"), (heads[0], "left"), (heads[1], "left"), ("change", "left"))
-    for name, (before, after) in pairs.items():
-        shown.add_row(f"  {name}", side(before), side(after), change(name) if change else _change(before, after))
-    out.print(shown)
-    return True
+        return
+    _title(title)
+    shown = table((head, "left"), *((one, "left") for one in view.heads), ("change", "left"))
+    for pair in pairs:
+        sides = ("-" if one is None else cut(one, _LONGEST) for one in (pair.before, pair.after))
+        shown.add_row(f"  {pair.name}", *sides, pair.change)
+    console().print(shown)
 
 
-def _change(before: Any, after: Any) -> str:
-    """After less before, of two numbers.
-
-    >>> _change(0.8, 0.9), _change(False, 1), _change(1, 10**400)
-    ('+0.1', '', '')
-    """
-    return "" if number(before) is None or number(after) is None else f"{after - before:+.4g}"
-
-
-def _nodes(out: Console, compared: Comparison) -> bool:
-    names = [*compared.added, *compared.removed, *compared.nodes, *compared.rewritten]
-    if not names:
-        return False
-    _title(out, "nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
+def _nodes(view: ComparisonView) -> None:
+    if not view.nodes:
+        return
+    _title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
     shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
-    for sort in SIGNS:
-        for name in names:
-            if compared.sort(name) == sort and sort != "affected":
-                shown.add_row(Text(f"{SIGNS[sort]} {name}", style=_STYLES[sort]), compared.what(name))
-    affected = [name for name in names if compared.sort(name) == "affected"]
-    if affected:
-        shown.add_row(Text(". through inputs", style="dim"), ", ".join(affected))
-    out.print(shown)
-    return True
+    for sort, (sign, style) in _SIGNS.items():
+        for node in view.of_sort(sort):
+            shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
+    if affected := view.of_sort("affected"):
+        shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
+    console().print(shown)
 
 
-def _code(out: Console, compared: Comparison) -> bool:
-    diffs = compared.edits
-    if not diffs and not compared.file_diff:
-        return False
-    if diffs:
-        _title(out, "code")
-        for diff in diffs.values():
-            _lines(out, diff)
-    elif any([*compared.nodes.values(), *compared.rewritten.values()]):
-        # What changed is not in a node's own function: a helper, a constant, a declaration.
-        _title(out, "the workflow's file")
-        _lines(out, compared.file_diff)
-    return bool(diffs)
-
-
-def _lines(out: Console, diff: Sequence[str]) -> None:
-    for line in diff_lines(diff[:MOST_CODE_LINES]):
-        out.print(line, soft_wrap=True)
-    if len(diff) > MOST_CODE_LINES:
-        out.print(f"  ... {len(diff) - MOST_CODE_LINES} more lines; --json has all")
-
-
-def _seconds(out: Console, compared: Comparison) -> None:
-    records = (compared.before, compared.after)
-    _title(out, "seconds")
-    shown = table(("  node", "left"), *((f"iteration {record.number}", "right") for record in records))
-    shown.add_row("  to answer", *(format_seconds(record.seconds) or "?" for record in records))
-    differing = {
-        name: pair for name, pair in compared.seconds.items() if abs((pair[1] or 0) - (pair[0] or 0)) >= LEAST_SECONDS
-    }
-    longest = sorted(differing.items(), key=lambda entry: -max(seconds or 0.0 for seconds in entry[1]))
-    for name, (before, after) in longest[:MOST_TIMED]:
-        shown.add_row(f"  {name}", format_seconds(before) or "-", format_seconds(after) or "-")
-    out.print(shown)
-    if len(longest) > MOST_TIMED:
-        out.print(f"  ... {len(longest) - MOST_TIMED} nodes more; --json has all")
-    commits = [commit_text(record) for record in records]
-    if any(commits) and commits[0] != commits[1]:
-        out.print()
-        out.print(f"git: {commits[0] or '?'} -> {commits[1] or '?'}")
+def _code(view: ComparisonView) -> None:
+    for place, (name, lines) in enumerate(view.code.items()):
+        if not place:
+            _title("code")
+        console().print(Text(f"  {name}", style="bold"))
+        print_code(lines[:MOST_CODE_LINES])
+        if len(lines) > MOST_CODE_LINES:
+            console().print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")
 
 
 def _metrics_json(compared: Comparison) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from helix_spark.cli.export import export
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.reading import reading_commands
+from helix_spark.cli.storing import storage
 from helix_spark.cli.terminal import say
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.cli.upkeep import upkeep_commands
@@ -153,11 +154,13 @@ def explain(
     """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
     program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
     from helix_spark.cli.loading import split_target
-    from helix_spark.cli.plans import print_node
     from helix_spark.cli.programs import explain_program
     from helix_spark.cli.schema import plan_json, to_text
-    from helix_spark.planner.influence import left_out_as, left_out_text
+    from helix_spark.cli.tables import print_lines
+    from helix_spark.planner.influence import left_out_as
     from helix_spark.program.program_text import is_plain_program
+    from helix_spark.views.feature_words import left_out_text
+    from helix_spark.views.plan_view import planned_node_lines
 
     path, function = split_target(target)
     if function is None and is_plain_program(path):
@@ -176,7 +179,7 @@ def explain(
         if as_json:
             say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
         else:
-            print_node(planned, made)
+            print_lines(planned_node_lines(made, node))
 
 
 @helix.command(context_settings={"ignore_unknown_options": True})
@@ -240,7 +243,7 @@ def _check_no_arguments(arguments: Sequence[str]) -> None:
         )
 
 
-for _command in (*reading_commands, *upkeep_commands, export):
+for _command in (*reading_commands, storage, *upkeep_commands, export):
     helix.add_command(_command)
 
 
@@ -382,9 +385,9 @@ def _run(
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Runs a workflow and prints its answer beside the previous one."""
-    from helix_spark.cli.answers import answer_text
-    from helix_spark.cli.shown_tables import ROWS_OF_RUN, print_tables
+    from helix_spark.cli.answers import print_answer as tell_answer
     from helix_spark.past.metrics import Metrics, metrics_of
+    from helix_spark.views.iteration_view import view_of_run
 
     before = Metrics({})
     if print_answer:
@@ -395,8 +398,7 @@ def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answe
     finally:
         _close(engine.observer)
     if print_answer:
-        say(answer_text(iteration, before))
-        print_tables(iteration.tables, ROWS_OF_RUN)
+        tell_answer(view_of_run(iteration, before))
     return iteration
 
 

@@ -62,6 +62,7 @@ def show(
     from helix_spark.past.finding import find_iteration
     from helix_spark.past.states import proofs_of
     from helix_spark.past.table_preview import tables_of
+    from helix_spark.views.iteration_view import view_of_record
 
     known = records(**given)
     iteration = find_iteration(known, _one_of(workflow, named), number)
@@ -75,15 +76,16 @@ def show(
     if as_json:
         say(to_text(show_json(iteration, nodes, live, proofs, tables)))
     else:
-        print_iteration(iteration, nodes, live, proofs, tables)
+        print_iteration(view_of_record(iteration, nodes, live, proofs, tables))
     told_of_misfits(known)
 
 
 def _show_node(known: Catalog, iteration: IterationRecord, name: str, as_json: bool) -> None:
-    from helix_spark.cli.node_shown import node_look_json, print_node_look
+    from helix_spark.cli.node_shown import node_look_json, print_node_view
     from helix_spark.cli.schema import to_text
     from helix_spark.past.comparison import unrecorded
     from helix_spark.past.node_look import look_at
+    from helix_spark.views.node_view import node_view
 
     earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
     before = next((one for one in earlier if not unrecorded(one)), None)
@@ -93,10 +95,11 @@ def _show_node(known: Catalog, iteration: IterationRecord, name: str, as_json: b
         raise ParameterError(
             f"iteration {iteration.number} has no node {name!r}", remedy=nearest(name, names) or unrecorded(iteration)
         )
+    view = node_view(look)
     if as_json:
-        say(to_text(node_look_json(look)))
+        say(to_text(node_look_json(look, view)))
     else:
-        print_node_look(look)
+        print_node_view(view)
 
 
 @click.command()
@@ -115,6 +118,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     from helix_spark.past.finding import find_iteration
     from helix_spark.past.table_difference import table_differences
     from helix_spark.past.table_preview import tables_of
+    from helix_spark.views.comparison_view import comparison_view
 
     known = records(**given)
     one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
@@ -123,7 +127,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     if as_json:
         say(to_text(diff_json(compared, tables)))
     else:
-        print_comparison(compared, tables)
+        print_comparison(comparison_view(compared, tables))
     told_of_misfits(known)
 
 

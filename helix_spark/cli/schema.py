@@ -86,6 +86,10 @@ repair    needed, repaired (false of a dry run), damage, saved, lost (sentences)
           (false of a dry run), iterations (workflow -> numbers here), renumbered and left (sentences), bytes,
           results: list of workflow, iteration (there), node, kind, signature, bytes
 doctor    list of name, ok, found, remedy
+storage   bytes (physical, all of the catalog), result_bytes (of it stored results), budget (null: no limit),
+          results: list of workflow, iteration, node (who made it), kind, signature, bytes, again_seconds (to have it
+          again without it, or null), load_seconds (or null), saves_seconds (each time it is loaded, or null), loaded
+          (how often), current (whether the newest iteration of its workflow has it), proof
 config    name -> value, origin
 """
 """What the other commands print with `--json`."""

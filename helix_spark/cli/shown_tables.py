@@ -28,19 +28,16 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
     """
     for name, found in tables.items():
         shown = min(rows, len(found.rows))
-        total = len(found.rows) if found.total is None else found.total
-        more = f"{total:,} rows" if total == shown else f"the first {shown} of {total:,} rows"
         right = [is_number(found.column(one)) for one in found.names]
-        _print(name, more, found.names, right, [[*map(cell_text, row)] for row in found.rows[:shown]])
+        _print(name, found.rows_text(shown), found.names, right, [[*map(cell_text, row)] for row in found.rows[:shown]])
 
 
-def print_differences(differences: Mapping[str, TableDifference]) -> bool:
-    """The rows and cells that differ, of each table; returns whether there are any."""
+def print_differences(differences: Mapping[str, TableDifference]) -> None:
+    """The rows and cells that differ, of each table."""
     for name, found in differences.items():
         right = [False, *([False] * len(found.columns))]
         rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
         _print(name, found.told, ("", *found.columns), right, rows)
-    return bool(differences)
 
 
 def _print(

@@ -4,6 +4,7 @@ wanted (NO_COLOR, a file, a pipe)."""
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,6 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from helix_spark.views.comparison_view import Line
 from helix_spark.visible_text import visible
 
 WIDE = 100
@@ -19,6 +21,9 @@ WIDE = 100
 STATE_STYLES = {
     "compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow", "waiting": "dim",
 }
+
+
+_LINES = {"same": (" ", ""), "added": ("+", "green"), "removed": ("-", "red"), "gap": ("...", "cyan")}
 
 
 class _Terminal(Console):
@@ -60,12 +65,25 @@ def table(*columns: tuple[str, str], grow: str = "") -> Table:
     return made
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    """Sentences as wide as the terminal, their further lines set in. Paths and signatures stay whole, to be copied."""
+    out = console()
+    for line in lines:
+        inside, style = " " * (len(line) - len(line.lstrip()) + 2), "yellow" if line.startswith("warning: ") else ""
+        for part in textwrap.wrap(
+            line, out.width, subsequent_indent=inside, break_long_words=False, break_on_hyphens=False
+        ):
+            out.print(Text(part, style=style), soft_wrap=True)
+
+
 def state_text(state: str) -> Text:
     """A state, coloured."""
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
-def diff_lines(lines: Iterable[str], indent: str = "  ") -> list[Text]:
-    """The lines of a unified diff, coloured; the signs say the same without colours."""
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    return [Text(indent + line, style=styles.get(line[:1], "")) for line in lines]
+def print_code(lines: Iterable[Line]) -> None:
+    """The lines of a difference, coloured; the signs say the same without colours."""
+    out = console()
+    for sort, line in lines:
+        sign, style = _LINES[sort]
+        out.print(Text(f"  {sign}{line}", style=style), soft_wrap=True)

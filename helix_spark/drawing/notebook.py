@@ -6,6 +6,7 @@ Every text is escaped. What is shown in a notebook that is not trusted is shown,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 
 from helix_spark.drawing.graph import DrawnGraph
 from helix_spark.drawing.groups import collapsed, folds_of
@@ -91,6 +92,25 @@ def differences(lines: Sequence[str]) -> str:
 def folded(title: str, inside: str) -> str:
     """A part that a click unfolds; nothing where there is nothing inside."""
     return f"<details><summary>{text(title)}</summary>{inside}</details>" if inside else ""
+
+
+@singledispatch
+def text_of(thing: object) -> str:
+    """A thing in plain text. What is said of it a later room decides, and registers here, as in `html_of`."""
+    return repr(thing)
+
+
+@singledispatch
+def html_of(thing: object) -> str:
+    """A thing in HTML."""
+    return paragraph(repr(thing))
+
+
+class Displayed:
+    """What a notebook shows in both forms."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return bundle(text_of(self), html_of(self))
 
 
 def bundle(plain: str, html: str) -> dict[str, str]:

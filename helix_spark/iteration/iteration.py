@@ -13,8 +13,7 @@ from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.metrics import Metrics
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.problem import State
-from helix_spark.sizes import format_seconds, seconds_text
+from helix_spark.sizes import seconds_text
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -92,11 +91,13 @@ class Iteration(NamedResults):
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows."""
+        """What a notebook shows. The whole graph is in sight once; later iterations show what was computed."""
         from helix_spark.drawing.notebook import bundle
-        from helix_spark.iteration.picture import iteration_html, iteration_text
+        from helix_spark.views.iteration_view import view_of_run
+        from helix_spark.views.notebook_views import iteration_html, iteration_text
 
-        return bundle(iteration_text(self), iteration_html(self))
+        view = view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
+        return bundle(iteration_text(view), iteration_html(view, is_later=self.before is not None))
 
     def _where(self, name: str) -> Location | None:
         return self._dag[name].where
@@ -123,13 +124,3 @@ class Iteration(NamedResults):
         if node.result is Result.COLUMN:
             return f"a column is part of the tables that are made with it: {', '.join(self._dag.readers(node.name))}"
         return f"ask for it by .{node.result}({node.name!r})"
-
-
-def took_text(iteration: Iteration) -> str:
-    """How long it took, and what reuse saved."""
-    saved = iteration.plan.saved_seconds
-    text = f"{format_seconds(iteration.seconds)} s to answer"
-    if iteration.session_seconds:
-        text += f" (Spark's start {format_seconds(iteration.session_seconds)} s)"
-    reused = any(iteration.plan.in_state(state) for state in (State.LOAD, State.PRUNE)) and saved > 0
-    return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text

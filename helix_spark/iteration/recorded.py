@@ -13,6 +13,7 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.shown import result_text
+from helix_spark.past.states import proofs_of
 from helix_spark.past.table_preview import tables_of
 from helix_spark.plots import is_plot
 from helix_spark.workflow.operators import Result
@@ -47,10 +48,13 @@ class RecordedIteration(NamedResults):
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows."""
         from helix_spark.drawing.notebook import bundle
-        from helix_spark.iteration.picture import recorded_html, recorded_text
+        from helix_spark.views.iteration_view import view_of_record
+        from helix_spark.views.notebook_views import iteration_html, iteration_text
 
         live = self._catalog.live_among({node.signature for node in self.nodes})
-        return bundle(recorded_text(self), recorded_html(self, live, tables_of(self.record, self._catalog)))
+        proofs, tables = proofs_of(self.nodes, self._catalog), tables_of(self.record, self._catalog)
+        view = view_of_record(self.record, self.nodes, live, proofs, tables)
+        return bundle(iteration_text(view), iteration_html(view, is_later=False))
 
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._results:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.past.metrics import Metrics, leaves, metrics_of
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
 from helix_spark.signature.parts import Part
@@ -17,10 +19,6 @@ from helix_spark.signature.parts import Part
 Sort = Literal["added", "removed", "changed", "drawn", "affected", "same"]
 """How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
 differ each time. What has the same result is the `same`, even where its code is not."""
-
-_UNCHANGED_ITSELF: Mapping[Sort, str] = {
-    "drawn": "drawn anew, for it may differ each time", "affected": "through its inputs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +63,13 @@ class NodeDifference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Displayed):
     """How two iterations differ. What is missing in one of them counts as a difference.
 
     Attributes:
         before, after: the iterations.
-        differences: of each node by name, those that are the same included: as the later one has them, then those
-            that it has no more.
+        differences: of each node by name, those that are the same included: as the later one has them, and each that
+            it has no more after what it stood behind.
         parameters, outputs: name -> (before, after), of those that differ; None where it is missing.
         code: name of a node -> unified diff of its function's text, a line an element.
         file_diff: unified diff of the workflow's files, where both are recorded.
@@ -109,12 +107,6 @@ class Comparison:
         return {name: one.changes for name, one in self.differences.items() if one.rewritten}
 
     @property
-    def edits(self) -> dict[str, tuple[str, ...]]:
-        """What `code` has of nodes that have another result, or are rewritten."""
-        shown = self.nodes.keys() | self.rewritten.keys()
-        return {name: diff for name, diff in self.code.items() if name in shown}
-
-    @property
     def inputs(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Name of a node -> the names of what it read before and reads after, where these differ."""
         pairs = {
@@ -135,11 +127,6 @@ class Comparison:
         """The metrics of both."""
         return metrics_of(self.before), metrics_of(self.after)
 
-    def change(self, name: str) -> str:
-        """How a leaf of the outputs went, in words; empty where that cannot be said in a line."""
-        before, after = self.metrics
-        return after.change_text(name, before)
-
     @property
     def seconds(self) -> dict[str, tuple[float | None, float | None]]:
         """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
@@ -150,28 +137,11 @@ class Comparison:
         """How a node of either iteration differs."""
         return self.differences[name].sort
 
-    def what(self, name: str) -> str:
-        """What differs in a node of either iteration, in a line."""
-        one = self.differences[name]
-        if one.before is not None and one.after is not None:
-            return "; ".join(one.told) or _UNCHANGED_ITSELF.get(one.sort, "")
-        node = one.record
-        return f"{node.kind}, reads {', '.join(node.inputs)}" if node.inputs else node.kind
-
     def _of(self, *sorts: Sort) -> tuple[str, ...]:
         return tuple(name for name, one in self.differences.items() if one.sort in sorts)
 
     def __str__(self) -> str:
-        from helix_spark.past.picture import comparison_text
-
-        return comparison_text(self)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows."""
-        from helix_spark.drawing.notebook import bundle
-        from helix_spark.past.picture import comparison_html
-
-        return bundle(str(self), comparison_html(self))
+        return text_of(self)
 
 
 class Records(Protocol):
@@ -184,40 +154,51 @@ class Records(Protocol):
 def compare(records: Records, before: IterationRecord, after: IterationRecord) -> Comparison:
     """How two iterations of one catalog differ; in their parameters alone where one has no nodes on record. Raises
     CatalogError for damaged records."""
-    parameters = _differing(json.loads(before.parameters), json.loads(after.parameters))
+    parameters = _differing(mapping(before.parameters), mapping(after.parameters))
     if missing := unrecorded(before, after):
         return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
     differences = node_differences(records.nodes(before), records.nodes(after))
     files = [records.file_text(one.file_digest) or "" for one in (before, after)]
     old, new = (f"iteration {one.number}" for one in (before, after))
     return Comparison(
-        before, after, differences, parameters, _differing(json.loads(before.outputs), json.loads(after.outputs)),
+        before, after, differences, parameters, _differing(mapping(before.outputs), mapping(after.outputs)),
         _code(differences, old, new), text_diff(files[0], files[1], old, new) if all(files) else (),
     )
 
 
-def node_differences(
-    old: Sequence[NodeRecord], new: Sequence[NodeRecord], parts: Callable[[str], Sequence[Part]] = parts_from_json
-) -> dict[str, NodeDifference]:
-    """How each node of two iterations differs, by name: those of the later one in its order, then those that it has no
-    more.
-
-    Args:
-        parts: reads the parts of a record; one that makes do with damaged ones, say.
-    """
+def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
+    """How each node of two iterations differs, by name: those of the later one in its order, and each that it has no
+    more after what it stood behind."""
     olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
-    names = dict.fromkeys([*news, *olds])
-    return {name: _difference(name, olds.get(name), news.get(name), parts) for name in names}
+    gone: dict[str, list[str]] = {}
+    behind = ""
+    for node in old:
+        if node.name in news:
+            behind = node.name
+        else:
+            gone.setdefault(behind, []).append(node.name)
+    names = [*gone.get("", ()), *(name for node in new for name in (node.name, *gone.get(node.name, ())))]
+    return {name: _difference(name, olds.get(name), news.get(name)) for name in names}
 
 
-def _difference(
-    name: str, before: NodeRecord | None, after: NodeRecord | None, parts: Callable[[str], Sequence[Part]]
-) -> NodeDifference:
+def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) -> NodeDifference:
     if before is None or after is None:
         return NodeDifference(name, "added" if before is None else "removed", (), before, after)
     alike = before.declared == after.declared and before.signature == after.signature
-    changes = () if alike else own_changes(parts(before.parts), parts(after.parts))
+    changes = () if alike else own_changes(parts_of(before.parts), parts_of(after.parts))
     return NodeDifference(name, _sort(before, after, changes), changes, before, after)
+
+
+def parts_of(text: str) -> tuple[Part, ...]:
+    """A signature's parts; what is damaged reads as none.
+
+    >>> parts_of("[[1]]")
+    ()
+    """
+    try:
+        return parts_from_json(text)
+    except (ValueError, TypeError):
+        return ()
 
 
 def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.past.comparison import parts_of
 from helix_spark.past.model_card import ModelCard, card_of
 from helix_spark.past.profile_on_record import profile_of
 from helix_spark.past.states import proofs_of, shown_states
 from helix_spark.past.table_preview import TablePreview, tables_of
 from helix_spark.past.table_profile import ColumnProfile
-from helix_spark.signature.difference import Change, changes, parts_from_json
+from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group, Part
 
 if TYPE_CHECKING:
@@ -73,27 +74,26 @@ class NodeLook:
 
 def look_at(
     records: Records, iteration: IterationRecord, name: str, before: IterationRecord | None,
-    artifact_of: Callable[[str], ArtifactRecord | None], parts: Callable[[str], Sequence[Part]] = parts_from_json,
+    artifact_of: Callable[[str], ArtifactRecord | None],
 ) -> NodeLook | None:
     """A node by its name; None if the iteration has none of that name. Raises CatalogError.
 
     Args:
         before: the newest iteration before that has its nodes on record.
         artifact_of: the newest record of a signature's artifacts.
-        parts: reads the parts of a record; one that makes do with damaged ones, say.
     """
     nodes = records.nodes(iteration)
     node = next((one for one in nodes if one.name == name), None)
     if node is None:
         return None
     old = next((one for one in (records.nodes(before) if before else ()) if one.name == name), None)
-    fields, artifact = tuple(parts(node.parts)), artifact_of(node.signature)
+    fields, artifact = parts_of(node.parts), artifact_of(node.signature)
     table = tables_of(iteration, records).get(name)
     rows, columns = profile_of(artifact, table, records)
     return NodeLook(
         iteration, node, shown_states(iteration, nodes)[name],
         tuple(one.name for one in nodes if name in one.inputs), artifact, proofs_of([node], records)[name],
-        before.number if before else None, changes(parts(old.parts), fields) if old else None,
+        before.number if before else None, changes(parts_of(old.parts), fields) if old else None,
         textwrap.dedent(node.code), textwrap.dedent(old.code) if old else "",
         tuple(part for part in fields if part.group is not Group.INPUT), card_of(node.signature, records), table,
         rows, columns,

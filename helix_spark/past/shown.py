@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -29,9 +30,17 @@ def short(value: Any) -> str:
     return _cut(str(value))
 
 
-def side(value: Any) -> str:
-    """One side of a difference in a line: a value, or that there is none."""
-    return "-" if value is None else short(value)
+def whole_text(value: Any) -> str:
+    """A value that is not cut.
+
+    >>> whole_text(0.123456789), whole_text({"table": "t", "rows": 3}), whole_text({"a": 1}), whole_text(True)
+    ('0.123457', 'table of 3 rows', '{"a": 1}', 'true')
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return value
+    return result_text(value) or json.dumps(value, ensure_ascii=False)
 
 
 def result_text(value: Any) -> str:

@@ -58,6 +58,16 @@ class TablePreview:
         """Of the columns."""
         return tuple(name for name, _ in self.columns)
 
+    def rows_text(self, shown: int) -> str:
+        """How many rows it has, where so many of them are shown.
+
+        >>> table = TablePreview((("a", "int64"),), ((1,), (2,)), 3)
+        >>> table.rows_text(2), table.rows_text(3)
+        ('the first 2 of 3 rows', '3 rows')
+        """
+        total = len(self.rows) if self.total is None else self.total
+        return f"{total:,} rows" if total == shown else f"the first {shown} of {total:,} rows"
+
     def column(self, name: str) -> tuple[Any, ...]:
         """The values of a column."""
         place = self.names.index(name)

@@ -1,8 +1,7 @@
-"""Features without influence in a plan: what is left out, what a fit gave the others, and both in words."""
+"""Features without influence in a plan: what is left out, what a fit gave the others."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence, PlannedLeftOut
 from helix_spark.signature.difference import changes
 from helix_spark.signature.parts import Group, Part
-from helix_spark.sizes import format_seconds
 from helix_spark.workflow.operators import Assemble
-
-_WIDTH = 80
 
 
 def planned_left_out(dag: Dag, seconds: Mapping[str, float]) -> tuple[PlannedLeftOut, ...]:
@@ -84,24 +80,6 @@ def feature_reasons(
     return found | dict.fromkeys(back, "left out until now")
 
 
-def left_out_text(one: PlannedLeftOut) -> str:
-    """A line about a feature that is left out.
-
-    >>> print(left_out_text(PlannedLeftOut("race_is", "income", (("model", 3),), ("race_is.fit", "race_is"), 0.4)))
-    left out of `income`: `race_is`: `model` gave it no weight in iteration 3; saves 0.40 s
-    """
-    said = " and ".join(f"`{learner}` gave it no weight in iteration {iteration}" for learner, iteration in one.found)
-    saves = f"; saves {format_seconds(one.seconds)} s" if one.nodes else "; others need it still"
-    return f"left out of `{one.synthesizer}`: `{one.feature}`: {said}{saves}"
-
-
-def left_out_lines(plan: Plan) -> list[str]:
-    """What is left out, a line or two a feature."""
-    return [
-        line for one in plan.left_out for line in textwrap.wrap(left_out_text(one), _WIDTH, subsequent_indent="  ")
-    ]
-
-
 def left_out_json(plan: Plan) -> list[dict[str, Any]]:
     """What is left out, as JSON's types."""
     return [
@@ -127,44 +105,6 @@ def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
         }
         for one in plan.influences for feature in one.features if name in (one.learner, feature.name)
     ]
-
-
-def influence_lines(plan: Plan, name: str) -> list[str]:
-    """The same in words, indented as `node_text` is."""
-    lines = [f"  {left_out_text(one)}" for one in plan.left_out if name in _concerned(one)]
-    for one in plan.influences:
-        if name == one.learner:
-            lines += _learner_lines(one, _when(one, plan))
-        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.name]
-    return [part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="    ")]
-
-
-def _learner_lines(one: PlannedInfluence, when: str) -> list[str]:
-    ranked = sorted(one.features, key=lambda feature: -feature.share)
-    carrying = ", ".join(f"{f.name} {f.share:.1%}" for f in ranked if not f.weightless)
-    none = [f"{feature.name} ({format_seconds(feature.seconds)} s)" for feature in one.features if feature.weightless]
-    lines = [f"  weight by feature in {when}: {carrying}"] if carrying else []
-    if none:
-        remedy = "" if one.prunes else "; prune_features=True leaves them out"
-        lines.append(f"  without influence in {when}: {', '.join(none)}{remedy}")
-    return lines
-
-
-def _feature_text(one: PlannedInfluence, feature: PlannedFeature, when: str) -> str:
-    if not feature.weightless:
-        return f"`{one.learner}` gave it {feature.share:.1%} of the weight in {when}"
-    return (
-        f"`{one.learner}` gave it no weight in {when}; it and what only it needs take "
-        f"{format_seconds(feature.seconds)} s"
-    )
-
-
-def _when(one: PlannedInfluence, plan: Plan) -> str:
-    return f"iteration {one.iteration}" + (f" of `{one.workflow}`" if one.workflow != plan.workflow else "")
-
-
-def _concerned(one: PlannedLeftOut) -> list[str]:
-    return [one.synthesizer, one.feature, *(learner for learner, _ in one.found)]
 
 
 def _names(names: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.visible_text import visible
 
 Proof = Literal["unproven", "verified", "chance"]
 
@@ -119,7 +119,7 @@ class PlannedInfluence:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Displayed):
     """What is to happen in one iteration.
 
     Attributes:
@@ -196,13 +196,4 @@ class Plan:
         }
 
     def __str__(self) -> str:
-        from helix_spark.planner.explain import plan_text
-
-        return visible(plan_text(self))
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows."""
-        from helix_spark.drawing.notebook import bundle
-        from helix_spark.planner.picture import plan_html
-
-        return bundle(str(self), plan_html(self))
+        return text_of(self)

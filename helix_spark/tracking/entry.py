@@ -16,10 +16,10 @@ from helix_spark.past.edit_message import edit_of
 from helix_spark.past.metrics import flattened, metrics_of, number
 from helix_spark.past.shown import node_json, result_text
 from helix_spark.past.table_preview import TablePreview
-from helix_spark.planner.explain import plan_text
 from helix_spark.plots import is_plot
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Group
+from helix_spark.views.notebook_views import plan_text
 
 RUN_TAG = "helix.run"
 """The tag that tells which iteration a run shows: an iteration has one run, however often it is sent."""

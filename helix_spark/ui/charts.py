@@ -8,8 +8,8 @@ from math import ceil, floor, log10
 from helix_spark.drawing.svg import shortened, text
 from helix_spark.past.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
-from helix_spark.ui.iteration import Bar
 from helix_spark.ui.trends import Trend
+from helix_spark.views.node_row import NodeRow
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _DIGIT = 7
@@ -157,11 +157,11 @@ def bins(counts: Sequence[int]) -> str:
     )
 
 
-def timeline(bars: Sequence[Bar], total: float) -> str:
+def timeline(bars: Sequence[NodeRow], total: float) -> str:
     """When each node ran. Bars begin at nought where their start was not recorded."""
     if not bars:
         return ""
-    end = max([total, 1e-9, *((bar.start or 0.0) + bar.seconds for bar in bars)])
+    end = max([total, 1e-9, *((bar.started or 0.0) + (bar.seconds or 0.0) for bar in bars)])
     height = len(bars) * _ROW + 26
     width = _NAMES + _TIMES + 70
     parts = [f'<svg class="timeline" role="group" aria-label="when each node ran" viewBox="0 0 {width} {height}">']
@@ -173,14 +173,14 @@ def timeline(bars: Sequence[Bar], total: float) -> str:
                 f'<text class="tick" x="{x:.1f}" y="{height - 4}" text-anchor="middle">{tick:g} s</text>'
             )
     for row, bar in enumerate(bars):
-        state = bar.view.record.state if bar.view.record.state in ("load", "compute") else "other"
-        x = _NAMES + _TIMES * (bar.start or 0.0) / end
-        length = max(2.0, _TIMES * bar.seconds / end)
+        state = bar.state if bar.state in ("load", "compute") else "other"
+        x = _NAMES + _TIMES * (bar.started or 0.0) / end
+        length = max(2.0, _TIMES * (bar.seconds or 0.0) / end)
         y = row * _ROW
-        name = bar.view.record.name
-        size = f", {format_size(bar.view.record.bytes)}" if bar.view.record.bytes else ""
+        name = bar.name
+        size = f", {format_size(bar.bytes)}" if bar.bytes else ""
         parts.append(
-            f"<g><title>{text(name)}: {bar.view.word}, {seconds_text(bar.seconds)}{size}</title>"
+            f"<g><title>{text(name)}: {bar.word}, {seconds_text(bar.seconds)}{size}</title>"
             f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 22))}</text>'
             f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
             f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(bar.seconds)}</text></g>'

@@ -11,8 +11,9 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.past import metrics
 from helix_spark.past.comparison import unrecorded
 from helix_spark.past.edit_message import edit_of
-from helix_spark.past.metrics import Metrics, number
-from helix_spark.ui.reading import text_of
+from helix_spark.past.metrics import Metrics
+from helix_spark.past.shown import whole_text
+from helix_spark.views.iteration_view import saved_seconds
 
 PAGE = 100
 """Rows on one page."""
@@ -129,7 +130,7 @@ def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactR
     parameters = [mapping(record.parameters) for record in iterations]
     return tuple(
         Row(
-            record, changed(before, new), metrics.metrics_of(record), saved(record),
+            record, changed(before, new), metrics.metrics_of(record), saved_seconds(record),
             stored.get(record.number, 0),
         )
         for record, new, before in zip(iterations, parameters, [*parameters[1:], {}], strict=False)
@@ -140,18 +141,9 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Changed, ..
     """Parameters that differ; all of them for the first iteration, which has none before it."""
     names = [*new, *(name for name in old if name not in new)]
     return tuple(
-        Changed(name, text_of(old[name]) if name in old else None, text_of(new[name]) if name in new else None)
+        Changed(name, whole_text(old[name]) if name in old else None, whole_text(new[name]) if name in new else None)
         for name in names if (name in old) != (name in new) or old.get(name) != new.get(name)
     )
-
-
-def saved(record: IterationRecord) -> float | None:
-    """Seconds of computing saved: what running all was expected to take, less what the plan was."""
-    plan = mapping(record.plan)
-    everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
-    if record.status != "done" or everything is None:
-        return None
-    return max(0.0, everything - (planned or 0.0))
 
 
 def listing(
@@ -207,7 +199,7 @@ def _chosen(rows: Sequence[Row]) -> tuple[int | None, int | None]:
 
 def _text(row: Row) -> str:
     record = row.record
-    settings = " ".join(f"{name}={text_of(value)}" for name, value in mapping(record.parameters).items())
+    settings = " ".join(f"{name}={whole_text(value)}" for name, value in mapping(record.parameters).items())
     changes = " ".join(f"changed:{change.name}" for change in row.changed)
     return f"#{record.number} {record.status} {record.message} {row.edit} {settings} {changes} {record.error}".lower()
 

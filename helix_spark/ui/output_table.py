@@ -59,8 +59,7 @@ def output_table(name: str, table: TablePreview) -> OutputTable:
     """One table as it is shown."""
     shape, names = shape_of(table), table.names[:COLUMNS]
     rows = tuple(tuple(map(cell_text, row[:COLUMNS])) for row in table.rows[:ROWS])
-    total = len(table.rows) if table.total is None else table.total
-    words = f"{total:,} rows" if total == len(rows) else f"the first {len(rows)} of {total:,} rows"
+    words = table.rows_text(len(rows))
     if len(names) < len(table.columns):
         words += f", {len(names)} of {len(table.columns)} columns"
     return OutputTable(

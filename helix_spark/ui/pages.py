@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,30 +12,30 @@ from markupsafe import Markup
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.drawing import svg
-from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError, nearest
 from helix_spark.past import metrics
-from helix_spark.past.comparison import unrecorded
+from helix_spark.past.comparison import compare, unrecorded
 from helix_spark.past.node_look import look_at
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
 from helix_spark.past.table_preview import tables_of
-from helix_spark.ui.comparison import ShownNode, code_lines, comparison
 from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow
-from helix_spark.ui.folding import BY_SIZE, Folding
-from helix_spark.ui.iteration import IterationView, NodeView, iteration_view, newest_recorded, stored_mark
+from helix_spark.ui.folding import BY_SIZE, Folding, picture_of
+from helix_spark.ui.iteration import IterationPage, edited, iteration_page, newest_recorded
 from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
-from helix_spark.ui.listing import Order, Row, listing, rows_of, saved
+from helix_spark.ui.listing import Order, Row, listing, rows_of
 from helix_spark.ui.output_plots import output_plots, plot_changes
 from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
-from helix_spark.ui.reading import parts
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
 from helix_spark.ui.running import noted_states, records_of, state_text
-from helix_spark.ui.storage import storage_view
 from helix_spark.ui.trends import trend_of
+from helix_spark.views.comparison_view import comparison_view
+from helix_spark.views.iteration_view import view_of_record
+from helix_spark.views.node_view import node_view
+from helix_spark.views.storage_view import storage_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,14 @@ class Pages:
         workflow = find_workflow(kept, workflow)
         record = find_iteration(kept, workflow, number)
         progress = self._records.progress(record)
+        view = self._iteration(kept, record, progress, wanted, whole, folding)
         return self._page(
-            kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html",
-            view=self._iteration(kept, record, progress, wanted, whole, folding), wanted=wanted,
+            kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             fold=self._folded(workflow, number, wanted, whole, Folding(True)),
             unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
             image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
-            tables=output_tables(tables_of(record, self._records)), plots=output_plots(record),
+            tables=output_tables(view.told.tables), plots=output_plots(record),
         )
 
     def image(
@@ -120,7 +120,7 @@ class Pages:
     def _iteration(
         self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool,
         folding: Folding,
-    ) -> IterationView:
+    ) -> IterationPage:
         """An iteration from its records, or from its notes where it has none."""
         missing = unrecorded(record)
         noted = progress if missing else None
@@ -130,13 +130,16 @@ class Pages:
 
         nodes = records_of(record, noted) if noted else self._records.nodes(record)
         before = newest_recorded(kept.iterations(record.workflow), record.number)
-        return iteration_view(
-            record, nodes, kept.artifacts(),
-            kept.iterations(record.workflow), saved(record), href, wanted=wanted, whole=whole,
-            states=noted_states(record, noted) if noted else None, folding=folding,
+        told = view_of_record(
+            record, nodes, kept.artifacts(), proofs_of(nodes, self._records), tables_of(record, self._records),
+            noted_states(record, noted) if noted else None,
+        )
+        return iteration_page(
+            record, told, kept.iterations(record.workflow), href, wanted=wanted, whole=whole, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
-            proofs=proofs_of(nodes, self._records),
-            before=() if before is None else self._records.nodes(find_iteration(kept, record.workflow, before)),
+            edits=edited(
+                () if before is None else self._records.nodes(find_iteration(kept, record.workflow, before)), nodes
+            ),
         )
 
     def node(self, workflow: str, number: int, name: str) -> Page:
@@ -148,18 +151,15 @@ class Pages:
             raise NotHereError(missing)
         number_before = newest_recorded(kept.iterations(workflow), number)
         before = find_iteration(kept, workflow, number_before) if number_before is not None else None
-        look = look_at(self._records, record, name, before, kept.artifacts().get, parts)
+        look = look_at(self._records, record, name, before, kept.artifacts().get)
         if look is None:
             raise NotHereError(
                 f"iteration {number} of {workflow!r} has no node {name!r}",
                 remedy=nearest(name, [node.name for node in self._records.nodes(record)]),
             )
         return self._page(
-            kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", look=look,
-            view=NodeView(look.node, look.state, stored_mark(look.artifact), look.artifact, look.proof),
-            preview=self._preview(look.artifact),
-            code=code_lines(look.code_before, look.code) if look.code_before else (),
-            proof=f"{look.proof}: {PROOFS[look.proof]}" if look.is_stored else "",
+            kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html",
+            view=node_view(look), preview=self._preview(look.artifact),
             table=None if look.table is None else output_table(name, look.table),
         )
 
@@ -171,21 +171,21 @@ class Pages:
         workflow = find_workflow(kept, workflow)
         one, other = find_iteration(kept, workflow, before), find_iteration(kept, workflow, after)
 
-        def href(node: ShownNode) -> str:
-            return self._links.node(workflow, after if node.after else before, node.name)
-
         def folded(asked: Folding) -> str:
             return at_graph(self._links.compare(workflow, before, after, whole=whole, **folding_state(asked)))
 
-        view = comparison(
-            one, self._records.nodes(one), other, self._records.nodes(other), href, whole=whole, folding=folding,
-            folded=folded,
-        )
+        tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
+        view = comparison_view(compare(self._records, one, other), tables, whole=whole)
+        leads = {
+            node.name: self._links.node(workflow, after if node.after else before, node.name) for node in view.nodes
+        }
+        drawn = [replace(node, href=leads.get(node.name, "")) for node in view.graph.nodes]
         numbers = [record.number for record in kept.iterations(workflow)]
         return self._page(
-            kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view,
-            numbers=numbers, plots=plot_changes(one, other), fold=folded(Folding(True)), unfold=folded(Folding(False)),
-            tables=table_changes(table_differences(tables_of(one, self._records), tables_of(other, self._records))),
+            kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
+            after=other, numbers=numbers, plots=plot_changes(one, other), tables=table_changes(view.tables),
+            picture=picture_of(replace(view.graph, nodes=tuple(drawn)), folding, folded, whole=False),
+            fold=folded(Folding(True)), unfold=folded(Folding(False)),
         )
 
     def metrics(self, workflow: str) -> Page:
@@ -201,17 +201,8 @@ class Pages:
         """What is stored, of all workflows."""
         kept = self._kept.now()
         workflow = find_workflow(kept, workflow)
-        artifacts = kept.artifacts()
-        newest, last = {}, None
-        for name in kept.workflows():
-            ended = next((r for r in kept.iterations(name) if r.status in ("done", "failed")), None)
-            if ended is not None:
-                newest[name] = self._records.nodes(ended)
-                last = ended if last is None or ended.started > last.started else last
-        live = [signature for signature, record in artifacts.items() if record.event == "published"]
-        wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
-        measured = self._records.results((), wanted).measured
-        view = storage_view(artifacts, kept.loads(), measured, newest, last, self._records.bytes_used())
+        iterations = [kept.iterations(name) for name in kept.workflows()]
+        view = storage_of(self._records, kept.artifacts(), kept.loads(), iterations)
         return self._page(kept, "Storage", "storage", workflow, "storage.html", view=view)
 
     def state(self, workflow: str, number: int) -> str:

@@ -15,7 +15,6 @@ from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
 from helix_spark.past.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
-from helix_spark.ui.comparison import seconds_pair
 from helix_spark.ui.shapes import drawn_weights
 from helix_spark.visible_text import visible
 
@@ -29,13 +28,13 @@ class Renderer:
             lstrip_blocks=True, finalize=_shown,
         )
         self._environment.filters |= {
-            "seconds": seconds_text, "size": format_size, "when": when, "moment": moment, "signed": signed,
+            "seconds": seconds_text, "size": format_size, "when": when, "moment": moment,
             "ticked": ticked, "metric": metric_text,
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
             "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS,
-            "seconds_pair": seconds_pair, "weights": _markup(drawn_weights), "bins": _markup(charts.bins),
+            "weights": _markup(drawn_weights), "bins": _markup(charts.bins),
         }
 
     def render(self, template: str, **values: Any) -> Markup:
@@ -81,12 +80,3 @@ def ticked(text: str) -> Markup:
     Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')
     """
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
-
-
-def signed(change: float | None) -> str:
-    """A difference with its sign.
-
-    >>> signed(0.0123), signed(-2.0), signed(None)
-    ('+0.0123', '-2', '')
-    """
-    return "" if change is None else metric_text(change, "+")

@@ -16,7 +16,8 @@ from workflows import PEOPLE, Heard, computed, loading
 
 import helix_spark as hx
 from helix_spark.iteration.iteration import Iteration
-from helix_spark.planner.influence import influence_json, left_out_lines
+from helix_spark.planner.influence import influence_json
+from helix_spark.views.feature_words import left_out_text
 
 pytestmark = pytest.mark.spark
 
@@ -98,7 +99,7 @@ def test_a_feature_without_influence_is_left_out_until_it_is_edited(run: Runs) -
     assert "same" in second.left_out["examples"]
     assert "same" not in computed(second)
     assert second["predicted"] == first["predicted"]
-    text = " ".join(left_out_lines(second.plan))
+    text = " ".join(map(left_out_text, second.plan.left_out))
     assert "left out of `examples`: `same`: `model` gave it no weight in iteration 1; saves" in " ".join(text.split())
     assert second.plan["examples"].reason.endswith("left out, for want of influence")
     with run.helix() as helix:

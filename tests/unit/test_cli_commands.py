@@ -230,7 +230,7 @@ def keys(command: str) -> set[str]:
 def test_the_json_of_reading_commands_has_the_keys_that_are_documented(command: Command) -> None:
     command.run()
     command.run("--set", "factor=2")
-    for words in (["log"], ["show", "2"], ["diff", "1", "2"], ["config"], ["doctor"]):
+    for words in (["log"], ["show", "2"], ["diff", "1", "2"], ["storage"], ["config"], ["doctor"]):
         done = command(*words, "--json")
         printed = json.loads(done.stdout)
         first = printed[0] if isinstance(printed, list) else printed

@@ -12,8 +12,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
-    "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "engine",
-    "iteration", "program", "helix", "tracking", "ui", "cli",
+    "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "views",
+    "engine", "iteration", "program", "helix", "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; `errors`, `sizes` and `forks` are for all."""
 INNER_ROOMS = {

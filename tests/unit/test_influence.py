@@ -28,11 +28,12 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.lowering.slots import SIZES, sizes_of
 from helix_spark.errors import OperatorError
 from helix_spark.iteration.influence import absolute_weights
-from helix_spark.planner.explain import plan_text
-from helix_spark.planner.influence import influence_json, influence_lines
+from helix_spark.planner.influence import influence_json
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation
 from helix_spark.signature.parts import digest
+from helix_spark.views.feature_words import influence_lines
+from helix_spark.views.plan_view import plan_view
 from helix_spark.workflow.operators import Assemble, Input, Kept
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"
@@ -351,7 +352,7 @@ def planned(wf: hx.Workflow, *weightless: str, **more: Any) -> tuple[Situation, 
 def test_a_plan_says_what_is_left_out_and_what_that_saves() -> None:
     whole, now = planned(build(), "sex_is")
     made = plan(after(whole, now))
-    text = " ".join(plan_text(made).split())
+    text = " ".join(str(plan_view(made)).split())
     assert "left out of `examples`: `sex_is`: `model` gave it no weight in iteration 3; saves 0.40 s" in text
     assert "sex_is" not in made.by_name
     (entry,) = plan_json(made)["left_out"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ def test_a_table_is_shown_by_what_its_columns_hold_and_a_value_as_it_is(catalog:
     assert "columns of the first 3 rows" in told
     assert "1 █     █    █ 3" in told
     assert json.loads(shown(catalog, f"auc {HOSTILE}", "--json"))["value"] == HOSTILE
+
+
+def test_what_is_stored_is_shown_with_what_it_saves(catalog: Path) -> None:
+    told = CliRunner().invoke(helix, ["storage", "--catalog", str(catalog)]).output
+    assert "of it stored results" in told
+    assert re.search(r"data .* 2\.5 kB +1\.0 s ", told)
 
 
 def test_a_node_that_is_not_there_is_told_with_what_is(catalog: Path) -> None:

@@ -13,17 +13,17 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.cli.differences import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
 from helix_spark.past.comparison import Comparison, compare
-from helix_spark.past.picture import comparison_html, comparison_text
 from helix_spark.past.states import shown_states
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
-from helix_spark.ui import charts, comparison
-from helix_spark.ui.comparison import Pair
+from helix_spark.ui import charts
 from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.listing import Listing, Order, listing, rows_of
 from helix_spark.ui.selection import Selection, select
-from helix_spark.ui.storage import storage_view
 from helix_spark.ui.trends import Trend
+from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
+from helix_spark.views.notebook_views import comparison_html, comparison_text
+from helix_spark.views.storage_view import storage_view
 
 
 def iteration(number: int, status: Status = "done", **given: Any) -> IterationRecord:
@@ -35,26 +35,31 @@ def node(name: str, *inputs: str, declared: str = "", signature: str = "", **giv
     return replace(made, signature=signature or made.declared, **given)
 
 
+class Records:
+    """The nodes of iterations 1 and 2."""
+
+    def __init__(self, old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> None:
+        self._nodes = {1: tuple(old), 2: tuple(new)}
+
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
+        return self._nodes[iteration.number]
+
+    def file_text(self, digest: str) -> str | None:
+        return None
+
+
 def compared(
-    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord]
-) -> comparison.Comparison:
-    return comparison.comparison(before, old, after, new, lambda node: "")
+    before: IterationRecord, old: Sequence[NodeRecord], after: IterationRecord, new: Sequence[NodeRecord],
+    whole: bool = False,
+) -> ComparisonView:
+    return comparison_view(compare(Records(old, new), before, after), whole=whole)
 
 
 def recorded(old: Sequence[NodeRecord], new: Sequence[NodeRecord], *statuses: Status) -> Comparison:
-    """The same as notebooks and the command show it, of iterations 1 and 2."""
-    nodes = {1: tuple(old), 2: tuple(new)}
-
-    class Records:
-        def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-            return nodes[iteration.number]
-
-        def file_text(self, digest: str) -> str | None:
-            return None
-
+    """Of iterations that differ in a parameter, too."""
     before, after = statuses or ("done", "done")
     return compare(
-        Records(), iteration(1, before, parameters='{"reg": 1, "bins": 3}'),
+        Records(old, new), iteration(1, before, parameters='{"reg": 1, "bins": 3}'),
         iteration(2, after, parameters='{"reg": 2, "bins": 3}'),
     )
 
@@ -103,10 +108,10 @@ def test_a_metric_that_becomes_nan_is_one_row() -> None:
 
 def test_an_output_that_is_there_no_more_is_one_row() -> None:
     assert outputs('{"auc": 0.5, "by": {"f": 1, "note": "x"}}', '{"by": {"f": 1, "note": "y"}}') == (
-        Pair("by.note", "x", "y", True), Pair("auc", "0.5", None, True),
+        Pair("by.note", "x", "y", True), Pair("auc", "0.5", None, True, "missing"),
     )
     assert outputs('{"by": {"f": 1}}', '{"by": "none"}') == (
-        Pair("by", None, "none", True), Pair("by.f", "1", None, True),
+        Pair("by", None, "none", True, "added"), Pair("by.f", "1", None, True, "missing"),
     )
 
 
@@ -126,7 +131,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
 
 
 def test_a_command_says_what_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
-    print_comparison(recorded([node("sample", signature="s1")], [node("sample", signature="s2")]), {})
+    print_comparison(comparison_view(recorded([node("sample", signature="s1")], [node("sample", signature="s2")])))
     assert re.search(r"^\* sample +drawn anew", capsys.readouterr().out, flags=re.MULTILINE)
 
 
@@ -143,15 +148,14 @@ def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest
     (found,) = view.nodes
     assert (found.name, found.state, "; ".join(found.told), view.same_nodes) == ("clean", "same", words, 1)
     assert found.code == (("removed", "return 1 + 1"), ("added", "return 2"))
-    assert view.picture.graph is not None
-    assert [(one.name, one.state, one.note) for one in view.picture.graph.nodes] == [
+    assert [(one.name, one.state, one.note) for one in view.graph.nodes] == [
         ("clean", "same", "rewritten"), ("model", "same", ""),
     ]
     told = recorded(old, new)
     assert (told.sort("clean"), told.nodes, list(told.rewritten)) == ("same", {}, ["clean"])
     assert f"  = clean: {words}" in comparison_text(told).splitlines()
     assert words in comparison_html(told)
-    print_comparison(told, {})
+    print_comparison(comparison_view(told))
     printed = capsys.readouterr().out
     assert re.search(rf"^= clean +{words}", printed, flags=re.MULTILINE)
     assert "+return 2" in printed
@@ -161,7 +165,7 @@ def test_a_node_that_is_the_same_altogether_is_not_shown(capsys: pytest.CaptureF
     same = cleaning("return 2\n")
     assert compared(iteration(1), same, iteration(2), same).nodes == ()
     assert "clean" not in comparison_text(recorded(same, same))
-    print_comparison(recorded(same, same), {})
+    print_comparison(comparison_view(recorded(same, same)))
     assert "clean" not in capsys.readouterr().out
 
 
@@ -169,7 +173,7 @@ def test_nodes_are_told_from_each_other_alike_on_pages_and_elsewhere() -> None:
     old = [node("gone"), node("a", declared="a1"), node("b", "a", declared="b1"), node("c", signature="c1"), node("d")]
     new = [node("a", declared="a2", parts=parts_to_json([Part(Group.CODE, "a", "0")])), node("b", "a", declared="b2"),
            node("c", signature="c2"), node("d"), node("come")]
-    view = comparison.comparison(iteration(1), old, iteration(2), new, lambda node: "", whole=True)
+    view = compared(iteration(1), old, iteration(2), new, whole=True)
     told = recorded(old, new)
     assert [(one.name, one.state) for one in view.nodes] == [
         ("gone", "removed"), ("a", "changed"), ("b", "affected"), ("c", "drawn"), ("d", "same"), ("come", "added"),
@@ -194,7 +198,7 @@ def test_without_nodes_on_record_parameters_alone_are_compared() -> None:
     told = recorded(old, [], "done", "running")
     assert (told.removed, told.outputs, told.parameters) == ((), {}, {"reg": (1, 2)})
     sentence = "iteration 2 is still running; its nodes are recorded when it ends"
-    assert comparison_text(told).splitlines()[1:3] == [f"  {sentence}", "  parameter reg: 1 -> 2"]
+    assert comparison_text(told).splitlines()[1:3] == [f"  {sentence}", "  parameter reg: 1 -> 2 (+1)"]
     assert sentence in comparison_html(told)
 
 

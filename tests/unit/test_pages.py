@@ -28,11 +28,13 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.main import helix
+from helix_spark.drawing import collapsed, folds_of
+from helix_spark.past.comparison import Comparison, node_differences
 from helix_spark.ui.app import make_app
-from helix_spark.ui.comparison import comparison
 from helix_spark.ui.export import exported
 from helix_spark.ui.links import FileLinks, ServerLinks
 from helix_spark.ui.pages import Pages
+from helix_spark.views.comparison_view import comparison_view
 
 W = quote(f"w {HOSTILE}", safe="")
 AUC = quote(f"auc {HOSTILE}", safe="")
@@ -422,9 +424,9 @@ def test_what_is_the_same_in_both_shares_a_box_beside_what_differs(tmp_path: Pat
     edited = {node.name: replace(node, signature="0" * 64, declared="1" * 64) for node in old}
     touched = ("column_7", "examples", "model", "auc")
     new = [edited[node.name] if node.name in touched else node for node in old]
-    view = comparison(record, old, record, new, lambda node: "")
-    assert view.picture.graph is not None
-    drawn = {node.label or node.name: node.state for node in view.picture.graph.nodes}
+    later = replace(record, number=record.number + 1)
+    graph = comparison_view(Comparison(record, later, node_differences(old, new), {}, {}, {})).graph
+    drawn = {node.label or node.name: node.state for node in collapsed(graph, folds_of(graph)).nodes}
     assert drawn == {
         "51 the same": "same", "column_7": "affected", "examples": "affected", "model": "affected", "auc": "affected",
     }

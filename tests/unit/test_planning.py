@@ -21,13 +21,13 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.iteration.recording import plan_summary
 from helix_spark.planner.by_name import POLICIES, policy_named
-from helix_spark.planner.explain import why_text
-from helix_spark.planner.picture import plan_html
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import Situation, make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.signing import describe, resolve
+from helix_spark.views.node_row import planned_row
+from helix_spark.views.notebook_views import plan_html
 
 
 @dataclass(frozen=True)
@@ -375,8 +375,8 @@ def test_a_plan_says_what_is_to_change_of_what_is_stored() -> None:
     made = plan(storing(situation(build(keep="never")), "rows"))
     assert "stored by iteration 3; to be evicted" in " ".join(str(made).split())
     assert "to be evicted" in plan_html(made)
-    total = replace(made["mean"], keep=True, bytes=14_000_000)
-    assert why_text(total, made) == "never run before; to be stored (14 MB)"
+    total = planned_row(replace(made["mean"], keep=True, bytes=14_000_000), made)
+    assert total.why_and_kept == "never run before; to be stored (14 MB)"
 
 
 def test_the_plan_prints_every_node_with_its_reason_within_the_width_of_a_terminal() -> None:

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from helix_spark import sizes
-from helix_spark.cli import differences
 from helix_spark.cli.main import helix
+from helix_spark.views import comparison_view
 
 FOLDER = Path(__file__).with_name("terminal")
 JOB = """
@@ -67,7 +67,7 @@ def _without_times_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         (sizes.format_size, lambda size: "1 B"),
     ):
         monkeypatch.setattr(function, "__code__", told.__code__)
-    monkeypatch.setattr(differences, "LEAST_SECONDS", 1e9)
+    monkeypatch.setattr(comparison_view, "LEAST_SECONDS", 1e9)
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
-"""The page of what is stored: how much, against which budget, what is worth its bytes, and who uses it."""
+"""What is stored, as it is shown: how much, against which budget, what is worth its bytes, and who uses it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.past.metrics import number
 from helix_spark.planner.lineage import Lineage, Made, seconds_again
+from helix_spark.sizes import format_size, seconds_text
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.results import KnownResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,29 @@ class Stored:
 
     @property
     def saves(self) -> float | None:
+        """Seconds; None if nobody measured."""
         return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
+
+    @property
+    def size_text(self) -> str:
+        return format_size(self.artifact.bytes) if self.artifact.bytes else "in its record"
+
+    @property
+    def again_text(self) -> str:
+        return "unknown" if self.again is None else seconds_text(self.again)
+
+    @property
+    def saves_text(self) -> str:
+        """What each megabyte of it saves; empty of a value, and where nobody measured."""
+        return seconds_text(self.per_megabyte) if self.artifact.bytes and self.saves is not None else ""
+
+    @property
+    def last_text(self) -> str:
+        return "" if self.last is None else f"{self.last[0]} #{self.last[1]}"
+
+    @property
+    def made_text(self) -> str:
+        return f"{self.artifact.workflow} #{self.artifact.iteration}"
 
     @property
     def per_megabyte(self) -> float:
@@ -59,6 +86,40 @@ class StorageView:
     budget: int | None
     stored: tuple[Stored, ...]
     gone: tuple[ArtifactRecord, ...]
+
+    @property
+    def use(self) -> str:
+        """How much is in use, in a sentence."""
+        of = f" of {format_size(self.budget)} ({self.used / self.budget:.0%})" if self.budget else ", no limit"
+        return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
+
+
+class Known(Protocol):
+    """What is read of a catalog here."""
+
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
+    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
+    def bytes_used(self) -> int: ...
+
+
+def storage_of(
+    known: Known, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
+    iterations: Iterable[Sequence[IterationRecord]],
+) -> StorageView:
+    """What a catalog has stored. Raises CatalogError.
+
+    Args:
+        artifacts: the newest record of each signature; `loads` how often it was loaded, and by whom last.
+        iterations: of each workflow, newest first.
+    """
+    ended = [next((one for one in several if one.status in ("done", "failed")), None) for several in iterations]
+    last = max((one for one in ended if one is not None), key=lambda one: one.started, default=None)
+    newest = {one.workflow: known.nodes(one) for one in ended if one is not None}
+    live = (signature for signature, record in artifacts.items() if record.event == "published")
+    wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
+    return storage_view(
+        artifacts, loads, known.results((), wanted).measured if wanted else {}, newest, last, known.bytes_used()
+    )
 
 
 def storage_view(

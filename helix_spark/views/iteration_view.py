@@ -1,0 +1,250 @@
+"""One iteration as it is shown, whether it has just run or is on record: outputs beside those before, what ran and why,
+what that took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from helix_spark.catalog.places.json_text import mapping
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.past.comparison import differ, unrecorded
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.past.shown import short, whole_text
+from helix_spark.past.table_preview import TablePreview
+from helix_spark.planner.plan import Plan
+from helix_spark.sizes import format_seconds, format_size, seconds_text
+from helix_spark.views.feature_words import left_out_text
+from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """An output, or a value inside one by a dotted name.
+
+    Attributes:
+        text: in a line; `whole` is not cut.
+        before: what it was, in a line, where it differs; `change` says how it went.
+    """
+
+    name: str
+    text: str
+    whole: str
+    before: str = ""
+    change: str = ""
+
+    @property
+    def was(self) -> str:
+        """What it was and how it went, in a line; empty where it is as it was."""
+        return f"was {', '.join(filter(None, (self.before, self.change)))}" if self.before else ""
+
+
+@dataclass(frozen=True)
+class IterationView:
+    """One iteration.
+
+    Attributes:
+        when: by this machine's clock.
+        took: how long it took, and what reuse saved.
+        edit: what the edit before it was.
+        file: with the commit, short; a plus where the repository had changes beyond it.
+        error: why it did not come to its end; of one that did, what went wrong besides.
+        unrecorded: why its nodes are not on record.
+        outputs: the one by which iterations are compared first.
+        rows: inputs first.
+        dropped: nodes that no output needs.
+        left_out: what features were left out and why, a sentence each.
+        plan: how good the plan was known to be, fact by fact.
+    """
+
+    workflow: str
+    number: int
+    status: str
+    when: str
+    took: str
+    message: str
+    edit: str
+    parameters: tuple[tuple[str, str], ...]
+    file: str
+    error: str
+    unrecorded: str
+    outputs: tuple[OutputLine, ...]
+    tables: Mapping[str, TablePreview]
+    rows: tuple[NodeRow, ...]
+    dropped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    plan: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.workflow}, iteration {self.number}"
+
+    @property
+    def needed(self) -> tuple[NodeRow, ...]:
+        """What has a part in it, inputs first."""
+        return tuple(row for row in self.rows if row.is_needed)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What had no part in it, and what was left out, a sentence each."""
+        unneeded = names_text("not needed", [row.name for row in self.rows if not row.is_needed])
+        dropped = names_text("not used by any output", self.dropped)
+        return tuple(filter(None, (unneeded, dropped, *self.left_out)))
+
+    @property
+    def loaded(self) -> str:
+        """The nodes that were loaded, in a sentence; empty where none was."""
+        return names_text("loaded", [row.name for row in self.rows if row.state == "load"])
+
+    @property
+    def summary(self) -> str:
+        """How much ran, and how long it took, in a sentence."""
+        return "; ".join(filter(None, (counts_text(self.rows), self.took)))
+
+    @property
+    def ending(self) -> tuple[str, ...]:
+        """How it ended, in sentences."""
+        said = tuple(filter(None, (self.message, self.edit)))
+        if self.unrecorded:
+            return (*said, self.unrecorded)
+        if self.status != "done":
+            return (*said, f"{self.status}: {self.error}")
+        return (*said, *(f"warning: {one}" for one in self.warnings), self.summary, *self.error.splitlines())
+
+
+class Ran(Protocol):
+    """A run, as its author gets it back: see `Iteration`."""
+
+    number: int
+    plan: Plan
+    seconds: float
+    node_seconds: Mapping[str, float]
+    session_seconds: float
+    metrics: Metrics
+    tables: Mapping[str, TablePreview]
+
+
+def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
+    """A run that has just answered.
+
+    Args:
+        before: the outputs that its own are compared with.
+        stored: names of what was stored since.
+    """
+    plan = ran.plan
+    rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
+    return IterationView(
+        plan.workflow, ran.number, "done", "", _took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds), "",
+        "", tuple((name, short(value)) for name, value in plan.parameters.items()), "", "", "",
+        output_lines(ran.metrics, before), ran.tables, rows, plan.dropped, tuple(map(left_out_text, plan.left_out)),
+        plan.warnings,
+    )
+
+
+def view_of_record(
+    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
+    proofs: Mapping[str, str] = NONE, tables: Mapping[str, TablePreview] = {}, states: Mapping[str, str] | None = None,
+) -> IterationView:
+    """An iteration on record.
+
+    Args:
+        artifacts, proofs, states: see `recorded_rows`.
+        tables: among its outputs, as far as they are on record.
+    """
+    rows, plan = recorded_rows(record, nodes, artifacts, proofs, states), mapping(record.plan)
+    committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
+    left_out = (f"left out of `{one['synthesizer']}`: `{one['feature']}`" for one in plan.get("left_out", ()))
+    return IterationView(
+        record.workflow, record.number, record.status, time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)),
+        _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
+        tuple((name, short(value)) for name, value in mapping(record.parameters).items()),
+        f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None), tables,
+        rows, left_out=tuple(left_out), plan=tuple(plan_facts(plan).items()),
+    )
+
+
+def saved_seconds(record: IterationRecord) -> float | None:
+    """Seconds of computing that reuse saved: what running all was expected to take, less what the plan was; None of
+    what did not come to its end."""
+    plan = mapping(record.plan)
+    everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
+    return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
+
+
+def commit_text(record: IterationRecord) -> str:
+    """The commit, short; a plus where the repository had changes beyond it.
+
+    >>> from dataclasses import replace
+    >>> record = IterationRecord("0" * 32, "w", 1, "done", 0.0, commit="0123456789abcdef", dirty=True)
+    >>> commit_text(record), commit_text(replace(record, dirty=False)), commit_text(replace(record, commit=""))
+    ('0123456+', '0123456', '')
+    """
+    return record.commit[:7] + ("+" if record.commit and record.dirty else "")
+
+
+def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ...]:
+    """Each output, with the value before where it differs.
+
+    >>> [line.was for line in output_lines(Metrics({"auc": 0.91, "f": 1}), Metrics({"auc": 0.9, "f": 1}))]
+    ['was 0.9, +0.01', '']
+    """
+    old = before.leaves if before is not None else {}
+    lines = []
+    for name, value in found.leaves.items():
+        line = OutputLine(name, _cut_text(value), output_text(value))
+        if before is not None and name in old and differ(old[name], value):
+            line = OutputLine(name, line.text, line.whole, _cut_text(old[name]), found.change_text(name, before))
+        lines.append(line)
+    return tuple(lines)
+
+
+def output_text(value: Any) -> str:
+    """An output that is not cut; of numbers as metrics are shown.
+
+    >>> output_text(48842), output_text(0.123456789), output_text({"table": "t", "rows": 3})
+    ('48,842', '0.123457', 'table of 3 rows')
+    """
+    if type(value) is int:
+        return f"{value:,}"
+    measured = number(value)
+    return whole_text(value) if measured is None else metric_text(measured)
+
+
+def _cut_text(value: Any) -> str:
+    return short(value) if number(value) is None else output_text(value)
+
+
+def _took(seconds: float | None, rows: Sequence[NodeRow], saved: float, session: float = 0.0) -> str:
+    """How long it took, and what reuse saved."""
+    text = f"{format_seconds(seconds) or '?'} s to answer"
+    text += f" (Spark's start {format_seconds(session)} s)" if session else ""
+    reused = saved > 0 and any(row.state in ("load", "prune") for row in rows)
+    return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text
+
+
+def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
+    """How good a plan on record was known to be, in words."""
+    def seconds(name: str) -> str:
+        value = plan.get(name)
+        return seconds_text(value) if isinstance(value, int | float) else ""
+
+    budget, used, gap = plan.get("budget"), plan.get("used"), plan.get("gap")
+    facts = {
+        "Status": whole_text(plan.get("status", "")),
+        "Objective": seconds("objective"),
+        "Bound": seconds("bound"),
+        "Gap": f"{gap:.2%}" if isinstance(gap, int | float) else "",
+        "Solver": f"{whole_text(plan['solver'])}, {seconds('solver_seconds')}" if plan.get("solver") else "",
+        "Notice": whole_text(plan.get("notice", "")),
+        "Policy": whole_text(plan.get("policy", "")),
+        "Scenarios weighed": whole_text(plan["scenarios"]) if plan.get("scenarios") else "",
+        "Stored before": format_size(used) if isinstance(used, int | float) else "",
+        "Budget": format_size(budget) if isinstance(budget, int | float) else "no limit" if "budget" in plan else "",
+        "Expected": seconds("predicted_seconds"),
+        "Computing everything": seconds("run_all_seconds"),
+    }
+    return {name: fact for name, fact in facts.items() if fact}

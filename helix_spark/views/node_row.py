@@ -1,0 +1,195 @@
+"""One node of one iteration, planned, running or on record: a row of a table, and a box of a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
+from helix_spark.drawing.style import WORDS
+from helix_spark.past.shown import titled
+from helix_spark.past.states import shown_states
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import State
+from helix_spark.sizes import format_size, seconds_text
+
+_RANK = {
+    state: place for place, state in enumerate(("failed", "died", "running", "compute", "load", "waiting", "prune"))
+}
+_MOST_NAMES = 12
+"""Of nodes that are listed in a sentence."""
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node as it is shown.
+
+    Attributes:
+        title: its name; of what a plain program asks, with its line.
+        state: what it shows; see `shown_states`. `word` says the same.
+        why: in words.
+        seconds: what it took; None where it did not run.
+        expected: seconds; None of what is not needed.
+        rows, bytes: of its result, where they are known.
+        stored: whether its result is stored now, or was and is no longer.
+        artifact: of its result, live or ended.
+        proof: what is known of whether it comes out the same when it is computed again.
+        compute, load: seconds that either is expected to take, of a plan.
+        kept: of a plan, whether its result is stored, and whether that is to change.
+        started: seconds since its iteration began; None where that was not recorded.
+    """
+
+    name: str
+    title: str
+    kind: str
+    inputs: tuple[str, ...]
+    output: bool
+    state: str
+    why: str
+    seconds: float | None
+    expected: float | None
+    rows: int | None = None
+    bytes: int | None = None
+    stored: Stored = ""
+    artifact: ArtifactRecord | None = None
+    proof: str = "unproven"
+    compute: float | None = None
+    load: float | None = None
+    kept: str = ""
+    started: float | None = None
+
+    @property
+    def word(self) -> str:
+        """Its state in words."""
+        return WORDS.get(self.state, self.state)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it has a part in the iteration."""
+        return self.state != State.PRUNE
+
+    @property
+    def why_and_kept(self) -> str:
+        """Why it is in its state, and what is to change of what is stored."""
+        if not self.kept.startswith("to be"):
+            return self.why
+        size = f" ({format_size(self.bytes)})" if self.kept == "to be stored" and self.bytes else ""
+        return f"{self.why}; {self.kept}{size}"
+
+    @property
+    def did(self) -> str:
+        """What became of it: ``computed in 2.0 s``."""
+        return f"{self.word} in {seconds_text(self.seconds)}" if self.seconds is not None else self.word
+
+    @property
+    def storing(self) -> str:
+        """What is stored of its result, in words; empty where nothing ever was."""
+        if self.stored != "stored":
+            return "no longer stored" if self.stored else ""
+        size = f", {format_size(self.bytes)}" if self.bytes else ""
+        return f"stored{size}, {self.proof}"
+
+    @property
+    def told(self) -> str:
+        """What pointing at its box tells."""
+        return "; ".join(filter(None, (f"{self.name} ({self.kind})", self.did, self.why, self.storing)))
+
+
+def planned_row(
+    node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
+) -> NodeRow:
+    """A node of a plan, or of what became of it.
+
+    Args:
+        seconds: measured, by name; None before the run.
+        stored: names of nodes that are stored by now, beyond those that were.
+    """
+    why = f"{node.reason}; verified" if node.proof == "verified" and node.state is State.LOAD else node.reason
+    drum: Stored = "evicted" if node.signature in plan.evict else "stored" if node.stored or node.name in stored else ""
+    kept = "to be evicted" if drum == "evicted" else "yes" if node.stored else "to be stored" if node.keep else "no"
+    return NodeRow(
+        node.name, node.name, node.kind, node.inputs, node.output, node.state, why,
+        None if seconds is None else seconds.get(node.name),
+        None if node.state is State.PRUNE else node.predicted_seconds, bytes=node.bytes, stored=drum, proof=node.proof,
+        compute=node.compute_seconds, load=node.load_seconds, kept=kept,
+    )
+
+
+def recorded_rows(
+    record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
+    proofs: Mapping[str, str] = NONE, states: Mapping[str, str] | None = None,
+) -> tuple[NodeRow, ...]:
+    """The nodes of an iteration on record, inputs first.
+
+    Args:
+        artifacts: of their results, live or ended, by signature.
+        proofs: what is known now of their results, by name.
+        states: what each shows, where records do not tell: of an iteration that has not ended.
+    """
+    shown = shown_states(record, nodes) if states is None else states
+    return tuple(
+        NodeRow(
+            node.name, titled(node.name, node.code), node.kind, node.inputs, node.output, shown[node.name],
+            node.reason, node.seconds, None if node.state == State.PRUNE else node.predicted_seconds, node.rows,
+            node.bytes, stored_mark(artifacts.get(node.signature)), artifacts.get(node.signature),
+            proofs.get(node.name, "unproven"), started=node.started,
+        )
+        for node in nodes
+    )
+
+
+def stored_mark(artifact: ArtifactRecord | None) -> Stored:
+    """Whether there is a result, or was."""
+    if artifact is None:
+        return ""
+    return "stored" if artifact.event == "published" else "evicted"
+
+
+def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:
+    """What failed, ran or was loaded first, inputs first among those."""
+    return tuple(sorted(rows, key=lambda row: _RANK.get(row.state, len(_RANK))))
+
+
+def names_text(title: str, names: Sequence[str]) -> str:
+    """Names in a sentence, and how many more there are; empty where there are none.
+
+    >>> names_text("loaded", ["rows", "model"]), names_text("loaded", [])
+    ('loaded: rows, model', '')
+    """
+    more = [f"and {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES + 1 else []
+    return f"{title}: {', '.join([*(names[:_MOST_NAMES] if more else names), *more])}" if names else ""
+
+
+def counts_text(rows: Iterable[NodeRow]) -> str:
+    """How many nodes show which state.
+
+    >>> rows = [NodeRow(name, name, "scanner", (), False, "compute", "", None, None) for name in "ab"]
+    >>> counts_text(rows)
+    '2 computed'
+    """
+    return ", ".join(f"{count} {word}" for word, count in Counter(row.word for row in ranked(rows)).items())
+
+
+def graph_of(
+    title: str, rows: Iterable[NodeRow], href: Callable[[str], str] = lambda name: "", edits: Mapping[str, str] = NONE
+) -> DrawnGraph:
+    """The graph of nodes.
+
+    Args:
+        href: where a node leads.
+        edits: which were edited since the iteration before, and how: changed or added.
+    """
+    return DrawnGraph(tuple(_drawn(row, href(row.name), edits.get(row.name, "")) for row in rows), title)
+
+
+def _drawn(row: NodeRow, href: str, edit: str) -> DrawnNode:
+    took = row.seconds if row.compute is None or row.seconds is not None else row.expected
+    return DrawnNode(
+        row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, seconds=took, title=row.told,
+        href=href, note=edit,
+        css=" ".join((*(["hx-output"] if row.output else []), *(["hx-edited"] if edit else []))),
+    )

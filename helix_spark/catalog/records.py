@@ -148,7 +148,8 @@ class ResultRecord:
         reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
             object, input's signature to names; else empty.
         verified: whether an audit computed it once more and it came out the same; None where none did.
-        content: digest of what the result holds, see `engine.results.contents`; None where it was not taken.
+        content: digest of what the result holds, see `engine.results.contents`; None where it was not taken. The first
+            half tells rows in whatever order, the second one tells everything.
         observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
     """

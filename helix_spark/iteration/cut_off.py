@@ -1,5 +1,10 @@
 """Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies
-below it is then signed as before, found again, and the rest of the plan is made anew while the run goes on."""
+below it is then signed as before, found again, and the rest of the plan is made anew while the run goes on.
+
+A table that holds the same rows in another order is a result of its own, whose rows go by the earlier one's for those
+of its readers that give the same result in any order (`capture.row_order`): so nothing is ever read in an order that
+the program does not make. They are few, as most sums and fits depend on the order of rows in their last digits.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.outcome import Equal, Outcome
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.deciding import plan_again
@@ -16,12 +21,13 @@ from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.standing import carried_on
+from helix_spark.signature.signing import of_rows, read_in_any_order
 from helix_spark.workflow.operators import Result
 
 
-def worth_comparing(run: Run) -> frozenset[str] | None:
-    """Names of the nodes whose results are compared with earlier ones as soon as they are computed; None if nothing is
-    ever to be compared.
+def worth_comparing(run: Run) -> Mapping[str, bool] | None:
+    """Names of the nodes whose results are compared with earlier ones as soon as they are computed, and whether the
+    same rows in another order would help; None if nothing is ever to be compared.
 
     What may differ each time is never compared, nor what has no earlier version whose content is on record. Nor a lazy
     table, or a model, where what lies below it takes no longer than loading it would: to be compared, its rows are kept
@@ -34,12 +40,14 @@ def worth_comparing(run: Run) -> frozenset[str] | None:
     if least == math.inf:
         return None
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
-    return frozenset(
-        node.name for node in run.dag.nodes
+    in_any_order = read_in_any_order(run.dag, run.described)
+    return {
+        node.name: node.name in in_any_order and of_rows(plan[node.name].signature) not in run.equal
+        for node in run.dag.nodes
         if node.name in run.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
         and below[node.name] > max(least, plan[node.name].load_seconds if _is_dear(node) else 0.0)
-    )
+    }
 
 
 def cut_off(run: Run) -> Run:
@@ -50,13 +58,16 @@ def cut_off(run: Run) -> Run:
         return run
     equal, outcome.equal = outcome.equal, {}
     ran = _ran(run)
-    stands = {run.plan[name].declared: signature for name, signature in equal.items()}
+    stands = {
+        run.plan[name].declared if one.in_order else of_rows(run.plan[name].signature): one.signature
+        for name, one in equal.items()
+    }
     had = frozenset(name for name in ran if _is_held(name, outcome))
     found = plan_again(replace(run, equal={**run.equal, **stands}, had=had))
     if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
         found = replace(run, comparable=frozenset())
     else:
-        earlier = {name: _made_by(found, own) for name, own in equal.items()}
+        earlier = {name: _told(found, one) for name, one in equal.items()}
         found = replace(found, plan=carried_on(run.plan, found.plan, ran, earlier))
         _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
     run.tools.observer.planned(found.numbered)
@@ -98,12 +109,14 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
     return [(node.name, node.inputs) for node in dag.nodes]
 
 
-def _made_by(run: Run, signature: str) -> int | None:
-    """The newest iteration on record that had a result; None where none of the remembered ones had it."""
-    return next(
+def _told(run: Run, equal: Equal) -> str:
+    """Of an earlier result, with the newest iteration on record that had it, where one of the remembered ones did."""
+    number = next(
         (past.record.number for past in reversed(run.view.past)
-         if any(node.signature == signature for node in past.nodes)), None,
+         if any(node.signature == equal.signature for node in past.nodes)), None,
     )
+    result = "an earlier result" if number is None else f"iteration {number}'s result"
+    return f"equal to {result}" if equal.in_order else f"{result} in another order"
 
 
 def _let_go(outcome: Outcome, needed: Collection[str]) -> None:

@@ -49,7 +49,7 @@ class OnRecord:
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
                 seen=self.seen,
             )
-            fresh = {own.declared for own in signed.values()} - self._asked
+            fresh = {one for own in signed.values() for one in (own.declared, *own.asked)} - self._asked
             if not fresh:
                 return signed
             self._asked |= fresh

@@ -31,7 +31,7 @@ from helix_spark.planner.serving import PlanReads
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Group, Part, digest
-from helix_spark.signature.signing import parts_read
+from helix_spark.signature.signing import of_rows, parts_read, read_in_any_order
 from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Function, Result
 
@@ -184,6 +184,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
     random = {**run.chance.drawn, **run.chance.found}
     uncertain = run.dag.descendants(random)
     loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
+    in_any_order = read_in_any_order(run.dag, run.described)
     for node in run.dag.nodes:
         own, blamed = plan[node.name], run.signed[node.name].random
         if node.name not in outcome.results or (blamed and node.name not in blamed):
@@ -206,18 +207,26 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
             read_seconds=_read_seconds(outcome.results.get(node.name)) if not own.held else None,
             rows=outcome.rows.get(node.name), random=why,
             influence=influences.get(node.name, ""), trained=cards[node.name].digest if node.name in cards else "",
-            content=_content(node.name, outcome) if computed and not doubt else None,
+            content=_content(node.name, outcome, in_any_order) if computed and not doubt else None,
             observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
         if (computed and why) or _tells(record):
             records.append(record)
+        rows = of_rows(own.signature)
+        if rows in run.equal and not doubt:
+            records.append(ResultRecord(
+                declared=rows, signature=run.equal[rows], workflow=plan.workflow, node=node.name, kind=node.kind,
+                iteration=run.record.number,
+            ))
     return records
 
 
-def _content(name: str, outcome: Outcome) -> str | None:
+def _content(name: str, outcome: Outcome, in_any_order: Collection[str]) -> str | None:
     """What a result that may be reused holds: as it was compared, else taken now, behind the answer."""
-    return None if outcome.contents is None else outcome.contents.get(name) or content_here(outcome.results[name])
+    if outcome.contents is None:
+        return None
+    return outcome.contents.get(name) or content_here(outcome.results[name], in_any_order=name in in_any_order)
 
 
 def _tells(record: ResultRecord) -> bool:

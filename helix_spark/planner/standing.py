@@ -9,12 +9,12 @@ from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 
 
-def carried_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, int | None]) -> Plan:
+def carried_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
     """The later plan, with what happened by the earlier one.
 
     Args:
         ran: names of the nodes that were computed or loaded by then.
-        equal: of these, those that turned out to be earlier results: the iteration that made it, where that is known.
+        equal: of these, those that turned out to be earlier results, with what is told of that.
     """
     def told(node: PlannedNode) -> PlannedNode:
         if node.name not in ran:
@@ -28,13 +28,12 @@ def carried_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[s
     return replace(after, nodes=tuple(map(told, after.nodes)), run_all_seconds=before.run_all_seconds)
 
 
-def _standing(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, int | None]) -> str:
+def _standing(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
     """What a result is equal to, and what below it is not computed for that reason.
 
     A node that several equal results are above is told of with each.
     """
-    number = equal[node.name]
-    text = "equal to an earlier result" if number is None else f"equal to iteration {number}'s result"
+    text = equal[node.name]
     below, names = {node.name}, list[str]()
     for reader in before.nodes:
         if below.isdisjoint(reader.inputs):

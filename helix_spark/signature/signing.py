@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.capture.row_order import InAnyOrder, given_in_any_order
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
@@ -49,6 +50,7 @@ class Description:
         reads: what it reads by itself: a source, files of `depends_on`.
         drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
         said: what its code and texts say that counts where it runs.
+        in_any_order: what it gives where the rows that it reads come in another order; None if that depends on it.
     """
 
     parts: tuple[Part, ...]
@@ -57,6 +59,7 @@ class Description:
     reads: tuple[Identified, ...] = ()
     said: Said = NOTHING_SAID
     drew: bool = False
+    in_any_order: InAnyOrder | None = None
 
     @property
     def version(self) -> DataIdentity | None:
@@ -75,6 +78,9 @@ class Signed:
         parts: with the inputs' parts at the end.
         random: names of the nodes that make its result differ each time, itself included.
         seen: what its code did when it ran, with what it reads as that is now.
+        rows: what its rows go by whatever their order: `signature`, or that of an earlier result with the same rows.
+            Readers that give the same result of them in any order are signed by it.
+        asked: further declared signatures that may stand for another one.
     """
 
     declared: str
@@ -82,6 +88,8 @@ class Signed:
     parts: tuple[Part, ...]
     random: tuple[str, ...] = ()
     seen: Seen = NOTHING_SEEN
+    rows: str = ""
+    asked: tuple[str, ...] = ()
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -97,7 +105,10 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     others = replaced()
     surroundings = (python_part(), package_part("pyspark"), *setting_parts(settings))
     return {
-        node.name: _asked_anew(node, _with_replaced(_describe(node, surroundings), others)) for node in dag.nodes
+        node.name: replace(
+            _asked_anew(node, _with_replaced(_describe(node, surroundings), others)),
+            in_any_order=given_in_any_order(node.operator),
+        ) for node in dag.nodes
     }
 
 
@@ -116,10 +127,12 @@ def resolve(
         seen: declared signature -> what the code did when it ran, with what it reads as that is now.
     """
     signed: dict[str, Signed] = {}
+    in_any_order = read_in_any_order(dag, described)
     for node in dag.nodes:
         own = described[node.name]
+        by_rows = tuple(Part(Group.INPUT, name, signed[name].rows) for name in node.inputs)
         inputs = tuple(Part(Group.INPUT, name, signed[name].signature) for name in node.inputs)
-        parts = own.parts + inputs
+        parts = own.parts + (by_rows if own.in_any_order == "result" else inputs)
         declared = signature_of(parts)
         differs = bool(own.random) or declared in known_random
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
@@ -130,8 +143,43 @@ def resolve(
         else:
             signature = equivalent.get(declared, declared)
         did = seen.get(declared, Seen()) | Seen(own.drew)
-        signed[node.name] = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did)
+        found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did, signature)
+        if node.name in in_any_order and not blamed:
+            made = signature_of(own.parts + by_rows) if own.in_any_order == "rows" and by_rows != inputs else None
+            found = _with_rows(found, made, equivalent, known_random)
+        signed[node.name] = found
     return signed
+
+
+def _with_rows(
+    signed: Signed, made: str | None, equivalent: Mapping[str, str], known_random: Mapping[str, str]
+) -> Signed:
+    """A node, with what its rows go by.
+
+    Args:
+        made: the declared signature of what it makes of the rows that its inputs go by, where that is another one.
+    """
+    rows = signed.signature if made is None else equivalent.get(made, made)
+    asked = (*([] if made is None else [made]), of_rows(rows))
+    if not known_random.keys().isdisjoint(asked):
+        return replace(signed, asked=asked)
+    return replace(signed, rows=equivalent.get(of_rows(rows), rows), asked=asked)
+
+
+def of_rows(signature: str) -> str:
+    """A declared signature for the rows of a result whatever their order. It stands for an earlier result that has the
+    same rows."""
+    return digest("rows in any order", signature)
+
+
+def read_in_any_order(dag: Dag, described: Mapping[str, Description]) -> frozenset[str]:
+    """Names of the nodes that something is made of which is the same whatever the order of their rows."""
+    found: set[str] = set()
+    for node in reversed(dag.nodes):
+        given = described[node.name].in_any_order
+        if given == "result" or (given == "rows" and node.name in found):
+            found.update(node.inputs)
+    return frozenset(found)
 
 
 def parts_read(seen: Seen) -> tuple[Part, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import pandas as pd
 import pytest
 from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import IDF, OneHotEncoder, StringIndexer
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 import helix_spark as hx
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.engine.results import model_contents
 from helix_spark.engine.results.contents import count, observed
 from helix_spark.planner.problem import State
@@ -23,6 +27,11 @@ from helix_spark.planner.problem import State
 pytestmark = [pytest.mark.spark]
 
 VECTOR = StructType([StructField("v", VectorUDT())])
+
+SHUFFLED = StructType([
+    StructField("t", StringType()), StructField("x", DoubleType()), StructField("k", DoubleType()),
+    StructField("v", VectorUDT()),
+])
 
 DIFFER: list[tuple[str | StructType, Any, Any]] = [
     ("a double", [(0.0,)], [(-0.0,)]),
@@ -50,6 +59,47 @@ def test_what_differs_has_another_digest(spark: SparkSession, schema: Any, one: 
     first, second = (count(spark.createDataFrame(rows, schema)) for rows in (one, other))
     assert first[1] is not None
     assert first != second
+
+
+def test_rows_are_told_whatever_their_order_and_how_often_each_is_there(spark: SparkSession) -> None:
+    def halves(*rows: tuple[float, str | None]) -> tuple[str, str]:
+        content = count(spark.createDataFrame(rows, "x double, y string").coalesce(1))[1]
+        assert content is not None
+        return content[:32], content[32:]
+
+    one, two, three = (0.1, "a"), (0.2, None), (0.3, "c")
+    asked = halves(one, two, two, three)
+    assert asked == halves(one, two, two, three)
+    turned = halves(two, three, one, two)
+    assert turned[0] == asked[0]
+    assert turned[1] != asked[1]
+    others = [(one, one, two, three), (one, two, three), (one, three, three, three), (one, one, one, three)]
+    assert all(halves(*rows)[0] != asked[0] for rows in others)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [
+    lambda: StringIndexer(inputCols=["t", "x"], outputCols=["o", "p"]),
+    lambda: OneHotEncoder(inputCol="k", outputCol="o"), lambda: IDF(inputCol="v", outputCol="o"),
+])
+def test_fits_that_count_are_the_same_in_any_order(
+    spark: SparkSession, stage: Callable[[], Any], tmp_path: Path
+) -> None:
+    draw = random.Random(1)
+    rows = [
+        (draw.choice("abAB"), draw.choice([0.0, -0.0, 0.1, 0.7]), float(draw.randrange(5)), Vectors.sparse(
+            3, [draw.randrange(3)], [draw.random()])) for _ in range(60)
+    ]
+    fitted = set()
+    for parts in (1, 2, 5, 7):
+        draw.shuffle(rows)
+        frame = spark.createDataFrame(rows, SHUFFLED)
+        model = stage().fit(frame.repartition(parts))
+        folder = tmp_path / str(parts)
+        model.save(folder.as_uri())
+        fitted.add(model_contents.content_of_files(LocalPath(folder)))
+    assert len(fitted) == 1
+    assert None not in fitted
 
 
 def test_what_cannot_be_told_exactly_has_none(spark: SparkSession) -> None:
@@ -143,6 +193,70 @@ def test_a_rule_that_hits_nothing_and_a_newline_stop_at_the_parse(spark: SparkSe
         fourth, computed = ran(("-", "#"), least=3)
         assert computed == everything
         assert fourth["weight"] != first["weight"]
+
+
+def by_kind(cleaned: Callable[[DataFrame], DataFrame]) -> hx.Workflow:
+    wf = hx.Workflow("kinds")
+    kinds = pd.DataFrame({"kind": ["a", "b", "c", "b", "c", "c"], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    wf.source("data", hx.table(kinds))
+    clean = wf.scanner(name="clean")(cleaned)
+    kind = wf.extractor("kind", hx.OneHot("kind"), on=clean)
+
+    @wf.scanner
+    def small(clean: DataFrame) -> DataFrame:
+        return clean.filter("x < 6").select("kind")
+
+    @wf.scanner
+    def counted(small: DataFrame) -> DataFrame:
+        return small.agg(F.count("*").alias("n"))
+
+    @wf.reducer(output=True)
+    def size(counted: pd.DataFrame) -> int:
+        return int(counted.n[0])
+
+    @wf.reducer(output=True)
+    def first(small: DataFrame) -> str:
+        time.sleep(0.5)
+        return str(small.first().kind)
+
+    wf.synthesizer("examples", clean, features=[kind], output=True)
+    return wf
+
+
+@pytest.mark.long
+def test_rows_in_another_order_are_read_again_where_that_counts(spark: SparkSession, tmp_path: Path) -> None:
+    def kept(data: DataFrame) -> DataFrame:
+        return data.where("x > 1").coalesce(1)
+
+    def last_first(data: DataFrame) -> DataFrame:
+        return data.where("x > 1").coalesce(1).sortWithinPartitions("x", ascending=False)
+
+    def fewer(data: DataFrame) -> DataFrame:
+        return data.where("x > 2").coalesce(1)
+
+    def doubled(data: DataFrame) -> DataFrame:
+        return data.where("x = 2").union(data.where("x = 2")).union(data.where("x = 3")).union(data.where("x = 3"))
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark, cut_off=0.0) as helix:
+        def ran(cleaned: Callable[[DataFrame], DataFrame]) -> tuple[hx.Iteration, set[str]]:
+            done = helix.run(by_kind(cleaned))
+            done.wait()
+            return done, set(done.plan.in_state(State.COMPUTE)) - {"data"}
+
+        once, everything = ran(kept)
+        assert everything == {"clean", "kind", "kind.fit", "small", "counted", "size", "first", "examples"}
+        turned, computed = ran(last_first)
+        assert (turned["size"], turned["first"]) == (once["size"], "c") == (4, "c")
+        assert computed == everything - {"kind.fit", "counted", "size"}
+        assert "iteration 1's result in another order: " in turned.plan["clean"].reason
+        assert turned.table("examples").collect() == once.table("examples").collect()[::-1]
+        again, computed = ran(last_first)
+        assert not computed
+        back, computed = ran(kept)
+        assert (back["first"], computed) == ("b", set())
+        less, computed = ran(fewer)
+        assert (less["size"], computed) == (3, everything)
+        assert (again["first"], ran(doubled)[0]["size"]) == ("c", 4)
 
 
 def fitted(rewritten: bool, iterations: int = 3) -> hx.Workflow:

@@ -82,7 +82,7 @@ class Executor:
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
-        compared: Collection[str] | None = None, so_far: Outcome | None = None,
+        compared: Mapping[str, bool] | None = None, so_far: Outcome | None = None,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
@@ -92,8 +92,8 @@ class Executor:
             run: tags the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.
-            compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
-                digests are to be taken at all.
+            compared: the nodes of which it is looked up whether an earlier result holds the same, and whether it helps
+                if that has the same rows in another order; None if no digests are to be taken at all.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
@@ -111,7 +111,7 @@ class Executor:
         tags = JobTags(self._sessions, dag, plan, run, outcome.pinned)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, frozenset(registering), lazy_names(everything),
-            frozenset(compared or ()),
+            compared or {},
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:

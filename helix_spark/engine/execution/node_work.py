@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags
-from helix_spark.engine.execution.outcome import Outcome, table_outputs
+from helix_spark.engine.execution.outcome import Equal, Outcome, table_outputs
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
@@ -56,7 +57,7 @@ class NodeWork:
     tags: JobTags
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
-    compared: frozenset[str] = frozenset()
+    compared: Mapping[str, bool] = field(default_factory=dict)
 
     def check(self, unit: Unit) -> None:
         """Raises OperatorError where fits that are to share a pass ask for columns that are not there."""
@@ -211,8 +212,8 @@ class NodeWork:
         """Looks up whether an earlier result holds what was just computed; what may be chance is not compared."""
         if name not in self.compared or self.outcome.contents is None or self._is_doubtful(name):
             return
-        result = self.outcome.results[name]
-        content = self.outcome.contents.get(name) or content_here(result)
+        result, in_any_order = self.outcome.results[name], self.compared[name]
+        content = self.outcome.contents.get(name) or content_here(result, in_any_order=in_any_order)
         if isinstance(result, ModelResult):
             self.tags.tag((name,))
             content = content_of_model(result.model, self.plan[name].signature, self.bench.catalog)
@@ -220,12 +221,20 @@ class NodeWork:
             return
         self.outcome.contents[name] = content
         try:
-            earlier = self.bench.catalog.with_content(self.plan.workflow, name, content)
+            equal = self._earlier(name, content, in_any_order=in_any_order)
         except CatalogError as error:  # the run can do without
             self.bench.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
             return
-        if earlier is not None and earlier != self.plan[name].signature:
-            self.outcome.equal[name] = earlier
+        if equal is not None and equal.signature != self.plan[name].signature:
+            self.outcome.equal[name] = equal
+
+    def _earlier(self, name: str, content: str, *, in_any_order: bool) -> Equal | None:
+        """The earlier result that holds this, else one with the same rows, if that helps."""
+        found = partial(self.bench.catalog.with_content, self.plan.workflow, name, content)
+        if (signature := found()) is not None:
+            return Equal(signature)
+        rows = found(in_any_order=True) if in_any_order else None
+        return None if rows is None else Equal(rows, in_order=False)
 
     def _is_doubtful(self, name: str) -> bool:
         """Whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each was

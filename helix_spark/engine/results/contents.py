@@ -1,11 +1,15 @@
 """Digests of what results hold. Two results with one digest are the same to whoever reads them: early cut-off rests on
-that, so what cannot be told exactly has none."""
+that, so what cannot be told exactly has none.
+
+Two tables whose digests have one first half hold the same rows, perhaps in another order. That is enough for the few
+readers that give the same result of rows in any order (`capture.row_order` says which, and why they are few).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult, quoted
@@ -16,16 +20,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
     from pyspark.sql.types import DataType
 
-_HASH = "__helix_hash_of_row"
+_HASH, _PLACED = "__helix_hash_of_row", "__helix_hash_of_row_and_place"
 
 _LOW_BITS = 0x7FFFFFFF
-"""Of a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
+"""Of half a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
 
 
-def content_here(result: NodeResult) -> str | None:
+def content_here(result: NodeResult, *, in_any_order: bool = False) -> str | None:
     """The digest of a value, or of a table whose rows are in this process; None of anything else.
 
     The order of rows, of columns and of keys counts, and floats count bit by bit.
+
+    Args:
+        in_any_order: whether the first half of a table's is to tell its rows in whatever order, which takes sorting.
 
     >>> content_here(ValueResult([1, 2])) == content_here(ValueResult([1, 2]))
     True
@@ -37,11 +44,31 @@ def content_here(result: NodeResult) -> str | None:
             return digest("value", json.dumps(value))
         case TableResult(collected=True, told_by_rows=True):
             found = hash_of_rows(result.arrow())
-            if found is None or not result.through_frame:
-                return None if found is None else digest("rows", found)
-            schema = result.frame().schema.json()
-            return None if '"udt"' in schema else digest("fetched", schema, found)  # vectors are fetched as lists
+            if found is None:
+                return None
+            kind = ["fetched", result.frame().schema.json()] if result.through_frame else ["rows"]
+            if '"udt"' in kind[-1]:  # vectors are fetched as lists
+                return None
+            content, rows = digest(*kind, found), _hash_in_any_order(result.arrow()) if in_any_order else None
+            return content if rows is None else _halves(digest("in any order", *kind, rows), content)
     return None
+
+
+def _hash_in_any_order(table: pa.Table) -> bytes | None:
+    """A hash of a table's rows whatever their order, where that is to be had. Rows that compare as equal and differ, as
+    0.0 and -0.0, keep their order and have it count."""
+    import pyarrow as pa
+
+    try:
+        return hash_of_rows(table.sort_by([(name, "ascending") for name in table.column_names]))
+    except pa.ArrowException:  # no columns, two of one name, or a type that has no order
+        return None
+
+
+def _halves(rows: str, content: str) -> str:
+    """A digest of which the first half tells rows in whatever order, and the second one their order, too."""
+    half = len(content) // 2
+    return rows[:half] + content[half:]
 
 
 def hash_of_rows(table: pa.Table) -> bytes | None:
@@ -88,12 +115,11 @@ def count(frame: DataFrame) -> tuple[int, str | None]:
     from pyspark.errors import AnalysisException
 
     try:
-        hashed = frame.selectExpr(f"{_hash_of_row(frame)} AS hash")
-        summed = hashed.selectExpr("count(1)", "bit_xor(hash)", f"sum(hash & {_LOW_BITS})")
+        summed = _hashed(frame).selectExpr("count(1)", *_SUMMED)
     except (_NotToldError, AnalysisException):  # two columns may be called alike
         return frame.count(), None
-    [(rows, mixed, low)] = summed.collect()
-    return rows, _of_frame(frame, rows, mixed, low)
+    [(rows, *sums)] = summed.collect()
+    return rows, _of_frame(frame, rows, sums)
 
 
 def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[], str | None]]:
@@ -108,32 +134,41 @@ def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[
 
     rows = F.expr("count(1)").alias("rows")
     try:
-        # The hash is a column, so that it is compiled; what is observed is not.
-        hashed = frame.selectExpr("*", f"{_hash_of_row(frame)} AS {_HASH}")
-        watched = hashed.observe(
-            seen, rows, F.expr(f"bit_xor({_HASH})").alias("mixed"), F.expr(f"sum({_HASH} & {_LOW_BITS})").alias("low")
-        ).drop(_HASH)
+        sums = [F.expr(one).alias(f"sum{at}") for at, one in enumerate(_SUMMED)]
+        watched = _hashed(frame, "*").observe(seen, rows, *sums).drop(_HASH, _PLACED)
     except (_NotToldError, AnalysisException):
         return frame.observe(seen, rows), lambda: None
 
     def told() -> str:
         found = seen.get
-        return _of_frame(frame, found["rows"], found["mixed"], found["low"])
+        return _of_frame(frame, found["rows"], [found[f"sum{at}"] for at, _ in enumerate(_SUMMED)])
 
     return watched, told
 
 
-def _of_frame(frame: DataFrame, rows: int, mixed: int | None, low: int | None) -> str:
-    return digest("frame", frame.schema.json(), str(rows), str(mixed), str(low))
+_SUMMED = (f"sum({_HASH} & {_LOW_BITS})", f"sum(shiftrightunsigned({_HASH}, 33))", f"bit_xor({_PLACED})")
+"""What tells rows, by their hashes: the first two in whatever order. Equal rows would cancel each other in a xor."""
 
 
-def _hash_of_row(frame: DataFrame) -> str:
-    """A hash of a row and its place, as SQL. Raises _NotToldError."""
+def _of_frame(frame: DataFrame, rows: int, sums: Sequence[int | None]) -> str:
+    told = digest("frame", frame.schema.json(), str(rows), *map(str, sums[:2]))
+    return _halves(told, digest(told, str(sums[2])))
+
+
+def _hashed(frame: DataFrame, *kept: str) -> DataFrame:
+    """A hash of each row, and one of it and its place: as columns, which are compiled, as what is observed is not.
+    Raises _NotToldError.
+
+    Args:
+        kept: what else of the table is kept.
+    """
     fields = frame.schema.fields
-    if any(field.name.lower() == _HASH for field in fields):
+    if any(field.name.lower() in (_HASH, _PLACED) for field in fields):
         raise _NotToldError
     told = [text for field in fields for text in _told(quoted(field.name), field.dataType)]
-    return f"xxhash64({', '.join(['monotonically_increasing_id()', *told])})"
+    return frame.selectExpr(*kept, f"xxhash64({', '.join(told) or 'null'}) AS {_HASH}").selectExpr(
+        "*", f"xxhash64(monotonically_increasing_id(), {_HASH}) AS {_PLACED}"
+    )
 
 
 class _NotToldError(Exception):

@@ -17,7 +17,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
-from helix_spark.engine.execution.observer import Lines, Observer, Quiet
+from helix_spark.engine.execution.notebook_bar import NotebookBar, in_kernel
+from helix_spark.engine.execution.observer import Lines, Observer, Quiet, Telling
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
@@ -61,8 +62,8 @@ class Helix:
         spark: the session to use. Else the active one, else one of Helix's own is started when something must be
             computed, and stopped by `close`.
         settings: Spark settings for a session of Helix's own.
-        observer: is told what happens; else warnings go to stderr, which a notebook shows below the cell. `hx.Silent()`
-            hears nothing.
+        observer: is told what happens; else warnings go to stderr, which a notebook shows below the cell, where a bar
+            with what is left stands until the answer is there. `hx.Silent()` hears nothing.
         progress: has what is computed, loaded and stored printed to stderr as well.
         tracker: is told of each iteration behind its answer, such as `MlflowTracker`; closed with this.
         one_run: whether this process is for one run alone, as that of ``helix run`` is, so that the next one has to
@@ -100,16 +101,16 @@ class Helix:
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self._catalog = Catalog.open(catalog, create=True)
         self._admission = Admission(str(self._catalog.root))
-        self.observer = observer or (Lines() if progress else Quiet())
+        self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
+        self._followed = Followed(self.observer, self.catalog)
         self.tracker = tracker
         self.sessions = SessionProvider(
-            spark, settings or {}, self.observer.session_starting, spark_options(self.catalog.root)
+            spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root)
         )
         self._one_run, self._writable = one_run, False
         self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
         self._memory, self._standing = MemoryTier(), StandingWarnings()
         self._auditor = Auditor(audit, audit_seconds, self._begin_audit, self.observer.warning)
-        self._followed = Followed(self.observer, self.catalog)
         take_on = self._admission.take_on
         self._executor = Executor(
             self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN)
@@ -151,7 +152,11 @@ class Helix:
                     self.observer.warning(lack)
                 self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
-            iteration = iteration_of(answered(self._run(workflow, message)))
+            try:
+                iteration = iteration_of(answered(self._run(workflow, message)))
+            finally:
+                if isinstance(self.observer, Telling):
+                    self.observer.close()
             if self._auditor.when == "idle":
                 self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)
             return iteration

@@ -43,6 +43,9 @@ class Progress:
         started, ended: by node, of the nodes that run as steps of their own.
         answered: when its outputs were known; None before.
         stored: names of what was stored since.
+        began: Unix seconds by the writer's clock; 0 where an older writer did not say.
+        session_seconds: what Spark's start and the first work of its session are expected to take beside the nodes.
+        starting: whether Spark has been started since.
     """
 
     workflow: str
@@ -52,11 +55,14 @@ class Progress:
     ended: Mapping[str, float] = field(default_factory=dict)
     answered: float | None = None
     stored: tuple[str, ...] = ()
+    began: float = 0.0
+    session_seconds: float = 0.0
+    starting: bool = False
 
 
 _SHAPE = {
     "workflow": str, "number": int, "stored": [str], "answered": frozenset({float, None}), "started": {str: float},
-    "ended": {str: float}, "nodes": [{
+    "ended": {str: float}, "began?": float, "session_seconds?": float, "starting?": bool, "nodes": [{
         "name": str, "kind": str, "inputs": [str], "state": str, "reason": str, "predicted_seconds": float,
         "output": bool,
     }],

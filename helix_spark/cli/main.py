@@ -393,19 +393,10 @@ def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answe
     if print_answer:
         done = [r for r in engine.catalog.iterations(workflow.name, 5) if r.status == "done"]
         before = metrics_of(done[0]) if done else before
-    try:
-        iteration = engine.run(workflow, message)
-    finally:
-        _close(engine.observer)
+    iteration = engine.run(workflow, message)
     if print_answer:
         tell_answer(view_of_run(iteration, before))
     return iteration
-
-
-def _close(observer: Any) -> None:
-    close = getattr(observer, "close", None)
-    if close is not None:
-        close()
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ def differences(lines: Sequence[str]) -> str:
     return f"<pre>{shown}</pre>" if lines else ""
 
 
+def bar(share: float, words: str) -> str:
+    """How much is done, and words beside it."""
+    return page(f'<progress max="1" value="{share:.3f}" aria-label="how far it is"></progress> {text(words)}')
+
+
 def folded(title: str, inside: str) -> str:
     """A part that a click unfolds; nothing where there is nothing inside."""
     return f"<details><summary>{text(title)}</summary>{inside}</details>" if inside else ""

@@ -3,83 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from threading import Lock, Timer
+from threading import Timer
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.progress import Progress, RunningNode
-from helix_spark.engine.execution.observer import Observer, Telling
-from helix_spark.planner.plan import Plan
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.underway import Underway
 
 _PAUSE = 0.2
 """Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
 
 
-class Followed(Telling):
+class Followed(Underway):
     """An observer that tells another one, and whoever reads the catalog. That notes cannot be written is no failure of
     the run: the catalog's records tell of a disk that is full."""
 
     def __init__(self, told: Observer, catalog: Catalog) -> None:
         super().__init__(told)
         self._catalog = catalog
-        self._lock = Lock()
-        self._progress: Progress | None = None
         self._later: Timer | None = None
-        self._began = self._written = 0.0
+        self._written = 0.0
 
-    def planned(self, plan: Plan) -> None:
-        nodes = tuple(
-            RunningNode(n.name, n.kind, n.inputs, n.state, n.reason, n.predicted_seconds, n.output) for n in plan.nodes
-        )
-        with self._lock:
-            self._forget()
-            self._began = time.perf_counter()
-            self._progress = Progress(plan.workflow, plan.iteration, nodes)
-            self._write(now=True)
-        super().planned(plan)
+    def begun(self) -> None:
+        self._forget()
 
-    def node_started(self, name: str) -> None:
-        self._note("started", name)
-        super().node_started(name)
-
-    def node_finished(self, name: str, seconds: float) -> None:
-        self._note("ended", name)
-        super().node_finished(name, seconds)
-
-    def answered(self, seconds: float) -> None:
-        with self._lock:
-            if self._progress is not None:
-                self._progress = replace(self._progress, answered=self._since())
-                self._write(now=True)
-        super().answered(seconds)
-
-    def stored(self, name: str, size: int) -> None:
-        with self._lock:
-            # What follows the answer before this one may still be storing.
-            if self._progress is not None and self._progress.answered is not None:
-                self._progress = replace(self._progress, stored=(*self._progress.stored, name))
-                self._write(now=False)
-        super().stored(name, size)
-
-    def close(self) -> None:
-        """Forgets the last run."""
-        with self._lock:
-            self._forget()
-
-    def _note(self, field: str, name: str) -> None:
-        with self._lock:
-            if self._progress is None:
-                return
-            seen: Mapping[str, float] = getattr(self._progress, field)
-            changed = {field: {**seen, name: self._since()}}
-            self._progress = replace(self._progress, **changed)  # type: ignore[arg-type]  # one of two fields of one type
-            self._write(now=False)
-
-    def _since(self) -> float:
-        return round(time.perf_counter() - self._began, 3)
-
-    def _write(self, *, now: bool) -> None:
+    def changed(self, *, now: bool) -> None:
         if self._progress is None:
             return
         if now or time.perf_counter() - self._written >= _PAUSE:
@@ -90,10 +37,15 @@ class Followed(Telling):
             self._later.daemon = True
             self._later.start()
 
+    def close(self) -> None:
+        """Forgets the last run."""
+        with self._lock:
+            self._forget()
+
     def _write_late(self) -> None:
         with self._lock:
             self._later = None
-            self._write(now=True)
+            self.changed(now=True)
 
     def _forget(self) -> None:
         if self._progress is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,7 @@ from helix_spark.ui.output_table import output_table, output_tables, table_chang
 from helix_spark.ui.preview import Preview, preview_of
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
-from helix_spark.ui.running import noted_states, records_of, state_text
+from helix_spark.ui.running import noted_states, records_of, state_text, underway
 from helix_spark.ui.trends import trend_of
 from helix_spark.views.comparison_view import comparison_view
 from helix_spark.views.iteration_view import view_of_record
@@ -96,6 +97,7 @@ class Pages:
         return self._page(
             kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
+            underway=underway(record, progress, time.time()),
             fold=self._folded(workflow, number, wanted, whole, Folding(True)),
             unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
             image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),

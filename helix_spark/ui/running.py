@@ -7,33 +7,7 @@ from typing import Any
 
 from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-
-
-def running_states(progress: Progress) -> dict[str, str]:
-    """What each node shows: its planned state once it is done, else running or waiting.
-
-    A node without a step of its own runs inside the steps that read it: it is as far as the furthest of them.
-    """
-    readers: dict[str, list[str]] = {}
-    for node in progress.nodes:
-        for source in node.inputs:
-            readers.setdefault(source, []).append(node.name)
-    states: dict[str, str] = {}
-    done = {node.name: node.state for node in progress.nodes}
-    for node in reversed(progress.nodes):
-        if node.state == "prune":
-            states[node.name] = "prune"
-        elif node.name in progress.ended or progress.answered is not None:
-            states[node.name] = node.state
-        elif node.name in progress.started:
-            states[node.name] = "running"
-        else:
-            further = [states[name] for name in readers.get(node.name, ()) if name in states]
-            if any(states[name] == done[name] != "prune" for name in readers.get(node.name, ()) if name in states):
-                states[node.name] = node.state
-            else:
-                states[node.name] = "running" if "running" in further else "waiting"
-    return states
+from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 
 def noted_states(iteration: IterationRecord, progress: Progress) -> dict[str, str]:
@@ -56,11 +30,23 @@ def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeReco
     return tuple(found)
 
 
+def underway(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:
+    """How far an iteration is that runs and has not answered yet; None of any other.
+
+    Args:
+        now: Unix seconds by this machine's clock, which need not be the one of who runs it.
+    """
+    if progress is None or iteration.status != "running" or progress.answered is not None:
+        return None
+    noted = max((*progress.started.values(), *progress.ended.values()), default=0.0)
+    return progress_view(progress, max(noted, now - progress.began) if progress.began else noted)
+
+
 def state_text(iteration: IterationRecord, progress: Progress | None) -> str:
     """How far an iteration is, as JSON; differs whenever a page that shows it is out of date."""
     state: dict[str, Any] = {"status": iteration.status, "nodes": {}}
     if progress is not None:
         state |= {
             "nodes": running_states(progress), "answered": progress.answered, "stored": list(progress.stored),
-        }
+        } | ({"starting": True} if progress.starting else {})
     return json.dumps(state)

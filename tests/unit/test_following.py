@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.layout import locate
 from helix_spark.catalog.progress import Progress, RunningNode, read_progress
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.engine.execution.notebook_bar import NotebookBar
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.iteration.following import Followed
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.ui.running import noted_states, running_states
+from helix_spark.ui.running import noted_states
+from helix_spark.views.progress_view import progress_view, running_states
 
 
 def node(name: str, *inputs: str, state: State = State.COMPUTE) -> PlannedNode:
@@ -91,3 +94,40 @@ def test_what_was_running_when_an_iteration_died_shows_so() -> None:
     assert noted_states(running, progress) == {"lazy": "compute", "a": "compute", "b": "running", "c": "waiting"}
     died = noted_states(replace(running, status="died"), progress)
     assert died == {"lazy": "compute", "a": "compute", "b": "died", "c": "waiting"}
+
+
+class Place:
+    """Stands for the place below a notebook's cell."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def display(self, obj: object, **given: Any) -> None:
+        self.update(obj)
+
+    def update(self, obj: object, **given: Any) -> None:
+        assert isinstance(obj, dict)
+        self.shown.append(obj["text/plain"])
+
+
+def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place() -> None:
+    place = Place()
+    bar = NotebookBar(lambda: place)
+    bar.planned(plan(node("a", state=State.LOAD), node("b", "a")))
+    bar.session_starting()
+    bar.node_started("a")
+    bar.node_finished("a", 0.1)
+    bar.node_started("b")
+    bar.answered(1.0)
+    told = list(dict.fromkeys(place.shown))
+    assert told[:3] == ["planning, about 2.0 s left", "starting Spark, about 2.0 s left", "loading a, about 2.0 s left"]
+    assert told[-2:] == ["b, about 1.0 s left", ""]
+
+
+def test_what_is_left_is_not_less_than_what_has_not_begun() -> None:
+    nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in "abc")
+    view = progress_view(Progress("w", 1, nodes, started={"a": 0.0, "b": 1.0}, ended={"a": 1.0}), now=9.0)
+    assert (view.left, view.waiting, round(view.share, 2)) == (1.0, 1.0, 0.67)
+    starting = Progress("w", 1, nodes, session_seconds=4.0, starting=True)
+    assert progress_view(starting, 3.0).doing == "starting Spark"
+    assert progress_view(starting, 3.0).left == 4.0

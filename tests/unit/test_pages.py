@@ -52,7 +52,7 @@ ELEMENTS = {
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "details", "summary", "ul", "li",
     "main", "div", "h1", "h2", "h3", "p", "form", "input", "label", "select", "option", "button", "table", "thead",
     "tbody", "tr", "th", "td", "abbr", "span", "b", "time", "section", "figure", "figcaption", "svg", "g", "path",
-    "rect", "text", "circle", "line", "polyline", "dl", "dt", "dd", "pre", "code", "meter", "q",
+    "rect", "text", "circle", "line", "polyline", "dl", "dt", "dd", "pre", "code", "meter", "progress", "q",
 }
 
 
@@ -305,6 +305,7 @@ def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
     ))
     found = read(client, PAGES["running"])
     assert "Running: 1 now, 1 to come" in found.text
+    assert f"{names[1]} about 2.0 s left" in " ".join(found.text.split())
     assert {tag for tag, _ in found.elements} <= ELEMENTS
     ((address, shown),) = [(a["data-live"] or "", a["data-state"]) for _, a in found.elements if "data-live" in a]
     answer = client.get(address)

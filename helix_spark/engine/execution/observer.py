@@ -90,6 +90,11 @@ class Telling:
     def warning(self, text: str) -> None:
         self._told.warning(text)
 
+    def close(self) -> None:
+        """No run goes on any more: what is drawn is taken away."""
+        if isinstance(self._told, Telling):
+            self._told.close()
+
 
 class Quiet(Silent):
     """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""

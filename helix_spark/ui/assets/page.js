@@ -148,11 +148,26 @@ function plots() {
   }
 }
 
+const lengthOf = (seconds) => (seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(seconds < 100 ? 1 : 0));
+
+// What is left goes down between two looks, though not below what has not begun.
+function count() {
+  const place = document.querySelector("[data-left]");
+  if (place) {
+    place.since ??= performance.now();
+    const [left, waiting, total] = ["left", "waiting", "total"].map((name) => Number(place.dataset[name]));
+    const now = Math.max(waiting, left - (performance.now() - place.since) / 1000);
+    place.querySelector("progress").value = total > 0 ? 1 - now / total : 1;
+    place.querySelector(".left").textContent = now < 0.05 ? "ending" : `about ${lengthOf(now)} s left`;
+  }
+}
+
 // Asks how far a running iteration is, and puts the page as it is now in place of the old one whenever that is not what
 // the page shows; not while somebody types.
 async function follow() {
   for (let place; (place = document.querySelector("[data-live]")); ) {
     await pause(1000);
+    count();
     if (document.hidden || typing()) {
       continue;
     }

@@ -1,0 +1,116 @@
+"""How far a run is, as it is shown while it goes: what runs, what is loaded, and what is left by what it is expected to
+take. The same for a bar on a terminal, in a notebook and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from helix_spark.catalog.progress import Progress, RunningNode
+from helix_spark.planner.plan import Plan
+from helix_spark.sizes import format_seconds
+
+_LEAST = 0.01
+"""Seconds that each node counts at least: many that take nothing take something."""
+_NOTHING = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressView:
+    """How far a run is.
+
+    Attributes:
+        doing: what it is doing, in words; loading is called that.
+        total: seconds that all of it was expected to take.
+        left: seconds that are expected to be left.
+        waiting: of these, what has not begun: less than that is not left, however long what runs takes already.
+    """
+
+    doing: str
+    total: float
+    left: float
+    waiting: float
+
+    @property
+    def left_text(self) -> str:
+        return f"about {format_seconds(self.left)} s left" if self.left >= _NOTHING else "ending"
+
+    @property
+    def share(self) -> float:
+        """What is done, of 1."""
+        return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.left / self.total))
+
+
+def progress_of(plan: Plan, began: float) -> Progress:
+    """A run that begins.
+
+    Args:
+        began: Unix seconds.
+    """
+    nodes = tuple(
+        RunningNode(n.name, n.kind, n.inputs, n.state, n.reason, n.predicted_seconds, n.output) for n in plan.nodes
+    )
+    return Progress(plan.workflow, plan.iteration, nodes, began=began, session_seconds=plan.session_seconds)
+
+
+def progress_view(progress: Progress, now: float) -> ProgressView:
+    """How far a run is.
+
+    Args:
+        now: seconds since it began.
+
+    >>> nodes = [RunningNode(name, "scanner", (), state, "", seconds, False) for name, state, seconds in
+    ...          (("rows", "load", 2.0), ("model", "compute", 6.0))]
+    >>> view = progress_view(Progress("w", 1, tuple(nodes), started={"rows": 0.0}), 1.5)
+    >>> view.doing, view.left_text, view.total
+    ('loading rows', 'about 6.5 s left', 8.0)
+    """
+    states = running_states(progress)
+    expected = {node.name: max(node.predicted_seconds, _LEAST) for node in progress.nodes if node.state != "prune"}
+    running = [node for node in progress.nodes if states[node.name] == "running"]
+    waiting = sum(expected[name] for name, state in states.items() if state == "waiting")
+    # Spark's start and the first work of its session come before the end of the first node.
+    first = progress.session_seconds if not progress.ended else 0.0
+    had = sum(now - since for name, since in progress.started.items() if states.get(name) == "running")
+    under_way = sum(expected[node.name] for node in running) + first
+    gone = had if not first else max(had, now)
+    left = 0.0 if progress.answered is not None else waiting + max(0.0, under_way - gone)
+    return ProgressView(
+        _doing(progress, running), sum(expected.values()) + progress.session_seconds, left,
+        0.0 if progress.answered is not None else waiting,
+    )
+
+
+def _doing(progress: Progress, running: list[RunningNode]) -> str:
+    if progress.answered is not None:
+        return "answered"
+    steps = [node for node in running if node.name in progress.started]
+    told = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
+    return ", ".join(told) or ("starting Spark" if progress.starting and not progress.ended else "planning")
+
+
+def running_states(progress: Progress) -> dict[str, str]:
+    """What each node shows: its planned state once it is done, else running or waiting.
+
+    A node without a step of its own runs inside the steps that read it: it is as far as the furthest of them.
+    """
+    readers: dict[str, list[str]] = {}
+    for node in progress.nodes:
+        for source in node.inputs:
+            readers.setdefault(source, []).append(node.name)
+    done: Mapping[str, str] = {node.name: node.state for node in progress.nodes}
+    states: dict[str, str] = {}
+    for node in reversed(progress.nodes):
+        if node.state == "prune":
+            states[node.name] = "prune"
+        elif node.name in progress.ended or progress.answered is not None:
+            states[node.name] = node.state
+        elif node.name in progress.started:
+            states[node.name] = "running"
+        else:
+            further = {name: states[name] for name in readers.get(node.name, ()) if name in states}
+            if any(state == done[name] != "prune" for name, state in further.items()):
+                states[node.name] = node.state
+            else:
+                states[node.name] = "running" if "running" in further.values() else "waiting"
+    return states

@@ -83,7 +83,7 @@ def audit(
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    stored = [name for name in auditable(run) if wanted is None or run.signed[name].signature in wanted]
+    stored = [name for name in auditable(run) if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if _is_verified(name, run)]
     asked = _dearest_first([name for name in stored if name not in verified], run)
     chosen = _with_their_inputs(_within(asked, run, seconds), run)
@@ -103,12 +103,12 @@ def audit(
 
 
 def _is_verified(name: str, run: Run) -> bool:
-    return run.signed[name].signature in run.situation.verified
+    return run.situation[name].verified
 
 
 def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
     """By the seconds of all that would be wrong with them, for each second that it takes to look."""
-    costs = {name: one.compute.amount for name, one in run.situation.estimates.items()}
+    costs = {one.name: one.costs.compute.amount for one in run.situation.nodes}
 
     def harm(name: str) -> float:
         below = sum(costs[one] for one in run.dag.descendants([name]))
@@ -124,7 +124,7 @@ def _within(names: Sequence[str], run: Run, seconds: float | None) -> list[str]:
     needed: set[str] = set()
     for name in names:
         more = needed | {name} | run.dag.ancestors(name)
-        if seconds is None or sum(run.situation.estimates[one].compute.amount for one in more) <= seconds:
+        if seconds is None or sum(run.situation[one].costs.compute.amount for one in more) <= seconds:
             chosen.append(name)
             needed = more
     return chosen
@@ -140,12 +140,13 @@ def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     """Computes nodes, and loads nothing but draws that stand."""
     dag = _asked_for(run.dag, chosen)
-    fixed = {run.signed[node.name].signature for node in dag.nodes if node.wishes.fixed}
+    fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
-    situation = replace(
-        run.situation, dag=dag, stored=drawn, held=frozenset(), unserved={}, others=(), scenarios=(), budget=None,
-        influences={},
+    asked = run.situation.on(dag)
+    nodes = tuple(
+        replace(one, artifact=drawn.get(one.signature), held=False, gap=None, influence=None) for one in asked.nodes
     )
+    situation = replace(asked, nodes=nodes, others=(), scenarios=(), budget=None)
     plan = make_plan(situation, Never())
     outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, dag=dag)))
     if outcome.failure is not None:
@@ -165,7 +166,7 @@ def _unpin(outcome: Outcome) -> None:
 
 
 def _compared(name: str, run: Run, outcome: Outcome) -> Audited:
-    signature = run.signed[name].signature
+    signature = run.situation[name].signature
     before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions, as_stored=True)
     try:
         how = difference(before, outcome.results[name])
@@ -219,13 +220,13 @@ def _heirs(name: str, run: Run) -> Iterator[str]:
     below = run.dag.descendants([name])
     return (
         node.name for node in run.dag.nodes
-        if node.name in below and run.signed[node.name].signature in run.view.artifacts
+        if node.name in below and run.situation[node.name].signature in run.view.artifacts
     )
 
 
 def _record(one: Audited, why: str, run: Run) -> ResultRecord:
     return ResultRecord(
-        declared=run.signed[one.node].declared, signature=one.signature, workflow=run.dag.workflow,
+        declared=run.situation[one.node].signed.declared, signature=one.signature, workflow=run.dag.workflow,
         node=one.node, kind=run.dag[one.node].kind, iteration=run.situation.iteration, random=why,
         verified=True if one.verdict == "verified" else None,
     )
@@ -239,6 +240,6 @@ def _put_aside(
     for name, text in why.items():
         reasons |= dict.fromkeys(heirs[name], f"it is made of `{name}`: {text}")
     for name, text in {**reasons, **why}.items():
-        signature = run.signed[name].signature
+        signature = run.situation[name].signature
         run.tools.catalog.quarantine(signature, text, attempt=run.view.artifacts[signature].attempt)
         run.tools.memory.drop(signature)

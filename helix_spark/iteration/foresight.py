@@ -12,10 +12,10 @@ from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starting import fresh_process
 from helix_spark.past.metrics import metrics_of
+from helix_spark.planner.known_node import kept_for
 from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
-from helix_spark.planner.planning import Situation
 from helix_spark.planner.prospects import Version, scenarios
-from helix_spark.planner.reasons import kept_for
+from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
 
 
@@ -113,9 +113,9 @@ def others_among(
         live: everything that is stored, insisted on as in `view`.
         view: the catalog, as the plan saw it; `loads` as for `foresee`.
     """
-    lacking = {gap.stored.attempt for gap in situation.unserved.values()}
+    lacking = {gap.stored.attempt for gap in situation.gaps}
     stored = {record.signature for record in live if record.attempt not in lacking}
-    current = {situation.signed[node.name].signature for node in situation.dag.nodes}
+    current = {one.signature for one in situation.nodes}
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
     for record in live:

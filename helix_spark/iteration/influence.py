@@ -3,7 +3,7 @@ influence from the record for a plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog import Catalog
@@ -102,26 +102,18 @@ def newest_fits(dag: Dag, catalog: Catalog) -> dict[str, Influence]:
 
 
 def told_of(
-    dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, ResultRecord],
-    previous: Mapping[str, ResultRecord], newest: Mapping[str, Influence],
-) -> dict[str, Influence]:
-    """What is on record of each learner: of its current version, else of its previous one.
+    node: Node, records: Iterable[ResultRecord | None], newest: Influence | None
+) -> Influence | None:
+    """What is on record of a learner.
 
     Args:
-        signatures: by node name.
-        measured: by signature; `previous`: by node name.
+        records: of its current version, and of its previous one.
         newest: see `newest_fits`.
     """
-    found: dict[str, Influence] = {}
-    for node in dag.nodes:
-        if node.kind is not Kind.LEARNER:
-            continue
-        records = (measured.get(signatures[node.name]), previous.get(node.name))
-        told = next((one for one in records if one is not None and one.influence), None)
-        influence = from_json(told.influence) if told is not None else newest.get(node.name)
-        if influence is not None:
-            found[node.name] = influence
-    return found
+    if node.kind is not Kind.LEARNER:
+        return None
+    told = next((one for one in records if one is not None and one.influence), None)
+    return from_json(told.influence) if told is not None else newest
 
 
 def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence:
@@ -139,7 +131,7 @@ def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence:
     sizes = sizes_of(table.frame(), "features")
     if sizes is None:
         raise _UntoldError(f"the sizes of the vectors that `{examples.name}` is made of are not known")
-    declared = {name: own.declared for name, own in run.signed.items()}
+    declared = {one.name: one.signed.declared for one in run.situation.nodes}
     features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
     if features is None:
         raise _UntoldError("they are not finite, or not as many as `features` has slots")

@@ -98,7 +98,7 @@ def wait_for_others(run: Run) -> Run:
 def _stored_meanwhile(run: Run) -> bool:
     """Whether one of the results that are leased is there by now; a table that lacks what this version reads does not
     count."""
-    known = {gap.stored.attempt for gap in run.situation.unserved.values()}
+    known = {gap.stored.attempt for gap in run.situation.gaps}
     return any(record.attempt not in known for record in run.tools.catalog.live_among(run.leased.names).values())
 
 

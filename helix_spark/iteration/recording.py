@@ -71,7 +71,7 @@ def _said_of_metrics(run: Run) -> dict[str, Any]:
     values = [name for name in run.whole.outputs if run.whole[name].result is Result.VALUE]
     return {
         "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
-        "measured_by": {name: _own_digest(run.signed[run.plan[name].name].parts) for name in values},
+        "measured_by": {name: _own_digest(run.situation[run.plan[name].name].signed.parts) for name in values},
     }
 
 
@@ -186,7 +186,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
     loads = load_seconds(outcome.shares or (), {node.name for node in plan.nodes if node.state is State.LOAD})
     in_any_order = read_in_any_order(run.dag, run.described)
     for node in run.dag.nodes:
-        own, blamed = plan[node.name], run.signed[node.name].random
+        own, blamed = plan[node.name], run.situation[node.name].signed.random
         if node.name not in outcome.results or (blamed and node.name not in blamed):
             continue
         took = run.warm_seconds.get(node.name)
@@ -243,7 +243,7 @@ def _observed(node: Node, outcome: Outcome) -> str:
 
 def _parts(node: Node, run: Run) -> tuple[Part, ...]:
     """A signature's parts, with what the node's code read, where that was not known when it was signed."""
-    own, seen = run.signed[node.name], run.outcome.seen
+    own, seen = run.situation[node.name].signed, run.outcome.seen
     if own.seen.reads or node.name not in seen or node.wishes.depends_on:
         return own.parts
     return (*own.parts, *parts_read(seen[node.name]))
@@ -292,8 +292,8 @@ def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
 
 
 def _known_random(node: Node, run: Run) -> str:
-    own = run.described[node.name].random
-    return own[0] if own else run.known_random.get(run.signed[node.name].declared, "")
+    own = run.situation[node.name].described.random
+    return own[0] if own else ""
 
 
 def _code(node: Node) -> str:

@@ -22,8 +22,8 @@ from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import Situation
 from helix_spark.planner.serving import PlanReads
+from helix_spark.planner.situation import Situation
 from helix_spark.planner.turns import Held, overflow
 from helix_spark.workflow.declaration import Wishes
 
@@ -270,8 +270,9 @@ class Retention:
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: Run) -> Situation:
     """The situation after some results were stored, and others evicted, by this run or by another. One that lacked
     columns may be whole by now."""
-    lacking = {gap.stored.attempt for gap in situation.unserved.values()}
+    lacking = {gap.stored.attempt for gap in situation.gaps}
+    stored = {record.signature: record for record in live if record.attempt not in lacking}
     return replace(
-        situation, stored={record.signature: record for record in live if record.attempt not in lacking},
+        situation, nodes=tuple(replace(one, artifact=stored.get(one.signature)) for one in situation.nodes),
         others=others_among(live, situation, run.view, run.loads),
     )

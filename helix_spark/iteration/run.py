@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.iteration.kept import Kept
-from helix_spark.planner.planning import Situation
 from helix_spark.planner.serving import PlanReads
+from helix_spark.planner.situation import Situation
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from helix_spark.iteration.tools import Tools
     from helix_spark.past.table_preview import TablePreview
     from helix_spark.planner.plan import Plan
-    from helix_spark.signature.signing import Description, Signed
+    from helix_spark.signature.signing import Description
 
 
 class _NotYet:
@@ -60,7 +60,6 @@ class Run:
         dag: the graph to run: merged, without the features that are left out.
         situation: what the planner needs.
         told: what functions read, by `reads` and on record.
-        known_random: declared signatures, and why a result differs each time where an earlier run found that out.
         loads: load throughput by kind of artifact.
         comparable: names of the nodes of which it is on record what an earlier version's result holds.
         plan: what is to happen.
@@ -102,7 +101,6 @@ class Run:
     dag: Dag = NOT_YET
     situation: Situation = NOT_YET
     told: PlanReads = NOT_YET
-    known_random: Mapping[str, str] = NOT_YET
     loads: Mapping[str, Throughput] = NOT_YET
     comparable: frozenset[str] = frozenset()
     plan: Plan = NOT_YET
@@ -126,11 +124,6 @@ class Run:
     nodes: tuple[NodeRecord, ...] = ()
     kept: Kept = field(default_factory=Kept)
     gone: frozenset[str] = frozenset()
-
-    @property
-    def signed(self) -> Mapping[str, Signed]:
-        """By node name."""
-        return self.situation.signed
 
     @property
     def numbered(self) -> Plan:

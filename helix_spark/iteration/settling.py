@@ -24,13 +24,14 @@ def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Pla
     """
     plan, seconds = run.plan, run.warm_seconds
     again = seconds_to_have_again(run.dag, seconds, names_at_hand(run.outcome))
-    estimates = {
-        name: _measured(
-            costs, seconds.get(name) if plan[name].state is State.COMPUTE else None, again.get(name, 0.0),
-            sizes.get(name),
-        )
-        for name, costs in run.situation.estimates.items() if name in plan.by_name
-    }
+    held = run.tools.memory.held
+    nodes = tuple(
+        replace(one, held=one.signature in held, costs=_measured(
+            one.costs, seconds.get(one.name) if plan[one.name].state is State.COMPUTE else None,
+            again.get(one.name, 0.0), sizes.get(one.name),
+        ))
+        for one in run.situation.nodes
+    )
     chosen = {
         node.name: Derivation(
             node.name, node.state, node.inputs if node.state is State.COMPUTE else (), seconds.get(node.name, 0.0)
@@ -39,8 +40,7 @@ def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Pla
     }
     spent = sum(way.seconds for way in chosen.values())
     solution = Solution(chosen, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))
-    now = replace(run.situation, estimates=estimates, held=run.tools.memory.held)
-    return replan_storage(plan, now, run.tools.policy, solution)
+    return replan_storage(plan, replace(run.situation, nodes=nodes), run.tools.policy, solution)
 
 
 def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:

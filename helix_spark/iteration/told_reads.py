@@ -26,7 +26,7 @@ def ask_what_is_read(run: Run) -> Run:
         return run
     stubs = _stubs(run, _known_schemas(run))
     found = {
-        run.signed[name].signature: by_signature(run, reads)
+        run.situation[name].signature: by_signature(run, reads)
         for name in readers if (reads := stubs.reads(run.dag[name])) is not None
     }
     return plan_again(replace(run, reads=found)) if found else run
@@ -35,10 +35,9 @@ def ask_what_is_read(run: Run) -> Run:
 def _unknown_readers(run: Run) -> tuple[str, ...]:
     """Functions of which it is not known what they read of tables that lack columns and are to be computed."""
     found: dict[str, None] = {}
-    for node in run.plan.nodes:
-        gap = run.situation.unserved.get(node.signature)
-        if gap is not None and gap.closable and node.state is State.COMPUTE:
-            found.update(dict.fromkeys(gap.unknown))
+    for node in run.situation.nodes:
+        if node.gap is not None and node.gap.closable and run.plan[node.name].state is State.COMPUTE:
+            found.update(dict.fromkeys(node.gap.unknown))
     return tuple(found)
 
 
@@ -46,7 +45,7 @@ def by_signature(run: Run, reads: Mapping[str, frozenset[str]]) -> dict[str, fro
     """What a function reads by its inputs' signatures, in place of their names."""
     found: dict[str, frozenset[str]] = {}
     for name, columns in reads.items():
-        signature = run.signed[name].signature
+        signature = run.situation[name].signature
         found[signature] = found.get(signature, frozenset()) | columns
     return found
 
@@ -56,25 +55,25 @@ def reads_after(run: Run, tables: Collection[str]) -> dict[str, dict[str, frozen
     asked: dict[str, None] = {}
     for table in tables:
         for name in run.dag.readers(table):
-            known = run.told.get(run.signed[name].signature, {})
-            unknown = run.signed[table].signature not in known
+            known = run.told.get(run.situation[name].signature, {})
+            unknown = run.situation[table].signature not in known
             if unknown and declared_reads(run.dag, name, table).by_plan:
                 asked[name] = None
     if not asked:
         return {}
     made = {
-        run.signed[name].signature: result.frame().schema
+        run.situation[name].signature: result.frame().schema
         for name, result in run.outcome.results.items() if isinstance(result, TableResult) and result.framed
     }
     stubs = _stubs(run, _known_schemas(run) | made)
     return {
-        run.signed[name].signature: by_signature(run, reads)
+        run.situation[name].signature: by_signature(run, reads)
         for name in asked if (reads := stubs.reads(run.dag[name])) is not None
     }
 
 
 def _stubs(run: Run, schemas: Mapping[str, StructType]) -> Stubs:
-    signatures = {node.name: run.signed[node.name].signature for node in run.dag.nodes}
+    signatures = {node.name: run.situation[node.name].signature for node in run.dag.nodes}
     return Stubs(run.tools.sessions.get(), run.dag, signatures, schemas)
 
 
@@ -83,13 +82,13 @@ def _known_schemas(run: Run) -> dict[str, StructType]:
     stored = {
         signature: schema_from_json(record.schema)
         for node in run.dag.nodes
-        if (record := run.view.artifacts.get(signature := run.signed[node.name].signature)) is not None
+        if (record := run.view.artifacts.get(signature := run.situation[node.name].signature)) is not None
         and record.schema is not None
     }
     held = {
         signature: result.frame().schema
         for node in run.dag.nodes
-        if isinstance(result := run.tools.memory.get(signature := run.signed[node.name].signature), TableResult)
+        if isinstance(result := run.tools.memory.get(signature := run.situation[node.name].signature), TableResult)
         and result.framed
     }
     return stored | held

@@ -32,13 +32,13 @@ def unread_columns(name: str, before: ArtifactRecord | None, run: Run, reads: Pl
         before: the stored result that this one is to replace.
         reads: what is known of its readers' plans.
     """
-    result, own = run.outcome.results[name], run.signed[name].signature
+    result, own = run.outcome.results[name], run.situation[name].signature
     assert isinstance(result, TableResult)
     if (before is not None and not before.left_out) or _was_damaged(own, run.tools.catalog):
         return ()
 
     def told(reader: str) -> frozenset[str] | None:
-        return reads.get(run.signed[reader].signature, {}).get(own)
+        return reads.get(run.situation[reader].signature, {}).get(own)
 
     lacked = None if before is None else before.left_out
     return narrowed(run.dag[name], result.frame().schema, run.dag, told, lacked)

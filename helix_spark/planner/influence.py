@@ -2,81 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from helix_spark.dag.influence import Influence
 from helix_spark.dag.leaving_out import features_of, only_for
 from helix_spark.dag.node import Dag
 from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence, PlannedLeftOut
+from helix_spark.planner.situation import Situation
 from helix_spark.signature.difference import changes
-from helix_spark.signature.parts import Group, Part
+from helix_spark.signature.parts import Group
 from helix_spark.workflow.operators import Assemble
 
 
-def planned_left_out(dag: Dag, seconds: Mapping[str, float]) -> tuple[PlannedLeftOut, ...]:
-    """What the graph goes without. `seconds`: to compute each node that it does without."""
+def planned_left_out(dag: Dag, seconds: Callable[[str], float]) -> tuple[PlannedLeftOut, ...]:
+    """What the graph goes without. `seconds`: to compute a node that it does without, by its name."""
     return tuple(
-        PlannedLeftOut(
-            one.feature, one.synthesizer, one.found, one.nodes, sum(seconds.get(name, 0.0) for name in one.nodes)
-        )
+        PlannedLeftOut(one.feature, one.synthesizer, one.found, one.nodes, sum(map(seconds, one.nodes)))
         for one in dag.left_out
     )
 
 
-def planned_influences(
-    dag: Dag, told: Mapping[str, Influence], declared: Mapping[str, str], seconds: Mapping[str, float]
-) -> tuple[PlannedInfluence, ...]:
-    """What is known of the features that are the same as when they were fitted.
-
-    Args:
-        told: by learner.
-        declared: signatures by name.
-        seconds: to compute each node.
-    """
-    found = []
-    for learner, influence in told.items():
-        examples = dag[dag[learner].inputs[0]]
+def planned_influences(situation: Situation) -> tuple[PlannedInfluence, ...]:
+    """What is known of the features that are the same as when they were fitted."""
+    found, dag = [], situation.dag
+    for learner in situation.nodes:
+        influence = learner.influence
+        if influence is None:
+            continue
+        examples = dag[learner.node.inputs[0]]
         if not isinstance(examples.operator, Assemble):
             continue
         weights = {one.declared: one for one in influence.features}
         weightless = influence.weightless()
         features = []
         for name in dict.fromkeys(features_of(examples, examples.operator)):
-            weight = weights.get(declared[name])
+            declared = situation[name].signed.declared
+            weight = weights.get(declared)
             if weight is None:
                 continue
             needs = only_for(dag, examples.name, name)
             features.append(PlannedFeature(
-                name, weight.share, declared[name] in weightless, sum(seconds.get(need, 0.0) for need in needs)
+                name, weight.share, declared in weightless, sum(situation[need].costs.compute.amount for need in needs)
             ))
         found.append(PlannedInfluence(
-            learner, influence.workflow, influence.iteration, dag[learner].wishes.prune_features, tuple(features),
+            learner.name, influence.workflow, influence.iteration, learner.node.wishes.prune_features, tuple(features),
         ))
     return tuple(found)
 
 
-def feature_reasons(
-    dag: Dag, parts: Mapping[str, Sequence[Part]], previous: Mapping[str, Sequence[Part]],
-    told: Mapping[str, Influence],
-) -> dict[str, str]:
-    """Why examples that lose nothing but features, and features that come back, are computed; by name.
-
-    Args:
-        parts: of each node's signature; `previous`: in the newest earlier iteration.
-        told: by learner.
-    """
+def feature_reasons(situation: Situation) -> dict[str, str]:
+    """Why examples that lose nothing but features, and features that come back, are computed; by name."""
     found: dict[str, str] = {}
-    for synthesizer in dict.fromkeys(one.synthesizer for one in dag.left_out):
-        new = {one.feature for one in dag.left_out if one.synthesizer == synthesizer}
-        differs = changes(previous.get(synthesizer, ()), parts[synthesizer])
+    left_out = situation.dag.left_out
+    for synthesizer in dict.fromkeys(one.synthesizer for one in left_out):
+        new = {one.feature for one in left_out if one.synthesizer == synthesizer}
+        examples = situation[synthesizer]
+        differs = changes(examples.before or (), examples.signed.parts)
         lost = [change.label for change in differs if change.group is Group.INPUT and change.label in new]
         # Where the inputs are in `features` and `label` are positions, which move up as one goes.
         other = [c for c in differs if c.label not in (*lost, "features", "label") or c.sort == "added"]
         if lost and not other:
             found[synthesizer] = f"{_names(lost)} left out, for want of influence"
-    absent = {name for influence in told.values() for one in influence.left_out for name in one.nodes}
-    back = [node.name for node in dag.nodes if node.name in absent and node.name not in previous]
+    told = [one.influence for one in situation.nodes if one.influence is not None]
+    absent = {name for influence in told for one in influence.left_out for name in one.nodes}
+    back = [one.name for one in situation.nodes if one.name in absent and one.before is None]
     return found | dict.fromkeys(back, "left out until now")
 
 

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.reading import known_reads, taken
-from helix_spark.planner.reasons import Stored
+from helix_spark.planner.known_node import Gap, Stored
 from helix_spark.visible_text import named
 
 PlanReads = Mapping[str, Mapping[str, frozenset[str]]]
 """What the plans of functions told: the function's signature -> its input's signature -> the columns it reads."""
 
 _SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Why a stored table does not serve the current version.
-
-    Attributes:
-        stored: the table.
-        unknown: readers of which nobody knows yet what they read; lowering them may close the gap.
-        why: in words.
-        closable: whether nothing but `unknown` stands in the way.
-    """
-
-    stored: Stored
-    unknown: tuple[str, ...]
-    why: str
-    closable: bool
 
 
 def gaps(

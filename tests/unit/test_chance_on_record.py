@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,13 +70,13 @@ def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -
 
 
 def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> Storable:
-    now = replace(situation(drawing("drawn")), dag=dag)
+    now = situation(drawing("drawn")).on(dag)
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
     outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
     run: Any = SimpleNamespace(
-        dag=dag, described=now.described, plan=plan, outcome=outcome, chance=Chance({}, {}),
-        tools=SimpleNamespace(observer=hx.Silent()),
+        dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
+        chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent()),
     )
     return Storable(run)
 

@@ -177,9 +177,8 @@ def others(
 ) -> dict[str, OtherArtifact]:
     """What is stored beside the results of the chain as it is without an edit."""
     now = SimpleNamespace(
-        signed={name: SimpleNamespace(signature=signature) for name, signature in signatures().items()},
-        dag=SimpleNamespace(nodes=[SimpleNamespace(name=name) for name in CHAIN]), lineage=lineage or {},
-        unserved={name: SimpleNamespace(stored=SimpleNamespace(attempt=name)) for name in lacking},
+        nodes=[SimpleNamespace(signature=signature) for signature in signatures().values()], lineage=lineage or {},
+        gaps=[SimpleNamespace(stored=SimpleNamespace(attempt=name)) for name in lacking],
     )
     return {one.signature: one for one in others_among(live, now, seen)}  # type: ignore[arg-type]  # what it looks at
 

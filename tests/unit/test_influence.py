@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from pyspark.sql import Column, DataFrame
-from test_planning import after, plan, situation
+from test_planning import after, plan, situation, with_nodes
 
 import helix_spark as hx
 from helix_spark.catalog.journal.rows import from_columns
@@ -28,9 +28,9 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.lowering.slots import SIZES, sizes_of
 from helix_spark.errors import OperatorError
 from helix_spark.iteration.influence import absolute_weights
-from helix_spark.planner.influence import influence_json
+from helix_spark.planner.influence import influence_json, planned_left_out
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import Situation
+from helix_spark.planner.situation import Situation
 from helix_spark.signature.parts import digest
 from helix_spark.views.feature_words import influence_lines
 from helix_spark.views.plan_view import plan_view
@@ -340,13 +340,13 @@ def test_the_option_finds_examples_that_are_named_by_text() -> None:
 def planned(wf: hx.Workflow, *weightless: str, **more: Any) -> tuple[Situation, Situation]:
     """The situation before, whole, and the one after a fit that gave these features no weight."""
     whole = situation(wf)
-    declared = {name: own.declared for name, own in whole.signed.items()}
+    declared = {one.name: one.signed.declared for one in whole.nodes}
     influence = replace(fit(*weightless), features=tuple(
         replace(one, declared=declared[one.feature]) for one in fit(*weightless).features
     ))
     left = leave_out(whole.dag, {"model": influence}, declared).dag
-    seconds = {name: 0.2 for one in left.left_out for name in one.nodes}
-    return whole, replace(whole, dag=left, influences={"model": influence}, left_out_seconds=seconds, **more)
+    now = replace(whole.on(left), left_out=planned_left_out(left, lambda name: 0.2), **more)
+    return whole, with_nodes(now, "model", influence=influence)
 
 
 def test_a_plan_says_what_is_left_out_and_what_that_saves() -> None:
@@ -377,9 +377,8 @@ def test_a_learner_and_an_extractor_tell_of_influence() -> None:
 
 def test_a_feature_that_comes_back_is_not_said_never_to_have_run() -> None:
     whole = situation(build())
-    told = {"model": fit(left_out=("sex_is",))}
-    previous = {name: own.parts for name, own in whole.signed.items() if not name.startswith("sex_is")}
-    made = plan(replace(whole, influences=told, previous=previous))
+    now = with_nodes(after(whole, whole), "sex_is.fit", "sex_is", before=None)
+    made = plan(with_nodes(now, "model", influence=fit(left_out=("sex_is",))))
     assert made["sex_is"].reason == made["sex_is.fit"].reason == "left out until now"
 
 

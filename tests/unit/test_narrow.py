@@ -17,7 +17,7 @@ from pyspark.ml.feature import CountVectorizer, RFormula, SQLTransformer, Vector
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructField, StructType
-from test_planning import plan, situation
+from test_planning import plan, situation, with_nodes
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
@@ -30,9 +30,9 @@ from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
 from helix_spark.planner.by_name import policy_named
-from helix_spark.planner.planning import Situation
 from helix_spark.planner.problem import State
 from helix_spark.planner.serving import PlanReads, gaps
+from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.parts import digest
 from helix_spark.workflow.refs import NodeRef
@@ -212,14 +212,14 @@ class Artifact:
 def now(wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None) -> Situation:
     """A situation in which `rows` is stored without some columns, and the plans of functions told what they read."""
     found = situation(wf)
-    signatures = {name: own.signature for name, own in found.signed.items()}
+    signatures = {one.name: one.signature for one in found.nodes}
     artifact = Artifact(signatures["rows"], "rows", lacking)
     known: PlanReads = {
         signatures[name]: {signatures["rows"]: columns} for name, columns in (reads or {}).items()
     }
     missing = gaps(found.dag, signatures, {artifact.signature: artifact}, known)
-    stored = {} if missing else {artifact.signature: artifact}
-    return replace(found, stored=stored, unserved=missing)
+    gap = missing.get(artifact.signature)
+    return with_nodes(found, "rows", artifact=None if gap else artifact, gap=gap)
 
 
 def test_a_table_with_all_that_is_read_is_loaded_and_said_to_lack_the_rest() -> None:
@@ -245,8 +245,7 @@ def test_a_table_that_lacks_what_is_read_is_computed_and_why(
     assert made["rows"].state is State.COMPUTE
     assert made["rows"].reason == why
     assert made["rows"].left_out == ()
-    assert [gap.closable for gap in found.unserved.values()] == [reads is None]
-    assert made.used == found.overhead + 1000
+    assert [gap.closable for gap in found.gaps] == [reads is None]
 
 
 # Records

@@ -21,9 +21,11 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.iteration.recording import plan_summary
 from helix_spark.planner.by_name import POLICIES, policy_named
+from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import Situation, make_plan, replan_storage
+from helix_spark.planner.planning import make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State
+from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.signing import describe, resolve
 from helix_spark.views.node_row import planned_row
@@ -69,20 +71,28 @@ def situation(wf: hx.Workflow, **more: Any) -> Situation:
     signed = resolve(dag, described, run="run", equivalent={}, known_random={})
     names = {name: own.signature for name, own in signed.items()}
     merged = merge_equal(dag, names)
-    return Situation(
-        dag=merged, signed=signed, described=described, estimates=estimate(merged, names, {}, {}, {}), iteration=4,
-        stored={}, **more,
+    costs = estimate(merged, names, {}, {}, {})
+    nodes = tuple(
+        KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
     )
+    return Situation(merged, nodes, iteration=4, **more)
+
+
+def with_nodes(now: Situation, *names: str, **known: Any) -> Situation:
+    """The same, where something else is known of these nodes."""
+    return replace(now, nodes=tuple(replace(one, **known) if one.name in names else one for one in now.nodes))
 
 
 def storing(now: Situation, *names: str, **fields: Any) -> Situation:
-    artifacts = {now.signed[n].signature: Artifact(now.signed[n].signature, n, **fields) for n in names}
-    return replace(now, stored=artifacts)
+    for name in names:
+        now = with_nodes(now, name, artifact=Artifact(now[name].signature, name, **fields))
+    return now
 
 
 def after(before: Situation, now: Situation) -> Situation:
     """`now`, with `before` as the previous iteration."""
-    return replace(now, previous={name: own.parts for name, own in before.signed.items()})
+    past = {one.name: one.signed.parts for one in before.nodes}
+    return replace(now, nodes=tuple(replace(one, before=past.get(one.name)) for one in now.nodes))
 
 
 def plan(now: Situation, policy: str = "rule") -> Plan:
@@ -116,8 +126,7 @@ def test_who_stored_it_under_which_name_is_said() -> None:
     made = plan(storing(situation(build()), "mean", workflow="other"))
     assert made["mean"].reason == "stored by iteration 3 of workflow `other`"
     now = situation(build())
-    signature = now.signed["mean"].signature
-    made = plan(replace(now, stored={signature: Artifact(signature, "average")}))
+    made = plan(with_nodes(now, "mean", artifact=Artifact(now["mean"].signature, "average")))
     assert made["mean"].reason == "stored by iteration 3 as `average`"
 
 
@@ -132,13 +141,13 @@ def test_an_edit_names_what_changed_where_and_what_follows_from_it() -> None:
 
 def test_what_is_gone_says_why() -> None:
     now = situation(build())
-    now = replace(after(now, now), ended={now.signed["rows"].signature: "evicted: the budget is used up"})
+    now = with_nodes(after(now, now), "rows", ended="evicted: the budget is used up")
     assert plan(now)["rows"].reason == "unchanged, but its result is gone: evicted: the budget is used up"
 
 
 def test_held_in_memory_is_as_good_as_stored() -> None:
     now = situation(build())
-    made = plan(replace(now, held=frozenset({now.signed["mean"].signature})))
+    made = plan(with_nodes(now, "mean", held=True))
     assert made.in_state(State.LOAD) == ("mean",)
     assert made["mean"].reason == "held in memory"
     assert made["mean"].held
@@ -218,7 +227,7 @@ def test_what_is_fixed_is_not_computed_in_every_run_and_that_is_said() -> None:
     first = plan(now)
     assert first.warnings == ("`drawn` is fixed: what was computed once stands, and recompute=True is in vain",)
     assert first["drawn"].reason == "never run before"
-    assert plan(replace(now, held={now.signed["drawn"].signature}))["drawn"].state is State.LOAD
+    assert plan(with_nodes(now, "drawn", held=True))["drawn"].state is State.LOAD
 
 
 def test_a_column_that_is_fixed_is_said_to_be_drawn_all_the_same() -> None:
@@ -257,7 +266,7 @@ def test_what_another_workflow_insists_on_is_kept_whatever_is_wished_here() -> N
         assert made.evict == {}, policy
     assert plan(theirs, "joint")["rows"].storage_reason.startswith("kept: workflow `theirs` asked for it")
     ours = plan(storing(now, "rows", insisting=frozenset({"w"})), "joint")
-    assert ours.evict.keys() == {now.signed["rows"].signature}, "of its own results a workflow says today what it wants"
+    assert ours.evict.keys() == {now["rows"].signature}, "of its own results a workflow says today what it wants"
 
 
 def test_a_budget_of_nothing_keeps_only_what_takes_nothing() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from doubled import workflow
-from test_planning import plan, situation
+from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome
@@ -45,10 +45,10 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     outcome = Outcome(
         SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps), shares=shared,  # type: ignore[arg-type]  # not looked at
     )
+    now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
     run: Any = SimpleNamespace(
-        dag=now.dag, signed=now.signed, described=now.described, equal={}, plan=made, outcome=outcome,
-        chance=Chance({}, {}), record=SimpleNamespace(number=7), warm_seconds=attribute(shared),
-        known_random={now.signed["rows"].declared: random} if random else {},
+        dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
+        outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7), warm_seconds=attribute(shared),
     )
     found = result_records(run, {}, {})
     return {record.node: record for record in found}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from doubled import workflow
 from pyspark.sql import DataFrame
-from test_planning import situation
+from test_planning import situation, with_nodes
 from warned import Warned
 
 import helix_spark as hx
@@ -194,8 +194,8 @@ class Answered:
             over: bytes that the catalog has more than the plan's budget; None: as the plan has it.
         """
         now = situation(build())
-        record = published(self.catalog, now.signed["rows"].signature, "rows", 400_000)
-        now = replace(now, stored={record.signature: record}, budget=self.budget, lineage=self.lineage)
+        record = published(self.catalog, now["rows"].signature, "rows", 400_000)
+        now = replace(with_nodes(now, "rows", artifact=record), budget=self.budget, lineage=self.lineage)
         plan = make_plan(now, policy_named("always"))
         assert (plan["rows"].state, plan["wide"].state) == (State.LOAD, State.COMPUTE)
         outcome = Outcome(
@@ -207,8 +207,9 @@ class Answered:
             catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(held=frozenset())
         )
         return Retention(Run(
-            hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases), described=now.described, dag=now.dag,
-            view=self.catalog.snapshot("w"), situation=now, told={}, loads=LOAD, plan=plan, outcome=outcome,
+            hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases),
+            described={one.name: one.described for one in now.nodes}, dag=now.dag, view=self.catalog.snapshot("w"),
+            situation=now, told={}, loads=LOAD, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), warm_seconds={"wide": 2.0, "rows": 1.0},
             chance=Chance({}, {}),
         ))
@@ -373,7 +374,7 @@ def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Write
 
 def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    by_others = published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
+    by_others = published(catalog, situation(build())["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
     keeps.keep({})
     assert writes.makers == []
@@ -437,7 +438,7 @@ def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_who
     catalog: Catalog, writes: Writes
 ) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    signature = situation(build()).signed["wide"].signature
+    signature = situation(build())["wide"].signature
     published(catalog, signature, "wide", 1_000, 3, "theirs", left_out=("story",))
     keeps = run.retention()
     before = catalog._artifacts.version()
@@ -452,7 +453,7 @@ def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pyt
         raise CatalogError("no room")
 
     run = Answered(catalog, Told())
-    published(catalog, situation(build()).signed["wide"].signature, "wide", 1_000, 3, "theirs")
+    published(catalog, situation(build())["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
     monkeypatch.setattr(Catalog, "note_wishes", full)
     keeps.keep({})

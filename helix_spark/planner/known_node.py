@@ -1,0 +1,94 @@
+"""One node as a plan finds it: what it is, what it costs, and what is there of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from helix_spark.costs.model import NodeEstimate
+from helix_spark.dag.influence import Influence
+from helix_spark.dag.node import Node
+from helix_spark.signature.parts import Part
+from helix_spark.signature.signing import Description, Signed
+
+
+class Stored(Protocol):
+    """What the planner needs to know of a live artifact."""
+
+    @property
+    def signature(self) -> str: ...
+    @property
+    def attempt(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def left_out(self) -> tuple[str, ...]: ...
+    @property
+    def insisting(self) -> frozenset[str]: ...
+
+
+def kept_for(artifact: Stored, workflow: str) -> str:
+    """The other workflow than this one whose author insists on a stored result, of several the first by name; empty if
+    there is none."""
+    return min(artifact.insisting - {workflow}, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Why a stored table does not serve the current version.
+
+    Attributes:
+        stored: the table.
+        unknown: readers of which nobody knows yet what they read; lowering them may close the gap.
+        why: in words.
+        closable: whether nothing but `unknown` stands in the way.
+    """
+
+    stored: Stored
+    unknown: tuple[str, ...]
+    why: str
+    closable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNode:
+    """What is known of one node when it is planned.
+
+    Attributes:
+        described: what it is, apart from its inputs.
+        signed: its signatures.
+        costs: estimates.
+        artifact: its stored result, where that serves this version.
+        gap: what keeps a stored result from serving it.
+        held: whether the session holds its result in memory.
+        before: its signature's parts in the newest earlier iteration; None if it never ran.
+        ended: why its stored result is gone, where it was there in the iteration before; else empty.
+        influence: what a learner's fit on record gave its features.
+        verified: whether an audit computed its result once more, and it came out the same.
+    """
+
+    node: Node
+    described: Description
+    signed: Signed
+    costs: NodeEstimate
+    artifact: Stored | None = None
+    gap: Gap | None = None
+    held: bool = False
+    before: tuple[Part, ...] | None = None
+    ended: str = ""
+    influence: Influence | None = None
+    verified: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def signature(self) -> str:
+        return self.signed.signature

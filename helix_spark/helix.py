@@ -108,6 +108,7 @@ class Helix:
             spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root)
         )
         self._one_run, self._writable = one_run, False
+        self.waiting_since: float | None = None
         self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
         self._memory, self._standing = MemoryTier(), StandingWarnings()
         self._auditor = Auditor(audit, audit_seconds, self._begin_audit, self.observer.warning)
@@ -324,7 +325,11 @@ class Helix:
         if self.sessions.let_go_of_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
             self._memory.clear()
-        return Run(workflow, self._tools(), uuid.uuid4().hex, begun, Leased(self.catalog.leases), message)
+        since, self.waiting_since = self.waiting_since, None
+        waited = 0.0 if since is None else max(0.0, begun - since)
+        return Run(
+            workflow, self._tools(), uuid.uuid4().hex, begun, Leased(self.catalog.leases), message, waited=waited
+        )
 
     def _follow_catalog(self) -> None:
         """A catalog that was moved, or deleted, since the last run."""

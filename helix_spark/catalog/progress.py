@@ -41,7 +41,7 @@ class Progress:
 
     Attributes:
         started, ended: by node, of the nodes that run as steps of their own.
-        answered: when its outputs were known; None before.
+        answered: seconds to the answer, since somebody waited for it; None before.
         stored: names of what was stored since.
         began: Unix seconds by the writer's clock; 0 where an older writer did not say.
         session_seconds: what Spark's start and the first work of its session are expected to take beside the nodes.

@@ -15,6 +15,7 @@ from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.export import export
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
+from helix_spark.cli.process_start import process_start
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.storing import storage
 from helix_spark.cli.terminal import say
@@ -207,6 +208,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     _check_no_arguments(arguments)
     seen = SeenRun(observer_for(quiet=False))
     with _helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
+        engine.waiting_since = click.get_current_context().find_object(float)
         watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
 
 
@@ -302,11 +304,11 @@ def main(factory: Factory | Workflow | None = None) -> None:
         if sys.argv[1:2] and sys.argv[1].endswith(".py"):
             sys.argv.insert(1, "run")  # python -m helix_spark train.py
         fix_hash_seed()
-        helix()
+        helix(obj=process_start())
         return
     with errors_told():
         command = _own_command(factory)
-    command()
+    command(obj=process_start())
 
 
 def _own_command(declared: Factory | Workflow) -> click.Command:
@@ -371,6 +373,7 @@ def _run(
 
     # An error is told before the engine is left, which waits until what was computed before it is stored.
     with _helix(given, quiet=quiet or as_json) as engine, errors_told():
+        engine.waiting_since = click.get_current_context().find_object(float)
         workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:

@@ -56,8 +56,10 @@ def watch_file(
     known: frozenset[Path] = frozenset()
     ran: dict[Path, str] = {}
     target = f"{path}:{function}" if function else str(path)
+    since = engine.waiting_since
     while True:
-        started = time.perf_counter()
+        started = engine.waiting_since = since or time.perf_counter()
+        since = None
         before, texts = stamps(known | _project_files(path)), texts_of(known | _project_files(path))
         forget_project(ours)
         if sys.stdout.isatty():

@@ -20,7 +20,7 @@ from helix_spark.past.metrics import metrics_of
 
 def measure(run: Run) -> Run:
     """What the run took, what it found of chance, and what it answers."""
-    seconds = time.perf_counter() - run.begun
+    seconds = time.perf_counter() - run.begun + run.waited
     dag, plan, outcome = run.dag, run.plan, run.outcome
     run = replace(
         run, seconds=seconds, start_seconds=run.tools.sessions.start_seconds_since(run.begun),
@@ -65,5 +65,5 @@ def iteration_of(run: Run) -> Iteration:
         run.record.number, run.numbered, run.dag, lasting(run.outcome), run.outputs, run.seconds, run.node_seconds,
         run.start_seconds, run.behind, partial(held_or_stored, run.tools),
         replace(metrics_of(run.record), outputs=run.outputs), run.tables,
-        metrics_of(last) if last is not None and last.status == "done" else None,
+        metrics_of(last) if last is not None and last.status == "done" else None, run.waited,
     )

@@ -32,7 +32,9 @@ class Iteration(NamedResults):
     Attributes:
         workflow, number: its name; numbers count from 1 within it.
         plan: what was decided, and why.
-        seconds: time to answer.
+        seconds: time to answer, since somebody waited for it: with ``helix run`` Python's start is part of it, with
+            ``helix watch`` it counts from the save.
+        waited: how much of that was before the run began.
         node_seconds: measured or attributed, by name.
         session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
         outputs: values as they are; tables and models as a short description.
@@ -45,10 +47,10 @@ class Iteration(NamedResults):
         self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
         seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
         elsewhere: Callable[[str], NodeResult | None], metrics: Metrics,
-        tables: Mapping[str, TablePreview], before: Metrics | None,
+        tables: Mapping[str, TablePreview], before: Metrics | None, waited: float = 0.0,
     ) -> None:
         super().__init__(plan.workflow, number, outputs, results)
-        self.plan, self.seconds = plan, seconds
+        self.plan, self.seconds, self.waited = plan, seconds, waited
         self.node_seconds, self.session_seconds = node_seconds, session_seconds
         self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
         self.metrics, self.tables, self.before = metrics, tables, before

@@ -166,7 +166,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
             predicted_seconds=plan[node.name].predicted_seconds,
             bytes=plan[node.name].bytes if plan[node.name].bytes_known else None,
             rows=outcome.rows.get(node.name), stored=plan[node.name].stored, output=plan[node.name].output,
-            started=started[node.name] - run.begun if node.name in started else None,
+            started=started[node.name] - run.begun + run.waited if node.name in started else None,
         )
         for node in run.dag.nodes
     ]

@@ -46,6 +46,7 @@ class Run:
     Attributes:
         id: no other run has it.
         begun: `time.perf_counter()` at its start.
+        waited: seconds that whoever waits for its answer had waited by then.
         leased: the leases that it holds.
         message: what its author says of it.
         provenance: where the workflow comes from.
@@ -70,7 +71,7 @@ class Run:
         outcome: what was done by the plan; `goes_on_from` is that of an earlier plan, where this one goes on from it.
         unfinished: whether the plan that was executed last is not the last one.
         set_aside: attempts of stored results that turned out to be damaged.
-        seconds: to the answer.
+        seconds: to the answer, since somebody waits for it.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
         chance: which results may differ each time, and why.
@@ -89,6 +90,7 @@ class Run:
     leased: Leased
     message: str = ""
     provenance: Provenance = NOT_YET
+    waited: float = 0.0
 
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET

@@ -20,6 +20,9 @@ from helix_spark.sizes import format_seconds, format_size, seconds_text
 from helix_spark.views.feature_words import left_out_text
 from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
 
+_WORTH_TELLING = 0.1
+"""Seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
@@ -124,6 +127,7 @@ class Ran(Protocol):
     seconds: float
     node_seconds: Mapping[str, float]
     session_seconds: float
+    waited: float
     metrics: Metrics
     tables: Mapping[str, TablePreview]
 
@@ -138,10 +142,11 @@ def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) ->
     plan = ran.plan
     rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
     return IterationView(
-        plan.workflow, ran.number, "done", "", _took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds), "",
-        "", tuple((name, short(value)) for name, value in plan.parameters.items()), "", "", "",
-        output_lines(ran.metrics, before), ran.tables, rows, plan.dropped, tuple(map(left_out_text, plan.left_out)),
-        plan.warnings,
+        plan.workflow, ran.number, status="done", when="", message="", edit="", file="", error="", unrecorded="",
+        took=_took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds, ran.waited),
+        parameters=tuple((name, short(value)) for name, value in plan.parameters.items()),
+        outputs=output_lines(ran.metrics, before), tables=ran.tables, rows=rows, dropped=plan.dropped,
+        left_out=tuple(map(left_out_text, plan.left_out)), warnings=plan.warnings,
     )
 
 
@@ -218,10 +223,13 @@ def _cut_text(value: Any) -> str:
     return short(value) if number(value) is None else output_text(value)
 
 
-def _took(seconds: float | None, rows: Sequence[NodeRow], saved: float, session: float = 0.0) -> str:
+def _took(
+    seconds: float | None, rows: Sequence[NodeRow], saved: float, session: float = 0.0, waited: float = 0.0
+) -> str:
     """How long it took, and what reuse saved."""
-    text = f"{format_seconds(seconds) or '?'} s to answer"
-    text += f" (Spark's start {format_seconds(session)} s)" if session else ""
+    of = [f"{format_seconds(waited)} s until the run began"] if waited >= _WORTH_TELLING else []
+    of += [f"Spark's start {format_seconds(session)} s"] if session else []
+    text = f"{format_seconds(seconds) or '?'} s to answer" + (f" ({', '.join(of)})" if of else "")
     reused = saved > 0 and any(row.state in ("load", "prune") for row in rows)
     return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text
 

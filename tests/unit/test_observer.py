@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,23 @@ def test_progress_is_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "\n  rows " in said.err
     assert "\n  stored rows, " in said.err
     assert said.out == ""
+
+
+def test_an_answer_took_what_was_waited_for_it(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
+        helix.waiting_since = time.perf_counter() - 50
+        first, second = helix.run(workflow()), helix.run(workflow())
+        helix.wait()
+        assert [record.seconds > 50 for record in helix.catalog.iterations()] == [False, True]
+    assert " s to answer (50." in first._repr_mimebundle_()["text/plain"]
+    assert "until the run began" not in second._repr_mimebundle_()["text/plain"]
+
+
+def test_a_process_knows_when_it_began() -> None:
+    script = "import time; from helix_spark.cli.process_start import process_start as s; print(time.perf_counter()-s())"
+    before = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < time.monotonic() - before + 0.1
 
 
 def test_progress_is_for_who_has_no_observer(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class Underway(Telling):
     def answered(self, seconds: float) -> None:
         with self._lock:
             if self._progress is not None:
-                self._progress = replace(self._progress, answered=self._since())
+                self._progress = replace(self._progress, answered=round(seconds, 3))
                 self.changed(now=True)
         super().answered(seconds)
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, overload
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import spark_options
@@ -49,6 +49,7 @@ from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from typing_extensions import Self
 
     from helix_spark.iteration.audit import Audit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-PYTHONS = ((3, 11), (3, 12), (3, 13))
+PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 
 PAIRS = {"4.2.0": "4.4.0", "4.1.1": "4.3.1"}
 """pyspark and the delta-spark that goes with it, which takes no later one; of delta-spark 4.4.1 there are no jars."""
@@ -20,8 +20,8 @@ INSTALL = "pip install " + " ".join(f"'{name}=={one}'" for name, one in (
 def refused_python(found: tuple[int, int] = sys.version_info[:2]) -> str:
     """Why a Python is refused, in a sentence; empty where it is not.
 
-    >>> refused_python((3, 12)), refused_python((3, 10))
-    ('', 'helix_spark works with Python 3.11, 3.12 and 3.13, not with 3.10')
+    >>> refused_python((3, 12)), refused_python((3, 9))
+    ('', 'helix_spark works with Python 3.10, 3.11, 3.12 and 3.13, not with 3.9')
     """
     *others, last = (f"{major}.{minor}" for major, minor in PYTHONS)
     if found in PYTHONS:

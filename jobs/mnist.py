@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from hashlib import file_digest
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,8 +125,7 @@ def mnist_digits(
 
 def digest_of(file: str) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with Path(file).open("rb") as opened:
-        return file_digest(opened, "sha256").hexdigest()
+    return sha256(Path(file).read_bytes()).hexdigest()
 
 
 def read_bytes(spark: SparkSession, files: list[str]) -> DataFrame:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
@@ -24,6 +24,8 @@ from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from helix_spark.helix import Helix
     from helix_spark.workflow.workflow import Workflow
 

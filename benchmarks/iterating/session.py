@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.iterating.beginning import Begin
 from benchmarks.iterating.measured import Measured
 from benchmarks.iterating.runners import runner
 from benchmarks.iterating.systems import ROOT, ForThisRun, run_plain, write_texts
 from benchmarks.scripts.edit import Version
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 HEAP = "1536m"
 """Of each driver: eight of them are up at the same time, and take about 2 GB each."""

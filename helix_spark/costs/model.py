@@ -6,12 +6,12 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import median
 from types import CodeType
 from typing import Any
 
 from helix_spark.dag.node import Dag, Node
+from helix_spark.since_python_311 import StrEnum
 from helix_spark.workflow.operators import Function, Kind, Result
 
 

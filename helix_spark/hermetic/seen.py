@@ -110,7 +110,7 @@ def content_of(path: str) -> str:
             return "no file"
         with Path(path).open("rb") as stream:
             if status.st_size <= _WHOLE:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+                return hashlib.sha256(stream.read()).hexdigest()
             told = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
             for block in range(_BLOCKS):
                 stream.seek((status.st_size - _BLOCK) * block // (_BLOCKS - 1))

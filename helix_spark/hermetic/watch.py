@@ -6,6 +6,7 @@ import ctypes
 import gc
 import importlib.machinery
 import os
+import pathlib
 import sys
 import sysconfig
 import tempfile
@@ -322,6 +323,8 @@ class Wrapped:
 
         yield threading.Thread, "start", start
         yield os, "stat", self._status(os.stat)
+        if sys.version_info < (3, 11):  # where paths hold what `os` has
+            yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(self._status(os.stat))
         environ = type(os.environ)
         yield environ, "__getitem__", self._asked(environ.__getitem__)
         yield environ, "__setitem__", self._set(environ.__setitem__)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from helix_spark.since_python_311 import StrEnum
 
 
 class State(StrEnum):

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import dis
 import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import CodeType
+from typing import Any
+
+from helix_spark.since_python_311 import same_name
 
 _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
 """What says nothing that other steps do not say: which variables a function shares with those inside it, these name."""
@@ -26,8 +30,9 @@ _SPLIT = {
 _SAME = {
     "LOAD_FAST_CHECK": "LOAD_FAST", "LOAD_FAST_AND_CLEAR": "LOAD_FAST", "LOAD_FROM_DICT_OR_GLOBALS": "LOAD_NAME",
     "LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF": "LOAD_DEREF",
+    "CALL_FUNCTION": "CALL", "CALL_METHOD": "CALL", "CALL_FUNCTION_KW": "CALL_KW",
 }
-"""Others that read what these read."""
+"""Others that do what these do."""
 
 _REMEMBERED = 256
 """So many code objects are read once: the same is looked at for its imports, by those around it, and for its form."""
@@ -76,6 +81,8 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
             if found and found[-1].name.startswith("LOAD_") and not is_target and _PUSHES_AFTER:
                 found[-1] = replace(found[-1], calls=True)
             pushed = not _PUSHES_AFTER
+        elif step.name == "MAKE_FUNCTION" and not _MARKS_CALLED:
+            found[-1] = step  # in the place of the function's name, which no later Python loads
         elif step.name not in _SILENT and not (step.name == "LOAD_FAST" and step.value in shared):
             changed = is_target != step.is_target or (pushed and not step.calls)
             found.append(replace(step, is_target=is_target, calls=step.calls or pushed) if changed else step)
@@ -87,9 +94,18 @@ _PUSHES_AFTER = "CALL_KW" in dis.opmap
 """Whether what is called is loaded before the mark that says so: since Python 3.13."""
 
 
+_MARKS_CALLED = sys.version_info >= (3, 11)
+"""Whether it is marked at all. Python 3.10 tells by the depth of the stack alone, see `called_by_depth`."""
+
+_WIDTH = 2
+"""Bytes of a step."""
+
+
 def _steps(code: CodeType) -> Iterator[Instruction]:
+    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _WIDTH)}
+    called = frozenset[int]() if _MARKS_CALLED else called_by_depth(code)
     for one in dis.get_instructions(code):
-        line = (one.positions.lineno if one.positions is not None else None) or 0
+        line = lines.get(one.offset, 0)
         if one.opname in _SPLIT:
             for place, (name, value) in enumerate(zip(_SPLIT[one.opname], one.argval, strict=True)):
                 yield Instruction(name, value, one.offset, line, one.is_jump_target and not place)
@@ -98,9 +114,48 @@ def _steps(code: CodeType) -> Iterator[Instruction]:
             yield Instruction("RETURN_VALUE", None, one.offset, line)
         else:
             value = code.co_consts[one.arg or 0] if one.opname == "KW_NAMES" else one.argval
-            calls = one.opname == "LOAD_METHOD" or "NULL" in one.argrepr
+            calls = one.opname == "LOAD_METHOD" or "NULL" in one.argrepr or one.offset in called
             name = _SAME.get(one.opname, one.opname)
             yield Instruction(name, value, one.offset, line, one.is_jump_target, one.opcode in _JUMPS, calls)
+
+
+def called_by_depth(code: CodeType) -> frozenset[int]:
+    """Where Python 3.10 loads what is called, and nothing else is done with it.
+
+    What lies on the stack at each step follows from those before, as jumps lead to later steps, but for those of loops.
+    """
+    found: set[int] = set()
+    loaded: dict[int, int] = {}  # by its place on the stack, which step loaded what lies there
+    depth, reached = 0, dict[int, int]()
+    for one in dis.get_instructions(code):
+        depth = reached.get(one.offset, depth)
+        taken = _taken_by_call(one)
+        if taken is not None and depth - taken in loaded:
+            found.add(loaded[depth - taken])
+        if one.opcode in _JUMPS:
+            reached.setdefault(one.argval, depth + dis.stack_effect(one.opcode, one.arg, jump=True))
+        depth += dis.stack_effect(one.opcode, one.arg, jump=False)
+        if one.opname.startswith("LOAD_"):
+            loaded[depth - 1] = one.offset
+        elif not one.opname.startswith(_LEAVE_BELOW) and "JUMP" not in one.opname:
+            loaded.pop(depth - 1, None)
+    return frozenset(found)
+
+
+_LEAVE_BELOW = ("STORE_", "DELETE_", "POP_", "SETUP_", "EXTENDED_ARG", "NOP")
+"""Steps that begin so put nothing in the place of what lies below what they take."""
+
+
+def _taken_by_call(step: dis.Instruction) -> int | None:
+    """How much a call takes from the stack, what is called with it; None of other steps, and of methods' calls."""
+    match step.opname:
+        case "CALL_FUNCTION":
+            return (step.arg or 0) + 1
+        case "CALL_FUNCTION_KW":
+            return (step.arg or 0) + 2
+        case "CALL_FUNCTION_EX":
+            return 2 + ((step.arg or 0) & 1)
+    return None
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -131,15 +186,26 @@ def parameter_names(code: CodeType) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
 
 
+def is_compiled_in(code: CodeType, function: Any) -> bool:
+    """Whether code is that of a function which this one defines.
+
+    >>> def f(): return lambda: 1
+    >>> is_compiled_in(f().__code__, f), is_compiled_in(f.__code__, f)
+    (True, False)
+    """
+    return any(one is code for one in function.__code__.co_consts)
+
+
 def same_code(one: CodeType, other: CodeType) -> bool:
     """Whether two code objects differ in nothing but where they stand."""
-    return one.co_qualname == other.co_qualname and _comparable(one) == _comparable(other)
+    return same_name(one, other) and _comparable(one) == _comparable(other)
 
 
 def _comparable(code: CodeType) -> tuple[object, ...]:
     return (
-        code.co_name, code.co_code, code.co_exceptiontable, code.co_names, code.co_varnames, code.co_freevars,
-        code.co_cellvars, code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount,
+        code.co_name, code.co_code, getattr(code, "co_exceptiontable", b""), code.co_names, code.co_varnames,
+        code.co_freevars, code.co_cellvars, code.co_flags, code.co_argcount, code.co_posonlyargcount,
+        code.co_kwonlyargcount,
         *(_comparable(one) if isinstance(one, CodeType) else constant_text(one) for one in code.co_consts),
     )
 

@@ -3,7 +3,6 @@ version and commit, tables in memory by content."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import re
@@ -19,6 +18,7 @@ from helix_spark.signature.file_states import FileState, Met, difference, second
 from helix_spark.signature.folders import below, content_digest
 from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.parts import digest, encode
+from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
@@ -216,7 +216,7 @@ def _matches(pattern: str) -> list[Path]:
     """What a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
     found: set[str] = set()
     for plain in _without_braces(pattern.replace("[^", "[!")):
-        found.update(glob.glob(plain, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found.update(matches_of(plain))
     return [Path(one) for one in sorted(found)]
 
 

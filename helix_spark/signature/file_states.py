@@ -10,8 +10,9 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+
+from helix_spark.since_python_311 import StrEnum
 
 TICK, COARSE_TICK = 20 * 10**6, 2 * 10**9
 """Nanoseconds from one tick of a file system's clock to the next at most, and the same of a clock that tells whole

@@ -46,4 +46,10 @@ def below(
 def content_digest(file: Path) -> str:
     """SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory."""
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        told = hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            told.update(block)
+        return told.hexdigest()
+
+
+_BLOCK = 1 << 20

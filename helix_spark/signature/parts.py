@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+
+from helix_spark.since_python_311 import StrEnum
 
 FORMAT = 4
 """Version of the canonical form. Raise it when the same program would get other bytes."""

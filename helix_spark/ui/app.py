@@ -180,7 +180,7 @@ def _asset(request: Request) -> Response:
 
 def asset(name: str) -> str:
     """The text of an asset; the style of graphs comes first in that of pages."""
-    own = files("helix_spark.ui").joinpath("assets", name).read_text(encoding="utf-8")
+    own = (files("helix_spark.ui") / "assets" / name).read_text(encoding="utf-8")
     return f"{STYLE}\n{own}" if name == "style.css" else own
 
 

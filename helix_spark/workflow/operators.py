@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from numbers import Integral, Real
 from typing import Any, Literal
 
 from helix_spark.errors import OperatorError
+from helix_spark.since_python_311 import StrEnum
 from helix_spark.workflow.place import caller
 from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import Source

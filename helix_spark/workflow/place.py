@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from helix_spark.errors import Location
+from helix_spark.since_python_311 import is_of_dataclass
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
@@ -34,7 +35,7 @@ def caller() -> Location:
 
 def _is_ours(code: CodeType) -> bool:
     """Whether code is of this package, or an `__init__` that `dataclass` generated, which is in no file."""
-    return code.co_filename.startswith(_PACKAGE) or code.co_qualname.startswith("__create_fn__.")
+    return code.co_filename.startswith(_PACKAGE) or is_of_dataclass(code)
 
 
 def is_cell(place: Location | None) -> bool:

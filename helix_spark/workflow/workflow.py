@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Never, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
 from helix_spark.visible_text import is_name
@@ -35,6 +35,9 @@ from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 from helix_spark.workflow.stages import Fields
 from helix_spark.workflow.ways import check_no_more, how_declared, is_ready_made, pointed_at
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Unpack
 
 
 class _Names(list[str]):

@@ -31,7 +31,7 @@ from helix_spark.errors import CatalogError, ColumnNotFoundError
 from helix_spark.signature.parts import digest
 
 A = digest("a")
-UTC = datetime.UTC
+UTC = datetime.timezone.utc
 
 VECTOR = {
     "type": "udt", "class": "org.apache.spark.ml.linalg.VectorUDT", "pyClass": "pyspark.ml.linalg.VectorUDT",

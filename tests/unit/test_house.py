@@ -15,7 +15,7 @@ ROOMS = [
     "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "views",
     "engine", "iteration", "program", "helix", "tracking", "ui", "cli",
 ]
-"""A room imports rooms to its left, and itself; `errors`, `sizes` and `forks` are for all."""
+"""A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {
     "signature": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
     "engine": ["spark", "results", "lowering", "execution"],
@@ -23,7 +23,7 @@ INNER_ROOMS = {
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
 FOR_ALL_WITHIN = {"signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"}}
-FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots"}
+FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311"}
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
 HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")

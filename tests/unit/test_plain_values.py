@@ -14,7 +14,7 @@ from helix_spark.engine.results.results import plain
 from helix_spark.errors import ResultTypeError
 
 
-class Sort(enum.StrEnum):
+class Sort(str, enum.Enum):
     GOOD = "good"
 
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -102,7 +102,7 @@ CHANCE: dict[str, tuple[Callable[[], Any], str]] = {
     "the clock": (lambda: time.time(), "asks the clock, time.time"),
     "the day": (date.today, "asks the clock"),
     "the moment": (lambda: datetime.now(), "asks the clock, datetime.now"),
-    "the moment elsewhere": (lambda: datetime.now(UTC), "asks the clock, datetime.now"),
+    "the moment elsewhere": (lambda: datetime.now(timezone.utc), "asks the clock, datetime.now"),
     "the machine": (lambda: Path("/proc/loadavg").read_text(), "the state of the machine, /proc/loadavg"),
     "the system's entropy": (lambda: os.close(os.open("/dev/urandom", os.O_RDONLY)), "reads /dev/urandom"),
     "the name of the machine": (socket.gethostname, "the name of the machine"),

@@ -16,9 +16,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PosixPath
 from types import MappingProxyType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from helix_spark.catalog.places.abilities import has_links, is_without_links, keep_as, one_at_a_time, put_new
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""

@@ -12,11 +12,14 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from helix_spark.catalog.places.local_disk import SMALL, LocalPath, OddFileError
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.s3_access import StoreError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "LocalPath", "OddFileError", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",

@@ -454,5 +454,5 @@ def _imports(code: CodeType, steps: Sequence[Instruction], bindings: Mapping[int
 
 def _guarded(code: CodeType) -> list[Any]:
     """Which steps lead to which handlers of exceptions."""
-    disassembled: Any = dis.Bytecode(code)  # which has told of them since Python 3.11; its stub does not
-    return list(disassembled.exception_entries)
+    # Which tells of them since Python 3.11; before, steps of the code itself lead there.
+    return list(getattr(dis.Bytecode(code), "exception_entries", ()))

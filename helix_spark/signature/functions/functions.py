@@ -17,6 +17,7 @@ from helix_spark.signature.objects.edges import Asked, Described, Edge, Referenc
 from helix_spark.signature.objects.patches import classes_named, hung_on_classes
 from helix_spark.signature.objects.registries import FINDS, registered
 from helix_spark.signature.parts import Group, encode
+from helix_spark.since_python_311 import own_name
 
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
@@ -91,7 +92,7 @@ def _put(
 
 def label_of(function: FunctionType, home: str, fallback: str) -> str:
     """How people call a function: ``accuracy``, ``helpers.clean``; a lambda as the variable that holds it."""
-    name = function.__code__.co_qualname.rpartition("<locals>.")[2]
+    name = own_name(function).rpartition("<locals>.")[2]
     module = str(function.__globals__.get("__name__", ""))
     if name == "<lambda>":
         return fallback or "lambda"

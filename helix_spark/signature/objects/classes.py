@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import inspect
@@ -11,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from helix_spark.signature.bytecode import is_compiled_in
 from helix_spark.signature.objects.attributes import attributes, beside_value
 from helix_spark.signature.objects.edges import Described, Edge, Named, Reference, edge_to
 from helix_spark.signature.objects.encoder import is_identifiable
 from helix_spark.signature.objects.identity import DESCRIPTORS
-from helix_spark.signature.objects.origin import PYTHON, Package, package_of_file, package_of_module
+from helix_spark.signature.objects.origin import PYTHON, Package, package_of_module
 from helix_spark.signature.parts import Group, encode
+from helix_spark.since_python_311 import is_of_dataclass
 
 _FIELD_TABLES = (
     "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
@@ -199,10 +202,10 @@ def _is_made_from_fields(function: types.FunctionType) -> bool:
     inner = function.__dict__.get("__wrapped__", function)
     code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
     return (
-        code.co_qualname.startswith("__create_fn__.<locals>.")  # dataclasses._create_fn
+        is_of_dataclass(code)
         or code.co_filename.startswith("<attrs generated")
         or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
-        or (code.co_qualname.startswith("namedtuple.<locals>.") and package_of_file(code.co_filename, None) == PYTHON)
+        or is_compiled_in(code, collections.namedtuple)
     )
 
 

@@ -6,18 +6,15 @@ import inspect
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import _lru_cache_wrapper, partial
+from functools import _lru_cache_wrapper, partial, singledispatch
 from typing import Any
 
+from helix_spark.signature.bytecode import is_compiled_in
 from helix_spark.signature.objects.attributes import has_hidden_state
 from helix_spark.signature.objects.origin import PYTHON, package_of_function, package_of_module
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
-
-_DISPATCHER = "singledispatch.<locals>.wrapper"
-"""What `functools.singledispatch` makes; its closure has a cache besides, which fills as it is called."""
-
 
 def own_attribute(value: object, name: str) -> object | None:
     """An attribute that the object or its class has, without asking a `__getattr__`, which may answer anything; None
@@ -72,7 +69,8 @@ def held_values(function: types.FunctionType) -> Iterable[tuple[str, object]]:
     """What a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
     registry = function.__dict__.get("registry")
     dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
-    if not dispatched or function.__code__.co_qualname != _DISPATCHER:
+    # The closure of a dispatcher has a cache besides, which fills as it is called.
+    if not dispatched or not is_compiled_in(function.__code__, singledispatch):
         yield from closure_of(function).items()
         yield from defaults_of(function).items()
     if "__wrapped__" in function.__dict__:

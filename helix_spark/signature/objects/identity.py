@@ -11,6 +11,7 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 from helix_spark.signature.objects.attributes import declares_itself
 from helix_spark.signature.objects.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.signature.objects.origin import PYTHON, Package, package_of_function, package_of_module
+from helix_spark.since_python_311 import own_name
 
 DESCRIPTORS = (
     types.WrapperDescriptorType,
@@ -103,7 +104,7 @@ def _function_identity(function: types.FunctionType) -> tuple[Package, str] | No
 
 def code_name(function: types.FunctionType) -> str:
     """Module and qualified name of a function's own code, which `functools.wraps` does not touch."""
-    return f"{function.__globals__.get('__name__', '')}.{function.__code__.co_qualname}"
+    return f"{function.__globals__.get('__name__', '')}.{own_name(function)}"
 
 
 def _class_identity(kind: type) -> tuple[Package, str] | None:

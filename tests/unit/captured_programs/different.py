@@ -266,6 +266,7 @@ JOINS: Mapping[str, Pair] = {
 }
 
 _BERLIN = dt.timezone(dt.timedelta(hours=1))
+_UTC = dt.timezone.utc
 
 LITERALS: Mapping[str, Pair] = {
     "one for two": _literals(1, 2),
@@ -288,10 +289,10 @@ LITERALS: Mapping[str, Pair] = {
     "text for its bytes": _literals("a", b"a"),
     "composed letters": _literals("\u00e9", "e\u0301"),
     "blank behind": _literals("a", "a "),
-    "day for midnight": _literals(dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),
+    "day for midnight": _literals(dt.date(2020, 1, 1), dt.datetime(2020, 1, 1, tzinfo=_UTC)),
     "day for its text": _literals(dt.date(2020, 1, 1), "2020-01-01"),
-    "time zone": _literals(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, 1, tzinfo=_BERLIN)),
-    "microsecond": _literals(dt.datetime(2020, 1, 1, 0, 0, 0, 1, dt.UTC), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),
+    "time zone": _literals(dt.datetime(2020, 1, 1, tzinfo=_UTC), dt.datetime(2020, 1, 1, tzinfo=_BERLIN)),
+    "microsecond": _literals(dt.datetime(2020, 1, 1, 0, 0, 0, 1, _UTC), dt.datetime(2020, 1, 1, tzinfo=_UTC)),
     "duration": _literals(dt.timedelta(days=1), dt.timedelta(hours=23)),
     "list for tuple of another order": _literals([1, 2], [2, 1]),
     "list of longs": _literals([1, 2], [1, 2**40]),
@@ -509,7 +510,7 @@ ROWS: Mapping[str, Pair] = {
         _made(pd.DataFrame({"a": np.array([1], "int64")})), _made(pd.DataFrame({"a": np.array([1], "int32")}))),
     "pandas' nan": (_made(pd.DataFrame({"a": [1.0, math.nan]})), _made(pd.DataFrame({"a": [1.0, 0.0]}))),
     "time zone": (
-        _made([(dt.datetime(2020, 1, 1, tzinfo=dt.UTC),)], "a timestamp"),
+        _made([(dt.datetime(2020, 1, 1, tzinfo=_UTC),)], "a timestamp"),
         _made([(dt.datetime(2020, 1, 1, tzinfo=_BERLIN),)], "a timestamp")),
     "dict": (_made([{"a": 1, "b": 2}]), _made([{"a": 2, "b": 1}])),
 }

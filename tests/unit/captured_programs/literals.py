@@ -51,7 +51,7 @@ def binary(rows: DataFrame) -> DataFrame:
 def times(rows: DataFrame) -> DataFrame:
     berlin = dt.timezone(dt.timedelta(hours=2))
     return rows.select(
-        F.lit(dt.date(2020, 2, 29)).alias("a"), F.lit(dt.datetime(2020, 1, 2, 3, 4, 5, 6, dt.UTC)).alias("b"),
+        F.lit(dt.date(2020, 2, 29)).alias("a"), F.lit(dt.datetime(2020, 1, 2, 3, 4, 5, 6, dt.timezone.utc)).alias("b"),
         F.lit(dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=berlin)).alias("c"),
         F.lit(dt.timedelta(days=1, seconds=2, microseconds=3)).alias("d"),
     )

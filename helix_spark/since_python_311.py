@@ -1,0 +1,59 @@
+"""What Python has had since 3.11, for 3.10."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from types import CodeType, FunctionType
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum as StrEnum
+else:
+    class StrEnum(str, Enum):
+        __str__ = str.__str__
+
+
+def matches_of(pattern: str) -> list[str]:
+    """The paths that a pattern stands for, hidden ones too."""
+    if sys.version_info >= (3, 11):
+        return glob.glob(pattern, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    if not glob.has_magic(pattern):
+        return [pattern] if os.path.lexists(pattern) else []
+    top = Path(pattern).anchor
+    return [str(path) for path in Path(top).glob(pattern.removeprefix(top).replace("**", "*"))]
+
+
+def own_name(function: FunctionType) -> str:
+    """The qualified name of a function's own code, whatever `functools.wraps` made of the function's. Python 3.10 tells
+    it where nothing did; else the last part.
+
+    >>> def f(): ...
+    >>> f.__qualname__ = f.__name__ = "g"
+    >>> own_name(f)
+    'f'
+    """
+    code, name = function.__code__, function.__qualname__
+    return _qualified(code) or (name if name.rpartition(".")[2] == code.co_name else code.co_name)
+
+
+def same_name(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects have one name, and stand in functions and classes of the same names, of which Python
+    3.10 does not know."""
+    return one.co_name == other.co_name and _qualified(one) == _qualified(other)
+
+
+def is_of_dataclass(code: CodeType) -> bool:
+    """Whether `dataclass` generated code, which is in no file. In Python 3.10 each such function is a text of its own,
+    whose second line it begins in."""
+    if sys.version_info >= (3, 11):
+        return code.co_qualname.startswith("__create_fn__.<locals>.")
+    return (code.co_filename, code.co_firstlineno) == ("<string>", 2) and code.co_name.startswith("__")
+
+
+def _qualified(code: CodeType) -> str:
+    if sys.version_info >= (3, 11):
+        return code.co_qualname
+    return ""

@@ -15,11 +15,13 @@ import sys
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.hermetic.asking import Kind, kind_of
@@ -29,15 +31,20 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
-class Service(Protocol):
-    """What answers a client: Spark Connect's service, by the names that it has in its protocol."""
+class RunsPlans(Protocol):
+    """What answers a client that runs something: Spark Connect's service, by the name that it has in its protocol."""
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]: ...  # noqa: N802 - the service calls it so
+
+
+class Service(RunsPlans, Protocol):
+    """The same of a client that asks whatever a program may."""
+
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
     def Config(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
 
 
-def open_session(service: Service, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
     """A session of PySpark's Connect client that is answered by a service, and is the active one from now on.
 
     Args:
@@ -58,6 +65,29 @@ def open_session(service: Service, settings: Mapping[str, str], address: str = "
     SparkSession._set_default_and_active_session(session)
     _be_active_in_all_threads()
     return session
+
+
+def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
+    """Does something that asks models, in a thread of its own, where a service answers that; what the program is called
+    by, and draws, stays as it was.
+
+    Raises:
+        Exception: what the work raises.
+    """
+    def working() -> Found:
+        _BESIDE.set(True)
+        session = open_session(service, {})
+        try:
+            return work()
+        finally:
+            session.stop()
+
+    with ThreadPoolExecutor(1, "helix-beside") as pool:
+        return pool.submit(working).result()
+
+
+Found = TypeVar("Found")
+_BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 
 @cache
@@ -213,6 +243,8 @@ def control_draws() -> None:
     lock = threading.Lock()
 
     def uid(kind: type) -> str:
+        if _BESIDE.get():
+            return f"{kind.__name__}_beside"
         with lock:
             made[kind.__name__] += 1
             number = made[kind.__name__]
@@ -271,21 +303,33 @@ def _caller(frame: FrameType | None) -> Caller | None:
         if kind is Kind.SPARK:
             inner = frame.f_code.co_name
         elif kind is Kind.AUTHOR:
-            return Caller(file, frame.f_lineno, _called(frame) or inner, inner)
+            return Caller(file, frame.f_lineno, _called(frame, inner) or inner, inner)
         frame = frame.f_back
     return None
 
 
-def _called(frame: FrameType) -> str:
-    """The call as it is written, without what it is given; empty where that cannot be told."""
-    code: Any = frame.f_code
-    if not hasattr(code, "co_positions"):  # Python 3.10
-        return ""
-    _, line, _, column = list(code.co_positions())[frame.f_lasti // 2]
-    if line is None or column is None:
-        return ""
-    function = _calls(tuple(linecache.getlines(code.co_filename))).get((line, column))
-    return "" if function is None else _short(function)
+def _called(frame: FrameType, name: str) -> str:
+    """The call as it is written, without what it is given; empty where that cannot be told.
+
+    Args:
+        name: of the function that is called.
+    """
+    calls, end = _calls(tuple(linecache.getlines(frame.f_code.co_filename))), _end_of_call(frame)
+    if end is not None:
+        function = calls.get(end)
+        return "" if function is None else _short(function)
+    found = [_short(one) for one in calls.values() if one.end_lineno == frame.f_lineno]
+    named = [one for one in found if one.rpartition(".")[2] == name]
+    return named[0] if len(named) == 1 else ""
+
+
+def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
+    """The line and the column behind the call that is under way; None where Python does not know: before 3.11, and
+    where it was told not to."""
+    if sys.version_info < (3, 11):
+        return None
+    _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return None if line is None or column is None else (line, column)
 
 
 @lru_cache(maxsize=32)

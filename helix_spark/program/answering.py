@@ -106,14 +106,14 @@ class Answerer:
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
         rows = request.plan.WhichOneof("op_type") == "root"
         found = self._rows(request) if rows else self._command(request.plan.command, request)
-        return iter([_of_session(one, request) for one in found])
+        return iter([of_session(one, request) for one in found])
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         local = _ANALYSES.get(request.WhichOneof("analyze"))
         made = None if local is None else local(self, asked_of(request), request)
         if made is None:
             (made,) = self._answered("analysis", request)
-        return _of_session(made, request)
+        return of_session(made, request)
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         import pyspark.sql.connect.proto as pb
@@ -121,17 +121,17 @@ class Answerer:
         operation = request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
-            return _of_session(self._set(kind, operation, request), request)
+            return of_session(self._set(kind, operation, request), request)
         known, asked = self._settings(), getattr(operation, kind)
         keys = [one.key for one in asked.pairs] if kind == "get_with_default" else list(getattr(asked, "keys", ()))
         if keys and kind != "is_modifiable" and all(key in known for key in keys):
             answer = pb.ConfigResponse(pairs=[pb.KeyValue(key=key, value=known[key]) for key in keys])
-            return _of_session(answer, request)
+            return of_session(answer, request)
         (made,) = self._answered("setting", request)
-        return _of_session(made, request)
+        return of_session(made, request)
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        return _of_session(self.served.details_of_error(request), request)
+        return of_session(self.served.details_of_error(request), request)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -383,7 +383,7 @@ def _only_looks(kind: str) -> bool:
     return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
 
 
-def _of_session(response: Any, request: Any) -> Any:
+def of_session(response: Any, request: Any) -> Any:
     """A copy of an answer, as one to a request."""
     copy = type(response)()
     copy.CopyFrom(response)

@@ -17,6 +17,7 @@ from helix_spark.errors import Location
 from helix_spark.iteration.provenance import Provenance, versions_json
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
+from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import Row, is_fit, params_of, rows_of, rows_of_program
@@ -91,7 +92,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
         nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
-        catalog.append_iteration(ended, nodes)
+        catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number))
         catalog.sync()
     finally:
         catalog.leases.release(run)
@@ -110,7 +111,9 @@ def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
     assert program.answerer is not None
     program.catalog.make()
     program.catalog.answers.append(_answers(asked, program, 0))
-    keep_results(rows_of(asked, program.answerer.served.tables), program, 0)
+    rows = rows_of(asked, program.answerer.served.tables)
+    keep_results(rows, program, 0)
+    program.catalog.append_results(keep_cards(rows, program, 0))
     program.catalog.sync()
 
 

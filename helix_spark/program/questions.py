@@ -216,16 +216,28 @@ def _signed_code(function: Any) -> tuple[str, tuple[str, ...]]:
 
 def _names_column_by_uid(estimator: Any, params: Any) -> bool:
     """Whether the column that a fitted model will add is named by the estimator's uid: where the author names none."""
-    from importlib import import_module
-
     if {"outputCol", "outputCols"} & set(params.params):
         return False
-    module, _, name = estimator.name.removeprefix("org.apache.").rpartition(".")
-    try:
-        kind = getattr(import_module(f"py{module}"), name, None)
-    except ImportError:
-        return True
+    kind = stage_class(estimator.name)
     return kind is None or hasattr(kind, "outputCol") or hasattr(kind, "outputCols")
+
+
+def stage_class(name: str) -> type | None:
+    """The class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+
+    >>> stage_class("org.apache.spark.ml.feature.PCA").__module__, stage_class("com.example.Mine")
+    ('pyspark.ml.feature', None)
+    """
+    from importlib import import_module
+
+    home, _, last = name.removeprefix("org.apache.").rpartition(".")
+    if not home.startswith("spark.ml."):
+        return None
+    try:
+        found = getattr(import_module(f"py{home}"), last, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None
 
 
 def asked_of(request: Any) -> Any:

@@ -106,6 +106,11 @@ class ServedModels:
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made[0].what)
 
+    def there(self, handle: str) -> tuple[str, Any] | None:
+        """The server's own id of a model that it holds, and the request of the program's that had it made; None where
+        it does not."""
+        return (self._live[handle], self._made_by[handle][1]) if handle in self._live else None
+
     def write(self, question: Question, folder: str) -> None:
         """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
         import pyspark.sql.connect.proto as pb

@@ -101,6 +101,7 @@ def test_the_address_is_the_client_s(tmp_path: Path) -> None:
         assert rows_of_nobody.root.HasField("read")
     finally:
         connect_client._PROGRAMS.clear()
+        session.stop()
 
 
 def test_a_local_server_by_spark_s_own_name_is_the_master(tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from program_fakes import FakeServer
+from pyspark.ml.connect.serialize import serialize_param
+from pyspark.ml.linalg import Vectors
+from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
 from remembering import Remembering
 
@@ -17,7 +22,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.notebook_verbs import NotebookVerbs
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
+from helix_spark.past.finding import find_iteration
+from helix_spark.past.model_card import card_of
 from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_record import keep_answers
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.tracking.entry import entry_of
 
@@ -59,6 +67,52 @@ def test_a_tracker_is_told_of_a_program_as_of_a_workflow(program: PlainProgram) 
     assert entry.parameters["depth"] == "3"
     assert [number for name, number in entry.metrics.items() if "BinaryClassificationEvaluator" in name] == [value]
     assert "evaluate" in entry.texts["plan.txt"]
+
+
+class Regressing(FakeServer):
+    """Tells of its models what one of a linear regression tells."""
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        (answer,) = super().ExecutePlan(request, metadata)
+        command = request.plan.command.ml_command
+        if command.HasField("fetch"):
+            told: dict[str, Any] = {
+                "coefficients": Vectors.dense(0.5, -3.0), "intercept": 1.0, "scale": 1.0, "totalIterations": 2,
+                "objectiveHistory": [0.5, 0.25, 0.125],
+            }
+            value: Any = told[command.fetch.methods[-1].method]
+            answer.ml_command_result.param.CopyFrom(serialize_param(value, None))  # type: ignore[arg-type]
+        return iter([answer])
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        answer = super().AnalyzePlan(request, metadata)
+        if request.HasField("schema"):
+            attributes = {"ml_attr": {"attrs": {"numeric": [{"idx": 0, "name": "a"}, {"idx": 1, "name": "b"}]}}}
+            (field,) = answer.schema.schema.struct.fields
+            field.name, field.metadata = "features", json.dumps(attributes)
+        return answer
+
+
+def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
+    program.server = Regressing()  # type: ignore[assignment]  # what it is asked here
+    rows = program.session({}).read.csv("rows.csv", header=True)
+    LinearRegression(maxIter=2).fit(rows)
+    assert program.answerer is not None
+    keep_answers(program, program.answerer.asked)
+    asked = len(program.server.asked)
+    end_program(program, None, "", quiet=True)
+    assert len(program.server.asked) == asked, "what is on record was asked once more"
+    iteration = find_iteration(program.catalog, "train", 1)
+    (fit,) = (node for node in program.catalog.nodes(iteration) if node.kind == "learner")
+    card = card_of(fit.signature, program.catalog)
+    assert card is not None
+    assert (card.kind, card.weights, card.history) == (
+        "LinearRegressionModel", (("b", (-3.0,)), ("a", (0.5,))), (0.5, 0.25, 0.125),
+    )
+    assert ("maxIter", "2", True) in card.parameters
+    assert dict(card.figures) == {"intercept": 1.0, "scale": 1.0, "steps": 2.0}
+    # What is named anew in each run goes on as if nobody had looked.
+    assert LinearRegression().uid == f"LinearRegression_{sha256(b'LinearRegression 2').hexdigest()[:12]}"
 
 
 def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:

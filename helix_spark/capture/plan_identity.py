@@ -178,8 +178,9 @@ class _Canonical:
         function.command = self.code[function.command].encode()
 
     def stage(self, transform: Any, _: _Place) -> None:
-        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does."""
-        if not rests_on_uid(transform):
+        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does. What was fitted has none,
+        and to touch the uid that it has not would put a stage in the place of the model that it refers to."""
+        if transform.HasField("transformer") and not rests_on_uid(transform):
             transform.transformer.ClearField("uid")
 
     def observation(self, made: Any, _: _Place) -> None:

@@ -242,6 +242,30 @@ def test_a_model_is_fitted_again_only_where_it_is_needed(runs: Runs) -> None:
     assert fits(runs.run(other_rows)) == 1  # its model is not stored, and the new rows need it
 
 
+def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: Runs) -> None:
+    def learned_of(condition: str) -> Program:
+        def program(spark: Any) -> Any:
+            from pyspark.ml.classification import LogisticRegression
+            from pyspark.ml.evaluation import BinaryClassificationEvaluator
+            from pyspark.ml.feature import Binarizer
+
+            scored = LogisticRegression().fit(rows(spark).where(condition)).transform(rows(spark))
+            BinaryClassificationEvaluator().evaluate(scored)
+            Binarizer(inputCol="a", outputCol="b").transform(scored).collect()
+
+        return program
+
+    def asked() -> set[str]:
+        return {one.question.identity for one in runs.answerer.asked if one.question.sort == "rows"}
+
+    runs.run(learned_of("a > 1"))
+    before = asked()
+    runs.run(learned_of("a > 2"))
+    assert before
+    assert not before & asked()
+    assert not runs.run(learned_of("a > 1")).started
+
+
 def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:
     runs.run(fitted(0.1))
     (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]

@@ -178,8 +178,8 @@ class _Canonical:
         function.command = self.code[function.command].encode()
 
     def stage(self, transform: Any, _: _Place) -> None:
-        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does. What was fitted has none,
-        and to touch the uid that it has not would put a stage in the place of the model that it refers to."""
+        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does."""
+        # What was fitted is a reference: to touch its uid, which it has not, would put an empty stage in its place.
         if transform.HasField("transformer") and not rests_on_uid(transform):
             transform.transformer.ClearField("uid")
 

@@ -23,7 +23,7 @@ from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.iteration.admission import Admission, Task
-from helix_spark.iteration.answering import iteration_of
+from helix_spark.iteration.answer_steps import iteration_of
 from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
 from helix_spark.iteration.following import Followed

@@ -158,7 +158,7 @@ def explain(
     from helix_spark.cli.programs import explain_program
     from helix_spark.cli.schema import plan_json, to_text
     from helix_spark.cli.tables import print_lines
-    from helix_spark.planner.influence import left_out_as
+    from helix_spark.planner.planned_features import left_out_as
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.views.feature_words import left_out_text
     from helix_spark.views.plan_view import planned_node_lines

@@ -43,8 +43,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from helix_spark.planner.influence import influence_json, left_out_json
 from helix_spark.planner.plan import Plan
+from helix_spark.planner.planned_features import influence_json, left_out_json
 
 SCHEMA_VERSION = 1
 

@@ -1,5 +1,5 @@
 """One iteration of a workflow, from what is on record to what is recorded of it.
 
-`preparation` brings a workflow and a catalog to the situation that a plan starts from, without Spark; `running` has the
-engine execute the plan and gives the answer; `after_answer` records and keeps what was made, behind it.
+`steps` is the way from top to bottom: named steps that plans, runs and audits go through, each as far as it goes. `run`
+is what they hand on, with one row a node (`planner.known_node` up to the plan, `node_run` from the answer on).
 """

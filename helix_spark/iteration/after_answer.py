@@ -10,15 +10,15 @@ from helix_spark.catalog.records import FileRecord, Status
 from helix_spark.engine.results.results import ModelResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.errors import CatalogError, HelixError, OvertakenError, SetupError
-from helix_spark.iteration import recording
-from helix_spark.iteration.influence import fitted_cards, fitted_influences
+from helix_spark.iteration import node_records, recording
+from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
 from helix_spark.iteration.output_tables import tables_elsewhere
 from helix_spark.iteration.run import Run, RunStep, through
 from helix_spark.iteration.told_reads import reads_after
 from helix_spark.iteration.tracker import Finished, tell
 from helix_spark.past.edit_message import edit_message
 from helix_spark.past.table_preview import TablePreview
-from helix_spark.planner.serving import PlanReads
+from helix_spark.planner.gaps import PlanReads
 
 
 def forget_void(run: Run) -> Run:
@@ -34,7 +34,7 @@ def record(run: Run) -> Run:
     reads = told_reads(run) if status == "done" else {}
     tables = _tables(run) if status == "done" else {}
     void, view = run.retention.storable.void, run.view
-    nodes = tuple(recording.node_records(run, void))
+    nodes = tuple(node_records.node_records(run, void))
     edit = edit_message(view.last, view.nodes, run.whole.parameters, nodes)
     ended = run.provenance.stamped(replace(
         run.record, status=status, seconds=run.seconds, outputs=recording.outputs_json(run.outputs),
@@ -48,11 +48,11 @@ def record(run: Run) -> Run:
         if file is not None:
             run.tools.catalog.keep_file(file)
     influences = told_influences(run) if status != "interrupted" else {}
-    results = recording.result_records(run, influences, cards)
-    told = recording.read_records(run, reads)
+    results = node_records.result_records(run, influences, cards)
+    told = node_records.read_records(run, reads)
     learnt = [one for one in (*results, *told) if one.node not in void]
     run.tools.catalog.append_iteration(ended, nodes, learnt)
-    return replace(run, record=ended, nodes=nodes, reads=reads, tables=tables)
+    return replace(run, record=ended, node_records=nodes, reads=reads, tables=tables)
 
 
 def keep(run: Run) -> Run:
@@ -63,12 +63,12 @@ def keep(run: Run) -> Run:
     if run.outcome.failure is not None:
         plan = replace(run.plan, evict={})
         return replace(run, kept=run.retention.store(plan, {}))
-    return replace(run, kept=run.retention.keep(run.reads if run.nodes else {}))
+    return replace(run, kept=run.retention.keep(run.reads if run.node_records else {}))
 
 
 def note_sizes(run: Run) -> Run:
     """What storing taught of results is on record."""
-    run.tools.catalog.append_results(recording.size_records(run, run.kept.sizes))
+    run.tools.catalog.append_results(node_records.size_records(run, run.kept.sizes))
     return run
 
 
@@ -77,7 +77,7 @@ def note_late(run: Run) -> Run:
     late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome)
     told = late - run.retention.storable.void
     if told:
-        run.tools.catalog.append_results(recording.late_records(run, told))
+        run.tools.catalog.append_results(node_records.late_records(run, told))
     return run
 
 
@@ -112,14 +112,14 @@ def acknowledged(*steps: RunStep) -> RunStep:
 
 def track(run: Run) -> Run:
     """A tracker is told of the iteration, if it is on record."""
-    if run.tools.tracker is None or not run.nodes:
+    if run.tools.tracker is None or not run.node_records:
         return run
     models = {
-        node.name: result.model for node in run.dag.nodes
-        if node.kind == "learner" and isinstance(result := run.outcome.results.get(node.name), ModelResult)
+        one.name: one.result.model for one in run.nodes
+        if one.node.kind == "learner" and isinstance(one.result, ModelResult)
     }
-    live = frozenset(run.tools.catalog.live_among({node.signature for node in run.nodes}))
-    finished = Finished(run.record, run.nodes, run.numbered, models, run.stored, live, run.tables)
+    live = frozenset(run.tools.catalog.live_among({node.signature for node in run.node_records}))
+    finished = Finished(run.record, run.node_records, run.numbered, models, run.stored, live, run.tables)
     tell(run.tools.tracker, finished, run.tools.observer.warning)
     return run
 

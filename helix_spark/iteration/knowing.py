@@ -11,7 +11,7 @@ from helix_spark.costs.model import Measurement, NodeEstimate, Throughput, estim
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
 from helix_spark.iteration.calibration import calibrated_writes
-from helix_spark.iteration.influence import told_of
+from helix_spark.iteration.fit_records import told_of
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.planner.known_node import Gap, KnownNode
 from helix_spark.signature.difference import parts_from_json

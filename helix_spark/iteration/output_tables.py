@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from helix_spark.engine.results.results import TableResult, collect
 from helix_spark.errors import CatalogError
+from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.run import Run
 from helix_spark.past.table_preview import COLUMNS, ROWS, TablePreview, previewed
 from helix_spark.planner.problem import State
@@ -17,7 +18,7 @@ QUICK = 2.0
 def tables_here(run: Run) -> dict[str, TablePreview]:
     """Those whose rows are in this process, by the author's names: nothing has to be computed or read for them."""
     return {
-        name: previewed(rows, len(rows)) for name, result in _tables(run)
+        name: previewed(rows, len(rows)) for name, _, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
 
@@ -25,8 +26,8 @@ def tables_here(run: Run) -> dict[str, TablePreview]:
 def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
     """The others: from the catalog without Spark, or from the rows that Spark keeps, or where making them was quick.
     Behind the answer."""
-    for name, result in _tables(run):
-        own = run.plan[name]
+    for name, one, result in _tables(run):
+        own = one.planned
         if result.collected or own.random:
             continue
         total = run.outcome.rows.get(own.name)
@@ -36,12 +37,13 @@ def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
                 yield name, previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total)
             except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
                 continue
-        elif not result.lost and (result.in_memory or (run.node_seconds.get(own.name) or 0.0) <= QUICK):
+        elif not result.lost and (result.in_memory or (one.seconds or 0.0) <= QUICK):
             yield name, previewed(collect(result.frame().limit(ROWS)), total)
 
 
-def _tables(run: Run) -> Iterator[tuple[str, TableResult]]:
+def _tables(run: Run) -> Iterator[tuple[str, NodeRun, TableResult]]:
+    rows = {one.name: one for one in run.nodes}
     for name in run.whole.outputs:
-        result = run.outcome.results.get(run.plan[name].name)
-        if isinstance(result, TableResult):
-            yield name, result
+        one = rows[run.plan[name].name]
+        if isinstance(one.result, TableResult):
+            yield name, one, one.result

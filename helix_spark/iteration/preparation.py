@@ -15,15 +15,15 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.iteration.calibration import calibrated_loads, sampled
+from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
-from helix_spark.iteration.influence import newest_fits
 from helix_spark.iteration.knowing import known_nodes
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.proven import reusing_proven
 from helix_spark.iteration.run import Run
-from helix_spark.planner.influence import planned_left_out
+from helix_spark.planner.gaps import gaps
+from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.planning import planning_problem
-from helix_spark.planner.serving import gaps
 from helix_spark.planner.situation import Situation
 from helix_spark.signature.data_version import pin_versions
 from helix_spark.signature.signing import describe

@@ -14,15 +14,15 @@ from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.acknowledgement import Acknowledgement
 from helix_spark.iteration.foresight import others_among
-from helix_spark.iteration.kept import Kept
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
 from helix_spark.iteration.unread_columns import unread_columns
+from helix_spark.iteration.written import Kept
+from helix_spark.planner.gaps import PlanReads
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.serving import PlanReads
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.turns import Held, overflow
 from helix_spark.workflow.declaration import Wishes

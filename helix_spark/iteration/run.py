@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.iteration.kept import Kept
-from helix_spark.planner.serving import PlanReads
+from helix_spark.iteration.written import Kept
+from helix_spark.planner.gaps import PlanReads
 from helix_spark.planner.situation import Situation
 from helix_spark.workflow.workflow import Workflow
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.randomness import Chance
     from helix_spark.iteration.leasing import Leased
+    from helix_spark.iteration.node_run import NodeRun
     from helix_spark.iteration.provenance import Provenance
     from helix_spark.iteration.retention import Retention
     from helix_spark.iteration.tools import Tools
@@ -73,13 +74,13 @@ class Run:
         set_aside: attempts of stored results that turned out to be damaged.
         seconds: to the answer, since somebody waits for it.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
-        node_seconds: of each node that ran; `warm_seconds` is the same without what a young JVM takes longer.
+        nodes: one row a node: what was known of it, planned, and became of it.
         chance: which results may differ each time, and why.
         retention: what the run keeps.
         outputs: as they are recorded, by the author's names; none after a failure.
         tables: the output tables of which rows are known, by the author's names.
         behind: gives physical bytes by node once all is stored.
-        nodes: what happened to each node, as it is on record; none before it is.
+        node_records: what happened to each node, as it is on record; none before it is.
         kept: what was written; `gone` are signatures of what had to go at the end.
     """
 
@@ -116,14 +117,13 @@ class Run:
     set_aside: frozenset[str] = frozenset()
     seconds: float = 0.0
     start_seconds: float = 0.0
-    node_seconds: Mapping[str, float] = field(default_factory=dict)
-    warm_seconds: Mapping[str, float] = field(default_factory=dict)
+    nodes: tuple[NodeRun, ...] = ()
     chance: Chance = NOT_YET
     retention: Retention = NOT_YET
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
     behind: Future[Mapping[str, int]] = NOT_YET
-    nodes: tuple[NodeRecord, ...] = ()
+    node_records: tuple[NodeRecord, ...] = ()
     kept: Kept = field(default_factory=Kept)
     gone: frozenset[str] = frozenset()
 

@@ -22,7 +22,8 @@ def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Pla
         sizes: bytes of results that were stored already, or were too large to be.
         to_write: whether what is not stored may still be; else it is decided what stays of what is.
     """
-    plan, seconds = run.plan, run.warm_seconds
+    plan = run.plan
+    seconds = {one.name: one.warm_seconds for one in run.nodes if one.warm_seconds is not None}
     again = seconds_to_have_again(run.dag, seconds, names_at_hand(run.outcome))
     held = run.tools.memory.held
     nodes = tuple(

@@ -21,7 +21,7 @@ from helix_spark.iteration.after_answer import (
     tidy,
     track,
 )
-from helix_spark.iteration.answering import announce, hold_results, look_at_tables, measure
+from helix_spark.iteration.answer_steps import announce, hold_results, look_at_tables, measure
 from helix_spark.iteration.beginning import (
     begin,
     check_what_computes,

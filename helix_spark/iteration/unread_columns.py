@@ -9,7 +9,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed
 from helix_spark.engine.results.results import TableResult
 from helix_spark.iteration.run import Run
-from helix_spark.planner.serving import PlanReads
+from helix_spark.planner.gaps import PlanReads
 
 
 def candidates(run: Run, varying: Collection[str]) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from helix_spark.costs.model import Origin
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
-from helix_spark.planner.influence import planned_influences
+from helix_spark.planner.gaps import columns_text
 from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.planned_features import planned_influences
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.reasons import fixed_in_vain, reasons
-from helix_spark.planner.serving import columns_text
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, seconds_now
 from helix_spark.signature.signing import Signed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.planner.influence import feature_reasons
 from helix_spark.planner.known_node import KnownNode
+from helix_spark.planner.planned_features import feature_reasons
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import Situation
 from helix_spark.signature.difference import changes

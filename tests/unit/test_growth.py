@@ -16,7 +16,7 @@ from helix_spark.dag.leaving_out import only_for
 from helix_spark.dag.node import Dag
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.execution.timing import Step, exclusive_seconds
-from helix_spark.planner.influence import planned_influences
+from helix_spark.planner.planned_features import planned_influences
 
 
 @contextmanager

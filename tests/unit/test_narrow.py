@@ -30,8 +30,8 @@ from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
 from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.gaps import PlanReads, gaps
 from helix_spark.planner.problem import State
-from helix_spark.planner.serving import PlanReads, gaps
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.parts import digest

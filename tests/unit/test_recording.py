@@ -13,10 +13,11 @@ from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.timing import Step, attribute, shares
+from helix_spark.engine.execution.timing import Step, shares
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.results import ValueResult
-from helix_spark.iteration.recording import result_records
+from helix_spark.iteration.node_records import result_records
+from helix_spark.iteration.node_run import node_runs
 from helix_spark.planner.problem import State
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
@@ -48,8 +49,9 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
     run: Any = SimpleNamespace(
         dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
-        outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7), warm_seconds=attribute(shared),
+        outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7),
     )
+    run.nodes = node_runs(run)
     found = result_records(run, {}, {})
     return {record.node: record for record in found}
 

@@ -28,10 +28,11 @@ from helix_spark.engine.results.results import NodeResult, TableResult, ValueRes
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import retention
-from helix_spark.iteration.kept import Kept
 from helix_spark.iteration.leasing import Leased
+from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.retention import OVERFLOWED, Retention
 from helix_spark.iteration.run import Run
+from helix_spark.iteration.written import Kept
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
 from helix_spark.planner.planning import make_plan
@@ -176,6 +177,9 @@ def published(
     ))
 
 
+WARM = {"wide": 2.0, "rows": 1.0}
+
+
 @dataclass
 class Answered:
     """A run of `build` that has answered, with its catalog."""
@@ -210,8 +214,8 @@ class Answered:
             hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases),
             described={one.name: one.described for one in now.nodes}, dag=now.dag, view=self.catalog.snapshot("w"),
             situation=now, told={}, loads=LOAD, plan=plan, outcome=outcome,
-            record=IterationRecord("run", "w", 4, "running", 0.0), warm_seconds={"wide": 2.0, "rows": 1.0},
-            chance=Chance({}, {}),
+            record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
+            nodes=tuple(NodeRun(one, plan[one.name], warm_seconds=WARM.get(one.name)) for one in now.nodes),
         ))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.timing import Share, Step, attribute, shares, starts, warm_seconds
+from helix_spark.engine.execution.timing import Share, Step, attribute, load_seconds, shares, starts, warm_seconds
 from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
@@ -100,6 +100,11 @@ def warm_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, fl
     """What each node that ran would have taken in a JVM that has run for a while: what plans reckon with."""
     loaded = {node.name for node in plan.nodes if node.state is State.LOAD}
     return warm_seconds(_shares(dag, plan, outcome), loaded)
+
+
+def load_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
+    """The same of loads that had steps of their own."""
+    return load_seconds(_shares(dag, plan, outcome), {node.name for node in plan.nodes if node.state is State.LOAD})
 
 
 def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.dag.reading import declared_reads, known_reads, taken
-from helix_spark.planner.serving import whole_by_wish
+from helix_spark.planner.gaps import whole_by_wish
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType

@@ -16,7 +16,6 @@ from helix_spark.engine.lowering.slots import sizes_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Assemble, FitStage, Kind
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ def fitted_influences(run: Run) -> dict[str, str]:
     """What each learner that was fitted in this run gave its features, as JSON by the learner's name. Runs no job. It
     is said where an author asked to prune features, and nothing can be told."""
     found: dict[str, str] = {}
-    for node in run.dag.nodes:
-        fitted = run.outcome.results.get(node.name)
-        if node.kind is not Kind.LEARNER or run.plan[node.name].state is not State.COMPUTE or fitted is None:
+    for one in run.nodes:
+        node, fitted = one.node, one.result
+        if node.kind is not Kind.LEARNER or not one.computed or fitted is None:
             continue
         try:
             found[node.name] = to_json(_influence(node, fitted, run))
@@ -53,14 +52,13 @@ def fitted_influences(run: Run) -> dict[str, str]:
 def fitted_cards(run: Run) -> dict[str, FileRecord]:
     """What each model says of itself that was fitted in this run, as a record by the node's name. Runs no job."""
     found: dict[str, FileRecord] = {}
-    results = run.outcome.results
-    for node in run.dag.nodes:
-        fitted = results.get(node.name)
-        if run.plan[node.name].state is not State.COMPUTE or not isinstance(fitted, ModelResult):
+    for one in run.nodes:
+        if not one.computed or not isinstance(one.result, ModelResult):
             continue
-        record = card_of_model(fitted.model, _slot_names(node, fitted.model, results)).record(node.name)
+        model = one.result.model
+        record = card_of_model(model, _slot_names(one.node, model, run.outcome.results)).record(one.name)
         if record is not None:
-            found[node.name] = record
+            found[one.name] = record
     return found
 
 

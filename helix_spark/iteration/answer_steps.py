@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from helix_spark.engine.execution.outcome import lasting, seconds_by_node, warm_seconds_by_node
+from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.lowering.randomness import found_random
 from helix_spark.errors import OvertakenError
 from helix_spark.iteration.holding import held_or_stored, hold
 from helix_spark.iteration.iteration import Iteration
+from helix_spark.iteration.node_run import node_runs
 from helix_spark.iteration.output_tables import tables_here
 from helix_spark.iteration.recording import described_outputs, not_reached, unmeasured
 from helix_spark.iteration.retention import Retention
@@ -24,7 +25,7 @@ def measure(run: Run) -> Run:
     dag, plan, outcome = run.dag, run.plan, run.outcome
     run = replace(
         run, seconds=seconds, start_seconds=run.tools.sessions.start_seconds_since(run.begun),
-        node_seconds=seconds_by_node(dag, plan, outcome), warm_seconds=warm_seconds_by_node(dag, plan, outcome),
+        nodes=node_runs(run),
         chance=found_random(dag, plan, outcome.results, outcome.suspicion, run.described),
     )
     run = replace(run, retention=Retention(run))
@@ -62,7 +63,8 @@ def iteration_of(run: Run) -> Iteration:
         raise failure
     last = run.before
     return Iteration(
-        run.record.number, run.numbered, run.dag, lasting(run.outcome), run.outputs, run.seconds, run.node_seconds,
+        run.record.number, run.numbered, run.dag, lasting(run.outcome), run.outputs, run.seconds,
+        {one.name: one.seconds for one in run.nodes if one.seconds is not None},
         run.start_seconds, run.behind, partial(held_or_stored, run.tools),
         replace(metrics_of(run.record), outputs=run.outputs), run.tables,
         metrics_of(last) if last is not None and last.status == "done" else None, run.waited,

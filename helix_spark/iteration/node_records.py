@@ -1,0 +1,169 @@
+"""From what became of each node to the rows of the catalog: what happened to it, and what was learnt of its result."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import FunctionType
+from typing import Any
+
+from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
+from helix_spark.dag.node import Node
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.contents import content_here
+from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.hermetic.seen import Seen
+from helix_spark.iteration.node_run import NodeRun
+from helix_spark.iteration.run import Run
+from helix_spark.planner.gaps import PlanReads
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.functions.source import text_of
+from helix_spark.signature.parts import Part, digest
+from helix_spark.signature.signing import of_rows, parts_read, read_in_any_order
+from helix_spark.workflow.operators import Function
+
+_SHOWN_CODE = 20_000
+"""Characters of a function's text that a record holds; for people, who stop reading long before."""
+
+
+def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
+    """What happened to each node.
+
+    Args:
+        void: names of the nodes whose results are of data that changed meanwhile: they get a signature of this run
+            alone, by which nothing is found.
+    """
+    return [
+        NodeRecord(
+            run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=one.name, kind=own.kind,
+            inputs=own.inputs, state=own.state, reason=own.reason, declared=own.declared,
+            signature=digest("void", run.id, one.name) if one.name in void else own.signature,
+            parts=parts_to_json(_parts(one, run.outcome)), code=_code(one.node), seconds=one.seconds,
+            predicted_seconds=own.predicted_seconds, bytes=own.bytes if own.bytes_known else None,
+            rows=run.outcome.rows.get(one.name), stored=own.stored, output=own.output,
+            started=None if one.started is None else one.started - run.begun + run.waited,
+        )
+        for one in run.nodes for own in (one.planned,)
+    ]
+
+
+def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
+    """What this run learnt of results: costs, without what a young JVM takes longer, sizes, and which differ each time.
+    Of loads only those are recorded that had steps of their own.
+
+    Args:
+        influences: what fits gave their features, as JSON by learner's name.
+        cards: what fits gave, as records by node name.
+    """
+    records, outcome = list[ResultRecord](), run.outcome
+    random = {**run.chance.drawn, **run.chance.found}
+    uncertain = run.dag.descendants(random)
+    in_any_order = read_in_any_order(run.dag, run.described)
+    for one in run.nodes:
+        own, known = one.planned, one.known
+        if one.result is None or (known.signed.random and one.name not in known.signed.random):
+            continue
+        why = random.get(one.name, "") or next(iter(known.described.random), "")
+        if not (one.computed or why) and (differs := outcome.differs(one.node)):
+            why = f"`{one.name}` {differs}"
+        observed = _observed(one.node, outcome)  # of a held table workers may tell more, when its rows are computed
+        if one.warm_seconds is None and not (why or observed):
+            continue
+        doubt = bool(why) or one.name in uncertain
+        # A chance that was found too late says nothing of the earlier result that this one was equal to.
+        signature = own.declared if doubt and own.declared in run.equal else own.signature
+        record = replace(
+            _learnt(run, one.name), signature=signature, compute_seconds=one.warm_seconds if one.computed else None,
+            load_seconds=one.load_seconds if not own.held else None,
+            read_seconds=_read_seconds(one.result) if not own.held else None,
+            rows=outcome.rows.get(one.name), random=why,
+            influence=influences.get(one.name, ""), trained=cards[one.name].digest if one.name in cards else "",
+            content=_content(one.name, outcome, in_any_order) if one.computed and not doubt else None,
+            observed=observed,
+        )
+        # Why a result varies is on record by the time that it is loaded or held.
+        if (one.computed and why) or _tells(record):
+            records.append(record)
+        rows = of_rows(own.signature)
+        if rows in run.equal and not doubt:
+            records.append(replace(_learnt(run, one.name), declared=rows, signature=run.equal[rows]))
+    return records
+
+
+def _content(name: str, outcome: Outcome, in_any_order: Collection[str]) -> str | None:
+    """What a result that may be reused holds: as it was compared, else taken now, behind the answer."""
+    if outcome.contents is None:
+        return None
+    return outcome.contents.get(name) or content_here(outcome.results[name], in_any_order=name in in_any_order)
+
+
+def _tells(record: ResultRecord) -> bool:
+    """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
+    figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
+    return any(figure is not None for figure in figures) or bool(record.influence or record.observed or record.trained)
+
+
+def _observed(node: Node, outcome: Outcome) -> str:
+    """What a node's code was seen to do. The files that its author declares are taken for all that it reads."""
+    seen = outcome.seen.get(node.name, Seen())
+    return (Seen(seen.drew, environment=seen.environment) if node.wishes.depends_on else seen).to_json()
+
+
+def _parts(one: NodeRun, outcome: Outcome) -> tuple[Part, ...]:
+    """A signature's parts, with what the node's code read, where that was not known when it was signed."""
+    own, seen = one.known.signed, outcome.seen
+    if own.seen.reads or one.name not in seen or one.node.wishes.depends_on:
+        return own.parts
+    return (*own.parts, *parts_read(seen[one.name]))
+
+
+def _read_seconds(result: NodeResult | None) -> float | None:
+    return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
+
+
+def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
+    """What storing results taught of them: physical bytes, by node name, and digests of what they hold."""
+    contents = run.retention.contents
+    return [
+        _learnt(run, node.name, bytes=sizes[node.name], content=contents.get(node.name))
+        for node in run.dag.nodes if node.name in sizes
+    ]
+
+
+def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
+    """What nodes' code was seen to do behind the answer: storing may run more of it."""
+    return [
+        _learnt(
+            run, name, observed=_observed(run.dag[name], run.outcome),
+            random=f"`{name}` {why}" if (why := run.outcome.differs(run.dag[name])) else "",
+        )
+        for name in sorted(names)
+    ]
+
+
+def read_records(run: Run, reads: PlanReads) -> list[ResultRecord]:
+    """What the plans of functions told of the columns they read."""
+    return [
+        _learnt(run, own.name, reads=json.dumps({
+            source: sorted(columns) for source, columns in reads[own.signature].items()
+        }))
+        for own in run.plan.nodes if own.signature in reads and not own.random
+    ]
+
+
+def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
+    own = run.plan[name]
+    return ResultRecord(
+        declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=name, kind=own.kind,
+        iteration=run.record.number, **what,
+    )
+
+
+def _code(node: Node) -> str:
+    """Its author's text. As it was signed: the file may have been saved since, and say something else."""
+    if not isinstance(node.operator, Function):
+        return ""
+    function = inspect.unwrap(node.operator.call)
+    return text_of(function.__code__)[:_SHOWN_CODE] if isinstance(function, FunctionType) else ""

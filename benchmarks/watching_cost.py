@@ -91,6 +91,7 @@ def without() -> Iterator[None]:
 
     with (
         patch("helix_spark.engine.execution.node_work.in_action", lambda action: nullcontext()),
+        patch("helix_spark.engine.execution.dispatch.actions_to_come", nullcontext),
         patch("helix_spark.engine.execution.node_work.files_named", lambda function: ()),
         patch("helix_spark.capture.captured_function.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),

@@ -203,6 +203,16 @@ def abandon() -> None:
     _turn = _Turn()
 
 
+@contextmanager
+def actions_to_come() -> Iterator[None]:
+    """While several actions follow each other: what intercepts what they ask for is put in place once for all."""
+    _installed(+1, watched=True)
+    try:
+        yield
+    finally:
+        _installed(-1, watched=True)
+
+
 def _installed(change: int, *, watched: bool) -> None:
     """Takes note of one action more, or less: as long as there is any, what they ask for is intercepted."""
     with _counting:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -56,15 +57,16 @@ def test_a_draw_follows_from_the_seed_and_all_is_put_back(draw: Callable[[], Any
 def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     before = random.getstate()
 
-    def arrived(number: int, key: str) -> Callable[[], float]:
-        """A function that draws, as a worker has it in a task."""
+    def arrived(number: int, key: str, function: Callable[..., float] | None = None) -> Callable[..., float]:
+        """A function, by itself one that draws, as a worker has it in a task."""
         context = SimpleNamespace(taskAttemptId=lambda: number, partitionId=lambda: 0)
         known = SimpleNamespace(TaskContext=SimpleNamespace(get=lambda: context))
         monkeypatch.setitem(sys.modules, "pyspark.taskcontext", known)
         with written_for(Purpose(key)):
-            rebuild, given = guarded(lambda: random.random() + np.random.default_rng().random()).__reduce__()
-        function: Callable[[], float] = rebuild(*given)
-        return function
+            draws = function or (lambda: random.random() + np.random.default_rng().random())
+            rebuild, given = guarded(draws).__reduce__()
+        found: Callable[..., float] = rebuild(*given)
+        return found
 
     one = arrived(1, "one")
     alone = [one() for _ in range(3)]
@@ -74,6 +76,18 @@ def test_functions_of_several_nodes_in_one_task_draw_as_they_would_alone(monkeyp
     together = [(one(), two()) for _ in range(2)]
     assert [*together, (again(), two())] == list(zip(alone, other, strict=True))
     assert len({*alone, *other}) == 6
+
+    def sized(a: float, /, b: float = 2.0, *, c: float = 0.0) -> float:
+        return a + b + c + 0 * random.random()
+
+    def named(a: float, b: float = 2.0) -> float:
+        return a + 10 * b + 0 * random.random()
+
+    for turn in range(2):  # whichever function's turn it is
+        assert (two(), arrived(3, "one", sized)(1.0, c=turn), arrived(3, "one", named)(b=1.0, a=turn)) == (
+            ANY, 3.0 + turn, 10.0 + turn
+        )
+        assert arrived(3, "one", named)(1.0) == 21.0
     vars(sys).pop("_helix_task").end()
     assert random.getstate() == before
 

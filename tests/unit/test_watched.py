@@ -32,6 +32,7 @@ from deltalake import DeltaTable, write_deltalake
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.hermetic.watch import Wrapped
 from helix_spark.planner.problem import State
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0]})
@@ -183,6 +184,31 @@ def test_all_is_put_back() -> None:
     before = time.time, type(os.environ).__getitem__, pq.read_table
     watched(time.time)
     assert (time.time, type(os.environ).__getitem__, pq.read_table) == before
+
+
+def test_what_intercepts_is_put_in_place_once_for_all_functions_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[Wrapped] = []
+    install = Wrapped.install
+    monkeypatch.setattr(Wrapped, "install", lambda self: (installed.append(self), install(self)))
+    wf = hx.Workflow("many")
+    wf.source("rows", hx.table(ROWS))
+    for number in range(5):
+
+        def total(rows: pd.DataFrame, number: int = number) -> float:
+            return float(rows.a.sum() + number + 0 * time.time())
+
+        wf.reducer(name=f"total{number}", output=True)(total)
+    before = time.time
+    with hx.Helix(tmp_path / "catalog") as helix:
+        done = helix.run(wf)
+        assert len(installed) == 1
+        assert time.time is before
+        done.wait()
+        again = helix.run(wf)
+    assert set(again.plan.in_state(State.COMPUTE)) >= {f"total{number}" for number in range(5)}
+    assert done["total4"] == 7.0
 
 
 def test_a_file_that_changes_while_it_is_read_is_chance(folder: Path) -> None:

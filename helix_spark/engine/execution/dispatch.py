@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit
+from helix_spark.hermetic.action import actions_to_come
 from helix_spark.planner.problem import State
 
 _CANCEL_AGAIN = 0.2
@@ -35,16 +36,19 @@ class Dispatch:
     def run(self, units: Iterable[Unit]) -> None:
         """Has all of these units, then counts the rows of the outputs; ends early where a result turned out to be an
         earlier one."""
-        waiting = list(units)
-        while self.running or (waiting and not self.work.outcome.equal):
-            if not self.work.outcome.equal:
-                waiting = self._advance(waiting)
-            self._take_what_is_done()
+        with actions_to_come():
+            self._have_all(list(units))
         if self.work.outcome.equal:
             return
         for name in self.work.uncounted():
             self.running[self.pool.submit(self.work.count, name)] = (name,)
         while self.running:
+            self._take_what_is_done()
+
+    def _have_all(self, waiting: list[Unit]) -> None:
+        while self.running or (waiting and not self.work.outcome.equal):
+            if not self.work.outcome.equal:
+                waiting = self._advance(waiting)
             self._take_what_is_done()
 
     def drain(self, grace: float | None) -> bool:

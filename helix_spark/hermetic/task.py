@@ -138,9 +138,9 @@ def in_turn(function: Any, task: Any, seed: str) -> Any:
 
 
 def _with_parameters_of(function: Any, task: Any, seed: str, turned: Any) -> Any:
-    """A function with the same parameters, which calls it at once while it is its turn; else `turned` does. It is called
-    for each row: packing what it is given into a tuple and a dict would take more than half of its nanoseconds. `turned`
-    itself for a function that takes any number of arguments."""
+    """A function with the same parameters, which calls it at once while it is its turn; else `turned` does. It is
+    called for each row: packing what it is given into a tuple and a dict would take more than half of its nanoseconds.
+    `turned` itself for a function that takes any number of arguments."""
     if not isinstance(function, FunctionType):
         return turned
     code = function.__code__

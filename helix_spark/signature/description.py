@@ -34,6 +34,7 @@ from helix_spark.signature.objects.origin import Package, package_of_function, p
 from helix_spark.signature.objects.patches import hung_on_classes
 from helix_spark.signature.objects.registries import FINDS, registered
 from helix_spark.signature.objects.spark_functions import describe_udf
+from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import Group, encode
 
 _LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
@@ -63,7 +64,7 @@ def describe(reference: Reference, home: str) -> Described:
         if package is None or reference.top:
             return describe_function(reference, home)
         return _describe_library_function(reference, value, package)
-    if isinstance(value, type) and not isinstance(value, types.GenericAlias):
+    if is_class(value):
         return describe_class(reference, home)
     if isinstance(value, DESCRIPTORS):
         return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))

@@ -196,5 +196,6 @@ class Courier:
 
 
 def sender_command() -> list[str]:
-    """Starts the sender. With -P: a file `mlflow.py` in the current folder is none of its business."""
-    return [sys.executable, "-P", "-m", "helix_spark.tracking.sender"]
+    """Starts the sender. A file `mlflow.py` in the current folder is none of its business."""
+    return [sys.executable, "-c", "import sys; sys.path[:] = filter(None, sys.path); "
+            "from helix_spark.tracking.sender import main; main()"]

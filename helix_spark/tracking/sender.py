@@ -118,8 +118,9 @@ def _status(error: Exception, text: str) -> int | None:
     return {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "TEMPORARILY_UNAVAILABLE": 503}.get(code)
 
 
-def main(uri: str) -> None:
+def main() -> None:
     """Answers with a line once mlflow is there, then with a line an entry, until stdin ends."""
+    uri = os.environ.pop(URI_VARIABLE)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between the answers
 
@@ -142,7 +143,3 @@ def main(uri: str) -> None:
             answer({"run": send(client, json.loads(line))})
         except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
             answer(trouble(error))
-
-
-if __name__ == "__main__":
-    main(os.environ.pop(URI_VARIABLE))

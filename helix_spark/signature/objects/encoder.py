@@ -17,6 +17,8 @@ from helix_spark.signature.objects import pydantic_objects, spark_objects, tabul
 from helix_spark.signature.objects.attributes import attributes, builtin_content, declares_itself, has_hidden_state
 from helix_spark.signature.objects.holders import own_attribute
 from helix_spark.signature.objects.leaves import LEAVES, shown
+from helix_spark.signature.objects.origin import module_of
+from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError
 from helix_spark.signature.parts import digest, encode
 
@@ -56,7 +58,7 @@ def is_identifiable(value: object, refer: Refer | None = None) -> bool:
 
 
 def _refuse(value: object, path: str) -> bytes | None:
-    if isinstance(value, type) or (callable(value) and not declares_itself(value)):
+    if is_class(value) or (callable(value) and not declares_itself(value)):
         raise UnidentifiedError(f"it holds code ({shown(value)})", "pass plain data")
     return None
 
@@ -107,7 +109,7 @@ class Encoder:
         container = _CONTAINERS.get(type(value))
         if container is not None:
             return container(self, value)
-        if declares_itself(value) and not isinstance(value, type):
+        if declares_itself(value) and not is_class(value):
             return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
         hint = typing_objects.fields(self, value)
         if hint is not None:
@@ -116,7 +118,7 @@ class Encoder:
         if reference is not None:
             return "code", reference
         for kind in type(value).__mro__:
-            library = _LIBRARIES.get(kind.__module__.partition(".")[0])
+            library = _LIBRARIES.get(module_of(kind).partition(".")[0])
             fields = library(self, value) if library is not None else None
             if fields is not None:
                 # A class of somebody else's that extends the library's has methods of its own.
@@ -167,7 +169,7 @@ def _set(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
 
 def _name_of_code(value: object, path: str) -> bytes | None:
     """Orders the elements of a set before any slot is given away."""
-    if isinstance(value, type) or callable(value):
+    if is_class(value) or callable(value):
         qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
         return encode(str(own_attribute(value, "__module__")), str(qualified))
     return None

@@ -12,6 +12,7 @@ from typing import Any
 from helix_spark.signature.bytecode import is_compiled_in
 from helix_spark.signature.objects.attributes import has_hidden_state
 from helix_spark.signature.objects.origin import PYTHON, package_of_function, package_of_module
+from helix_spark.signature.objects.typing_objects import is_class
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
@@ -27,7 +28,7 @@ def own_attribute(value: object, name: str) -> object | None:
 def wrapped(value: object) -> dict[str, object]:
     """The functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by name."""
     kind = type(value)
-    if isinstance(value, type) or kind is types.FunctionType:
+    if is_class(value) or kind is types.FunctionType:
         return {}
     package = package_of_module(kind.__module__)
     # A compiled class may claim a module that does not exist (wrapt's does); it shows by what it keeps out of sight.
@@ -37,7 +38,7 @@ def wrapped(value: object) -> dict[str, object]:
     return {
         name: inner
         for name, inner in held.items()
-        if type(inner) in (types.FunctionType, types.MethodType) or isinstance(inner, type)
+        if type(inner) in (types.FunctionType, types.MethodType) or is_class(inner)
     }
 
 
@@ -88,7 +89,7 @@ def is_project(value: object, depth: int = 2) -> bool:
         if package_of_function(value) is None:
             return True
         return depth > 0 and any(is_project(inner, depth - 1) for _, inner in held_values(value))
-    if isinstance(value, type):
+    if is_class(value):
         return package_of_module(value.__module__) is None
     inside: Iterable[object] = ()
     match value:

@@ -10,7 +10,15 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 
 from helix_spark.signature.objects.attributes import declares_itself
 from helix_spark.signature.objects.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
-from helix_spark.signature.objects.origin import PYTHON, Package, package_of_function, package_of_module
+from helix_spark.signature.objects.origin import (
+    CYTHON,
+    PYTHON,
+    Package,
+    module_of,
+    package_of_function,
+    package_of_module,
+)
+from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.since_python_311 import own_name
 
 DESCRIPTORS = (
@@ -64,7 +72,7 @@ def identity(value: object) -> tuple[Package, str] | None:
     if isinstance(value, types.ModuleType):
         package = package_of_module(value.__name__)
         return (package, _NAMED_OTHERWISE.get(value.__name__, value.__name__)) if package else None
-    if isinstance(value, type):
+    if is_class(value):
         return _class_identity(value)
     if kind is types.MethodType or kind in (types.BuiltinFunctionType, types.MethodWrapperType):
         return _bound_identity(value)
@@ -149,13 +157,9 @@ def _of_kept(owner: object, method: str) -> tuple[Package, str] | None:
 _UFUNCS = "scipy.special"
 """Its functions are of a class of numpy's, and do not say where they are from."""
 
-CYTHON = "_cython_"
-"""The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
-
-
 def _kept_identity(value: object) -> tuple[Package, str] | None:
     """An object that a library itself keeps under a name: a compiled function, `os.environ`."""
-    home = type(value).__module__
+    home = module_of(type(value))
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
     if callable(value):

@@ -17,6 +17,7 @@ from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, NoneType, NotImplementedType
 
 from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import encode
 
 
@@ -87,7 +88,7 @@ def shown(value: object, limit: int = 60) -> str:
     text = ""
     if type(value) in _SHORT or (type(value) in (list, tuple, dict, set, frozenset) and _is_short(value)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"
-    elif isinstance(value, type) or callable(value):
+    elif is_class(value) or callable(value):
         text = str(own_attribute(value, "__qualname__") or "").rpartition("<locals>.")[2]
     text = text or type(value).__qualname__
     return text if len(text) <= limit else text[: limit - 3] + "..."

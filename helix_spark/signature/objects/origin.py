@@ -102,6 +102,16 @@ def _is_project(path: Path) -> bool:
     )
 
 
+CYTHON = "_cython_"
+"""The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
+
+
+def module_of(kind: type) -> str:
+    """The module that a class says it is from. A type of Cython's may have in its place what its objects have there."""
+    said: object = kind.__module__
+    return said if isinstance(said, str) else CYTHON
+
+
 def package_of_module(name: str | None) -> Package | None:
     """The package a module belongs to, whether it is imported or not; None for project code.
 

@@ -13,8 +13,7 @@ from types import FunctionType, ModuleType
 from helix_spark.signature.objects.classes import function_of
 from helix_spark.signature.objects.edges import Edge, Named, edge_to
 from helix_spark.signature.objects.holders import HEAP_TYPE
-from helix_spark.signature.objects.identity import CYTHON
-from helix_spark.signature.objects.origin import package_of_function, package_of_module
+from helix_spark.signature.objects.origin import CYTHON, module_of, package_of_function, package_of_module
 
 _HANDLED = (
     ("pyspark.sql.dataframe", "DataFrame"), ("pyspark.sql.classic.dataframe", "DataFrame"),
@@ -115,6 +114,6 @@ def _home(value: object) -> str | None:
         inner = inner.__wrapped__ if isinstance(inner, _lru_cache_wrapper) else inner.func
     if isinstance(inner, FunctionType):
         return str(inner.__globals__.get("__name__", ""))
-    home = inner.__module__ if isinstance(inner, type) else type(inner).__module__
+    home = module_of(inner if isinstance(inner, type) else type(inner))
     is_ours = package_of_module(home) is None and not home.startswith(CYTHON)
     return home if isinstance(inner, type) or is_ours else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from helix_spark.signature.objects.encoder import Encoder
@@ -18,7 +18,7 @@ def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     >>> canonical(typing.Literal[1]) == canonical(typing.Literal[True])
     False
     """
-    if type(value).__module__ not in ("typing", "types", "collections.abc") or _is_class(value):
+    if type(value).__module__ not in ("typing", "types", "collections.abc") or is_class(value):
         return None
     origin = typing.get_origin(value)
     if origin is not None:
@@ -40,5 +40,10 @@ def fields(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
     return None
 
 
-def _is_class(value: object) -> bool:
-    return isinstance(value, type) and not isinstance(value, types.GenericAlias)  # list[int] passes for a class
+def is_class(value: object) -> TypeGuard[type]:
+    """Whether something is a class itself. To `isinstance`, ``list[int]`` is one in Python 3.10.
+
+    >>> is_class(list), is_class(list[int])
+    (True, False)
+    """
+    return isinstance(value, type) and not isinstance(value, types.GenericAlias)

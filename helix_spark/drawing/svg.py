@@ -14,8 +14,8 @@ from helix_spark.sizes import seconds_text
 from helix_spark.visible_text import visible
 
 _HEIGHT, _GAP_ACROSS, _GAP_ALONG, _MARGIN = 40, 14, 36, 8
-_LETTER, _SMALL_LETTER = 8.0, 6.8
-"""Pixels of a letter of 13 and of 11 px, on the wide side of what system fonts have."""
+_LETTER, _SMALL_LETTER, _BOLD_LETTER = 8.0, 6.8, 7.8
+"""Pixels of a letter of 13 px and of one of 11 px, plain and bold, on the wide side of what system fonts have."""
 _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
@@ -85,7 +85,8 @@ def _frame(graph: DrawnGraph, placed: Layout) -> _Frame:
     for node in graph.nodes:
         layer = placed.nodes[node.name][0]
         letters = max(_FEWEST_LETTERS, len(_label(node)))
-        longest = max(letters * _LETTER, len(_small(node)) * _SMALL_LETTER - _DRUM_ROOM)
+        small = len(_small(node)) * (_BOLD_LETTER if "hx-edited" in node.css else _SMALL_LETTER)
+        longest = max(letters * _LETTER, small - _DRUM_ROOM)
         widths[layer] = max(widths[layer], int(longest) + _SIGN_ROOM + _DRUM_ROOM)
     lefts = accumulate((width + _GAP_ALONG for width in widths), initial=_MARGIN)
     return _Frame(tuple(lefts)[: placed.layers], tuple(widths))

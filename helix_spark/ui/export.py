@@ -1,11 +1,14 @@
-"""All pages in one file that needs no server, no script and no network: one section is shown at a time, by its link."""
+"""All pages in one file that needs no server, no script and no network: one section is shown at a time, by its link,
+with a node beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.past.comparison import unrecorded
 from helix_spark.ui.app import asset
@@ -14,13 +17,18 @@ from helix_spark.ui.pages import Page, Pages
 from helix_spark.ui.records import Records
 from helix_spark.ui.rendering import Renderer
 
+MOST_PANELS = 1_000
+"""Nodes that open beside their iteration: those of the newest iterations first, each with all or none of its nodes. A
+node takes some 10 kB of the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A page and the name of its place in the file."""
+    """A page and the name of its place in the file; the nodes that open beside it."""
 
     place: str
     page: Page
+    panels: tuple[Section, ...] = ()
 
 
 def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
@@ -39,23 +47,45 @@ def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, there))
     workflows = (workflow,) if workflow else there
     newest = {name: records.iterations(name)[:limit] for name in workflows}
-    shown = {name: [record.number for record in iterations] for name, iterations in newest.items()}
     recorded = {
         name: [record.number for record in iterations if not unrecorded(record)] for name, iterations in newest.items()
     }
     compared = {name: list(zip(numbers[1:], numbers, strict=False)) for name, numbers in recorded.items()}
+    nodes = _opening(records, [record for iterations in newest.values() for record in iterations])
     links = FileLinks(
-        workflows, [(name, number) for name, numbers in shown.items() for number in numbers],
-        [(name, before, after) for name, pairs in compared.items() for before, after in pairs],
+        workflows, [(name, record.number) for name, iterations in newest.items() for record in iterations],
+        [(name, before, after) for name, pairs in compared.items() for before, after in pairs], nodes,
     )
     pages = Pages(records, links)
     sections: list[Section] = []
     for name in workflows:
         sections += [
             Section(links.iterations(name), pages.iterations(name)),
-            *(Section(links.iteration(name, number), pages.iteration(name, number)) for number in shown[name]),
+            *(_iteration(pages, links, name, record.number, nodes) for record in newest[name]),
             *(Section(links.compare(name, *pair), pages.compare(name, *pair)) for pair in compared[name]),
             Section(links.metrics(name), pages.metrics(name)), Section(links.storage(name), pages.storage(name)),
         ]
     style = Markup(asset("style.css"))
     return Renderer().render("export.html", sections=sections, links=links, workflows=workflows, style=style)
+
+
+def _opening(records: Records, iterations: Sequence[IterationRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """The nodes that open, by workflow and number."""
+    found: dict[tuple[str, int], tuple[str, ...]] = {}
+    left = MOST_PANELS
+    for record in sorted(iterations, key=lambda one: one.started, reverse=True):
+        names = () if unrecorded(record) else tuple(node.name for node in records.nodes(record))
+        if len(names) <= left:
+            found[record.workflow, record.number] = names
+            left -= len(names)
+    return found
+
+
+def _iteration(
+    pages: Pages, links: FileLinks, workflow: str, number: int, nodes: Mapping[tuple[str, int], Sequence[str]]
+) -> Section:
+    def panels() -> Iterator[Section]:
+        for name in nodes.get((workflow, number), ()):
+            yield Section(links.node(workflow, number, name), pages.node(workflow, number, name))
+
+    return Section(links.iteration(workflow, number), pages.iteration(workflow, number), tuple(panels()))

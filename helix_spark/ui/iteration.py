@@ -10,10 +10,14 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.past.comparison import node_differences, unrecorded
 from helix_spark.past.shown import whole_text
+from helix_spark.plots import is_plot
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.selection import Selection, select
-from helix_spark.views.iteration_view import IterationView, saved_seconds
+from helix_spark.views.iteration_view import IterationView, OutputLine, saved_seconds
 from helix_spark.views.node_row import NodeRow, graph_of, ranked
+
+MOST_ROWS = 40
+"""Nodes, and bars, that are in sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class IterationPage:
 
     Attributes:
         versions: of what it ran with.
+        drawn: names of the outputs that are shown as tables and plots.
         bars: what ran, in the order in which it began; where that was not recorded, inputs first.
         saved: seconds of computing that reuse saved.
         previous, following: numbers of the iterations before and after.
@@ -33,6 +38,7 @@ class IterationPage:
     picture: Picture
     selection: Selection
     versions: Mapping[str, str]
+    drawn: frozenset[str]
     bars: tuple[NodeRow, ...]
     saved: float | None
     previous: int | None
@@ -40,8 +46,26 @@ class IterationPage:
     compared: int | None
 
     @property
-    def ranked(self) -> tuple[NodeRow, ...]:
-        return ranked(self.told.rows)
+    def values(self) -> tuple[OutputLine, ...]:
+        """The outputs that are no table and no plot; these have their own sections."""
+        return tuple(one for one in self.told.outputs if one.name not in self.drawn)
+
+    @property
+    def first(self) -> tuple[NodeRow, ...]:
+        """The nodes that are in sight: what failed, ran or was loaded first."""
+        rows = ranked(self.told.rows)
+        return rows if len(rows) <= MOST_ROWS else rows[:MOST_ROWS]
+
+    @property
+    def rest(self) -> tuple[NodeRow, ...]:
+        """The nodes that are folded away."""
+        return ranked(self.told.rows)[len(self.first):]
+
+    @property
+    def longest(self) -> tuple[NodeRow, ...]:
+        """The bars that are drawn."""
+        least = sorted((row.seconds or 0.0 for row in self.bars), reverse=True)[:MOST_ROWS]
+        return tuple(row for row in self.bars if (row.seconds or 0.0) >= least[-1])[:MOST_ROWS] if least else ()
 
     @property
     def spent(self) -> float:
@@ -79,6 +103,7 @@ def iteration_page(
     return IterationPage(
         record, told, picture_of(graph, folding, folded, whole=whole), selection,
         {name: whole_text(value) for name, value in mapping(record.versions).items() if value},
+        frozenset((*told.tables, *(name for name, value in mapping(record.outputs).items() if is_plot(value)))),
         tuple(sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))),
         saved_seconds(record), max((each for each in numbers if each < record.number), default=None),
         min((each for each in numbers if each > record.number), default=None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -83,16 +83,18 @@ class FileLinks:
     Args:
         workflows: the order in which they are in the file; places are named by number, names may hold anything.
         iterations, comparisons: what the file has, as (workflow, number) and (workflow, before, after).
+        nodes: names of those that the file has, by (workflow, number).
     """
 
     live = False
 
     def __init__(
         self, workflows: Collection[str], iterations: Collection[tuple[str, int]],
-        comparisons: Collection[tuple[str, int, int]],
+        comparisons: Collection[tuple[str, int, int]], nodes: Mapping[tuple[str, int], Sequence[str]] = {},
     ) -> None:
         self._place = {name: place for place, name in enumerate(workflows)}
         self._iterations, self._comparisons = frozenset(iterations), frozenset(comparisons)
+        self._nodes = {at: {name: place for place, name in enumerate(names)} for at, names in nodes.items()}
 
     def iterations(self, workflow: str, **state: Any) -> str:
         return "" if state else f"#iterations-{self._place[workflow]}"
@@ -105,7 +107,8 @@ class FileLinks:
         return ""
 
     def node(self, workflow: str, number: int, name: str) -> str:
-        return ""
+        place = self._nodes.get((workflow, number), {}).get(name)
+        return "" if place is None else f"#node-{self._place[workflow]}-{number}-{place}"
 
     def compare(self, workflow: str, before: int, after: int, **state: Any) -> str:
         known = (workflow, before, after) in self._comparisons and not state

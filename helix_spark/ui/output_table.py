@@ -41,13 +41,14 @@ class TableChange:
 
     Attributes:
         told: how much, in words.
-        lines: the first rows that do, with their signs.
+        lines: the first rows that do, with their signs; `more` is how many there are beyond.
     """
 
     name: str
     columns: tuple[str, ...]
     told: str
     lines: tuple[tuple[str, tuple[str, ...]], ...]
+    more: int
 
 
 def output_tables(tables: Mapping[str, TablePreview]) -> tuple[OutputTable, ...]:
@@ -71,6 +72,9 @@ def output_table(name: str, table: TablePreview) -> OutputTable:
 def table_changes(differences: Mapping[str, TableDifference]) -> tuple[TableChange, ...]:
     """Of each table that differs, the first rows that do."""
     return tuple(
-        TableChange(name, one.columns, one.told, tuple((sign, tuple(cells)) for sign, cells in one.lines(ROWS)))
+        TableChange(
+            name, one.columns, one.told, tuple((sign, tuple(cells)) for sign, cells in one.lines(ROWS)),
+            max(0, len(one.changed) + len(one.added) + len(one.removed) - ROWS),
+        )
         for name, one in differences.items()
     )

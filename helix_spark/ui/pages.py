@@ -16,6 +16,7 @@ from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.past import metrics
 from helix_spark.past.comparison import compare, unrecorded
+from helix_spark.past.edit_message import edit_of
 from helix_spark.past.node_look import look_at
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
@@ -185,7 +186,8 @@ class Pages:
         numbers = [record.number for record in kept.iterations(workflow)]
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
-            after=other, numbers=numbers, plots=plot_changes(one, other), tables=table_changes(view.tables),
+            after=other, said=[record.message or edit_of(record) for record in (one, other)], numbers=numbers,
+            plots=plot_changes(one, other), tables=table_changes(view.tables),
             picture=picture_of(replace(view.graph, nodes=tuple(drawn)), folding, folded, whole=False),
             fold=folded(Folding(True)), unfold=folded(Folding(False)),
         )

@@ -268,7 +268,8 @@ def _measured(
         return Pair(name, old, new, before is not after, _missing(old, new))
     by = after - before
     better = None if by == 0 else (by < 0) == less
-    return Pair(name, old, new, by != 0, metric_text(by, "+") if by else "", better, by)
+    change = f"{'+' if by > 0 else '-'}{form(abs(by))}" if by else ""
+    return Pair(name, old, new, by != 0, change, better, by)
 
 
 def _graph(compared: Comparison, found: Sequence[ShownNode], shown: Sequence[ShownNode]) -> DrawnGraph:

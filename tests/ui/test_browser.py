@@ -252,7 +252,7 @@ def test_a_box_of_alike_nodes_opens_and_closes_from_the_keyboard_without_scripts
 def test_every_graph_has_a_table_that_says_the_same(browser: WebDriver, served: Callable[[str], str]) -> None:
     browser.get(served("graph") + "/iteration?workflow=graph&number=1&fold=0")
     drawn = {node.get_attribute("data-node") for node in browser.find_elements(By.CSS_SELECTOR, ".hx-node")}
-    listed = {row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody th > a")}
+    listed = {row.get_property("textContent") for row in browser.find_elements(By.CSS_SELECTOR, "tbody th > a")}
     assert len(drawn) == 300
     assert drawn == listed
 
@@ -312,4 +312,14 @@ def test_the_export_opens_from_disk_and_asks_nobody(
     shown = [heading.text for heading in browser.find_elements(By.TAG_NAME, "h1") if heading.is_displayed()]
     assert shown == ["Iteration 12"]
     keep(browser, screenshots / "export-1280-light.png", 1280)
+    box = browser.find_element(By.CSS_SELECTOR, ".page:target a.hx-node[data-node='model']")
+    box.send_keys(Keys.ENTER)
+    beside = browser.find_element(By.CSS_SELECTOR, ".hx-panel:target")
+    assert beside.find_element(By.TAG_NAME, "h1").text == "model"
+    assert box.is_displayed(), "the graph stays"
+    assert findings(browser) == []
+    keep(browser, screenshots / "export-panel-1280-light.png", 1280)
+    beside.find_element(By.LINK_TEXT, "Close").click()
+    assert not browser.find_elements(By.CSS_SELECTOR, ".hx-panel:target")
+    assert box.is_displayed()
     assert all(url.startswith(("file:", "data:")) for url in requested(browser))

@@ -274,6 +274,15 @@ def test_the_export_is_one_file_whose_links_stay_inside(tmp_path: Path) -> None:
         if link and link != "data:,":
             assert link.startswith("#"), (tag, link)
             assert link[1:] in places, link
+    beside = [attributes for tag, attributes in found.elements if tag == "aside"]
+    drawn = [a.get("href") for tag, a in found.elements if tag == "a" and "hx-node" in (a.get("class") or "")]
+    assert {f"#{one['id']}" for one in beside} >= set(filter(None, drawn)) != set()
+
+
+def test_an_export_opens_as_many_nodes_as_a_file_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helix_spark.ui.export.MOST_PANELS", 4)
+    text = exported(Catalog.open(hostile_catalog(tmp_path / "c").root, create=False))
+    assert 0 < text.count('<aside class="hx-panel"') <= 4
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.lowering.randomness import found_random
 from helix_spark.errors import OvertakenError
 from helix_spark.iteration.holding import held_or_stored, hold
@@ -16,7 +15,6 @@ from helix_spark.iteration.output_tables import tables_here
 from helix_spark.iteration.recording import described_outputs, not_reached, unmeasured
 from helix_spark.iteration.retention import Retention
 from helix_spark.iteration.run import Run
-from helix_spark.past.metrics import metrics_of
 
 
 def measure(run: Run) -> Run:
@@ -61,11 +59,4 @@ def iteration_of(run: Run) -> Iteration:
         if not isinstance(failure, OvertakenError) and (said := not_reached(run)):
             run.tools.observer.warning(said)
         raise failure
-    last = run.before
-    return Iteration(
-        run.record.number, run.numbered, run.dag, lasting(run.outcome), run.outputs, run.seconds,
-        {one.name: one.seconds for one in run.nodes if one.seconds is not None},
-        run.start_seconds, run.behind, partial(held_or_stored, run.tools),
-        replace(metrics_of(run.record), outputs=run.outputs), run.tables,
-        metrics_of(last) if last is not None and last.status == "done" else None, run.waited,
-    )
+    return Iteration(run, partial(held_or_stored, run.tools))

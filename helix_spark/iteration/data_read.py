@@ -3,18 +3,16 @@ until the last reader was done: of what changed meanwhile nobody knows what was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.dag.node import Node
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
 from helix_spark.errors import SourceError
-from helix_spark.planner.plan import Plan
+from helix_spark.iteration.run import Run
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import Identified, Readable, identify
-from helix_spark.signature.signing import Description
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
 
@@ -23,12 +21,12 @@ class DataRead:
     table that memory holds as collected rows alone, Spark computes the DataFrame anew for who asks for that.
 
     Args:
-        described: with what was signed of each thing that is read.
-        outcome: what the run had, and what it met when it opened sources.
+        run: once something was executed.
     """
 
-    def __init__(self, dag: Dag, plan: Plan, described: Mapping[str, Description], outcome: Outcome) -> None:
-        self._dag, self._plan, self._described, self._outcome = dag, plan, described, outcome
+    def __init__(self, run: Run) -> None:
+        self._dag, self._plan, self._described, self._outcome = run.dag, run.plan, run.described, run.outcome
+        dag = run.dag
         self._changes: dict[str, str] = {}
         self._looked_into: set[Readable] = set()
         anew = [node.name for node in dag.nodes if self._is_computed_anew(node)]

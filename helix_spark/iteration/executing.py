@@ -59,7 +59,7 @@ def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
     outcome = run.outcome
     chance = found_random(run.dag, run.plan, outcome.results, outcome.suspicion, run.described)
     names.update(chance.found, chance.drawn)
-    data = DataRead(run.dag, run.plan, run.described, outcome)
+    data = DataRead(run)
     names.update(name for name in data.names if data.change(name, contents=False) is not None)
     return run.dag.descendants(names).union(names)
 

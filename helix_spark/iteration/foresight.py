@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.catalog.records import ArtifactRecord, ResultRecord
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starting import fresh_process
+from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.known_node import kept_for
 from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
@@ -37,21 +37,18 @@ class Foresight:
 
 
 def foresee(
-    nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput] = LOAD, *, writer: str = "", one_run: bool | None = None,
+    nodes: Sequence[NodeCosts], random: Collection[str], records: RecordsRead, *, writer: str = "",
+    one_run: bool | None = None,
 ) -> Foresight:
     """From the current version and the past.
 
     Args:
         nodes: of the current version.
         random: names of those whose signature is new in each run, edited or not.
-        view: the catalog.
-        measured: costs on record, by signature.
-        loads: load throughput by kind of artifact, calibrated to the catalog.
         writer: the process that asks.
         one_run: whether it is for one run alone; None if nobody can say.
     """
-    past = [iteration for iteration in view.past if iteration.nodes]
+    past = [iteration for iteration in records.view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
     kinds = {node.name: node.kind for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
@@ -60,14 +57,12 @@ def foresee(
         kinds, edits(versions, kinds), best=best.record.number if best else None,
         previous=previous.record.number if previous else None,
     )
-    again = {
-        one.record.number: _version(one, nodes, view, measured, loads) for one in (previous, best) if one is not None
-    }
-    records = [one.record for one in view.past]
+    again = {one.record.number: _version(one, nodes, records) for one in (previous, best) if one is not None}
+    had = [one.record for one in records.view.past]
     return Foresight(
-        scenarios(found, again), horizon(len(records) + 1),
-        fresh_process([*(record.writer for record in records), writer], one_run),
-        tuple(record.start_seconds for record in records if record.start_seconds),
+        scenarios(found, again), horizon(len(had) + 1),
+        fresh_process([*(record.writer for record in had), writer], one_run),
+        tuple(record.start_seconds for record in had if record.start_seconds),
     )
 
 
@@ -80,28 +75,26 @@ def may_come_back(view: CatalogView) -> set[str]:
     return {node.signature for node in view.nodes}.union(*map(_all_signatures, found))
 
 
-def past_lineage(
-    nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput] = LOAD,
-) -> Lineage:
+def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
     """What the results of the current version, and of the iterations on record, are made from; without those whose
     costs nobody knows. Arguments as for `foresee`."""
     found = lineage_of(nodes)
     today = {node.name: node for node in nodes}
-    for iteration in reversed(view.past):
+    for iteration in reversed(records.view.past):
         signatures = {node.name: node.signature for node in iteration.nodes}
         for node in iteration.nodes:
-            if node.signature in found or (node.name not in today and _seconds(node, measured) is None):
+            if node.signature in found or (
+                node.name not in today and records.compute_seconds(node.signature) is None
+            ):
                 continue
-            costs = _past_costs(node, today, view, measured, loads)
+            costs = _past_costs(node, today, records)
             inputs = tuple(signatures[name] for name in costs.inputs)
             found[node.signature] = Made(inputs, costs.compute_seconds, costs.load_seconds)
     return found
 
 
 def others_among(
-    live: Collection[ArtifactRecord], situation: Situation, view: CatalogView,
-    loads: Mapping[str, Throughput] = LOAD,
+    live: Collection[ArtifactRecord], situation: Situation, records: RecordsRead
 ) -> tuple[OtherArtifact, ...]:
     """The stored results that no node of the current version has, and, by their attempts, those that lack columns which
     it reads.
@@ -110,9 +103,10 @@ def others_among(
     what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
 
     Args:
-        live: everything that is stored, insisted on as in `view`.
-        view: the catalog, as the plan saw it; `loads` as for `foresee`.
+        live: everything that is stored, insisted on as in the records.
+        records: as the plan saw them.
     """
+    view = records.view
     lacking = {gap.stored.attempt for gap in situation.gaps}
     stored = {record.signature for record in live if record.attempt not in lacking}
     current = {one.signature for one in situation.nodes}
@@ -131,7 +125,7 @@ def others_among(
     return tuple(
         OtherArtifact(
             record.attempt if record.attempt in lacking else record.signature, record.workflow, record.node,
-            record.bytes, loads[record.kind].seconds(record.bytes), record.recompute_seconds, age(record),
+            record.bytes, records.load_seconds(record), record.recompute_seconds, age(record),
             seconds_again(situation.lineage, record.signature, stored),
             kept_for=kept_for(record, view.workflow), fixed=record.fixed,
         )
@@ -158,33 +152,22 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
     return past[max(ranked)[1]] if ranked else None
 
 
-def _version(
-    iteration: PastIteration, nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput],
-) -> Version:
+def _version(iteration: PastIteration, nodes: Sequence[NodeCosts], records: RecordsRead) -> Version:
     """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
     today = {node.name: node for node in nodes}
-    costs = tuple(_past_costs(node, today, view, measured, loads) for node in iteration.nodes)
+    costs = tuple(_past_costs(node, today, records) for node in iteration.nodes)
     return costs, frozenset(node.name for node in iteration.nodes if node.output)
 
 
-def _past_costs(
-    node: PastNode, today: Mapping[str, NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput],
-) -> NodeCosts:
-    artifact, seconds = view.artifacts.get(node.signature), _seconds(node, measured)
+def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:
+    artifact, seconds = records.view.artifacts.get(node.signature), records.compute_seconds(node.signature)
     known = today.get(node.name) or _gone(node)
     return replace(
         known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
         compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
-        load_seconds=known.load_seconds if artifact is None else loads[artifact.kind].seconds(artifact.bytes),
+        load_seconds=known.load_seconds if artifact is None else records.load_seconds(artifact),
         bytes=known.bytes if artifact is None else artifact.bytes,
     )
-
-
-def _seconds(node: PastNode, measured: Mapping[str, ResultRecord]) -> float | None:
-    record = measured.get(node.signature)
-    return None if record is None else record.compute_seconds
 
 
 def _gone(node: PastNode) -> NodeCosts:

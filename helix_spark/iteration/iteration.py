@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Node
+from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
 from helix_spark.iteration.named_results import NamedResults
-from helix_spark.past.metrics import Metrics
-from helix_spark.past.table_preview import TablePreview
-from helix_spark.planner.plan import Plan
+from helix_spark.past.metrics import metrics_of
 from helix_spark.sizes import seconds_text
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
+
+    from helix_spark.iteration.run import Run
 
 
 class Iteration(NamedResults):
@@ -27,6 +28,7 @@ class Iteration(NamedResults):
     if it is held in memory or stored.
 
     Args:
+        run: that has come to its answer.
         elsewhere: finds the result of a signature that the run did not need; None where there is none.
 
     Attributes:
@@ -43,17 +45,16 @@ class Iteration(NamedResults):
         before: the metrics of the iteration before, if that is on record as done.
     """
 
-    def __init__(
-        self, number: int, plan: Plan, dag: Dag, results: Mapping[str, NodeResult], outputs: Mapping[str, Any],
-        seconds: float, node_seconds: Mapping[str, float], session_seconds: float, behind: Future[Mapping[str, int]],
-        elsewhere: Callable[[str], NodeResult | None], metrics: Metrics,
-        tables: Mapping[str, TablePreview], before: Metrics | None, waited: float = 0.0,
-    ) -> None:
-        super().__init__(plan.workflow, number, outputs, results)
-        self.plan, self.seconds, self.waited = plan, seconds, waited
-        self.node_seconds, self.session_seconds = node_seconds, session_seconds
-        self._dag, self._behind, self._elsewhere = dag, behind, elsewhere
-        self.metrics, self.tables, self.before = metrics, tables, before
+    def __init__(self, run: Run, elsewhere: Callable[[str], NodeResult | None]) -> None:
+        super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
+        self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
+        took = {one.name: one.seconds for one in run.nodes if one.seconds is not None}
+        self.node_seconds: Mapping[str, float] = took
+        self.session_seconds, self.tables = run.start_seconds, run.tables
+        self._dag, self._behind, self._elsewhere = run.dag, run.behind, elsewhere
+        self.metrics = replace(metrics_of(run.record), outputs=run.outputs)
+        last = run.before
+        self.before = metrics_of(last) if last is not None and last.status == "done" else None
 
     def pipeline(self, name: str) -> PipelineModel:
         """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it

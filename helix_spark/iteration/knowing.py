@@ -7,34 +7,34 @@ from dataclasses import replace
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.costs.model import Measurement, NodeEstimate, Throughput, estimate
+from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
 from helix_spark.iteration.calibration import calibrated_writes
 from helix_spark.iteration.fit_records import told_of
-from helix_spark.iteration.on_record import OnRecord
+from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.known_node import Gap, KnownNode
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.signing import Description, Signed
 
 
 def known_nodes(
-    dag: Dag, signed: Mapping[str, Signed], records: OnRecord, missing: Mapping[str, Gap], held: frozenset[str],
-    fits: Mapping[str, Influence], loads: Mapping[str, Throughput], catalog: Catalog,
+    dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
+    missing: Mapping[str, Gap], held: frozenset[str], fits: Mapping[str, Influence], catalog: Catalog,
 ) -> tuple[KnownNode, ...]:
     """The rows, in the order of the graph.
 
     Args:
-        signed: by node name.
-        records: what is on record, without the artifacts in `missing`, which do not serve this version; by signature.
+        described, signed: by node name.
+        records: without the artifacts in `missing`, which do not serve this version; by signature.
         held: signatures of what is in memory.
         fits: what the newest fit of each learner that asks to prune features gave them.
-        loads: load throughput by kind of artifact.
     """
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     previous = _previous_versions(signatures, records, catalog)
-    costs = _estimates(dag, signatures, records, previous, loads)
+    sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
+    costs = _estimates(dag, signatures, sources, records, previous)
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
     ended = catalog.ends_among(lost)
@@ -43,7 +43,7 @@ def known_nodes(
         own, node = signed[name], dag[name]
         record, end, before = measured.get(own.signature), ended.get(own.signature), last.get(name)
         return KnownNode(
-            node, _with_chance_found(records, own, name), own, costs[name],
+            node, _with_chance_found(described[name], records.known_random.get(own.declared)), own, costs[name],
             artifact=view.artifacts.get(own.signature), gap=missing.get(own.signature), held=own.signature in held,
             before=None if before is None else parts_from_json(before.parts),
             ended="" if end is None else f"{end.event}: {end.why}",
@@ -54,31 +54,28 @@ def known_nodes(
     return tuple(known(node.name) for node in dag.nodes)
 
 
-def _with_chance_found(records: OnRecord, own: Signed, name: str) -> Description:
+def _with_chance_found(described: Description, why: str | None) -> Description:
     """A node, with why its result may differ each time where only an earlier run could tell."""
-    described, why = records.described[name], records.known_random.get(own.declared)
     return replace(described, random=(why,)) if why and not described.random else described
 
 
 def _estimates(
-    dag: Dag, signatures: Mapping[str, str], records: OnRecord, previous: Mapping[str, ResultRecord],
-    loads: Mapping[str, Throughput],
+    dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
+    previous: Mapping[str, ResultRecord],
 ) -> dict[str, NodeEstimate]:
     sizes = _previous_sizes(records)
-    sources = {name: records.described[name].version for name in signatures}
     return estimate(
         dag, signatures, {s: _measurement(record) for s, record in records.measured.items()},
         {
             name: replace(own := _measurement(previous.get(name)), bytes=sizes.get(name, own.bytes))
             for name in previous.keys() | sizes.keys()
         },
-        {name: version.bytes for name, version in sources.items() if version is not None},
-        load=loads, write=calibrated_writes(records.view.artifacts.values()),
+        source_bytes, load=records.loads, write=calibrated_writes(records.view.artifacts.values()),
     )
 
 
 def _previous_versions(
-    signatures: Mapping[str, str], records: OnRecord, catalog: Catalog
+    signatures: Mapping[str, str], records: RecordsRead, catalog: Catalog
 ) -> dict[str, ResultRecord]:
     """By name, of nodes that were not measured yet: their newest earlier version that was."""
     view = records.view
@@ -91,7 +88,7 @@ def _previous_versions(
     return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
-def _previous_sizes(records: OnRecord) -> dict[str, int]:
+def _previous_sizes(records: RecordsRead) -> dict[str, int]:
     """By name, bytes of the newest version whose size was measured: of the iteration before, or what that one knew."""
     sizes = {}
     for node in records.view.nodes:

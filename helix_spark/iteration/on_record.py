@@ -26,8 +26,6 @@ class OnRecord:
         equal: declared signatures that stand for another one, as this run itself found out.
 
     Attributes:
-        view: the catalog as it was read.
-        described: what each node is, by name.
         known: declared signatures that stand for another one.
         seen: declared signatures, and what the code did when it ran.
         known_random: declared signatures, and why a result differs each time where an earlier run found that out.
@@ -40,8 +38,7 @@ class OnRecord:
     ) -> None:
         self.known, self.known_random = dict(equal), dict[str, str]()
         self.measured, self.seen = dict[str, ResultRecord](), dict[str, Seen]()
-        self.view, self.described = view, described
-        self._catalog, self._run = catalog, run
+        self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
         self._had = view.artifacts.keys() | set(held)
 
@@ -49,7 +46,7 @@ class OnRecord:
         """Signs; again when records say that a node stands for another one, which changes all that reads it."""
         while True:
             signed = resolve(
-                dag, self.described, run=self._run, equivalent=self.known, known_random=self.known_random,
+                dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
                 seen=self.seen,
             )
             fresh = {one for own in signed.values() for one in (own.declared, *own.asked)} - self._asked
@@ -62,10 +59,6 @@ class OnRecord:
             self._also = set()
             self.measured.update(found.measured)
             self._learn(found)
-
-    def compute_seconds(self, signature: str) -> float | None:
-        """What computing a result took, if that is on record."""
-        return self.measured[signature].compute_seconds if signature in self.measured else None
 
     def _learn(self, found: KnownResults) -> None:
         """Takes over what stands for what. A result that differs each time stands for itself only while it can be had:

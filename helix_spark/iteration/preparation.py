@@ -8,9 +8,7 @@ from dataclasses import replace
 
 from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.catalog.leases.holders import writer
-from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView
-from helix_spark.costs.model import Throughput
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
@@ -20,6 +18,7 @@ from helix_spark.iteration.foresight import foresee, may_come_back, others_among
 from helix_spark.iteration.knowing import known_nodes
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.proven import reusing_proven
+from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.run import Run
 from helix_spark.planner.gaps import gaps
 from helix_spark.planner.planned_features import planned_left_out
@@ -49,8 +48,8 @@ def look_up(run: Run) -> Run:
     """
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view = catalog.snapshot(whole.workflow)
-    read = sampled(view.artifacts.values())
-    also = may_come_back(view) | read.keys() | (_stored_of_late(view) if tools.budget is not None else set())
+    sample = sampled(view.artifacts.values())
+    also = may_come_back(view) | sample.keys() | (_stored_of_late(view) if tools.budget is not None else set())
     records = OnRecord(catalog, view, run.described, run.id, also=also, held=tools.held, equal=run.equal)
     signed = of_whole = records.sign(whole)
     fits = newest_fits(whole, catalog)
@@ -61,26 +60,24 @@ def look_up(run: Run) -> Run:
     if leaving.dag is not whole:
         signed = records.sign(leaving.dag)
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
-    told = _reads_on_record(records) | dict(run.reads)
+    measured = records.measured
+    read = RecordsRead(view, measured, calibrated_loads(sample, measured), records.known_random)
+    told = _reads_on_record(read) | dict(run.reads)
     missing = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
-    # What does not serve this version is as good as not there.
-    records.view = replace(view, artifacts={s: one for s, one in view.artifacts.items() if s not in missing})
-    loads = calibrated_loads(read, records.measured)
+    serving = read.without(missing)
     held = tools.held.union(signed[name].signature for name in run.had)
     situation = Situation(
-        dag, known_nodes(dag, signed, records, missing, held, fits, loads, catalog), view.next_iteration,
+        dag, known_nodes(dag, run.described, signed, serving, missing, held, fits, catalog), view.next_iteration,
         budget=tools.budget, overhead=_bytes_beside(view), session_runs=tools.sessions.started,
         session_worked=tools.sessions.worked, notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
-        left_out=planned_left_out(leaving.dag, lambda name: records.compute_seconds(of_whole[name].signature) or 0.0),
+        left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
-    situation = _foreseen(_with_others(situation, view, records.measured, loads), records, loads, tools.one_run)
-    found = replace(
-        run, view=view, dag=dag, situation=situation, told=told, loads=loads, comparable=_comparable(records),
-    )
+    situation = _foreseen(_with_others(situation, read), serving, tools.one_run)
+    found = replace(run, records=read, dag=dag, situation=situation, told=told, comparable=_comparable(read))
     return reusing_proven(found) if run.only_proven else found
 
 
-def _comparable(records: OnRecord) -> frozenset[str]:
+def _comparable(records: RecordsRead) -> frozenset[str]:
     """Names of the nodes of which it is on record what an earlier version's result holds."""
     contents = {signature for signature, record in records.measured.items() if record.content is not None}
     return frozenset(node.name for past in records.view.past for node in past.nodes if node.signature in contents)
@@ -104,32 +101,24 @@ def _bytes_beside(view: CatalogView) -> int:
     return view.other_bytes - sum(record.bytes for record in view.missing)
 
 
-def _reads_on_record(records: OnRecord) -> dict[str, Mapping[str, frozenset[str]]]:
+def _reads_on_record(records: RecordsRead) -> dict[str, Mapping[str, frozenset[str]]]:
     return {
         signature: {source: frozenset(columns) for source, columns in json.loads(record.reads).items()}
         for signature, record in records.measured.items() if record.reads
     }
 
 
-def _with_others(
-    situation: Situation, view: CatalogView, measured: Mapping[str, ResultRecord], loads: Mapping[str, Throughput]
-) -> Situation:
+def _with_others(situation: Situation, records: RecordsRead) -> Situation:
     """With what else is stored. What that costs to have again is looked into only where there is a budget: without one
     all of it is kept."""
     if situation.budget is not None:
-        lineage = past_lineage(planning_problem(situation).nodes, view, measured, loads)
-        situation = replace(situation, lineage=lineage)
-    return replace(situation, others=others_among(view.artifacts.values(), situation, view, loads))
+        situation = replace(situation, lineage=past_lineage(planning_problem(situation).nodes, records))
+    return replace(situation, others=others_among(records.view.artifacts.values(), situation, records))
 
 
-def _foreseen(
-    situation: Situation, records: OnRecord, loads: Mapping[str, Throughput], one_run: bool | None
-) -> Situation:
+def _foreseen(situation: Situation, records: RecordsRead, one_run: bool | None) -> Situation:
     random = {one.name for one in situation.nodes if one.signed.random}
-    expected = foresee(
-        planning_problem(situation).nodes, random, records.view, records.measured, loads, writer=writer(),
-        one_run=one_run,
-    )
+    expected = foresee(planning_problem(situation).nodes, random, records, writer=writer(), one_run=one_run)
     return replace(
         situation, scenarios=expected.scenarios, horizon=expected.horizon,
         starts=expected.starts, fresh_process=expected.fresh_process,

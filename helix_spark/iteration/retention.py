@@ -274,5 +274,5 @@ def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: 
     stored = {record.signature: record for record in live if record.attempt not in lacking}
     return replace(
         situation, nodes=tuple(replace(one, artifact=stored.get(one.signature)) for one in situation.nodes),
-        others=others_among(live, situation, run.view, run.loads),
+        others=others_among(live, situation, run.records),
     )

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
-    from helix_spark.costs.model import Throughput
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.randomness import Chance
     from helix_spark.iteration.leasing import Leased
     from helix_spark.iteration.node_run import NodeRun
     from helix_spark.iteration.provenance import Provenance
+    from helix_spark.iteration.records_read import RecordsRead
     from helix_spark.iteration.retention import Retention
     from helix_spark.iteration.tools import Tools
     from helix_spark.past.table_preview import TablePreview
@@ -58,11 +58,10 @@ class Run:
         had: names of the nodes whose results this run had when it was last planned again.
         only_proven: whether nothing is reused that no audit has verified.
 
-        view: the catalog as it was read.
+        records: as they were read.
         dag: the graph to run: merged, without the features that are left out.
         situation: what the planner needs.
         told: what functions read, by `reads` and on record.
-        loads: load throughput by kind of artifact.
         comparable: names of the nodes of which it is on record what an earlier version's result holds.
         plan: what is to happen.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
@@ -100,11 +99,10 @@ class Run:
     had: frozenset[str] = frozenset()
     only_proven: bool = False
 
-    view: CatalogView = NOT_YET
+    records: RecordsRead = NOT_YET
     dag: Dag = NOT_YET
     situation: Situation = NOT_YET
     told: PlanReads = NOT_YET
-    loads: Mapping[str, Throughput] = NOT_YET
     comparable: frozenset[str] = frozenset()
     plan: Plan = NOT_YET
     planning_seconds: float = 0.0
@@ -126,6 +124,11 @@ class Run:
     node_records: tuple[NodeRecord, ...] = ()
     kept: Kept = field(default_factory=Kept)
     gone: frozenset[str] = frozenset()
+
+    @property
+    def view(self) -> CatalogView:
+        """The catalog as it was read."""
+        return self.records.view
 
     @property
     def numbered(self) -> Plan:

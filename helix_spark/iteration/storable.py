@@ -78,7 +78,7 @@ class Storable:
 
     @cached_property
     def _data(self) -> DataRead:
-        return DataRead(self.run.dag, self.run.plan, self.run.described, self.run.outcome)
+        return DataRead(self.run)
 
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""

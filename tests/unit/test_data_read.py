@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -76,7 +77,8 @@ class Run:
         plan = Plan("w", 1, nodes, ("both",), (), Certificate("optimal", 1, 1, 0, "x", 0), "rule", None, 0)
         had = {node.name: table() for node in self.dag.nodes if plan[node.name].state is not State.PRUNE}
         outcome = Outcome(Suspicion(None), {**had, **(results or {})}, opened=dict(opened or {}))  # type: ignore[arg-type]  # nothing is looked for
-        return DataRead(self.dag, plan, self.described, outcome)
+        run: Any = SimpleNamespace(dag=self.dag, plan=plan, described=self.described, outcome=outcome)
+        return DataRead(run)
 
 
 def table() -> TableResult:

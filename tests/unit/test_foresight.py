@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,26 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultR
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
-from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.iteration import foresight
+from helix_spark.iteration.foresight import Foresight, may_come_back
+from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact
 from helix_spark.planner.turns import Turn
+
+
+def foresee(
+    nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord],
+    **more: Any,
+) -> Foresight:
+    return foresight.foresee(nodes, random, RecordsRead(view, measured), **more)
+
+
+def past_lineage(
+    nodes: Sequence[NodeCosts], view: CatalogView, measured: Mapping[str, ResultRecord]
+) -> Lineage:
+    return foresight.past_lineage(nodes, RecordsRead(view, measured))
+
 
 CHAIN = {"rows": ("scanner", ()), "model": ("learner", ("rows",)), "auc": ("reducer", ("model",))}
 
@@ -180,7 +198,7 @@ def others(
         nodes=[SimpleNamespace(signature=signature) for signature in signatures().values()], lineage=lineage or {},
         gaps=[SimpleNamespace(stored=SimpleNamespace(attempt=name)) for name in lacking],
     )
-    return {one.signature: one for one in others_among(live, now, seen)}  # type: ignore[arg-type]  # what it looks at
+    return {one.signature: one for one in foresight.others_among(live, now, RecordsRead(seen, {}))}  # type: ignore[arg-type]  # what it looks at
 
 
 def test_a_result_is_as_old_as_the_newest_iteration_that_had_it() -> None:

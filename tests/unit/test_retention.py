@@ -21,7 +21,6 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.costs.model import LOAD
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
@@ -30,6 +29,7 @@ from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import retention
 from helix_spark.iteration.leasing import Leased
 from helix_spark.iteration.node_run import NodeRun
+from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.retention import OVERFLOWED, Retention
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.written import Kept
@@ -212,8 +212,8 @@ class Answered:
         )
         return Retention(Run(
             hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases),
-            described={one.name: one.described for one in now.nodes}, dag=now.dag, view=self.catalog.snapshot("w"),
-            situation=now, told={}, loads=LOAD, plan=plan, outcome=outcome,
+            described={one.name: one.described for one in now.nodes}, dag=now.dag,
+            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, told={}, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
             nodes=tuple(NodeRun(one, plan[one.name], warm_seconds=WARM.get(one.name)) for one in now.nodes),
         ))
@@ -386,7 +386,7 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     told = catalog.artifact(by_others.signature)
     assert told == replace(by_others, insisted_by=("w",))
     before = catalog._artifacts.version()
-    Retention(replace(keeps.run, view=catalog.snapshot("w"))).keep({})
+    Retention(replace(keeps.run, records=RecordsRead(catalog.snapshot("w"), {}))).keep({})
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
 
 

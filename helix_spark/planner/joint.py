@@ -10,7 +10,6 @@ from helix_spark.errors import SetupError
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
 from helix_spark.planner.demands import Outlook, outlook
 from helix_spark.planner.execution import STATE_TIE, without_choice
-from helix_spark.planner.explanation import explain
 from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.policies import Rule
@@ -20,6 +19,7 @@ from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.sanity import sane
 from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem, seconds_now
+from helix_spark.planner.storage_reasons import explain
 
 WRITE_WEIGHT = 1.0
 """What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while

@@ -13,8 +13,8 @@ from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planned_features import planned_influences
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.reasons import fixed_in_vain, reasons
 from helix_spark.planner.situation import Situation
+from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, seconds_now
 from helix_spark.signature.signing import Signed
 from helix_spark.workflow.operators import Read, Result

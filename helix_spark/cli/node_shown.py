@@ -15,7 +15,8 @@ from helix_spark.drawing.svg import shortened
 from helix_spark.past.metrics import metric_text
 from helix_spark.past.model_card import ModelCard
 from helix_spark.past.node_look import NodeLook
-from helix_spark.past.shown import node_json, short
+from helix_spark.past.shown import node_json
+from helix_spark.views.iteration_view import output_line
 from helix_spark.views.node_view import NodeView
 from helix_spark.visible_text import cut
 
@@ -33,7 +34,7 @@ def print_node_view(view: NodeView) -> None:
         out.print()
     print_code(view.code_changes or [("same", line) for line in view.code.splitlines()])
     if view.has_value:
-        out.print(f"\n  {short(view.value)}")
+        out.print(f"\n  {output_line(view.value)}")
     if view.table is not None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     _print_columns(view)

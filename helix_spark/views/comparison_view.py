@@ -137,11 +137,11 @@ class ComparisonView:
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
-        """What differs in the text of functions, by node; where that is not in a node's own function (a helper, a
-        constant, a declaration), in the workflow's file."""
-        found = {node.name: node.code for node in self.nodes if node.code}
-        edited = any(node.changes for node in self.nodes)
-        return found or ({"the workflow's file": self.file} if edited and self.file else {})
+        """What differs in the text of functions, by node; in the workflow's file, where a node changed by what is not
+        in its own function: a helper, a constant, a declaration."""
+        if self.file and any(node.changes and not node.code for node in self.nodes):
+            return {"the workflow's file": self.file}
+        return {node.name: node.code for node in self.nodes if node.code}
 
 
 def comparison_view(

@@ -200,9 +200,9 @@ def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ..
     old = before.leaves if before is not None else {}
     lines = []
     for name, value in found.leaves.items():
-        line = OutputLine(name, _cut_text(value), output_text(value))
+        line = OutputLine(name, output_line(value), output_text(value))
         if before is not None and name in old and differ(old[name], value):
-            line = OutputLine(name, line.text, line.whole, _cut_text(old[name]), found.change_text(name, before))
+            line = OutputLine(name, line.text, line.whole, output_line(old[name]), found.change_text(name, before))
         lines.append(line)
     return tuple(lines)
 
@@ -219,7 +219,8 @@ def output_text(value: Any) -> str:
     return whole_text(value) if measured is None else metric_text(measured)
 
 
-def _cut_text(value: Any) -> str:
+def output_line(value: Any) -> str:
+    """An output in a line."""
     return short(value) if number(value) is None else output_text(value)
 
 

@@ -76,17 +76,19 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     gone = had if not first else max(had, now)
     left = 0.0 if progress.answered is not None else waiting + max(0.0, under_way - gone)
     return ProgressView(
-        _doing(progress, running), sum(expected.values()) + progress.session_seconds, left,
+        _doing(progress, running, waiting), sum(expected.values()) + progress.session_seconds, left,
         0.0 if progress.answered is not None else waiting,
     )
 
 
-def _doing(progress: Progress, running: list[RunningNode]) -> str:
+def _doing(progress: Progress, running: list[RunningNode], waiting: float) -> str:
     if progress.answered is not None:
         return "answered"
     steps = [node for node in running if node.name in progress.started]
     told = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
-    return ", ".join(told) or ("starting Spark" if progress.starting and not progress.ended else "planning")
+    if told or not progress.ended:
+        return ", ".join(told) or ("starting Spark" if progress.starting else "planning")
+    return "going on" if waiting else "finishing"
 
 
 def running_states(progress: Progress) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
@@ -15,6 +16,8 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _DIGIT = 7
 """Pixels of a digit of a mark, on the wide side of what system fonts have."""
 _ROW, _NAMES, _TIMES = 24, 190, 620
+_WORTH_A_BAR = 0.1
+"""Seconds."""
 _GREATEST = 1e300
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
@@ -158,11 +161,13 @@ def bins(counts: Sequence[int]) -> str:
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> str:
-    """When each node ran. Bars begin at nought where their start was not recorded."""
+    """When each node ran, and how long it took until the first began. Bars begin at nought where their start was not
+    recorded."""
     if not bars:
         return ""
-    end = max([total, 1e-9, *((bar.started or 0.0) + (bar.seconds or 0.0) for bar in bars)])
-    height = len(bars) * _ROW + 26
+    drawn = [*_before(bars), *map(_bar, bars)]
+    end = max([total, 1e-9, *(bar.start + bar.seconds for bar in drawn)])
+    height = len(drawn) * _ROW + 26
     width = _NAMES + _TIMES + 70
     parts = [f'<svg class="timeline" role="group" aria-label="when each node ran" viewBox="0 0 {width} {height}">']
     for tick in _ticks(0, end):
@@ -172,17 +177,35 @@ def timeline(bars: Sequence[NodeRow], total: float) -> str:
                 f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 20}"/>'
                 f'<text class="tick" x="{x:.1f}" y="{height - 4}" text-anchor="middle">{tick:g} s</text>'
             )
-    for row, bar in enumerate(bars):
-        state = bar.state if bar.state in ("load", "compute") else "other"
-        x = _NAMES + _TIMES * (bar.started or 0.0) / end
-        length = max(2.0, _TIMES * (bar.seconds or 0.0) / end)
-        y = row * _ROW
-        name = bar.name
-        size = f", {format_size(bar.bytes)}" if bar.bytes else ""
+    for row, bar in enumerate(drawn):
+        x, length, y = _NAMES + _TIMES * bar.start / end, max(2.0, _TIMES * bar.seconds / end), row * _ROW
         parts.append(
-            f"<g><title>{text(name)}: {bar.word}, {seconds_text(bar.seconds)}{size}</title>"
-            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(name, 22))}</text>'
-            f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
+            f"<g><title>{text(bar.told)}</title>"
+            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(bar.name, 22))}</text>'
+            f'<rect class="bar bar-{bar.state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
             f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(bar.seconds)}</text></g>'
         )
     return "".join([*parts, "</svg>"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    name: str
+    state: str
+    start: float
+    seconds: float
+    told: str
+
+
+def _bar(row: NodeRow) -> _Bar:
+    size = f", {format_size(row.bytes)}" if row.bytes else ""
+    state = row.state if row.state in ("load", "compute") else "other"
+    return _Bar(row.name, state, row.started or 0.0, row.seconds or 0.0, f"{row.name}: {row.did}{size}")
+
+
+def _before(bars: Sequence[NodeRow]) -> list[_Bar]:
+    """What was before the first node, where that is worth a bar."""
+    starts = [bar.started for bar in bars if bar.started is not None]
+    first = min(starts) if len(starts) == len(bars) else 0.0
+    told = f"until the first node began: {seconds_text(first)}: starting Python and Spark, planning"
+    return [_Bar("(until they began)", "other", 0.0, first, told)] if first >= _WORTH_A_BAR else []

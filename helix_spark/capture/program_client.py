@@ -63,7 +63,7 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     session.release_session_on_close = False
     session.__dict__["sparkContext"] = SessionContext(settings)
     SparkSession._set_default_and_active_session(session)
-    _be_active_in_all_threads()
+    be_active_in_all_threads()
     return session
 
 
@@ -91,7 +91,7 @@ _BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 
 @cache
-def _be_active_in_all_threads() -> None:
+def be_active_in_all_threads() -> None:
     """A classic session is active in threads that the author starts; one of Connect's only where it was made."""
     from pyspark.sql.connect.session import SparkSession
 

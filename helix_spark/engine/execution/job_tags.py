@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from helix_spark.dag.node import Dag, computes_with_spark
 from helix_spark.engine.execution.units import Unit
 from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.transport import Transport, transport_of
 from helix_spark.errors import SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Read, Result
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
-
     from helix_spark.engine.spark.session import Sessions
 
 
@@ -28,7 +27,7 @@ class JobTags:
     Attributes:
         run: the tag.
         pinned: names of the tables that are persisted.
-        tagged: the context of which the caller's thread has the run's tag; None before that.
+        tagged: the session of which the caller's thread has the run's tag; None before that.
     """
 
     sessions: Sessions
@@ -36,16 +35,13 @@ class JobTags:
     plan: Plan
     run: str
     pinned: frozenset[str] = frozenset()
-    tagged: SparkContext | None = None
+    tagged: Transport | None = None
 
     def tag(self, names: Sequence[str]) -> None:
         """Names the jobs of this thread, which is one of ours, after nodes, and has them cancelled with the run. Where
         they take a session, it is waited for: the first jobs of a process are tagged, too."""
         if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
-            context = self.sessions.get().sparkContext
-            context.clearJobTags()
-            context.addJobTag(self.run)
-            context.setJobDescription(f"helix: {', '.join(names)}")
+            transport_of(self.sessions.get()).name_work(self.run, ", ".join(names))
 
     def tag_caller(self, unit: Unit) -> None:
         """Has the jobs of the caller's thread cancelled with the run: functions may look at their data while they
@@ -57,20 +53,20 @@ class JobTags:
             for name in unit.names
         )
         if takes_one and self.tagged is None:
-            self.tagged = self.sessions.get().sparkContext
-            self.tagged.addJobTag(self.run)
+            self.tagged = transport_of(self.sessions.get())
+            self.tagged.add_tag(self.run)
 
     def untag_caller(self) -> None:
         """Gives the caller's thread back as it was."""
         if self.tagged is not None and not self.sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
-                self.tagged.removeJobTag(self.run)
+                self.tagged.remove_tag(self.run)
 
     def cancel(self) -> None:
         """Ends the jobs of the run."""
         if self.sessions.started and not self.sessions.ended:
             with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
-                self.sessions.get().sparkContext.cancelJobsWithTag(self.run)
+                transport_of(self.sessions.get()).cancel(self.run)
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:

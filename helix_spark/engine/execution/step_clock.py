@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.spark.transport import Transport, transport_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from helix_spark.engine.spark.session import Sessions
 
 
@@ -20,7 +19,7 @@ class StepClock:
 
     def __init__(self, sessions: Sessions, observer: Observer) -> None:
         self._sessions, self._observer = sessions, observer
-        self._compiler: tuple[SparkSession, Any] | None = None
+        self._transport: Transport | None = None
 
     def step(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
         """Does what a step does. What fails has no step.
@@ -38,17 +37,10 @@ class StepClock:
         return step
 
     def _compiled(self) -> float:
-        """Seconds that all compiler threads of the driver's JVM have taken so far; 0 without one that counts them."""
+        """Seconds that all compiler threads of the driver's JVM have taken so far; 0 where nobody counts them."""
         if not self._sessions.started:
             return 0.0
         spark = self._sessions.get()
-        if self._compiler is None or self._compiler[0] is not spark:
-            self._compiler = spark, _compiler_of(spark)
-        compiler = self._compiler[1]
-        return float(compiler.getTotalCompilationTime()) / 1000 if compiler is not None else 0.0
-
-
-def _compiler_of(spark: SparkSession) -> Any:
-    jvm = spark.sparkContext._jvm
-    compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean() if jvm is not None else None
-    return compiler if compiler is not None and compiler.isCompilationTimeMonitoringSupported() else None
+        if self._transport is None or self._transport.spark is not spark:
+            self._transport = transport_of(spark)
+        return self._transport.compiler_seconds()

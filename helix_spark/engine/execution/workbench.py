@@ -16,6 +16,7 @@ from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
@@ -48,7 +49,7 @@ class Workbench:
         """What functions of a node are written for. Workers on other machines see the folder of a catalog that is on a
         disk; with one in an object store they tell nothing."""
         root = self.catalog.root
-        if is_on_this_machine(str(self.sessions.get().sparkContext.master)):
+        if is_on_this_machine(transport_of(self.sessions.get()).master):
             return Purpose(signature, self.reports.folder)
         return Purpose(signature, self.reports.folder_in(root) if isinstance(root, Path) else "")
 

@@ -13,7 +13,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
-from helix_spark.engine.spark.plan_reader import PlanReader
+from helix_spark.engine.spark.transport import PlanReader, transport_of
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location
 from helix_spark.workflow.operators import Function
 
@@ -39,7 +39,7 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
     Raises:
         ColumnsDifferError: it rests on other columns.
     """
-    reader = PlanReader(spark)
+    reader = transport_of(spark).reader()
     with reader.known(frames) as names:
         _check_columns(built, reader, names)
         with _authors_columns(node, built, frames.values()):
@@ -56,7 +56,7 @@ def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int,
     Raises:
         ColumnsDifferError: it rests on other columns.
     """
-    reader = PlanReader(base.sparkSession)
+    reader = transport_of(base.sparkSession).reader()
     with reader.known({0: base}) as names:
         _check_columns(built, reader, names)
     return reader.column(built.written({}, {place: quoted(name) for place, name in columns.items()}))

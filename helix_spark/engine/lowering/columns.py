@@ -152,7 +152,10 @@ def _indexer(labels: Sequence[Sequence[str]]) -> Any:
     once for each label; here a column's labels are one text, which the JVM takes apart."""
     from pyspark.ml.feature import StringIndexerModel
     from pyspark.sql import SparkSession
+    from pyspark.sql.utils import is_remote
 
+    if is_remote():  # pyspark's client sends the lists as they are
+        return StringIndexerModel.from_arrays_of_labels([list(some) for some in labels], [])
     gateway = SparkSession.active().sparkContext._gateway
     assert gateway is not None
     between = separator(label for some in labels for label in some)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.connect_session import is_by_connect, optimised
 from helix_spark.engine.results.results import quoted
 
 if TYPE_CHECKING:
@@ -63,4 +65,20 @@ def worthwhile(size: int) -> int:
 
 def size_of(frame: DataFrame) -> int:
     """Bytes as Spark's optimiser has them: of a filled pin what it takes in memory."""
+    if is_by_connect(frame.sparkSession):
+        return told_bytes(optimised(frame))
     return int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))
+
+
+_SIZE = re.compile(r"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) (B|KiB|MiB|GiB|TiB|PiB|EiB)")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def told_bytes(text: str) -> int:
+    """The bytes of a plan, of which Spark's `explain` tells by rounded numbers; more than any where it tells of none.
+
+    >>> told_bytes("Project [a#1], Statistics(sizeInBytes=1.5 KiB)\\n+- Range (0, 9), Statistics(sizeInBytes=72.0 B)")
+    1536
+    """
+    found = _SIZE.search(text)
+    return round(float(found[1]) * 1024 ** _UNITS.index(found[2])) if found else 2**63

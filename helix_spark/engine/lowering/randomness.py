@@ -5,12 +5,16 @@ The signature room sees what the code calls; this is the second net, for what on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.connect_session import is_by_connect, relation_messages
+from helix_spark.capture.plan_chance import chance_in
+from helix_spark.capture.plan_order import order_in
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
@@ -172,6 +176,8 @@ def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | 
         below: DataFrames that it is made of, and that are looked at by themselves: where nothing above them gives rise
             to suspicion, the rest of the plan, which is as long as the workflow, is not read.
     """
+    if is_by_connect(frame.sparkSession):
+        return sent_randomness(frame, below)
     analysed = frame._jdf.queryExecution().analyzed()
     if below and is_plain_above(analysed, [one._jdf.queryExecution().analyzed() for one in below]):
         return None
@@ -188,6 +194,18 @@ def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | 
     if by_order is None and any(_keeps_one_of_many(found) for found in _operators(analysed, "Deduplicate")):
         by_order = "dropDuplicates of some columns"
     return f"uses {by_order}, which depends on the order of rows" if by_order else None
+
+
+def sent_randomness(frame: Any, below: Sequence[Any]) -> str | None:
+    """The same of a table by Spark Connect, as the plan that is sent tells."""
+    own, given = Counter(_phrases(frame)), Counter(why for one in below for why in _phrases(one))
+    return next(iter(own - given), None)
+
+
+def _phrases(frame: Any) -> Iterator[str]:
+    parts = relation_messages(frame)
+    yield from (why for one in parts for why in chance_in([one]))
+    yield from (f"uses {what}, which depends on the order of rows" for what in order_in(parts))
 
 
 def _nondeterministic(plan: Any) -> Iterator[Any]:

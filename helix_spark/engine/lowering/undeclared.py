@@ -5,10 +5,14 @@ none of its inputs reads, and functions that are known to the session by a name 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.connect_session import is_by_connect, relation_messages
+from helix_spark.capture.plan_reads import reads_elsewhere
+from helix_spark.capture.sql_words import spark_functions
 from helix_spark.engine.lowering.plain_plans import members, objects, operators_above
 
 if TYPE_CHECKING:
@@ -55,6 +59,9 @@ def undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> Undeclared:
         frame: the result.
         inputs: what the function was given.
     """
+    if is_by_connect(frame.sparkSession):
+        given = Counter(what for one in inputs for what in reads_elsewhere(relation_messages(one)))
+        return Undeclared(tuple(Counter(reads_elsewhere(relation_messages(frame))) - given))
     analysed, given = frame._jdf.queryExecution().analyzed(), [one._jdf.queryExecution().analyzed() for one in inputs]
     # By place, not by plan: where a table is joined with itself, Catalyst gives one of the two other columns.
     reads = dict.fromkeys(_places(analysed))
@@ -107,5 +114,8 @@ def _called(plan: Any, given: Sequence[Any]) -> Iterator[str]:
 
 def registered_functions(spark: SparkSession) -> frozenset[str]:
     """Names, in lower case, under which the session knows functions that somebody registered with it."""
+    if is_by_connect(spark):
+        names = {one.name.lower() for one in spark.catalog.listFunctions() if one.isTemporary}
+        return frozenset(names - spark_functions())
     known = spark._jsparkSession.sessionState().catalog().listTemporaryFunctions()
     return frozenset(str(one.funcName()).lower() for one in members(known))

@@ -14,7 +14,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_files, is_metadata
 from helix_spark.engine.results.contents import hash_of_rows
+from helix_spark.engine.spark.borrowed import running_session
 from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
@@ -47,10 +49,8 @@ def content_of_model(model: Any, signature: str, catalog: Catalog) -> str | None
 
 def is_written_here() -> bool:
     """Whether what Spark writes is written by this machine alone."""
-    from pyspark import SparkContext
-
-    context = SparkContext._active_spark_context
-    return context is not None and is_on_this_machine(context.master or "")
+    session = running_session()
+    return session is not None and is_on_this_machine(transport_of(session).master)
 
 
 def _content_once_written(model: Any, place: Place) -> str | None:

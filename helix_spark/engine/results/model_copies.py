@@ -18,6 +18,7 @@ from uuid import uuid4
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import checked_digest
+from helix_spark.engine.spark.transport import transport_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,7 +42,7 @@ class CheckedModel:
 
     def address(self, spark: SparkSession) -> str:
         """Where Spark is to load it from."""
-        if self.copy is None or not (spark.sparkContext.master or "").startswith("local"):
+        if self.copy is None or not transport_of(spark).master.startswith("local"):
             return self.folder.spark_uri
         return self.copy.spark_uri
 

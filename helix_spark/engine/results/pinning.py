@@ -7,9 +7,10 @@ costs. What stands over the rows alone has a plan of one relation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helix_spark.engine.results.marking import marked
+from helix_spark.engine.spark.transport import transport_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,16 +24,5 @@ def persist(frame: DataFrame) -> DataFrame:
 
 
 def over_rows(frame: DataFrame) -> DataFrame:
-    """A persisted DataFrame's rows by a plan that is nothing but these rows in memory.
-
-    Spark's own substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each
-    plan above it. Rows that were lost are computed again all the same: the relation knows how.
-    """
-    from pyspark.sql import DataFrame
-
-    spark = frame.sparkSession
-    relation: Any = frame._jdf.queryExecution().withCachedData()
-    gateway = spark.sparkContext._gateway
-    assert gateway is not None
-    datasets: Any = getattr(gateway.jvm.org.apache.spark.sql.classic, "Dataset$").__getattr__("MODULE$")
-    return DataFrame(datasets.ofRows(spark._jsparkSession, relation), spark)
+    """A persisted DataFrame's rows by a plan that is nothing but these rows in memory, where that can be had."""
+    return transport_of(frame.sparkSession).over_rows(frame)

@@ -11,14 +11,14 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.pinning import over_rows, persist
-from helix_spark.engine.spark.borrowed import is_alive
 from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import ResultTypeError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
 
@@ -84,7 +84,7 @@ class TableResult:
     def lost(self) -> bool:
         """Whether its DataFrame was made in a session that has ended."""
         frame = self._frame
-        return frame is not None and not is_alive(frame.sparkSession)
+        return frame is not None and not transport_of(frame.sparkSession).is_alive()
 
     def frame(self) -> DataFrame:
         """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
@@ -236,20 +236,7 @@ def nullable(frame: DataFrame) -> DataFrame:
     relaxed = nullable_schema(frame.schema)
     if relaxed == frame.schema:
         return frame
-    return frame.union(_empty(frame.sparkSession, relaxed))
-
-
-def _empty(spark: SparkSession, schema: StructType) -> DataFrame:
-    """No rows, as a relation that the optimiser knows to be empty. What `createDataFrame([], schema)` of PySpark makes
-    is an RDD to it, which stays in the plan and adds its empty partitions to those of the rows: then an author's
-    `repartition(1)` is in vain, and a learner that depends on how its rows are divided finds another model."""
-    from pyspark.sql import DataFrame
-
-    session: Any = spark._jsparkSession
-    gateway = spark.sparkContext._gateway
-    assert gateway is not None
-    rows = gateway.jvm.java.util.ArrayList()
-    return DataFrame(session.createDataFrame(rows, session.parseDataType(schema.json())), spark)
+    return frame.union(transport_of(frame.sparkSession).empty(relaxed))
 
 
 def nullable_schema(schema: StructType) -> StructType:

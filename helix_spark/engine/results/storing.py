@@ -24,6 +24,7 @@ from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.engine.spark.table_files import AS_FILES, can_be_files
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
 from helix_spark.versions import may_observe
@@ -193,7 +194,7 @@ def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | No
 
     assert attempt.path is not None
     if not may_observe(pyspark.__version__):
-        on_this_machine = is_on_this_machine(str(frame.sparkSession.sparkContext.master))
+        on_this_machine = is_on_this_machine(transport_of(frame.sparkSession).master)
         found = _save(frame, attempt, as_plain=on_this_machine)
         return rows_written(attempt.path) if found is None else found
     seen = Observation()

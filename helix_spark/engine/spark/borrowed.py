@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.spark.connect import check_classic, check_no_client
-from helix_spark.engine.spark.gateway import exit_status
+from helix_spark.capture.connect_session import active_session
 from helix_spark.engine.spark.jars import installed_pair
 from helix_spark.engine.spark.s3_jars import hadoop_version
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import SetupError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class BorrowedSettings:
 
     def __init__(self) -> None:
         self._before: list[tuple[SparkSession, str, str | None]] = []
-        self._hadoop_set: list[tuple[SparkSession, str]] = []
+        self._hadoop_set: list[tuple[SparkSession, list[str]]] = []
 
     def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
         """Sets the `wanted` settings."""
@@ -33,18 +33,14 @@ class BorrowedSettings:
 
     def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
         """Sets those of Hadoop's settings that have no value."""
-        settings = _hadoop(spark)
-        for name, value in wanted.items():
-            if settings.get(name) is None:
-                self._hadoop_set.append((spark, name))
-                settings.set(name, value)
+        self._hadoop_set.append((spark, transport_of(spark).set_for_store(wanted)))
 
     def give_back(self) -> None:
         """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
         while self._hadoop_set:
-            spark, name = self._hadoop_set.pop()
+            spark, names = self._hadoop_set.pop()
             if is_alive(spark):
-                _hadoop(spark).unset(name)
+                transport_of(spark).unset_for_store(names)
         while self._before:
             spark, name, before = self._before.pop()
             if is_alive(spark):
@@ -56,50 +52,29 @@ class BorrowedSettings:
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
     """The settings of a running session that change results; of those that nobody set, Spark's own values."""
-    found = _set_in(spark)
+    found = transport_of(spark).settings()
     sparks = {name: spark.conf.get(name) for name in CHANGES_RESULTS if name not in found}
     return results_settings(found | {name: value for name, value in sparks.items() if value is not None})
 
 
-def _set_in(spark: SparkSession) -> dict[str, str]:
-    """The settings that somebody set. As one text: `conf.getAll` takes a call to the JVM for each."""
-    between = "\x1e"
-    text = str(spark._jsparkSession.conf().getAll().mkString(between))
-    return dict(entry.split(" -> ", 1) for entry in text.split(between) if " -> " in entry)
-
-
 def running_session() -> SparkSession | None:
-    """The session that is active in this thread, or the process's, if one runs.
-
-    Raises:
-        SetupError: it is one by Spark Connect.
-    """
+    """The session that is active in this thread, or the process's, if one runs."""
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    check_no_client()
+    by_connect: Any = active_session()
+    if by_connect is not None:
+        return by_connect  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
     try:
         found = SparkSession.active()
     except PySparkRuntimeError:
         return None
-    check_classic(found)  # where pyspark is nothing but a client, no variable tells
     return found if is_alive(found) else None
 
 
 def is_alive(spark: SparkSession) -> bool:
-    """Whether the session was not stopped, and its JVM has not ended."""
-    return spark._sc._jsc is not None and exit_status() is None
-
-
-def is_stopping(spark: SparkSession) -> bool:
-    """Whether somebody is about to stop a session that is still alive: its jobs fail some time before it has ended."""
-    from py4j.protocol import Py4JError
-
-    try:
-        context: Any = spark._sc._jsc
-        return bool(context.sc().isStopped())
-    except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
-        return True
+    """Whether the session was not stopped, and what runs it has not ended."""
+    return transport_of(spark).is_alive()
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -115,7 +90,7 @@ def check_usable(spark: SparkSession) -> None:
     """Raises SetupError if the user's session has ended, or was started without Delta."""
     check_alive(spark)
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
-    if not missing and _has_delta_classes(spark):
+    if not missing and transport_of(spark).has_class(DELTA["spark.sql.extensions"]):  # Spark only warns about one
         return
     lines = [f"--packages {installed_pair().coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
     raise SetupError(
@@ -127,32 +102,10 @@ def check_usable(spark: SparkSession) -> None:
 
 def check_reaches_store(spark: SparkSession) -> None:
     """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
-    if not _has_class(spark, S3A):
+    if not transport_of(spark).has_class(S3A):
         raise SetupError(
             "the Spark session that is running has no S3A, without which it reaches no object store",
             exists="the catalog is in one",
             remedy="let Helix start the session (make none before it), or start yours with\n    "
             f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
         )
-
-
-def _hadoop(spark: SparkSession) -> Any:
-    """Hadoop's settings, as the whole context has them."""
-    return spark.sparkContext._jsc.hadoopConfiguration()
-
-
-def _has_delta_classes(spark: SparkSession) -> bool:
-    """Spark only warns about an extension it cannot load."""
-    return _has_class(spark, DELTA["spark.sql.extensions"])
-
-
-def _has_class(spark: SparkSession, name: str) -> bool:
-    """Whether the driver can load a class."""
-    from py4j.protocol import Py4JJavaError
-
-    jvm: Any = spark._jvm
-    try:
-        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
-    except Py4JJavaError:
-        return False
-    return True

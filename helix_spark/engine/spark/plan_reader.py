@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
-class PlanReader:
-    """Turns plans into DataFrames and Columns of one session."""
+class JvmPlanReader:
+    """See `transport.PlanReader`."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark

@@ -22,13 +22,12 @@ from helix_spark.engine.spark.borrowed import (
     check_reaches_store,
     check_usable,
     is_alive,
-    is_stopping,
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect import check_classic, check_no_client
 from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import EndedError
 
 if TYPE_CHECKING:
@@ -74,8 +73,6 @@ class SessionProvider:
         on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         check_settings(settings)
-        check_classic(spark)
-        check_no_client()
         self.start_seconds = self._first_had = 0.0
         self._worked = self._closed = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
@@ -130,7 +127,7 @@ class SessionProvider:
         """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
         with self._lock:
             session = self._own.spark if self._own else self._theirs
-            return session is not None and not (is_alive(session) and not is_stopping(session))
+            return session is not None and not (is_alive(session) and not transport_of(session).is_stopping())
 
     def let_go_of_ended(self) -> bool:
         """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
@@ -177,7 +174,7 @@ class SessionProvider:
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()
             planned = planned_settings(self._settings, self._store) if spark is None else {}
-            master = str(spark.sparkContext.master) if spark is not None else planned["spark.master"]
+            master = transport_of(spark).master if spark is not None else planned["spark.master"]
             if not is_on_this_machine(master):
                 return None
             if spark is None or self._own:

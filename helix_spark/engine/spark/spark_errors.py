@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from helix_spark.errors import CatalogError
 
@@ -15,7 +16,8 @@ def spark_errors() -> tuple[type[Exception], ...]:
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    return (CatalogError, OSError, PySparkException, Py4JError)
+    grpc: Any = sys.modules.get("grpc")  # what a server says that is no answer of Spark's, and nobody's answer
+    return (CatalogError, OSError, PySparkException, Py4JError, *([] if grpc is None else [grpc.RpcError]))
 
 
 def first_line(error: BaseException) -> str:

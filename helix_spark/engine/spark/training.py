@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.engine.spark.own import start
-from helix_spark.engine.spark.plan_reader import PlanReader
+from helix_spark.engine.spark.plan_reader import JvmPlanReader
 from helix_spark.engine.spark.table_files import AS_FILES
 from helix_spark.versions import may_observe
 
@@ -64,7 +64,7 @@ def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
     """The rows, by way of the plan of a function that was called on a stand-in."""
     found = capture(_of_a_function, {"rows": "table"}, {})
     assert isinstance(found, CapturedFunction)
-    reader = PlanReader(spark)
+    reader = JvmPlanReader(spark)
     with reader.known({0: rows}) as names:
         return reader.frame(found.written(names, {}))
 

@@ -1,0 +1,131 @@
+"""A session by Spark Connect that is the author's: tables and columns of plans that were captured, and what such a
+session tells of itself. All that is private in pyspark, and that this takes, is here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.connect_client import Plan, replace_in_pyspark
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.program_client import be_active_in_all_threads
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from pyspark.sql.connect.column import Column as ConnectColumn
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+
+def is_by_connect(spark: object) -> bool:
+    """Whether a session is one by Spark Connect; imports nothing to find out.
+
+    >>> is_by_connect(None)
+    False
+    """
+    return any(kind.__module__.startswith("pyspark.sql.connect.") for kind in type(spark).__mro__)
+
+
+def active_session() -> ConnectSession | None:
+    """The session by Spark Connect that is active in this process, if there is one that was not stopped."""
+    module = sys.modules.get("pyspark.sql.connect.session")
+    if module is None:
+        return None
+    kind: Any = module.SparkSession
+    found: ConnectSession | None = kind._active_session.session if hasattr(kind._active_session, "session") else None
+    found = found or kind._get_default_session()
+    return None if found is None or found.is_stopped else found
+
+
+def prepare() -> None:
+    """Has functions of the author's be sent to such a session as to any: once a process."""
+    replace_in_pyspark()
+    be_active_in_all_threads()
+
+
+def host_of(spark: Any) -> str:
+    """The machine that its server runs on."""
+    return str(spark.client.host)
+
+
+def frame_of(spark: Any, plan: Plan, inputs: Mapping[str, Any]) -> ConnectFrame:
+    """The table of a captured plan.
+
+    Args:
+        inputs: the tables in the places of the stand-ins, by the ids that the plan names them by.
+    """
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    plans: dict[str, Any] = {name: frame._plan for name, frame in inputs.items()}
+    for name, part in plan[:-1]:
+        plans[name] = _given_class()(pb.Relation.FromString(part), dict(plans))
+    return DataFrame(_given_class()(pb.Relation.FromString(plan[-1][1]), plans), spark)
+
+
+def column_of(plan: Plan) -> ConnectColumn:
+    """The column of a captured expression."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.column import Column
+
+    return Column(_expression_class()(pb.Expression.FromString(plan[-1][1])))
+
+
+def relation_messages(frame: Any) -> list[Message]:
+    """All messages in the plan of a table of such a session."""
+    return list(messages(frame._plan.plan(frame._session.client)))
+
+
+def optimised(frame: Any) -> str:
+    """What Spark says of an optimised plan and the bytes of its relations, the topmost first."""
+    return str(frame._explain_string(mode="cost"))
+
+
+@cache
+def _given_class() -> Any:
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    class GivenRelation(LogicalPlan):
+        """A relation that is there already, under its own id, with holes for the tables that it reads."""
+
+        _plan_id = property(lambda self: self._relation.common.plan_id, lambda self, fresh: None)
+
+        def __init__(self, relation: Any, inputs: Mapping[str, Any]) -> None:
+            self._relation, self._inputs = relation, inputs
+            super().__init__(None)
+
+        def plan(self, session: Any) -> Any:
+            written = type(self._relation)()
+            written.CopyFrom(self._relation)
+            holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
+            for hole in holes:
+                name = hole.cached_remote_relation.relation_id
+                if hole.HasField("cached_remote_relation") and name in self._inputs:
+                    plan_id = hole.common.plan_id
+                    hole.CopyFrom(self._inputs[name].plan(session))
+                    hole.common.plan_id = plan_id
+            return written
+
+    return GivenRelation
+
+
+@cache
+def _expression_class() -> Any:
+    from pyspark.sql.connect.expressions import Expression
+
+    class GivenExpression(Expression):
+        """An expression that is there already."""
+
+        def __init__(self, written: Any) -> None:
+            super().__init__()
+            self._written = written
+
+        def to_plan(self, session: Any) -> Any:
+            return self._written
+
+        def __repr__(self) -> str:
+            return "an expression"
+
+    return GivenExpression

@@ -1,0 +1,54 @@
+"""What in a plan depends on the order in which rows come, which no plan says: it may differ each time it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.plan_messages import sort_of
+from helix_spark.capture.sql_words import called, tokens
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+BY_ORDER = frozenset({
+    "any_value", "array_agg", "collect_list", "collect_set", "first", "first_value", "last", "last_value", "listagg",
+    "max_by", "min_by", "ntile", "row_number", "string_agg",
+})
+"""Functions that Spark calls deterministic, and that depend on the order of rows."""
+
+
+def order_in(parts: Iterable[Message]) -> Iterator[str]:
+    """What depends on the order of rows, as what follows "uses".
+
+    Args:
+        parts: all messages in a plan, from the top down.
+    """
+    sorted_now: list[Any] = []
+    for message in parts:
+        one: Any = message
+        match sort_of(message):
+            case "Expression.UnresolvedFunction":
+                if one.function_name == "sort_array" and one.arguments:
+                    sorted_now.append(one.arguments[0].unresolved_function)
+                elif one.function_name.lower() in BY_ORDER and not any(one is each for each in sorted_now):
+                    yield one.function_name.lower()
+            case "Expression.ExpressionString":
+                yield from _in_text(one.expression)
+            case "SQL":
+                yield from _in_text(one.query)
+            case "Limit" | "Offset":
+                if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset"):
+                    yield "limit without an order"
+            case "Tail":
+                yield "tail"
+            case "Deduplicate":
+                if one.column_names:
+                    yield "dropDuplicates of some columns"
+
+
+def _in_text(text: str) -> Iterator[str]:
+    given = tokens(text)
+    yield from (name for name, _ in called(given) if name.lower() in BY_ORDER)
+    if any(kind == "word" and word.lower() == "limit" for kind, word in given):
+        yield "limit"

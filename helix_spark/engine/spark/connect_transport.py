@@ -1,0 +1,113 @@
+"""A session by Spark Connect: its server may be on another machine, and has a JVM that nobody here reaches."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.connect_session import column_of, frame_of, host_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+    from helix_spark.capture.connect_client import Plan
+
+ELSEWHERE = "connect"
+"""For `Transport.master`: a server on another machine."""
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name is this machine's.
+
+    >>> is_this_machine("localhost"), is_this_machine("spark.example.org")
+    (True, False)
+    """
+    return host in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectTransport:
+    """See `Transport`."""
+
+    spark: Any
+
+    @property
+    def master(self) -> str:
+        there = is_this_machine(host_of(self.spark))
+        return str(self.spark.conf.get("spark.master", ELSEWHERE)) if there else ELSEWHERE
+
+    def is_alive(self) -> bool:
+        return not self.spark.is_stopped
+
+    def is_stopping(self) -> bool:
+        return bool(self.spark.is_stopped)
+
+    def settings(self) -> dict[str, str]:
+        return {name: value for name, value in self.spark.conf.getAll.items() if value is not None}
+
+    def has_class(self, name: str) -> bool:
+        return True
+
+    def set_for_store(self, wanted: Mapping[str, str]) -> list[str]:
+        return []  # a server has settings of its own for its stores
+
+    def unset_for_store(self, names: list[str]) -> None:
+        """None were set."""
+
+    def reader(self) -> ConnectPlanReader:
+        return ConnectPlanReader(self.spark)
+
+    def over_rows(self, persisted: DataFrame) -> DataFrame:
+        return persisted  # the server finds its rows by its plan
+
+    def empty(self, schema: StructType) -> DataFrame:
+        frame: DataFrame = self.spark.createDataFrame([], schema)
+        return frame
+
+    def name_work(self, run: str, what: str) -> None:
+        self.spark.clearTags()
+        self.spark.addTag(run)
+
+    def add_tag(self, run: str) -> None:
+        self.spark.addTag(run)
+
+    def remove_tag(self, run: str) -> None:
+        self.spark.removeTag(run)
+
+    def cancel(self, run: str) -> None:
+        self.spark.interruptTag(run)
+
+    def compiler_seconds(self) -> float:
+        return 0.0
+
+
+@dataclass(slots=True)
+class ConnectPlanReader:
+    """See `PlanReader`. Tables stand in plans as their own plans do."""
+
+    _spark: SparkSession
+    _inputs: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
+        names = {place: uuid.uuid4().hex for place in frames}
+        self._inputs |= {names[place]: frame for place, frame in frames.items()}
+        try:
+            yield names
+        finally:
+            for name in names.values():
+                del self._inputs[name]
+
+    def frame(self, plan: Plan) -> DataFrame:
+        found: Any = frame_of(self._spark, plan, dict(self._inputs))
+        found.schema  # noqa: B018 - a plan that is wrong is found now
+        return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
+
+    def column(self, plan: Plan) -> Column:
+        found: Any = column_of(plan)
+        return found  # type: ignore[no-any-return]  # as above

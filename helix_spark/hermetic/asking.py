@@ -73,15 +73,15 @@ def kind_of(file: str) -> Kind:
 
 
 def asker(frame: FrameType | None) -> Asker | None:
-    """Who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark, code that is
-    being imported, messages."""
+    """Who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
+    it calls, code that is being imported, messages."""
     first: tuple[Kind, str] | None = None
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         kind = kind_of(file)
         if kind is Kind.HELIX and first is not None:
             break
-        if kind is Kind.HELIX or (kind is Kind.SPARK and first is None):
+        if kind in (Kind.HELIX, Kind.SPARK):  # a library that Spark calls, as grpc, asks for Spark
             return None
         if file.startswith("<frozen importlib") or (kind is Kind.LIBRARY and name == "<module>"):
             return None

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from helix_spark.capture.program_client import address_of, connect, settings_there
+from helix_spark.capture.program_client import address_of, connect
+from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, told_server
-from helix_spark.errors import SetupError
-from helix_spark.signature.environment import package_version
 
 
 @dataclass(slots=True)
@@ -63,21 +62,7 @@ class ProgramServer:
         Raises:
             SetupError: nobody answers there, or its Spark is of another version than this PySpark.
         """
-        shown = self.address.partition("/;")[0]  # what follows may hold a token
-        try:
-            version, settings = settings_there(self.stub())
-        except ConnectionError as error:
-            raise SetupError(
-                f"nobody answers at {shown}, which the program names as its Spark", exists=str(error),
-                remedy="start a server there, or leave out .remote(...) and SPARK_REMOTE to have one started",
-            ) from error
-        own = package_version("pyspark")
-        if version.split(".")[:2] != own.split(".")[:2]:
-            raise SetupError(
-                f"the Spark at {shown} is version {version}, and this PySpark is {own}: it may take a plan for another",
-                remedy=f"pip install 'pyspark[connect]=={version}'",
-            )
-        return settings
+        return settings_of_server(self.address, self.stub())
 
     def stop(self) -> None:
         """Stops one that was started here."""

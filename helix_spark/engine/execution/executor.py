@@ -23,7 +23,9 @@ from helix_spark.engine.execution.workbench import Workbench
 from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, OvertakenError, SetupError
 from helix_spark.hermetic.action import abandon
@@ -139,12 +141,17 @@ class Executor:
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
-        """An error as what it is about, if that is a session that somebody else stopped; its JVM lives on."""
+        """An error as what it is about, if that is a session that somebody else stopped, and whose JVM lives on, or a
+        server of Spark Connect that is gone."""
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
+        gone = is_end_of_server(error)
+        if gone and self._sessions.started:
+            transport_of(self._sessions.get()).note_end()
         if told or not self._sessions.ended:
             return None
         found = EndedError(
-            "the Spark session was stopped while the run went on",
+            "the server of Spark Connect ended, or was started anew, while the run went on" if gone
+            else "the Spark session was stopped while the run went on",
             remedy="run it again: a new one is started, unless you gave the session (spark=...): then give a new one. "
             "What was stored before is kept",
         )

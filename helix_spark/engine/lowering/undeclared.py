@@ -60,8 +60,8 @@ def undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> Undeclared:
         inputs: what the function was given.
     """
     if is_by_connect(frame.sparkSession):
-        given = Counter(what for one in inputs for what in reads_elsewhere(relation_messages(one)))
-        return Undeclared(tuple(Counter(reads_elsewhere(relation_messages(frame))) - given))
+        theirs = Counter(what for one in inputs for what in reads_elsewhere(relation_messages(one)))
+        return Undeclared(tuple(Counter(reads_elsewhere(relation_messages(frame))) - theirs))
     analysed, given = frame._jdf.queryExecution().analyzed(), [one._jdf.queryExecution().analyzed() for one in inputs]
     # By place, not by plan: where a table is joined with itself, Catalyst gives one of the two other columns.
     reads = dict.fromkeys(_places(analysed))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.connect_session import active_session
+from helix_spark.engine.spark.connect import check_version
 from helix_spark.engine.spark.jars import installed_pair
 from helix_spark.engine.spark.s3_jars import hadoop_version
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
@@ -89,6 +90,7 @@ def check_alive(spark: SparkSession) -> None:
 def check_usable(spark: SparkSession) -> None:
     """Raises SetupError if the user's session has ended, or was started without Delta."""
     check_alive(spark)
+    check_version(str(spark.version), "the Spark of the session that is given")
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
     if not missing and transport_of(spark).has_class(DELTA["spark.sql.extensions"]):  # Spark only warns about one
         return

@@ -1,51 +1,44 @@
-"""Spark Connect, which Helix does not speak: who brings a session of it, or asks for one, is told so at once."""
+"""Servers of Spark Connect: which one is asked for, whether it answers, and whether its Spark is ours."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.program_client import connect, settings_there
+from helix_spark.engine.spark.settings import given_around
 from helix_spark.errors import SetupError
+from helix_spark.signature.environment import package_version
 
-_WHY = "Helix needs the driver's JVM for plans, models and settings; a client of Spark Connect has none"
-_CLASSIC = "a classic session (SparkSession.builder.master(...), without remote(...) and SPARK_REMOTE)"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
 _CLIENT = "SPARK_CONNECT_MODE_ENABLED"
 """pyspark sets this variable when it makes a session by Spark Connect. From then on all of `pyspark.sql` is a client's,
 and no classic session can be started in the process, whether that one still runs or not."""
 
-
-def check_classic(spark: object) -> None:
-    """Raises SetupError for a session by Spark Connect.
-
-    >>> check_classic(None)
-    """
-    if any(kind.__module__.startswith("pyspark.sql.connect.") for kind in type(spark).__mro__):
-        raise SetupError(
-            "the Spark session is one by Spark Connect, which is not supported", exists=_WHY,
-            remedy=f"give {_CLASSIC}, or none to have one started",
-        )
-
-
-def check_no_client(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises SetupError if a session by Spark Connect was made in this process.
-
-    >>> check_no_client({})
-    """
-    if _CLIENT in environ:
-        raise SetupError(
-            "this process works by Spark Connect, which is not supported", exists=f"{_WHY} ({_CLIENT} is set)",
-            remedy=f"begin another process, and make {_CLASSIC} in it, or none to have one started",
-        )
+_RETRIES = 5
+"""How often a request is sent again to a server that does not answer: after 17 s in all it is given up. By itself
+pyspark's client goes on for ten minutes."""
 
 
 def check_not_asked_for(settings: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
-    """Raises SetupError where a session of our own is to be started, and settings or variables ask for Spark Connect:
-    it would run elsewhere than they say, or not start. Their values are not shown: an address may hold a token.
+    """Raises SetupError where a session in a JVM of our own is to be started, and this process, settings or variables
+    are for Spark Connect without naming a server: it would run elsewhere than they say, or not start. Their values are
+    not shown: an address may hold a token.
 
     >>> check_not_asked_for({"spark.api.mode": "classic"}, {"SPARK_CONNECT_MODE": "0"})
     """
-    check_no_client(environ)
+    if _CLIENT in environ:
+        raise SetupError(
+            "this process works by Spark Connect, and its session was stopped",
+            exists=f"no other sort of session can be started in it ({_CLIENT} is set)",
+            remedy='make another session by SparkSession.builder.remote("sc://host:port"), or begin another process',
+        )
     mode = environ.get("SPARK_API_MODE", "").lower()
     asking = {
         "spark.remote": "spark.remote" in settings,
@@ -57,7 +50,106 @@ def check_not_asked_for(settings: Mapping[str, str], environ: Mapping[str, str] 
     named = [name for name, asks in asking.items() if asks]
     if named:
         raise SetupError(
-            f"Spark Connect is asked for by {' and '.join(named)}, and is not supported", exists=_WHY,
-            remedy=f"unset {' and '.join(named)} (SPARK_MASTER or spark.master says where a session of Helix's own "
-            f"runs), or give {_CLASSIC}",
+            f"Spark Connect is asked for by {' and '.join(named)}, which names no server",
+            exists="a server is named by its address, as sc://host:port",
+            remedy=f"name one, or unset {' and '.join(named)} (SPARK_MASTER or spark.master says where a session of "
+            "Helix's own runs)",
         )
+
+
+def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """The address of the server that is asked for, as ``sc://host:port``; empty if none is.
+
+    Args:
+        author: settings of the author's; they take precedence.
+        home: Spark's folder, whose settings hold else.
+
+    >>> from pathlib import Path
+    >>> named_server({"spark.remote": "sc://a:1"}, Path("/none"), {"SPARK_REMOTE": "sc://b:1"})
+    'sc://a:1'
+    """
+    asked = author.get("spark.remote") or environ.get("SPARK_REMOTE") or given_around(home, environ).get("spark.remote")
+    return asked if asked is not None and asked.startswith("sc://") else ""
+
+
+def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
+    """A session of the server at an address. From then on this process works by Spark Connect.
+
+    Args:
+        settings: the author's, for the session.
+
+    Raises:
+        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+    """
+    from pyspark.sql import SparkSession
+
+    settings_of_server(address, connect(address))
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    builder = SparkSession.builder.remote(address)
+    for name, value in settings.items():
+        if name not in ("spark.remote", "spark.master"):
+            builder = builder.config(name, value)
+    session: Any = builder.getOrCreate()
+    session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+    return session  # type: ignore[no-any-return]  # it is one of Connect's
+
+
+def settings_of_server(address: str, service: Any) -> dict[str, str]:
+    """All settings of a server, by the service at its address.
+
+    Raises:
+        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+    """
+    shown = shown_address(address)
+    try:
+        version, settings = settings_there(service)
+    except ConnectionError as error:
+        raise SetupError(
+            f"nobody answers at {shown}, which is named as the Spark to use", exists=str(error),
+            remedy="start a server there, or leave out .remote(...), spark.remote and SPARK_REMOTE to have one started",
+        ) from error
+    check_version(version, f"the Spark at {shown}")
+    return settings
+
+
+def check_version(version: str, whose: str) -> None:
+    """Raises SetupError for a server whose Spark is of another version than this PySpark."""
+    own = package_version("pyspark")
+    if version.split(".")[:2] != own.split(".")[:2]:
+        raise SetupError(
+            f"{whose} is version {version}, and this PySpark is {own}: it may take a plan for another",
+            remedy=f"pip install 'pyspark[connect]=={version}'",
+        )
+
+
+def shown_address(address: str) -> str:
+    """An address without what follows its port, which may hold a token.
+
+    >>> shown_address("sc://host:443/;token=secret")
+    'sc://host:443'
+    """
+    return address.partition("/;")[0]
+
+
+def is_end_of_server(error: BaseException) -> bool:
+    """Whether a server does not answer any more, or knows nothing of its session, as after its own start anew."""
+    seen: BaseException | None = error
+    while seen is not None:
+        grpc: Any = sys.modules.get("grpc")
+        if grpc is not None and isinstance(seen, grpc.RpcError):
+            code = getattr(seen, "code", lambda: None)()
+            if code is grpc.StatusCode.UNAVAILABLE or _names_lost_session(str(seen)):
+                return True
+        if type(seen).__module__.startswith("pyspark.errors.exceptions.connect") and _names_lost_session(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+_LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",
+         "StatusCode.UNAVAILABLE")
+
+
+def _names_lost_session(text: str) -> bool:
+    return any(one in text for one in _LOST)

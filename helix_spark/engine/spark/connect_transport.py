@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from helix_spark.capture.connect_session import column_of, frame_of, host_of
 
@@ -30,6 +31,10 @@ def is_this_machine(host: str) -> bool:
     return host in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
 
 
+_LOST: WeakSet[Any] = WeakSet()
+"""Sessions whose servers are gone, which pyspark does not note."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectTransport:
     """See `Transport`."""
@@ -42,10 +47,14 @@ class ConnectTransport:
         return str(self.spark.conf.get("spark.master", ELSEWHERE)) if there else ELSEWHERE
 
     def is_alive(self) -> bool:
-        return not self.spark.is_stopped
+        return not self.spark.is_stopped and self.spark not in _LOST
 
     def is_stopping(self) -> bool:
-        return bool(self.spark.is_stopped)
+        return not self.is_alive()
+
+    def note_end(self) -> None:
+        """Its server does not answer any more: whoever asks for it is told that it has ended."""
+        _LOST.add(self.spark)
 
     def settings(self) -> dict[str, str]:
         return {name: value for name, value in self.spark.conf.getAll.items() if value is not None}

@@ -39,6 +39,9 @@ class JvmTransport:
         except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
             return True
 
+    def note_end(self) -> None:
+        """Its process tells (see `gateway.exit_status`)."""
+
     def settings(self) -> dict[str, str]:
         # As one text: `conf.getAll` takes a call to the JVM for each.
         text = str(self.spark._jsparkSession.conf().getAll().mkString(_BETWEEN))

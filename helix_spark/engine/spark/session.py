@@ -1,7 +1,8 @@
 """The Spark session: started when something must be computed, and not before.
 
-A session that the user has (given, active, or about to be made under spark-submit) is used and left as it was; else one
-of our own is started. Whoever needs Spark holds a `Sessions` and asks it.
+A session that the user has (given, active, or about to be made under spark-submit) is used and left as it was. Where a
+server of Spark Connect is named, it gives one; else one of our own is started. Whoever needs Spark holds a `Sessions`
+and asks it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
+from helix_spark.engine.spark.connect import named_server, open_named
+from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.engine.spark.transport import transport_of
@@ -65,7 +68,7 @@ class SessionProvider:
         start_seconds: how long the start of the session of our own took; 0.0 where there is none.
 
     Raises:
-        SetupError: a setting leaves Delta out; or the session, given or active, is one by Spark Connect.
+        SetupError: a setting leaves Delta out.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class SessionProvider:
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs, self._borrowed = spark, BorrowedSettings()
+        self._opened: SparkSession | None = None
         self._usable = False
         self._starting: Future[OwnSession] | None = None
 
@@ -155,7 +159,7 @@ class SessionProvider:
         """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
 
         Raises:
-            SetupError: Spark is not installed, the user's session has ended, or Spark Connect is asked for.
+            SetupError: Spark is not installed, the user's session has ended, or a server that is named does not answer.
         """
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()
@@ -189,8 +193,11 @@ class SessionProvider:
         with self._lock:
             starting, self._starting = self._starting, None
             self._borrowed.give_back()
+            opened, self._opened = self._opened, None
             self._closed, worked = True, self._worked
             self._usable, self._worked, self.start_seconds = False, False, 0.0
+        if opened is not None:
+            opened.stop()
         if starting is not None and starting.exception() is None:
             own = starting.result()
             own.stop()
@@ -211,9 +218,16 @@ class SessionProvider:
         return starting.result() if starting is not None and done else None
 
     def _user_session(self) -> SparkSession | None:
-        """The session given, or the active one. pyspark is not imported to find out: without it there is none."""
-        if self._theirs is None and self._starting is None and "pyspark.sql" in sys.modules:
-            self._theirs = running_session()
+        """The session given, or the active one, or one of the server that is named. pyspark is not imported to find
+        out: without it there is none.
+
+        Raises:
+            SetupError: the server does not answer, or its Spark is another than ours.
+        """
+        if self._theirs is None and self._starting is None:
+            self._theirs = running_session() if "pyspark.sql" in sys.modules else None
+            if self._theirs is None and not self._closed and (address := named_server(self._settings, spark_home())):
+                self._theirs = self._opened = open_named(address, self._settings)
         return self._theirs
 
     def _prepared(self, theirs: SparkSession) -> SparkSession:

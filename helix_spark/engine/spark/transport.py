@@ -45,6 +45,9 @@ class Transport(Protocol):
     def is_stopping(self) -> bool:
         """Whether somebody is about to stop it while it is still alive: its jobs fail some time before it has ended."""
 
+    def note_end(self) -> None:
+        """A request found nobody who answers."""
+
     def settings(self) -> dict[str, str]:
         """Those that somebody set."""
 

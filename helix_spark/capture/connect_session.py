@@ -4,6 +4,7 @@ session tells of itself. All that is private in pyspark, and that this takes, is
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ def prepare() -> None:
     """Has functions of the author's be sent to such a session as to any: once a process."""
     replace_in_pyspark()
     be_active_in_all_threads()
+    # pyspark's own code says so to itself where a model's summary is asked for.
+    warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
 
 
 def host_of(spark: Any) -> str:

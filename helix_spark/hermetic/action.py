@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from weakref import WeakKeyDictionary
 
-from helix_spark.hermetic.asking import Kind, direct
+from helix_spark.hermetic.asking import Kind, direct, is_for_spark
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
@@ -102,8 +102,10 @@ def _watch(_frame: FrameType | None) -> Watch | None:
     return None if found is None else found.watch
 
 
-def _begins_thread(thread: threading.Thread, _frame: FrameType | None) -> None:
-    """Takes note of a thread that an action starts."""
+def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
+    """Takes note of a thread that an action starts. One that waits for Spark's server runs no code of the author's."""
+    if is_for_spark(frame):
+        return
     if (found := current()) is not None:
         _working[thread] = found
 

@@ -95,6 +95,20 @@ def asker(frame: FrameType | None) -> Asker | None:
     return None if first is None else Asker(*first, "")
 
 
+def is_for_spark(frame: FrameType | None) -> bool:
+    """Whether a library works for Spark, which calls it: grpc, by which its client speaks to a server."""
+    by_library = False
+    while frame is not None:
+        kind = kind_of(frame.f_code.co_filename)
+        if kind is Kind.SPARK:
+            return by_library
+        if kind in (Kind.AUTHOR, Kind.HELIX):
+            return False
+        by_library = by_library or kind is Kind.LIBRARY
+        frame = frame.f_back
+    return False
+
+
 def direct(frame: FrameType | None) -> Asker | None:
     """As `asker`, where no code of Python's own asks on its own account: what it asks for itself is not told."""
     while frame is not None and frame.f_code.co_filename.endswith(_PASSING_ON):

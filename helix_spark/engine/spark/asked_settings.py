@@ -35,6 +35,13 @@ def watch_settings() -> None:
     for name in _KEPT:
         setattr(SparkContext, name, _kept(name))
     SparkSession.sql = _sql(SparkSession.sql)  # type: ignore[method-assign]  # once a process
+    if "pyspark.sql.connect.session" in sys.modules:
+        from pyspark.sql.connect.conf import RuntimeConf
+        from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+        RuntimeConf.get = _method(RuntimeConf.get, "get")  # type: ignore[method-assign]  # as above
+        RuntimeConf.getAll = _property(vars(RuntimeConf)["getAll"], "getAll")  # type: ignore[assignment, method-assign]
+        ConnectSession.sql = _sql(ConnectSession.sql)  # type: ignore[method-assign]
 
 
 def _asked(conf: type, context: type, runtime: type) -> Iterator[tuple[type, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 from helix_spark.capture.connect_client import take_over
 from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
@@ -113,7 +114,7 @@ class PlainProgram:
         )
         session = open_session(self.answerer, initial, address)
         if address:
-            signer.state.requests.append(settings_request(session, given))
+            signer.state.requests.append(settings_request(session, {**MODELS_AS_CLASSIC, **given}))
         elif told_server() is not None or self._launched_with is not None:
             # It was started before anybody knew what this session would be given.
             names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.program_client import connect, settings_there
-from helix_spark.engine.spark.settings import given_around
+from helix_spark.engine.spark.settings import CHANGES_RESULTS, given_around
 from helix_spark.errors import SetupError
 from helix_spark.signature.environment import package_version
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 _CLIENT = "SPARK_CONNECT_MODE_ENABLED"
 """pyspark sets this variable when it makes a session by Spark Connect. From then on all of `pyspark.sql` is a client's,
 and no classic session can be started in the process, whether that one still runs or not."""
+
+MODELS_AS_CLASSIC: Mapping[str, str] = MappingProxyType({
+    "spark.connect.session.connectML.mlCache.memoryControl.enabled": "false",
+})
+"""Has a server give models as a classic session has them: with summaries of training, trees of any size, no pass over
+the data before a fit to foretell how large a model will be. A client may set it."""
 
 _RETRIES = 5
 """How often a request is sent again to a server that does not answer: after 17 s in all it is given up. By itself
@@ -75,8 +82,10 @@ def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, st
 def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
     """A session of the server at an address. From then on this process works by Spark Connect.
 
+    What is computed there is what a session of Helix's own computes: settings that change results are the same.
+
     Args:
-        settings: the author's, for the session.
+        settings: the author's; they take precedence.
 
     Raises:
         SetupError: nobody answers there, or its Spark is of another version than this PySpark.
@@ -87,7 +96,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
     builder = SparkSession.builder.remote(address)
-    for name, value in settings.items():
+    for name, value in {**CHANGES_RESULTS, **settings}.items():
         if name not in ("spark.remote", "spark.master"):
             builder = builder.config(name, value)
     session: Any = builder.getOrCreate()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.connect_client import classic
 from helix_spark.engine.spark import archive, gateway
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.own import OwnSession, start
 
 if TYPE_CHECKING:
@@ -104,9 +105,7 @@ def _local_zone() -> dict[str, str]:
 _SERVING = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.connect.grpc.binding.port": "0",
-    # Models as a classic session has them: with summaries of training, trees of any size, no pass over the data
-    # before a fit to foretell how large a model will be.
-    "spark.connect.session.connectML.mlCache.memoryControl.enabled": "false",
+    **MODELS_AS_CLASSIC,
     "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from helix_spark.capture.connect_session import column_of, frame_of, host_of
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -58,6 +59,9 @@ class ConnectTransport:
 
     def settings(self) -> dict[str, str]:
         return {name: value for name, value in self.spark.conf.getAll.items() if value is not None}
+
+    def further_settings(self) -> Mapping[str, str]:
+        return MODELS_AS_CLASSIC
 
     def has_class(self, name: str) -> bool:
         return True

@@ -47,6 +47,9 @@ class JvmTransport:
         text = str(self.spark._jsparkSession.conf().getAll().mkString(_BETWEEN))
         return dict(entry.split(" -> ", 1) for entry in text.split(_BETWEEN) if " -> " in entry)
 
+    def further_settings(self) -> Mapping[str, str]:
+        return {}
+
     def has_class(self, name: str) -> bool:
         from py4j.protocol import Py4JJavaError
 

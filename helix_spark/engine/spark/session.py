@@ -238,7 +238,7 @@ class SessionProvider:
                 check_reaches_store(theirs)
                 self._borrowed.apply_to_hadoop(theirs, self._store)
             if not self._closed:  # a table that is asked for afterwards brings what its reader needs
-                self._borrowed.apply(theirs, WHILE_WE_WORK)
+                self._borrowed.apply(theirs, WHILE_WE_WORK | transport_of(theirs).further_settings())
             self._usable = True
         return theirs
 

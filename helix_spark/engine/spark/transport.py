@@ -51,6 +51,9 @@ class Transport(Protocol):
     def settings(self) -> dict[str, str]:
         """Those that somebody set."""
 
+    def further_settings(self) -> Mapping[str, str]:
+        """Those that it needs while we work, beside those of any session."""
+
     def has_class(self, name: str) -> bool:
         """Whether its driver can load a class; of a server nobody is told, and what it lacks shows when it is used."""
 

@@ -271,7 +271,7 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
         )
     return NodeError(
         node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
-        where=where, exists=exists, remedy=_remedy_for_lookup(error),
+        where=where, exists=exists, remedy=_remedy_for_lookup(error) or _remedy_for_jvm(error),
     )
 
 
@@ -288,6 +288,19 @@ def _remedy_for_lookup(error: BaseException) -> str | None:
     """The same for a column that pandas or pyarrow did not find."""
     found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
     return remedy_for(found[1], ()) if found else None
+
+
+_OF_A_JVM = frozenset({"NOT_IMPLEMENTED", "JVM_ATTRIBUTE_NOT_SUPPORTED", "UNSUPPORTED_OPERATION"})
+"""How pyspark's Connect client says that only a classic session has an RDD, a `sparkContext` or an object of the JVM."""
+
+
+def _remedy_for_jvm(error: BaseException) -> str | None:
+    if not type(error).__module__.startswith("pyspark.errors") or error.getCondition() not in _OF_A_JVM:  # type: ignore[attr-defined]  # all of pyspark's have it
+        return None
+    return (
+        "a session by Spark Connect has no RDDs and no objects of the JVM: do the same with DataFrames, or run it by a "
+        "classic session (without SPARK_REMOTE and spark.remote)"
+    )
 
 
 def _first_lines(text: str, limit: int = 400) -> str:

@@ -47,7 +47,8 @@ def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     try:
         until = time.monotonic() + 120
         while b"Spark Connect server started" not in (folder / "server.log").read_bytes():
-            assert server.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()[-3000:]
+            alive = server.poll() is None and time.monotonic() < until
+            assert alive, (folder / "server.log").read_text()[-3000:]
             time.sleep(0.3)
         yield f"sc://localhost:{port}", server
     finally:

@@ -291,7 +291,7 @@ def _remedy_for_lookup(error: BaseException) -> str | None:
 
 
 _OF_A_JVM = frozenset({"NOT_IMPLEMENTED", "JVM_ATTRIBUTE_NOT_SUPPORTED", "UNSUPPORTED_OPERATION"})
-"""How pyspark's Connect client says that only a classic session has an RDD, a `sparkContext` or an object of the JVM."""
+"""How pyspark's Connect client says that only a classic session has RDDs, a `sparkContext` and objects of the JVM."""
 
 
 def _remedy_for_jvm(error: BaseException) -> str | None:

@@ -11,12 +11,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from helix_spark.capture.program_client import connect
 from helix_spark.catalog.places.layout import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
 from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.engine.spark.archive import archive_path, is_off
-from helix_spark.engine.spark.connect import check_not_asked_for
+from helix_spark.engine.spark.connect import (
+    check_not_asked_for,
+    named_server,
+    settings_of_server,
+    shown_address,
+)
 from helix_spark.engine.spark.gateway import driver_jvm
 from helix_spark.engine.spark.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.spark.java import find_java
@@ -96,9 +102,13 @@ def _java(environ: Mapping[str, str]) -> Check:
 
 
 def _pair(environ: Mapping[str, str]) -> Check:
-    check_not_asked_for({}, environ)
-    pair = installed_pair(environ)
-    found = f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}"
+    pair, at = installed_pair(environ), ""
+    if address := named_server({}, spark_home(environ), environ):
+        settings_of_server(address, connect(address))
+        at = f", for the server at {shown_address(address)}"
+    else:
+        check_not_asked_for({}, environ)
+    found = f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}{at}"
     return Check("spark and delta", True, found)
 
 

@@ -37,6 +37,7 @@ class CapturedFunction:
         settings: of Spark, as they were known when it was called.
         told: tables that it asked for their columns, and what it was told.
         own: of an expression, the id of the table that it is of; of a table None.
+        registered: tables that it leaves in the session as views, by their names.
         drew: whether it drew numbers while it was called.
     """
 
@@ -48,6 +49,7 @@ class CapturedFunction:
     settings: Mapping[str, str]
     told: tuple[tuple[Any, Columns], ...]
     own: int | None
+    registered: Mapping[str, Any] = field(default_factory=dict)
     drew: bool = False
 
     @property
@@ -78,6 +80,11 @@ class CapturedFunction:
         writer = client.PlanWriter(tables, {}, self.settings)
         for frame, names in self.told:
             yield client.parts_of_plan(frame, writer), names
+
+    def views(self, tables: Mapping[int, str]) -> Iterator[tuple[str, client.Plan]]:
+        """The views that it leaves in the session: their names and plans."""
+        for name, frame in self.registered.items():
+            yield name, client.parts_of_plan(frame, client.PlanWriter(tables, {}, self.settings))
 
     def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> client.Plan:
         """The plan as a server is told of it; see `PlanWriter`."""
@@ -149,6 +156,8 @@ def _looked_at(returned: Any, into: client.Recording, first: int | None) -> Capt
         first: the plan id of the table that an extractor extends.
     """
     if client.is_column(returned):
+        if into.registered:
+            return NotCaptured("registers views, and returns a column")
         if client.has_subquery(returned):
             return NotCaptured("has a query inside its column")
         plan: Any = client.expression_of(returned)
@@ -165,7 +174,8 @@ def _looked_at(returned: Any, into: client.Recording, first: int | None) -> Capt
     if (column := next(filter(None, map(of_either_side, relations)), None)) is not None:
         return NotCaptured(f"joins a table with itself by {column}, which may be of either side (give both an alias)")
     return CapturedFunction(
-        returned, plan, tuple(into.code), chance_in(parts), lines_of(plan), into.settings, tuple(into.told), first
+        returned, plan, tuple(into.code), chance_in(parts), lines_of(plan), into.settings, tuple(into.told), first,
+        dict(into.registered),
     )
 
 

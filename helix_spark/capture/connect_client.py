@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from helix_spark.capture.captured_sql import defining, is_query, query_of
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.whole_plan import in_stages, whole_plan
@@ -90,6 +91,8 @@ class Recording:
     Attributes:
         settings: Spark's, as far as they are known.
         columns: by position, the columns of input tables, as far as they are known.
+        views: the plans of the views that it made, by their names in lower case.
+        registered: the tables that it would have left in the session as views, by their names.
         told: tables that were asked for their columns, and what they were told.
         questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
             nobody gave, whether it caught the error or not.
@@ -98,6 +101,8 @@ class Recording:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[int, Columns | None] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
+    registered: dict[str, ConnectFrame] = field(default_factory=dict)
     told: list[tuple[ConnectFrame, Columns]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     code: list[Any] = field(default_factory=list)
@@ -398,8 +403,16 @@ class _Recorder:
         return answer
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        sort = request.plan.WhichOneof("op_type")
-        raise _asked("rows" if sort == "root" else f"to run a {request.plan.command.WhichOneof('command_type')}")
+        command = request.plan.command
+        match command.WhichOneof("command_type"):
+            case "sql_command" if is_query(query_of(command.sql_command.input)):
+                return iter(())  # what the client makes of it then is the statement's own plan
+            case "create_dataframe_view" if command.create_dataframe_view.replace:
+                return iter(())
+            case None:
+                raise _asked("rows")
+            case sort:
+                raise _asked(f"to run a {sort}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -502,7 +515,57 @@ def replace_in_pyspark() -> None:
     _replace_attributes()
     _replace_types_of_literals()
     _write_relations_apart()
+    _take_views_along()
     _note_places()
+
+
+def _take_views_along() -> None:
+    """A view that a function makes, and what reads it by its name, stay in its plan, while this thread records."""
+    from pyspark.sql.connect import plan
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.readwriter import DataFrameReader
+
+    statement_made: Any = plan.SQL.__init__
+    view_written: Any = plan.CreateView.command
+    statement_written: Any = plan.SQL.command
+    read: Any = DataFrameReader.table
+
+    def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
+        into = _RECORDING.get()
+        if into is not None and (into.views or views):
+            query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
+            views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
+        statement_made(self, query, args, named_args, views)
+
+    def without_code(written: Any) -> Any:
+        """A command is written to be looked at: the functions in it are not those of the plan that is signed."""
+        def write(self: Any, session: Any) -> Any:
+            into = _RECORDING.get()
+            before = 0 if into is None else len(into.code)
+            try:
+                return written(self, session)
+            finally:
+                if into is not None:
+                    del into.code[before:]
+
+        return write
+
+    def view(self: Any, session: Any) -> Any:
+        into = _RECORDING.get()
+        if into is not None and self._replace and not self._is_global:
+            into.views[self._name.lower()] = self._child
+            into.registered[self._name] = DataFrame(self._child, _session())
+        return view_written(self, session)
+
+    def table(self: Any, tableName: str) -> Any:  # noqa: N803 - pyspark calls it so
+        into = _RECORDING.get()
+        found = None if into is None or not isinstance(tableName, str) else into.views.get(tableName.lower())
+        return read(self, tableName) if found is None else self._df(plan.SubqueryAlias(found, tableName))
+
+    plan.SQL.__init__ = made  # type: ignore[method-assign]  # only while this thread records
+    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]
+    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]
+    DataFrameReader.table = table  # type: ignore[method-assign]
 
 
 def _note_places() -> None:

@@ -50,5 +50,5 @@ def order_in(parts: Iterable[Message]) -> Iterator[str]:
 def _in_text(text: str) -> Iterator[str]:
     given = tokens(text)
     yield from (name for name, _ in called(given) if name.lower() in BY_ORDER)
-    if any(kind == "word" and word.lower() == "limit" for kind, word in given):
-        yield "limit"
+    words = {word.lower() for kind, word in given if kind == "word"}
+    yield from sorted(words & {"limit", "tablesample"})

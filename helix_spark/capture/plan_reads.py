@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_sql import unread_tables
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
@@ -24,6 +25,7 @@ def reads_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
     Args:
         parts: all messages in it.
     """
+    own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message
         match sort_of(message):
@@ -36,8 +38,11 @@ def reads_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
                 yield next(iter(one.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
                 yield f"the source {one.name}"
+            case "WithRelations":
+                names = frozenset(each.subquery_alias.alias.lower() for each in one.references)
+                own.append((one.root.sql, names))
             case "SQL":
-                yield "tables that its SQL names"
+                yield from _of_query(one.query, next((names for sql, names in own if sql is one), frozenset()))
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
             case "MlRelation":
@@ -57,6 +62,16 @@ def _of_model(relation: Any) -> Iterator[str]:
         statement = tokens(relation.transform.params.params["statement"].string)
         yield from (f"the table {name}" for name in tables_beside(statement, "__this__"))
         yield from _of_session(name for name, _ in called(statement))
+
+
+def _of_query(text: str, own: frozenset[str]) -> Iterator[str]:
+    """What a statement reads beside tables of its own."""
+    tables = unread_tables(text, own)
+    if tables is None:
+        yield "tables that its SQL names"
+    else:
+        yield from (f"the table {name}" for name in sorted(tables))
+    yield from _of_session(name for name, _ in called(tokens(text)))
 
 
 def _of_text(text: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_sql import ALIAS, as_written
 from helix_spark.capture.plan_messages import parts_of, sort_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ def _steps(relation: Any) -> Iterable[Line]:
             yield Line("aggregate", shortened(grouped + _list(made.aggregate_expressions)), _where(relation))
         case "sort":
             yield Line("sort", shortened(_list(made.order)), _where(relation))
+        case "sql":
+            place = str(relation.common.origin.python_origin.call_site)
+            yield Line("sql", shortened(as_written(made.query)), place)
+        case "with_relations":
+            return
+        case "subquery_alias" if ALIAS.fullmatch(made.alias):
+            return
         case "join":
             on = words_of(made.join_condition) if made.HasField("join_condition") else ", ".join(made.using_columns)
             yield Line("join", shortened(on), _where(relation))

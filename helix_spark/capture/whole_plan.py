@@ -42,7 +42,9 @@ def in_stages(top: int, written: Written) -> list[tuple[str, Any]]:
         if one in heights:
             continue
         heights[one] = 1 + max((heights[each] for each in below), default=0)
-        if heights[one] == _STEPS and one != top:
+        # SQL asks for tables of its own by their names, which stand beside their plans.
+        is_named = written(one).WhichOneof("rel_type") == "subquery_alias"
+        if heights[one] >= _STEPS and one != top and not is_named:
             cuts.append(one)
             heights[one] = 0
     return [(_name(one), _filled(one, written, cuts)) for one in [*cuts, top]]

@@ -13,13 +13,13 @@ from typing import Any, Literal, Protocol
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
+from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_models import StoredResults
 from helix_spark.program.served_session import ServedSession, Server
 from helix_spark.program.session_state import View
-from helix_spark.program.sql_reads import read_statement
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
 from helix_spark.signature.parts import digest
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import asks_tables, tokens
 from helix_spark.errors import SignatureError
 from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
 from helix_spark.program.session_state import SessionState, View
-from helix_spark.program.sql_reads import read_statement
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.capture.captured_function import BuiltFunction, CapturedFunction
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.calls import remedy_for
+from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.transport import PlanReader, transport_of
@@ -43,7 +43,11 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
     with reader.known(frames) as names:
         _check_columns(built, reader, names)
         with _authors_columns(node, built, frames.values()):
-            return reader.frame(built.written(names, {}))
+            made = reader.frame(built.written(names, {}))
+        for name, plan in built.views(names):
+            with registering():
+                reader.frame(plan).createOrReplaceTempView(name)
+        return made
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:

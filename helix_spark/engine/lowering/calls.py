@@ -107,14 +107,21 @@ def in_turns(node: Node) -> Node:
 
 def _in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
     def waiting(*given: Any, **named: Any) -> Any:
-        with others_first():  # who holds it may wait for its turn
-            _REGISTERING.acquire()
-        try:  # a function of the author's asks for no result, so it waits for nobody who holds it
+        with registering():  # a function of the author's asks for no result, so it waits for nobody who holds it
             return call(*given, **named)
-        finally:
-            _REGISTERING.release()
 
     return waiting
+
+
+@contextmanager
+def registering() -> Iterator[None]:
+    """While something is registered with the session that another one may register under the same name."""
+    with others_first():  # who holds it may wait for its turn
+        _REGISTERING.acquire()
+    try:
+        yield
+    finally:
+        _REGISTERING.release()
 
 
 def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:

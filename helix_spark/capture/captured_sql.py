@@ -1,0 +1,82 @@
+"""SQL statements and views in a function that is called on stand-ins: the plans of the views that a statement names go
+into its own plan, as tables that it defines itself, so that it rests on nothing that a session holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from helix_spark.capture.sql_reads import read_statement
+
+ALIAS = re.compile(r"\bhelix_view_\d+\b")
+"""Names under which a server knows the tables of a statement while it reads it. None is given twice: two statements
+that are read at the same time by one session must not find each other's."""
+
+_NUMBERS = count(1)
+_DEFINED = re.compile(rf"WITH (?:`[^`]*` AS \(SELECT \* FROM {ALIAS.pattern}\)(?P<more>, )?)+ ?")
+
+_WITH = re.compile(r"\s*WITH\s+(?!RECURSIVE\b)", re.IGNORECASE)
+
+
+def is_query(text: str) -> bool:
+    """Whether a statement asks, and changes nothing."""
+    return read_statement(text).asks
+
+
+def query_of(relation: Any) -> str:
+    """The text of an SQL relation (`spark.connect.Relation`), with tables of its own or without."""
+    found = relation.with_relations.root if relation.HasField("with_relations") else relation
+    return str(found.sql.query)
+
+
+def defining(text: str, views: Mapping[str, Any], given: Sequence[tuple[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """A statement that defines the views that it names, and the tables that it makes them of, by name.
+
+    Args:
+        views: what there are, by their names in lower case.
+        given: the tables that the statement was given, with their names in it.
+
+    >>> text, tables = defining("SELECT * FROM People JOIN t_1", {"people": "a", "other": "b"}, [("t_1", "c")])
+    >>> ALIAS.sub("T", text), list(tables.values())
+    ('WITH `People` AS (SELECT * FROM T) SELECT * FROM People JOIN T', ['c', 'a'])
+    """
+    tables = {}
+    for name, plan in given:
+        tables[alias := f"helix_view_{next(_NUMBERS)}"] = plan
+        text = text.replace(name, alias)
+    named = {
+        f"helix_view_{next(_NUMBERS)}": name for name in sorted(read_statement(text).tables) if name.lower() in views
+    }
+    if not named:
+        return text, tables
+    defined = ", ".join(f"`{name}` AS (SELECT * FROM {alias})" for alias, name in named.items())
+    begun = _WITH.match(text)
+    text = f"WITH {defined}, {text[begun.end():]}" if begun is not None else f"WITH {defined} {text}"
+    return text, tables | {alias: views[name.lower()] for alias, name in named.items()}
+
+
+def as_written(text: str) -> str:
+    """A statement as its author wrote it.
+
+    >>> text, _ = defining("SELECT * FROM p JOIN t_1", {"p": "a"}, [("t_1", "c")])
+    >>> as_written(text), as_written(defining("with q as (select 1) select * from p, q", {"p": "a"}, [])[0])
+    ('SELECT * FROM p JOIN {table}', 'WITH q as (select 1) select * from p, q')
+    """
+    defined = _DEFINED.match(text)
+    if defined is not None:
+        text = ("WITH " if defined[0].endswith(", ") else "") + text[defined.end():]
+    return ALIAS.sub("{table}", text)
+
+
+def unread_tables(text: str, own: frozenset[str]) -> frozenset[str] | None:
+    """The tables that a statement reads beside its own; None where nobody can tell.
+
+    Args:
+        own: names of its own ones, in lower case.
+    """
+    statement = read_statement(text)
+    if not statement.known or not statement.asks:
+        return None
+    return frozenset(name for name in statement.tables if name.lower() not in own)

@@ -4,11 +4,13 @@ into its own plan, as tables that it defines itself, so that it rests on nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from helix_spark.capture.sql_reads import read_statement
+from helix_spark.capture.sql_words import called, spark_functions, tokens
 
 ALIAS = re.compile(r"\bhelix_view_\d+\b")
 """Names under which a server knows the tables of a statement while it reads it. None is given twice: two statements
@@ -70,13 +72,18 @@ def as_written(text: str) -> str:
     return ALIAS.sub("{table}", text)
 
 
-def unread_tables(text: str, own: frozenset[str]) -> frozenset[str] | None:
-    """The tables that a statement reads beside its own; None where nobody can tell.
+def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
+    """What a statement reads beside tables of its own and Spark's functions, as what follows "reads".
 
     Args:
-        own: names of its own ones, in lower case.
+        own: names of its own tables, in lower case.
+
+    >>> list(read_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)", frozenset()))
+    ['the table x', 'the function t of its session']
     """
     statement = read_statement(text)
     if not statement.known or not statement.asks:
-        return None
-    return frozenset(name for name in statement.tables if name.lower() not in own)
+        yield "tables that its SQL names"
+    yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
+    names = Counter(name for name, _ in called(tokens(text))) - Counter(statement.in_brackets)
+    yield from (f"the function {name} of its session" for name in names if name not in spark_functions())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_sql import unread_tables
+from helix_spark.capture.captured_sql import read_by_query
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
@@ -42,7 +42,7 @@ def reads_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
                 names = frozenset(each.subquery_alias.alias.lower() for each in one.references)
                 own.append((one.root.sql, names))
             case "SQL":
-                yield from _of_query(one.query, next((names for sql, names in own if sql is one), frozenset()))
+                yield from read_by_query(one.query, next((names for sql, names in own if sql is one), frozenset()))
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
             case "MlRelation":
@@ -62,16 +62,6 @@ def _of_model(relation: Any) -> Iterator[str]:
         statement = tokens(relation.transform.params.params["statement"].string)
         yield from (f"the table {name}" for name in tables_beside(statement, "__this__"))
         yield from _of_session(name for name, _ in called(statement))
-
-
-def _of_query(text: str, own: frozenset[str]) -> Iterator[str]:
-    """What a statement reads beside tables of its own."""
-    tables = unread_tables(text, own)
-    if tables is None:
-        yield "tables that its SQL names"
-    else:
-        yield from (f"the table {name}" for name in sorted(tables))
-    yield from _of_session(name for name, _ in called(tokens(text)))
 
 
 def _of_text(text: str) -> Iterator[str]:

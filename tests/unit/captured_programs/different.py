@@ -689,10 +689,47 @@ OPERANDS: Mapping[str, Pair] = {
 }
 
 
+STATEMENTS: Mapping[str, Pair] = {
+    "literal": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > 1", t=rows),
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > 2", t=rows)),
+    "argument": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > :n", {"n": 1}, t=rows),
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > :n", {"n": 2}, t=rows)),
+    "what a view holds": (
+        lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM p"))[1],
+        lambda rows: (rows.where("id > 1").createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM p"))[1]),
+    "which of two views": (
+        lambda rows, other: (
+            rows.createOrReplaceTempView("p"), other.createOrReplaceTempView("q"),
+            rows.sparkSession.sql("SELECT k FROM p"))[2],
+        lambda rows, other: (
+            rows.createOrReplaceTempView("p"), other.createOrReplaceTempView("q"),
+            rows.sparkSession.sql("SELECT k FROM q"))[2]),
+    "which of two tables": (
+        lambda rows, other: rows.sparkSession.sql("SELECT {a}.k FROM {a} JOIN {b}", a=rows, b=other),
+        lambda rows, other: rows.sparkSession.sql("SELECT {b}.k FROM {a} JOIN {b}", a=rows, b=other)),
+    "which comes first": (
+        lambda rows, other: rows.sparkSession.sql("SELECT * FROM {a} CROSS JOIN {b}", a=rows, b=other),
+        lambda rows, other: rows.sparkSession.sql("SELECT * FROM {b} CROSS JOIN {a}", a=rows, b=other)),
+    "code in a view": (
+        lambda rows: (
+            rows.withColumn("x", F.udf(lambda v: v + 1, "long")("id")).createOrReplaceTempView("p"),
+            rows.sparkSession.sql("SELECT x FROM p"))[1],
+        lambda rows: (
+            rows.withColumn("x", F.udf(lambda v: v + 2, "long")("id")).createOrReplaceTempView("p"),
+            rows.sparkSession.sql("SELECT x FROM p"))[1]),
+    "view that is made again": (
+        lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM p"))[1],
+        lambda rows: (
+            rows.createOrReplaceTempView("p"), rows.limit(2).createOrReplaceTempView("p"),
+            rows.sparkSession.sql("SELECT id FROM p"))[2]),
+}
+
 ALL: Mapping[str, Pair] = {
     f"{title}: {name}": pair for title, pairs in {
         "names": NAMES, "shadows": SHADOWS, "joins": JOINS, "literals": LITERALS, "expressions": EXPRESSIONS,
         "lambdas": LAMBDAS, "windows": WINDOWS, "tables": TABLES, "rows": ROWS, "operands": OPERANDS,
-        "python": PYTHON, "stages": STAGES,
+        "python": PYTHON, "stages": STAGES, "statements": STATEMENTS,
     }.items() for name, pair in pairs.items()
 }

@@ -203,6 +203,18 @@ FURTHER: Mapping[str, Pair] = {
     "sides of a join": (
         lambda rows, other: rows.join(other, rows.id == other.id),
         lambda rows, other: rows.join(other, other.id == rows.id)),
+    "name of a view": (
+        lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT p.id FROM p"))[1],
+        lambda rows: (rows.createOrReplaceTempView("P"), rows.sparkSession.sql("SELECT p.id FROM p"))[1]),
+    "text of a statement, put together": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t} WHERE id > 1", t=rows),
+        lambda rows: (lambda least: rows.sparkSession.sql(f"SELECT id FROM {{t}} WHERE id > {least}", t=rows))(1)),
+    "name that a table is given in a statement": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t}", t=rows),
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {rows}", rows=rows)),
+    "views that no statement names": (
+        lambda rows: rows.sparkSession.sql("SELECT id FROM {t}", t=rows),
+        lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM {t}", t=rows))[1]),
     "literal from a file": (
         lambda rows: rows.fillna(0.5, ["v"]), lambda rows: rows.fillna(json.loads("0.5"), json.loads('["v"]'))),
 }

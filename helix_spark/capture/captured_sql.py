@@ -16,6 +16,11 @@ ALIAS = re.compile(r"\bhelix_view_\d+\b")
 """Names under which a server knows the tables of a statement while it reads it. None is given twice: two statements
 that are read at the same time by one session must not find each other's."""
 
+BINDING = "helix_arguments"
+"""A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
+their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
+(`engine.spark.settings.BINDS_ARGUMENTS`)."""
+
 _NUMBERS = count(1)
 _DEFINED = re.compile(rf"WITH (?:`[^`]*` AS \(SELECT \* FROM {ALIAS.pattern}\)(?P<more>, )?)+ ?")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from helix_spark.capture.captured_sql import defining, is_query, query_of
+from helix_spark.capture.captured_sql import BINDING, defining, is_query, query_of
 from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.whole_plan import in_stages, whole_plan
@@ -535,6 +535,8 @@ def _take_views_along() -> None:
         if into is not None and (into.views or views):
             query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
             views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
+        if (args or named_args) and not views and _builds():
+            views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
         statement_made(self, query, args, named_args, views)
 
     def without_code(written: Any) -> Any:

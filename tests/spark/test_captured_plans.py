@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from helix_spark.capture.captured_function import CapturedFunction
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.engine.spark.plan_reader import PlanReader
+from helix_spark.engine.spark.plan_reader import JvmPlanReader
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -61,7 +61,7 @@ def shown(frame: DataFrame) -> list[str]:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    reader = PlanReader(spark)
+    reader = JvmPlanReader(spark)
     with reader.known(frames) as names:
         return reader.frame(built.written(names, {}))
 

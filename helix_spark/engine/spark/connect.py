@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.program_client import connect, settings_there
-from helix_spark.engine.spark.settings import CHANGES_RESULTS, given_around
+from helix_spark.engine.spark.settings import BINDS_ARGUMENTS, CHANGES_RESULTS, given_around
 from helix_spark.errors import SetupError
 from helix_spark.signature.environment import package_version
 
@@ -96,7 +96,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
     builder = SparkSession.builder.remote(address)
-    for name, value in {**CHANGES_RESULTS, **settings}.items():
+    for name, value in {**CHANGES_RESULTS, **BINDS_ARGUMENTS, **settings}.items():
         if name not in ("spark.remote", "spark.master"):
             builder = builder.config(name, value)
     session: Any = builder.getOrCreate()

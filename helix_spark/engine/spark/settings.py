@@ -64,6 +64,10 @@ CHANGES_RESULTS = MappingProxyType({
 """Settings that change what a query answers, with the values that a session of ours starts with (the time zone is
 UTC wherever it runs, the others are Spark 4's defaults)."""
 
+BINDS_ARGUMENTS = MappingProxyType({"spark.sql.legacy.parameterSubstitution.constantsOnly": "true"})
+"""Delta's parser forgets what `spark.sql(text, args)` is given: it does not know how Spark hands that over since 4.1
+(delta-io/delta#7640). By this setting it is bound after parsing, as in Spark 4.0, and no answer is another one."""
+
 FAMILIES = ("spark.sql.legacy.", "spark.sql.pyspark.legacy.", "spark.sql.ansi.")
 """Settings of these families bring back another answer, of an older Spark or of the SQL standard."""
 
@@ -154,6 +158,7 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
         "spark.app.name": "helix",
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
         **DELTA,
+        **BINDS_ARGUMENTS,
         **CHANGES_RESULTS,
         # Spark's own switch for it, by environment.
         "spark.sql.ansi.enabled": environ.get("SPARK_ANSI_SQL_MODE", "true").lower(),
@@ -274,7 +279,7 @@ def counts_where_set(name: str) -> bool:
     >>> counts_where_set("spark.sql.legacy.charVarcharAsString"), counts_where_set("spark.sql.shuffle.partitions")
     (True, False)
     """
-    return name.startswith(FAMILIES) or name in WHERE_SET
+    return (name.startswith(FAMILIES) and name not in BINDS_ARGUMENTS) or name in WHERE_SET
 
 
 def results_settings(settings: Mapping[str, str]) -> dict[str, str]:

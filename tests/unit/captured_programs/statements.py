@@ -71,6 +71,10 @@ def with_arguments_by_place(rows: DataFrame) -> DataFrame:
     return rows.sparkSession.sql("SELECT id FROM p WHERE id > ?", [1])
 
 
+def with_arguments_alone(rows: DataFrame) -> DataFrame:
+    return rows.select("id").crossJoin(rows.sparkSession.sql("SELECT :one AS one", {"one": 1}))
+
+
 def of_values(rows: DataFrame) -> DataFrame:
     prices = rows.sparkSession.sql("SELECT * FROM VALUES (1L, 2.5D), (2L, 3.5D) AS t(id, price)")
     return rows.select("id").join(prices, "id")

@@ -48,6 +48,7 @@ def shout(text):
 
 rows.createOrReplaceTempView("people")
 spark.sql("SELECT town, count(*) AS n FROM people GROUP BY town ORDER BY town").select(shout("town"), "n").show()
+spark.sql("SELECT count(*) AS n FROM people WHERE town > :town", {"town": "b"}).show()
 rows.orderBy("age", "town").limit(3).write.mode("overwrite").json("out")
 print(spark.read.json("out").count())
 spark.stop()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked
+from helix_spark.cli.process_start import process_start
 from helix_spark.cli.programs import OFF, end_program, tell, took_before, writable_catalog
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.errors import HelixError, SetupError
@@ -36,7 +38,7 @@ def begin() -> None:
     fix_hash_seed(path)
     _check_no_session()
     given = asked(Path.cwd())
-    program = _program(path, path.stem, sys.argv[1:], given)
+    program = _program(path, path.stem, sys.argv[1:], given, process_start())
     program.begin()
     ended: list[BaseException] = []
     _note_error(ended)
@@ -146,10 +148,15 @@ class Cells:
             self._say(f"helix: {tally.reused} of {tally.asked} answers are from the record{took_before(tally)}")
 
 
-def _program(path: Path, name: str, arguments: Any, given: Asked) -> PlainProgram:
+def _program(
+    path: Path, name: str, arguments: Any, given: Asked, since: float | None = None
+) -> PlainProgram:
     from helix_spark.program.plain_program import PlainProgram
 
-    return PlainProgram(path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=given.room)
+    return PlainProgram(
+        path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=given.room,
+        began=since or time.perf_counter(),
+    )
 
 
 def _check_no_session() -> None:

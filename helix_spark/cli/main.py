@@ -15,7 +15,7 @@ from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.export import export
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
-from helix_spark.cli.process_start import process_start
+from helix_spark.cli.process_start import process_start, waiting_since
 from helix_spark.cli.reading import reading_commands
 from helix_spark.cli.storing import storage
 from helix_spark.cli.terminal import say
@@ -208,7 +208,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     _check_no_arguments(arguments)
     seen = SeenRun(observer_for(quiet=False))
     with _helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
-        engine.waiting_since = click.get_current_context().find_object(float)
+        engine.waiting_since = waiting_since()
         watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
 
 
@@ -373,7 +373,7 @@ def _run(
 
     # An error is told before the engine is left, which waits until what was computed before it is stored.
     with _helix(given, quiet=quiet or as_json) as engine, errors_told():
-        engine.waiting_since = click.get_current_context().find_object(float)
+        engine.waiting_since = waiting_since()
         workflow = workflow_of(path, function, settings, engine, factory)
         iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
         if as_json:

@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
+
 
 def process_start() -> float | None:
     """On the clock of `time.perf_counter()`; None where the system does not tell: then nobody guesses.
@@ -16,6 +18,12 @@ def process_start() -> float | None:
     """
     age = _age_in_proc() if Path("/proc/self/stat").exists() else _age_by_psutil()
     return None if age is None or age < 0 else time.perf_counter() - age
+
+
+def waiting_since() -> float | None:
+    """When whoever typed the command that runs began to wait; None where this process is somebody else's, a test's."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.find_object(float)
 
 
 def _age_in_proc() -> float | None:

@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.program.program_text import needs_classic
@@ -49,7 +50,10 @@ def run_program(
         _run_plainly(path, arguments)
     from helix_spark.program.plain_program import PlainProgram
 
-    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget)
+    program = PlainProgram(
+        path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget,
+        began=waiting_since() or time.perf_counter(),
+    )
     code = _ended(program, message, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()

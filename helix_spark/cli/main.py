@@ -87,7 +87,7 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
     path, function = split_target(target)
     if function is None and is_plain_program(path):
         place = asked(path, **given)
-        plan_program(path, arguments, place.catalog, place.spark)
+        plan_program(path, arguments, place.catalog, place.spark, as_json=as_json)
         return
     _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
@@ -203,7 +203,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     path, function = split_target(target)
     if function is None and is_plain_program(path):
         place = asked(path, **given)
-        watch_program(path, arguments, place.catalog, place.spark, place.budget, place.mlflow, place.experiment)
+        watch_program(path, arguments, place)
         return
     _check_no_arguments(arguments)
     seen = SeenRun(observer_for(quiet=False))

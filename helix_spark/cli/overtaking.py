@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, Protocol
 
 from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
@@ -120,9 +120,16 @@ def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
 Texts = Mapping[Path, str]
 
 
+class Running(Protocol):
+    """A run that is under way."""
+
+    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
+        """See `SeenRun.stale_by`."""
+
+
 @contextmanager
 def overtaking(
-    seen: SeenRun, saved: Callable[[Texts, Event], Texts | None], signatures: Callable[[Event], frozenset[str]],
+    seen: Running, saved: Callable[[Texts, Event], Texts | None], signatures: Callable[[Event], frozenset[str]],
     end: Callable[[str], None], before: Texts,
 ) -> Iterator[None]:
     """Looks out for saves while a run goes on, in a thread of its own.
@@ -164,15 +171,30 @@ def _told(edit: str, stale: Sequence[str]) -> str:
 
 
 def planned_elsewhere(target: str, options: Sequence[str], over: Event) -> frozenset[str]:
-    """Signatures of all nodes as a file is now, planned by a process of its own; none where it cannot be planned, as a
-    file that is half written.
+    """Signatures of all nodes as a file is now; see `plan_told`."""
+    try:
+        found = plan_told([target, "--json", *options], over)
+        return frozenset(node[which] for node in found["nodes"] for which in ("declared", "signature"))
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def plan_told(words: Sequence[str], over: Event, environ: Mapping[str, str] | None = None) -> Any:
+    """What `helix plan --json` says, in a process of its own; None where a file cannot be planned, as one that is half
+    written.
 
     Args:
-        options: of `helix plan`.
+        words: behind `plan`.
         over: ends the process.
+        environ: of the process; None for this one's.
+
+    Raises:
+        ValueError: it says no JSON.
     """
-    command = [sys.executable, "-m", "helix_spark", "plan", target, "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command = [sys.executable, "-m", "helix_spark", "plan", *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ
+    ) as process:
         said = ""
         while not over.is_set():
             try:
@@ -182,10 +204,4 @@ def planned_elsewhere(target: str, options: Sequence[str], over: Event) -> froze
                 continue
         else:
             process.kill()
-        if process.wait():
-            return frozenset()
-    try:
-        found: dict[str, Any] = json.loads(said)
-        return frozenset(node[which] for node in found["nodes"] for which in ("declared", "signature"))
-    except (ValueError, KeyError, TypeError):
-        return frozenset()
+        return None if process.wait() else json.loads(said)

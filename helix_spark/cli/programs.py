@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.errors import HelixError, OvertakenError, ParameterError
+from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.program_text import needs_classic
 from helix_spark.sizes import format_seconds
 
@@ -52,7 +53,7 @@ def run_program(
 
     program = PlainProgram(
         path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget,
-        began=waiting_since() or time.perf_counter(),
+        live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(),
     )
     code = _ended(program, message, tracker, quiet=quiet)
     sys.stdout.flush()
@@ -60,14 +61,48 @@ def run_program(
     sys.exit(code)
 
 
-def plan_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
+def plan_program(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *, as_json: bool
+) -> None:
     """Says what a run would be answered from the record, and what it would ask Spark first.
 
     Raises:
         ParameterError: see `planned_program`.
     """
-    for line in plan_lines(*planned_program(path, arguments, catalog, settings)):
+    from helix_spark.cli.schema import to_text
+
+    program, error = planned_program(path, arguments, catalog, settings)
+    if as_json:
+        say(to_text(plan_as_json(program, error)))
+        return
+    for line in plan_lines(program, error):
         say(line)
+
+
+def plan_as_json(program: PlainProgram, error: BaseException | None) -> dict[str, Any]:
+    """A plan of a program: see `schema`.
+
+    Args:
+        error: what the program ended with.
+    """
+    from helix_spark.program.program_nodes import rows_of_program
+    from helix_spark.program.program_record import parts_before, place_of, reason_of
+
+    before = parts_before(program)
+    answers = [
+        {
+            "name": row.name, "place": place_of(row.asked), "signature": row.asked.question.identity,
+            "state": "compute" if row.asked.fresh else "load", "reason": reason_of(row, before),
+        }
+        for row in rows_of_program(program)
+    ]
+    asked = [] if program.answerer is None else program.answerer.asked
+    first = next((one.question.identity for one in asked if one.fresh), None)
+    ends = isinstance(error, Exception) and first is None
+    return {
+        "workflow": program.name, "answers": answers, "asked": [one.question.identity for one in asked],
+        "first": first, "error": f"{type(error).__name__}: {error}" if ends else None,
+    }
 
 
 def explain_program(
@@ -133,7 +168,10 @@ def planned_program(
     from helix_spark.program.plain_program import PlainProgram
 
     _check_reuses(path)
-    program = PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan")
+    program = PlainProgram(
+        path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
+        live=LiveAnswers.of(os.environ),
+    )
     error: BaseException | None = None
     with redirect_stdout(io.StringIO()):
         try:
@@ -175,6 +213,8 @@ def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quie
     error: BaseException | None = None
 
     def told(theirs: BaseException) -> None:
+        if isinstance(theirs, KeyboardInterrupt) and _overtaken(program):
+            return  # who watches it says why
         if isinstance(theirs, HelixError):
             say(f"error: {theirs}", to_stderr=True)
         elif not isinstance(theirs, SystemExit):
@@ -185,10 +225,20 @@ def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quie
     except BaseException as theirs:  # noqa: BLE001 - whatever ends a program is told as Python tells it
         error = theirs
     sys.stdout.flush()
+    if isinstance(error, KeyboardInterrupt):
+        if program.answerer is not None:
+            program.answerer.interrupt()
+        if overtaken := _overtaken(program):
+            error, quiet = OvertakenError(overtaken), True
     end_program(program, error, message, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code
     return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _overtaken(program: PlainProgram) -> str:
+    """Why a program that is watched was ended, if it was by a save."""
+    return program.live.overtaken() if program.live is not None else ""
 
 
 def end_program(

@@ -64,6 +64,9 @@ show      an iteration as of `log`, and nodes: list of name, kind, state, reason
           columns (of the first profiled_rows rows: name, kind, nulls, distinct, least, most, counts, frequent, note),
           model (null, or what its fit gave: kind, parameters (name, value, whether it was set), figures, columns,
           weights (slot, values; heaviest first), slots (how many), history (objective after each step), labels, parts)
+plan      of a plain program: workflow, answers: list of name, place (FILE:LINE), signature, state (load | compute),
+          reason; asked (signatures of all that it asks, in order), first (the one that Spark is asked first, or null:
+          what follows is known once it is answered), error (what it ends with before that, or null)
 diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),

@@ -72,7 +72,7 @@ def watch_file(
             files = _project_files(path)
             ran = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
             with overtaking(
-                seen, _next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
+                seen, next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
             ):
                 run_and_tell(engine, workflow, "", print_answer=True)
         except OvertakenError as overtaken:
@@ -91,7 +91,7 @@ def watch_file(
         engine.end_audits()
 
 
-def _next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
+def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
     """What is in files once it is something else than this; None once the event is set before that."""
     looked: dict[Path, Stamp] = {}
     while not over.wait(POLL_SECONDS):

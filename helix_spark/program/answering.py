@@ -16,6 +16,7 @@ from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
+from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_models import StoredResults
 from helix_spark.program.served_session import ServedSession, Server
@@ -81,6 +82,7 @@ class Answerer:
         rerun_effects: whether what was written before is written again.
         mode: what the program is run for. In a plan the first question without an answer raises NeedsSparkError; in an
             audit writes are left out, and what else lasts raises NotAuditedError.
+        live: is told what is asked, and answered; None if nobody looks.
         asked: what was asked so far, in the order of the answers.
         served: the session as the server has it.
     """
@@ -92,11 +94,13 @@ class Answerer:
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
     mode: Mode = "run"
+    live: LiveAnswers | None = None
     asked: list[Asked] = field(default_factory=list)
     served: ServedSession = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _newest: Any = None
 
     def __post_init__(self) -> None:
         self.served = ServedSession(self.signer, self.record, self.server, self.tell, self.mode == "plan")
@@ -132,6 +136,13 @@ class Answerer:
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         return of_session(self.served.details_of_error(request), request)
+
+    def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        """Ends all that runs: the server knows what it runs by other ids than the client."""
+        import pyspark.sql.connect.proto as pb
+
+        self.interrupt()
+        return of_session(pb.InterruptResponse(), request)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -290,6 +301,9 @@ class Answerer:
         self.served.stub()  # its start is not part of what the question takes
         if question.sort == "fit":
             self.served.models.forget(request)
+        self._newest = request
+        if self.live is not None:
+            self.live.ask(question.identity, who.call or who.function)
         started = time.perf_counter()
         found = self.served.ask(question, request)
         seconds = time.perf_counter() - started
@@ -304,9 +318,16 @@ class Answerer:
         answer = None if why or question.sort == "effect" else text_of_answer(KINDS[question.sort], found)
         if answer == "":
             answer, why = None, "its answer is too large to be put on record"
+        if self.live is not None:
+            self.live.note(question.identity, answer or "")
         there = "" if left is None or why else left.identity()
         self._note(Asked(question, who, seconds, started, True, answer, why, there))
         return found
+
+    def interrupt(self) -> None:
+        """Has the server end what it is asked, if it is asked anything: whoever waited for that has gone."""
+        if self._newest is not None:
+            self.served.interrupt(self._newest)
 
     def _note(self, one: Asked) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import results_settings
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Mode
+from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
@@ -46,6 +47,7 @@ class PlainProgram:
         rerun_effects, mode: see `Answerer`.
         name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
+        live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
     """
 
@@ -58,6 +60,7 @@ class PlainProgram:
     mode: Mode = "run"
     name: str = ""
     budget: int | None = None
+    live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
     answerer: Answerer | None = None
     server: ProgramServer | None = None
@@ -98,7 +101,8 @@ class PlainProgram:
         given, address = self._given(options)
         if self.server is None:
             self.server = ProgramServer(given, address)
-            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere)
+            heard = self.live if self.mode == "plan" else None
+            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere, live=heard)
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
         initial = self.server.settings_there() if address else planned_settings(given, defaults=as_spark_has_it())
@@ -110,7 +114,8 @@ class PlainProgram:
         asked = [] if self.answerer is None else self.answerer.asked
         record = Unread(self.record) if self.mode == "audit" else self.record
         self.answerer = Answerer(
-            signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode, asked
+            signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode,
+            self.live if self.mode == "run" else None, asked
         )
         session = open_session(self.answerer, initial, address)
         if address:

@@ -13,7 +13,7 @@ from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.errors import Location
+from helix_spark.errors import HelixError, Location, OvertakenError
 from helix_spark.iteration.provenance import Provenance, versions_json
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
@@ -86,7 +86,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         kept = keep_results(rows, program, begun.number)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
-            error="" if error is None or _is_exit(error) else f"{type(error).__name__}: {error}"[:10_000],
+            error=_told(error)[:10_000],
             start_seconds=program.server.start_seconds or None if program.server is not None else None,
         ))
         if (file := provenance.file_record()) is not None:
@@ -128,7 +128,14 @@ def _iteration(program: PlainProgram, run: str, message: str) -> IterationRecord
 def _status(error: BaseException | None) -> Any:
     if error is None or _is_exit(error):
         return "done"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | OvertakenError) else "failed"
+
+
+def _told(error: BaseException | None) -> str:
+    """What ended a run, in words; empty where it came to its end."""
+    if error is None or _is_exit(error):
+        return ""
+    return str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _is_exit(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
 from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
+from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.stored_tables import StoredTable
 from helix_spark.program.watched_functions import reads_of
 
@@ -32,18 +33,23 @@ class RecordedAnswers:
         workflow: the program's name in the catalog.
         elsewhere: the machine that Spark runs on, where that is another one: it cannot read what is stored here.
         warnings: what was found damaged, in words.
+        live: answers of a run that is under way; None if there is none.
     """
 
     catalog: Catalog
     workflow: str
     elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
+    live: LiveAnswers | None = None
     _known: dict[str, AnswerRecord | None] | None = None
     _first: bool = False
 
     def answer(self, identity: str) -> str | None:
         found = self._of(identity)
-        return None if found is None or found.answer.startswith(DOUBT) else found.answer or None
+        if found is not None and found.answer.startswith(DOUBT):
+            return None
+        known = None if found is None else found.answer or None
+        return known or (None if self.live is None else self.live.answer(identity))
 
     def doubt(self, identity: str) -> str:
         found = self._of(identity)

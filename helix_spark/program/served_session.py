@@ -188,6 +188,19 @@ class ServedSession:
         """What the server says of an error that it has raised."""
         return self.stub().FetchErrorDetails(as_new(request))
 
+    def interrupt(self, like: Any) -> None:
+        """Has the server end all that runs in a session.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        asking = ours(pb.InterruptRequest, like)
+        asking.interrupt_type = pb.InterruptRequest.INTERRUPT_TYPE_ALL
+        with suppress(rpc_error()):  # a server that has ended runs nothing
+            self.stub().Interrupt(asking)
+
     def unpersist(self, number: int) -> None:
         """The program wants a table kept no more, by the id of its plan."""
         if (table := self.tables.numbered(number)) is not None:

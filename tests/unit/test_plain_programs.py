@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
-from helix_spark.capture.program_client import control_draws
+from helix_spark.capture.program_client import control_draws, open_session
 from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
 from helix_spark.program.answering import SERVER_SESSION
+from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.program_text import is_plain_program, needs_classic
 from helix_spark.program.served_session import NeedsSparkError
 
@@ -266,6 +267,29 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
     assert not runs.run(learned_of("a > 1")).started
 
 
+def test_who_watches_a_run_knows_what_it_is_asked(runs: Runs, tmp_path: Path) -> None:
+    live = LiveAnswers(tmp_path / "live")
+    live.folder.mkdir()
+    seen: list[Mapping[str, str]] = []
+
+    class Watched(FakeServer):
+        def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service's name
+            seen.append(live.in_flight())
+            return super().ExecutePlan(request, metadata)
+
+    answerer = answerer_of(runs.record, Watched(), tmp_path)
+    answerer.live = live
+    session = open_session(answerer, {})
+    try:
+        rows(session).count()
+    finally:
+        session.stop()
+    (one,) = [one for one in answerer.asked if one.question.sort == "rows"]
+    assert seen == [{one.question.identity: "rows(...).count"}]
+    assert live.in_flight() == {}
+    assert live.answer(one.question.identity) == one.answer
+
+
 def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:
     runs.run(fitted(0.1))
     (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]
@@ -411,7 +435,6 @@ def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
     lambda spark: spark.conf.set("spark.executor.memory", "1g"),
     lambda spark: spark.sql("DROP VIEW some"),
     lambda spark: spark.catalog.clearCache(),
-    lambda spark: spark.addTag("a") or spark.interruptAll(),
 ])
 def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
     def program(spark: Any) -> None:
@@ -419,6 +442,20 @@ def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
             asks(spark)
 
     assert not runs.run(program, mode="plan").started
+
+
+def test_an_interrupt_reaches_a_server_that_is_asked_something_and_no_other(runs: Runs) -> None:
+    interrupted: list[int] = []
+
+    class Interrupted(FakeServer):
+        def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
+            assert request.client_observed_server_side_session_id in ("", "real"), "a session that it has not"
+            interrupted.append(request.interrupt_type)
+            return pb.InterruptResponse()
+
+    assert not runs.run(lambda spark: spark.interruptAll()).started
+    runs.run(lambda spark: (rows(spark).count(), spark.interruptAll()), server=Interrupted())
+    assert interrupted == [pb.InterruptRequest.INTERRUPT_TYPE_ALL]
 
 
 def test_a_program_may_fit_in_threads_of_its_own(runs: Runs) -> None:

@@ -20,12 +20,12 @@ def convert_program(path: Path, arguments: Sequence[str], catalog: str, settings
         HelixError: it fails, does not run straight through, or the file cannot be written.
     """
     from helix_spark.catalog.catalog import Catalog
-    from helix_spark.program.lifted_sources import reads_apart
-    from helix_spark.program.lifting import Lifting
-    from helix_spark.program.met_statements import meet
+    from helix_spark.program.conversion.lifted_sources import reads_apart
+    from helix_spark.program.conversion.lifting import Lifting
+    from helix_spark.program.conversion.met_statements import meet
+    from helix_spark.program.conversion.straight_text import statements_of
+    from helix_spark.program.conversion.workflow_text import workflow_text
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.straight_text import statements_of
-    from helix_spark.program.workflow_text import workflow_text
 
     check_file(path)
     if not is_plain_program(path):

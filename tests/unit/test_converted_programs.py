@@ -12,12 +12,12 @@ from program_fakes import FakeRecord, FakeServer
 from helix_spark.capture import connect_client
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import HelixError
-from helix_spark.program.lifted_sources import reads_apart
-from helix_spark.program.lifting import Lifting
-from helix_spark.program.met_statements import meet
+from helix_spark.program.conversion.lifted_sources import reads_apart
+from helix_spark.program.conversion.lifting import Lifting
+from helix_spark.program.conversion.met_statements import meet
+from helix_spark.program.conversion.straight_text import statements_of
+from helix_spark.program.conversion.workflow_text import workflow_text
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.straight_text import statements_of
-from helix_spark.program.workflow_text import workflow_text
 
 HEAD = '''
 import sys

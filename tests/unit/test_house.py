@@ -18,11 +18,14 @@ ROOMS = [
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {
     "signature": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
-    "engine": ["spark", "results", "lowering", "execution"],
+    "engine": ["spark", "results", "lowering", "execution"], "program": ["conversion"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
-FOR_ALL_WITHIN = {"signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"}}
+FOR_ALL_WITHIN = {
+    "signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
+    "program": {"main_module", "plain_program", "questions"},
+}
 FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311"}
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""

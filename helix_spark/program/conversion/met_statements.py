@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from helix_spark.engine.results.results import plain
 from helix_spark.errors import HelixError, Location, ResultTypeError
+from helix_spark.program.conversion.straight_text import ARGUMENTS, Statement
 from helix_spark.program.main_module import as_main
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions import KINDS
-from helix_spark.program.straight_text import ARGUMENTS, Statement
 
 Kind = Literal["session", "table", "model", "spark", "value", "plain", "module"]
 """Of a value: `spark` is another object of pyspark's, or what holds one; `value` is what JSON gives back as it was."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from helix_spark.program.met_statements import Met
-from helix_spark.program.straight_text import Statement
+from helix_spark.program.conversion.met_statements import Met
+from helix_spark.program.conversion.straight_text import Statement
 
 _FORMATS = ("csv", "json", "parquet", "text")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from helix_spark.program.lifting import Lifted, Node, Stage
-from helix_spark.program.straight_text import ARGUMENTS, Statement, indented
+from helix_spark.program.conversion.lifting import Lifted, Node, Stage
+from helix_spark.program.conversion.straight_text import ARGUMENTS, Statement, indented
 
 WIDTH = 120
 """Letters of a line."""

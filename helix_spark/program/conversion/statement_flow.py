@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from helix_spark.program.lifted_sources import read_in
-from helix_spark.program.met_statements import Kind, Met, is_print, is_write
-from helix_spark.program.straight_text import Statement
+from helix_spark.program.conversion.lifted_sources import read_in
+from helix_spark.program.conversion.met_statements import Kind, Met, is_print, is_write
+from helix_spark.program.conversion.straight_text import Statement
 
 Role = Literal["top", "held", "node", "session", "shows", "writes", "nothing", "other"]
 """Of a statement. One that is held is done in each node that uses it."""

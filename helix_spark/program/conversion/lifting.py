@@ -14,11 +14,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helix_spark.program.lifted_sources import Source, read_in
-from helix_spark.program.met_statements import WRITES, Kind, Met, Piece
-from helix_spark.program.statement_flow import VIEW, Flow
-from helix_spark.program.statement_names import names_of
-from helix_spark.program.straight_text import ARGUMENTS, Statement
+from helix_spark.program.conversion.lifted_sources import Source, read_in
+from helix_spark.program.conversion.met_statements import WRITES, Kind, Met, Piece
+from helix_spark.program.conversion.statement_flow import VIEW, Flow
+from helix_spark.program.conversion.statement_names import names_of
+from helix_spark.program.conversion.straight_text import ARGUMENTS, Statement
 
 
 class CannotLiftError(Exception):

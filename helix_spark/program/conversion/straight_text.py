@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from helix_spark.errors import HelixError, Location
-from helix_spark.program.statement_names import Names, free_in_function, names_of
+from helix_spark.program.conversion.statement_names import Names, free_in_function, names_of
 
 ARGUMENTS = "argv"
 """What the straight text calls ``sys.argv``."""

@@ -125,7 +125,7 @@ def _read_seconds(result: NodeResult | None) -> float | None:
 
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
     """What storing results taught of them: physical bytes, by node name, and digests of what they hold."""
-    contents = run.retention.contents
+    contents = run.retention.writer.contents
     return [
         _learnt(run, node.name, bytes=sizes[node.name], content=contents.get(node.name))
         for node in run.dag.nodes if node.name in sizes

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import wished
-from helix_spark.engine.results.model_contents import content_of_files
-from helix_spark.engine.results.storing import NotStoredError, Origin, store
-from helix_spark.errors import CatalogError
 from helix_spark.iteration.acknowledgement import Acknowledgement
+from helix_spark.iteration.catalog_room import CatalogRoom, warned
 from helix_spark.iteration.foresight import others_among
+from helix_spark.iteration.result_writer import ResultWriter
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
@@ -24,17 +21,12 @@ from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.situation import Situation
-from helix_spark.planner.turns import Held, overflow
-from helix_spark.workflow.declaration import Wishes
+from helix_spark.planner.turns import overflow
 
 OVERFLOW_ROUNDS = 6
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
 
 OVERFLOWED = "records of the run took the room that the budget had left for it"
-
-TOO_LARGE = "it turned out larger than what the budget had left"
-
-_NO_WISHES = Wishes()
 
 DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
@@ -48,24 +40,16 @@ class Retention:
         run: once it is known what it took.
 
     Attributes:
-        seen: the attempts that were live when it was last decided what to keep, by signature.
-        contents: digests of what results hold that were stored, by node name, as far as the run had none before.
+        storable: which results may be stored.
+        writer: stores them.
+        acknowledgement: what was stored, until it is told.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.seen = {signature: record.attempt for signature, record in run.view.artifacts.items()}
-        self.contents = dict[str, str]()
-
-    @cached_property
-    def storable(self) -> Storable:
-        """Which results may be stored."""
-        return Storable(self.run)
-
-    @cached_property
-    def acknowledgement(self) -> Acknowledgement:
-        """What was stored, until it is told."""
-        return Acknowledgement(self.run.tools)
+        self.run, self.storable = run, Storable(run)
+        self.writer, self.acknowledgement = ResultWriter(run, self.storable), Acknowledgement(run.tools)
+        self._wishes = {run.plan[node.name].signature: node.wishes for node in run.dag.nodes}
+        self._room = CatalogRoom(run, self._wishes)
 
     def keep(self, reads: PlanReads) -> Kept:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
@@ -82,7 +66,7 @@ class Retention:
             if not more.gone:
                 break
         late = self.storable.read_by_writes(plan)
-        self._evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
+        self._room.evict_all({signature: why for signature, why in plan.evict.items() if signature in late})
         if plan.certificate.status == "fallback" or plan.certificate.gap > LARGE_GAP:
             self.run.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
         return kept
@@ -98,7 +82,7 @@ class Retention:
         if run.start_seconds:
             situation = replace(situation, starts=(*situation.starts, run.start_seconds))
         if situation.budget is not None:
-            live = self._live()
+            live = self._room.live()
             beside = run.tools.catalog.bytes_used() - sum(record.bytes for record in live)
             situation = _as_stored_now(replace(situation, overhead=beside), live, run)
         return settled(replace(run, situation=situation), sizes, to_write=to_write)
@@ -106,7 +90,7 @@ class Retention:
     def store(self, plan: Plan, reads: PlanReads) -> Kept:
         """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
         late = self.storable.read_by_writes(plan)
-        self._evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
+        self._room.evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
         owed = sum(one.bytes for one in self.run.tools.catalog.live_among(late & plan.evict.keys()).values())
         wanted = self.storable.wanted(plan)
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
@@ -123,8 +107,8 @@ class Retention:
                 left_out = unread_columns(node.name, before, self.run, told)
             if before is not None and set(before.left_out) <= set(left_out):
                 stored[node.name] = before.bytes
-            elif (record := self._store_one(node.name, plan, left_out)) is not None:
-                fits = self._fits(record, owed)
+            elif (record := self.writer.write(node.name, plan, left_out)) is not None:
+                fits = self._room.fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
                 met[node.signature] = record
                 if fits:
@@ -136,7 +120,7 @@ class Retention:
     def _yield_to_others(self, found: Mapping[str, ArtifactRecord]) -> None:
         """What another driver stored first of a fixed node stands, and may be another draw than this run's."""
         for signature, record in found.items():
-            if self._wishes[signature].fixed and not self._is_own(record):
+            if self._wishes[signature].fixed and not self.run.is_own(record):
                 self.run.tools.memory.drop(signature)
 
     def evict_overflow(self) -> set[str]:
@@ -146,37 +130,16 @@ class Retention:
             return set()
         seen = catalog.stored_version()
         plan = self._settled({}, to_write=False)
-        gone = self._evict_all(dict.fromkeys(plan.evict, OVERFLOWED), seen)
+        gone = self._room.evict_all(dict.fromkeys(plan.evict, OVERFLOWED), seen)
         lineage = {**self.run.situation.lineage, **lineage_of(plan.nodes)}
         for _ in range(OVERFLOW_ROUNDS):
             # What others stored or evicted since this look has it decided anew.
             seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
             if excess <= 0:
                 break
-            chosen = overflow(self._held(), excess, lineage)
-            gone |= self._evict_all(dict.fromkeys(chosen, OVERFLOWED), seen)
+            chosen = overflow(self._room.held(), excess, lineage)
+            gone |= self._room.evict_all(dict.fromkeys(chosen, OVERFLOWED), seen)
         return gone
-
-    def _live(self) -> tuple[ArtifactRecord, ...]:
-        """All that is stored by now, with what other workflows wish of it today."""
-        live = tuple(map(self.run.view.as_wished, self.run.tools.catalog.live()))
-        self.seen.clear()
-        self.seen.update((record.signature, record.attempt) for record in live)
-        return live
-
-    def _held(self) -> list[Held]:
-        """All that is stored by now, and who insists on it: of this version its author, as it says today."""
-        today = [
-            wished(one, self.run.plan.workflow, self._wishes.get(one.signature, _NO_WISHES)) for one in self._live()
-        ]
-        return [
-            Held(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed) for one in today
-        ]
-
-    @cached_property
-    def _wishes(self) -> dict[str, Wishes]:
-        """What the author wishes today of each result of this version, by signature."""
-        return {self.run.plan[node.name].signature: node.wishes for node in self.run.dag.nodes}
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
         """Has it on record where what is stored already is wished otherwise than when it was stored, or was stored by
@@ -188,83 +151,8 @@ class Retention:
             and wished(record, self.run.plan.workflow, wishes) != record
         }
         if news:
-            with self._warned():
+            with warned(self.run.tools.observer):
                 self.run.tools.catalog.note_wishes(self.run.plan.workflow, news)
-
-    def _store_one(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
-        tools, node = self.run.tools, plan[name]
-        tools.observer.storing(name)
-        try:
-            again = sum(plan[made].compute_seconds for made in {name, *self.run.dag.ancestors(name)})
-            wishes = self.run.dag[name].wishes
-            maker = Origin(
-                node.signature, plan.workflow, name, self.run.record.number, again, name in self.storable.at_hand,
-                wishes.insisted, wishes.fixed,
-            )
-            record = store(
-                self.run.outcome.results[name], maker, tools.catalog, left_out,
-                lambda: self.storable.check_unmoved(name),
-                partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
-            )
-            self._note_content(name, record)
-            return record
-        except NotStoredError as error:
-            tools.observer.warning(error.what)
-            return None
-        finally:
-            self.run.leased.release(node.signature)
-
-    def _has_no_content(self, name: str) -> bool:
-        """Whether the digest of what a result holds is asked for, and was not taken yet."""
-        return self.run.outcome.contents is not None and name not in self.run.outcome.contents
-
-    def _note_content(self, name: str, record: ArtifactRecord) -> None:
-        """Takes the digest of a model from its files: before, it would have had to be written for that. Where another
-        driver's result came first, nobody knows what that holds."""
-        if not self._is_own(record):
-            self.contents.pop(name, None)
-            return
-        path = self.run.tools.catalog.path_of(record) if record.kind == "model" else None
-        if path is not None and self._has_no_content(name):
-            content = content_of_files(path)
-            if content is not None:
-                self.contents[name] = content
-
-    def _fits(self, record: ArtifactRecord, owed: int) -> bool:
-        """Whether there is room for what was just stored; else it goes.
-
-        What takes no bytes always fits, were there no room for anything: that it went would free nothing. And another
-        driver's record, which came first, is not this run's to take away.
-
-        Args:
-            owed: bytes of what is to go once all is written.
-        """
-        budget, catalog = self.run.plan.budget, self.run.tools.catalog
-        if budget is not None and record.bytes and self._is_own(record) and catalog.bytes_used() - owed > budget:
-            with self._warned():
-                catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
-            return False
-        return True
-
-    def _is_own(self, record: ArtifactRecord) -> bool:
-        """Whether it is of this run, and not another driver's that came first."""
-        return (record.workflow, record.iteration) == (self.run.plan.workflow, self.run.record.number)
-
-    def _evict_all(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
-        """Returns the signatures of what went. What was stored since it was decided stays; with `seen` all does, if
-        anything was stored or ended since that version."""
-        attempts = {self.seen[signature] for signature in why if signature in self.seen}
-        with self._warned():
-            return {one.signature for one in self.run.tools.catalog.evict_all(why, attempts=attempts, seen=seen)}
-        return set()
-
-    @contextmanager
-    def _warned(self) -> Iterator[None]:
-        """What cannot be evicted, or be put on record, is said, and no more: the run has answered."""
-        try:
-            yield
-        except CatalogError as error:
-            self.run.tools.observer.warning(error.what)
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: Run) -> Situation:

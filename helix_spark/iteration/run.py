@@ -14,7 +14,7 @@ from helix_spark.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from helix_spark.catalog.records import IterationRecord, NodeRecord
+    from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Outcome
@@ -134,6 +134,10 @@ class Run:
     def numbered(self) -> Plan:
         """The plan, with the number that the iteration has on record."""
         return replace(self.plan, iteration=self.record.number)
+
+    def is_own(self, stored: ArtifactRecord) -> bool:
+        """Whether a stored result is of this run, and not another driver's that came first."""
+        return (stored.workflow, stored.iteration) == (self.plan.workflow, self.record.number)
 
     @property
     def stored(self) -> dict[str, int]:

@@ -26,7 +26,8 @@ from helix_spark.engine.lowering.randomness import Chance
 from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
-from helix_spark.iteration import retention
+from helix_spark.iteration import result_writer
+from helix_spark.iteration.catalog_room import CatalogRoom
 from helix_spark.iteration.leasing import Leased
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.records_read import RecordsRead
@@ -114,13 +115,13 @@ def test_a_table_that_cannot_be_stored_keeps_nothing_else_from_being_stored(tmp_
 def test_what_was_stored_since_the_plan_was_made_is_reckoned_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on, store = threading.Event(), retention.store
+    may_go_on, store = threading.Event(), result_writer.store
 
     def held_up(*given: Any) -> ArtifactRecord:
         assert may_go_on.wait(60)
         return store(*given)
 
-    monkeypatch.setattr(retention, "store", held_up)
+    monkeypatch.setattr(result_writer, "store", held_up)
     everything = policy_named("always")
     told = Told(lambda problem: set(everything.decide(problem).keep))
     with hx.Helix(tmp_path / "catalog", policy=told, budget="1 GiB") as helix:
@@ -241,7 +242,7 @@ def catalog(tmp_path: Path) -> Catalog:
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
     made = Writes(500_000)
-    monkeypatch.setattr(retention, "store", made)
+    monkeypatch.setattr(result_writer, "store", made)
     return made
 
 
@@ -396,7 +397,7 @@ def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_c
     def outrun(result: NodeResult, maker: Any, *given: Any) -> ArtifactRecord:
         return published(catalog, maker.signature, maker.node, 1_000, 7, "theirs")
 
-    monkeypatch.setattr(retention, "store", outrun)
+    monkeypatch.setattr(result_writer, "store", outrun)
     keeps = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
     keeps.keep({})
     told = catalog.artifact(keeps.run.plan["wide"].signature)
@@ -410,13 +411,13 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool, fixed: bool
 ) -> None:
     """That it is a draw was not known to either of them: their code did not tell."""
-    store, evict_all = retention.store, Retention._evict_all
+    store, evict_all = result_writer.store, CatalogRoom.evict_all
 
-    def theirs(keeps: Retention) -> None:
+    def theirs(keeps: CatalogRoom) -> None:
         maker = Origin(keeps.run.plan["rows"].signature, "theirs", "rows", 9)
         store(keeps.run.outcome.results["rows"], maker, keeps.run.tools.catalog)
 
-    def evicts(keeps: Retention, why: Mapping[str, str]) -> None:
+    def evicts(keeps: CatalogRoom, why: Mapping[str, str]) -> None:
         evict_all(keeps, why)
         if before:
             theirs(keeps)
@@ -426,8 +427,8 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
             store(result, replace(maker, workflow="theirs"), catalog)
         return store(result, maker, catalog, *given)
 
-    monkeypatch.setattr(Retention, "_evict_all", evicts)
-    monkeypatch.setattr(retention, "store", outrun)
+    monkeypatch.setattr(CatalogRoom, "evict_all", evicts)
+    monkeypatch.setattr(result_writer, "store", outrun)
     with hx.Helix(tmp_path, policy="always") as helix:
         iteration = helix.run(asking("mine", 1, fixed=fixed))
         iteration.wait()
@@ -524,7 +525,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
     def came_second(result: NodeResult, maker: Any, catalog: Catalog, *given: Any) -> ArtifactRecord:
         return published(catalog, maker.signature, maker.node, 500_000, maker.iteration - 1)
 
-    monkeypatch.setattr(retention, "store", came_second)
+    monkeypatch.setattr(result_writer, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     assert without_room(run.retention()).keep({}) == Kept({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}

@@ -1,0 +1,64 @@
+"""Stores results of a run, one at a time, and takes the digests of what they hold while they are written."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.results.model_contents import content_of_files
+from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.iteration.run import Run
+from helix_spark.iteration.storable import Storable
+from helix_spark.planner.plan import Plan
+
+
+class ResultWriter:
+    """Writes for one run.
+
+    Attributes:
+        contents: digests of what results hold that were stored, by node name, as far as the run had none before.
+    """
+
+    def __init__(self, run: Run, storable: Storable) -> None:
+        self.run, self.storable = run, storable
+        self.contents = dict[str, str]()
+
+    def write(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
+        """Stores the result of a node, without some columns; None where that cannot be. Its lease is given back."""
+        tools, node = self.run.tools, plan[name]
+        tools.observer.storing(name)
+        try:
+            again = sum(plan[made].compute_seconds for made in {name, *self.run.dag.ancestors(name)})
+            wishes = self.run.dag[name].wishes
+            maker = Origin(
+                node.signature, plan.workflow, name, self.run.record.number, again, name in self.storable.at_hand,
+                wishes.insisted, wishes.fixed,
+            )
+            record = store(
+                self.run.outcome.results[name], maker, tools.catalog, left_out,
+                lambda: self.storable.check_unmoved(name),
+                partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
+            )
+            self._note_content(name, record)
+            return record
+        except NotStoredError as error:
+            tools.observer.warning(error.what)
+            return None
+        finally:
+            self.run.leased.release(node.signature)
+
+    def _has_no_content(self, name: str) -> bool:
+        """Whether the digest of what a result holds is asked for, and was not taken yet."""
+        return self.run.outcome.contents is not None and name not in self.run.outcome.contents
+
+    def _note_content(self, name: str, record: ArtifactRecord) -> None:
+        """Takes the digest of a model from its files: before, it would have had to be written for that. Where another
+        driver's result came first, nobody knows what that holds."""
+        if not self.run.is_own(record):
+            self.contents.pop(name, None)
+            return
+        path = self.run.tools.catalog.path_of(record) if record.kind == "model" else None
+        if path is not None and self._has_no_content(name):
+            content = content_of_files(path)
+            if content is not None:
+                self.contents[name] = content

@@ -387,17 +387,17 @@ def _run(
 
 
 def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
-    """Runs a workflow and prints its answer beside the previous one."""
+    """Runs a workflow and prints its answer beside the previous one that came to its end."""
     from helix_spark.cli.answers import print_answer as tell_answer
-    from helix_spark.past.metrics import Metrics, metrics_of
+    from helix_spark.past.metrics import metrics_of
     from helix_spark.views.iteration_view import view_of_run
 
-    before = Metrics({})
-    if print_answer:
-        done = [r for r in engine.catalog.iterations(workflow.name, 5) if r.status == "done"]
-        before = metrics_of(done[0]) if done else before
     iteration = engine.run(workflow, message)
     if print_answer:
+        before = iteration.before
+        if before is None and iteration.number > 1:
+            earlier = (one for one in engine.catalog.iterations(workflow.name, 5) if one.number < iteration.number)
+            before = next((metrics_of(one) for one in earlier if one.status == "done"), None)
         tell_answer(view_of_run(iteration, before))
     return iteration
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -90,7 +91,8 @@ class FileLinks:
 
     def __init__(
         self, workflows: Collection[str], iterations: Collection[tuple[str, int]],
-        comparisons: Collection[tuple[str, int, int]], nodes: Mapping[tuple[str, int], Sequence[str]] = {},
+        comparisons: Collection[tuple[str, int, int]],
+        nodes: Mapping[tuple[str, int], Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._place = {name: place for place, name in enumerate(workflows)}
         self._iterations, self._comparisons = frozenset(iterations), frozenset(comparisons)

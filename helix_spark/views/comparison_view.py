@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
@@ -145,7 +146,7 @@ class ComparisonView:
 
 
 def comparison_view(
-    compared: Comparison, tables: Mapping[str, TableDifference] = {}, *, whole: bool = False
+    compared: Comparison, tables: Mapping[str, TableDifference] = MappingProxyType({}), *, whole: bool = False
 ) -> ComparisonView:
     """How two iterations differ.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
@@ -20,7 +21,7 @@ from helix_spark.sizes import format_seconds, format_size, seconds_text
 from helix_spark.views.feature_words import left_out_text
 from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
 
-_WORTH_TELLING = 0.1
+_WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""
 
 
@@ -152,7 +153,8 @@ def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) ->
 
 def view_of_record(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
-    proofs: Mapping[str, str] = NONE, tables: Mapping[str, TablePreview] = {}, states: Mapping[str, str] | None = None,
+    proofs: Mapping[str, str] = NONE, tables: Mapping[str, TablePreview] = MappingProxyType({}),
+    states: Mapping[str, str] | None = None,
 ) -> IterationView:
     """An iteration on record.
 
@@ -231,7 +233,7 @@ def _took(
     of = [f"{format_seconds(waited)} s until the run began"] if waited >= _WORTH_TELLING else []
     of += [f"Spark's start {format_seconds(session)} s"] if session else []
     text = f"{format_seconds(seconds) or '?'} s to answer" + (f" ({', '.join(of)})" if of else "")
-    reused = saved > 0 and any(row.state in ("load", "prune") for row in rows)
+    reused = saved >= _HUNDREDTH and any(row.state in ("load", "prune") for row in rows)
     return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text
 
 

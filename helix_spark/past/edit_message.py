@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
@@ -23,20 +23,22 @@ def edit_of(record: IterationRecord) -> str:
 
 
 def edit_message(
-    before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord]
+    before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord],
+    called: Callable[[str], str] = str,
 ) -> str:
     """What differs from the iteration before, in a line; empty for the first one, and where nothing does.
 
     Args:
         before: the iteration before, whose nodes are `old`.
         parameters: of the workflow, now; `new` are its nodes.
+        called: what people call a node, by its name.
     """
     if before is None or not old:
         return ""
     differences = node_differences(old, new)
     changed = list(_parameters(mapping(before.parameters), parameters))
     told = frozenset(pair for pair, _ in changed)
-    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told))))
+    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told, called))))
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
     return cut("; ".join(shown), _LONGEST)
 
@@ -49,26 +51,28 @@ def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tupl
             yield (before, after), f"parameter `{name}` {before} -> {after}"
 
 
-def _nodes(differences: Mapping[str, NodeDifference], told: Collection[tuple[str, str]]) -> Iterator[str]:
+def _nodes(
+    differences: Mapping[str, NodeDifference], told: Collection[tuple[str, str]], called: Callable[[str], str]
+) -> Iterator[str]:
     for one in differences.values():
         if one.sort == "changed" or one.rewritten:
-            yield from _node(one, told)
+            yield from _node(one, told, called(one.name))
     for sort in ("added", "removed"):
-        if names := [name for name, one in differences.items() if one.sort == sort]:
+        if names := list(dict.fromkeys(called(name) for name, one in differences.items() if one.sort == sort)):
             yield f"{named(names, _MOST_NAMES)} {sort}"
 
 
-def _node(one: NodeDifference, told: Collection[tuple[str, str]]) -> Iterator[str]:
+def _node(one: NodeDifference, told: Collection[tuple[str, str]], name: str) -> Iterator[str]:
     assert one.before is not None
     assert one.after is not None
     is_rewritten = one.before.code != one.after.code and bool(one.after.code)
-    said = [text for change in one.changes if (text := _change(one.name, change, told, is_rewritten))]
+    said = [text for change in one.changes if (text := _change(name, change, told, is_rewritten))]
     if is_rewritten and any(change.group in (Group.CODE, Group.PLAN) for change in one.changes):
-        said.insert(0, f"code of `{one.name}`")
+        said.insert(0, f"code of `{name}`")
     yield from dict.fromkeys(said)
-    yield from (f"`{one.name}` {how}" for how in rewired(one.before.inputs, one.after.inputs))
+    yield from (f"`{name}` {how}" for how in rewired(one.before.inputs, one.after.inputs))
     if one.rewritten and not said:
-        yield f"`{one.name}` rewritten"
+        yield f"`{name}` rewritten"
 
 
 def _change(node: str, change: Change, told: Collection[tuple[str, str]], is_rewritten: bool) -> str:

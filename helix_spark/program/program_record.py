@@ -12,15 +12,18 @@ from typing import Any
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.errors import HelixError, Location, OvertakenError
 from helix_spark.iteration.provenance import Provenance, versions_json
+from helix_spark.iteration.recording import with_ending
+from helix_spark.past.edit_message import edit_message
 from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import Row, call_of, is_fit, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
@@ -79,6 +82,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
     catalog.leases.take(run)
     try:
         provenance = Provenance.of(Location(str(program.path), 1))
+        last = next(iter(catalog.iterations(program.name, 1)), None)
         before = parts_before(program)
         begun = catalog.start_iteration(_iteration(program, run, message))
         rows = rows_of_program(program)
@@ -92,11 +96,25 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
         nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
+        ended = replace(ended, plan=with_ending(ended.plan, _edit(last, program, ended, nodes), {}))
         catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number))
         catalog.sync()
     finally:
         catalog.leases.release(run)
     return begun.number, tally_of(answerer.asked, record)
+
+
+def _edit(
+    last: IterationRecord | None, program: PlainProgram, ended: IterationRecord, nodes: Sequence[NodeRecord]
+) -> str:
+    """What the edit before a run was: what differs in calls of the author's, whichever of a search's fits they made."""
+    if last is None or last.status != "done" or ended.status != "done":
+        return ""
+    old, new = (
+        [replace(one, inputs=(), code="") for one in all_of if one.kind != "table"]
+        for all_of in (program.catalog.nodes(last), nodes)
+    )
+    return edit_message(last, old, mapping(ended.parameters), new, call_of)
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
@@ -192,10 +210,13 @@ def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
         return asked.why
     if row.name not in before:
         return "it was not asked before"
-    found = changes(before[row.name], parts_of_row(row))
-    told = [one for one in found if one.group is not Group.PLAN or one.before != one.after]
+    found = [
+        one for one in changes(before[row.name], parts_of_row(row))
+        if one.group is not Group.PLAN or one.before != one.after
+    ]
+    told = [one for one in found if one.group is not Group.INPUT]
     if found and not told:
-        return "a model that it uses is another one" if asked.question.handles else "Python code in it changed"
+        return "a model that it uses is another one"
     return "; ".join(map(str, told)) or _LOST.get(asked.question.sort, "its answer is not kept")
 
 
@@ -216,10 +237,18 @@ def parts_of_row(row: Row) -> tuple[Part, ...]:
 def _parts(row: Row) -> Iterator[Part]:
     question = row.asked.question
     said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
-    yield Part(Group.PLAN, row.name, question.identity, "\n".join(said))
-    for one in question.reads:
-        yield Part(Group.SOURCE, one.shown, one.identity.digest, one.identity.shown)
-    for name, value in sorted(params_of(question.what)):
+    code = tuple(dict.fromkeys(one for one, _ in question.code))
+    text, given = "\n".join(said), sorted(params_of(question.what))
+    # Where others tell what is not in the words of the plan, these alone say whether it changed.
+    told_apart = bool(code or given or question.handles)
+    yield Part(Group.PLAN, row.name, digest(text) if told_apart else question.own, text)
+    if code:
+        yield Part(Group.CODE, call_of(row.name), digest(*code), None)
+    for handle in dict.fromkeys(question.handles):
+        yield Part(Group.INPUT, "model", handle, None)
+    for read in question.reads:
+        yield Part(Group.SOURCE, read.shown, read.identity.digest, read.identity.shown)
+    for name, value in given:
         yield Part(Group.PARAMETER, name, digest(name, value), value)
 
 

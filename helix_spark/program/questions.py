@@ -22,7 +22,7 @@ from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 
-PROGRAM_FORMAT = 2
+PROGRAM_FORMAT = 3
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 
@@ -44,6 +44,7 @@ class Question:
 
     Attributes:
         identity: hex SHA-256.
+        own: the same of all but the models and checkpoints that it refers to.
         sort: what is asked.
         what: the message that asks it.
         chance: why its answer may be another one each time, as phrases; none if it is the same.
@@ -53,6 +54,7 @@ class Question:
     """
 
     identity: str
+    own: str
     sort: Sort
     what: Any
     chance: tuple[str, ...] = ()
@@ -103,14 +105,17 @@ class Signer:
         ]
         if found.names and self.state.unknown:
             found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
-        identity = digest(
-            str(PROGRAM_FORMAT), self.around, sort, identity_of(signed, found.code), self.state.settings_identity(),
+        # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
+        numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
+        numbered = with_handles(signed, numbers.items()) if numbers else signed
+        own = digest(
+            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code), self.state.settings_identity(),
             self.state.functions_identity(frozenset(found.names)), *self._views(found),
             *(one.identity.digest for one in found.reads), *(reads for _, reads in found.sent if reads),
         )
         return Question(
-            identity, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles), tuple(found.reads),
-            tuple(dict.fromkeys(found.sent)),
+            digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
+            tuple(found.reads), tuple(dict.fromkeys(found.sent)),
         )
 
     def _views(self, found: _Found) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.functions import udf
 from remembering import Remembering
 
 from helix_spark.capture import connect_client
@@ -22,6 +23,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.notebook_verbs import NotebookVerbs
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
+from helix_spark.past.edit_message import edit_of
 from helix_spark.past.finding import find_iteration
 from helix_spark.past.model_card import card_of
 from helix_spark.program.plain_program import PlainProgram
@@ -113,6 +115,34 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     assert dict(card.figures) == {"intercept": 1.0, "scale": 1.0, "steps": 2.0}
     # What is named anew in each run goes on as if nobody had looked.
     assert LinearRegression().uid == f"LinearRegression_{sha256(b'LinearRegression 2').hexdigest()[:12]}"
+
+
+def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "train.py").write_text("import pyspark\n")
+    catalog = Catalog.open(str(tmp_path / "catalog"), create=True)
+
+    def ran(steps: int, more: int) -> str:
+        made = PlainProgram(Path("train.py"), [], catalog, {}, print)
+        made.server = Regressing()  # type: ignore[assignment]  # what it is asked here
+        made.record = RecordedAnswers(catalog, made.name)
+        made.begin()
+        try:
+            rows = made.session({}).read.csv("rows.csv", header=True)
+            model = LinearRegression(maxIter=steps).fit(rows)
+            rows.select(udf(lambda value: value + more)("a")).collect()
+            model.transform(rows).collect()
+            end_program(made, None, "", quiet=True)
+        finally:
+            made.session({}).stop()
+            connect_client._PROGRAMS.clear()
+        return edit_of(catalog.iterations("train", 1)[0])
+
+    assert ran(2, 1) == ""
+    assert ran(3, 1) == "parameter `maxIter` 2 -> 3 of `LinearRegression(...).fit`"
+    assert ran(3, 2) == "code of `rows.select(...).collect`"
+    assert ran(3, 2) == ""
 
 
 def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.functions.functions import describe_function
-from helix_spark.signature.functions.held import statements_in
-from helix_spark.signature.functions.randomness import random_sql
+from helix_spark.signature.functions.randomness import random_sql, statements_in
 from helix_spark.signature.functions.reflection import describe_shown
 from helix_spark.signature.functions.sql_texts import functions_called
 from helix_spark.signature.objects.attributes import attributes, declares_itself
@@ -31,8 +30,7 @@ from helix_spark.signature.objects.holders import held_values, is_project, wrapp
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
-from helix_spark.signature.objects.patches import hung_on_classes
-from helix_spark.signature.objects.registries import FINDS, registered
+from helix_spark.signature.objects.patches import FINDS, hung_on_classes, registered
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import Group, encode

@@ -14,8 +14,7 @@ from helix_spark.signature.functions.randomness import random_uses
 from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.functions.sql_texts import functions_called
 from helix_spark.signature.objects.edges import Asked, Described, Edge, Reference, Said, dotted
-from helix_spark.signature.objects.patches import classes_named, hung_on_classes
-from helix_spark.signature.objects.registries import FINDS, registered
+from helix_spark.signature.objects.patches import FINDS, classes_named, hung_on_classes, registered
 from helix_spark.signature.parts import Group, encode
 from helix_spark.since_python_311 import own_name
 

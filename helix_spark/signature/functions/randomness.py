@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from helix_spark.capture.plan_chance import CHANCE
 from helix_spark.signature.functions.code_form import CodeForm
 from helix_spark.signature.objects.edges import Edge, Reference, dotted
 from helix_spark.signature.objects.spark_objects import spark_classes
@@ -19,11 +20,9 @@ from helix_spark.signature.objects.spark_objects import spark_classes
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
 _PARTITIONS = ", which depends on how rows are partitioned even with a seed"
 
-_SEEDED_BY_PARTITION = re.compile(_SPARK + r"(rand|randn)$")
+_OF_SPARK = re.compile(_SPARK + r"(\w+)$")
 _RANDOM = re.compile(
-    _SPARK + r"(uuid|shuffle|randstr|uniform|monotonically_increasing_id|spark_partition_id"
-    r"|current_timestamp|current_date|current_time|curdate|now|localtimestamp|unix_timestamp_now|input_file_\w+)$"
-    r"|time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
+    r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
     r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
 )
@@ -107,8 +106,8 @@ def random_name(name: str) -> str | None:
     """
     if _RANDOM.match(name):
         return f"calls {name}"
-    if _SEEDED_BY_PARTITION.match(name):
-        return f"calls {name}{_PARTITIONS}"
+    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[2])) is not None:
+        return f"calls {name}, which {why}"
     if _MACHINE.match(name):
         return f"reads the environment ({name})"
     if name == "builtins.hash" and not hash_seed():
@@ -137,8 +136,8 @@ def hash_seed() -> str:
 
 
 def of_partitions(why: str) -> bool:
-    """Whether what is random is so only of Spark's tables."""
-    return _PARTITIONS in why
+    """Whether what is random is so only of Spark's tables: a method that pandas' tables have, too."""
+    return f"(){_PARTITIONS}" in why
 
 
 def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
@@ -161,3 +160,26 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
     around = met | {id(value)}
     for one in inside:
         yield from stages_in(one, around)
+
+
+_NOT_CALLED = frozenset({"annotation", "annotations", "base", "metaclass", "class", "by", "subclass", "depends_on"})
+"""Roles in which code is looked at, or is declared by the author to count as it is."""
+
+
+def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
+    """What is random in what a thing refers to, in sentences.
+
+    Args:
+        reference: to the thing.
+        edges: to what it refers to, but for what was looked at with its calls.
+    """
+    held = [(name, edge.held) for edge in edges if edge.held and (name := dotted(edge)) is not None]
+    random = [name for name, role in held if role not in _NOT_CALLED and random_name(name)]
+    return tuple(f"{reference.place()} is or holds {name}" for name in random)
+
+
+def statements_in(value: object) -> tuple[str, ...]:
+    """The SQL of the transformers in a value."""
+    stages = [stage for stage in stages_in(value) if "SQLTransformer" in spark_classes(stage)]
+    settings = [(param.name, setting) for stage in stages for param, setting in stage._paramMap.items()]
+    return tuple(setting for name, setting in settings if name == "statement" and isinstance(setting, str))

@@ -13,7 +13,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from types import MappingProxyType, SimpleNamespace
 
-from helix_spark.signature.objects import pydantic_objects, spark_objects, tabular, typing_objects
+from helix_spark.signature.objects import spark_objects, tabular, typing_objects
 from helix_spark.signature.objects.attributes import attributes, builtin_content, declares_itself, has_hidden_state
 from helix_spark.signature.objects.holders import own_attribute
 from helix_spark.signature.objects.leaves import LEAVES, shown
@@ -236,7 +236,7 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
     "numpy": tabular.numpy_fields,
     "pandas": tabular.pandas_fields,
     "pyarrow": tabular.pyarrow_fields,
-    "pydantic": pydantic_objects.fields,
+    "pydantic": typing_objects.type_adapter,
     "pyspark": spark_objects.fields,
     "py4j": spark_objects.fields,
 }

@@ -66,12 +66,38 @@ _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "rand
 
 _UNSEEDED = "draws, and has no seed"
 
+_USER = frozenset({"user", "current_user", "session_user"})
 
-def chance_in_text(text: str, *, over_layout: bool = False) -> str | None:
+
+def may_ask_user(parts: Iterable[Message]) -> bool:
+    """Whether a plan may ask who runs it: in SQL a column may be called so as well.
+
+    Args:
+        parts: all messages in it.
+    """
+    return any(_may_ask_user(one) for one in parts)
+
+
+def _may_ask_user(message: Message) -> bool:
+    one: Any = message
+    match sort_of(message):
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+            return one.function_name.lower() in _USER
+        case "Expression.ExpressionString":
+            given = tokens(one.expression)
+        case "SQL":
+            given = tokens(one.query)
+        case _:
+            return False
+    return not _USER.isdisjoint((*bare_words(given), *(name for name, _ in called(given))))
+
+
+def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = False) -> str | None:
     """What in SQL text may differ each time, as a phrase.
 
     Args:
         over_layout: whether partitions and files are as they were.
+        user_known: whether it is known who runs it.
 
     >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
     ('uses current_date in SQL, which asks the clock', None, None)
@@ -81,28 +107,33 @@ def chance_in_text(text: str, *, over_layout: bool = False) -> str | None:
         why = _of_function(name, with_arguments=with_arguments)
         if over_layout and why in _LAYOUT:
             why = None if (with_arguments and _SEEDED_BY.get(name, 1) == 1) or name not in _SEEDED_BY else _UNSEEDED
-        if why is not None:
+        if why is not None and not (user_known and name in _USER):
             return f"uses {name} in SQL, which {why}"
     for word in bare_words(given):
-        if word in _WITHOUT_BRACKETS:
+        if word in _WITHOUT_BRACKETS and not (user_known and word in _USER):
             return f"uses {word} in SQL, which {CHANCE[word]}"
     if any("_metadata" in word for kind, word in given if kind in ("word", "name")):
         return _OF_FILES
     return next((why for kind, word in given if kind == "text" and (why := _of_literal(word[1:-1]))), None)
 
 
-def chance_in(parts: Iterable[Message], *, over_layout: bool = False) -> tuple[str, ...]:
+def chance_in(
+    parts: Iterable[Message], *, over_layout: bool = False, user_known: bool = False
+) -> tuple[str, ...]:
     """What in a plan may differ each time it runs, as phrases.
 
     Args:
         parts: all messages in it.
         over_layout: whether partitions and files are as they were: what has its seed then draws the same. Nor does it
             count there that a stage's column is named by its uid.
+        user_known: whether it is known who runs it.
     """
-    return tuple(dict.fromkeys(why for one in parts for why in _chance(one, over_layout=over_layout)))
+    return tuple(dict.fromkeys(
+        why for one in parts for why in _chance(one, over_layout=over_layout, user_known=user_known)
+    ))
 
 
-def _chance(message: Message, *, over_layout: bool) -> Iterator[str]:
+def _chance(message: Message, *, over_layout: bool, user_known: bool) -> Iterator[str]:
     one: Any = message
     sort = sort_of(message)
     match sort:
@@ -111,11 +142,12 @@ def _chance(message: Message, *, over_layout: bool) -> Iterator[str]:
             why = _of_function(name, with_arguments=bool(one.arguments))
             if over_layout and why in _LAYOUT:
                 why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
-            yield from _some(why and f"uses {name}, which {why}")
+            if not (user_known and name in _USER):
+                yield from _some(why and f"uses {name}, which {why}")
         case "Expression.ExpressionString":
-            yield from _some(chance_in_text(one.expression, over_layout=over_layout))
+            yield from _some(chance_in_text(one.expression, over_layout=over_layout, user_known=user_known))
         case "SQL":
-            yield from _some(chance_in_text(one.query, over_layout=over_layout))
+            yield from _some(chance_in_text(one.query, over_layout=over_layout, user_known=user_known))
         case "Expression.UnresolvedAttribute":
             if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
                 yield _OF_FILES

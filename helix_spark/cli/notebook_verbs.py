@@ -60,6 +60,13 @@ class NotebookVerbs:
 
         rows = self._rows()
         row = next((row for row in rows if name in (row.name, self._titled(row))), None)
+        of_call = [one for one in rows if name == one.asked.caller.call]
+        if row is None and len(of_call) > 1:
+            raise ParameterError(
+                f"{name} has asked {len(of_call)} things", exists=", ".join(one.name for one in of_call),
+                remedy="name one of them",
+            )
+        row = row or next(iter(of_call), None)
         if row is None:
             known = [row.name for row in rows]
             raise ParameterError(f"{self._program.name} has not asked {name!r} so far", remedy=nearest(name, known))

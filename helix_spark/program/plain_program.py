@@ -110,7 +110,8 @@ class PlainProgram:
         if self.watched is None:
             is_here = not self.server.elsewhere and self._master.startswith("local")
             self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
-        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched)
+        user = "" if address else _user()
+        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
         record = Unread(self.record) if self.mode == "audit" else self.record
         self.answerer = Answerer(
@@ -195,6 +196,12 @@ _SHORT_ERRORS = {
 
 _SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
 """Settings that begin so change no answer."""
+
+
+def _user() -> str:
+    """Who runs what a server of our own is asked."""
+    names = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
+    return digest(str(os.getuid()), *names)
 
 
 def _around(initial: Mapping[str, str], given: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from helix_spark.capture.plan_chance import chance_in
+from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.sql_reads import read_statement
@@ -73,6 +73,7 @@ class Signer:
         data: versions of what it reads.
         functions: by its pickle, each Python function that was written into a plan.
         watched: what these functions read in workers.
+        user: who runs what is asked; empty where nobody knows.
         doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
             else's answer.
     """
@@ -82,6 +83,7 @@ class Signer:
     data: DataVersions
     functions: dict[bytes, Any] = field(default_factory=dict)
     watched: WatchedFunctions = field(default_factory=lambda: WatchedFunctions(lambda _: ""))
+    user: str = ""
     doubtful: set[str] = field(default_factory=set)
     _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -98,7 +100,7 @@ class Signer:
         parts = list(messages(signed))
         for one in parts:
             self._look(one, found)
-        found.chance += chance_in(parts, over_layout=True)
+        found.chance += chance_in(parts, over_layout=True, user_known=bool(self.user))
         found.sent += [
             (code, self.watched.identity(code))
             for name in sorted(found.names & self.state.code.keys()) for code in self.state.code[name]
@@ -112,6 +114,7 @@ class Signer:
             str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code), self.state.settings_identity(),
             self.state.functions_identity(frozenset(found.names)), *self._views(found),
             *(one.identity.digest for one in found.reads), *(reads for _, reads in found.sent if reads),
+            *((self.user,) if may_ask_user(parts) else ()),
         )
         return Question(
             digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),

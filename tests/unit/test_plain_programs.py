@@ -186,6 +186,26 @@ def test_what_draws_or_asks_the_clock_is_asked_each_time(runs: Runs, expression:
     assert runs.run(program).started
 
 
+def test_what_may_ask_for_the_user_is_asked_once_of_a_server_whose_user_is_known(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+
+    def asked(user: str, condition: str) -> Any:
+        answerer = answerer_of(FakeRecord(), FakeServer(), tmp_path)
+        answerer.signer.user = user
+        session = open_session(answerer, {})
+        try:
+            rows(session).where(condition).collect()
+        finally:
+            session.stop()
+        return next(one.question for one in answerer.asked if one.question.sort == "rows")
+
+    assert asked("", "user < 3").chance
+    assert not asked("me", "user < 3").chance
+    assert asked("me", "user < 3").identity != asked("you", "user < 3").identity
+    assert asked("me", "other < 3").identity == asked("you", "other < 3").identity
+    assert asked("me", "user < 3 AND day < current_date").chance
+
+
 def test_a_draw_with_a_seed_is_asked_once(runs: Runs) -> None:
     def program(spark: Any) -> Any:
         train, test = rows(spark).randomSplit([0.8, 0.2], seed=3)

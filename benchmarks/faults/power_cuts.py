@@ -26,6 +26,7 @@ from benchmarks.faults.logged_disk import OPTIONS, Recording, logged_disk, power
 from benchmarks.faults.records import all_of
 from benchmarks.faults.row import NotHereError, Tally, fault
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError
@@ -223,9 +224,7 @@ def main() -> None:
     if given.unsynced:
         os.fsync = lambda handle: None
     if given.merging:
-        from helix_spark.catalog.journal import clearing
-
-        clearing.MOST_FILES, clearing.SHORTEST = 0, 0.0
+        upkeep.MOST_FILES, upkeep.SHORTEST = 0, 0.0
     done = spark_job if given.spark else job
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         for key in given.keys:

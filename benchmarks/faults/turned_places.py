@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,9 +19,10 @@ from helix_spark.errors import CatalogError
 
 POINTS = (
     "lease.taken", "store.begun", "store.file_written", "store.written", "journal.appending", "journal.looked",
-    "journal.committed", "publish.recorded", "iteration.results", "iteration.nodes", "journal.syncing",
+    "journal.committed", "publish.recorded", "iteration.results", "iteration.nodes", "gc.found", "journal.syncing",
 )
-"""At `journal.looked` the place was looked at, and nothing looks again until the record is written."""
+"""A run reaches each of them. At `journal.looked` the place was looked at, and nothing looks again until the record is
+written."""
 
 
 class Place:
@@ -29,19 +31,19 @@ class Place:
     def __init__(self, sound: Path, folder: Path) -> None:
         shutil.copytree(sound, folder, symlinks=True)
         self.folder = folder
-        self.before: dict[str, bytes] = {}
+        self.before: dict[str, bytes | None] = {}
 
     @property
     def name(self) -> Path:
         return self.folder / "catalog"
 
-    def content(self) -> dict[str, bytes]:
-        """What lies under the name now, without notes of how far runs are, and leases."""
-        found = {}
-        for path in self.name.resolve().rglob("*"):
-            inside = path.relative_to(self.name.resolve())
-            if path.is_file() and inside.parts[0] != "leases" and inside.parts[:2] != ("records", "running"):
-                found[str(inside)] = path.read_bytes()
+    def content(self) -> dict[str, bytes | None]:
+        """What lies under the name now, None for folders; without notes of how far runs are, and leases."""
+        there, found = self.name.resolve(), dict[str, bytes | None]()
+        for path in (there, *there.rglob("*")) if there.exists() else ():
+            inside = path.relative_to(there)
+            if inside.parts[:1] != ("leases",) and inside.parts[:2] != ("records", "running"):
+                found[str(inside)] = path.read_bytes() if path.is_file() else None
         return found
 
     def turned(self) -> None:
@@ -53,17 +55,20 @@ class Place:
         self.name.unlink()
         self.name.symlink_to("other")
 
-    def moved(self) -> None:
+    def moved_away(self) -> None:
         (self.folder / "first").rename(self.folder / "away")
+
+    def moved(self) -> None:
+        self.moved_away()
         (self.folder / "first").mkdir()
 
     def replaced_by_a_copy(self) -> None:
         shutil.copytree(self.folder / "first", self.folder / "copy")
-        (self.folder / "first").rename(self.folder / "away")
+        self.moved_away()
         (self.folder / "copy").rename(self.folder / "first")
 
     def replaced_by_another(self) -> None:
-        (self.folder / "first").rename(self.folder / "away")
+        self.moved_away()
         (self.folder / "other").rename(self.folder / "first")
 
     def emptied_and_filled(self) -> None:
@@ -74,8 +79,8 @@ class Place:
 
 
 CHANGES: tuple[Callable[[Place], None], ...] = (
-    Place.turned, Place.turned_to_another, Place.moved, Place.replaced_by_a_copy, Place.replaced_by_another,
-    Place.emptied_and_filled,
+    Place.turned, Place.turned_to_another, Place.moved_away, Place.moved, Place.replaced_by_a_copy,
+    Place.replaced_by_another, Place.emptied_and_filled,
 )
 
 
@@ -97,27 +102,45 @@ def _changed_during_a_run(place: Place, change: Callable[[Place], None], point: 
     said = any("is not what it was" in text for text in heard.warnings)
     after = place.content()
     # What a copy has of a result that was being written is deleted there as well: nothing could use it.
-    elsewhere = [name for name in after if after[name] != place.before.get(name)]
+    elsewhere = [name for name in after if name not in place.before or after[name] != place.before[name]]
     elsewhere += [name for name in place.before if name not in after and not name.startswith("tables/")]
     if outputs != answers(9):
         return f"answered {outputs}"
     if elsewhere and not (point == "journal.looked" and said):
         return f"{elsewhere[:3]} were written in the other place; said was {heard.warnings}"
-    if elsewhere and change is Place.moved:
-        return ""  # into an empty folder that is no catalog: it was said, and there is nothing to go on with
-    for root in (place.name, place.folder / "away", place.folder / "first"):
+    if elsewhere and change in (Place.moved_away, Place.moved):
+        return ""  # where no catalog is: it was said, and there is nothing to go on with
+    for root in {path.resolve(): path for path in (place.folder / "away", place.folder / "first", place.name)}.values():
         if root.exists() and (what := goes_on(root, 10, 1)):
             return f"{root.name}: {what}"
     return ""
 
 
+def _reached(place: Place) -> Counter[str]:
+    """How often a run reaches each failpoint if nothing is changed."""
+    reached = Counter[str]()
+    with failpoints.watched(lambda name: reached.update([name])):
+        assert run(place.name, workflow(9)) == answers(9)
+    return reached
+
+
+def _moments(reached: Counter[str]) -> Iterator[tuple[Callable[[Place], None], str, int]]:
+    """Each change at each point when it is first reached, then at each further time. Of both, all points come with
+    some change before one of them comes again."""
+    first = [(point, 1) for point in POINTS]
+    later = [(point, nth) for point in POINTS for nth in range(2, reached[point] + 1)]
+    for times in (first, later):
+        for turn in range(len(CHANGES)):
+            for index, (point, nth) in enumerate(times):
+                yield CHANGES[(index + turn) % len(CHANGES)], point, nth
+
+
 @fault("a catalog whose place is changed during a run: its link turned, its folder moved, another put there",
-       "the answer is given, nothing is written elsewhere; both are usable afterwards", short=2, full=132)
+       "the answer is given, nothing is written elsewhere; both are usable afterwards", short=3, full=198)
 def place_is_changed(folder: Path, count: int, tally: Tally) -> None:
-    sound, ways = _sound(folder), len(CHANGES) * len(POINTS)
-    for index in tally.rounds(count):
-        change, point = CHANGES[index % len(CHANGES)], POINTS[index * 5 % len(POINTS)]
-        nth = 1 + (index - 1) // ways
+    sound = _sound(folder)
+    moments = _moments(_reached(Place(sound, folder / "untouched")))
+    for _, (change, point, nth) in zip(tally.rounds(count), moments, strict=False):
         what = _changed_during_a_run(Place(sound, folder / "place"), change, point, nth)
         tally.expect(not what, f"{change.__name__} at {point}, time {nth}: {what}")
         shutil.rmtree(folder / "place")

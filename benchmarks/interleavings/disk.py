@@ -272,7 +272,7 @@ class SimPath:
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: a file's name makes its folders."""
 
-    def make_new_folder(self) -> None:
+    def make_new_folder(self, *, within: SimPath) -> None:
         if self.exists():
             raise FileExistsError(errno.EEXIST, "something is there already", self.path)
 

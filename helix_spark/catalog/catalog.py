@@ -334,7 +334,7 @@ class Catalog:
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """A fresh, private place to store a result. Nobody sees it until it is published."""
         self._place.make()
-        attempt = folders.new_attempt(self._layout, signature, kind)
+        attempt = folders.new_attempt(self._layout, signature, kind, self._place.check)
         if attempt.path is not None:
             # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
             self.leases.take(attempt.attempt)
@@ -472,9 +472,7 @@ class Catalog:
 
     def write_arrow(self, attempt: Attempt, table: pa.Table) -> TableStats:
         """Write a table without a JVM; see `table_writing.write_arrow`. Publish it afterwards."""
-        if attempt.kind != "table" or attempt.path is None:
-            raise CatalogError(f"an attempt to store a {attempt.kind} holds no table")
-        return write_arrow(attempt.path, table, attempt=attempt.attempt)
+        return write_arrow(attempt, table)
 
     # What it takes -------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructType
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import storing
@@ -319,9 +320,10 @@ def test_files_that_the_driver_does_not_see_are_missed(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where workers write to disks of their own."""
-    def unseen(folder: Path, schema: str, *, attempt: str) -> int:
-        next(folder.glob("part-*")).unlink()
-        return commit_files(folder, schema, attempt=attempt)
+    def unseen(attempt: Attempt, schema: str) -> int:
+        assert isinstance(attempt.path, Path)
+        next(attempt.path.glob("part-*")).unlink()
+        return commit_files(attempt, schema)
 
     monkeypatch.setattr(storing, "commit_files", unseen)
     with pytest.raises(NotStoredError, match="90 rows were written, and its files have 60: the catalog's folder must"):

@@ -104,7 +104,7 @@ def test_the_same_files_have_the_same_digest_everywhere(tmp_path: Path, bucket: 
 
 
 def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> None:
-    place.make_new_folder()
+    place.make_new_folder(within=place.parent)
     file = place / "bytes"
     with file.writable() as where:
         if isinstance(where, Path):
@@ -116,7 +116,7 @@ def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> N
         opened.seek(250)
         assert (opened.read(2), opened.read()) == (bytes([250, 251]), bytes([252, 253, 254, 255]))
     with pytest.raises(FileExistsError):
-        place.make_new_folder()
+        place.make_new_folder(within=place.parent)
 
 
 def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import helix_spark as hx
+from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import text_in
 from helix_spark.catalog.progress import Progress
@@ -151,6 +153,27 @@ def test_upkeep_and_gc_do_nothing_elsewhere(folder: Path, change: Callable[[Path
         with pytest.raises(CatalogError, match="is not what it was"):
             step()
     assert content(elsewhere) == before
+
+
+def test_a_table_is_not_finished_where_its_catalog_was_while_it_was_being_written(folder: Path) -> None:
+    def moved(point: str) -> None:
+        if point == "store.file_written":
+            (folder / "first").rename(folder / "away")
+
+    catalog = filled(folder / "catalog")
+    attempt = catalog.begin_attempt(C, "table")
+    with failpoints.watched(moved), pytest.raises(CatalogError, match="its folder was moved or deleted"):
+        catalog.write_arrow(attempt, pa.table({"x": [1]}))
+    assert not (folder / "first").exists()
+
+
+def test_bare_folders_that_were_made_where_a_catalog_was_hinder_no_new_one(tmp_path: Path) -> None:
+    (tmp_path / "first" / "tables").mkdir(parents=True)
+    assert filled(tmp_path / "first").live()
+    (tmp_path / "other" / "tables").mkdir(parents=True)
+    (tmp_path / "other" / "tables" / "notes.txt").write_text("mine")
+    with pytest.raises(CatalogError, match="it holds: tables"):
+        Catalog.open(tmp_path / "other", create=True)
 
 
 def test_what_leads_to_it_by_another_name_or_was_restored_in_place_is_the_same(folder: Path) -> None:

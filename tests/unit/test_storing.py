@@ -53,7 +53,7 @@ def stored_by_spark(catalog: Catalog, kind: Any, values: pa.Array, **metadata: A
     attempt.path.mkdir(parents=True)
     pq.write_table(pa.table({"x": values}), attempt.path / "part-00000-x.parquet", write_page_checksum=True)
     schema = json.dumps({"type": "struct", "fields": [column("x", kind, **metadata)]})
-    rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
+    rows = commit_files(attempt, schema)
     return catalog.publish(ArtifactRecord(
         ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=1, rows=rows, files=1, version=0,
         schema=schema, digest=catalog.written_digest(attempt),

@@ -280,10 +280,13 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be half-way through writing the marker. Earlier versions, when killed, left leases alone.
+        # Another process may be half-way through writing the marker. Earlier versions, when killed, left leases alone;
+        # Spark, which makes what is above a folder that it writes to, may have done so where a catalog was moved away.
+        bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
             p.name for p in layout.root.iterdir()
             if not p.name.startswith(f".{MARKER}.") and p.name != LOCK and p != layout.leases
+            and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error

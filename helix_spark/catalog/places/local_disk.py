@@ -129,8 +129,11 @@ class LocalPath(PosixPath):
             if above == there:
                 break
 
-    def make_new_folder(self) -> None:
-        self.mkdir(parents=True)
+    def make_new_folder(self, *, within: Self) -> None:
+        for above in reversed(self.parents):
+            if above != within and above.is_relative_to(within):
+                above.mkdir(exist_ok=True)
+        self.mkdir()
 
     def total_bytes(self) -> int:
         return sum(status.st_size for status in _statuses(self) if not stat.S_ISDIR(status.st_mode))

@@ -206,7 +206,7 @@ class ObjectPath:
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""
 
-    def make_new_folder(self) -> None:
+    def make_new_folder(self, *, within: ObjectPath) -> None:
         """Only looks: nobody else writes where the name is a fresh id."""
         if self.exists():
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))

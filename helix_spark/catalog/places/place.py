@@ -118,8 +118,9 @@ class Place(Protocol):
         """Make a folder and those above it, unless they are there; where it is `synced`, they survive a loss of power.
         """
 
-    def make_new_folder(self) -> None:
-        """The same, but raise FileExistsError if something is there."""
+    def make_new_folder(self, *, within: Self) -> None:
+        """Make a folder, and those above it up to one that must be there: nothing makes a catalog's folder anew that
+        was moved. Raises FileExistsError if something is there."""
 
     def total_bytes(self) -> int:
         """Bytes of all files under the place as they lie there; 0 if there is none. A symbolic link counts as itself;

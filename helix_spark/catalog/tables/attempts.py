@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
@@ -20,6 +20,7 @@ from helix_spark.catalog.journal.rows import Misfit, from_columns
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.layout import Layout, is_id, is_signature
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 
@@ -33,19 +34,22 @@ class Attempt:
         attempt: 32 hex characters, never used before.
         kind: table or model, which have a folder, or value, which has none.
         path: the folder to write to. It does not exist yet: Spark's writers want to make it.
+        check: asked before what was written there becomes a table; raises CatalogError where the catalog that the
+            folder is in is not at that path any more.
     """
 
     signature: str
     attempt: str
     kind: ArtifactKind
     path: Place | None
+    check: Check = field(default=unchecked, compare=False, repr=False)
 
 
-def new_attempt(layout: Layout, signature: str, kind: ArtifactKind) -> Attempt:
+def new_attempt(layout: Layout, signature: str, kind: ArtifactKind, check: Check) -> Attempt:
     """A fresh attempt; nothing is written. Raises CatalogError for a signature that is not plain hex."""
     attempt = uuid.uuid4().hex
     path = None if kind == "value" else layout.attempt(kind, signature, attempt)
-    return Attempt(signature, attempt, kind, path)
+    return Attempt(signature, attempt, kind, path, check)
 
 
 def physical_bytes(path: Place) -> int:

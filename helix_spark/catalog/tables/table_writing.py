@@ -17,7 +17,7 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, protocol
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.side_checksums import write_checksums
-from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
 
@@ -40,31 +40,35 @@ class TableStats:
     schema: str
 
 
-def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
-    """Write a table as a Delta table of one commit and one file into `folder`, which must not exist.
+def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
+    """Write a table as a Delta table of one commit and one file into an attempt's folder, which must not exist.
 
     What is read back equals `storable(table)`. The commit names the attempt, so that another table in its place is
     noticed.
 
     Raises:
         NotStorableError: see `storable`; or pyarrow does not write such a table.
-        CatalogError: the folder exists or cannot be written. Either way, what was written so far stays for `abandon`.
+        CatalogError: the folder exists or cannot be written, the catalog is not there any more, or the attempt is none
+            to store a table. What was written so far stays for `abandon`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import Schema
     from deltalake.exceptions import DeltaError
 
+    folder = attempt.path
+    if attempt.kind != "table" or folder is None:
+        raise CatalogError(f"an attempt to store a {attempt.kind} holds no table")
     table = storable(table)
     try:
         # deltalake's own Schema says what Delta makes of the types, in the JSON that Spark uses too.
         schema = Schema.from_arrow(table.schema).to_json()
-        folder.make_new_folder()
+        folder.make_new_folder(within=folder.parent.parent.parent)
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
         with file.writable() as written:
             pq.write_table(table, written, compression="zstd", write_page_checksum=True)
         write_checksums(file)
-        _commit(folder, [(file, len(table))], schema, attempt)
+        _commit(attempt, folder, [(file, len(table))], schema)
     except (OSError, DeltaError) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     except pa.ArrowException as error:  # what `storable` lets pass, and Parquet does not hold
@@ -72,35 +76,40 @@ def write_arrow(folder: Place, table: pa.Table, *, attempt: str) -> TableStats:
     return TableStats(0, 1, len(table), physical_bytes(folder), schema)
 
 
-def commit_files(folder: LocalPath, schema: str, *, attempt: str) -> int:
-    """Commits all parquet files of a folder as one table; returns the rows that their footers count.
+def commit_files(attempt: Attempt, schema: str) -> int:
+    """Commits all parquet files of an attempt's folder as one table; returns the rows that their footers count. The
+    commit names the attempt, so that another table in its place is noticed.
 
     Args:
-        folder: on a disk, with the files of one finished write and no log yet.
+        attempt: on a disk, with the files of one finished write and no log yet.
         schema: Spark's, as JSON; of types and names that need no feature of Delta beyond its first version.
-        attempt: the commit names it, so that another table in its place is noticed.
 
     Raises:
-        CatalogError: a file cannot be read, or the log cannot be written.
+        CatalogError: a file cannot be read, the log cannot be written, or the catalog is not there any more.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    folder = attempt.path
+    assert isinstance(folder, LocalPath)
     try:
         counted = [(file, pq.read_metadata(file).num_rows) for file in sorted(folder.glob("part-*.parquet"))]
-        _commit(folder, counted, schema, attempt)
+        _commit(attempt, folder, counted, schema)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
     return sum(rows for _, rows in counted)
 
 
-def _commit(folder: Place, files: Sequence[tuple[Place, int]], schema: str, attempt: str) -> None:
-    """Commits files, each with its rows. Raises OSError."""
+def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:
+    """Commits files, each with its rows. Raises OSError, and CatalogError where the catalog is not there any more: it
+    may have been moved while they were written, which may take long, and another be in its place."""
     reach("store.file_written")
+    attempt.check()
     log = DeltaLog(folder)
-    log.folder.make_new_folder()
+    log.folder.make_new_folder(within=folder)
+    written_by = {"mode": "ErrorIfExists", "partitionBy": "[]"}
     log.entry(0).write_new_text(entry_text([
-        information("WRITE", operationParameters={"mode": "ErrorIfExists", "partitionBy": "[]"}, userMetadata=attempt),
+        information("WRITE", operationParameters=written_by, userMetadata=attempt.attempt),
         {"metaData": metadata(schema, {})}, {"protocol": protocol(schema)},
         *(added(file, {"numRecords": rows}) for file, rows in files),
     ]))

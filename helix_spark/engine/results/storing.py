@@ -178,7 +178,7 @@ def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -
     if not can_be_files(table.schema()):
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
     schema = table.save(attempt.path.spark_uri, AS_FILES)
-    rows = commit_files(attempt.path, schema, attempt=attempt.attempt)
+    rows = commit_files(attempt, schema)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=schema,
@@ -231,7 +231,7 @@ def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int |
     try:
         if isinstance(attempt.path, LocalPath) and as_plain:
             frame.write.format("parquet").options(**AS_FILES).save(place)
-            return commit_files(attempt.path, schema, attempt=attempt.attempt)
+            return commit_files(attempt, schema)
         frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
         return None
     finally:

@@ -100,13 +100,15 @@ class TestJournals:
         lambda rows: (shutil.rmtree(rows.log), rows.log.write_text("a file")),
         lambda rows: (rows.folder / "seen.head").write_text("many"),
         lambda rows: (rows.folder / "seen.head").write_text(str(10**18)),
+        lambda rows: pipe_for(rows.folder / "seen.head"),
         lambda rows: next((rows.folder / "seen").glob(".*.crc")).write_bytes(b""),
         lambda rows: pipe_for(next((rows.folder / "seen").glob(".*.crc"))),
         lambda rows: pipe_for(beside(rows.file_of(9))),
         lambda rows: (rows.folder / "seen" / "notes").symlink_to(rows.folder),
     ], ids=["newest gone", "newest empty", "garbage", "cut", "leads elsewhere", "two empty", "checkpoint",
             "no checkpoint", "pointer", "wrong pointer", "far number", "no log", "file for log", "head",
-            "head far ahead", "checksums", "a pipe for checksums", "a pipe for the newest checksums", "a link"])
+            "head far ahead", "a pipe for head", "checksums", "a pipe for checksums", "a pipe for the newest checksums",
+            "a link"])
     def test_nothing_is_lost_of_a_damaged_log(self, rows: Rows, damage: Callable[[Rows], object]) -> None:
         written = rows.append(*range(1, 7))
         assert maintain(rows.journal()).merged == 6

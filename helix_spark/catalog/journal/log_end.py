@@ -57,14 +57,6 @@ class LogEnd:
         """Whether there is a head file."""
         return self._head_file.exists()
 
-    @property
-    def never_synced(self) -> bool:
-        """Whether the head file says that nobody was told of anything here. Raises OSError."""
-        try:
-            return int(text_in(self._head_file)) < 0
-        except (FileNotFoundError, ValueError):
-            return False
-
     def begin(self) -> None:
         """Remember, before there is anything, that nothing was synced: without this, a head that is lost would look
         like one that was never written. Raises OSError."""

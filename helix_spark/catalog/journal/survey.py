@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.journal.log_end import LogEnd, head_file
+from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_content, name_in
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_of
@@ -149,7 +149,7 @@ def survey(folder: Place) -> Survey:
     sound, bad, saved = _looked_at(folder, state.added)
     spare = (*saved, *_others(folder, state.added))
     there = bool(entries or checkpoints or spare or bad or head != -1)
-    never_synced = LogEnd(folder).never_synced
+    never_synced = head is not None and head < 0 and head_file(folder).exists()
     return Survey(
         folder, there, head, never_synced, newest, base, unsound, frozenset(mentioned), beside, state.added,
         frozenset(state.named), sound, bad, spare, state.metadata, state.protocol,

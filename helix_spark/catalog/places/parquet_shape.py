@@ -274,7 +274,7 @@ class Thrift:
         header = self._byte()
         size, kind = header >> 4, header & 0x0F
         if size == 15:
-            size = self._varint()
+            size = self.varint()
         if size > len(self._data) - self.at:
             raise IndexError("it has less bytes than values")
         if kind in (1, 2):
@@ -282,19 +282,20 @@ class Thrift:
         return [self._value(kind, depth) for _ in range(size)]
 
     def _map(self, depth: int) -> dict[Any, Any]:
-        size = self._varint()
+        size = self.varint()
         if size > len(self._data) - self.at:
             raise IndexError("it has less bytes than values")
         kinds = self._byte() if size else 0
         return {self._value(kinds >> 4, depth): self._value(kinds & 0x0F, depth) for _ in range(size)}
 
     def _binary(self, _depth: int) -> bytes:
-        return self._taken(self._varint())
+        return self.taken(self.varint())
 
     def _double(self, _depth: int) -> float:
-        return float(struct.unpack("<d", self._taken(8))[0])
+        return float(struct.unpack("<d", self.taken(8))[0])
 
-    def _taken(self, size: int) -> bytes:
+    def taken(self, size: int) -> bytes:
+        """So many bytes. Raises IndexError where there are less."""
         start, self.at = self.at, self.at + size
         if self.at > len(self._data):
             raise IndexError("it ends too early")
@@ -305,7 +306,8 @@ class Thrift:
         self.at += 1
         return value
 
-    def _varint(self) -> int:
+    def varint(self) -> int:
+        """A number of any length. Raises ValueError for one that is too long, IndexError."""
         value = 0
         for place in range(_LONGEST_NUMBER):
             byte = self._byte()
@@ -315,7 +317,7 @@ class Thrift:
         raise ValueError("it has a number of more than 64 bits")
 
     def _zigzag(self, _depth: int = 0) -> int:
-        value = self._varint()
+        value = self.varint()
         return (value >> 1) ^ -(value & 1)
 
 
@@ -384,32 +386,19 @@ def _first_values(file: BinaryIO, page: Page, chunk: Chunk, rows: int) -> tuple[
 def _levels(content: bytes, width: int, values: int) -> Iterator[int]:
     """The levels of lists that a page of the first version begins with: their length, then runs of one level, and of
     eight times so many that are packed, the least bits first."""
-    at, left = 4, values
+    read, left = Thrift(content, 4), values
     while left > 0:
-        header, at = _varint(content, at)
+        header = read.varint()
         if header < 2:
             raise ValueError("its levels have a run of none")
         if header & 1:
             for _ in range(header >> 1):
-                packed = int.from_bytes(content[at : at + width], "little")
-                at += width
+                packed = int.from_bytes(read.taken(width), "little")
                 yield from (packed >> (n * width) & ((1 << width) - 1) for n in range(8))
             left -= (header >> 1) * 8
         else:
-            yield from repeat(int.from_bytes(content[at : at + (width + 7) // 8], "little"), min(header >> 1, left))
-            at += (width + 7) // 8
+            yield from repeat(int.from_bytes(read.taken((width + 7) // 8), "little"), min(header >> 1, left))
             left -= header >> 1
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 35, 7):
-        byte = content[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("its levels have a number that is too long")
 
 
 def _longest_entry(dictionary: bytes) -> int:

@@ -274,6 +274,7 @@ class _Merging:
         return self._published(lambda: self._copied(record, folder))
 
     def _copied(self, record: ArtifactRecord, folder: Place) -> ArtifactRecord:
+        self._catalog.check()
         path = self._layout.attempt(record.kind, record.signature, record.attempt)
         attempt = Attempt(record.signature, record.attempt, record.kind, path)
         if path.exists():  # of a merge that ended in the middle

@@ -17,6 +17,7 @@ from test_loading import Gladly
 from warned import Warned
 
 import helix_spark as hx
+from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.attempts import MANIFEST
@@ -147,6 +148,16 @@ def test_a_merge_that_was_killed_is_done_again(here: Path, there: Path, failpoin
     assert stored(here) == both
     assert opened(here).nodes_recorded() == 5 * 3
     assert verify(opened(here), deep=True).sound
+
+
+def test_a_catalog_that_is_moved_during_a_merge_is_not_made_anew(here: Path, there: Path) -> None:
+    def moved(point: str) -> None:
+        if point == "merge.copied" and here.exists():
+            here.rename(here.with_name("away"))
+
+    with failpoints.watched(moved), pytest.raises(CatalogError, match="is not what it was"):
+        opened(here).merge(there)
+    assert not here.exists()
 
 
 def test_a_damaged_copy_gives_what_can_be_had_of_it(here: Path, there: Path) -> None:

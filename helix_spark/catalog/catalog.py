@@ -134,6 +134,7 @@ class Catalog:
             return merge(self, self._layout, other, dry_run=False)
 
     def _mended(self, error: DamagedRecordsError) -> bool:
+        self._place.check()  # what is damaged may be another catalog that was put there
         return self._mender(error)
 
     @property

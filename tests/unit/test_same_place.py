@@ -167,6 +167,17 @@ def test_a_table_is_not_finished_where_its_catalog_was_while_it_was_being_writte
     assert not (folder / "first").exists()
 
 
+def test_damage_of_another_catalog_in_its_place_is_not_repaired(folder: Path) -> None:
+    catalog, told = filled(folder / "catalog"), list[str]()
+    catalog.repair_by_itself(told.append)
+    elsewhere = replaced_by_another(folder)
+    max((elsewhere / "records" / "iterations" / "_delta_log").glob("*.json")).write_text("")
+    before = content(elsewhere)
+    with pytest.raises(CatalogError, match="is not what it was"):
+        catalog.iterations()
+    assert (content(elsewhere), told) == (before, [])
+
+
 def test_bare_folders_that_were_made_where_a_catalog_was_hinder_no_new_one(tmp_path: Path) -> None:
     (tmp_path / "first" / "tables").mkdir(parents=True)
     assert filled(tmp_path / "first").live()

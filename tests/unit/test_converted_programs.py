@@ -181,6 +181,16 @@ def test_what_is_not_lifted_is_said_with_its_line(convert: Convert) -> None:
     assert "--conf spark.sql.shuffle.partitions=3" in found
 
 
+def test_a_read_inside_a_function_is_said(convert: Convert) -> None:
+    text = convert(
+        "from pyspark.sql import SparkSession\n\ndef load(session):\n    return session.read.csv('rows.csv')\n\n"
+        "spark = SparkSession.builder.getOrCreate()\nrows = load(spark)\nrows.groupBy('_c0').count().show()\n",
+        whole=True,
+    )
+    assert "- train.py:7 reads what nobody follows inside `rows`, which is computed each time: make a wf.source" in text
+    assert "reads what nobody follows" not in convert("rows.count()\n")
+
+
 def test_a_program_that_leaves_in_the_middle_is_refused(convert: Convert) -> None:
     with pytest.raises(HelixError, match="leaves main in the middle"):
         convert("import pyspark\ndef main():\n    if pyspark:\n        return\n    print(1)\nmain()\n", whole=True)

@@ -166,11 +166,26 @@ class Lifting:
             or (name in met.forms and (met.kinds[name], name in read) != _ASIDE)
         ]
         for name in made:
-            self._add(at, name, self._node(at, name, met.kinds[name], name, (at,), met.forms.get(name, "")))
+            node = self._node(at, name, met.kinds[name], name, (at,), met.forms.get(name, ""))
+            self._add(at, name, node)
+            if self._reads_by_itself(at, node):
+                self._notes.append(
+                    f"{self.file}:{one.line} reads what nobody follows inside `{node.name}`, which is computed each "
+                    "time: make a wf.source of the read, or say in depends_on= what it rests on"
+                )
             if met.kinds[name] in ("value", "plain") and name not in read:
                 self._asked_for.add((at, name))
         if not made and not read:
             self._lift_effect(at)
+
+    def _reads_by_itself(self, at: int, node: Node) -> bool:
+        """Whether a node that is no source reads by the session, itself or by a function of the program's."""
+        befores = (self._flow.before(at, name) for name in self._flow.reads(at))
+        called = [
+            self.statements[of].text for of in befores
+            if of is not None and isinstance(self.statements[of].tree, ast.FunctionDef)
+        ]
+        return node.source is None and bool(node.session) and any(map(_READS.search, (*node.lines, *called)))
 
     def _lift_effect(self, at: int) -> None:
         """A statement that is there for what it prints."""
@@ -380,6 +395,7 @@ _OPTIONS = frozenset({
 })
 """Parameters that a declaration of a learner has itself."""
 
+_READS = re.compile(r"\.(read|table)\b")
 _DRAWS = re.compile(r"\.(randomSplit|sample|sampleBy)\(|\b(rand|randn|shuffle|uuid|monotonically_increasing_id)\(")
 
 

@@ -128,6 +128,7 @@ EDITS: Mapping[str, tuple[str, str, str]] = {
     "what features are of": ("", '["scaled", "place"]', '["scaled", "place", "paid"]'),
     "a value of the grid": ("", "[0.01, 0.1]", "[0.01, 0.2]"),
     "one more value of the grid": ("", "[0.01, 0.1]", "[0.01, 0.1, 1.0]"),
+    "which rows a model learns of": ("", ".fit(train)", '.fit(train.where("age < 50"))'),
     "the number of folds": ("", "numFolds=2", "numFolds=3"),
     "the seed of the folds": ("", "seed=3", "seed=4"),
     "the metric": ("", "areaUnderROC", "areaUnderPR"),

@@ -1,10 +1,14 @@
 """This checkout beside another one: what a person waits for on the census job, the two in turn.
 
     python -m benchmarks.against OTHER_CHECKOUT [--runs 5] [--save FILE]
+    python -m benchmarks.against OTHER_CHECKOUT --jobs --runs 1
 
 Each checkout runs by its own virtual environment (`.venv`, made by `make setup`). In each round both run once, the
 other one first in every second round: a first iteration in a fresh process, with and without the archive of classes;
 the same unchanged; and in one warm session an edit of the learner and an edit of a feature. Ratios are of medians.
+
+With `--jobs`: all five jobs, each with the ten edits of script 0 in a session (`benchmarks.iterations`), in turn;
+seconds to all answers, and whether the answers of both are the same.
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Mapping
+from math import isclose
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +53,12 @@ def main() -> None:
     parser.add_argument("other", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--jobs", action="store_true", help="script 0 of all five jobs instead")
     asked = parser.parse_args()
     both = {"this": ROOT, "other": asked.other.resolve()}
+    if asked.jobs:
+        of_jobs(both, asked.runs)
+        return
     took: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in both}
     for turn in range(asked.runs):
         for name in sorted(both, reverse=turn % 2 == 1):
@@ -66,6 +76,40 @@ def main() -> None:
         print(f"{what:36} {one['this']:7.2f} s {one['other']:7.2f} s {one['ratio']:6.2f}")
     if asked.save:
         asked.save.write_text(json.dumps({"runs": asked.runs, "seconds": found}, indent=1) + "\n")
+
+
+JOBS = ("census", "extraction", "flights", "genomics", "mnist")
+
+
+def of_jobs(both: Mapping[str, Path], runs: int) -> None:
+    """Prints for each job the seconds to the answers of script 0 in both checkouts, and what differs."""
+    ratios = []
+    for job in JOBS:
+        took: dict[str, list[float]] = {name: [] for name in both}
+        answers: dict[str, list[Any]] = {}
+        for turn in range(runs):
+            for name in sorted(both, reverse=turn % 2 == 1):
+                command = ["benchmarks/iterations.py", "--workload", job, "--system", "helix", "--json"]
+                found = json.loads(ran(both[name], command, {}))["systems"]["helix"]
+                took[name].append(sum(found["answer_seconds"]))
+                answers[name] = found["outputs"]
+        this, other = median(took["this"]), median(took["other"])
+        ratios.append(this / other)
+        same = sum(map(is_same, answers["this"], answers["other"]))
+        told = f"{same} of {len(answers['this'])} answers equal"
+        print(f"{job:12} {this:7.1f} s {other:7.1f} s {this / other:6.2f}  {told}", flush=True)
+    print(f"in the geometric mean {geometric_mean(ratios):.2f}")
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two answers are the same, numbers to 1e-6."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return isclose(one, other, rel_tol=1e-6, abs_tol=1e-6)
+    return bool(one == other)
 
 
 def once(checkout: Path) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
@@ -107,6 +108,28 @@ def test_what_is_asked_for_after_the_end_changes_no_setting(spark: SparkSession)
 def test_threads_that_ask_at_once_get_one_session(sessions: SessionProvider, spark: SparkSession) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: id(sessions.get()), range(16))) == {id(spark)}
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in files"])
+def test_functions_of_python_read_columns_that_are_kept(spark: SparkSession, tmp_path: Path, kept: str) -> None:
+    numbers = spark.range(4).withColumn("b", F.col("id") + 1)
+    if kept == "in files":
+        numbers.write.parquet(str(tmp_path / "numbers"))
+        numbers = spark.read.parquet(str(tmp_path / "numbers"))
+    else:
+        numbers.persist().count()
+
+    def doubled(value: int) -> int:
+        return value * 2
+
+    made = numbers.select(F.udf(doubled, "long")("b").alias("c"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(made.collect)
+        try:
+            assert sorted(row.c for row in waiting.result(timeout=60)) == [2, 4, 6, 8]
+        finally:
+            spark.sparkContext.cancelAllJobs()  # if it waits for ever
+            numbers.unpersist()
 
 
 def test_delta_works_and_pages_are_checked(spark: SparkSession, tmp_path: Path) -> None:

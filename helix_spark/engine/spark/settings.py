@@ -29,8 +29,17 @@ DELTA = MappingProxyType({
 VERIFIED = MappingProxyType({"parquet.page.verify-checksum.enabled": "true"})
 """A flipped bit in a stored page is an error, not another number (without: 27 of 40 flips went unnoticed)."""
 
+ROWS_FOR_PYTHON = MappingProxyType({
+    "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",
+    "spark.sql.inMemoryColumnarStorage.enableVectorizedReader": "false",
+})
+"""Where a Python function of rows reads columns as they lie in files or in memory, Spark 4.2.0 tells its worker what no
+worker reads, and both wait for ever (SPARK-58241): of parquet the first setting has it read rows, of what is persisted
+the second one."""
+
 WHILE_WE_WORK = MappingProxyType({
     **VERIFIED,
+    **ROWS_FOR_PYTHON,
     # Tables of Helix have one commit; Delta's default of 50 makes every first read of one cost 1.6 s.
     "spark.databricks.delta.snapshotPartitions": "1",
 })
@@ -159,6 +168,7 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
         **DELTA,
         **BINDS_ARGUMENTS,
+        **ROWS_FOR_PYTHON,
         **CHANGES_RESULTS,
         # Spark's own switch for it, by environment.
         "spark.sql.ansi.enabled": environ.get("SPARK_ANSI_SQL_MODE", "true").lower(),

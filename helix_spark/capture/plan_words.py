@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_sql import ALIAS, as_written
 from helix_spark.capture.plan_messages import parts_of, sort_of
+from helix_spark.hermetic.asking import Kind, kind_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -194,12 +195,13 @@ def _scalars(message: Any) -> str:
 
 def _where(message: Any) -> str:
     """The place of the author's that built something: the first that is noted in its expressions, as relations have
-    none."""
+    none; empty where Helix stands between the author and pyspark, as in a search."""
     waiting = [message]
     while waiting:
         one = waiting.pop()
         if sort_of(one) == "Expression" and one.common.HasField("origin"):
-            return str(one.common.origin.python_origin.call_site)
+            place = str(one.common.origin.python_origin.call_site)
+            return "" if kind_of(place.rpartition(":")[0]) is Kind.HELIX else place
         waiting.extend(part for part in reversed(parts_of(one)) if sort_of(part) != "Relation")
     return ""
 

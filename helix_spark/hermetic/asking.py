@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-_HELIX = str(Path(__file__).resolve().parents[1])
+_HELIX = f"{Path(__file__).resolve().parents[1]}/"
 _PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _SITES = ("/site-packages/", "/dist-packages/")
 _SPARK = ("/pyspark/", "/py4j/", "/pyspark.zip/", "-src.zip/py4j/")
@@ -63,10 +63,10 @@ def kind_of(file: str) -> Kind:
     """
     if any(part in file for part in _SPARK):
         return Kind.SPARK
+    if file.startswith(_HELIX):  # which may be installed among libraries
+        return Kind.HELIX
     if any(part in file for part in _SITES):
         return Kind.LIBRARY
-    if file.startswith(_HELIX):
-        return Kind.HELIX
     # What is made of a text at run time, as a dataclass's methods, is whoever's calls it; a notebook's cells are not.
     made = file.startswith("<") and not file.startswith("<ipython")
     return Kind.PYTHON if made or file.startswith(_PYTHON) else Kind.AUTHOR

@@ -19,7 +19,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
-from helix_spark.engine.spark.settings import results_settings
+from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.live_answers import LiveAnswers
@@ -120,7 +120,7 @@ class PlainProgram:
         )
         session = open_session(self.answerer, initial, address)
         if address:
-            signer.state.requests.append(settings_request(session, {**MODELS_AS_CLASSIC, **given}))
+            signer.state.requests.append(settings_request(session, {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **given}))
         elif told_server() is not None or self._launched_with is not None:
             # It was started before anybody knew what this session would be given.
             names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()

@@ -28,6 +28,6 @@ def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -
     with recording(Recording(SETTINGS)) as session:
         tables: dict[str, Any] = {one: session.range(place + 9).where("id > 2") for place, one in enumerate(names)}
         called = relation_of(program(**tables))
-        plan = built.written({place: one for place, one in enumerate(names)}, {})
+        plan = built.written(dict(enumerate(names)), {})
         sent = frame_of(session, plan, tables)._plan.plan(session.client)
     assert identity_of(sent, CODE) == identity_of(called, CODE)

@@ -53,10 +53,9 @@ def defining(text: str, views: Mapping[str, Any], given: Sequence[tuple[str, Any
     for name, plan in given:
         tables[alias := f"helix_view_{next(_NUMBERS)}"] = plan
         text = text.replace(name, alias)
-    named = {
-        f"helix_view_{next(_NUMBERS)}": name for name in sorted(read_statement(text).tables) if name.lower() in views
-    }
-    if not named:
+    statement = read_statement(text)
+    named = {f"helix_view_{next(_NUMBERS)}": name for name in sorted(statement.tables) if name.lower() in views}
+    if not named or statement.defines & {name.lower() for name in named.values()}:  # it would be defined twice
         return text, tables
     defined = ", ".join(f"`{name}` AS (SELECT * FROM {alias})" for alias, name in named.items())
     begun = _WITH.match(text)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+from helix_spark.capture.sql_words import tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +19,14 @@ class Statement:
         known: whether it could be parsed; if not, nothing else is known of it.
         in_brackets: names of tables that brackets with names of columns follow, as of functions arguments, in lower
             case, as often as they are given.
+        defines: names of the tables that it defines itself, in lower case.
     """
 
     asks: bool
     tables: frozenset[str]
     known: bool = True
     in_brackets: tuple[str, ...] = ()
+    defines: frozenset[str] = frozenset()
 
 
 @cache
@@ -32,8 +37,12 @@ def read_statement(text: str) -> Statement:
     True
     >>> read_statement("SELECT * FROM VALUES (1) AS t(a)").in_brackets
     ('t',)
+    >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
+    True
     >>> read_statement("DROP VIEW t").asks, read_statement("select (").known
     (False, False)
+    >>> read_statement("WITH a AS (TABLE t) SELECT * FROM a").known
+    False
     """
     import sqlglot
     from sqlglot import exp
@@ -43,8 +52,33 @@ def read_statement(text: str) -> Statement:
         tree = sqlglot.parse_one(text, dialect="spark")
     except (SqlglotError, RecursionError):
         return Statement(asks=False, tables=frozenset(), known=False)
-    own = {one.alias_or_name.lower() for one in tree.find_all(exp.CTE)}
-    named = {".".join(part.name for part in one.parts) for one in tree.find_all(exp.Table)}
+    is_query = isinstance(tree, exp.Query)
+    if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
+        return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
+    named = {".".join(part.name for part in one.parts) for one in tree.find_all(exp.Table) if not _is_own(one)}
     brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
-    tables = frozenset(one for one in named if one.lower() not in own)
-    return Statement(isinstance(tree, exp.Query), tables, in_brackets=brackets)
+    defines = frozenset(one.alias_or_name.lower() for one in tree.find_all(exp.CTE))
+    return Statement(is_query, frozenset(named), in_brackets=brackets, defines=defines)
+
+
+def _is_own(table: Any) -> bool:
+    """Whether a statement defines a table itself, where it names it: in a definition those before it are known, and
+    the table itself only where it is recursive."""
+    from sqlglot import exp
+
+    below, node, name = table, table.parent, table.name.lower()
+    if len(table.parts) > 1:
+        return False
+    while node is not None:
+        defined = node if isinstance(node, exp.With) else next(
+            (one for one in node.iter_expressions() if isinstance(one, exp.With) and one is not below), None
+        )
+        if defined is not None:
+            known = list(defined.expressions)
+            if defined is node:
+                at = next(place for place, one in enumerate(known) if one is below)
+                known = known[:at + bool(node.args.get("recursive"))]
+            if any(one.alias_or_name.lower() == name for one in known):
+                return True
+        below, node = node, node.parent
+    return False

@@ -52,6 +52,11 @@ def with_tables_of_its_own(rows: DataFrame) -> DataFrame:
     return rows.sparkSession.sql("with q as (select id from p), r as (select max(id) as id from q) select * from r, q")
 
 
+def with_a_table_of_its_views_name(rows: DataFrame) -> DataFrame:
+    rows.createOrReplaceTempView("p")
+    return rows.sparkSession.sql("WITH p AS (SELECT id FROM p) SELECT id FROM p WHERE id > 1")
+
+
 def with_a_query_inside(rows: DataFrame) -> DataFrame:
     rows.createOrReplaceTempView("p")
     return rows.sparkSession.sql("SELECT id FROM p WHERE v >= (SELECT avg(v) FROM p)")

@@ -19,6 +19,7 @@ from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.capture.row_order import of_plan
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
+from helix_spark.engine.execution.observer import Quiet
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.results import TableResult
 from helix_spark.planner.plan import Plan
@@ -111,6 +112,17 @@ def test_a_version_before_the_last_is_known_again(tmp_path: Path) -> None:
     first, _, third = run(tmp_path / "catalog", workflow(adults), workflow(elders), workflow(adults_rewritten))
     assert computed(third.plan) == {"clean"}
     assert third.plan["clean"].signature == first.plan["clean"].signature
+
+
+class WithoutSpark(Quiet):
+    def session_starting(self) -> None:
+        raise AssertionError("rows of this process are compared without Spark")
+
+
+def test_rows_of_this_process_are_compared_without_spark(tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="never", cut_off=0.0, observer=WithoutSpark()) as helix:
+        answers = [helix.run(workflow(adults))["answer"] for _ in range(2)]
+    assert answers == [41**2 + 1] * 2
 
 
 def test_it_can_be_turned_off(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, HashSplit, Kind, Result
+from helix_spark.workflow.operators import FitStage, Form, Function, HashSplit, Kind, Read, Result
+from helix_spark.workflow.sources import MemorySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] 
         if node.name not in unit_of:
             continue
         scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
-        least = 1 if node.name in unknown else 2
+        # Rows that are in this process tell what they are without Spark.
+        least = 1 if node.name in unknown and not _is_in_memory(node) else 2
         if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
             pinned.add(node.name)
     return frozenset(pinned)
@@ -135,6 +137,13 @@ def collects(reader: Node, source: str) -> bool:
         return False
     forms = {form for form, name in zip(operator.forms, reader.inputs, strict=True) if name == source}
     return forms <= {Form.PANDAS, Form.ARROW}
+
+
+def _is_in_memory(node: Node) -> bool:
+    match node.operator:
+        case Read(source=MemorySource()):
+            return True
+    return False
 
 
 def _is_spark(node: Node, plan: Plan) -> bool:

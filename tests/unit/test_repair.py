@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.mending import Mending, mend
+from helix_spark.catalog.journal.mending import Mending, examined, mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.side_checksums import beside
@@ -78,6 +79,13 @@ def pipe_for(file: Path) -> None:
     os.mkfifo(file)
 
 
+def turned(file: Path, before: str, after: str) -> None:
+    """Writes something else into a file, once."""
+    text, times = re.subn(before, after, file.read_text(), count=1)
+    assert times == 1
+    file.write_text(text)
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Rows:
     return Rows(tmp_path)
@@ -90,6 +98,7 @@ class TestJournals:
         lambda rows: rows.entry(8).write_bytes(b"\xff garbage"),
         lambda rows: rows.entry(8).write_text(rows.entry(8).read_text()[:50]),
         lambda rows: rows.entry(7).write_text('{"add": {"path": "../other/part-0.parquet", "size": 1}}'),
+        lambda rows: turned(rows.entry(8), r'\\"numRecords\\":', r'\\"numRecords\\"8'),
         lambda rows: [rows.entry(version).write_text("") for version in (7, 9)],
         lambda rows: next(rows.log.glob("*.checkpoint.parquet")).write_bytes(b"PAR1 garbage PAR1"),
         lambda rows: [path.unlink() for path in rows.log.glob("*.checkpoint.parquet")],
@@ -105,7 +114,8 @@ class TestJournals:
         lambda rows: pipe_for(next((rows.folder / "seen").glob(".*.crc"))),
         lambda rows: pipe_for(beside(rows.file_of(9))),
         lambda rows: (rows.folder / "seen" / "notes").symlink_to(rows.folder),
-    ], ids=["newest gone", "newest empty", "garbage", "cut", "leads elsewhere", "two empty", "checkpoint",
+    ], ids=["newest gone", "newest empty", "garbage", "cut", "leads elsewhere", "garbage in statistics",
+            "two empty", "checkpoint",
             "no checkpoint", "pointer", "wrong pointer", "far number", "no log", "file for log", "head",
             "head far ahead", "a pipe for head", "checksums", "a pipe for checksums", "a pipe for the newest checksums",
             "a link"])
@@ -119,6 +129,20 @@ class TestJournals:
         assert (rows.names(), done.lost, done.lost_rows, done.cut) == (written, (), 0, ())
         written += rows.append(10)
         assert rows.names() == written, "it goes on"
+
+    @pytest.mark.parametrize(("before", "after"), [
+        (r'(\\"maxValues\\":\{.*?\\"number\\":)\d', r'\g<1>0'),
+        (r'(\\"minValues\\":\{.*?\\"number\\":)\d', r'\g<1>9'),
+        (r'(\\"nullCount\\":\{.*?\\"number\\":)\d', r'\g<1>2'),
+        (r'\\"name\\":\\"number\\"', r'\\"name\\":\\"numbes\\"'),
+    ], ids=["greatest", "least", "nulls", "name of a column"])
+    def test_a_log_that_tells_of_other_rows_is_damaged(self, rows: Rows, before: str, after: str) -> None:
+        written = rows.append(1, 2, 3)
+        turned(rows.entry(0 if "name" in before else 3), before, after)
+        assert examined(rows.journal()).is_needed
+        done = rows.repaired()
+        assert (rows.names(), done.loses) == (written, False)
+        assert [row.number for row in rows.journal().query("SELECT * FROM journal WHERE number = 3")] == [3]
 
     def test_what_is_put_aside_is_as_it_was(self, rows: Rows) -> None:
         rows.append(1, 2, 3)

@@ -35,6 +35,7 @@ from helix_spark.catalog.journal.rows import (
 from helix_spark.catalog.journal.survey import GONE, Added, RowFile, Survey, survey
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, now, protocol
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import beside, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -235,9 +236,18 @@ def _with_types(mending: Mending, row_type: type[RowType]) -> Mending:
         try:
             odd_columns = other_types(mending.survey.metadata["schemaString"], row_type)
             unread = f"its columns have another type than records have: {', '.join(odd_columns)}" if odd_columns else ""
+            unread = unread or _strange_columns(mending, known)
         except (ValueError, KeyError, TypeError):
             unread = "its schema is none"
     return replace(mending, unread=unread, retyped=retyped, lost_values=lost)
+
+
+def _strange_columns(mending: Mending, known: pa.Schema) -> str:
+    """What is wrong with the names of a journal's columns: some are neither those of records nor those of any file."""
+    assert mending.survey.metadata is not None
+    named = {one["name"] for one in parsed(mending.survey.metadata["schemaString"])["fields"]}
+    there = {*known.names, *(name for file in mending.survey.sound for name in file.table.column_names)}
+    return f"its schema has columns that nothing has: {', '.join(sorted(named - there))}" if named - there else ""
 
 
 def _is_kind(one: pa.DataType, wanted: pa.DataType) -> bool:

@@ -6,6 +6,7 @@ damaged hides no other, and follows no name that leads out of the folder. Change
 from __future__ import annotations
 
 import io
+import operator
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -257,17 +258,48 @@ def _bad_pointer(log: DeltaLog, checkpoints: Collection[int]) -> str:
 
 
 def _added(add: Mapping[str, Any]) -> Added:
-    name = name_in(add)
-    size = add.get("size")
-    try:
-        stats = parsed(add.get("stats") or "{}")
-        rows, least, most = (
-            stats.get("numRecords"), stats.get("minValues", {}).get(SEQUENCE), stats.get("maxValues", {}).get(SEQUENCE)
-        )
-    except (ValueError, AttributeError, TypeError):
-        rows = least = most = None
+    """Raises ValueError, AttributeError or TypeError for what is garbage, statistics in it, too: who reads the table
+    would fail of them."""
+    name, size, stats = name_in(add), add.get("size"), _statistics(add)
+    rows, least, most = (
+        stats.get("numRecords"), stats.get("minValues", {}).get(SEQUENCE), stats.get("maxValues", {}).get(SEQUENCE)
+    )
     size, rows, least, most = (value if isinstance(value, int) else None for value in (size, rows, least, most))
     return Added(name, size, rows, least, most, dict(add))
+
+
+def _statistics(add: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = parsed(add.get("stats") or "{}")
+    return found
+
+
+def _are_told_wrongly(table: pa.Table, stats: Mapping[str, Any]) -> bool:
+    """Whether a file's statistics in the log leave out some of its rows: who asks for these passes the file over.
+
+    >>> import pyarrow as pa
+    >>> rows = pa.table({"a": [1, 5], "b": ["x", None]})
+    >>> _are_told_wrongly(rows, {"minValues": {"a": 1, "b": "x"}, "maxValues": {"a": 5}, "nullCount": {"b": 1}})
+    False
+    >>> _are_told_wrongly(rows, {"maxValues": {"a": 4}}), _are_told_wrongly(rows, {"nullCount": {"b": 0}})
+    (True, True)
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def column(name: str) -> Any:
+        plain = name in table.column_names and not pa.types.is_nested(table.schema.field(name).type)
+        return table.column(name) if plain else None
+
+    for side, outside in (("minValues", operator.gt), ("maxValues", operator.lt)):
+        for name, told in stats.get(side, {}).items():
+            found = None if (of := column(name)) is None else pc.min_max(of).as_py()[side[:3]]
+            try:
+                if found is not None and outside(told, found):
+                    return True
+            except TypeError:
+                return True
+    return any((of := column(name)) is not None and of.null_count != told
+               for name, told in stats.get("nullCount", {}).items())
 
 
 def _looked_at(
@@ -280,6 +312,8 @@ def _looked_at(
             file = row_file(folder / name, one.rows)
             if one.size not in (None, file.size):
                 raise UnsoundFileError(f"has {file.size:,} bytes, not {one.size:,}")
+            if _are_told_wrongly(file.table, _statistics(one.action)):
+                raise UnsoundFileError("has other rows than the log says", file)
             sound.append(file)
         except UnsoundFileError as error:
             bad[name] = str(error)

@@ -43,11 +43,22 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
     with reader.known(frames) as names:
         _check_columns(built, reader, names)
         with _authors_columns(node, built, frames.values()):
-            made = reader.frame(built.written(names, {}))
+            return reader.frame(built.written(names, {}))
+
+
+def leave_views(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> None:
+    """Registers the views that a function registers: the author's code elsewhere may read them by their names.
+
+    Args:
+        frames: as for `built_table`.
+    """
+    if not built.registered:
+        return
+    reader = transport_of(spark).reader()
+    with reader.known(frames) as names:
         for name, plan in built.views(names):
             with registering():
                 reader.frame(plan).createOrReplaceTempView(name)
-        return made
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:

@@ -56,7 +56,7 @@ def job(weight: int = 1) -> hx.Workflow:
 
     return wf
 '''
-ANSWER = re.compile(r"total +748500.*count +500", re.DOTALL)
+ANSWER = re.compile(r"total +748,?500.*count +500", re.DOTALL)
 
 LOOKS: tuple[tuple[str, ...], ...] = (
     ("log",), ("show", "2"), ("diff", "1", "2"), ("plan", "job.py"), ("explain", "total", "job.py"), ("pages",),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -86,12 +88,20 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     }
 
 
+def _from_here(file: str) -> str:
+    """A file, and what follows its name, as seen from the current folder where it is in there."""
+    return file.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
 def print_iteration(view: IterationView) -> None:
     """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
     out = console()
     out.print(Text(view.title, style="bold"), Text(view.status))
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
-    told = (f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}", view.file)
+    told = (
+        f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
+        _from_here(view.file),
+    )
     print_lines(f"  {line}" for line in told if line)
     out.print()
     if view.error:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 
 from helix_spark.capture.captured_function import CapturedFunction, capture
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.engine.spark.plan_reader import PlanReader
+from helix_spark.engine.spark.plan_reader import JvmPlanReader
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,7 +50,7 @@ def captured(program: Program) -> CapturedFunction:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    reader = PlanReader(spark)
+    reader = JvmPlanReader(spark)
     with reader.known(frames) as names:
         return reader.frame(built.written(names, {}))
 

@@ -67,9 +67,11 @@ class Case:
 
     @property
     def is_followed(self) -> bool:
-        """What a class has as None may be filled later, so that all of the class counts."""
+        """What a class has as None may be filled later, so that all of the class counts. A dataclass has its fields'
+        defaults."""
         held = [values[name] for values in (self.values, self.after) for name in self.read]
-        return self.kind not in IN_CLASS or None not in held
+        in_class = self.kind in IN_CLASS or "@dataclass" in (ATTRIBUTES | KEYS)[self.kind]
+        return not in_class or None not in held
 
     def job(self, values: dict[str, Any], *, whole: bool = False) -> str:
         kinds = ATTRIBUTES | KEYS

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from test_influence import fit
+from test_planning import situation
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
@@ -28,13 +30,18 @@ def quickly(seconds: float = 1.0) -> Iterator[None]:
 
 
 def features(count: int) -> Dag:
+    """The graph of examples of so many columns."""
+    return compile_workflow(workflow(count))
+
+
+def workflow(count: int) -> hx.Workflow:
     """Examples of so many columns, each of a fit of its own."""
     wf = hx.Workflow("w")
-    data = wf.source("data", hx.csv("a.csv"))
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
     columns = [wf.extractor(f"f{number}", hx.OneHot(f"c{number}"), on=data) for number in range(count)]
     examples = wf.synthesizer("examples", data, features=columns, label="a")
     wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, output=True)
-    return compile_workflow(wf)
+    return wf
 
 
 def test_a_graph_whose_every_node_is_an_output_is_sliced_in_one_pass() -> None:
@@ -49,15 +56,19 @@ def test_a_graph_whose_every_node_is_an_output_is_sliced_in_one_pass() -> None:
 
 
 def test_what_each_of_many_features_needs_alone_is_found_beside_it() -> None:
-    dag = features(1_500)
-    declared = {name: name for name in dag.by_name}
+    known = situation(workflow(1_500))
     told = fit("age")
-    weights = tuple(replace(told.features[0], feature=f"f{n}", declared=f"f{n}") for n in range(1_500))
-    assert dag.readers("data")  # the graph is made once, whoever asks
+    weights = tuple(
+        replace(told.features[0], feature=f"f{n}", declared=known[f"f{n}"].signed.declared) for n in range(1_500)
+    )
+    influence = replace(told, features=weights)
+    nodes = tuple(replace(one, influence=influence) if one.name == "model" else one for one in known.nodes)
+    known = replace(known, nodes=nodes)
+    assert known.dag.readers("data")  # the graph is made once, whoever asks
     with quickly():
-        (found,) = planned_influences(dag, {"model": replace(told, features=weights)}, declared, {})
+        (found,) = planned_influences(known)
     assert len(found.features) == 1_500
-    assert only_for(dag, "examples", "f7") == ("f7.fit", "f7")
+    assert only_for(known.dag, "examples", "f7") == ("f7.fit", "f7")
 
 
 def test_many_steps_share_their_time_in_one_sweep() -> None:

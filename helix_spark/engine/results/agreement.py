@@ -4,6 +4,7 @@ within what another order of summing explains, tables without regard to the orde
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -267,9 +268,18 @@ def _parameters(model: Any) -> dict[str, str]:
         if param.name != "seed" or model.isSet(param)
     }
     return {
-        name: str(given[name]).replace(model.uid, "") for name in sorted(given)
+        name: _without_drawn(str(given[name]), model, by_default=not model.isSet(name)) for name in sorted(given)
         if name not in ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
     }
+
+
+_DRAWN_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")
+
+
+def _without_drawn(text: str, model: Any, *, by_default: bool) -> str:
+    """A parameter's value without names that were drawn for stages. What nobody set may be named after the stage that
+    the model was copied or fitted from."""
+    return _DRAWN_NAME.sub("", text) if by_default else text.replace(model.uid, "")
 
 
 def _plain(fact: Any, uid: str) -> Any:

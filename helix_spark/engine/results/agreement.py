@@ -264,11 +264,11 @@ def _parameters(model: Any) -> dict[str, str]:
     """By name, as text; names that were drawn for a stage are the same in each. Those of parts are theirs. A seed that
     nobody gave follows from the name of a class: of what was fitted, or of the model that was loaded."""
     given = {
-        param.name: value for param, value in model.extractParamMap().items()
-        if param.name != "seed" or model.isSet(param)
+        param.name: _without_drawn(str(value), model, by_default=not model.isSet(param))
+        for param, value in model.extractParamMap().items() if param.name != "seed" or model.isSet(param)
     }
     return {
-        name: _without_drawn(str(given[name]), model, by_default=not model.isSet(name)) for name in sorted(given)
+        name: given[name] for name in sorted(given)
         if name not in ("stages", "estimator", "evaluator", "estimatorParamMaps", "classifier")
     }
 

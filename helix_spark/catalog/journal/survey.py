@@ -288,7 +288,8 @@ def _are_told_wrongly(table: pa.Table, stats: Mapping[str, Any]) -> bool:
 
     def column(name: str) -> Any:
         plain = name in table.column_names and not pa.types.is_nested(table.schema.field(name).type)
-        return table.column(name) if plain else None
+        found = table.column(name) if plain else None
+        return found.cast(pa.string()) if found is not None and pa.types.is_string_view(found.type) else found
 
     for side, outside in (("minValues", operator.gt), ("maxValues", operator.lt)):
         for name, told in stats.get(side, {}).items():

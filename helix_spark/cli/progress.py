@@ -6,37 +6,36 @@ import sys
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
-from helix_spark.engine.execution.underway import Underway
+from helix_spark.engine.execution.underway import UnderwayBar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_SHORTEST = 0.5
-"""Seconds; a bar for less would only flicker."""
+    from helix_spark.views.progress_view import ProgressView
 
 
-class Bar(Underway):
-    """A progress bar by expected seconds, drawn only while a run is under way."""
+class Bar(UnderwayBar):
+    """A bar on a terminal."""
 
     def __init__(self) -> None:
-        super().__init__(Quiet())
+        super().__init__()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def begun(self) -> None:
         self.close()
 
-    def changed(self, *, now: bool) -> None:
-        view = self.view
-        if view is None:
-            return
-        if self._progress is not None and self._progress.answered is not None:
-            self.close()
-        elif self._bar is None and view.total >= _SHORTEST:
-            self._bar = self._drawn()
-            self._task = self._bar.add_task(view.doing, total=view.total)
-            self._bar.start()
-        elif self._bar is not None and self._task is not None:
+    @property
+    def is_drawn(self) -> bool:
+        return self._bar is not None
+
+    def draw(self, view: ProgressView) -> None:
+        self._bar = self._made()
+        self._task = self._bar.add_task(view.doing, total=view.total)
+        self._bar.start()
+
+    def draw_again(self, view: ProgressView) -> None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=view.doing, completed=view.total - view.left)
 
     def warning(self, text: str) -> None:
@@ -47,12 +46,11 @@ class Bar(Underway):
             super().warning(text)
 
     def close(self) -> None:
-        """Takes the bar away, also when a run ends early."""
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.stop()
 
-    def _drawn(self) -> Progress:
+    def _made(self) -> Progress:
         from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
         from rich.text import Text
 

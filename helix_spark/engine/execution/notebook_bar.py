@@ -8,11 +8,9 @@ from threading import Event, Thread
 from typing import Any, Protocol
 
 from helix_spark.drawing.notebook import bar
-from helix_spark.engine.execution.observer import Quiet
-from helix_spark.engine.execution.underway import Underway
+from helix_spark.engine.execution.underway import UnderwayBar
+from helix_spark.views.progress_view import ProgressView
 
-_SHORTEST = 0.5
-"""Seconds; a bar for less would only flicker."""
 _BEAT = 0.5
 """Seconds between two looks at what is left, which goes down while a node runs."""
 
@@ -24,36 +22,35 @@ class Shown(Protocol):
     def update(self, obj: object, **given: Any) -> None: ...
 
 
-class NotebookBar(Underway):
-    """A bar by expected seconds.
+class NotebookBar(UnderwayBar):
+    """A bar below a cell.
 
     Args:
         make: makes the place of a bar, below the cell that runs.
     """
 
     def __init__(self, make: Callable[[], Shown] | None = None) -> None:
-        super().__init__(Quiet())
+        super().__init__()
         self._make, self._over = make, Event()
         self._place: Shown | None = None
 
-    def changed(self, *, now: bool) -> None:
-        view = self.view
-        if view is None:
-            return
-        if self._progress is not None and self._progress.answered is not None:
-            self.close()
-        elif self._place is None and view.total >= _SHORTEST:
-            self._place, self._over = self._made(), Event()
-            self._place.display(self._drawn(), raw=True)
-            Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
-        else:
-            self._update()
+    @property
+    def is_drawn(self) -> bool:
+        return self._place is not None
+
+    def draw(self, view: ProgressView) -> None:
+        self._place, self._over = self._made(), Event()
+        self._place.display(_told(view), raw=True)
+        Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
+
+    def draw_again(self, view: ProgressView) -> None:
+        if self._place is not None:
+            self._place.update(_told(view), raw=True)
 
     def begun(self) -> None:
         self._over.set()
 
     def close(self) -> None:
-        """Takes the bar away, also when a run ends early."""
         with self._lock:
             self._over.set()
             place, self._place, self._progress = self._place, None, None
@@ -63,19 +60,8 @@ class NotebookBar(Underway):
     def _beat(self, over: Event) -> None:
         while not over.wait(_BEAT):
             with self._lock:
-                if not over.is_set():
-                    self._update()
-
-    def _update(self) -> None:
-        if self._place is not None:
-            self._place.update(self._drawn(), raw=True)
-
-    def _drawn(self) -> dict[str, str]:
-        view = self.view
-        if view is None:
-            return _EMPTY
-        told = f"{view.doing}, {view.left_text}"
-        return {"text/plain": told, "text/html": bar(view.share, told)}
+                if not over.is_set() and (view := self.view) is not None:
+                    self.draw_again(view)
 
     def _made(self) -> Shown:
         if self._make is not None:
@@ -87,6 +73,11 @@ class NotebookBar(Underway):
 
 
 _EMPTY = {"text/plain": "", "text/html": ""}
+
+
+def _told(view: ProgressView) -> dict[str, str]:
+    told = f"{view.doing}, {view.left_text}"
+    return {"text/plain": told, "text/html": bar(view.share, told)}
 
 
 def in_kernel() -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import RLock
 
 from helix_spark.catalog.progress import Progress
-from helix_spark.engine.execution.observer import Observer, Telling
+from helix_spark.engine.execution.observer import Observer, Quiet, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.views.progress_view import ProgressView, progress_of, progress_view
 
@@ -91,3 +91,40 @@ class Underway(Telling):
 
     def _since(self) -> float:
         return round(time.perf_counter() - self._began, 3)
+
+
+_SHORTEST = 0.5
+"""Seconds; a bar for less would only flicker."""
+
+
+class UnderwayBar(Underway):
+    """A bar by expected seconds, there while a run is under way and gone at its answer. Who has a place for one says
+    how it is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__(Quiet())
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the bar is there."""
+        return False
+
+    def draw(self, view: ProgressView) -> None:
+        """Puts it in its place."""
+
+    def draw_again(self, view: ProgressView) -> None:
+        """Has it say how far the run is now."""
+
+    def close(self) -> None:
+        """Takes the bar away, also when a run ends early."""
+
+    def changed(self, *, now: bool) -> None:
+        view = self.view
+        if view is None:
+            return
+        if self._progress is not None and self._progress.answered is not None:
+            self.close()
+        elif self.is_drawn:
+            self.draw_again(view)
+        elif view.total >= _SHORTEST:
+            self.draw(view)

@@ -17,7 +17,7 @@ from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.process_start import process_start, waiting_since
 from helix_spark.cli.reading import reading_commands
-from helix_spark.cli.storing import storage
+from helix_spark.cli.storage_shown import storage
 from helix_spark.cli.terminal import say
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.cli.upkeep import upkeep_commands

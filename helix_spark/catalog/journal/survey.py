@@ -45,6 +45,7 @@ class Added:
     rows: int | None = None
     least: int | None = None
     most: int | None = None
+    statistics: Mapping[str, Any] = field(default_factory=dict, compare=False)
     action: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -260,17 +261,12 @@ def _bad_pointer(log: DeltaLog, checkpoints: Collection[int]) -> str:
 def _added(add: Mapping[str, Any]) -> Added:
     """Raises ValueError, AttributeError or TypeError for what is garbage, statistics in it, too: who reads the table
     would fail of them."""
-    name, size, stats = name_in(add), add.get("size"), _statistics(add)
+    name, size, stats = name_in(add), add.get("size"), parsed(add.get("stats") or "{}")
     rows, least, most = (
         stats.get("numRecords"), stats.get("minValues", {}).get(SEQUENCE), stats.get("maxValues", {}).get(SEQUENCE)
     )
     size, rows, least, most = (value if isinstance(value, int) else None for value in (size, rows, least, most))
-    return Added(name, size, rows, least, most, dict(add))
-
-
-def _statistics(add: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = parsed(add.get("stats") or "{}")
-    return found
+    return Added(name, size, rows, least, most, stats, dict(add))
 
 
 def _are_told_wrongly(table: pa.Table, stats: Mapping[str, Any]) -> bool:
@@ -313,7 +309,7 @@ def _looked_at(
             file = row_file(folder / name, one.rows)
             if one.size not in (None, file.size):
                 raise UnsoundFileError(f"has {file.size:,} bytes, not {one.size:,}")
-            if _are_told_wrongly(file.table, _statistics(one.action)):
+            if _are_told_wrongly(file.table, one.statistics):
                 raise UnsoundFileError("has other rows than the log says", file)
             sound.append(file)
         except UnsoundFileError as error:

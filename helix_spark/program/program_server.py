@@ -3,7 +3,6 @@ by the process that watches the program, or the one that the program itself name
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, told_server
+from helix_spark.engine.spark.connect_transport import is_this_machine
 
 
 @dataclass(slots=True)
@@ -39,8 +39,7 @@ class ProgramServer:
     def elsewhere(self) -> str:
         """Of a server that runs on another machine, which; empty of others. It has disks of its own."""
         host = urlsplit(self.address).hostname or ""
-        here = {"", "localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
-        return "" if host in here else host
+        return "" if not host or is_this_machine(host) else host
 
     def stub(self) -> Any:
         """What sends it requests. Raises SetupError if it cannot be started."""

@@ -22,7 +22,7 @@ their own as a session does, and leaves the arguments of others to a parser, of 
 (`engine.spark.settings.BINDS_ARGUMENTS`)."""
 
 _NUMBERS = count(1)
-_DEFINED = re.compile(rf"WITH (?:`[^`]*` AS \(SELECT \* FROM {ALIAS.pattern}\)(?P<more>, )?)+ ?")
+_DEFINED = re.compile(rf"WITH (?:`[^`]*` AS \(SELECT \* FROM {ALIAS.pattern}\)(?:, )?)+ ?")
 
 _WITH = re.compile(r"\s*WITH\s+(?!RECURSIVE\b)", re.IGNORECASE)
 

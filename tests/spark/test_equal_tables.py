@@ -195,6 +195,17 @@ def test_a_rule_that_hits_nothing_and_a_newline_stop_at_the_parse(spark: SparkSe
         assert fourth["weight"] != first["weight"]
 
 
+def add_size(wf: hx.Workflow) -> None:
+    """How many rows `small` has, which does not depend on their order."""
+    @wf.scanner
+    def counted(small: DataFrame) -> DataFrame:
+        return small.agg(F.count("*").alias("n"))
+
+    @wf.reducer(output=True)
+    def size(counted: pd.DataFrame) -> int:
+        return int(counted.n[0])
+
+
 def by_kind(cleaned: Callable[[DataFrame], DataFrame]) -> hx.Workflow:
     wf = hx.Workflow("kinds")
     kinds = pd.DataFrame({"kind": ["a", "b", "c", "b", "c", "c"], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
@@ -206,13 +217,7 @@ def by_kind(cleaned: Callable[[DataFrame], DataFrame]) -> hx.Workflow:
     def small(clean: DataFrame) -> DataFrame:
         return clean.filter("x < 6").select("kind")
 
-    @wf.scanner
-    def counted(small: DataFrame) -> DataFrame:
-        return small.agg(F.count("*").alias("n"))
-
-    @wf.reducer(output=True)
-    def size(counted: pd.DataFrame) -> int:
-        return int(counted.n[0])
+    add_size(wf)
 
     @wf.reducer(output=True)
     def first(small: DataFrame) -> str:
@@ -290,13 +295,7 @@ def read_in_several_ways(order: str, least: float, more: bool) -> hx.Workflow:
     def small(clean: DataFrame) -> DataFrame:
         return clean.filter(F.col("x") > least)
 
-    @wf.scanner
-    def counted(small: DataFrame) -> DataFrame:
-        return small.agg(F.count("*").alias("n"))
-
-    @wf.reducer(output=True)
-    def size(counted: pd.DataFrame) -> int:
-        return int(counted.n[0])
+    add_size(wf)
 
     @wf.reducer(output=True)
     def first(small: DataFrame) -> str:

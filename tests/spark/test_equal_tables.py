@@ -44,6 +44,8 @@ DIFFER: list[tuple[str | StructType, Any, Any]] = [
     ("a array<string>", [(["1, 2"],)], [(["1", "2"],)]),
     ("a array<double>", [([0.0],)], [([-0.0],)]),
     ("a array<double>", [([float("nan")],)], [([None],)]),
+    ("a array<float>", [([0.0, None, 1.0],)], [([None, 0.0, 1.0],)]),
+    ("a array<double>, b array<double>", [([1.0], [2.0])], [([1.0, 2.0], [])]),
     ("a array<array<int>>", [([[1], [2]],)], [([[1, 2], []],)]),
     ("a struct<x: int, y: int>", [((1, None),)], [((None, 1),)]),
     ("a struct<x: int>", [((None,),)], [(None,)]),
@@ -51,6 +53,8 @@ DIFFER: list[tuple[str | StructType, Any, Any]] = [
     ("a map<string, int>", [({"a": 1},)], [({"a": None},)]),
     (VECTOR, [(Vectors.dense([0.0, 1.0]),)], [(Vectors.dense([-0.0, 1.0]),)]),
     (VECTOR, [(Vectors.dense([0.0, 1.0]),)], [(Vectors.sparse(2, [1], [1.0]),)]),
+    (VECTOR, [(Vectors.sparse(2, [1], [0.0]),)], [(Vectors.sparse(2, [1], [-0.0]),)]),
+    (VECTOR, [(Vectors.sparse(2, [1], [1.0]),)], [(Vectors.sparse(3, [1], [1.0]),)]),
 ]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
     from pyspark.sql.types import DataType
 
-_HASH, _PLACED = "__helix_hash_of_row", "__helix_hash_of_row_and_place"
+_HASH, _PLACED, _VECTOR = "__helix_hash_of_row", "__helix_hash_of_row_and_place", "__helix_vector_"
 
 _LOW_BITS = 0x7FFFFFFF
 """Of half a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
@@ -173,7 +173,7 @@ def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[
     rows = F.expr("count(1)").alias("rows")
     try:
         sums = [F.expr(one).alias(f"sum{at}") for at, one in enumerate(_SUMMED)]
-        watched = _hashed(frame, "*").observe(seen, rows, *sums).drop(_HASH, _PLACED)
+        watched = _hashed(frame, keep=True).observe(seen, rows, *sums).select(*map(quoted, frame.columns))
     except (_NotToldError, AnalysisException):
         return frame.observe(seen, rows), lambda: None
 
@@ -193,19 +193,30 @@ def _of_frame(frame: DataFrame, rows: int, sums: Sequence[int | None]) -> str:
     return _halves(told, digest(told, str(sums[2])))
 
 
-def _hashed(frame: DataFrame, *kept: str) -> DataFrame:
+def _hashed(frame: DataFrame, *, keep: bool = False) -> DataFrame:
     """A hash of each row, and one of it and its place: as columns, which are compiled, as what is observed is not.
     Raises _NotToldError.
 
     Args:
-        kept: what else of the table is kept.
+        keep: whether the columns of the table are kept.
     """
+    from pyspark.sql import functions as F
+
     fields = frame.schema.fields
-    if any(field.name.lower() in (_HASH, _PLACED) for field in fields):
+    if any(field.name.lower().startswith((_HASH, _VECTOR)) for field in fields):
         raise _NotToldError
-    told = [text for field in fields for text in _told(quoted(field.name), field.dataType)]
+    vectors = {field.name: f"{_VECTOR}{at}" for at, field in enumerate(fields) if _is_vector(field.dataType)}
+    if vectors:
+        frame = frame.select("*", *(F.unwrap_udt(F.col(quoted(name))).alias(one) for name, one in vectors.items()))
+    told = [
+        text for field in fields for text in (
+            _told_of_vector(quoted(field.name), vectors[field.name]) if field.name in vectors
+            else _told(quoted(field.name), field.dataType)
+        )
+    ]
     row = f"xxhash64({', '.join(told) or 'null'})"  # Spark computes once what occurs twice
-    return frame.selectExpr(*kept, f"{row} AS {_HASH}", f"xxhash64(monotonically_increasing_id(), {row}) AS {_PLACED}")
+    placed = f"xxhash64(monotonically_increasing_id(), {row}) AS {_PLACED}"
+    return frame.selectExpr(*(["*"] if keep else []), f"{row} AS {_HASH}", placed)
 
 
 class _NotToldError(Exception):
@@ -231,6 +242,10 @@ def _told(name: str, kind: DataType) -> Iterator[str]:
         case t.StructType():
             for field in kind.fields:
                 yield from _told(f"{name}.{quoted(field.name)}", field.dataType)
+        case t.ArrayType(elementType=t.FloatType()):
+            yield from _told_of_numbers(name, "0F", f"to_json({name})")
+        case t.ArrayType(elementType=t.DoubleType()):
+            yield from _told_of_numbers(name, "0D", f"to_json({name})")
         case t.UserDefinedType() if _is_vector(kind):
             yield f"CAST({name} AS STRING)"
         case t.FloatType() | t.DoubleType():
@@ -242,6 +257,32 @@ def _told(name: str, kind: DataType) -> Iterator[str]:
             yield name
         case _:
             raise _NotToldError
+
+
+def _told_of_vector(name: str, parts: str) -> Iterator[str]:
+    """The same of a vector of Spark ML's.
+
+    Args:
+        parts: the column that has what it consists of (`VectorUDT.sqlType`).
+    """
+    yield f"isnull({name})"
+    yield f"{parts}.type"
+    yield f"{parts}.size"
+    yield f"{parts}.indices"
+    yield from _told_of_numbers(f"{parts}.values", "0D", f"CAST({name} AS STRING)")
+
+
+def _told_of_numbers(name: str, zero: str, text: str) -> Iterator[str]:
+    """The same of a list of floats. Of texts, of which each number takes ten times as long as its hash, only those are
+    made that have a zero, of which a hash does not tell the sign, or a null, over which it passes.
+
+    Args:
+        zero: of their type.
+        text: the SQL expression of a text that tells all.
+    """
+    yield f"size({name})"
+    yield name
+    yield f"CASE WHEN coalesce(array_contains({name}, {zero}), true) THEN {text} END"
 
 
 def _is_vector(kind: DataType) -> bool:

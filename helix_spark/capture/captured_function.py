@@ -15,6 +15,8 @@ from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
+from helix_spark.capture.recorded_call import UDF, Recording
+from helix_spark.capture.written_plan import Plan, PlanWriter, parts_of_plan, plan_id, relation_of
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.workflow.operators import Function
 
@@ -63,7 +65,7 @@ class CapturedFunction:
         Args:
             code: the identities of its Python functions, in their order.
         """
-        named = {f"{client.UDF}{place}".encode(): one for place, one in enumerate(code)}
+        named = {f"{UDF}{place}".encode(): one for place, one in enumerate(code)}
         return identity_of(self.plan, named, self.own)
 
     def place_of(self, column: str) -> str:
@@ -75,22 +77,22 @@ class CapturedFunction:
                 return str(one.common.origin.python_origin.call_site)
         return ""
 
-    def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[client.Plan, Columns]]:
+    def asked(self, tables: Mapping[int, str]) -> Iterator[tuple[Plan, Columns]]:
         """The plans of the tables that it asked for their columns, to be asked of Spark, and what it was told."""
-        writer = client.PlanWriter(tables, {}, self.settings)
+        writer = PlanWriter(tables, {}, self.settings)
         for frame, names in self.told:
-            yield client.parts_of_plan(frame, writer), names
+            yield parts_of_plan(frame, writer), names
 
-    def views(self, tables: Mapping[int, str]) -> Iterator[tuple[str, client.Plan]]:
+    def views(self, tables: Mapping[int, str]) -> Iterator[tuple[str, Plan]]:
         """The views that it leaves in the session: their names and plans."""
         for name, frame in self.registered.items():
-            yield name, client.parts_of_plan(frame, client.PlanWriter(tables, {}, self.settings))
+            yield name, parts_of_plan(frame, PlanWriter(tables, {}, self.settings))
 
-    def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> client.Plan:
+    def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> Plan:
         """The plan as a server is told of it; see `PlanWriter`."""
-        writer = client.PlanWriter(tables, columns, self.settings)
+        writer = PlanWriter(tables, columns, self.settings)
         if not self.is_column:
-            return client.parts_of_plan(self.returned, writer)
+            return parts_of_plan(self.returned, writer)
         plan = client.expression_of(self.returned, writer)
         _name_by_itself(plan)
         return (("", plan.SerializeToString()),)
@@ -128,19 +130,19 @@ def capture(
     """
     action = Action(seed, watched=False)
     with in_action(action):
-        found = _called(function, inputs, client.Recording(settings, columns))
+        found = _called(function, inputs, Recording(settings, columns))
     return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
 
 
 def _called(
-    function: Callable[..., Any], inputs: Mapping[str, Input], into: client.Recording
+    function: Callable[..., Any], inputs: Mapping[str, Input], into: Recording
 ) -> CapturedFunction | NotCaptured:
     with client.recording(into):
         given = {
             name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
             for place, (name, sort) in enumerate(inputs.items())
         }
-        first = next((client.plan_id(one) for one in given.values() if client.is_frame(one)), None)
+        first = next((plan_id(one) for one in given.values() if client.is_frame(one)), None)
         try:
             found = _looked_at(function(**given), into, first)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
@@ -149,7 +151,7 @@ def _called(
     return NotCaptured(f"asks Spark for {into.questions[0]}") if into.questions else found
 
 
-def _looked_at(returned: Any, into: client.Recording, first: int | None) -> CapturedFunction | NotCaptured:
+def _looked_at(returned: Any, into: Recording, first: int | None) -> CapturedFunction | NotCaptured:
     """What a function returned.
 
     Args:
@@ -164,7 +166,7 @@ def _looked_at(returned: Any, into: client.Recording, first: int | None) -> Capt
         if any(one.plan_id != first for one in _references(plan)):
             return NotCaptured("names columns of other tables than its own")
     elif client.is_frame(returned):
-        plan, first = client.relation_of(returned), None
+        plan, first = relation_of(returned), None
     else:
         return NotCaptured(f"returns a {type(returned).__name__}")
     parts = list(messages(plan))

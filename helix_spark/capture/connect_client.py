@@ -1,31 +1,25 @@
 """PySpark's Connect client, recording: it builds relations and expressions as ever, and asks no server.
 
-All that is private in pyspark, and all that Helix replaces in it, is here. `tests/unit/test_captured_programs.py` says
-at once when another version of pyspark builds something else.
+What is private in pyspark is here, in `written_plan` and in `replaced_in_pyspark`;
+`tests/unit/test_captured_programs.py` says at once when another version of pyspark builds something else.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from decimal import Decimal
-from dis import opmap
+from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from helix_spark.capture.captured_sql import BINDING, defining, is_query, query_of
-from helix_spark.capture.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of
+from helix_spark.capture.captured_sql import is_query, query_of
+from helix_spark.capture.plan_columns import INPUT
+from helix_spark.capture.recorded_call import RECORDING, QuestionError, Recording
+from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
-from helix_spark.capture.whole_plan import in_stages, whole_plan
+from helix_spark.capture.written_plan import PlanWriter
 from helix_spark.errors import SetupError
-from helix_spark.hermetic.task import Purpose, guarded, written_for
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.column import Column as ConnectColumn
@@ -33,100 +27,22 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.proto import Expression, Relation
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
-UDF = "helix python code "
-"""Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
-
-_RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
-_CLASSIC: ContextVar[bool] = ContextVar("classic", default=False)
-_PROGRAMS: list[Program] = []
-"""The program that this process is for, if it is for one."""
-
-
-class Program(Protocol):
-    """A program of an author's, all of whose sessions are Helix's."""
-
-    def session(self, options: dict[str, str]) -> Any:
-        """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
-
-    def note_code(self, pickle: bytes, function: Any) -> None:
-        """A Python function is written into a plan."""
-
-    def purpose_of(self, function: Any) -> Purpose:
-        """What a Python function is sent to workers for."""
-
-
-def take_over(program: Program) -> None:
-    """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
-    replace_in_pyspark()
-    _PROGRAMS[:] = [program]
-
-
-@contextlib.contextmanager
-def classic() -> Iterator[None]:
-    """In this context, and in this thread alone, pyspark works in the driver's JVM, also where a program took over."""
-    token = _CLASSIC.set(True)
-    try:
-        yield
-    finally:
-        _CLASSIC.reset(token)
-
-
-def _program() -> Program | None:
-    return _PROGRAMS[0] if _PROGRAMS and not _CLASSIC.get() else None
-
-
-def _builds() -> bool:
-    """Whether pyspark is to build plans for Connect in this thread."""
-    return _RECORDING.get() is not None or _program() is not None
-
-
-class QuestionError(Exception):
-    """What is called asks Spark something: how many rows there are, which columns a table has."""
-
-
-@dataclass(slots=True)
-class Recording:
-    """One call of the author's, on stand-ins.
-
-    Attributes:
-        settings: Spark's, as far as they are known.
-        columns: by position, the columns of input tables, as far as they are known.
-        views: the plans of the views that it made, by their names in lower case.
-        registered: the tables that it would have left in the session as views, by their names.
-        told: tables that were asked for their columns, and what they were told.
-        questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
-            nobody gave, whether it caught the error or not.
-        code: functions in the plan, in the order in which they are written.
-    """
-
-    settings: Mapping[str, str] = field(default_factory=dict)
-    columns: Mapping[int, Columns | None] = field(default_factory=dict)
-    views: dict[str, Any] = field(default_factory=dict)
-    registered: dict[str, ConnectFrame] = field(default_factory=dict)
-    told: list[tuple[ConnectFrame, Columns]] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
-    code: list[Any] = field(default_factory=list)
-
 
 @contextlib.contextmanager
 def recording(into: Recording) -> Iterator[ConnectSession]:
     """In this context, and in this thread alone, all of `pyspark.sql` and `pyspark.ml` builds plans for the Connect
     client that records. Its session is the active one."""
     session = _session()
+    into.session = session
     active = type(session)._active_session
     before = getattr(active, "session", None)
-    token = _RECORDING.set(into)
+    token = RECORDING.set(into)
     active.session = session
     try:
         yield session
     finally:
         active.session = before
-        _RECORDING.reset(token)
-
-
-Plan = tuple[tuple[str, bytes], ...]
-"""A plan as it is run: named parts, of which each may name those before it; the last is the plan itself. Of a table a
-part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`."""
+        RECORDING.reset(token)
 
 
 def stand_in_table(position: int) -> ConnectFrame:
@@ -153,86 +69,12 @@ def is_column(value: object) -> bool:
     return type(value).__module__ == "pyspark.sql.connect.column"
 
 
-def plan_id(frame: Any) -> int:
-    """The id of a table's plan, by which columns refer to it."""
-    found: int = frame._plan._plan_id
-    return found
-
-
-def relation_of(frame: ConnectFrame) -> Relation:
-    """The plan of a table, written now."""
-    relation: Relation = whole_plan(plan_id(frame), _Apart(_session().client, frame._plan).written)
-    return relation
-
-
-def parts_of_plan(frame: ConnectFrame, writer: PlanWriter) -> Plan:
-    """The plan of a table as it is run."""
-    parts = in_stages(plan_id(frame), _Apart(writer, frame._plan).written)
-    return tuple((name, part.SerializeToString()) for name, part in parts)
-
-
-class _Apart:
-    """Writes each relation of a plan once, with holes for what it reads.
+def expression_of(column: ConnectColumn, client: Any = None) -> Expression:
+    """The plan of a column, written now.
 
     Args:
-        client: what they are written for.
-        top: the plan.
+        client: what it is written for; else the client that records.
     """
-
-    def __init__(self, client: Any, top: Any) -> None:
-        self.writing: Any = None
-        self._client = client
-        self._plans: dict[int, Any] = {top._plan_id: top}
-        self._relations: dict[int, Any] = {}
-
-    def written(self, plan_id: int) -> Any:
-        """The relation of the plan, or of one that a hole was left for, with holes."""
-        if plan_id not in self._relations:
-            self.writing = self._plans[plan_id]
-            token = _APART.set(self)
-            try:
-                self._relations[plan_id] = self.writing.plan(self._client)
-            finally:
-                _APART.reset(token)
-        return self._relations[plan_id]
-
-    def hole(self, plan: Any) -> Any:
-        """What stands for a plan in the relation that reads it."""
-        import pyspark.sql.connect.proto as pb
-
-        self._plans[plan._plan_id] = plan
-        return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
-
-
-_APART: ContextVar[_Apart | None] = ContextVar("apart", default=None)
-
-
-def _write_relations_apart() -> None:
-    """Has plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
-    as Spark ML's, too."""
-    from pyspark.sql.connect.plan import LogicalPlan
-
-    def wrap(kind: Any) -> None:
-        told = vars(kind).get("plan")
-        if told is None:
-            return
-
-        def plan(self: Any, session: Any) -> Any:
-            apart = _APART.get()
-            return told(self, session) if apart is None or apart.writing is self else apart.hole(self)
-
-        kind.plan = plan
-
-    waiting: list[Any] = [LogicalPlan]
-    while waiting:
-        kind = waiting.pop()
-        wrap(kind)
-        waiting.extend(kind.__subclasses__())
-    LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
-
-
-def expression_of(column: ConnectColumn, client: Any = None) -> Expression:
-    """The same for an expression."""
     return column._expr.to_plan(client or _session().client)
 
 
@@ -243,32 +85,6 @@ def has_subquery(column: ConnectColumn) -> bool:
     found: list[object] = []
     column._expr.foreach(lambda part: found.append(part) if isinstance(part, SubqueryExpression) else None)
     return bool(found)
-
-
-@dataclass(frozen=True, slots=True)
-class PlanWriter:
-    """Takes the client's place where a plan is written to be run.
-
-    Attributes:
-        tables: by position of an input, the id by which the server knows its table.
-        columns: by position of an input, what its column is called, as Spark reads it.
-        settings: Spark's, as far as they are known; as the call had them.
-    """
-
-    tables: Mapping[int, str]
-    columns: Mapping[int, str]
-    settings: Mapping[str, str]
-
-    def _analyze(self, method: str, **given: Any) -> Any:
-        """What plans ask while they are written: what a text means as a type."""
-        if method != "ddl_parse":
-            raise NotImplementedError(f"a plan that is written asks for {method}")
-        return _Parsed(parse_type(given["ddl_string"], self.settings))
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    parsed: Any
 
 
 class _Nowhere:
@@ -426,7 +242,7 @@ class _Recorder:
 
 def _current() -> Recording:
     """The recording under way. A plan that outlived its own is asked by somebody else: that is a question, too."""
-    return _RECORDING.get() or Recording()
+    return RECORDING.get() or Recording()
 
 
 def _asked(question: str) -> QuestionError:
@@ -475,271 +291,3 @@ def _input_column_class() -> type:
 
     return InputColumn
 
-
-@cache
-def replace_in_pyspark() -> None:
-    """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
-    import pyspark.errors.utils as errors
-    import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
-    import pyspark.sql.session as classic
-    import pyspark.sql.utils as utils
-    from pyspark.sql.connect import expressions, plan
-
-    asked = utils.is_remote
-
-    def is_remote() -> bool:
-        return _builds() or asked()
-
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is asked:
-            vars(module)["is_remote"] = is_remote
-    vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote
-
-    got: Any = classic.SparkSession.Builder.getOrCreate
-
-    def get_or_create(self: Any) -> Any:
-        if _RECORDING.get() is not None:
-            return _session()
-        program = _program()
-        return got(self) if program is None else program.session(dict(self._options))
-
-    classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
-    debugs: Any = errors.is_debugging_enabled
-    captured: Any = errors._capture_call_site
-    errors.is_debugging_enabled = lambda: _builds() or debugs()
-    errors._capture_call_site = lambda depth: call_site() if _builds() else captured(depth)
-    for module in (expressions, plan):
-        module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
-    _replace_functions_of_classic_sessions()
-    _replace_columns()
-    _replace_attributes()
-    _replace_types_of_literals()
-    _write_relations_apart()
-    _take_views_along()
-    _note_places()
-
-
-def _take_views_along() -> None:
-    """A view that a function makes, and what reads it by its name, stay in its plan, while this thread records."""
-    from pyspark.sql.connect import plan
-    from pyspark.sql.connect.dataframe import DataFrame
-    from pyspark.sql.connect.readwriter import DataFrameReader
-
-    statement_made: Any = plan.SQL.__init__
-    view_written: Any = plan.CreateView.command
-    statement_written: Any = plan.SQL.command
-    read: Any = DataFrameReader.table
-
-    def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
-        into = _RECORDING.get()
-        if into is not None and (into.views or views):
-            query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
-            views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
-        if (args or named_args) and not views and _builds():
-            views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
-        statement_made(self, query, args, named_args, views)
-
-    def without_code(written: Any) -> Any:
-        """A command is written to be looked at: the functions in it are not those of the plan that is signed."""
-        def write(self: Any, session: Any) -> Any:
-            into = _RECORDING.get()
-            before = 0 if into is None else len(into.code)
-            try:
-                return written(self, session)
-            finally:
-                if into is not None:
-                    del into.code[before:]
-
-        return write
-
-    def view(self: Any, session: Any) -> Any:
-        into = _RECORDING.get()
-        if into is not None and self._replace and not self._is_global:
-            into.views[self._name.lower()] = self._child
-            into.registered[self._name] = DataFrame(self._child, _session())
-        return view_written(self, session)
-
-    def table(self: Any, tableName: str) -> Any:  # noqa: N803 - pyspark calls it so
-        into = _RECORDING.get()
-        found = None if into is None or not isinstance(tableName, str) else into.views.get(tableName.lower())
-        return read(self, tableName) if found is None else self._df(plan.SubqueryAlias(found, tableName))
-
-    plan.SQL.__init__ = made  # type: ignore[method-assign]  # only while this thread records
-    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]
-    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]
-    DataFrameReader.table = table  # type: ignore[method-assign]
-
-
-def _note_places() -> None:
-    """Has relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
-    and of expressions those alone that operators and methods of columns make."""
-    import pyspark.sql.connect.proto as pb
-    from pyspark.sql.connect import expressions, plan
-
-    expression_made: Any = expressions.Expression.__init__
-    relation_made: Any = plan.LogicalPlan.__init__
-    written: Any = plan.LogicalPlan._create_proto_relation
-
-    def made_expression(self: Any) -> None:
-        expression_made(self)
-        if self.origin is None and _builds():
-            place = pb.PythonOrigin(fragment="expression", call_site=call_site())
-            self.origin = pb.Origin(python_origin=place)
-
-    def made_relation(self: Any, *given: Any, **named: Any) -> None:
-        relation_made(self, *given, **named)
-        if _builds():
-            self._place = call_site()
-
-    def write(self: Any) -> Relation:
-        relation: Relation = written(self)
-        if place := getattr(self, "_place", ""):
-            relation.common.origin.python_origin.fragment = type(self).__name__
-            relation.common.origin.python_origin.call_site = place
-        return relation
-
-    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
-    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]
-    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]
-
-
-def _replace_columns() -> None:
-    """The columns of a table are told from its plan, while this thread records. What a plan does not tell is asked, and
-    so noted as a question."""
-    from pyspark.sql.connect.dataframe import DataFrame
-
-    asked: Any = cast("property", DataFrame.columns).fget
-
-    def columns(self: ConnectFrame) -> list[str]:
-        into = _RECORDING.get()
-        if into is None:
-            return asked(self)  # type: ignore[no-any-return]  # pyspark's own
-        sensitive = into.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
-        written = len(into.code)
-        try:
-            found = columns_of(relation_of(self), into.columns, case_sensitive=sensitive)
-        except UnknownColumnsError:
-            return asked(self)  # type: ignore[no-any-return]
-        finally:
-            del into.code[written:]  # of this plan, which is not the one that is signed
-        if all(plan_id(frame) != plan_id(self) for frame, _ in into.told):
-            into.told.append((self, found))
-        return list(found)
-
-    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
-
-
-def _replace_attributes() -> None:
-    """A table of Connect has an attribute of any name, for its column is looked for when the plan runs; so
-    ``hasattr(rows, "income")`` would be true. Who looks a name up asks for the columns."""
-    from pyspark.errors import PySparkAttributeError
-    from pyspark.sql.connect.dataframe import DataFrame
-
-    got: Any = DataFrame.__getattr__
-
-    def get(self: ConnectFrame, name: str) -> Any:
-        recorded = _builds() and not name.startswith("__")
-        if recorded and _looks_up(sys._getframe(1)) and name not in self.columns:
-            raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
-        return got(self, name)
-
-    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # only while this thread records
-
-
-_WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)
-
-
-def _looks_up(frame: FrameType) -> bool:
-    """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
-    code = frame.f_code
-    return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
-
-
-def _replace_types_of_literals() -> None:
-    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
-    from pyspark.sql.connect.expressions import LiteralExpression
-    from pyspark.sql.types import DecimalType
-
-    told: Any = LiteralExpression._infer_type
-
-    def infer(value: Any) -> Any:
-        found = told(value)
-        if not _builds() or not isinstance(value, Decimal):
-            return found
-        _, digits, exponent = value.as_tuple()
-        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
-            return found
-        return DecimalType(max(len(digits), -exponent), -exponent)
-
-    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
-
-
-def _replace_functions_of_classic_sessions() -> None:
-    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` or ``@F.udtf`` at the top of
-    a module, is called as one of the client that records."""
-    from pyspark.sql.connect import udf, udtf
-    from pyspark.sql.udf import UserDefinedFunction
-    from pyspark.sql.udtf import UserDefinedTableFunction
-
-    def replace(classic: Any, connect: Any) -> None:
-        called = classic.__call__
-
-        def call(self: Any, *given: Any, **named: Any) -> Any:
-            if _RECORDING.get() is None:
-                return called(self, *given, **named)
-            same = connect(
-                self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
-            )
-            return same(*given, **named)
-
-        classic.__call__ = call
-
-    replace(UserDefinedFunction, udf.UserDefinedFunction)
-    replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
-
-
-class _CodeNoted:
-    """Writes a function into a plan: its place among all of them where the plan is signed, else its pickle."""
-
-    def dumps(self, value: Any) -> bytes:
-        into, function = _RECORDING.get(), value[0] if isinstance(value, tuple) else value
-        if into is None:
-            program = _program()
-            if program is None:
-                return _pickled(value)
-            with written_for(program.purpose_of(function)):
-                pickled = _pickled(value)
-            program.note_code(pickled, function)
-            return pickled
-        into.code.append(function)
-        return f"{UDF}{len(into.code) - 1}".encode()
-
-
-def _pickled(value: Any) -> bytes:
-    from pyspark.serializers import CloudPickleSerializer
-
-    # A function, and what it returns; or the class of a table function.
-    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
-    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
-    return written
-
-
-_HERE = str(Path(__file__).parent)
-
-
-@cache
-def pyspark_folder() -> str:
-    import pyspark
-
-    return str(Path(pyspark.__file__).parent)
-
-
-def call_site() -> str:
-    """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((pyspark_folder(), _HERE)):
-            return f"{file}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_client import Plan, replace_in_pyspark
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import be_active_in_all_threads
+from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
+from helix_spark.capture.written_plan import Plan
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.connect_client import Recording, recording
+from helix_spark.capture.connect_client import recording
+from helix_spark.capture.recorded_call import Recording
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import HelixError

@@ -1,6 +1,6 @@
 """The Connect client of a program: PySpark's own, but what answers it is given, and it draws the same each time.
 
-All that is private in pyspark, and that a program needs beyond what `connect_client` has, is here.
+All that is private in pyspark, and that a program needs beyond what recording takes, is here.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helix_spark.capture.connect_client import take_over
 from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
+from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
-from helix_spark.capture import connect_client
-from helix_spark.capture.connect_client import DEFAULT_SETTINGS, take_over
+from helix_spark.capture import recorded_call
+from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import open_session
+from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.plan_data import DataVersions
@@ -184,7 +185,7 @@ class Runs:
         try:
             self.returned = program(session)
         finally:
-            connect_client._PROGRAMS.clear()
+            recorded_call.PROGRAMS.clear()
             session.stop()
         self.record.remember(answerer)
         self.answerer = answerer

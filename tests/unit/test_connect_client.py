@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import is_remote
 
 from helix_spark.capture import connect_client
-from helix_spark.capture.connect_client import QuestionError, Recording, recording
+from helix_spark.capture.connect_client import recording
+from helix_spark.capture.recorded_call import QuestionError, Recording
 from helix_spark.errors import SetupError
 
 

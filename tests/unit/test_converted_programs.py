@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from program_fakes import FakeRecord, FakeServer
 
-from helix_spark.capture import connect_client
+from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import HelixError
 from helix_spark.program.conversion.lifted_sources import reads_apart
@@ -51,7 +51,7 @@ def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Convert:
             met = meet(program, statements)
             program.session({}).stop()
         finally:
-            connect_client._PROGRAMS.clear()
+            recorded_call.PROGRAMS.clear()
         lifted = Lifting("train.py", *reads_apart(statements, met)).lifted()
         found = workflow_text(lifted, path, tmp_path / "train_workflow.py", arguments)
         compile(found, "train_workflow.py", "exec")

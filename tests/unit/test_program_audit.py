@@ -11,7 +11,7 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer
 
-from helix_spark.capture import connect_client
+from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.iteration.audit import Audit
 from helix_spark.program.answering import Mode, NotAuditedError
@@ -48,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             program.run()
         finally:
             program.session({}).stop()
-            connect_client._PROGRAMS.clear()
+            recorded_call.PROGRAMS.clear()
         if mode == "run":
             record_run(program, None, "")
         return program

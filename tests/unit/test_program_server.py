@@ -16,7 +16,7 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
     add_SparkConnectServiceServicer_to_server,
 )
 
-from helix_spark.capture import connect_client
+from helix_spark.capture import recorded_call
 from helix_spark.capture.program_client import open_session
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import SetupError
@@ -100,7 +100,7 @@ def test_the_address_is_the_client_s(tmp_path: Path) -> None:
         assert session.client._user_id == "me"
         assert rows_of_nobody.root.HasField("read")
     finally:
-        connect_client._PROGRAMS.clear()
+        recorded_call.PROGRAMS.clear()
         session.stop()
 
 

@@ -18,7 +18,7 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.functions import udf
 from remembering import Remembering
 
-from helix_spark.capture import connect_client
+from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.notebook_verbs import NotebookVerbs
 from helix_spark.cli.programs import end_program, explain_program
@@ -47,7 +47,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainPr
         yield made
     finally:
         made.session({}).stop()
-        connect_client._PROGRAMS.clear()
+        recorded_call.PROGRAMS.clear()
 
 
 def evaluated(spark: Any) -> Any:
@@ -136,7 +136,7 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
             end_program(made, None, "", quiet=True)
         finally:
             made.session({}).stop()
-            connect_client._PROGRAMS.clear()
+            recorded_call.PROGRAMS.clear()
         return edit_of(catalog.iterations("train", 1)[0])
 
     assert ran(2, 1) == ""
@@ -178,7 +178,7 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
     finally:
         if (session := SparkSession.getActiveSession()) is not None:
             session.stop()
-        connect_client._PROGRAMS.clear()
+        recorded_call.PROGRAMS.clear()
 
 
 def test_a_server_is_told_what_a_second_session_is_given(program: PlainProgram) -> None:

@@ -9,10 +9,12 @@ from captured_programs import inputs_of, programs
 from captured_programs.identities import SETTINGS, captured
 
 from helix_spark.capture.captured_function import CapturedFunction
-from helix_spark.capture.connect_client import UDF, Recording, recording, relation_of
+from helix_spark.capture.connect_client import recording
 from helix_spark.capture.connect_session import frame_of
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.recorded_call import UDF, Recording
+from helix_spark.capture.written_plan import relation_of
 
 CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 

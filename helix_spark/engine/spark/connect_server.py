@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_client import classic
+from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark import archive, gateway
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.own import OwnSession, start

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from helix_spark.capture.connect_client import Plan
+    from helix_spark.capture.written_plan import Plan
 
 ELSEWHERE = "connect"
 """For `Transport.master`: a server on another machine."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_client import Plan
+from helix_spark.capture.written_plan import Plan
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -1,0 +1,297 @@
+"""All that Helix replaces in pyspark, once a process: where pyspark asks by which client it works, and what its Connect
+client notes while this thread records. `tests/unit/test_captured_programs.py` says at once when another version of
+pyspark builds something else."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from dis import opmap
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from helix_spark.capture.captured_sql import BINDING, defining
+from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
+from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, UDF, Program, builds, program_here
+from helix_spark.capture.written_plan import plan_id, relation_of, write_relations_apart
+from helix_spark.hermetic.task import guarded, written_for
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Relation
+
+def take_over(program: Program) -> None:
+    """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
+    replace_in_pyspark()
+    PROGRAMS[:] = [program]
+
+
+@cache
+def replace_in_pyspark() -> None:
+    """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
+    import pyspark.errors.utils as errors
+    import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
+    import pyspark.sql.session as classic
+    import pyspark.sql.utils as utils
+    from pyspark.sql.connect import expressions, plan
+
+    asked = utils.is_remote
+
+    def is_remote() -> bool:
+        return builds() or asked()
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is asked:
+            vars(module)["is_remote"] = is_remote
+    vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote
+
+    got: Any = classic.SparkSession.Builder.getOrCreate
+
+    def get_or_create(self: Any) -> Any:
+        if (into := RECORDING.get()) is not None:
+            return into.session
+        program = program_here()
+        return got(self) if program is None else program.session(dict(self._options))
+
+    classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
+    debugs: Any = errors.is_debugging_enabled
+    captured: Any = errors._capture_call_site
+    errors.is_debugging_enabled = lambda: builds() or debugs()
+    errors._capture_call_site = lambda depth: call_site() if builds() else captured(depth)
+    for module in (expressions, plan):
+        module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
+    _replace_functions_of_classic_sessions()
+    _replace_columns()
+    _replace_attributes()
+    _replace_types_of_literals()
+    write_relations_apart()
+    _take_views_along()
+    _note_places()
+
+
+def _take_views_along() -> None:
+    """A view that a function makes, and what reads it by its name, stay in its plan, while this thread records."""
+    from pyspark.sql.connect import plan
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.readwriter import DataFrameReader
+
+    statement_made: Any = plan.SQL.__init__
+    view_written: Any = plan.CreateView.command
+    statement_written: Any = plan.SQL.command
+    read: Any = DataFrameReader.table
+
+    def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
+        into = RECORDING.get()
+        if into is not None and (into.views or views):
+            query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
+            views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
+        if (args or named_args) and not views and builds():
+            views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
+        statement_made(self, query, args, named_args, views)
+
+    def without_code(written: Any) -> Any:
+        """A command is written to be looked at: the functions in it are not those of the plan that is signed."""
+        def write(self: Any, session: Any) -> Any:
+            into = RECORDING.get()
+            before = 0 if into is None else len(into.code)
+            try:
+                return written(self, session)
+            finally:
+                if into is not None:
+                    del into.code[before:]
+
+        return write
+
+    def view(self: Any, session: Any) -> Any:
+        into = RECORDING.get()
+        if into is not None and into.session is not None and self._replace and not self._is_global:
+            into.views[self._name.lower()] = self._child
+            into.registered[self._name] = DataFrame(self._child, into.session)
+        return view_written(self, session)
+
+    def table(self: Any, tableName: str) -> Any:  # noqa: N803 - pyspark calls it so
+        into = RECORDING.get()
+        found = None if into is None or not isinstance(tableName, str) else into.views.get(tableName.lower())
+        return read(self, tableName) if found is None else self._df(plan.SubqueryAlias(found, tableName))
+
+    plan.SQL.__init__ = made  # type: ignore[method-assign]  # only while this thread records
+    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]
+    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]
+    DataFrameReader.table = table  # type: ignore[method-assign]
+
+
+def _note_places() -> None:
+    """Has relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
+    and of expressions those alone that operators and methods of columns make."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect import expressions, plan
+
+    expression_made: Any = expressions.Expression.__init__
+    relation_made: Any = plan.LogicalPlan.__init__
+    written: Any = plan.LogicalPlan._create_proto_relation
+
+    def made_expression(self: Any) -> None:
+        expression_made(self)
+        if self.origin is None and builds():
+            place = pb.PythonOrigin(fragment="expression", call_site=call_site())
+            self.origin = pb.Origin(python_origin=place)
+
+    def made_relation(self: Any, *given: Any, **named: Any) -> None:
+        relation_made(self, *given, **named)
+        if builds():
+            self._place = call_site()
+
+    def write(self: Any) -> Relation:
+        relation: Relation = written(self)
+        if place := getattr(self, "_place", ""):
+            relation.common.origin.python_origin.fragment = type(self).__name__
+            relation.common.origin.python_origin.call_site = place
+        return relation
+
+    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
+    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]
+    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]
+
+
+def _replace_columns() -> None:
+    """The columns of a table are told from its plan, while this thread records. What a plan does not tell is asked, and
+    so noted as a question."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    asked: Any = cast("property", DataFrame.columns).fget
+
+    def columns(self: ConnectFrame) -> list[str]:
+        into = RECORDING.get()
+        if into is None:
+            return asked(self)  # type: ignore[no-any-return]  # pyspark's own
+        sensitive = into.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
+        written = len(into.code)
+        try:
+            found = columns_of(relation_of(self), into.columns, case_sensitive=sensitive)
+        except UnknownColumnsError:
+            return asked(self)  # type: ignore[no-any-return]
+        finally:
+            del into.code[written:]  # of this plan, which is not the one that is signed
+        if all(plan_id(frame) != plan_id(self) for frame, _ in into.told):
+            into.told.append((self, found))
+        return list(found)
+
+    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
+
+
+def _replace_attributes() -> None:
+    """A table of Connect has an attribute of any name, for its column is looked for when the plan runs; so
+    ``hasattr(rows, "income")`` would be true. Who looks a name up asks for the columns."""
+    from pyspark.errors import PySparkAttributeError
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    got: Any = DataFrame.__getattr__
+
+    def get(self: ConnectFrame, name: str) -> Any:
+        recorded = builds() and not name.startswith("__")
+        if recorded and _looks_up(sys._getframe(1)) and name not in self.columns:
+            raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
+        return got(self, name)
+
+    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # only while this thread records
+
+
+_WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)
+
+
+def _looks_up(frame: FrameType) -> bool:
+    """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
+    code = frame.f_code
+    return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
+
+
+def _replace_types_of_literals() -> None:
+    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
+    from pyspark.sql.connect.expressions import LiteralExpression
+    from pyspark.sql.types import DecimalType
+
+    told: Any = LiteralExpression._infer_type
+
+    def infer(value: Any) -> Any:
+        found = told(value)
+        if not builds() or not isinstance(value, Decimal):
+            return found
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
+            return found
+        return DecimalType(max(len(digits), -exponent), -exponent)
+
+    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
+
+
+def _replace_functions_of_classic_sessions() -> None:
+    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` or ``@F.udtf`` at the top of
+    a module, is called as one of the client that records."""
+    from pyspark.sql.connect import udf, udtf
+    from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.sql.udtf import UserDefinedTableFunction
+
+    def replace(classic: Any, connect: Any) -> None:
+        called = classic.__call__
+
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            if RECORDING.get() is None:
+                return called(self, *given, **named)
+            same = connect(
+                self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
+            )
+            return same(*given, **named)
+
+        classic.__call__ = call
+
+    replace(UserDefinedFunction, udf.UserDefinedFunction)
+    replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
+
+
+class _CodeNoted:
+    """Writes a function into a plan: its place among all of them where the plan is signed, else its pickle."""
+
+    def dumps(self, value: Any) -> bytes:
+        into, function = RECORDING.get(), value[0] if isinstance(value, tuple) else value
+        if into is None:
+            program = program_here()
+            if program is None:
+                return _pickled(value)
+            with written_for(program.purpose_of(function)):
+                pickled = _pickled(value)
+            program.note_code(pickled, function)
+            return pickled
+        into.code.append(function)
+        return f"{UDF}{len(into.code) - 1}".encode()
+
+
+def _pickled(value: Any) -> bytes:
+    from pyspark.serializers import CloudPickleSerializer
+
+    # A function, and what it returns; or the class of a table function.
+    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
+    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
+    return written
+
+
+_HERE = str(Path(__file__).parent)
+
+
+@cache
+def pyspark_folder() -> str:
+    import pyspark
+
+    return str(Path(pyspark.__file__).parent)
+
+
+def call_site() -> str:
+    """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((pyspark_folder(), _HERE)):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""

@@ -1,0 +1,123 @@
+"""Tables and columns of pyspark's Connect client as plans: each relation written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.type_text import parse_type
+from helix_spark.capture.whole_plan import in_stages, whole_plan
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Relation
+
+Plan = tuple[tuple[str, bytes], ...]
+"""A plan as it is run: named parts, of which each may name those before it; the last is the plan itself. Of a table a
+part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWriter:
+    """Takes the client's place where a plan is written to be run.
+
+    Attributes:
+        tables: by position of an input, the id by which the server knows its table.
+        columns: by position of an input, what its column is called, as Spark reads it.
+        settings: Spark's, as far as they are known; as the call had them.
+    """
+
+    tables: Mapping[int, str]
+    columns: Mapping[int, str]
+    settings: Mapping[str, str]
+
+    def _analyze(self, method: str, **given: Any) -> Any:
+        """What plans ask while they are written: what a text means as a type."""
+        if method != "ddl_parse":
+            raise NotImplementedError(f"a plan that is written asks for {method}")
+        return _Parsed(parse_type(given["ddl_string"], self.settings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    parsed: Any
+
+
+def plan_id(frame: Any) -> int:
+    """The id of a table's plan, by which columns refer to it."""
+    found: int = frame._plan._plan_id
+    return found
+
+
+def relation_of(frame: ConnectFrame) -> Relation:
+    """The plan of a table, written now."""
+    relation: Relation = whole_plan(plan_id(frame), _Apart(frame._session.client, frame._plan).written)
+    return relation
+
+
+def parts_of_plan(frame: ConnectFrame, writer: PlanWriter) -> Plan:
+    """The plan of a table as it is run."""
+    parts = in_stages(plan_id(frame), _Apart(writer, frame._plan).written)
+    return tuple((name, part.SerializeToString()) for name, part in parts)
+
+
+class _Apart:
+    """Writes each relation of a plan once, with holes for what it reads.
+
+    Args:
+        client: what they are written for.
+        top: the plan.
+    """
+
+    def __init__(self, client: Any, top: Any) -> None:
+        self.writing: Any = None
+        self._client = client
+        self._plans: dict[int, Any] = {top._plan_id: top}
+        self._relations: dict[int, Any] = {}
+
+    def written(self, plan_id: int) -> Any:
+        """The relation of the plan, or of one that a hole was left for, with holes."""
+        if plan_id not in self._relations:
+            self.writing = self._plans[plan_id]
+            token = _APART.set(self)
+            try:
+                self._relations[plan_id] = self.writing.plan(self._client)
+            finally:
+                _APART.reset(token)
+        return self._relations[plan_id]
+
+    def hole(self, plan: Any) -> Any:
+        """What stands for a plan in the relation that reads it."""
+        import pyspark.sql.connect.proto as pb
+
+        self._plans[plan._plan_id] = plan
+        return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
+
+
+_APART: ContextVar[_Apart | None] = ContextVar("apart", default=None)
+
+
+def write_relations_apart() -> None:
+    """Has plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
+    as Spark ML's, too."""
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    def wrap(kind: Any) -> None:
+        told = vars(kind).get("plan")
+        if told is None:
+            return
+
+        def plan(self: Any, session: Any) -> Any:
+            apart = _APART.get()
+            return told(self, session) if apart is None or apart.writing is self else apart.hole(self)
+
+        kind.plan = plan
+
+    waiting: list[Any] = [LogicalPlan]
+    while waiting:
+        kind = waiting.pop()
+        wrap(kind)
+        waiting.extend(kind.__subclasses__())
+    LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none

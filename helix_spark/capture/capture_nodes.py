@@ -1,12 +1,23 @@
-"""Which functions of a graph are captured: those of Spark tables and columns that return one, and ask Spark nothing."""
+"""Which functions of a graph are captured: those of Spark tables and columns that return one. Those that ask Spark
+something are once that is answered."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from types import CodeType
+from typing import Any
 from uuid import uuid4
 
-from helix_spark.capture.captured_function import BuiltFunction, Input, NotCaptured, capture
+from helix_spark.capture.captured_function import (
+    AskingFunction,
+    BuiltFunction,
+    CapturedFunction,
+    Input,
+    NotCaptured,
+    capture,
+)
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.dag.node import Dag, Node
 from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, Read, Result, Select
@@ -37,25 +48,61 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
 def _captured(
     node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
 ) -> Node:
-    operator = node.operator
+    operator, inputs = node.operator, _inputs_of(node, dag)
     # What an author leaves out of a signature is named as code names it, and a plan has no such names.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
         return node
     if operator.returns not in (Form.SPARK, Form.COLUMN) or node.result not in _FORMS:
         return node
+    if inputs is None:
+        return node
+    columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
+    seed = uuid4().hex if node.wishes.fresh else node.name
+    found = capture(operator.call, inputs, settings, columns, seed)
+    if isinstance(found, NotCaptured) and found.asks and not node.wishes.fresh and not _asks_for_more(operator.call):
+        given = operator.call, operator.arguments, operator.forms, operator.returns
+        return replace(node, operator=AskingFunction(*given, inputs=inputs, settings=settings, columns=columns))
+    return as_built(node, found)
+
+
+def _inputs_of(node: Node, dag: Dag) -> Mapping[str, Input] | None:
+    """What a function of tables and columns is called with, by parameter; None where it is given anything else."""
+    operator = node.operator
+    if not isinstance(operator, Function):
+        return None
     inputs: dict[str, Input] = {}
     for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
         result = dag[source].result
         if form not in _FORMS.get(result, ()):
-            return node
+            return None
         inputs[name] = _INPUTS[result]
-    columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
-    seed = uuid4().hex if node.wishes.fresh else node.name
-    found = capture(operator.call, inputs, settings, columns, seed)
+    return inputs
+
+
+def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
+    """The node, with what its function built in place of the function; as it was, where that is not known."""
+    operator = node.operator
     if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
         return node
+    assert isinstance(operator, Function)
     built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)
     return replace(node, operator=built)
+
+
+_MORE = frozenset({"fit", "cache", "persist", "checkpoint", "localCheckpoint", "sparkContext", "rdd", "_jdf"})
+"""Attributes that a function takes to ask Spark for what is not answered while it is recorded. It would be called once
+more, and ask again what was answered; where it has them under another name that is all that happens."""
+
+
+def _asks_for_more(function: Any) -> bool:
+    waiting = [getattr(inspect.unwrap(function), "__code__", None)]
+    while waiting:
+        code = waiting.pop()
+        if isinstance(code, CodeType):
+            if not _MORE.isdisjoint(code.co_names):
+                return True
+            waiting.extend(code.co_consts)
+    return False
 
 
 def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:

@@ -15,7 +15,7 @@ from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
-from helix_spark.capture.recorded_call import UDF, Recording
+from helix_spark.capture.recorded_call import UDF, Asks, Recording
 from helix_spark.capture.written_plan import Plan, PlanWriter, parts_of_plan, plan_id, relation_of
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.workflow.operators import Function
@@ -106,37 +106,66 @@ class BuiltFunction(Function):
 
 
 @dataclass(frozen=True, slots=True)
+class AskingFunction(Function):
+    """A function of the author's that asks Spark about tables that it builds, before it returns. What it builds is
+    known once that is answered.
+
+    Attributes:
+        inputs, settings, columns: as of `capture`.
+    """
+
+    inputs: Mapping[str, Input] = field(kw_only=True, compare=False)
+    settings: Mapping[str, str] = field(kw_only=True, compare=False)
+    columns: Mapping[int, Columns | None] = field(kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NotCaptured:
     """Why what a function builds is not known without running it.
 
     Attributes:
         why: as the end of a sentence that begins with the function.
+        asks: whether it would be known if Spark answered what it asks first.
+        error: what the function raised.
     """
 
     why: str
+    asks: bool = False
+    error: Exception | None = None
+
+
+Answers = Callable[[Asks, CapturedFunction], "Sequence[Any] | None"]
+"""Answers what is asked about a table, by messages of a server's (`spark.connect.ExecutePlanResponse`,
+`AnalyzePlanResponse`); None where it cannot."""
 
 
 def capture(
     function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
-    columns: Mapping[int, Columns | None] = MappingProxyType({}), seed: str = "",
+    columns: Mapping[int, Columns | None] = MappingProxyType({}), seed: str = "", answers: Answers | None = None,
 ) -> CapturedFunction | NotCaptured:
-    """Calls a function of tables and columns on stand-ins, and writes down what it builds. Asks no Spark.
+    """Calls a function of tables and columns on stand-ins, and writes down what it builds.
 
     Args:
         inputs: by parameter, in the node's order, what it is.
         settings: those of Spark that are known.
         columns: those of input tables, by position, as far as they are known.
         seed: what its draws follow from.
+        answers: answers what it asks of Spark.
     """
     action = Action(seed, watched=False)
     with in_action(action):
-        found = _called(function, inputs, Recording(settings, columns))
+        found = call_on_stand_ins(function, inputs, settings, columns, answers)
     return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
 
 
-def _called(
-    function: Callable[..., Any], inputs: Mapping[str, Input], into: Recording
+def call_on_stand_ins(
+    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
+    columns: Mapping[int, Columns | None], answers: Answers | None = None,
 ) -> CapturedFunction | NotCaptured:
+    """See `capture`; but the caller sees to what the function draws."""
+    into = Recording(settings, columns)
+    if answers is not None:
+        into.answer = _answering(into, answers)
     with client.recording(into):
         given = {
             name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
@@ -146,9 +175,33 @@ def _called(
         try:
             found = _looked_at(function(**given), into, first)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
-            found = NotCaptured(f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})")
+            why = f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})"
+            found = NotCaptured(why, error=error)
     # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
-    return NotCaptured(f"asks Spark for {into.questions[0]}") if into.questions else found
+    if into.questions:
+        raised = found.error if isinstance(found, NotCaptured) else None
+        return NotCaptured(f"asks Spark for {into.questions[0]}", into.unanswered[:1] == into.questions[:1], raised)
+    return found
+
+
+def _answering(into: Recording, answers: Answers) -> Callable[[Asks, Any], Sequence[Any] | None]:
+    """Has what is asked about a table answered, where the plan of that table says all that the answer rests on."""
+    def answer(asks: Asks, frame: Any) -> Sequence[Any] | None:
+        before, into.code = into.code, []
+        try:
+            asked = _looked_at(frame, into, None)
+        finally:
+            into.code = before
+        if isinstance(asked, NotCaptured) or asked.chance or _observes(asked.plan):
+            return None
+        return answers(asks, replace(asked, registered={}))
+
+    return answer
+
+
+def _observes(plan: Message) -> bool:
+    """Whether what is asked about a table also tells somebody else of its rows (`DataFrame.observe`)."""
+    return any(sort_of(one) == "CollectMetrics" for one in messages(plan))
 
 
 def _looked_at(returned: Any, into: Recording, first: int | None) -> CapturedFunction | NotCaptured:

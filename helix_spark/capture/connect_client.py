@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from helix_spark.capture.answer_texts import SERVER_SESSION, of_session
 from helix_spark.capture.captured_sql import is_query, query_of
 from helix_spark.capture.plan_columns import INPUT
-from helix_spark.capture.recorded_call import RECORDING, QuestionError, Recording
+from helix_spark.capture.recorded_call import RECORDING, Asks, QuestionError, Recording
 from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 from helix_spark.capture.written_plan import PlanWriter
@@ -156,6 +157,9 @@ DEFAULT_SETTINGS = {
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
     "spark.sql.execution.pandas.convertToArrowArraySafely": "true",
     "spark.sql.execution.pandas.inferPandasDictAsMap": "false",
+    "spark.sql.execution.pandas.structHandlingMode": "legacy",
+    "spark.sql.execution.arrow.pyspark.selfDestruct.enabled": "false",
+    "spark.sql.execution.pyspark.binaryAsBytes": "true",
     "spark.sql.execution.pythonUDF.arrow.enabled": "true",
     "spark.sql.execution.pythonUDTF.arrow.enabled": "true",
     "spark.sql.pyspark.inferNestedDictAsStruct.enabled": "false",
@@ -180,7 +184,7 @@ class _Recorder:
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
         import pyspark.sql.connect.proto as pb
 
-        answer = pb.ConfigResponse(session_id=request.session_id, server_side_session_id="recorder")
+        answer = pb.ConfigResponse(session_id=request.session_id, server_side_session_id=SERVER_SESSION)
         operation = request.operation
         sort = operation.WhichOneof("op_type")
         known = {**DEFAULT_SETTINGS, **_current().settings}
@@ -203,7 +207,7 @@ class _Recorder:
         from pyspark.sql.connect.types import pyspark_types_to_proto_types
 
         sort = request.WhichOneof("analyze")
-        answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id="recorder")
+        answer = pb.AnalyzePlanResponse(session_id=request.session_id, server_side_session_id=SERVER_SESSION)
         match sort:
             case "ddl_parse":
                 text = request.ddl_parse.ddl_string
@@ -214,8 +218,10 @@ class _Recorder:
                 answer.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(parsed))
             case "is_streaming":
                 answer.is_streaming.is_streaming = False  # inputs are none, and who reads others is not captured
+            case "schema":
+                return _answered("schema", request)[0]
             case _:
-                raise _asked({"schema": "the columns of a table"}.get(sort, sort))
+                raise _asked(sort)
         return answer
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
@@ -226,7 +232,7 @@ class _Recorder:
             case "create_dataframe_view" if command.create_dataframe_view.replace:
                 return iter(())
             case None:
-                raise _asked("rows")
+                return iter(_answered("rows", request))
             case sort:
                 raise _asked(f"to run a {sort}")
 
@@ -248,6 +254,25 @@ def _current() -> Recording:
 def _asked(question: str) -> QuestionError:
     _current().questions.append(question)
     return QuestionError(f"it asks Spark for {question}")
+
+
+def _answered(asks: Asks, request: Any) -> list[Any]:
+    """What somebody answers to a question about a table, as a server's messages."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    into, words = _current(), {"rows": "rows", "schema": "the columns of a table"}[asks]
+    asked, into.asked = into.asked, None
+    if into.answer is None or asked is None:
+        into.unanswered.append(words)
+        raise _asked(words)
+    try:
+        found = into.answer(asks, DataFrame(asked, _session()))
+    except Exception:  # Spark refuses, and the author's code may catch it: what it builds then is not looked into
+        into.questions.append(words)
+        raise
+    if found is None:
+        raise _asked(words)
+    return [of_session(one, request) for one in found]
 
 
 @cache

@@ -4,10 +4,10 @@ asked through `replaced_in_pyspark`, and what it answers by."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from helix_spark.capture.plan_columns import Columns
 from helix_spark.hermetic.task import Purpose
@@ -15,6 +15,9 @@ from helix_spark.hermetic.task import Purpose
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
     from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+Asks = Literal["rows", "schema"]
+"""What the author's code may ask of a table that it built, and be answered while it is recorded."""
 
 UDF = "helix python code "
 """Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
@@ -56,6 +59,9 @@ class Recording:
             nobody gave, whether it caught the error or not.
         code: functions in the plan, in the order in which they are written.
         session: the one that the call finds, while it is under way.
+        answer: answers what is asked of a table: messages of a server's. None where it cannot, or nobody does.
+        unanswered: those of `questions` that somebody might answer.
+        asked: the plan of the table that is asked about.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +72,9 @@ class Recording:
     questions: list[str] = field(default_factory=list)
     code: list[Any] = field(default_factory=list)
     session: ConnectSession | None = None
+    answer: Callable[[Asks, ConnectFrame], Sequence[Any] | None] | None = None
+    unanswered: list[str] = field(default_factory=list)
+    asked: Any = None
 
 
 @contextlib.contextmanager
@@ -76,6 +85,17 @@ def classic() -> Iterator[None]:
         yield
     finally:
         _CLASSIC.reset(token)
+
+
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """In this context, and in this thread alone, pyspark works as where nobody records: somebody asks Spark for an
+    answer to what is recorded."""
+    token = RECORDING.set(None)
+    try:
+        yield
+    finally:
+        RECORDING.reset(token)
 
 
 def program_here() -> Program | None:

@@ -69,6 +69,7 @@ def replace_in_pyspark() -> None:
     write_relations_apart()
     _take_views_along()
     _note_places()
+    _note_what_is_asked()
 
 
 def _take_views_along() -> None:
@@ -153,6 +154,38 @@ def _note_places() -> None:
     expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
     plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]
     plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]
+
+
+def _note_what_is_asked() -> None:
+    """Has pyspark note which table it is about to ask about, in place of the request, while this thread records. What
+    is run for what it does, and not for an answer, is no question."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect import plan
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    written: Any = plan.LogicalPlan.to_proto
+
+    def to_proto(self: Any, session: Any, debug: bool = False) -> Any:
+        into = RECORDING.get()
+        if into is None:
+            return written(self, session, debug)
+        into.asked = self
+        request = pb.Plan()
+        request.root.SetInParent()
+        return request
+
+    def for_effect(called: Any) -> Any:
+        def call(self: Any, function: Any) -> None:
+            into = RECORDING.get()
+            if into is not None:
+                into.questions.append(called.__name__)
+            called(self, function)
+
+        return call
+
+    plan.LogicalPlan.to_proto = to_proto  # type: ignore[method-assign]  # only while this thread records
+    for name in ("foreach", "foreachPartition"):
+        setattr(DataFrame, name, for_effect(vars(DataFrame)[name]))
 
 
 def _replace_columns() -> None:

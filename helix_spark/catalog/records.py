@@ -293,7 +293,7 @@ class AnswerRecord:
         workflow, iteration: of the run that was answered.
         at: Unix seconds by the writer's clock; for people.
         seconds: that it took Spark.
-        answer: see `program.answer_texts.text_of_answer`; empty for an effect.
+        answer: see `capture.answer_texts.text_of_answer`; empty for an effect.
         left: of an effect, the identity of what it left; else empty.
     """
 

@@ -48,8 +48,9 @@ def record(run: Run) -> Run:
         if file is not None:
             run.tools.catalog.keep_file(file)
     influences = told_influences(run) if status != "interrupted" else {}
+    run.tools.catalog.answers.append(run.answered.records(run.record.number, void | node_records.uncertain(run)))
     results = node_records.result_records(run, influences, cards)
-    told = node_records.read_records(run, reads)
+    told = (*node_records.read_records(run, reads), *node_records.found_by_plan(run))
     learnt = [one for one in (*results, *told) if one.node not in void]
     run.tools.catalog.append_iteration(ended, nodes, learnt)
     return replace(run, record=ended, node_records=nodes, reads=reads, tables=tables)

@@ -18,7 +18,8 @@ from helix_spark.iteration.run import Run
 def execute(run: Run) -> Run:
     """Does what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
     outcome = run.tools.executor.execute(
-        run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from
+        run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from,
+        run.answered,
     )
     return replace(run, outcome=outcome, goes_on_from=None, unfinished=False)
 

@@ -58,8 +58,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         cards: what fits gave, as records by node name.
     """
     records, outcome = list[ResultRecord](), run.outcome
-    random = {**run.chance.drawn, **run.chance.found}
-    uncertain = run.dag.descendants(random)
+    random, doubted = {**run.chance.drawn, **run.chance.found}, uncertain(run)
     in_any_order = read_in_any_order(run.dag, run.described)
     for one in run.nodes:
         own, known = one.planned, one.known
@@ -71,7 +70,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         observed = _observed(one.node, outcome)  # of a held table workers may tell more, when its rows are computed
         if one.warm_seconds is None and not (why or observed):
             continue
-        doubt = bool(why) or one.name in uncertain
+        doubt = bool(why) or one.name in doubted
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
         record = replace(
@@ -86,10 +85,35 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         # Why a result varies is on record by the time that it is loaded or held.
         if (one.computed and why) or _tells(record):
             records.append(record)
+        if not doubt and (built := _by_plan(run, one)):
+            records.append(replace(_learnt(run, one.name), declared=built))
         rows = of_rows(own.signature)
         if rows in run.equal and not doubt:
             records.append(replace(_learnt(run, one.name), declared=rows, signature=run.equal[rows]))
     return records
+
+
+def uncertain(run: Run) -> frozenset[str]:
+    """Names of the nodes that may differ each time, as this run found out, and of what is made of them."""
+    random = {**run.chance.drawn, **run.chance.found}
+    return run.dag.descendants(random).union(random)
+
+
+def found_by_plan(run: Run) -> list[ResultRecord]:
+    """That results were found by what functions build: the next plan need not find out once more."""
+    return [
+        _learnt(run, one.name) for one in run.nodes
+        if one.known.signed.by_plan and one.planned.declared != one.planned.signature and not one.computed
+    ]
+
+
+def _by_plan(run: Run, one: NodeRun) -> str:
+    """The declared signature that a result is found by as well, as it is now known what its function builds; empty if
+    there is none."""
+    made = run.outcome.built.get(one.name)
+    if made is None:
+        return ""
+    return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
 
 
 def _content(name: str, outcome: Outcome, in_any_order: Collection[str]) -> str | None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from functools import reduce
 from operator import or_
 
+from helix_spark.capture.captured_function import AskingFunction
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.results import KnownResults
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.signature.parts import digest
 from helix_spark.signature.signing import Description, Signed, resolve
 
@@ -24,6 +26,7 @@ class OnRecord:
         also: signatures to ask for beside the workflow's own, with the first question.
         held: signatures that the session holds in memory.
         equal: declared signatures that stand for another one, as this run itself found out.
+        answered: what Spark answered the functions of nodes.
 
     Attributes:
         known: declared signatures that stand for another one.
@@ -34,12 +37,13 @@ class OnRecord:
 
     def __init__(
         self, catalog: Catalog, view: CatalogView, described: Mapping[str, Description], run: str,
-        also: Collection[str], held: Collection[str], equal: Mapping[str, str],
+        also: Collection[str], held: Collection[str], equal: Mapping[str, str], answered: AnsweredBefore,
     ) -> None:
         self.known, self.known_random = dict(equal), dict[str, str]()
         self.measured, self.seen = dict[str, ResultRecord](), dict[str, Seen]()
         self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
+        self._answered, self._by_plan = answered, dict[str, str]()
         self._had = view.artifacts.keys() | set(held)
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
@@ -47,10 +51,12 @@ class OnRecord:
         while True:
             signed = resolve(
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
-                seen=self.seen,
+                seen=self.seen, by_plan=self._by_plan,
             )
             fresh = {one for own in signed.values() for one in (own.declared, *own.asked)} - self._asked
             if not fresh:
+                if self._learn_by_plan(dag, signed):
+                    continue
                 return signed
             self._asked |= fresh
             found = self._catalog.results(
@@ -59,6 +65,20 @@ class OnRecord:
             self._also = set()
             self.measured.update(found.measured)
             self._learn(found)
+
+    def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
+        """Finds out what the first function that asks Spark something builds, if it is not on record by its code; gives
+        whether there was one. Those below it are signed by what it stands for."""
+        for node in dag.nodes:
+            own = signed[node.name]
+            if not isinstance(node.operator, AskingFunction) or own.random:
+                continue
+            if own.declared in self.known or own.declared in self._by_plan:
+                continue
+            inputs = {name: signed[name].signature for name in node.inputs}
+            self._by_plan[own.declared] = self._answered.by_plan(node, inputs) or ""
+            return True
+        return False
 
     def _learn(self, found: KnownResults) -> None:
         """Takes over what stands for what. A result that differs each time stands for itself only while it can be had:

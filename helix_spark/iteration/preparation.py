@@ -12,6 +12,7 @@ from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
+from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.iteration.calibration import calibrated_loads, sampled
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
@@ -36,7 +37,8 @@ def declare(run: Run) -> Run:
     """
     settings = run.tools.sessions.settings_that_change_results()
     whole = capture_nodes(pin_versions(compile_workflow(run.workflow)), settings)
-    return replace(run, whole=whole, described=describe(whole, settings))
+    answered = AnsweredBefore(run.tools.catalog, whole.workflow, settings)
+    return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 
 def look_up(run: Run) -> Run:
@@ -50,7 +52,9 @@ def look_up(run: Run) -> Run:
     view = catalog.snapshot(whole.workflow)
     sample = sampled(view.artifacts.values())
     also = may_come_back(view) | sample.keys() | (_stored_of_late(view) if tools.budget is not None else set())
-    records = OnRecord(catalog, view, run.described, run.id, also=also, held=tools.held, equal=run.equal)
+    records = OnRecord(
+        catalog, view, run.described, run.id, also=also, held=tools.held, equal=run.equal, answered=run.answered
+    )
     signed = of_whole = records.sign(whole)
     fits = newest_fits(whole, catalog)
     leaving = leave_out(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.randomness import Chance
+    from helix_spark.iteration.answered_before import AnsweredBefore
     from helix_spark.iteration.leasing import Leased
     from helix_spark.iteration.node_run import NodeRun
     from helix_spark.iteration.provenance import Provenance
@@ -53,6 +54,7 @@ class Run:
         provenance: where the workflow comes from.
 
         whole: the graph as it is declared; `described` its nodes, by name.
+        answered: what Spark answered the functions of nodes.
         reads: what the plans of functions told in this run of the columns they read.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         had: names of the nodes whose results this run had when it was last planned again.
@@ -94,6 +96,7 @@ class Run:
 
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
+    answered: AnsweredBefore = NOT_YET
     reads: PlanReads = field(default_factory=dict)
     equal: Mapping[str, str] = field(default_factory=dict)
     had: frozenset[str] = frozenset()

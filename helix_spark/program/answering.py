@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from helix_spark.capture.answer_texts import answer_of_text, is_kept, of_session, text_of_answer
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
-from helix_spark.program.answer_texts import answer_of_text, is_kept, text_of_answer
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_models import StoredResults
@@ -23,9 +23,6 @@ from helix_spark.program.served_session import ServedSession, Server
 from helix_spark.program.session_state import View
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
 from helix_spark.signature.parts import digest
-
-SERVER_SESSION = "helix"
-"""What the client is told of its server's session, whoever answers it."""
 
 
 class Record(StoredResults, Protocol):
@@ -404,11 +401,3 @@ def _only_looks(kind: str) -> bool:
     return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
 
 
-def of_session(response: Any, request: Any) -> Any:
-    """A copy of an answer, as one to a request."""
-    copy = type(response)()
-    copy.CopyFrom(response)
-    copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
-    if type(copy).__name__ == "ExecutePlanResponse":
-        copy.operation_id = request.operation_id
-    return copy

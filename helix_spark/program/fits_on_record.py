@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helix_spark.capture.answer_texts import of_session
 from helix_spark.capture.program_client import beside, schema_told
 from helix_spark.catalog.records import FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.errors import HelixError
-from helix_spark.program.answering import Asked, of_session
+from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import Row, is_fit
 from helix_spark.program.questions import handle_of, ml_command, stage_class

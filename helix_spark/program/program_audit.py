@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited
-from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program

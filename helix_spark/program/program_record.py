@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.leases.holders import writer
@@ -18,7 +19,6 @@ from helix_spark.errors import HelixError, Location, OvertakenError
 from helix_spark.iteration.provenance import Provenance, versions_json
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
-from helix_spark.program.answer_texts import answer_of_text
 from helix_spark.program.answering import Asked
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results

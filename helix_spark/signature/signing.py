@@ -81,6 +81,7 @@ class Signed:
         rows: what its rows go by whatever their order: `signature`, or that of an earlier result with the same rows.
             Readers that give the same result of them in any order are signed by it.
         asked: further declared signatures that may stand for another one.
+        by_plan: the declared signature by what its code builds, where that is known through answers on record.
     """
 
     declared: str
@@ -90,6 +91,7 @@ class Signed:
     seen: Seen = NOTHING_SEEN
     rows: str = ""
     asked: tuple[str, ...] = ()
+    by_plan: str = ""
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -102,8 +104,7 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
-    others = replaced()
-    surroundings = (python_part(), package_part("pyspark"), *setting_parts(settings))
+    others, surroundings = replaced(), _surroundings(settings)
     return {
         node.name: replace(
             _asked_anew(node, _with_replaced(_describe(node, surroundings), others)),
@@ -112,10 +113,30 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     }
 
 
+def _surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    return python_part(), package_part("pyspark"), *setting_parts(settings)
+
+
+def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
+    """The declared signature of a captured function, by what it builds; None where that may differ each time.
+
+    Args:
+        settings: Spark settings that change results.
+        inputs: signatures of the node's inputs, by name.
+
+    Raises:
+        SignatureError: its Python code depends on something that cannot be identified.
+    """
+    own = _with_replaced(_describe(node, _surroundings(settings)), replaced())
+    if own.random:
+        return None
+    return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
+
+
 def resolve(
     dag: Dag, described: Mapping[str, Description], *, run: str,
     equivalent: Mapping[str, str], known_random: Mapping[str, str],
-    seen: Mapping[str, Seen] = MappingProxyType({}),
+    seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Signed]:
     """Chains signatures from sources to outputs.
 
@@ -125,6 +146,7 @@ def resolve(
             author it leads to the stored result.
         known_random: declared signature -> why a run found its result to differ each time.
         seen: declared signature -> what the code did when it ran, with what it reads as that is now.
+        by_plan: declared signature -> the one by what the code builds.
     """
     signed: dict[str, Signed] = {}
     in_any_order = read_in_any_order(dag, described)
@@ -134,19 +156,22 @@ def resolve(
         inputs = tuple(Part(Group.INPUT, name, signed[name].signature) for name in node.inputs)
         parts = own.parts + (by_rows if own.in_any_order == "result" else inputs)
         declared = signature_of(parts)
-        differs = bool(own.random) or declared in known_random
+        built = by_plan.get(declared, "")
+        differs = bool(own.random) or declared in known_random or built in known_random
         blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
         if differs and not node.wishes.fixed:
             blamed = (*blamed, node.name)
         if differs and not (node.wishes.fixed and declared in equivalent):
             signature = digest(declared, run, node.name)  # two draws, even if declared alike, are two
         else:
-            signature = equivalent.get(declared, declared)
+            signature = equivalent.get(declared) or equivalent.get(built, declared)
         did = seen.get(declared, Seen()) | Seen(own.drew)
         found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did, signature)
         if node.name in in_any_order and not blamed:
             made = signature_of(own.parts + by_rows) if own.in_any_order == "rows" and by_rows != inputs else None
             found = _with_rows(found, made, equivalent, known_random)
+        if built and not differs:
+            found = replace(found, asked=(*found.asked, built), by_plan=built)
         signed[node.name] = found
     return signed
 

@@ -11,9 +11,8 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
+from helix_spark.capture.answer_texts import SERVER_SESSION, StrangeAnswerError, answer_of_text, text_of_answer
 from helix_spark.capture.program_client import control_draws, open_session
-from helix_spark.program.answer_texts import StrangeAnswerError, answer_of_text, text_of_answer
-from helix_spark.program.answering import SERVER_SESSION
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.program_text import is_plain_program, needs_classic
 from helix_spark.program.served_session import NeedsSparkError

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.execution.asked_on_record import AnswersOnRecord
 from helix_spark.engine.execution.dispatch import Dispatch
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags, ran_in_spark
@@ -86,6 +87,7 @@ class Executor:
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
         compared: Mapping[str, bool] | None = None, so_far: Outcome | None = None,
+        record: AnswersOnRecord | None = None,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
@@ -97,6 +99,7 @@ class Executor:
                 run at the same time.
             compared: the nodes of which it is looked up whether an earlier result holds the same, and whether it helps
                 if that has the same rows in another order; None if no digests are to be taken at all.
+            record: what Spark answered functions earlier; None if all is to be asked anew.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
@@ -115,7 +118,7 @@ class Executor:
         tags = JobTags(self._sessions, dag, plan, run, outcome.pinned)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, frozenset(registering), lazy_names(everything),
-            compared or {},
+            compared or {}, record,
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
-from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.capture.capture_nodes import as_built
+from helix_spark.capture.captured_function import (
+    AskingFunction,
+    BuiltFunction,
+    CapturedFunction,
+    NotCaptured,
+    call_on_stand_ins,
+)
+from helix_spark.capture.recorded_call import Asks
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.execution.asked_on_record import AnswersOnRecord
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags
 from helix_spark.engine.execution.outcome import Equal, Outcome, table_outputs
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
-from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared
+from helix_spark.engine.lowering.asked import answered_by_spark
+from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared, tables_of
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
@@ -25,6 +37,7 @@ from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.hermetic.action import Action, in_action, waiting
@@ -44,7 +57,7 @@ class NodeWork:
 
     Attributes:
         artifacts: live artifacts by signature.
-        registering, compared: as of `Executor.execute`.
+        registering, compared, record: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
     """
 
@@ -58,6 +71,7 @@ class NodeWork:
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
     compared: Mapping[str, bool] = field(default_factory=dict)
+    record: AnswersOnRecord | None = None
 
     def check(self, unit: Unit) -> None:
         """Raises OperatorError where fits that are to share a pass ask for columns that are not there."""
@@ -101,6 +115,8 @@ class NodeWork:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
+        if isinstance(node.operator, AskingFunction):
+            node = self._answered(node, node.operator, inputs[0])
         if isinstance(node.operator, BuiltFunction):
             watch = Watch()
             for function in node.operator.built.code:
@@ -110,13 +126,47 @@ class NodeWork:
             try:
                 return [lower(node, inputs[0], self.bench.sessions, self)]
             except ColumnsDifferError as error:
+                self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
                 return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
 
+    def _answered(self, node: Node, operator: AskingFunction, results: Sequence[NodeResult]) -> Node:
+        """The node with what its function built once it was told what it asks; as it was, where it asks for more than
+        can be answered so, or fails: then it is called as it stands, and says how."""
+        read, failed = {name: self.plan[name].signature for name in node.inputs}, list[Exception]()
+
+        def answers(asks: Asks, asked: CapturedFunction) -> Sequence[Any] | None:
+            known = None if self.record is None else self.record.question(node, asks, asked, read)
+            if known is not None and (told := known.answer()) is not None:
+                return told
+            begun = time.perf_counter()
+            with in_action(Action(node.name, watched=False)):  # what pyspark reads meanwhile is not the author's
+                try:
+                    told = answered_by_spark(asks, asked, frames, spark)
+                except spark_errors() as error:
+                    failed.append(error)
+                    raise
+            if known is not None:
+                known.note(told, time.perf_counter() - begun)
+            return told
+
+        with authors_errors(node):
+            frames, spark = tables_of(results), self.bench.sessions.get()
+            with self.acting(node, seed=node.name):
+                found = call_on_stand_ins(operator.call, operator.inputs, operator.settings, operator.columns, answers)
+            # A job that failed, or was cancelled, is not begun again. What a plan lacks, classic Spark says better.
+            error = found.error if isinstance(found, NotCaptured) else None
+            if error is not None and any(error is one for one in failed) and not is_of_a_plan(error):
+                raise error
+        made = as_built(node, found)
+        if made is not node:
+            self.outcome.built[node.name] = made
+        return made
+
     @contextmanager
-    def acting(self, node: Node) -> Iterator[None]:
-        """While a function of the author's runs: what it draws follows from the identity of its node."""
-        action = Action(self.plan[node.name].signature)
+    def acting(self, node: Node, seed: str = "") -> Iterator[None]:
+        """While a function of the author's runs: what it draws follows from the identity of its node, or a seed."""
+        action = Action(seed or self.plan[node.name].signature)
         started = self.bench.sessions.started
         if started:
             let_others_run_meanwhile()

@@ -1,4 +1,5 @@
-"""Answers of Spark's as they are kept: the messages that a server sent, without what is of one session alone.
+"""Answers of Spark's as they are kept: the messages that a server sent, without what is of one session alone; and as
+a client is given them.
 
 They are read as protocol buffers, and looked at before a client is given them: a type of an author's own would have the
 client import a class, or unpickle one, that whoever wrote the record chose.
@@ -14,6 +15,9 @@ from helix_spark.capture.plan_messages import messages, sort_of
 
 LARGEST_ANSWER = 1 << 20
 """Bytes of an answer that is put on record. What is larger is asked again."""
+
+SERVER_SESSION = "helix"
+"""What a client is told of its server's session, whoever answers it."""
 
 _KINDS = {"execute": "ExecutePlanResponse", "analyze": "AnalyzePlanResponse", "config": "ConfigResponse"}
 _OF_A_SESSION = ("session_id", "server_side_session_id", "operation_id", "response_id", "metrics", "execution_progress")
@@ -92,3 +96,46 @@ def is_kept(responses: Iterable[Any]) -> bool:
     except StrangeAnswerError:
         return False
     return True
+
+
+def of_session(response: Any, request: Any) -> Any:
+    """A copy of an answer, as one to a request."""
+    copy = type(response)()
+    copy.CopyFrom(response)
+    copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
+    if type(copy).__name__ == "ExecutePlanResponse":
+        copy.operation_id = request.operation_id
+    return copy
+
+
+def schema_answered(schema: Any) -> list[Any]:
+    """What a server says of a table's columns (`pyspark.sql.types.StructType`)."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.types import pyspark_types_to_proto_types
+
+    answer = pb.AnalyzePlanResponse()
+    answer.schema.schema.CopyFrom(pyspark_types_to_proto_types(schema))
+    return [answer]
+
+
+def rows_answered(schema: Any, rows: Any) -> list[Any]:
+    """What a server says of a table's rows.
+
+    Args:
+        schema: a `pyspark.sql.types.StructType`.
+        rows: a `pyarrow.Table`.
+    """
+    import pyarrow as pa
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.types import pyspark_types_to_proto_types
+
+    answers = [pb.ExecutePlanResponse(schema=pyspark_types_to_proto_types(schema))]
+    for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
+        written = pa.BufferOutputStream()
+        with pa.ipc.new_stream(written, batch.schema) as stream:
+            stream.write_batch(batch)
+        data = written.getvalue().to_pybytes()
+        answers.append(pb.ExecutePlanResponse(
+            arrow_batch=pb.ExecutePlanResponse.ArrowBatch(row_count=batch.num_rows, data=data)
+        ))
+    return answers

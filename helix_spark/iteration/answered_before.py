@@ -1,0 +1,143 @@
+"""What Spark answered the functions of a workflow's nodes, by the identity of what they asked: on record, and in this
+run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from helix_spark.capture.answer_texts import StrangeAnswerError, answer_of_text, is_kept, text_of_answer
+from helix_spark.capture.capture_nodes import as_built
+from helix_spark.capture.captured_function import AskingFunction, BuiltFunction, CapturedFunction, capture
+from helix_spark.capture.recorded_call import Asks
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import AnswerRecord
+from helix_spark.dag.node import Node
+from helix_spark.errors import SignatureError
+from helix_spark.signature.parts import digest
+from helix_spark.signature.signing import declared_by_plan
+from helix_spark.workflow.operators import Form, Function, Result
+
+_KINDS: Mapping[Asks, str] = {"rows": "execute", "schema": "analyze"}
+READ_AHEAD = 1_000
+"""Answers of a workflow that are read when it first asks something. Others are looked for one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """An answer that Spark gave in this run."""
+
+    node: str
+    text: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class AnsweredBefore:
+    """See `engine.execution.asked_on_record.AnswersOnRecord`. Several threads may ask.
+
+    Attributes:
+        settings: Spark settings that change results.
+    """
+
+    catalog: Catalog
+    workflow: str
+    settings: Mapping[str, str]
+    _known: dict[str, AnswerRecord | None] | None = None
+    _fresh: dict[str, _Fresh] = field(default_factory=dict)
+
+    def question(
+        self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
+    ) -> Question | None:
+        """What a node's function asks; None where the answer may be another one each time."""
+        declared = self.declared(_of_table(node, asked), inputs)
+        return None if declared is None else Question(self, digest("asks", asks, declared), node.name, asks)
+
+    def declared(self, node: Node, inputs: Mapping[str, str]) -> str | None:
+        """The declared signature of a node by what its function builds; None where there is none."""
+        try:
+            return declared_by_plan(node, self.settings, inputs)
+        except SignatureError:
+            return None
+
+    def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
+        """The same of a function that asks Spark something, if all that it asks is on record. Calls the function.
+
+        Args:
+            inputs: signatures of the node's inputs, by name.
+        """
+        operator = node.operator
+        assert isinstance(operator, AskingFunction)
+
+        def answers(asks: Asks, asked: CapturedFunction) -> Sequence[Any] | None:
+            question = self.question(node, asks, asked, inputs)
+            return None if question is None else question.answer()
+
+        made = as_built(node, capture(
+            operator.call, operator.inputs, operator.settings, operator.columns, node.name, answers
+        ))
+        return None if made is node else self.declared(made, inputs)
+
+    def told(self, identity: str) -> str:
+        """The text of an answer; empty if there is none."""
+        if (fresh := self._fresh.get(identity)) is not None:
+            return fresh.text
+        if self._known is None:
+            self._known = {**self.catalog.answers.newest_of(self.workflow, READ_AHEAD)}
+        if identity not in self._known:
+            self._known[identity] = self.catalog.answers.among([identity]).get(identity)
+        found = self._known[identity]
+        return "" if found is None else found.answer
+
+    def note(self, identity: str, node: str, text: str, seconds: float) -> None:
+        """Spark gave an answer for a node."""
+        self._fresh[identity] = _Fresh(node, text, seconds)
+
+    def records(self, iteration: int, left_out: Collection[str]) -> list[AnswerRecord]:
+        """The answers that Spark gave in this run, for the record.
+
+        Args:
+            left_out: names of the nodes whose answers would not be given again.
+        """
+        now = time.time()
+        return [
+            AnswerRecord(identity, self.workflow, iteration, now, one.seconds, one.text)
+            for identity, one in self._fresh.items() if one.text and one.node not in left_out
+        ]
+
+
+def _of_table(node: Node, asked: CapturedFunction) -> Node:
+    """A node that gives the table that a function of another one asks about."""
+    operator = node.operator
+    assert isinstance(operator, Function)
+    built = BuiltFunction(operator.call, operator.arguments, operator.forms, Form.SPARK, built=asked)
+    return replace(node, operator=built, result=Result.TABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that a node's function asks about a table.
+
+    Attributes:
+        identity: hex SHA-256; two questions with one identity have one answer.
+    """
+
+    before: AnsweredBefore
+    identity: str
+    node: str
+    asks: Asks
+
+    def answer(self) -> Sequence[Any] | None:
+        """What is on record, as a server's messages; None if nothing is."""
+        text = self.before.told(self.identity)
+        try:
+            return answer_of_text(_KINDS[self.asks], text) if text else None
+        except StrangeAnswerError:  # nobody of ours wrote it: Spark is asked again
+            return None
+
+    def note(self, told: Sequence[Any], seconds: float) -> None:
+        """Spark answered it, which took so long."""
+        text = text_of_answer(_KINDS[self.asks], told) if is_kept(told) else ""
+        self.before.note(self.identity, self.node, text, seconds)

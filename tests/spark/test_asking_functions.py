@@ -1,0 +1,260 @@
+"""Functions of tables that ask Spark something before they return are known by what they build with the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
+from workflows import computed
+
+import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.lowering import asked as asking
+from helix_spark.errors import NodeError
+from helix_spark.iteration.iteration import Iteration
+
+pytestmark = pytest.mark.spark
+
+Scanner = Callable[[DataFrame], DataFrame]
+
+ROWS = pd.DataFrame({
+    "x": [1.5, -2.0, 3.0, 10.0], "g": ["a", "b", "a", None], "n": [1, 2, 3, 4],
+    "t": pd.to_datetime(["2020-01-01", "2021-06-01", "2022-01-01", "2023-01-01"]),
+    "tags": [["p"], ["q", "p"], [], ["r"]],
+})
+
+
+@F.udf(DoubleType())
+def halved(x: float) -> float:
+    return x / 2
+
+
+def by_mean(rows: DataFrame) -> DataFrame:
+    mean = rows.agg(F.avg("x")).first()[0]
+    return rows.withColumn("x", F.col("x") - mean)
+
+
+def by_mean_in_other_words(rows: DataFrame) -> DataFrame:
+    def average(of: DataFrame, name: str) -> float:
+        return float(of.agg(F.avg(name)).first()[0])
+
+    return rows.withColumn("x", F.col("x") - average(rows, "x"))
+
+
+def by_groups(rows: DataFrame) -> DataFrame:
+    for name in [row.g for row in rows.select("g").distinct().orderBy("g").collect() if row.g]:
+        rows = rows.withColumn(f"is_{name}", F.col("g") == name)
+    return rows
+
+
+def by_pandas(rows: DataFrame) -> DataFrame:
+    known = rows.select("x", "n", "t", "tags").toPandas()
+    year = int(known.t.dt.year.max())
+    longest = max(map(len, known.tags))
+    return rows.withColumn("z", F.year("t") - year + longest + F.lit(float(known.x.std())))
+
+
+def by_count(rows: DataFrame) -> DataFrame:
+    kept = rows.where("x > 0")
+    return kept.withColumn("share", F.lit(kept.count() / rows.count())) if not kept.isEmpty() else rows
+
+
+def by_schema(rows: DataFrame) -> DataFrame:
+    numbers = [name for name, kind in rows.withColumn("y", F.col("n") + 1).dtypes if kind in ("double", "bigint")]
+    return rows.select(*[F.col(one.name) for one in rows.schema.fields if one.name in numbers])
+
+
+def by_quantile(rows: DataFrame) -> DataFrame:
+    low, high = rows.approxQuantile("x", [0.25, 0.75], 0.0)
+    return rows.where(F.col("x").between(low, high))
+
+
+def by_python(rows: DataFrame) -> DataFrame:
+    most = rows.select(halved("x").alias("half")).agg(F.max("half")).head()[0]
+    return rows.withColumn("most", F.lit(most) + halved("x"))
+
+
+def by_caught_error(rows: DataFrame) -> DataFrame:
+    try:
+        rows.select("missing").count()
+    except AnalysisException:
+        return rows.withColumn("z", F.lit("none"))
+    return rows
+
+
+def by_pivot(rows: DataFrame) -> DataFrame:
+    made = rows.groupBy("n").pivot("g").agg(F.sum("x"))
+    return made.select(*sorted(made.columns))
+
+
+def by_all_rows(rows: DataFrame) -> DataFrame:
+    known = {row["n"]: (row["x"], row["t"], row["tags"], row["g"]) for row in rows.toLocalIterator()}
+    return rows.sparkSession.createDataFrame([(n, str(one)) for n, one in sorted(known.items())], "n long, said string")
+
+
+def by_vectors(rows: DataFrame) -> DataFrame:
+    from pyspark.ml.feature import VectorAssembler
+
+    vectors = VectorAssembler(inputCols=["x", "n"], outputCol="v").transform(rows)
+    first = vectors.orderBy("n").select("v").first()[0]
+    return rows.withColumn("z", F.lit(float(first.dot(Vectors.dense([1.0, 10.0])))))
+
+
+def by_cache(rows: DataFrame) -> DataFrame:
+    rows = rows.cache()
+    return rows.withColumn("all", F.lit(rows.count()))
+
+
+WAYS: list[Scanner] = [by_pandas, by_count, by_python, by_caught_error]
+MORE_WAYS: list[Scanner] = [
+    by_mean, by_groups, by_schema, by_quantile, by_pivot, by_all_rows, by_vectors, by_cache,
+]
+
+
+def workflow(made: Scanner, data: pd.DataFrame = ROWS, **wishes: Any) -> hx.Workflow:
+    wf = hx.Workflow("asking")
+    wf.source("rows", hx.table(data))
+    wf.scanner(name="made", **wishes)(made)
+
+    @wf.reducer(output=True)
+    def said(made: pd.DataFrame) -> list[str]:
+        return sorted(map(str, made.to_dict("records")))
+
+    return wf
+
+
+def told(frame: pd.DataFrame) -> list[str]:
+    return sorted(map(str, frame.to_dict("records")))
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Spark was asked for functions, as it is asked."""
+    found: list[str] = []
+    answered = asking.answered_by_spark
+
+    def noted(asks: Any, *given: Any) -> Any:
+        found.append(asks)
+        return answered(asks, *given)
+
+    monkeypatch.setattr("helix_spark.engine.execution.node_work.answered_by_spark", noted)
+    return found
+
+
+def run(helix: hx.Helix, made: Scanner, **given: Any) -> Iteration:
+    found = helix.run(workflow(made, **given))
+    found.wait()
+    return found
+
+
+@pytest.mark.parametrize(
+    "made", [*WAYS, *(pytest.param(one, marks=pytest.mark.long) for one in MORE_WAYS)], ids=lambda made: made.__name__
+)
+def test_what_a_function_asks_is_answered_as_by_plain_pyspark(
+    spark: SparkSession, tmp_path: Path, made: Scanner
+) -> None:
+    plain = made(spark.createDataFrame(ROWS).withColumn("t", F.col("t").cast("timestamp_ntz")))
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        first = run(helix, made)
+    assert first["said"] == told(hx_pandas(plain))
+
+
+def hx_pandas(frame: DataFrame) -> pd.DataFrame:
+    return frame.toArrow().to_pandas()
+
+
+def test_other_words_for_the_same_questions_and_plan_are_the_same_function(
+    spark: SparkSession, tmp_path: Path, questions: list[str]
+) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        first = run(helix, by_mean)
+        assert questions == ["rows"]
+        second = run(helix, by_mean_in_other_words)
+        third = run(helix, by_mean_in_other_words)
+        assert not computed(second) | computed(third)
+        assert second.plan["made"].signature == first.plan["made"].signature
+        assert second["said"] == first["said"]
+        shifted = run(helix, by_mean, data=ROWS.assign(x=ROWS.x * 2))
+        assert computed(shifted) >= {"made"}, "its questions are others, for what they are about is"
+        assert questions == ["rows", "rows"]
+        assert shifted["said"] != first["said"]
+
+
+def test_an_answer_on_record_is_not_asked_for_again(spark: SparkSession, tmp_path: Path, questions: list[str]) -> None:
+    def doubled(rows: DataFrame) -> DataFrame:
+        return by_mean(rows).withColumn("x", F.col("x") * 2)
+
+    with hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
+        run(helix, by_mean)
+        edited = run(helix, doubled)
+    assert "made" in computed(edited)
+    assert questions == ["rows"]
+
+
+def test_an_audit_asks_anew(spark: SparkSession, tmp_path: Path, questions: list[str]) -> None:
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        run(helix, by_mean)
+        audited = helix.audit(workflow(by_mean))
+    assert {one.verdict for one in audited.results} == {"verified"}
+    assert questions == ["rows", "rows"]
+
+
+def test_what_was_asked_of_a_draw_is_not_on_record(spark: SparkSession, tmp_path: Path) -> None:
+    def drawn(rows: DataFrame) -> DataFrame:
+        share = rows.select(F.expr("rand()").alias("r")).agg(F.max("r")).first()[0]
+        return rows.withColumn("share", F.lit(share))
+
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        run(helix, drawn)
+    assert not Catalog.open(tmp_path / "catalog", create=False).answers.newest_of("asking", 10)
+
+
+def test_a_column_of_what_spark_was_asked(spark: SparkSession, tmp_path: Path) -> None:
+    def built(rest: Callable[[DataFrame], Any]) -> hx.Workflow:
+        wf = hx.Workflow("asking")
+        wf.source("rows", hx.table(ROWS))
+
+        @wf.extractor
+        def above(rows: DataFrame) -> Column:
+            return rows.x - rest(rows)
+
+        wf.synthesizer("examples", "rows", features=[above])
+
+        @wf.reducer(output=True)
+        def total(examples: pd.DataFrame) -> float:
+            return float(sum(one[0] for one in examples.features))
+
+        return wf
+
+    def lowest(rows: DataFrame) -> Any:
+        return rows.agg(F.min("x")).first()[0]
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        first = helix.run(built(lowest))
+        first.wait()
+        second = helix.run(built(lambda rows: lowest(rows)))
+        second.wait()
+    assert first["total"] == ROWS.x.sum() - 4 * ROWS.x.min()
+    assert not computed(second)
+
+
+def test_a_question_that_fails_says_where_it_is_asked(spark: SparkSession, tmp_path: Path) -> None:
+    calls = []
+
+    def failing(rows: DataFrame) -> DataFrame:
+        calls.append(1)
+        return rows.withColumn("z", F.lit(rows.select(F.expr("assert_true(x > 0)")).collect()[0][0]))
+
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix, pytest.raises(NodeError) as raised:
+        run(helix, failing)
+    assert "test_asking_functions.py" in str(raised.value)
+    planned, asked = 1, 1
+    assert len(calls) <= 2 * planned + asked, "what failed is not begun again"

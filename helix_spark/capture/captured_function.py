@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -41,6 +42,7 @@ class CapturedFunction:
         own: of an expression, the id of the table that it is of; of a table None.
         registered: tables that it leaves in the session as views, by their names.
         drew: whether it drew numbers while it was called.
+        seconds: that it took to be called.
     """
 
     returned: Any
@@ -53,6 +55,7 @@ class CapturedFunction:
     own: int | None
     registered: Mapping[str, Any] = field(default_factory=dict)
     drew: bool = False
+    seconds: float = 0.0
 
     @property
     def is_column(self) -> bool:
@@ -172,8 +175,11 @@ def call_on_stand_ins(
             for place, (name, sort) in enumerate(inputs.items())
         }
         first = next((plan_id(one) for one in given.values() if client.is_frame(one)), None)
+        begun = time.perf_counter()
         try:
-            found = _looked_at(function(**given), into, first)
+            returned = function(**given)
+            seconds = time.perf_counter() - begun
+            found = _looked_at(returned, into, first)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
             why = f"cannot be called on stand-ins ({type(error).__name__}: {_first_line(error)})"
             found = NotCaptured(why, error=error)
@@ -181,7 +187,7 @@ def call_on_stand_ins(
     if into.questions:
         raised = found.error if isinstance(found, NotCaptured) else None
         return NotCaptured(f"asks Spark for {into.questions[0]}", into.unanswered[:1] == into.questions[:1], raised)
-    return found
+    return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
 
 
 def _answering(into: Recording, answers: Answers) -> Callable[[Asks, Any], Sequence[Any] | None]:

@@ -35,6 +35,14 @@ _LOST = "what it reaches cannot be followed"
 _SHOWN_DIGEST = 7
 """Characters of a digest that people are shown."""
 
+_SLOW_SECONDS = 0.5
+"""To call a function of Spark's tables, which each plan does; most take a thousandth of that."""
+
+_SLOW = (
+    "`{name}` takes {seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits for by itself is"
+    " reused if it is a node of its own"
+)
+
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
@@ -293,7 +301,7 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
     said = "\n".join(map(str, built.lines))
     plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), said)
     random = [f"`{node.name}` {why}" for why in built.chance]
-    warnings: list[str] = []
+    warnings = [_SLOW.format(name=node.name, seconds=built.seconds)] if built.seconds > _SLOW_SECONDS else []
     noticed = NOTHING_SAID
     for one in traced:
         parts += one.parts

@@ -26,6 +26,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 import helix_spark as hx
+from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
@@ -739,6 +740,26 @@ def test_data_out_of_reach_has_the_version_that_its_author_says() -> None:
     assert 'version="..."' in str(caught.value)
     one, other = (identify(hx.csv("s3a://bucket/a.csv", version=v)).digest for v in ("1", "2"))
     assert one != other
+
+
+def test_a_function_that_takes_long_to_be_called_is_named() -> None:
+    """Each plan calls it."""
+    wf = hx.Workflow("slow")
+    wf.source("data", hx.table(pd.DataFrame({"x": [1]})))
+
+    @wf.scanner
+    def quick(data: DataFrame) -> DataFrame:
+        return data.where("x > 0")
+
+    @wf.scanner
+    def slow(quick: DataFrame) -> DataFrame:
+        time.sleep(0.6)
+        return quick.where("x > 1")
+
+    wf.output(slow)
+    described = describe(capture_nodes(compile_workflow(wf), SETTINGS), SETTINGS)
+    assert described["slow"].warnings[0].startswith("`slow` takes 0.6 s to be called, and each plan calls it")
+    assert not described["quick"].warnings
 
 
 def test_tables_in_memory_are_known_by_content() -> None:

@@ -38,13 +38,21 @@ def order_in(parts: Iterable[Message]) -> Iterator[str]:
             case "SQL":
                 yield from _in_text(one.query)
             case "Limit" | "Offset":
-                if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset"):
+                if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _is_the_same(one.input):
                     yield "limit without an order"
             case "Tail":
                 yield "tail"
             case "Deduplicate":
                 if one.column_names:
                     yield "dropDuplicates of some columns"
+
+
+def _is_the_same(relation: Any) -> bool:
+    """Whether some rows of a table are the same in any order, as it has but one, or no columns."""
+    kind = relation.WhichOneof("rel_type")
+    if kind == "project":
+        return not relation.project.expressions
+    return kind == "aggregate" and not relation.aggregate.grouping_expressions
 
 
 def _in_text(text: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Any
 from helix_spark.capture.answer_texts import StrangeAnswerError, answer_of_text, is_kept, text_of_answer
 from helix_spark.capture.capture_nodes import as_built
 from helix_spark.capture.captured_function import AskingFunction, BuiltFunction, CapturedFunction, capture
+from helix_spark.capture.plan_messages import messages
+from helix_spark.capture.plan_order import order_in
 from helix_spark.capture.recorded_call import Asks
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
@@ -51,7 +53,10 @@ class AnsweredBefore:
     def question(
         self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
     ) -> Question | None:
-        """What a node's function asks; None where the answer may be another one each time."""
+        """What a node's function asks; None where the answer may be another one each time, or rests on the order of
+        rows: what the function builds of it may rest on that, too, as it is then."""
+        if any(order_in(messages(asked.plan))):
+            return None
         declared = self.declared(_of_table(node, asked), inputs)
         return None if declared is None else Question(self, digest("asks", asks, declared), node.name, asks)
 

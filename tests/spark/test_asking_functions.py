@@ -207,13 +207,17 @@ def test_an_audit_asks_anew(spark: SparkSession, tmp_path: Path, questions: list
     assert questions == ["rows", "rows"]
 
 
-def test_what_was_asked_of_a_draw_is_not_on_record(spark: SparkSession, tmp_path: Path) -> None:
+def test_what_may_be_answered_otherwise_is_not_on_record(spark: SparkSession, tmp_path: Path) -> None:
     def drawn(rows: DataFrame) -> DataFrame:
         share = rows.select(F.expr("rand()").alias("r")).agg(F.max("r")).first()[0]
         return rows.withColumn("share", F.lit(share))
 
+    def by_order(rows: DataFrame) -> DataFrame:
+        return rows.where(F.col("n").isin([row.n for row in rows.limit(2).collect()]))
+
     with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
         run(helix, drawn)
+        run(helix, by_order)
     assert not Catalog.open(tmp_path / "catalog", create=False).answers.newest_of("asking", 10)
 
 

@@ -49,12 +49,16 @@ def run_program(
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
         _run_plainly(path, arguments)
+    from helix_spark.cli.progress import program_bar
     from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.program.questions_underway import QuestionsUnderway
 
     program = PlainProgram(
         path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget,
         live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(),
     )
+    if (bar := program_bar(quiet=quiet)) is not None:
+        program.following = QuestionsUnderway(program, bar)
     code = _ended(program, message, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class Bar(UnderwayBar):
-    """A bar on a terminal."""
+    """A bar on a terminal.
 
-    def __init__(self) -> None:
+    Args:
+        above: whether what is printed meanwhile is put above it. What a program prints stays as it is.
+    """
+
+    def __init__(self, *, above: bool = True) -> None:
         super().__init__()
+        self._above = above
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -36,7 +41,7 @@ class Bar(UnderwayBar):
 
     def draw_again(self, view: ProgressView) -> None:
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=view.doing, completed=view.total - view.left)
+            self._bar.update(self._task, description=view.doing, total=view.total, completed=view.total - view.left)
 
     def warning(self, text: str) -> None:
         bar = self._bar  # another thread may take it away meanwhile
@@ -65,8 +70,14 @@ class Bar(UnderwayBar):
 
         return Progress(
             TextColumn("{task.description:32.32}", markup=False), BarColumn(24), TimeElapsedColumn(), Left(),
-            console=console(to_stderr=True), transient=True,
+            console=console(to_stderr=True), transient=True, redirect_stderr=self._above,
+            redirect_stdout=self._above and sys.stdout.isatty(),  # else it would not be where its reader looks
         )
+
+
+def program_bar(*, quiet: bool) -> Bar | None:
+    """A bar for a plain program on a terminal; elsewhere what it prints is all that there is to see."""
+    return None if quiet or not sys.stderr.isatty() else Bar(above=False)
 
 
 def observer_for(*, quiet: bool) -> Observer:

@@ -38,6 +38,31 @@ class Record(StoredResults, Protocol):
         """Why an answer is not to be put on record, as an audit found; empty if it may be."""
 
 
+class Following(Protocol):
+    """Is told how far a run is, from any thread."""
+
+    def found(self, question: Question, who: Caller) -> None:
+        """A question was answered from the record."""
+
+    def asks(self, question: Question, who: Caller) -> None:
+        """Spark is about to be asked, and to be started where it does not run yet."""
+
+    def asked(self, question: Question) -> None:
+        """It runs, and is asked now."""
+
+    def answered(self, question: Question) -> None:
+        """It has answered, or never will."""
+
+
+class Unfollowed:
+    """Nobody looks on."""
+
+    def found(self, question: Question, who: Caller) -> None: ...
+    def asks(self, question: Question, who: Caller) -> None: ...
+    def asked(self, question: Question) -> None: ...
+    def answered(self, question: Question) -> None: ...
+
+
 Mode = Literal["run", "plan", "audit"]
 """What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
 computed from scratch, without what it does that lasts."""
@@ -81,6 +106,7 @@ class Answerer:
             audit writes are left out, and what else lasts raises NotAuditedError.
         live: is told what is asked, and answered; None if nobody looks.
         asked: what was asked so far, in the order of the answers.
+        following: is told how far the run is.
         served: the session as the server has it.
     """
 
@@ -93,6 +119,7 @@ class Answerer:
     mode: Mode = "run"
     live: LiveAnswers | None = None
     asked: list[Asked] = field(default_factory=list)
+    following: Following = field(default_factory=Unfollowed)
     served: ServedSession = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
@@ -274,6 +301,7 @@ class Answerer:
                 known = answer_of_text(KINDS[sort], text)
             if known is not None:
                 self.served.know(question, request)
+                self.following.found(question, caller())
                 self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
@@ -295,15 +323,7 @@ class Answerer:
         if self.mode == "plan":
             self._note(Asked(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.know(question, request)
-        self.served.stub()  # its start is not part of what the question takes
-        if question.sort == "fit":
-            self.served.models.forget(request)
-        self._newest = request
-        if self.live is not None:
-            self.live.ask(question.identity, who.call or who.function)
-        started = time.perf_counter()
-        found = self.served.ask(question, request)
-        seconds = time.perf_counter() - started
+        found, started, seconds = self._waited_for(question, request, who)
         why = (
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
@@ -320,6 +340,23 @@ class Answerer:
         there = "" if left is None or why else left.identity()
         self._note(Asked(question, who, seconds, started, True, answer, why, there))
         return found
+
+    def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
+        """What Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
+        self.following.asks(question, who)
+        try:
+            self.served.stub()
+            if question.sort == "fit":
+                self.served.models.forget(request)
+            self._newest = request
+            if self.live is not None:
+                self.live.ask(question.identity, who.call or who.function)
+            self.following.asked(question)
+            started = time.perf_counter()
+            found = self.served.ask(question, request)
+            return found, started, time.perf_counter() - started
+        finally:
+            self.following.answered(question)
 
     def interrupt(self) -> None:
         """Has the server end what it is asked, if it is asked anything: whoever waited for that has gone."""

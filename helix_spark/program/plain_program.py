@@ -21,7 +21,7 @@ from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.hermetic.task import Purpose
-from helix_spark.program.answering import Answerer, Mode
+from helix_spark.program.answering import Answerer, Following, Mode, Unfollowed
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
@@ -49,6 +49,7 @@ class PlainProgram:
         budget: bytes that the catalog may hold in all; None for no limit.
         live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
+        following: is told how far it is.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class PlainProgram:
     budget: int | None = None
     live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
+    following: Following = field(default_factory=Unfollowed)
     answerer: Answerer | None = None
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None
@@ -116,7 +118,7 @@ class PlainProgram:
         record = Unread(self.record) if self.mode == "audit" else self.record
         self.answerer = Answerer(
             signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode,
-            self.live if self.mode == "run" else None, asked
+            self.live if self.mode == "run" else None, asked, self.following,
         )
         session = open_session(self.answerer, initial, address)
         if address:

@@ -9,10 +9,11 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
+from helix_spark.capture.program_client import Caller
 from helix_spark.program.answering import Asked
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import HANDLE, KINDS, handle_in, ml_command
+from helix_spark.program.questions import HANDLE, KINDS, Question, handle_in, ml_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def rows_of(asked: Sequence[Asked], tables: PersistedTables) -> list[Row]:
     them. Each once, by the first time that it was asked."""
     once: dict[str, Asked] = {}
     for one in (*map(_as_asked, _needed(tables)), *asked):
-        if KINDS[one.question.sort] == "execute" and _is_authors(one):
+        if is_node(one.question, one.caller):
             once.setdefault(one.question.identity, one)
     numbers = _numbers(once.values())
     names = {
@@ -91,9 +92,14 @@ def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
 
 
 def named(asked: Asked) -> str:
+    """What a question is called; without a number among those of its name."""
+    return title_of(asked.question, asked.caller)
+
+
+def title_of(question: Question, who: Caller) -> str:
     """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
-    call = asked.caller.call or asked.caller.function or "a question"
-    inside = _inside(asked.question.what)
+    call = who.call or who.function or "a question"
+    inside = _inside(question.what)
     return call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}"
 
 
@@ -118,12 +124,15 @@ def _inside(what: Any) -> str:
     return ""
 
 
-def _is_authors(asked: Asked) -> bool:
-    """Whether a question is one that its author asks. pyspark asks its models some things by itself."""
-    command = ml_command(asked.question.what)
+def is_node(question: Question, who: Caller) -> bool:
+    """Whether a question runs something, and is one that its author asks. pyspark asks its models some things by
+    itself."""
+    if KINDS[question.sort] != "execute":
+        return False
+    command = ml_command(question.what)
     if command is None or command.WhichOneof("command") != "fetch":
         return True
-    return asked.caller.call.endswith(f".{command.fetch.methods[-1].method}")
+    return who.call.endswith(f".{command.fetch.methods[-1].method}")
 
 
 def params_of(what: Any) -> Iterator[tuple[str, str]]:

@@ -64,6 +64,10 @@ class RecordedAnswers:
         found = self._of(identity)
         return 0.0 if found is None else found.seconds
 
+    def is_kept(self, identity: str) -> bool:
+        """Whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
+        return self.answer(identity) is not None or self.left(identity) is not None
+
     def reads(self, code: str) -> str:
         """What a Python function was seen to read in workers, as a text; empty if nothing is on record."""
         found = self._of(reads_of(code))

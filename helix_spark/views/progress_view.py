@@ -24,16 +24,20 @@ class ProgressView:
         total: seconds that all of it was expected to take.
         left: seconds that are expected to be left.
         waiting: of these, what has not begun: less than that is not left, however long what runs takes already.
+        known: whether anything is known of how long what runs takes.
     """
 
     doing: str
     total: float
     left: float
     waiting: float
+    known: bool = True
 
     @property
     def left_text(self) -> str:
-        return f"about {format_seconds(self.left)} s left" if self.left >= _NOTHING else "ending"
+        if self.left >= _NOTHING:
+            return f"about {format_seconds(self.left)} s left"
+        return "ending" if self.known else "no time on record"
 
     @property
     def share(self) -> float:
@@ -78,6 +82,7 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     return ProgressView(
         _doing(progress, running, waiting), sum(expected.values()) + progress.session_seconds, left,
         0.0 if progress.answered is not None else waiting,
+        known=all(node.predicted_seconds for node in running),
     )
 
 

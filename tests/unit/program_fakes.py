@@ -37,6 +37,7 @@ class FakeServer:
     models: list[str] = field(default_factory=list)
     started: bool = False
     start_seconds: float = 0.0
+    address: str = ""
     elsewhere: str = ""
 
     def stop(self) -> None:

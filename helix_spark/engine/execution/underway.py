@@ -39,6 +39,16 @@ class Underway(Telling):
             now: whether that is worth telling at once.
         """
 
+    def shows(self, progress: Progress, began: float) -> None:
+        """A run is that far, of which somebody else keeps it.
+
+        Args:
+            began: `time.perf_counter()` at the begin of its times.
+        """
+        with self._lock:
+            self._progress, self._began = progress, began
+            self.changed(now=False)
+
     def planned(self, plan: Plan) -> None:
         with self._lock:
             self.begun()
@@ -126,5 +136,5 @@ class UnderwayBar(Underway):
             self.close()
         elif self.is_drawn:
             self.draw_again(view)
-        elif view.total >= _SHORTEST:
+        elif max(view.total, self._since()) >= _SHORTEST:
             self.draw(view)

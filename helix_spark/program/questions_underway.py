@@ -1,0 +1,248 @@
+"""How far a run of a program is: what Spark is asked now, and what is left by what the run before asked and took."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import RLock, Timer
+from typing import Protocol
+
+from helix_spark.capture.program_client import Caller
+from helix_spark.catalog.progress import Progress, RunningNode
+from helix_spark.catalog.records import NodeRecord
+from helix_spark.engine.spark.connect_server import told_server
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_nodes import call_of, is_node, title_of
+from helix_spark.program.questions import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A question of the run before.
+
+    Attributes:
+        node: as it is on record.
+        seconds: that Spark took for it when it was asked last.
+        kept: whether it is answered from the record as long as it stays the same.
+    """
+
+    node: NodeRecord
+    seconds: float
+    kept: bool
+
+    @property
+    def began(self) -> float:
+        """Seconds after the start of its run."""
+        return self.node.started or 0.0
+
+    @property
+    def ended(self) -> float:
+        return self.began + (self.node.seconds or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A question that this run has come to. Times are seconds since it came to the first that Spark is asked.
+
+    Attributes:
+        title: see `program_nodes.title_of`.
+        fresh: whether Spark is asked.
+        counts: whether it is one of the run's nodes; of others nobody knows what they take.
+        started, ended: None as long as that has not begun, or is not over.
+    """
+
+    identity: str
+    title: str
+    fresh: bool
+    counts: bool = True
+    started: float | None = None
+    ended: float | None = None
+
+
+def expected_of(nodes: Iterable[NodeRecord], is_kept: Callable[[str], bool]) -> tuple[Expected, ...]:
+    """The questions of a run on record, in the order in which they were asked. Tables are made within the questions
+    that read them, and took no time beside theirs.
+
+    Args:
+        is_kept: whether there is an answer, by identity.
+    """
+    found = (
+        Expected(
+            one, (one.seconds if one.state == "compute" else one.predicted_seconds) or 0.0, is_kept(one.signature)
+        )
+        for one in nodes if one.kind != "table"
+    )
+    return tuple(sorted(found, key=lambda one: one.began))
+
+
+def matched(before: Sequence[Expected], met: Iterable[Met]) -> dict[str, int]:
+    """Which question of the run before each is, by identity: the same one, else the first of its title that no other
+    one is."""
+    same = {one.node.signature: at for at, one in enumerate(before)}
+    met = list(met)
+    found = {one.identity: same[one.identity] for one in met if one.identity in same}
+    taken = set(found.values())
+    of_title: defaultdict[str, deque[int]] = defaultdict(deque)
+    for at, one in enumerate(before):
+        if at not in taken:
+            of_title[call_of(one.node.name)].append(at)
+    for other in met:
+        if other.identity not in found and of_title[other.title]:
+            found[other.identity] = of_title[other.title].popleft()
+    return found
+
+
+def still_to_come(before: Sequence[Expected], met: Sequence[Met], found: Mapping[str, int]) -> Iterator[Expected]:
+    """Those that Spark is expected to be asked yet. What was over last time before one began that has been met is not
+    asked any more. Once Spark is asked something that it was not asked before, what follows is taken to be made of
+    that; else it is asked what is never kept."""
+    reached = max((before[at].began for at in found.values()), default=0.0)
+    same = {one.node.signature for one in before}
+    differs = any(one.fresh and one.counts and one.identity not in same for one in met)
+    taken = set(found.values())
+    for at, one in enumerate(before):
+        if at not in taken and one.ended > reached and (differs or not one.kept):
+            yield one
+
+
+def progress_of_program(
+    workflow: str, number: int, before: Sequence[Expected], met: Sequence[Met], *, began: float, session_seconds: float,
+    starting: bool,
+) -> Progress:
+    """How far a run is, as that of a workflow is told.
+
+    Args:
+        number: of its iteration.
+        began: Unix seconds when Spark was needed first.
+        session_seconds: what its start is expected to take.
+        starting: whether it is being started, or was.
+    """
+    found = matched(before, met)
+    asked = [one for one in met if one.fresh]
+    names: dict[str, str] = {}
+    for one in asked:
+        name = before[found[one.identity]].node.name if one.identity in found else one.title
+        names[one.identity] = name if name not in names.values() else f"{name} {one.identity[:8]}"
+    nodes = [
+        RunningNode(
+            names[one.identity], "answer", (), "compute", "",
+            before[found[one.identity]].seconds if one.identity in found else 0.0, output=False,
+        )
+        for one in asked
+    ]
+    coming = still_to_come(before, met, found)
+    nodes += [
+        RunningNode(one.node.name, one.node.kind, (), "compute", "", one.seconds, one.node.output) for one in coming
+    ]
+    return Progress(
+        workflow, number, tuple(nodes),
+        started={names[one.identity]: one.started for one in asked if one.started is not None},
+        ended={names[one.identity]: one.ended for one in asked if one.ended is not None},
+        began=began, session_seconds=session_seconds, starting=starting,
+    )
+
+
+class Shown(Protocol):
+    """Who shows how far a run is: a bar."""
+
+    def shows(self, progress: Progress, began: float) -> None:
+        """It is that far.
+
+        Args:
+            began: `time.perf_counter()` at the begin of its times.
+        """
+
+    def close(self) -> None:
+        """Nothing is waited for: what is shown is taken away."""
+
+
+_LONG = 0.5
+
+
+class QuestionsUnderway:
+    """Has it shown how far a run is while Spark is asked something: in between, the terminal is the program's own.
+
+    Args:
+        long: seconds that an answer is waited for before anything is shown. Until then nothing is looked up for it.
+    """
+
+    def __init__(self, program: PlainProgram, shown: Shown, long: float = _LONG) -> None:
+        self._program, self._shown, self._long = program, shown, long
+        self._known: tuple[int, float, tuple[Expected, ...]] | None = None
+        self._met: dict[str, Met] = {}
+        self._lock = RLock()
+        self._began = self._clock = 0.0
+        self._waiting = 0
+        self._timer: Timer | None = None
+
+    def found(self, question: Question, who: Caller) -> None:
+        """A question was answered from the record."""
+        with self._lock:
+            if question.identity not in self._met and is_node(question, who):
+                self._met[question.identity] = Met(question.identity, title_of(question, who), fresh=False)
+
+    def asks(self, question: Question, who: Caller) -> None:
+        """Spark is about to be asked, and to be started where it does not run yet."""
+        identity, title = question.identity, title_of(question, who)
+        with self._lock:
+            if not self._clock:
+                self._clock, self._began = time.perf_counter(), time.time()
+            self._met[identity] = Met(identity, title, fresh=True, counts=is_node(question, who))
+            self._waiting += 1
+            if self._timer is None:
+                self._timer = self._later()
+
+    def asked(self, question: Question) -> None:
+        """It runs, and is asked now."""
+        with self._lock:
+            self._met[question.identity] = replace(self._met[question.identity], started=self._since())
+
+    def answered(self, question: Question) -> None:
+        """It has answered, or never will."""
+        with self._lock:
+            one = self._met[question.identity]
+            self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
+            self._waiting -= 1
+            if not self._waiting and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+                self._shown.close()
+
+    def _since(self) -> float:
+        return round(time.perf_counter() - self._clock, 3)
+
+    def _show(self) -> None:
+        """Says how far the run is, again and again as long as something is waited for."""
+        self._known = self._known or self._run_before()
+        number, session_seconds, before = self._known
+        with self._lock:
+            if self._timer is None:
+                return
+            self._shown.shows(progress_of_program(
+                self._program.name, number, before, tuple(self._met.values()), began=self._began,
+                session_seconds=session_seconds, starting=self._starts,
+            ), self._clock)
+            self._timer = self._later()
+
+    def _later(self) -> Timer:
+        timer = Timer(self._long, self._show)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    @property
+    def _starts(self) -> bool:
+        """Whether Spark is started for this run."""
+        server = self._program.server
+        return server is not None and not server.address and told_server() is None
+
+    def _run_before(self) -> tuple[int, float, tuple[Expected, ...]]:
+        """The number of this run, what Spark's start took in the one before, and what that one asked."""
+        catalog, record = self._program.catalog, self._program.record
+        last = next(iter(catalog.iterations(self._program.name, 1)), None)
+        if last is None or record is None:
+            return 1, 0.0, ()
+        before = expected_of(catalog.nodes(last), record.is_kept)
+        return last.number + 1, (last.start_seconds or 0.0) if self._starts else 0.0, before

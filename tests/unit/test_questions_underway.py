@@ -1,0 +1,126 @@
+"""How far a run of a plain program is: by what the run before asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program_fakes import FakeServer
+
+from helix_spark.capture import recorded_call
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.progress import Progress
+from helix_spark.catalog.records import NodeRecord
+from helix_spark.cli.programs import end_program
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.questions_underway import Expected, Met, QuestionsUnderway, progress_of_program
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.views.progress_view import ProgressView, progress_view
+
+
+def asked_before(name: str, began: float, seconds: float, *, kept: bool = True) -> Expected:
+    signature = name.encode().hex().ljust(64, "0")
+    node = NodeRecord(
+        "0" * 32, "train", 1, name, "answer", (), "compute", "", signature, signature, "[]", seconds=seconds,
+        started=began,
+    )
+    return Expected(node, seconds, kept)
+
+
+BEFORE = (
+    asked_before("rows.count", 0, 2), asked_before("lr.fit: LR", 2, 10), asked_before("model.evaluate", 12, 4),
+    asked_before("rows.write", 16, 1, kept=False),
+)
+
+
+def view_of(*met: Met, now: float, starting: bool = False) -> ProgressView:
+    progress = progress_of_program(
+        "train", 2, BEFORE, met, began=0.0, session_seconds=5.0 if starting else 0.0, starting=starting,
+    )
+    return progress_view(progress, now)
+
+
+def test_what_follows_an_edited_question_is_expected_to_be_asked_again() -> None:
+    view = view_of(
+        Met(BEFORE[0].node.signature, "rows.count", fresh=False), Met("another", "lr.fit: LR", fresh=True, started=0.0),
+        now=4.0,
+    )
+    assert (view.doing, view.left_text) == ("lr.fit: LR", "about 11.0 s left")
+
+
+def test_what_is_on_record_is_not_waited_for_where_the_same_is_asked_each_time() -> None:
+    each_time = Met(BEFORE[1].node.signature, "lr.fit: LR", fresh=True, started=0.0)
+    assert view_of(each_time, now=4.0).left_text == "about 7.0 s left"
+
+
+def test_what_an_edit_took_away_is_not_waited_for() -> None:
+    later = Met("another", "model.evaluate", fresh=True, started=0.0)
+    assert view_of(later, now=1.0).left_text == "about 4.0 s left"
+
+
+def test_the_start_of_spark_is_part_of_what_is_left() -> None:
+    view = view_of(Met("another", "lr.fit: LR", fresh=True), now=1.0, starting=True)
+    assert (view.doing, view.left_text) == ("starting Spark", "about 19.0 s left")
+
+
+def test_what_never_ran_is_not_said_to_be_ending() -> None:
+    view = view_of(Met("another", "rows.show", fresh=True, counts=False, started=0.0), now=1.0)
+    assert view.doing == "rows.show"
+    assert view.known is False
+    nothing = progress_of_program("train", 1, (), (Met("a", "b.count", fresh=True, started=0.0),), began=0.0,
+                                  session_seconds=0.0, starting=False)
+    assert progress_view(nothing, 9.0).left_text == "no time on record"
+
+
+class Slow(FakeServer):
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        time.sleep(0.05)
+        return super().ExecutePlan(request, metadata)
+
+
+class Seen:
+    """What was shown, and how often it was taken away."""
+
+    def __init__(self) -> None:
+        self.shown: list[Progress] = []
+        self.closed = 0
+
+    def shows(self, progress: Progress, began: float) -> None:
+        self.shown.append(progress)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_program_is_shown_while_spark_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "train.py").write_text("import pyspark\n")
+    catalog = Catalog.open(str(tmp_path / "catalog"), create=True)
+
+    def ran(column: str) -> Seen:
+        made, seen = PlainProgram(Path("train.py"), [], catalog, {}, print), Seen()
+        made.server = Slow()  # type: ignore[assignment]  # what it is asked here
+        made.record = RecordedAnswers(catalog, made.name)
+        made.following = QuestionsUnderway(made, seen, long=0.01)
+        made.begin()
+        try:
+            rows = made.session({}).read.csv("rows.csv", header=True)
+            rows.select(column).collect()
+            rows.count()
+            end_program(made, None, "", quiet=True)
+        finally:
+            made.session({}).stop()
+            recorded_call.PROGRAMS.clear()
+        return seen
+
+    first, edited, same = ran("a"), ran("b"), ran("b")
+    assert [node.predicted_seconds for node in first.shown[0].nodes] == [0.0]
+    (select, count) = edited.shown[0].nodes
+    assert (select.name, count.name) == ("rows.select(...).collect", "rows.count")
+    assert min(select.predicted_seconds, count.predicted_seconds) >= 0.05
+    assert edited.closed >= 1
+    assert same.shown == []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked
 from helix_spark.cli.process_start import process_start
-from helix_spark.cli.programs import OFF, end_program, tell, took_before, writable_catalog
+from helix_spark.cli.programs import OFF, end_program, tell, writable_catalog
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
@@ -130,7 +130,8 @@ class Cells:
 
     def after_cell(self, _: Any = None) -> None:
         """To be called when a cell has run."""
-        from helix_spark.program.program_record import keep_answers, tally_of
+        from helix_spark.program.program_record import keep_answers
+        from helix_spark.program.viewed_answers import tally_of
 
         answerer, record = self._program.answerer, self._program.record
         if answerer is None or record is None:
@@ -143,9 +144,8 @@ class Cells:
             keep_answers(self._program, new)
         except HelixError as error:
             tell(f"what this cell asked is not on record: {error}")
-        tally = tally_of(new, record)
-        if tally.reused:
-            self._say(f"helix: {tally.reused} of {tally.asked} answers are from the record{took_before(tally)}")
+        if text := tally_of(new, record).cell_text:
+            self._say(f"helix: {text}")
 
 
 def _program(

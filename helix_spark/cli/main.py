@@ -166,7 +166,7 @@ def explain(
     path, function = split_target(target)
     if function is None and is_plain_program(path):
         place = asked(path, **given)
-        explain_program(node, path, arguments, place.catalog, place.spark)
+        explain_program(node, path, arguments, place.catalog, place.spark, as_json=as_json)
         return
     _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
@@ -230,7 +230,7 @@ def _plan_options(settings: Sequence[str], **given: Any) -> list[str]:
 @told
 def convert(target: str, arguments: Sequence[str], **given: Any) -> None:
     """Write the workflow that a plain PySpark program with its ARGUMENTS amounts to, beside it, to be edited."""
-    from helix_spark.cli.converting import convert_program
+    from helix_spark.cli.programs import convert_program
 
     path = Path(target)
     place = asked(path, **given)

@@ -1,29 +1,25 @@
-"""`helix run train.py` for a plain PySpark program: it runs as by itself; a line at the end says what was reused."""
+"""The verbs of plain PySpark programs: they run as by themselves; a line at the end says what was reused."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.program_text import needs_classic
-from helix_spark.sizes import format_seconds
+from helix_spark.program.program_text import is_plain_program, needs_classic
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.iteration.audit import Audit
     from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.program_record import Tally
 
 OFF = "HELIX"
 """This variable, set to ``off``, has programs run as if there were no Helix."""
@@ -71,143 +67,91 @@ def plan_program(
     """Says what a run would be answered from the record, and what it would ask Spark first.
 
     Raises:
-        ParameterError: see `planned_program`.
+        ParameterError: there is no such file, or it cannot be planned.
     """
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import program_json, to_text
+    from helix_spark.program.viewed_answers import view_of_program
 
-    program, error = planned_program(path, arguments, catalog, settings)
+    program, error = _planned(path, arguments, catalog, settings)
+    view = view_of_program(program)
+    ended = f"{type(error).__name__}: {error}" if error is not None and not isinstance(error, SystemExit) else ""
     if as_json:
-        say(to_text(plan_as_json(program, error)))
+        say(to_text(program_json(view, ended)))
         return
-    for line in plan_lines(program, error):
+    for line in view.plan_lines(ended):
         say(line)
 
 
-def plan_as_json(program: PlainProgram, error: BaseException | None) -> dict[str, Any]:
-    """A plan of a program: see `schema`.
-
-    Args:
-        error: what the program ended with.
-    """
-    from helix_spark.program.program_nodes import rows_of_program
-    from helix_spark.program.program_record import parts_before, place_of, reason_of
-
-    before = parts_before(program)
-    answers = [
-        {
-            "name": row.name, "place": place_of(row.asked), "signature": row.asked.question.identity,
-            "state": "compute" if row.asked.fresh else "load", "reason": reason_of(row, before),
-        }
-        for row in rows_of_program(program)
-    ]
-    asked = [] if program.answerer is None else program.answerer.asked
-    first = next((one.question.identity for one in asked if one.fresh), None)
-    ends = isinstance(error, Exception) and first is None
-    return {
-        "workflow": program.name, "answers": answers, "asked": [one.question.identity for one in asked],
-        "first": first, "error": f"{type(error).__name__}: {error}" if ends else None,
-    }
-
-
 def explain_program(
-    name: str, path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+    name: str, path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *,
+    as_json: bool = False,
 ) -> None:
     """Says all that is known of one answer of a program, as far as it can be planned.
 
     Raises:
-        ParameterError: see `planned_program`; or it asks nothing of that name until it needs Spark.
+        ParameterError: see `plan_program`; or it asks nothing of that name until it needs Spark.
     """
-    from helix_spark.cli.notebook_verbs import NotebookVerbs
+    from helix_spark.cli.schema import answer_json, to_text
+    from helix_spark.program.viewed_answers import view_of_program
 
-    program, _ = planned_program(path, arguments, catalog, settings)
-    verbs = NotebookVerbs(program, say, lambda file, line: f"{Path(file).name}:{line}")
-    for line in verbs.explain(name):
+    program, _ = _planned(path, arguments, catalog, settings)
+    answer = view_of_program(program).answer(name)
+    for line in [to_text(answer_json(answer))] if as_json else answer.lines:
         say(line)
 
 
 def audit_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
 ) -> tuple[Audit, str]:
-    """Runs a program from scratch, unheard, and compares; returns what was found, and what ended it if something did.
-    Nothing is written by Spark; what came out different is on record.
+    """Runs a program from scratch, unheard, and compares; see `run_audited`.
 
     Raises:
         ParameterError: there is no such file, or nothing of it is ever reused.
         CatalogError: the catalog cannot be used.
     """
-    from helix_spark.program.answering import NotAuditedError
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.program_audit import audit_of, note_audit
+    from helix_spark.program.unheard_runs import run_audited
 
     _check_reuses(path)
-    program = PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit")
-    began, ended = time.monotonic(), ""
-    try:
-        try:
-            with redirect_stdout(io.StringIO()):
-                program.run()
-        except SystemExit:
-            pass
-        except NotAuditedError as error:
-            ended = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
-            ended = f"it ended with {type(error).__name__}: {error}"
-        found = audit_of(program, time.monotonic() - began)
-        note_audit(found, program)
-    finally:
-        program.close()
-    return found, ended
+    return run_audited(PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit"))
 
 
-def planned_program(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
-) -> tuple[PlainProgram, BaseException | None]:
-    """A program that has run as far as its answers are on record, unheard, and what ended it. Spark is not started, and
-    nothing is written by it.
+def convert_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
+    """Writes a workflow's file beside a program's, as a start; see `converted`.
 
     Raises:
-        ParameterError: there is no such file, or it cannot be planned.
+        ParameterError: there is no such program, it needs a classic session, or the workflow's file is there already.
     """
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.conversion.converted_file import converted, workflow_file
     from helix_spark.program.plain_program import PlainProgram
+
+    check_file(path)
+    if not is_plain_program(path):
+        raise ParameterError(f"{path} is no plain PySpark program", remedy="a workflow needs no conversion")
+    if (reason := needs_classic(path)) is not None:
+        raise ParameterError(f"{reason}: no workflow can be told from it")
+    file = workflow_file(path)
+    made = converted(PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell), file)
+    say(f"{file}: {made.nodes} nodes; helix run {file}")
+    for note in made.notes:
+        say(note)
+
+
+def _planned(
+    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+) -> tuple[PlainProgram, BaseException | None]:
+    """A program that has run as far as its answers are on record, and what ended it."""
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.program.unheard_runs import run_planned
 
     _check_reuses(path)
     program = PlainProgram(
         path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
         live=LiveAnswers.of(os.environ),
     )
-    error: BaseException | None = None
-    with redirect_stdout(io.StringIO()):
-        try:
-            program.run()
-        except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
-            error = theirs
-    return program, error
-
-
-def plan_lines(program: PlainProgram, error: BaseException | None) -> Iterator[str]:
-    """A plan in words.
-
-    Args:
-        error: what the program ended with.
-    """
-    from helix_spark.past.shown import titled
-    from helix_spark.program.program_nodes import rows_of_program
-    from helix_spark.program.program_record import parts_before, place_of, reason_of
-
-    before = parts_before(program)
-    rows = rows_of_program(program)
-    yield f"{program.name}: {sum(not row.asked.fresh for row in rows)} answers are on record"
-    first = next((row for row in rows if row.asked.fresh), None)
-    if first is not None:
-        yield f"asked of Spark first: {titled(first.name, place_of(first.asked))}, because {reason_of(first, before)}"
-        yield "what follows is known once that is answered"
-    elif program.answerer is not None and any(one.fresh for one in program.answerer.asked):
-        yield "then Spark is asked what a table or a setting is"
-    elif error is None or isinstance(error, SystemExit):
-        yield "nothing is asked of Spark"
-    else:
-        yield f"it ends with {type(error).__name__}: {error}"
+    return program, run_planned(program)
 
 
 def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
@@ -254,14 +198,17 @@ def end_program(
         error: what ended it, if something did.
         tracker: is told of it, too, and closed.
     """
+    from helix_spark.iteration.tracker import finished_on_record
+    from helix_spark.iteration.tracker import tell as tell_tracker
     from helix_spark.program.program_record import record_run
+    from helix_spark.program.viewed_answers import run_text
 
     try:
         recorded = record_run(program, error, message)
         if recorded is not None and not quiet:
-            tell(summary(program.name, *recorded))
+            tell(run_text(program, recorded))
         if recorded is not None and tracker is not None:
-            _track(program, recorded[0], tracker)
+            tell_tracker(tracker, finished_on_record(program.catalog, recorded), tell)
         for warning in program.record.warnings if program.record is not None else ():
             tell(warning)
     except HelixError as own:
@@ -270,42 +217,6 @@ def end_program(
         program.close()
         if tracker is not None:
             tracker.close()
-
-
-def _track(program: PlainProgram, number: int, tracker: Tracker) -> None:
-    """Tells a tracker of a run that is on record."""
-    from helix_spark.iteration.tracker import Finished
-    from helix_spark.iteration.tracker import tell as tell_tracker
-    from helix_spark.past.finding import find_iteration
-
-    catalog = program.catalog
-    iteration = find_iteration(catalog, program.name, number)
-    nodes = catalog.nodes(iteration)
-    live = catalog.live_among({node.signature for node in nodes})
-    stored = {node.name: live[node.signature].bytes for node in nodes if node.signature in live}
-    tell_tracker(tracker, Finished(iteration, tuple(nodes), None, stored=stored, live=frozenset(live)), tell)
-
-
-def summary(name: str, number: int, tally: Tally) -> str:
-    """A line on a run.
-
-    Args:
-        number: of its iteration.
-
-    >>> from helix_spark.program.program_record import Tally
-    >>> summary("train", 3, Tally(asked=40, fresh=38, fitted=0, saved=0.0))
-    'train, iteration 3: of 40 questions to Spark 2 were answered from the record'
-    """
-    fits = f"; {tally.fitted} fit{'s' if tally.fitted > 1 else ''}" if tally.fitted else ""
-    return (
-        f"{name}, iteration {number}: of {tally.asked} questions to Spark {tally.reused} "
-        f"{'was' if tally.reused == 1 else 'were'} answered from the record{took_before(tally)}{fits}"
-    )
-
-
-def took_before(tally: Tally) -> str:
-    """What the reused answers took Spark, as the end of a sentence; empty where that is nothing."""
-    return f", which took {format_seconds(tally.saved)} before" if tally.saved >= 0.1 else ""
 
 
 def _check_reuses(path: Path) -> None:

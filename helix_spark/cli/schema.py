@@ -28,7 +28,8 @@
     storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
     warnings     list of text
 
-`explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out.
+`explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out; of a
+plain program, of `answers`.
 
 The plan's `session_seconds` are part of its `predicted_seconds`: what Spark's start and the first work of its session
 are expected to take beside the nodes' own seconds; 0 where no Spark is needed, or it has worked before.
@@ -45,6 +46,7 @@ from typing import Any
 
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import influence_json, left_out_json
+from helix_spark.views.program_view import AnswerView, ProgramView
 
 SCHEMA_VERSION = 1
 
@@ -140,6 +142,26 @@ def run_json(
         node["stored"] = node["signature"] in stored
         node["bytes"] = stored.get(node["signature"], node["bytes"])
     return printed
+
+
+def program_json(view: ProgramView, error: str) -> dict[str, Any]:
+    """The plan of a plain program.
+
+    Args:
+        error: what the program ends with.
+    """
+    return {
+        "workflow": view.workflow, "answers": [answer_json(one) for one in view.answers], "asked": list(view.asked),
+        "first": view.first or None, "error": error if error and not view.first else None,
+    }
+
+
+def answer_json(answer: AnswerView) -> dict[str, Any]:
+    """An answer of a plain program."""
+    return {
+        "name": answer.name, "place": answer.place, "signature": answer.identity,
+        "state": "compute" if answer.fresh else "load", "reason": answer.reason,
+    }
 
 
 def to_text(value: Any) -> str:

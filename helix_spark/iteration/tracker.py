@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
@@ -32,6 +33,14 @@ class Finished:
     stored: Mapping[str, int] = field(default_factory=dict)
     live: frozenset[str] = frozenset()
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
+
+
+def finished_on_record(catalog: Catalog, iteration: IterationRecord) -> Finished:
+    """An iteration of a plain program, as the catalog has it."""
+    nodes = catalog.nodes(iteration)
+    live = catalog.live_among({node.signature for node in nodes})
+    stored = {node.name: live[node.signature].bytes for node in nodes if node.signature in live}
+    return Finished(iteration, tuple(nodes), None, stored=stored, live=frozenset(live))
 
 
 class Tracker(Protocol):

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from helix_spark.capture.answer_texts import answer_of_text
@@ -23,7 +23,7 @@ from helix_spark.program.answering import Asked
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, call_of, is_fit, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import Row, call_of, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
@@ -32,39 +32,8 @@ from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How some questions were answered, each counted once.
-
-    Attributes:
-        asked: how many there are.
-        fresh: of those, the ones that Spark was asked now.
-        fitted: models that were fitted now.
-        saved: seconds that the answers from the record took Spark when it was asked them.
-    """
-
-    asked: int
-    fresh: int
-    fitted: int
-    saved: float
-
-    @property
-    def reused(self) -> int:
-        """Those that were answered from the record."""
-        return self.asked - self.fresh
-
-
-def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:
-    """How questions were answered."""
-    found = {one.question.identity for one in asked}
-    fresh = {one.question.identity: one for one in asked if one.fresh}
-    saved = sum(record.seconds(identity) for identity in found - fresh.keys())
-    return Tally(len(found), len(fresh), sum(is_fit(one.question.what) for one in fresh.values()), saved)
-
-
-def record_run(program: PlainProgram, error: BaseException | None, message: str) -> tuple[int, Tally] | None:
-    """Records a run that has ended, and returns its iteration's number and how its questions were answered; None if it
-    asked Spark nothing.
+def record_run(program: PlainProgram, error: BaseException | None, message: str) -> IterationRecord | None:
+    """Records a run that has ended, and returns its iteration; None if it asked Spark nothing.
 
     Args:
         error: what ended it, if something did.
@@ -101,7 +70,7 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         catalog.sync()
     finally:
         catalog.leases.release(run)
-    return begun.number, tally_of(answerer.asked, record)
+    return ended
 
 
 def _edit(

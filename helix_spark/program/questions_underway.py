@@ -49,14 +49,14 @@ class Met:
     Attributes:
         title: see `program_nodes.title_of`.
         fresh: whether Spark is asked.
-        counts: whether it is one of the run's nodes; of others nobody knows what they take.
+        tells: whether it shows, if the run before did not ask it, that the program differs.
         started, ended: None as long as that has not begun, or is not over.
     """
 
     identity: str
     title: str
     fresh: bool
-    counts: bool = True
+    tells: bool = True
     started: float | None = None
     ended: float | None = None
 
@@ -100,7 +100,7 @@ def still_to_come(before: Sequence[Expected], met: Sequence[Met], found: Mapping
     that; else it is asked what is never kept."""
     reached = max((before[at].began for at in found.values()), default=0.0)
     same = {one.node.signature for one in before}
-    differs = any(one.fresh and one.counts and one.identity not in same for one in met)
+    differs = any(one.fresh and one.tells and one.identity not in same for one in met)
     taken = set(found.values())
     for at, one in enumerate(before):
         if at not in taken and one.ended > reached and (differs or not one.kept):
@@ -189,7 +189,8 @@ class QuestionsUnderway:
         with self._lock:
             if not self._clock:
                 self._clock, self._began = time.perf_counter(), time.time()
-            self._met[identity] = Met(identity, title, fresh=True, counts=is_node(question, who))
+            # Of those that are no nodes the run before has none on record.
+            self._met[identity] = Met(identity, title, fresh=True, tells=is_node(question, who) or not question.chance)
             self._waiting += 1
             if self._timer is None:
                 self._timer = self._later()

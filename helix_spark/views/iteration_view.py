@@ -229,12 +229,29 @@ def output_line(value: Any) -> str:
 def _took(
     seconds: float | None, rows: Sequence[NodeRow], saved: float, session: float = 0.0, waited: float = 0.0
 ) -> str:
-    """How long it took, and what reuse saved."""
+    reused = any(row.state in ("load", "prune") for row in rows)
+    return took_text(seconds, saved if reused else 0.0, session, waited)
+
+
+def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
+    """How long an answer took those who waited for it, and what reuse saved.
+
+    Args:
+        session: of these seconds, those of Spark's start.
+        waited: of these, those before the run began.
+
+    >>> took_text(9.0, 20.0, session=3.0)
+    "9.0 s to answer (Spark's start 3.0 s); about 20.0 s of computing saved"
+    """
     of = [f"{format_seconds(waited)} s until the run began"] if waited >= _WORTH_TELLING else []
     of += [f"Spark's start {format_seconds(session)} s"] if session else []
     text = f"{format_seconds(seconds) or '?'} s to answer" + (f" ({', '.join(of)})" if of else "")
-    reused = saved >= _HUNDREDTH and any(row.state in ("load", "prune") for row in rows)
-    return f"{text}; about {format_seconds(saved)} s of computing saved" if reused else text
+    return "; ".join(filter(None, (text, saved_text(saved))))
+
+
+def saved_text(seconds: float) -> str:
+    """What reuse saved; empty where that is nothing."""
+    return f"about {format_seconds(seconds)} s of computing saved" if seconds >= _HUNDREDTH else ""
 
 
 def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:

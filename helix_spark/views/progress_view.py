@@ -82,7 +82,7 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     return ProgressView(
         _doing(progress, running, waiting), sum(expected.values()) + progress.session_seconds, left,
         0.0 if progress.answered is not None else waiting,
-        known=all(node.predicted_seconds for node in running),
+        known=all(node.predicted_seconds for node in running) if running else bool(progress.ended or first),
     )
 
 

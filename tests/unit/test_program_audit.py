@@ -17,8 +17,9 @@ from helix_spark.iteration.audit import Audit
 from helix_spark.program.answering import Mode, NotAuditedError
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_audit import audit_of, note_audit
-from helix_spark.program.program_record import record_run, tally_of
+from helix_spark.program.program_record import record_run
 from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.viewed_answers import tally_of
 
 COUNTS = """
 from pyspark.sql import SparkSession

@@ -150,11 +150,11 @@ def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProg
     said: list[str] = []
     verbs = NotebookVerbs(program, said.append, lambda file, line: f"In[1]:{line}")
     verbs("plan")
-    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are in the catalog"
+    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are on record"
     assert "asked again: In[1]:" in said[1]
     said.clear()
     verbs("explain rows.selectExpr(...).collect")
-    assert any("a new kernel asks it again: uses rand" in line for line in said)
+    assert any("it is asked again in a new run: uses rand" in line for line in said)
     assert any("source: " in line and "rows.csv" in line for line in said)
     with pytest.raises(ParameterError, match="has not asked"):
         verbs("explain rows.count")

@@ -67,12 +67,17 @@ def test_the_start_of_spark_is_part_of_what_is_left() -> None:
 
 
 def test_what_never_ran_is_not_said_to_be_ending() -> None:
-    view = view_of(Met("another", "rows.show", fresh=True, counts=False, started=0.0), now=1.0)
+    view = view_of(Met("another", "rows.show", fresh=True, tells=False, started=0.0), now=1.0)
     assert view.doing == "rows.show"
     assert view.known is False
     nothing = progress_of_program("train", 1, (), (Met("a", "b.count", fresh=True, started=0.0),), began=0.0,
                                   session_seconds=0.0, starting=False)
     assert progress_view(nothing, 9.0).left_text == "no time on record"
+    first = progress_of_program("train", 1, (), (Met("a", "b.count", fresh=True),), began=0.0, session_seconds=0.0,
+                                starting=True)
+    assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
+        "starting Spark", "no time on record",
+    )
 
 
 class Slow(FakeServer):

@@ -1,0 +1,59 @@
+"""What a program has asked so far, as it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.program.answering import Asked
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_nodes import Row, is_fit, rows_of_program
+from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reason_of
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.views.program_view import AnswerView, ProgramView, Tally
+
+
+def view_of_program(program: PlainProgram, place: Callable[[Asked], str] = place_of) -> ProgramView:
+    """What a program has asked so far.
+
+    Args:
+        place: names where a question was asked, for people.
+    """
+    before, record = parts_before(program), program.record
+    asked = [] if program.answerer is None else program.answerer.asked
+
+    def viewed(row: Row) -> AnswerView:
+        one = row.asked
+        on_record = 0.0 if record is None else record.seconds(one.question.identity)
+        return AnswerView(
+            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reason_of(row, before),
+            one.seconds if one.fresh else on_record, _asked_again(one), row.inputs, parts_of_row(row),
+        )
+
+    return ProgramView(
+        program.name, tuple(map(viewed, rows_of_program(program))), tuple(one.question.identity for one in asked),
+        next((one.question.identity for one in asked if one.fresh), ""),
+    )
+
+
+def _asked_again(asked: Asked) -> str:
+    """Why another run asks Spark again; empty if it does not."""
+    if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
+        return asked.why
+    return "it is done each time"
+
+
+def run_text(program: PlainProgram, ended: IterationRecord) -> str:
+    """How a run went that is on record, in a line."""
+    assert program.answerer is not None
+    assert program.record is not None
+    tally = tally_of(program.answerer.asked, program.record)
+    return tally.run_text(ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0)
+
+
+def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:
+    """How questions were answered."""
+    found = {one.question.identity for one in asked}
+    fresh = {one.question.identity: one for one in asked if one.fresh}
+    saved = sum(record.seconds(identity) for identity in found - fresh.keys())
+    return Tally(len(found), len(fresh), sum(is_fit(one.question.what) for one in fresh.values()), saved)

@@ -1,0 +1,172 @@
+"""A plain program as it is shown: what it asks, what of that is on record, and how a run of it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from helix_spark.errors import ParameterError, nearest
+from helix_spark.past.shown import titled
+from helix_spark.signature.parts import Part
+from helix_spark.sizes import format_seconds
+from helix_spark.views.iteration_view import saved_text, took_text
+
+_WORTH_TELLING = 0.1
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """A question of a program, and whether its answer is on record.
+
+    Attributes:
+        call: as its author writes it.
+        place: its author's line, as people know it; empty where none is known.
+        fresh: whether Spark is asked.
+        seconds: that Spark took for it.
+        again: why another run asks Spark again, as it is now; empty if none does.
+    """
+
+    name: str
+    call: str
+    place: str
+    identity: str
+    fresh: bool
+    reason: str
+    seconds: float
+    again: str
+    inputs: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def title(self) -> str:
+        return titled(self.name, self.place)
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """All that is known of it."""
+        yield self.title
+        yield f"  {'asked of Spark' if self.fresh else 'from the record'}: {self.reason}"
+        if self.seconds >= _WORTH_TELLING:
+            yield f"  it took Spark {format_seconds(self.seconds)} s"
+        if self.again:
+            yield f"  it is asked again in a new run: {self.again}"
+        if self.inputs:
+            yield f"  made from {', '.join(self.inputs)}"
+        for part in self.parts:
+            lines = (part.shown or "").splitlines()
+            yield f"  {part.group}: {part.label}" + (f" {lines[0]}" if len(lines) == 1 else "")
+            yield from (f"    {line}" for line in lines if len(lines) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramView:
+    """What a program has asked so far.
+
+    Attributes:
+        answers: those that are nodes of its graph, inputs first.
+        asked: the identities of all, in order; `first` of these is the one that Spark is asked first, empty if none is.
+    """
+
+    workflow: str
+    answers: tuple[AnswerView, ...]
+    asked: tuple[str, ...]
+    first: str
+
+    def answer(self, name: str) -> AnswerView:
+        """The one of a name, with or without its line, or of a call. Raises ParameterError where there is none."""
+        found = next((one for one in self.answers if name in (one.name, one.title)), None)
+        of_call = [one for one in self.answers if name == one.call]
+        if found is None and len(of_call) > 1:
+            raise ParameterError(
+                f"{name} has asked {len(of_call)} things", exists=", ".join(one.name for one in of_call),
+                remedy="name one of them",
+            )
+        found = found or next(iter(of_call), None)
+        if found is None:
+            known = [one.name for one in self.answers]
+            raise ParameterError(f"{self.workflow} has not asked {name!r} so far", remedy=nearest(name, known))
+        return found
+
+    def plan_lines(self, error: str) -> Iterator[str]:
+        """What a run would be answered from the record, and what Spark would be asked first.
+
+        Args:
+            error: what the program ends with, if nothing is asked of Spark before.
+        """
+        yield f"{self.workflow}: {sum(not one.fresh for one in self.answers)} answers are on record"
+        first = next((one for one in self.answers if one.fresh), None)
+        if first is not None:
+            yield f"asked of Spark first: {first.title}, because {first.reason}"
+            yield "what follows is known once that is answered"
+        elif self.first:
+            yield "then Spark is asked what a table or a setting is"
+        else:
+            yield f"it ends with {error}" if error else "nothing is asked of Spark"
+
+    @property
+    def again_lines(self) -> Iterator[str]:
+        """What a notebook's cells so far would be answered from the record in a kernel that is started anew."""
+        again = [one for one in self.answers if one.again]
+        saved = saved_text(sum(one.seconds for one in self.answers if not one.again))
+        yield "; ".join(chain([
+            f"{self.workflow}: run again in a new kernel, {len(self.answers) - len(again)} of {len(self.answers)} "
+            "answers of the cells so far are on record",
+        ], filter(None, [saved])))
+        for one in again:
+            yield f"  asked again: {one.title}, because {one.again}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How some questions were answered, each counted once.
+
+    Attributes:
+        asked: how many there are.
+        fresh: of those, the ones that Spark was asked now.
+        fitted: models that were fitted now.
+        saved: seconds that the answers from the record took Spark when it was asked them.
+    """
+
+    asked: int
+    fresh: int
+    fitted: int
+    saved: float
+
+    @property
+    def reused(self) -> int:
+        """Those that were answered from the record."""
+        return self.asked - self.fresh
+
+    @property
+    def cell_text(self) -> str:
+        """How a notebook's cell was answered, in a line; empty where nothing was reused.
+
+        >>> Tally(asked=3, fresh=1, fitted=0, saved=12.0).cell_text
+        '2 of 3 answers are from the record; about 12.0 s of computing saved'
+        """
+        told = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
+        return "; ".join(filter(None, told)) if self.reused else ""
+
+    def run_text(self, name: str, number: int, seconds: float, session: float) -> str:
+        """How a run went, in a line.
+
+        Args:
+            number: of its iteration.
+            seconds: that its author waited for it; `session` of them for Spark's start.
+
+        >>> for part in Tally(asked=40, fresh=38, fitted=3, saved=12.0).run_text("train", 3, 30.0, 4.0).split("; "):
+        ...     print(part)
+        train, iteration 3: of 40 questions to Spark 2 were answered from the record
+        3 fits
+        30.0 s to answer (Spark's start 4.0 s)
+        about 12.0 s of computing saved
+        """
+        fits = f"; {self.fitted} fit{'s' if self.fitted > 1 else ''}" if self.fitted else ""
+        return (
+            f"{name}, iteration {number}: of {self.asked} questions to Spark {self.reused} "
+            f"{'was' if self.reused == 1 else 'were'} answered from the record{fits}; "
+            f"{took_text(seconds, self.saved, session)}"
+        )
+

@@ -6,11 +6,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.drawing import DrawnGraph, DrawnNode, Stored, svg
+from helix_spark.drawing import Stored, svg
 from helix_spark.iteration.tracker import Finished
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.metrics import flattened, metrics_of, number
@@ -19,6 +19,7 @@ from helix_spark.past.table_preview import TablePreview
 from helix_spark.plots import is_plot
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.parts import Group
+from helix_spark.views.node_row import NodeRow, graph_of, recorded_rows
 from helix_spark.views.notebook_views import plan_text
 
 RUN_TAG = "helix.run"
@@ -179,13 +180,7 @@ def _texts(finished: Finished) -> dict[str, str]:
             [{"name": n.name, "kind": n.kind, "inputs": list(n.inputs), "output": n.output} for n in finished.nodes],
             indent=1,
         ),
-        "dag.svg": svg(DrawnGraph(
-            tuple(
-                DrawnNode(n.name, n.inputs, kind=n.kind, state=n.state, stored=_stored(n, finished))
-                for n in finished.nodes
-            ),
-            title=f"{record.workflow}, iteration {record.number}",
-        )),
+        "dag.svg": svg(graph_of(f"{record.workflow}, iteration {record.number}", _rows(finished))),
         "versions.json": record.versions,
     }
 
@@ -193,7 +188,7 @@ def _texts(finished: Finished) -> dict[str, str]:
 def _plan_text(finished: Finished) -> str:
     if finished.plan is not None:
         return plan_text(finished.plan)
-    return "\n".join(f"{node.state:8} {node.name}: {node.reason}" for node in finished.nodes)
+    return "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in _rows(finished))
 
 
 def _table_path(name: str) -> str:
@@ -209,6 +204,17 @@ def _table_text(table: TablePreview) -> str:
     return json.dumps({"columns": list(table.names), "data": [list(row) for row in table.rows]})
 
 
+def _rows(finished: Finished) -> list[NodeRow]:
+    """Its nodes as they are shown everywhere."""
+    rows = recorded_rows(finished.record, finished.nodes, {}, _proofs(finished))
+    return [replace(row, stored=_stored(node, finished)) for row, node in zip(rows, finished.nodes, strict=True)]
+
+
+def _proofs(finished: Finished) -> dict[str, str]:
+    """What the plan knew of whether its results come out the same, by name."""
+    return {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
+
+
 def _stored(node: NodeRecord, finished: Finished) -> Stored:
     """Whether a result is stored by the end of the iteration. The node's record was written before that."""
     if node.signature in finished.live:
@@ -217,7 +223,7 @@ def _stored(node: NodeRecord, finished: Finished) -> Stored:
 
 
 def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
-    proofs = {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
+    proofs = _proofs(finished)
     return {
         "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
         "nodes": [node_json(node, finished.live, proofs.get(node.name, "")) for node in finished.nodes],

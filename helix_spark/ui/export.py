@@ -1,10 +1,12 @@
-"""All pages in one file that needs no server, no script and no network: one section is shown at a time, by its link,
-with a node beside it."""
+"""All pages in one file that needs no server and no network: one section is shown at a time, by its link, with a node
+beside it. It can be read without scripts; with them plots are drawn."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from markupsafe import Markup
 
@@ -20,6 +22,19 @@ from helix_spark.ui.rendering import Renderer
 MOST_PANELS = 1_000
 """Nodes that open beside their iteration: those of the newest iterations first, each with all or none of its nodes. A
 node takes some 10 kB of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script in the file, which nothing but its text allows to run."""
+
+    text: Markup
+    module: bool = False
+
+    @property
+    def digest(self) -> str:
+        """As a content security policy names it."""
+        return f"sha256-{b64encode(sha256(self.text.encode()).digest()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +80,25 @@ def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
             *(Section(links.compare(name, *pair), pages.compare(name, *pair)) for pair in compared[name]),
             Section(links.metrics(name), pages.metrics(name)), Section(links.storage(name), pages.storage(name)),
         ]
-    style = Markup(asset("style.css"))
-    return Renderer().render("export.html", sections=sections, links=links, workflows=workflows, style=style)
+    return Renderer().render(
+        "export.html", sections=sections, links=links, workflows=workflows, style=Markup(asset("style.css")),
+        scripts=_scripts(sections),
+    )
+
+
+def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
+    """What draws plots goes with them alone: it is some 800 kB."""
+    shown = (part for section in sections for part in (section, *section.panels))
+    licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"
+    drawing = [Script(Markup(licence + asset(name))) for name in _VEGA] if any(map(_has_plot, shown)) else []
+    return (*drawing, Script(Markup(asset("plots.js") + asset("exported.js")), module=True))
+
+
+def _has_plot(section: Section) -> bool:
+    return '<figure class="plot" data-plot=' in section.page.body  # no text that is shown can say so
+
+
+_VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
 
 
 def _opening(records: Records, iterations: Sequence[IterationRecord]) -> dict[tuple[str, int], tuple[str, ...]]:

@@ -164,6 +164,7 @@ class Pages:
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html",
             view=node_view(look), preview=self._preview(look.artifact),
             table=None if look.table is None else output_table(name, look.table),
+            plot=next((plot for plot in output_plots(record) if plot.name == name), None),
         )
 
     def compare(

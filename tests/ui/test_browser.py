@@ -317,9 +317,42 @@ def test_the_export_opens_from_disk_and_asks_nobody(
     beside = browser.find_element(By.CSS_SELECTOR, ".hx-panel:target")
     assert beside.find_element(By.TAG_NAME, "h1").text == "model"
     assert box.is_displayed(), "the graph stays"
+    assert "hx-chosen" in box.get_attribute("class").split()
     assert findings(browser) == []
     keep(browser, screenshots / "export-panel-1280-light.png", 1280)
+    look(browser, 1280, "light")
+    browser.execute_script("window.scrollTo(0, 400)")
     beside.find_element(By.LINK_TEXT, "Close").click()
     assert not browser.find_elements(By.CSS_SELECTOR, ".hx-panel:target")
     assert box.is_displayed()
+    assert browser.execute_script("return scrollY") == 400
+    assert browser.switch_to.active_element == box
+    assert "hx-chosen" not in box.get_attribute("class").split()
     assert all(url.startswith(("file:", "data:")) for url in requested(browser))
+
+
+def test_an_export_draws_its_plots(
+    browser: WebDriver, catalogs: dict[str, Path], screenshots: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.html"
+    file.write_text(exported(Catalog.open(catalogs["outputs"], create=False)), encoding="utf-8")
+    look(browser, 1280, "light")
+    requested(browser)
+    browser.get_log("browser")
+    browser.get(f"{file.as_uri()}#iteration-0-3")
+    points = "svg .mark-symbol.role-mark path"
+    WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, f".page:target {points}"))
+    keep(browser, screenshots / "export-plots-1280-light.png", 1280)
+    browser.find_element(By.CSS_SELECTOR, ".page:target a.hx-node[data-node='by_age']").send_keys(Keys.ENTER)
+    WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, f".hx-panel:target {points}"))
+    keep(browser, screenshots / "export-plot-panel-1280-light.png", 1280)
+    assert all(url.startswith(("file:", "data:")) for url in requested(browser))
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_a_plot_is_drawn_in_the_panel_of_its_node(browser: WebDriver, served: Callable[[str], str]) -> None:
+    look(browser, 1280, "light")
+    browser.get(f"{served('outputs')}/iteration?number=3")
+    browser.find_element(By.CSS_SELECTOR, "a.hx-node[data-node='by_age']").send_keys(Keys.ENTER)
+    points = ".hx-panel svg .mark-symbol.role-mark path"
+    WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, points))

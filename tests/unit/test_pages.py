@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -30,7 +32,7 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.drawing import collapsed, folds_of
 from helix_spark.past.comparison import Comparison, node_differences
-from helix_spark.ui.app import make_app
+from helix_spark.ui.app import asset, make_app
 from helix_spark.ui.export import exported
 from helix_spark.ui.links import FileLinks, ServerLinks
 from helix_spark.ui.pages import Pages
@@ -265,8 +267,14 @@ def test_the_export_is_one_file_whose_links_stay_inside(tmp_path: Path) -> None:
     hostile_catalog(tmp_path / "c")
     done = CliRunner().invoke(helix, ["ui", "--catalog", str(tmp_path / "c"), "--export", str(tmp_path / "all.html")])
     assert done.exit_code == 0, done.output
-    found = Reader((tmp_path / "all.html").read_text(encoding="utf-8"))
-    assert "script" not in {tag for tag, _ in found.elements}
+    text = (tmp_path / "all.html").read_text(encoding="utf-8")
+    found = Reader(text)
+    (script,) = re.findall(r"(?s)<script[^>]*>(.*?)</script>", text)
+    (policy,) = (a["content"] for tag, a in found.elements if tag == "meta" and "http-equiv" in a)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    assert script == asset("plots.js") + asset("exported.js")
+    assert [tag for tag, _ in found.elements].count("script") == 1
     places = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
     assert len(places) == len(set(places))
     for tag, attributes in found.elements:
@@ -399,8 +407,10 @@ def test_a_first_page_loads_what_it_needs_alone(tmp_path: Path) -> None:
     script = f"""
 import sys
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.pages import Pages

@@ -186,5 +186,8 @@ async function follow() {
 
 graphs();
 plots();
-panels(besidePanel);
+panels(() => {
+  besidePanel();
+  plots();
+});
 follow();

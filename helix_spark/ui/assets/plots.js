@@ -48,9 +48,17 @@ async function draw(figure) {
   }
 }
 
-const ready = PARTS.reduce((before, name) => before.then(() => loaded(name)), Promise.resolve()); // each needs those before
+let ready = null;
 
+function parts() {
+  // An export has them in itself; of those that are loaded each needs those before.
+  return globalThis.vega?.expressionInterpreter ? Promise.resolve() : PARTS.reduce((before, name) => before.then(() => loaded(name)), Promise.resolve());
+}
+
+// Draws what on a page was not drawn yet.
 export async function drawPlots(figures) {
-  await ready;
-  await Promise.all([...figures].map(draw));
+  const waiting = [...figures];
+  waiting.forEach((figure) => { figure.dataset.drawn = "soon"; });
+  await (ready ??= parts());
+  await Promise.all(waiting.map(draw));
 }

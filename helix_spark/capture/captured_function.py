@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
+from helix_spark.capture.named_functions import NamedFunction, by_names, keys_in
 from helix_spark.capture.own_columns import of_either_side
 from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_columns import Columns
@@ -41,6 +42,8 @@ class CapturedFunction:
         told: tables that it asked for their columns, and what it was told.
         own: of an expression, the id of the table that it is of; of a table None.
         registered: tables that it leaves in the session as views, by their names.
+        functions: Python functions that it leaves in the session.
+        functions_signed: these, as expressions in which they stand by their places in `code`.
         drew: whether it drew numbers while it was called.
         seconds: that it took to be called.
     """
@@ -54,6 +57,8 @@ class CapturedFunction:
     told: tuple[tuple[Any, Columns], ...]
     own: int | None
     registered: Mapping[str, Any] = field(default_factory=dict)
+    functions: tuple[NamedFunction, ...] = ()
+    functions_signed: tuple[Message, ...] = ()
     drew: bool = False
     seconds: float = 0.0
 
@@ -63,13 +68,13 @@ class CapturedFunction:
         return client.is_column(self.returned)
 
     def identity(self, code: Sequence[str]) -> str:
-        """Of the plan; see `identity_of`.
+        """Of the plan (see `identity_of`), and of all functions that it registers: others may call them, too.
 
         Args:
             code: the identities of its Python functions, in their order.
         """
         named = {f"{UDF}{place}".encode(): one for place, one in enumerate(code)}
-        return identity_of(self.plan, named, self.own)
+        return identity_of(self.plan, named, self.own, self.functions_signed)
 
     def place_of(self, column: str) -> str:
         """Where its author names a column, as ``FILE:LINE``; empty where nobody does."""
@@ -84,21 +89,35 @@ class CapturedFunction:
         """The plans of the tables that it asked for their columns, to be asked of Spark, and what it was told."""
         writer = PlanWriter(tables, {}, self.settings)
         for frame, names in self.told:
-            yield parts_of_plan(frame, writer), names
+            yield self._with_functions(parts_of_plan(frame, writer), writer), names
 
     def views(self, tables: Mapping[int, str]) -> Iterator[tuple[str, Plan]]:
         """The views that it leaves in the session: their names and plans."""
+        writer = PlanWriter(tables, {}, self.settings)
         for name, frame in self.registered.items():
-            yield name, parts_of_plan(frame, PlanWriter(tables, {}, self.settings))
+            yield name, self._with_functions(parts_of_plan(frame, writer), writer)
+
+    def named_functions(self) -> Iterator[tuple[str, bytes]]:
+        """The functions that it leaves in the session: their names, and calls of them as of `Plan`."""
+        for one in self.functions:
+            yield one.name, self._written_function(one, PlanWriter({}, {}, self.settings))
 
     def written(self, tables: Mapping[int, str], columns: Mapping[int, str]) -> Plan:
         """The plan as a server is told of it; see `PlanWriter`."""
         writer = PlanWriter(tables, columns, self.settings)
         if not self.is_column:
-            return parts_of_plan(self.returned, writer)
+            return self._with_functions(parts_of_plan(self.returned, writer), writer)
         plan = client.expression_of(self.returned, writer)
         _name_by_itself(plan)
-        return (("", plan.SerializeToString()),)
+        return self._with_functions((("", plan.SerializeToString()),), writer)
+
+    def _with_functions(self, plan: Plan, writer: PlanWriter) -> Plan:
+        """A plan with the functions that it calls by their keys."""
+        called = [one for one in self.functions if any(one.key.encode() in part for _, part in plan)]
+        return (*((one.key, self._written_function(one, writer)) for one in called), *plan)
+
+    def _written_function(self, one: NamedFunction, writer: PlanWriter) -> bytes:
+        return client.expression_of(one.call(), writer).SerializeToString()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +248,10 @@ def _looked_at(returned: Any, into: Recording, first: int | None) -> CapturedFun
     else:
         return NotCaptured(f"returns a {type(returned).__name__}")
     parts = list(messages(plan))
+    functions = tuple(into.functions.values())
+    if (strange := next(_strange_keys(parts, functions), None)) is not None:
+        return NotCaptured(f"calls {by_names(strange)}, which another call registered")
+    signed = tuple(client.expression_of(one.call()) for one in functions)
     if (read := next(reads_elsewhere(parts), None)) is not None:
         return NotCaptured(f"reads {read} by itself")
     relations = [part for part in parts if sort_of(part) == "Relation"]
@@ -236,10 +259,21 @@ def _looked_at(returned: Any, into: Recording, first: int | None) -> CapturedFun
         return NotCaptured("joins a table function by a column of a table, which plans of Connect do not tell")
     if (column := next(filter(None, map(of_either_side, relations)), None)) is not None:
         return NotCaptured(f"joins a table with itself by {column}, which may be of either side (give both an alias)")
+    chance = chance_in([*parts, *(part for one in signed for part in messages(one))])
     return CapturedFunction(
-        returned, plan, tuple(into.code), chance_in(parts), lines_of(plan), into.settings, tuple(into.told), first,
-        dict(into.registered),
+        returned, plan, tuple(into.code), chance, lines_of(plan), into.settings, tuple(into.told), first,
+        dict(into.registered), functions, signed,
     )
+
+
+def _strange_keys(parts: Iterable[Message], functions: Iterable[NamedFunction]) -> Iterator[str]:
+    """Keys of functions in SQL that was written in another call, and kept."""
+    known = {one.key for one in functions}
+    for message in parts:
+        one: Any = message
+        sort = sort_of(message)
+        text = one.expression if sort == "Expression.ExpressionString" else one.query if sort == "SQL" else ""
+        yield from (key for key in keys_in(text) if key not in known)
 
 
 def _is_function_of_a_table(relation: Any) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from helix_spark.capture.named_functions import by_names, is_key
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import called, spark_functions, tokens
 
@@ -73,7 +74,7 @@ def as_written(text: str) -> str:
     defined = _DEFINED.match(text)
     if defined is not None:
         text = ("WITH " if defined[0].endswith(", ") else "") + text[defined.end():]
-    return ALIAS.sub("{table}", text)
+    return by_names(ALIAS.sub("{table}", text))
 
 
 def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
@@ -90,4 +91,5 @@ def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
         yield "tables that its SQL names"
     yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
     names = Counter(name for name, _ in called(tokens(text))) - Counter(statement.in_brackets)
-    yield from (f"the function {name} of its session" for name in names if name not in spark_functions())
+    yield from (f"the function {name} of its session" for name in names
+                if name not in spark_functions() and not is_key(name))

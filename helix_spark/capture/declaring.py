@@ -31,7 +31,7 @@ def declared_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
     into = Recording()
     with recording(into):
         workflow = build()
-    if into.questions:
+    if into.questions or into.functions:  # which a session has to know
         return None
     try:
         dag = capture_nodes(compile_workflow(workflow), {})

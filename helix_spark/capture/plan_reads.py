@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_sql import read_by_query
+from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
@@ -73,5 +74,5 @@ def _of_text(text: str) -> Iterator[str]:
 
 def _of_session(names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        if name.lower() not in spark_functions() and name not in _OPERATORS:
+        if name.lower() not in spark_functions() and name not in _OPERATORS and not is_key(name):
             yield f"the function {name} of its session"

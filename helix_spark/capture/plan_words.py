@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_sql import ALIAS, as_written
+from helix_spark.capture.named_functions import by_names
 from helix_spark.capture.plan_messages import parts_of, sort_of
 from helix_spark.hermetic.asking import Kind, kind_of
 
@@ -120,7 +121,7 @@ def words_of(expression: Any) -> str:
         case "unresolved_attribute":
             return str(made.unparsed_identifier)
         case "expression_string":
-            return str(made.expression)
+            return by_names(made.expression)
         case "unresolved_function":
             return _called(made.function_name, made.arguments)
         case "call_function":

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from helix_spark.capture.named_functions import NamedFunction
 from helix_spark.capture.plan_columns import Columns
 from helix_spark.hermetic.task import Purpose
 
@@ -54,6 +55,7 @@ class Recording:
         columns: by position, the columns of input tables, as far as they are known.
         views: the plans of the views that it made, by their names in lower case.
         registered: the tables that it would have left in the session as views, by their names.
+        functions: the Python functions that it registered, by their names in lower case.
         told: tables that were asked for their columns, and what they were told.
         questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
             nobody gave, whether it caught the error or not.
@@ -68,6 +70,7 @@ class Recording:
     columns: Mapping[int, Columns | None] = field(default_factory=dict)
     views: dict[str, Any] = field(default_factory=dict)
     registered: dict[str, ConnectFrame] = field(default_factory=dict)
+    functions: dict[str, NamedFunction] = field(default_factory=dict)
     told: list[tuple[ConnectFrame, Columns]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     code: list[Any] = field(default_factory=list)

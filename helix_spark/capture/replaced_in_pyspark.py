@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.captured_sql import BINDING, defining
+from helix_spark.capture.named_functions import calling, registered
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, UDF, Program, builds, program_here
 from helix_spark.capture.written_plan import plan_id, relation_of, write_relations_apart
@@ -68,6 +69,7 @@ def replace_in_pyspark() -> None:
     _replace_types_of_literals()
     write_relations_apart()
     _take_views_along()
+    _take_functions_along()
     _note_places()
     _note_what_is_asked()
 
@@ -85,6 +87,8 @@ def _take_views_along() -> None:
 
     def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
         into = RECORDING.get()
+        if into is not None:
+            query = calling(query, into.functions, is_statement=True)
         if into is not None and (into.views or views):
             query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
             views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
@@ -121,6 +125,56 @@ def _take_views_along() -> None:
     plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]
     plan.CreateView.command = without_code(view)  # type: ignore[method-assign]
     DataFrameReader.table = table  # type: ignore[method-assign]
+
+
+def _take_functions_along() -> None:
+    """A Python function that a function registers by a name, and SQL that calls it by that, while this thread
+    records."""
+    from pyspark.sql.connect import expressions, udf
+    from pyspark.sql.connect.client import SparkConnectClient
+    from pyspark.sql.connect.functions import builtin
+
+    told: Any = udf.UDFRegistration.register
+    sent: Any = SparkConnectClient.register_udf
+    text_made: Any = expressions.SQLExpression.__init__
+
+    def send(self: Any, function: Any, return_type: Any, name: Any = None, eval_type: Any = None, *more: Any) -> Any:
+        given = [] if eval_type is None else [eval_type]
+        into = RECORDING.get()
+        if into is not None:
+            declared = udf._create_udf(function, return_type, *(given or [_OF_ROWS]), name, *more)
+            if (found := registered(name, declared, into.functions)) is not None:
+                into.functions[name.lower()] = found
+                return name
+        return sent(self, function, return_type, name, *given, *more)
+
+    def register(self: Any, name: str, *given: Any, **named: Any) -> Any:
+        made, into = told(self, name, *given, **named), RECORDING.get()
+        return made if into is None else into.functions[name.lower()].call  # a column of it has the name, too
+
+    def by_name(called: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            into, name = RECORDING.get(), given[0] if given else None
+            found = into.functions.get(name.lower()) if into is not None and isinstance(name, str) else None
+            return called(*given, **named) if found is None else found.call(*given[1:], **named)
+
+        return call
+
+    def made(self: Any, text: str) -> None:
+        into = RECORDING.get()
+        text_made(self, text if into is None else calling(text, into.functions))
+
+    SparkConnectClient.register_udf = send  # type: ignore[method-assign]  # only while this thread records
+    udf.UDFRegistration.register = register  # type: ignore[method-assign]
+    expressions.SQLExpression.__init__ = made  # type: ignore[method-assign]
+    for name in ("call_udf", "call_function"):
+        call = by_name(vars(builtin)[name])
+        for module in (builtin, sys.modules["pyspark.sql.connect.functions"]):
+            vars(module)[name] = call
+
+
+_OF_ROWS = 100
+"""How pyspark calls a function of Python by default: a row at a time (`PythonEvalType.SQL_BATCHED_UDF`)."""
 
 
 def _note_places() -> None:

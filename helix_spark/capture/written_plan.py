@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Plan = tuple[tuple[str, bytes], ...]
 """A plan as it is run: named parts, of which each may name those before it; the last is the plan itself. Of a table a
-part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`."""
+part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`. Parts named as functions are
+(`named_functions.is_key`) are these: Python functions that texts in the others call, as expressions that call them with
+nothing."""
 
 
 @dataclass(frozen=True, slots=True)

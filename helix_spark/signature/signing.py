@@ -302,7 +302,7 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
     plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), said)
     random = [f"`{node.name}` {why}" for why in built.chance]
     warnings = [_SLOW.format(name=node.name, seconds=built.seconds)] if built.seconds > _SLOW_SECONDS else []
-    noticed = NOTHING_SAID
+    noticed = Said(registers=frozenset(one.name for one in built.functions))
     for one in traced:
         parts += one.parts
         random += [*one.random, *_undeclared(node, one)]

@@ -318,3 +318,29 @@ def test_a_view_is_left_in_the_session_where_its_function_is_computed(spark: Spa
         assert "priced" not in computed(again)
         assert spark.table("people_now").columns == ["mine"]
     spark.catalog.dropTempView("people_now")
+
+
+def by_function(times: int) -> Callable[[DataFrame], DataFrame]:
+    def priced(data: DataFrame) -> DataFrame:
+        data.sparkSession.udf.register("price_of", lambda age: age * times, "double")
+        return data.selectExpr("age", "price_of(age) AS price")
+
+    return priced
+
+
+def test_functions_of_one_name_are_each_their_own_and_the_last_is_left_in_the_session(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n30\n")
+    totals = []
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        for times in (1, 3, 1):
+            iteration = helix.run(priced(people, by_function(times)))
+            iteration.wait()
+            totals.append((iteration["total"], "priced" in computed(iteration)))
+            if times == 3:
+                assert spark.sql("SELECT price_of(2.0D) AS x").first() == (6.0,)
+    assert totals == [(50.0, True), (150.0, True), (50.0, False)]
+    assert not [one for one in spark.catalog.listFunctions() if "helix_function" in one.name]
+    spark.sql("DROP TEMPORARY FUNCTION price_of")

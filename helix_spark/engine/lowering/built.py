@@ -46,19 +46,23 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
             return reader.frame(built.written(names, {}))
 
 
-def leave_views(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> None:
-    """Registers the views that a function registers: the author's code elsewhere may read them by their names.
+def leave_in_session(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> None:
+    """Registers the views and the Python functions that a function registers: the author's code elsewhere may ask for
+    them by their names.
 
     Args:
         frames: as for `built_table`.
     """
-    if not built.registered:
+    if not built.registered and not built.functions:
         return
     reader = transport_of(spark).reader()
     with reader.known(frames) as names:
         for name, plan in built.views(names):
             with registering():
                 reader.frame(plan).createOrReplaceTempView(name)
+    for name, function in built.named_functions():
+        with registering():
+            reader.register(name, function)
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:
@@ -83,6 +87,7 @@ def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeRes
     assert isinstance(base, TableResult)
     needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
     made = built_column(built, base.frame(), {place: one.column for place, one in needs.items()})
+    leave_in_session(built, {}, base.frame().sparkSession)
     if not needs:
         with _authors_columns(node, built, [base.frame()]):
             base.frame().select(made)  # analyses it now: a wrong column is found before anything runs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.built import built_table, column_result, leave_views, tables_of
+from helix_spark.engine.lowering.built import built_table, column_result, leave_in_session, tables_of
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
@@ -87,7 +87,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
             case BuiltFunction(built=built):
                 tables, spark = tables_of(results), sessions.get()
                 made = built_table(node, built, tables, spark)
-                leave_views(built, tables, spark)
+                leave_in_session(built, tables, spark)
                 return _table(made)
             case Function() if node.result is Result.COLUMN:
                 return _function_column(node, operator, results, watcher)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from helix_spark.capture.connect_session import column_of, frame_of, host_of
+from helix_spark.capture.connect_session import column_of, frame_of, host_of, register_function
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 
 if TYPE_CHECKING:
@@ -118,9 +118,11 @@ class ConnectPlanReader:
 
     def frame(self, plan: Plan) -> DataFrame:
         found: Any = frame_of(self._spark, plan, dict(self._inputs))
-        found.schema  # noqa: B018 - a plan that is wrong is found now
         return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
 
     def column(self, plan: Plan) -> Column:
-        found: Any = column_of(plan)
+        found: Any = column_of(self._spark, plan)
         return found  # type: ignore[no-any-return]  # as above
+
+    def register(self, name: str, function: bytes) -> None:
+        register_function(self._spark, name, function)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.written_plan import Plan
 
 if TYPE_CHECKING:
@@ -50,20 +51,40 @@ class JvmPlanReader:
         *parts, (_, top) = plan
         try:
             for name, part in parts:
-                self._holder.cacheDataFrameById(name, self._relation(part))
+                if is_key(name):
+                    self.register(name, part)
+                else:
+                    self._holder.cacheDataFrameById(name, self._relation(part))
             return DataFrame(self._relation(top), self._spark)
         finally:
-            for name, _ in parts:
-                self._holder.removeCachedDataFrame(name)
+            for name, _ in parts:  # functions, too: a table that was analysed holds those that it calls
+                if is_key(name):
+                    self._spark._jsparkSession.sessionState().catalog().dropTempFunction(name, True)
+                else:
+                    self._holder.removeCachedDataFrame(name)
 
     def column(self, plan: Plan) -> Column:
         """The column of an expression."""
         from pyspark.sql.classic.column import Column
 
-        written = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(plan[-1][1]))
-        expression = self._planner.transformExpression(written)
+        for name, part in plan[:-1]:
+            self.register(name, part)
+        return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(self._expression(plan[-1][1])))
+
+    def register(self, name: str, function: bytes) -> None:
+        """Has the session know a Python function by a name. In plans it has the name that it was declared by."""
+        expression = self._expression(function)
+        called = expression if expression.getClass().getSimpleName() in _PYTHON else expression.aggregateFunction()
+        declared = self._jvm.org.apache.spark.sql.execution.python.UserDefinedPythonFunction(
+            called.name(), called.func(), called.dataType(), called.evalType(), called.udfDeterministic()
+        )
+        self._spark._jsparkSession.udf().registerPython(name, declared)
+
+    def _expression(self, written: bytes) -> Any:
+        parsed = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(written))
+        expression = self._planner.transformExpression(parsed)
         self._run_python_as_ours(expression)
-        return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
+        return expression
 
     def _relation(self, part: bytes) -> Any:
         relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(self._deep(part))

@@ -27,6 +27,13 @@ class PlanReader(Protocol):
     def column(self, plan: Plan) -> Column:
         """The column of an expression."""
 
+    def register(self, name: str, function: bytes) -> None:
+        """Has the session know a Python function by a name.
+
+        Args:
+            function: a call of it with nothing (`spark.connect.Expression`).
+        """
+
 
 class Transport(Protocol):
     """What is asked of a session in one way or another."""

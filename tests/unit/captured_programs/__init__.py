@@ -16,9 +16,18 @@ OTHERS = "id long, k string, w double"
 
 def programs() -> Mapping[str, Callable[..., Any]]:
     """All programs by the name of their module and their own."""
-    from captured_programs import expressions, literals, ml_stages, python_code, statements, subqueries, tables
+    from captured_programs import (
+        expressions,
+        literals,
+        ml_stages,
+        python_code,
+        registered,
+        statements,
+        subqueries,
+        tables,
+    )
 
-    modules = (tables, expressions, literals, python_code, subqueries, statements, ml_stages)
+    modules = (tables, expressions, literals, python_code, subqueries, statements, registered, ml_stages)
     return {f"{module.__name__.rpartition('.')[2]}.{name}": one for module in modules for name,
         one in _functions(module)}
 

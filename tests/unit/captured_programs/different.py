@@ -726,10 +726,33 @@ STATEMENTS: Mapping[str, Pair] = {
             rows.sparkSession.sql("SELECT id FROM p"))[2]),
 }
 
+
+
+def _registered(function: Any, text: str = "f(id)", *given: Any, name: str = "f") -> Program:
+    def program(rows: DataFrame) -> DataFrame:
+        rows.sparkSession.udf.register(name, function, *given)
+        return rows.selectExpr(text)
+
+    return program
+
+
+REGISTERED: Mapping[str, Pair] = {
+    "code": (_registered(lambda v: v + 1), _registered(lambda v: v + 2)),
+    "type": (_registered(lambda v: v, "f(id)", "int"), _registered(lambda v: v, "f(id)", "long")),
+    "name of the column": (_registered(lambda v: v), _registered(lambda v: v, "g(id)", name="g")),
+    "code that only others may call": (_registered(lambda v: v + 1, "id"), _registered(lambda v: v + 2, "id")),
+    "whether it is one": (_registered(lambda v: v, "id"), lambda rows: rows.selectExpr("id")),
+    "kind": (
+        _registered(F.pandas_udf(lambda v: v, LongType())), _registered(F.udf(lambda v: v, LongType()))),
+    "which of two": (
+        lambda rows: (_registered(lambda v: v)(rows), _registered(lambda v: -v, "f(id) + g(id)", name="g")(rows))[1],
+        lambda rows: (_registered(lambda v: -v)(rows), _registered(lambda v: v, "f(id) + g(id)", name="g")(rows))[1]),
+}
+
 ALL: Mapping[str, Pair] = {
     f"{title}: {name}": pair for title, pairs in {
         "names": NAMES, "shadows": SHADOWS, "joins": JOINS, "literals": LITERALS, "expressions": EXPRESSIONS,
         "lambdas": LAMBDAS, "windows": WINDOWS, "tables": TABLES, "rows": ROWS, "operands": OPERANDS,
-        "python": PYTHON, "stages": STAGES, "statements": STATEMENTS,
+        "python": PYTHON, "stages": STAGES, "statements": STATEMENTS, "registered": REGISTERED,
     }.items() for name, pair in pairs.items()
 }

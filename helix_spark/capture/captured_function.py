@@ -117,7 +117,8 @@ class CapturedFunction:
         return (*((one.key, self._written_function(one, writer)) for one in called), *plan)
 
     def _written_function(self, one: NamedFunction, writer: PlanWriter) -> bytes:
-        return client.expression_of(one.call(), writer).SerializeToString()
+        written: bytes = client.expression_of(one.call(), writer).SerializeToString()
+        return written
 
 
 @dataclass(frozen=True, slots=True)

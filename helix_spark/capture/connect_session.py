@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.named_functions import by_names, is_key
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import be_active_in_all_threads
 from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
@@ -66,33 +65,30 @@ def frame_of(spark: Any, plan: Plan, inputs: Mapping[str, Any]) -> ConnectFrame:
 
     plans: dict[str, Any] = {name: frame._plan for name, frame in inputs.items()}
     for name, part in plan[:-1]:
-        if is_key(name):
-            register_function(spark, name, part)
-        else:
-            plans[name] = _given_class()(pb.Relation.FromString(part), dict(plans))
-    found = DataFrame(_given_class()(pb.Relation.FromString(plan[-1][1]), plans), spark)
-    named = [by_names(name) for name in found.columns]  # which analyses it: a plan that is wrong is found now
-    return found if named == found.columns else found.toDF(*named)
+        plans[name] = _given_class()(pb.Relation.FromString(part), dict(plans))
+    return DataFrame(_given_class()(pb.Relation.FromString(plan[-1][1]), plans), spark)
 
 
 def register_function(spark: Any, name: str, function: bytes) -> None:
-    """Has a session know a Python function by a name, which its columns have, too. What calls it is sent when it runs,
-    so the session knows it from then on."""
+    """Has a session know a Python function by a name.
+
+    Args:
+        function: a call of it with nothing (`spark.connect.Expression`).
+    """
     import pyspark.sql.connect.proto as pb
 
+    called = pb.Expression.FromString(function).common_inline_user_defined_function
+    called.function_name = name
     request = spark.client._execute_plan_request_with_metadata()
-    request.plan.command.register_function.CopyFrom(pb.Expression.FromString(function).common_inline_user_defined_function)
-    request.plan.command.register_function.function_name = name
+    request.plan.command.register_function.CopyFrom(called)
     spark.client._execute(request)
 
 
-def column_of(spark: Any, plan: Plan) -> ConnectColumn:
+def column_of(plan: Plan) -> ConnectColumn:
     """The column of a captured expression."""
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.column import Column
 
-    for name, part in plan[:-1]:
-        register_function(spark, name, part)
     return Column(_expression_class()(pb.Expression.FromString(plan[-1][1])))
 
 

@@ -138,15 +138,17 @@ def _take_functions_along() -> None:
     sent: Any = SparkConnectClient.register_udf
     text_made: Any = expressions.SQLExpression.__init__
 
-    def send(self: Any, function: Any, return_type: Any, name: Any = None, eval_type: Any = None, *more: Any) -> Any:
-        given = [] if eval_type is None else [eval_type]
+    def send(
+        self: Any, function: Any, return_type: Any, name: Any = None, eval_type: Any = _OF_ROWS,
+        deterministic: bool = True,
+    ) -> Any:
         into = RECORDING.get()
         if into is not None:
-            declared = udf._create_udf(function, return_type, *(given or [_OF_ROWS]), name, *more)
+            declared = udf._create_udf(function, return_type, eval_type, name, deterministic)
             if (found := registered(name, declared, into.functions)) is not None:
                 into.functions[name.lower()] = found
                 return name
-        return sent(self, function, return_type, name, *given, *more)
+        return sent(self, function, return_type, name, eval_type, deterministic)
 
     def register(self: Any, name: str, *given: Any, **named: Any) -> Any:
         made, into = told(self, name, *given, **named), RECORDING.get()
@@ -160,9 +162,9 @@ def _take_functions_along() -> None:
 
         return call
 
-    def made(self: Any, text: str) -> None:
+    def made(self: Any, expr: str) -> None:
         into = RECORDING.get()
-        text_made(self, text if into is None else calling(text, into.functions))
+        text_made(self, expr if into is None else calling(expr, into.functions))
 
     SparkConnectClient.register_udf = send  # type: ignore[method-assign]  # only while this thread records
     udf.UDFRegistration.register = register  # type: ignore[method-assign]

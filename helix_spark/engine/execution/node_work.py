@@ -28,7 +28,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
 from helix_spark.engine.lowering.asked import answered_by_spark
-from helix_spark.engine.lowering.built import ColumnsDifferError, as_declared, tables_of
+from helix_spark.engine.lowering.built import as_declared, tables_of
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
@@ -38,6 +38,7 @@ from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
+from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.hermetic.action import Action, in_action, waiting
@@ -125,7 +126,7 @@ class NodeWork:
         with self._written_for(node) if isinstance(node.operator, BuiltFunction) else nullcontext():
             try:
                 return [lower(node, inputs[0], self.bench.sessions, self)]
-            except ColumnsDifferError as error:
+            except NotAsBuiltError as error:
                 self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
                 return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]

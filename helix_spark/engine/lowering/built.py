@@ -13,8 +13,8 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
-from helix_spark.engine.spark.transport import PlanReader, transport_of
-from helix_spark.errors import ColumnNotFoundError, HelixError, Location
+from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, transport_of
+from helix_spark.errors import ColumnNotFoundError, Location
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
@@ -25,11 +25,6 @@ _NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
 """How Spark says which column it does not find."""
 
 
-class ColumnsDifferError(HelixError):
-    """A function was told other columns of a table than Spark finds, as of files whose folders add some: what it built
-    is not what it would build of the table itself."""
-
-
 def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """The table that a function built.
 
@@ -37,7 +32,7 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
         frames: the tables in the places of its inputs.
 
     Raises:
-        ColumnsDifferError: it rests on other columns.
+        NotAsBuiltError: what it built is not what it would build of them, or of this session.
     """
     reader = transport_of(spark).reader()
     with reader.known(frames) as names:
@@ -73,7 +68,7 @@ def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int,
         columns: the names of the columns in the places of its inputs.
 
     Raises:
-        ColumnsDifferError: it rests on other columns.
+        NotAsBuiltError: what it built is not what it would build of them, or of this session.
     """
     reader = transport_of(base.sparkSession).reader()
     with reader.known({0: base}) as names:
@@ -82,7 +77,7 @@ def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int,
 
 
 def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeResult]) -> ColumnResult:
-    """The result of a captured extractor. Raises ColumnsDifferError as above."""
+    """The result of a captured extractor. Raises NotAsBuiltError as above."""
     base = results[0]
     assert isinstance(base, TableResult)
     needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
@@ -136,4 +131,4 @@ def _check_columns(built: CapturedFunction, reader: PlanReader, names: Mapping[i
     for plan, told in built.asked(names):
         found = tuple(reader.frame(plan).columns)
         if found != told:
-            raise ColumnsDifferError(f"its table has the columns {', '.join(found)}, not {', '.join(told)}")
+            raise NotAsBuiltError(f"its table has the columns {', '.join(found)}, not {', '.join(told)}")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.built import ColumnsDifferError, built_column, built_table
+from helix_spark.engine.lowering.built import built_column, built_table
 from helix_spark.engine.lowering.column_reads import MarkedStub, columns_read
 from helix_spark.engine.lowering.sources import read_source
 from helix_spark.engine.results.results import nullable_schema
 from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.workflow.operators import Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
 
@@ -85,7 +86,7 @@ class Stubs:
                 return None
             frames[place] = stub
         built = node.operator.built
-        wrong: tuple[type[Exception], ...] = (ColumnsDifferError, *spark_errors())
+        wrong: tuple[type[Exception], ...] = (NotAsBuiltError, *spark_errors())
         try:
             if not built.is_column:
                 return built_table(node, built, frames, self._spark)

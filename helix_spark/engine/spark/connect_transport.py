@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from helix_spark.capture.connect_session import column_of, frame_of, host_of, register_function
+from helix_spark.capture.named_functions import by_names, is_key
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
+from helix_spark.engine.spark.transport import NotAsBuiltError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -117,12 +119,27 @@ class ConnectPlanReader:
                 del self._inputs[name]
 
     def frame(self, plan: Plan) -> DataFrame:
+        _check_calls(plan)
         found: Any = frame_of(self._spark, plan, dict(self._inputs))
+        found.schema  # noqa: B018 - a plan that is wrong is found now
         return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
 
     def column(self, plan: Plan) -> Column:
-        found: Any = column_of(self._spark, plan)
+        _check_calls(plan)
+        found: Any = column_of(plan)
         return found  # type: ignore[no-any-return]  # as above
 
     def register(self, name: str, function: bytes) -> None:
         register_function(self._spark, name, function)
+
+
+def _check_calls(plan: Plan) -> None:
+    """A server names columns by the name that it knows a function by; and it reads texts whenever they run, by which
+    time another function may have that name.
+
+    Raises:
+        NotAsBuiltError: texts in the plan call functions by their names.
+    """
+    for name, _ in plan:
+        if is_key(name):
+            raise NotAsBuiltError(f"a server of Spark Connect knows `{by_names(name)}` by its name alone")

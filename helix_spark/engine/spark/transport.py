@@ -7,12 +7,18 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.capture.connect_session import is_by_connect, prepare
+from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
     from helix_spark.capture.written_plan import Plan
+
+
+class NotAsBuiltError(HelixError):
+    """A function gives something else than what it built tells: it was told other columns of a table than Spark finds,
+    as of files whose folders add some; or the session reads texts otherwise."""
 
 
 class PlanReader(Protocol):
@@ -22,10 +28,10 @@ class PlanReader(Protocol):
         """Has plans name these tables, by the ids that it gives, while they are read."""
 
     def frame(self, plan: Plan) -> DataFrame:
-        """The table of a plan, analysed. Raises what Spark raises of a plan that is wrong."""
+        """The table of a plan, analysed. Raises what Spark raises of a plan that is wrong, and NotAsBuiltError."""
 
     def column(self, plan: Plan) -> Column:
-        """The column of an expression."""
+        """The column of an expression. Raises NotAsBuiltError."""
 
     def register(self, name: str, function: bytes) -> None:
         """Has the session know a Python function by a name.

@@ -24,7 +24,7 @@ _CURVES = (
 _WEIGHTS = frozenset({
     "weight", "coefficient", "coef", "importance", "gain", "influence", "effect", "contribution",
 })
-_SIZE, _LEFT, _BOTTOM = 320, 48, 40
+_SIZE, _LEFT, _TOP, _BOTTOM = 320, 48, 26, 40
 _ROW, _NAMES, _BARS = 22, 260, 380
 
 
@@ -137,7 +137,7 @@ def _drawn_curve(table: TablePreview, x: str, y: str) -> str:
     high = _SIZE - _BOTTOM
 
     def at(across: float, up: float) -> str:
-        return f"{_LEFT + (_SIZE - _LEFT - 12) * across:.1f},{12 + (high - 12) * (1 - up):.1f}"
+        return f"{_LEFT + (_SIZE - _LEFT - 12) * across:.1f},{_TOP + (high - _TOP) * (1 - up):.1f}"
 
     parts = [f'<svg class="curve" role="img" aria-label="{text(y)} over {text(x)}" viewBox="0 0 {_SIZE} {_SIZE}">']
     for tick in (0, 0.25, 0.5, 0.75, 1):

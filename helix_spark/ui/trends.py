@@ -36,7 +36,16 @@ class Trend:
     @property
     def recent(self) -> list[float]:
         """The newest values, oldest first."""
-        return [self.values[number] for number in sorted(self.values)][-_RECENT:]
+        return [self.values[number] for number in self._newest]
+
+    @property
+    def recent_breaks(self) -> list[int]:
+        """The places of those that other code measured than the one before."""
+        return [place for place, number in enumerate(self._newest) if number in self.breaks]
+
+    @property
+    def _newest(self) -> list[int]:
+        return sorted(self.values)[-_RECENT:]
 
     @property
     def latest(self) -> int:

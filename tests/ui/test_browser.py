@@ -69,7 +69,10 @@ def look(browser: WebDriver, width: int, scheme: str) -> None:
 
 
 def keep(browser: WebDriver, file: Path, width: int) -> None:
-    """A picture of the whole page."""
+    """A picture of the whole page, once what is seen of its plots is drawn."""
+    figures = "[...document.querySelectorAll('[data-plot]')]"
+    waits = f"return {figures}.some((one) => one.offsetParent && !one.querySelector('svg'))"
+    WebDriverWait(browser, 20).until(lambda _: not browser.execute_script(waits))
     height = min(3000, browser.execute_script("return document.documentElement.scrollHeight"))
     measures = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", measures)

@@ -23,7 +23,7 @@ function colours() {
   const [ink, line, accent] = ["--ink", "--line", "--accent"].map((name) => style.getPropertyValue(name).trim());
   const text = { labelColor: ink, titleColor: ink };
   return {
-    aria: false, background: "transparent", title: { color: ink }, axis: { ...text, gridColor: line, domainColor: line, tickColor: line },
+    aria: false, background: "transparent", title: { color: ink, anchor: "start", limit: 440 }, axis: { ...text, gridColor: line, domainColor: line, tickColor: line },
     legend: text, view: { stroke: line }, mark: { color: accent },
   };
 }

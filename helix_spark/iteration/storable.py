@@ -54,7 +54,7 @@ class Storable:
     @cached_property
     def void(self) -> frozenset[str]:
         """Names of the results that are made of what changed while the iteration ran, and of what reads it: nobody
-        knows which data they are of. They stand for no signature, whatever is there by now."""
+        knows which data they are of, or under which settings. They stand for no signature, whatever is there by now."""
         return self._void(contents=True)
 
     @property
@@ -68,9 +68,21 @@ class Storable:
             if how is not None and name not in self._said:
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
-                self._said[name] = f"{what} changed while the iteration ran ({how}): nothing made of it is kept"
-                self.run.tools.observer.warning(self._said[name])
-        return self._data.void
+                self._say(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
+        return self._data.void | self._under_other_settings()
+
+    def _under_other_settings(self) -> frozenset[str]:
+        """What may have been computed under other settings than it is signed for: all of the run, in whatever order."""
+        left = self.run.outcome.left
+        for name, what in left.items():
+            if (key := f"settings of {name}") not in self._said:
+                remedy = "set it back before it returns, or have the session start with it"
+                self._say(key, f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
+        return frozenset(node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
+
+    def _say(self, key: str, sentence: str) -> None:
+        self._said[key] = sentence
+        self.run.tools.observer.warning(sentence)
 
     @cached_property
     def _said(self) -> dict[str, str]:

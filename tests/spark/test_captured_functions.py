@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -344,3 +345,33 @@ def test_functions_of_one_name_are_each_their_own_and_the_last_is_left_in_the_se
     assert totals == [(50.0, True), (150.0, True), (50.0, False)]
     assert not [one for one in spark.catalog.listFunctions() if "helix_function" in one.name]
     spark.sql("DROP TEMPORARY FUNCTION price_of")
+
+
+def by_zone(*, back: bool) -> Callable[[DataFrame], DataFrame]:
+    def priced(data: DataFrame) -> DataFrame:
+        conf = data.sparkSession.conf
+        before = conf.get("spark.sql.session.timeZone")
+        conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+        made = data.selectExpr("age", "hour(timestamp'2020-01-01 00:00:00 UTC') + 0.0D AS price")
+        if back:
+            conf.set("spark.sql.session.timeZone", str(before))
+        return made
+
+    return priced
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_of_what_is_computed_while_a_function_changes_a_setting_nothing_is_kept(
+    spark: SparkSession, tmp_path: Path, *, back: bool
+) -> None:
+    people, before = tmp_path / "people.csv", str(spark.conf.get("spark.sql.session.timeZone"))
+    people.write_text("20\n30\n")
+    ran = []
+    for _ in range(2):
+        with warnings.catch_warnings(), hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+            warnings.simplefilter("ignore")
+            iteration = helix.run(priced(people, by_zone(back=back)))
+            iteration.wait()
+            ran.append("priced" in computed(iteration))
+        spark.conf.set("spark.sql.session.timeZone", before)
+    assert ran == [True, not back]

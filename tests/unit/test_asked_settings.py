@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.conf import RuntimeConfig
 
 from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.hermetic.action import Action, in_action
 
 
@@ -66,3 +67,41 @@ COVERED: dict[str, Callable[[], object]] = {
 @pytest.mark.parametrize("call", COVERED.values(), ids=COVERED)
 def test_what_signatures_cover_is_not(call: Callable[[], object]) -> None:
     assert why(call) == ()
+
+
+class Conf:
+    """Settings of a session."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return {"get": self.held.get, "set": self.held.__setitem__, "unset": self.held.pop}[name]
+
+
+def left(call: Callable[[RuntimeConfig], object]) -> str:
+    watch_settings()
+    settings = LeftSettings()
+    with settings.noted():
+        call(RuntimeConfig(Conf()))
+    return settings.told()
+
+
+ANSI, ZONE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda conf: conf.set(ANSI, "false"), f"{ANSI} as 'false', which was None (test_asked_settings.py:"),
+        (lambda conf: conf.set("spark.sql.shuffle.partitions", "2"), ""),
+        (lambda conf: (conf.set(ANSI, "false"), conf.unset(ANSI)), ""),
+        (lambda conf: (conf.set(ANSI, "true"), conf.set(ZONE, "UTC"), conf.unset(ANSI)), f"{ZONE} as 'UTC'"),
+    ],
+    ids=["set", "one that changes no result", "set back", "one of two"],
+)
+def test_settings_that_change_results_and_are_left_so_are_seen(
+    call: Callable[[RuntimeConfig], object], words: str
+) -> None:
+    assert left(call).startswith(words)
+    assert bool(left(call)) == bool(words)

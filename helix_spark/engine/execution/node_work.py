@@ -37,6 +37,7 @@ from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
 from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.engine.spark.waiting import let_others_run_meanwhile
@@ -172,8 +173,13 @@ class NodeWork:
         if started:
             let_others_run_meanwhile()
             watch_settings()
-        with self._written_for(node) if started else nullcontext(), in_action(action):
-            yield
+        settings = LeftSettings()
+        try:
+            with self._written_for(node) if started else nullcontext(), in_action(action), settings.noted():
+                yield
+        finally:
+            if left := settings.told():
+                self.outcome.left[node.name] = left
         if action.watch is not None and isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.outcome.note(node, action.seen())

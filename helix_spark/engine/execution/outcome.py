@@ -45,6 +45,7 @@ class Outcome:
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
         seen: by name, what the code of each node that is a function did while it ran.
         built: by name, nodes of functions that ask Spark something, with what they built once that was answered.
+        left: by name, settings that change results, and that a node's code left other than it found them, in words.
         purposes: nodes by the keys under which their functions were written for Spark's workers.
         failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
@@ -67,6 +68,7 @@ class Outcome:
     filled: frozenset[str] = frozenset()
     seen: dict[str, Seen] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
     purposes: dict[str, str] = field(default_factory=dict)
 
     def note(self, node: Node, seen: Seen) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache, wraps
 from typing import Any
 
+from helix_spark.engine.spark.left_settings import note_set_in_sql, note_sets
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, counts_where_set
 from helix_spark.hermetic.action import asks
 
@@ -32,6 +33,7 @@ def watch_settings() -> None:
     for kind, name in _asked(SparkConf, SparkContext, RuntimeConfig):
         told = vars(kind)[name]
         setattr(kind, name, _property(told, name) if isinstance(told, property) else _method(told, name))
+    note_sets(RuntimeConfig)
     for name in _KEPT:
         setattr(SparkContext, name, _kept(name))
     SparkSession.sql = _sql(SparkSession.sql)  # type: ignore[method-assign]  # once a process
@@ -39,6 +41,7 @@ def watch_settings() -> None:
         from pyspark.sql.connect.conf import RuntimeConf
         from pyspark.sql.connect.session import SparkSession as ConnectSession
 
+        note_sets(RuntimeConf)
         RuntimeConf.get = _method(RuntimeConf.get, "get")  # type: ignore[method-assign]  # as above
         RuntimeConf.getAll = _property(vars(RuntimeConf)["getAll"], "getAll")  # type: ignore[assignment, method-assign]
         ConnectSession.sql = _sql(ConnectSession.sql)  # type: ignore[method-assign]
@@ -94,6 +97,8 @@ def _sql(told: Any) -> Any:
         text = given[0] if given else named.get("sqlQuery")
         if isinstance(text, str) and (found := _IN_SQL.search(text)) is not None:
             _tell(f"{found[0].strip()} in SQL")
+        if isinstance(text, str):
+            note_set_in_sql(self, text, sys._getframe(1))
         return told(self, *given, **named)
 
     return sql

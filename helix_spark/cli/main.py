@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from helix_spark.cli import options
-from helix_spark.cli.being_loaded import is_loading
 from helix_spark.cli.export import export
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
@@ -22,12 +21,13 @@ from helix_spark.cli.terminal import say
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.cli.upkeep import upkeep_commands
 from helix_spark.errors import ParameterError
+from helix_spark.project.being_loaded import is_loading
 
 if TYPE_CHECKING:
-    from helix_spark.cli.loading import Factory
     from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
     from helix_spark.iteration.iteration import Iteration
+    from helix_spark.project.author_file import Factory
     from helix_spark.workflow.workflow import Workflow
 
 __all__ = ["exit_code", "helix", "main", "run_and_tell", "workflow_of"]
@@ -39,9 +39,9 @@ def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.running
 @click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before.")
 @told
@@ -51,11 +51,9 @@ def run(
 ) -> None:
     """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
     by itself, and what Spark answered it before is not asked again."""
-    from helix_spark.cli.loading import split_target
-    from helix_spark.program.program_text import is_plain_program
 
-    path, function = split_target(target)
-    if function is None and is_plain_program(path):
+    path, function, is_plain = _targeted(target, arguments)
+    if is_plain:
         from helix_spark.cli.programs import run_program
 
         place = asked(path, **given)
@@ -63,13 +61,12 @@ def run(
             path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
             budget=place.room, tracker=tracker_of(place),
         )
-    _check_no_arguments(arguments)
     _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.parameters
 @options.deciding
 @options.spark
@@ -78,18 +75,15 @@ def run(
 def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
-    from helix_spark.cli.loading import split_target
     from helix_spark.cli.plans import print_plan
     from helix_spark.cli.programs import plan_program
     from helix_spark.cli.schema import plan_json, to_text
-    from helix_spark.program.program_text import is_plain_program
 
-    path, function = split_target(target)
-    if function is None and is_plain_program(path):
+    path, function, is_plain = _targeted(target, arguments)
+    if is_plain:
         place = asked(path, **given)
         plan_program(path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         if as_json:
@@ -98,9 +92,9 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
             print_plan(made)
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.parameters
 @click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too.")
 @click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
@@ -120,30 +114,27 @@ def audit(
     compared.
     """
     from helix_spark.cli.keeping import audit_json, audit_text
-    from helix_spark.cli.loading import split_target
     from helix_spark.cli.programs import audit_program
     from helix_spark.cli.schema import to_text
-    from helix_spark.program.program_text import is_plain_program
 
-    path, function = split_target(target)
-    if function is None and is_plain_program(path):
+    path, function, is_plain = _targeted(target, arguments)
+    if is_plain:
         place = asked(path, **given)
         found, ended = audit_program(path, arguments, place.catalog, place.spark)
         say(to_text(audit_json(found)) if as_json else audit_text(found, "answers"))
         if ended:
             say(f"helix: {ended}", to_stderr=True)
         sys.exit(0 if found.sound else 1)
-    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         found = engine.audit(workflow_of(path, function, settings, engine), everything=everything, seconds=seconds)
         say(to_text(audit_json(found)) if as_json else audit_text(found))
     sys.exit(0 if found.sound else 1)
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @click.argument("node")
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.parameters
 @options.deciding
 @options.spark
@@ -154,21 +145,18 @@ def explain(
 ) -> None:
     """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
     program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
-    from helix_spark.cli.loading import split_target
     from helix_spark.cli.programs import explain_program
     from helix_spark.cli.schema import plan_json, to_text
     from helix_spark.cli.tables import print_lines
     from helix_spark.planner.planned_features import left_out_as
-    from helix_spark.program.program_text import is_plain_program
     from helix_spark.views.feature_words import left_out_text
     from helix_spark.views.plan_view import planned_node_lines
 
-    path, function = split_target(target)
-    if function is None and is_plain_program(path):
+    path, function, is_plain = _targeted(target, arguments)
+    if is_plain:
         place = asked(path, **given)
         explain_program(node, path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    _check_no_arguments(arguments)
     with _helix(asked(path, **given), quiet=True) as engine:
         made = engine.plan(workflow_of(path, function, settings, engine))
         left_out = left_out_as(made, node)
@@ -183,9 +171,9 @@ def explain(
             print_lines(planned_node_lines(made, node))
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.parameters
 @options.deciding
 @options.spark
@@ -193,19 +181,15 @@ def explain(
 @told
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
-    from helix_spark.cli.loading import split_target
-    from helix_spark.cli.overtaking import SeenRun
     from helix_spark.cli.progress import observer_for
-    from helix_spark.cli.watching import watch_file
-    from helix_spark.cli.watching_programs import watch_program
-    from helix_spark.program.program_text import is_plain_program
+    from helix_spark.cli.watching import watch_file, watch_program
+    from helix_spark.project.stale_runs import SeenRun
 
-    path, function = split_target(target)
-    if function is None and is_plain_program(path):
+    path, function, is_plain = _targeted(target, arguments)
+    if is_plain:
         place = asked(path, **given)
         watch_program(path, arguments, place)
         return
-    _check_no_arguments(arguments)
     seen = SeenRun(observer_for(quiet=False))
     with _helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
@@ -222,9 +206,9 @@ def _plan_options(settings: Sequence[str], **given: Any) -> list[str]:
     ]
 
 
-@helix.command(context_settings={"ignore_unknown_options": True})
+@helix.command(context_settings=options.PASSED_ON)
 @options.target
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@options.arguments
 @options.place
 @options.spark
 @told
@@ -237,12 +221,22 @@ def convert(target: str, arguments: Sequence[str], **given: Any) -> None:
     convert_program(path, arguments, place.catalog, place.spark)
 
 
-def _check_no_arguments(arguments: Sequence[str]) -> None:
-    """Raises ParameterError for arguments of a program that are given to a workflow."""
-    if arguments:
+def _targeted(target: str, arguments: Sequence[str]) -> tuple[Path, str | None, bool]:
+    """The file and the function of a target, and whether it is a plain program.
+
+    Raises:
+        ParameterError: there is no such file, or arguments of a program are given to a workflow.
+    """
+    from helix_spark.program.program_text import is_plain_program
+    from helix_spark.project.author_file import split_target
+
+    path, function = split_target(target)
+    is_plain = function is None and is_plain_program(path)
+    if arguments and not is_plain:
         raise ParameterError(
             f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE",
         )
+    return path, function, is_plain
 
 
 for _command in (*reading_commands, storage, *upkeep_commands, export):
@@ -312,7 +306,7 @@ def main(factory: Factory | Workflow | None = None) -> None:
 
 
 def _own_command(declared: Factory | Workflow) -> click.Command:
-    from helix_spark.cli.loading import given_to_main
+    from helix_spark.project.author_file import given_to_main
 
     factory, name, path = given_to_main(declared)
     fix_hash_seed(path)
@@ -343,8 +337,8 @@ def workflow_of(
     """The file's workflow. One that builds Spark objects while it is loaded is loaded once more, for a client that
     needs no session; where its functions do, it gets one, and is told so."""
     from helix_spark.capture.declaring import declared_without_spark
-    from helix_spark.cli.loading import NeedsSessionError, build, find_factory, load_file
     from helix_spark.program.program_text import is_plain_program
+    from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
 
     if factory is None and function is None and is_plain_program(path):
         raise ParameterError(

@@ -250,3 +250,6 @@ running = _together(
     click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
 )
 target = click.argument("target", metavar="FILE[:FUNCTION]")
+PASSED_ON = {"ignore_unknown_options": True}
+arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+"""Of a plain program; with `PASSED_ON` as the command's settings its own options are among them."""

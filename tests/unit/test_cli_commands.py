@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli import schema
-from helix_spark.cli.loading import load_file
 from helix_spark.cli.main import exit_code, helix, main
 from helix_spark.errors import (
     CatalogError,
@@ -29,6 +28,7 @@ from helix_spark.errors import (
     SetupError,
     SourceError,
 )
+from helix_spark.project.author_file import load_file
 
 JOB = """
 import pandas as pd

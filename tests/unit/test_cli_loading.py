@@ -14,11 +14,18 @@ from typing import Any
 import pytest
 
 import helix_spark as hx
-from helix_spark.cli import watching
-from helix_spark.cli.loading import NeedsSessionError, build, find_factory, given_to_main, load_file, split_target
 from helix_spark.cli.main import main
-from helix_spark.cli.watching import _blamed, _project_files, forget_project
 from helix_spark.errors import HelixError, ParameterError
+from helix_spark.project import saves
+from helix_spark.project.author_file import (
+    NeedsSessionError,
+    build,
+    find_factory,
+    given_to_main,
+    load_file,
+    split_target,
+)
+from helix_spark.project.loaded_modules import blamed, forget_project, project_files
 
 
 @pytest.fixture
@@ -278,7 +285,7 @@ def test_a_watch_forgets_the_projects_modules_wherever_python_lies(
         forget_project()
         left = set(sys.modules)
     assert "helper_of_test" not in left
-    others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.cli.loading", "__main__"}
+    others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.project.author_file", "__main__"}
     assert {*others, "library_of_test", "pyspark.part_of_test"} <= left
 
 
@@ -308,7 +315,7 @@ def test_a_watch_reads_folders_anew_that_have_no_init(job: Path, folder: Path, r
         text.write_text(edit)
         forget_project()
         answers.append(load_file(job).f())
-        assert {text, text.with_name("__init__.py")} <= _project_files(job)
+        assert {text, text.with_name("__init__.py")} <= project_files(job)
     assert answers == [1, 2, 3]
 
 
@@ -341,14 +348,14 @@ def test_a_watch_reads_modules_anew_that_lie_elsewhere(
         module.write_text(edit)
         forget_project()
         answers.append(load_file(job).K)
-        assert module in _project_files(job)
+        assert module in project_files(job)
     assert answers == [1, 2]
     module.write_text("K = 1 / 0")
     forget_project()
     with pytest.raises(HelixError) as caught:
         load_file(job)
-    assert module not in _project_files(job), "it is not loaded"
-    assert module in _blamed(caught.value)
+    assert module not in project_files(job), "it is not loaded"
+    assert module in blamed(caught.value)
 
 
 def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path, folder: Path) -> None:
@@ -359,7 +366,7 @@ def test_a_watch_reads_a_module_anew_that_put_an_object_into_its_place(job: Path
         module.write_text(f"import sys\nclass Settings: K = {edit}\nsys.modules[__name__] = Settings()")
         forget_project()
         answers.append(load_file(job).K)
-        assert module in _project_files(job)
+        assert module in project_files(job)
     assert answers == [1, 2]
 
 
@@ -369,9 +376,9 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
 ) -> None:
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
-    monkeypatch.setattr(watching, "stamps", lambda _: next(looks))
-    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
-    watching.await_change([], {})
+    monkeypatch.setattr(saves, "stamps", lambda _: next(looks))
+    monkeypatch.setattr(saves, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
+    saves.await_change([], {})
     assert pauses[:2] == pytest.approx([pause, pause])
 
 
@@ -392,9 +399,9 @@ def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(watching, "stamps", look)
-    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
-    watching.await_change([job], {job: (4, 8)})
+    monkeypatch.setattr(saves, "stamps", look)
+    monkeypatch.setattr(saves, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
+    saves.await_change([job], {job: (4, 8)})
     assert len(seen) == pytest.approx(looked, abs=1)
 
 

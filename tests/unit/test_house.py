@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
     "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "views",
-    "engine", "iteration", "program", "helix", "tracking", "ui", "cli",
+    "engine", "iteration", "program", "helix", "project", "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {

@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from helix_spark.cli.overtaking import SeenRun, overtaking, planned_elsewhere
-from helix_spark.cli.watching import next_save
-from helix_spark.cli.watching_programs import WatchedRun
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
 from helix_spark.program.live_answers import LiveAnswers
+from helix_spark.project.saves import next_save
+from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, planned_elsewhere
 
 SECONDS = 1.5
 """What the old text takes; a run that is ended waits no longer for it."""

@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import SequenceMatcher
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
 from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.program.live_answers import LiveAnswers
+from helix_spark.project.saves import Texts, edited, texts_of
 from helix_spark.visible_text import named
 
-_MOST_FILES, _MOST_PLACES, _MOST_NAMES = 3, 3, 3
+_MOST_NAMES = 3
 
 
 class SeenRun(Telling):
@@ -75,49 +75,6 @@ class SeenRun(Telling):
         close = getattr(self._told, "close", None)
         if close is not None:
             close()
-
-
-def texts_of(files: Iterable[Path]) -> dict[Path, str]:
-    """What is in each file; one that is not there, or is no text, has none."""
-    found = {}
-    for file in files:
-        try:
-            found[file] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue  # an editor may be replacing it
-    return found
-
-
-def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
-    """Which files differ, and at which of their lines now, in a line; empty where none does.
-
-    >>> edited({Path("a.py"): "1\\n2\\n3\\n"}, {Path("a.py"): "1\\nx\\ny\\n3\\n4\\n", Path("b.py"): ""})
-    'a.py: lines 2-3, line 5; b.py is new'
-    >>> edited({Path("a.py"): "1\\n2\\n"}, {Path("a.py"): "1\\n"})
-    'a.py: after line 1'
-    """
-    told = [f"{file.name} is new" if file not in before else _places(file, before[file], text)
-            for file, text in after.items() if before.get(file) != text]
-    told += [f"{file.name} is gone" for file in before if file not in after]
-    more = [f"{len(told) - _MOST_FILES} more files"] if len(told) > _MOST_FILES else []
-    return "; ".join([*told[:_MOST_FILES], *more])
-
-
-def _places(file: Path, before: str, after: str) -> str:
-    places = list(_lines(before.splitlines(), after.splitlines()))
-    more = [f"and {len(places) - _MOST_PLACES} more"] if len(places) > _MOST_PLACES else []
-    return f"{file.name}: {', '.join([*places[:_MOST_PLACES], *more])}"
-
-
-def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
-    for tag, _, _, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "delete":
-            yield f"after line {start}"
-        elif tag != "equal":
-            yield f"line {end}" if end - start == 1 else f"lines {start + 1}-{end}"
-
-
-Texts = Mapping[Path, str]
 
 
 class Running(Protocol):
@@ -205,3 +162,51 @@ def plan_told(words: Sequence[str], over: Event, environ: Mapping[str, str] | No
         else:
             process.kill()
         return None if process.wait() else json.loads(said)
+
+
+class WatchedRun:
+    """A program that runs in a process of its own, and how far a newer text of it would be answered meanwhile."""
+
+    def __init__(self, live: LiveAnswers, plan: Callable[[Event], Any], end: Callable[[], None]) -> None:
+        """Watches one.
+
+        Args:
+            plan: what `helix plan --json` says of the text as it is now; None where it cannot be planned.
+            end: ends the run.
+        """
+        self._live, self._told, self._end = live, plan, end
+        self._over, self._first = Event(), ""
+        self._ending = Lock()
+
+    def planned(self, over: Event) -> frozenset[str]:
+        """All that the text asks as it is now, as far as that is answered, and what it would ask next; nothing where it
+        cannot be planned."""
+        self._over = over
+        return self._plan()
+
+    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
+        """The calls that ask right now, where none of that is asked by the new text, which would ask something else
+        next; none where that is not known yet."""
+        asks = self._live.in_flight()
+        if not asks or not signatures.isdisjoint(asks):
+            return ()
+        if self._live.is_answered(self._first):  # what it would have asked next the run has been answered meanwhile
+            knows_more = self._live.answer(self._first) is not None
+            signatures = self._plan() if knows_more else frozenset()
+            return self.stale_by(signatures) if signatures else ()
+        return tuple(dict.fromkeys(asks.values()))
+
+    def end(self, why: str) -> None:
+        """Ends the run."""
+        if not self._ending.acquire(blocking=False):
+            return  # it has been told
+        self._live.overtake(why)
+        self._end()
+
+    def _plan(self) -> frozenset[str]:
+        try:
+            found = self._told(self._over)
+            self._first = found["first"] or ""
+            return frozenset(found["asked"]) if found["error"] is None else frozenset()
+        except (ValueError, KeyError, TypeError):
+            return frozenset()

@@ -1,0 +1,85 @@
+"""The modules of an author's project that are loaded, and their files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from importlib.machinery import PathFinder
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+
+from helix_spark.errors import HelixError
+from helix_spark.signature.objects.origin import is_project_file
+
+_NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
+"""Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
+
+
+def forget_project(kept: Collection[str] = ()) -> None:
+    """Forgets the project's own modules, so that the next import reads them as they are now.
+
+    Args:
+        kept: modules that stay. What was there before the author's file was loaded is not of the project, wherever it
+            lies, as a debugger does.
+    """
+    old = {name: one for name, one in list(sys.modules.items()) if name not in kept and _is_project(name, one)}
+    for name, module in old.items():
+        sys.modules.pop(name, None)
+        parent, _, last = name.rpartition(".")
+        package = sys.modules.get(parent)
+        # A package that stays, as an installed one to which the project adds, would go on giving out the old module.
+        if parent not in old and isinstance(package, ModuleType) and vars(package).get(last) is module:
+            delattr(package, last)
+
+
+def project_files(path: Path) -> frozenset[Path]:
+    """The watched file and the project's files that it has loaded."""
+    loaded = [_files_of(name, module) for name, module in list(sys.modules.items()) if _is_project(name, module)]
+    return frozenset({path.resolve()}.union(*([Path(file) for file in files] for files in loaded)))
+
+
+def blamed(error: HelixError) -> Iterator[Path]:
+    """The project's files that an error comes from. A module that could not be imported is not among the loaded ones,
+    and has to be watched all the more."""
+    if error.where is not None:
+        yield Path(error.where.file).absolute()
+    cause = error.__cause__
+    files = [frame.f_code.co_filename for frame, _ in walk_tb(cause.__traceback__)] if cause is not None else []
+    files += [cause.filename] if isinstance(cause, SyntaxError) and cause.filename else []
+    yield from (Path(file).absolute() for file in files if not file.startswith("<") and is_project_file(file))
+
+
+def _is_project(name: str, module: object) -> bool:
+    """Whether a module is read from files of the project alone, wherever they lie: its library may be installed from a
+    checkout. A folder that an installed package shares with it stays."""
+    own = str(vars(module).get("__name__")) if isinstance(module, ModuleType) else name  # an entry may be an alias
+    if not _NEVER.isdisjoint(one.partition(".")[0] for one in (name, own)):
+        return False
+    files = _files_of(name, module)
+    return bool(files) and all(map(is_project_file, files))
+
+
+def _files_of(name: str, module: object) -> list[str]:
+    """The file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it another
+    package."""
+    if not isinstance(module, ModuleType):
+        return _file_behind(name) if module is not None else []
+    file = vars(module).get("__file__")
+    return [file] if isinstance(file, str) else [str(Path(folder) / "__init__.py") for folder in _folders(module)]
+
+
+def _file_behind(name: str) -> list[str]:
+    """The file of a module that put something else into its place: ``sys.modules[__name__] = Settings()``."""
+    parent = name.rpartition(".")[0]
+    folders = _folders(sys.modules.get(parent)) if parent else None
+    found = PathFinder.find_spec(name, folders) if folders != [] else None
+    return [found.origin] if found is not None and found.origin is not None and found.has_location else []
+
+
+def _folders(package: object) -> list[str]:
+    """Where the modules of a package lie; none of what is no package."""
+    try:
+        return [*vars(package)["__path__"]] if isinstance(package, ModuleType) else []
+    except (KeyError, TypeError):  # also where a folder's own package is gone
+        return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.plan_messages import sort_of
@@ -11,11 +12,25 @@ from helix_spark.capture.sql_words import called, tokens
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-BY_ORDER = frozenset({
-    "any_value", "array_agg", "collect_list", "collect_set", "first", "first_value", "last", "last_value", "listagg",
-    "max_by", "min_by", "ntile", "row_number", "string_agg",
+BY_ORDER = MappingProxyType({
+    "any_value": "AnyValue", "first": "First", "first_value": "First", "last": "Last", "last_value": "Last",
+    "collect_list": "CollectList", "array_agg": "CollectList", "collect_set": "CollectSet", "listagg": "ListAgg",
+    "string_agg": "ListAgg", "max_by": "MaxBy", "min_by": "MinBy", "ntile": "NTile", "row_number": "RowNumber",
 })
-"""Functions that Spark calls deterministic, and that depend on the order of rows."""
+"""Functions that Spark calls deterministic, and that depend on the order of rows; and the classes by which they stand
+in Catalyst's plans. Of several with one class the first gives it its name."""
+
+_IN_ANY_ORDER = (
+    "+ - * / % == = <=> != <> < <= > >= and or not ! & | ^ ~ negative in isnull isnotnull isnan when coalesce nvl "
+    "ifnull nullif abs sign round bround floor ceil sqrt exp log log2 log10 pow power greatest least lower upper "
+    "trim ltrim rtrim length char_length concat concat_ws substring substr left right contains startswith endswith "
+    "like ilike rlike replace translate regexp_replace regexp_extract split initcap reverse lpad rpad instr locate "
+    "year month day dayofmonth dayofweek hour minute second datediff date_add date_sub hash xxhash64 md5 sha2 "
+    "count count_if"
+)
+IN_ANY_ORDER = frozenset(_IN_ANY_ORDER.split())
+"""Functions by one row each, or that count: what they give surely does not depend on the order of rows. Of all that is
+in neither of these two it may (see `row_order`), as far as floats go or ties, and is not taken for chance."""
 
 
 def order_in(parts: Iterable[Message]) -> Iterator[str]:

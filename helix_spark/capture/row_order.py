@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.plan_order import IN_ANY_ORDER
 from helix_spark.capture.sql_words import called, tokens
 from helix_spark.workflow.operators import (
     Bucket,
@@ -43,17 +44,6 @@ _ROW_BY_ROW = frozenset({
 })
 _OF_SEVERAL_ROWS = frozenset({"Join", "SetOperation"})
 """Which rows they give does not depend on the order of those that they read."""
-
-_FUNCTIONS = (
-    "+ - * / % == = <=> != <> < <= > >= and or not ! & | ^ ~ negative in isnull isnotnull isnan when coalesce nvl "
-    "ifnull nullif abs sign round bround floor ceil sqrt exp log log2 log10 pow power greatest least lower upper "
-    "trim ltrim rtrim length char_length concat concat_ws substring substr left right contains startswith endswith "
-    "like ilike rlike replace translate regexp_replace regexp_extract split initcap reverse lpad rpad instr locate "
-    "year month day dayofmonth dayofweek hour minute second datediff date_add date_sub hash xxhash64 md5 sha2 "
-    "count count_if"
-)
-_PLAIN = frozenset(_FUNCTIONS.split())
-"""Functions by one row each, or that count."""
 
 _NOT_ROW_BY_ROW = frozenset({"over", "select", "from", "collate", "lateral"})
 """Words of SQL."""
@@ -89,7 +79,7 @@ def _is_plain(message: Message) -> bool:
     sort = sort_of(message)
     match sort:
         case "Expression.UnresolvedFunction":
-            return not one.is_user_defined_function and str(one.function_name).lower() in _PLAIN
+            return not one.is_user_defined_function and str(one.function_name).lower() in IN_ANY_ORDER
         case "Expression.ExpressionString":
             return _is_plain_text(one.expression)
         case "Expression.Cast":
@@ -104,7 +94,7 @@ def _is_plain(message: Message) -> bool:
 def _is_plain_text(text: str) -> bool:
     given = tokens(text)
     words = {word.lower() for kind, word in given if kind == "word"}
-    return words.isdisjoint(_NOT_ROW_BY_ROW) and all(name in _PLAIN for name, _ in called(given))
+    return words.isdisjoint(_NOT_ROW_BY_ROW) and all(name in IN_ANY_ORDER for name, _ in called(given))
 
 
 def _has_one_row(relation: Any) -> bool:

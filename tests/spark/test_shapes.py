@@ -64,6 +64,7 @@ def test_what_is_collected_and_sorted_is_no_chance(spark: SparkSession) -> None:
     assert "collect_list" in str(plan_randomness(frame.groupBy("a").agg(collected)))
     both = frame.groupBy("a").agg(F.sort_array(collected), F.collect_list("b"))
     assert "collect_list" in str(plan_randomness(both))
+    assert "listagg" in str(plan_randomness(frame.groupBy("a").agg(F.string_agg(F.col("b").cast("string")))))
 
 
 def test_distinct_is_no_chance_and_one_row_of_many_is(spark: SparkSession) -> None:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from helix_spark.capture.captured_function import CapturedFunction, NotCaptured
 from helix_spark.capture.plan_chance import CHANCE
+from helix_spark.capture.plan_order import BY_ORDER, IN_ANY_ORDER
 from helix_spark.capture.sql_words import spark_functions
 
 Program = Callable[[DataFrame], Any]
@@ -108,3 +109,8 @@ def test_what_is_read_elsewhere_is_not_captured(words: str) -> None:
 
 def test_all_that_is_chance_is_a_function_of_spark() -> None:
     assert set(CHANCE) <= spark_functions()
+
+
+def test_a_function_depends_on_the_order_of_rows_or_on_chance_or_surely_on_neither() -> None:
+    assert IN_ANY_ORDER.isdisjoint({*BY_ORDER, *CHANCE})
+    assert spark_functions() >= BY_ORDER.keys()

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-BY_ORDER = {
-    "First": "first", "Last": "last", "AnyValue": "any_value", "CollectList": "collect_list",
-    "CollectSet": "collect_set", "RowNumber": "row_number", "NTile": "ntile", "MaxBy": "max_by", "MinBy": "min_by",
-    "Sample": "sample",
-}
+from helix_spark.capture import plan_order
+
+BY_ORDER = {kind: name for name, kind in reversed(list(plan_order.BY_ORDER.items()))} | {"Sample": "sample"}
 """Catalyst calls these deterministic, yet they depend on the order in which rows come, or on how they are divided."""
 
 BY_CLOCK = {"CurrentTimestamp", "CurrentDate", "Now", "LocalTimestamp", "CurrentTime"}

@@ -54,12 +54,12 @@ def _record_files(root: Path, pattern: str) -> list[Path]:
     return sorted(path for path in (root / "records").rglob(pattern) if path.is_file())
 
 
-def _flips(folder: Path, count: int, tally: Tally, pattern: str) -> None:
-    sound = used(folder / "catalog")
+def _flips(folder: Path, count: int, tally: Tally, *patterns: str, runs: int = 2) -> None:
+    sound = used(folder / "catalog", runs)
     before, chosen = all_of(sound), random.Random(4)
 
     def damage(root: Path) -> Path:
-        file = chosen.choice(_record_files(root, pattern))
+        file = chosen.choice(_record_files(root, patterns[tally.injected % len(patterns)]))
         flip(file, file.read_bytes(), chosen)
         return file
 
@@ -75,9 +75,14 @@ def flipped(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
 
-@fault("a bit flipped in the log of the records", USABLE, short=3, full=100)
+@fault("a bit flipped in the log of the records", USABLE, short=3, full=600)
 def flipped_log(folder: Path, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.json")
+
+
+@fault("a bit flipped in a checkpoint of the records, or in checksums of their log", USABLE, short=1, full=150)
+def flipped_checkpoint(folder: Path, count: int, tally: Tally) -> None:
+    _flips(folder, count, tally, "*.checkpoint.parquet", ".*.checkpoint.parquet.crc", ".*.json.crc", runs=7)
 
 
 def _cut(file: Path) -> None:

@@ -166,16 +166,36 @@ class TestJournals:
         kept = (rows.folder / "damaged" / "seen" / rows.entry(2).name).stat()
         assert (kept.st_size, kept.st_blocks * 512 < 1 << 20) == (64 << 30, True)
 
-    def test_a_flipped_bit_is_turned_back(self, rows: Rows) -> None:
-        written = rows.append(1, 2, 3)
-        file = rows.file_of(2)
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 4
+    @pytest.mark.parametrize("file_of", [
+        lambda rows: rows.file_of(9), lambda rows: rows.entry(9),
+        lambda rows: max(rows.log.glob("*.checkpoint.parquet")),
+    ], ids=["rows", "entry", "checkpoint"])
+    def test_a_flipped_bit_is_turned_back(self, rows: Rows, file_of: Callable[[Rows], Path]) -> None:
+        written = rows.append(*range(1, 7))
+        maintain(rows.journal())
+        written += rows.append(8, 9)
+        file = file_of(rows)
+        sound = file.read_bytes()
+        content = bytearray(sound)
+        content[sound.index(b"number")] ^= 4  # so that all of it can be read, and says something else
         file.write_bytes(content)
-        with pytest.raises(DamagedRecordsError, match="does not match its checksums"):
+        with pytest.raises(DamagedRecordsError, match=r"does not match its checksums|cannot be read"):
             rows.names()
         assert not rows.repaired().loses
         assert rows.names() == written
+        assert file.read_bytes() == sound
+        assert (rows.folder / "damaged" / "seen" / file.name).read_bytes() == content
+
+    def test_a_repair_gives_checksums_to_what_has_none(self, rows: Rows) -> None:
+        rows.append(*range(1, 7))
+        maintain(rows.journal())
+        written = rows.append(8, 9)
+        for seal in (*rows.log.glob(".*.crc"), *rows.log.parent.glob(".*.crc")):
+            seal.unlink()
+        assert rows.names()[-4:] == written
+        assert not mend(rows.journal(), rows.folder / "damaged").is_needed
+        checkpoint = max(rows.log.glob("*.checkpoint.parquet"))
+        assert all(beside(file).exists() for file in (rows.entry(8), rows.entry(9), rows.file_of(8), checkpoint))
 
     def test_rows_that_are_nowhere_are_lost_and_said_to_be(self, rows: Rows) -> None:
         rows.append(1, 2, 3)
@@ -417,7 +437,7 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     runner, place = CliRunner(), ["--catalog", str(tmp_path)]
     looked = runner.invoke(command, ["repair", "--dry-run", *place])
     assert looked.exit_code == 0
-    assert "nodes: log entry 1 is garbage" in looked.output
+    assert "nodes: log entry 1 does not match its checksums" in looked.output
     assert "nothing was changed" in looked.output
     done = json.loads(runner.invoke(command, ["repair", "--json", *place]).output)
     assert (done["needed"], done["repaired"], done["lost"], done["lost_history"]) == (True, True, [], False)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, head_file
-from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
+from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder, remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -236,7 +236,7 @@ class Journal(Generic[Row]):
         self.check()
         reach("journal.looked")
         try:
-            with self.committing():
+            with self.committing(table.version()):
                 self._write(table, rows, commit)
         except (DeltaError, OSError):
             self._check_where_it_went()
@@ -362,8 +362,8 @@ class Journal(Generic[Row]):
         head = head_file(self.folder)
         if not self.folder.needs_syncs:
             return Unsynced(head, versions[-1])
-        files = self._log.files_added(versions)
-        return Unsynced(head, versions[-1], (*files, *self._log.entries(versions)), self._sealed.missing(files))
+        files = (*self._log.files_added(versions), *self._log.entries(versions))
+        return Unsynced(head, versions[-1], files, self._sealed.missing(files))
 
     def reopen(self) -> int:
         """Read the log anew, as after it was mended. Returns its version."""
@@ -372,9 +372,11 @@ class Journal(Generic[Row]):
             table = self._refreshed()
             return table.version() if table is not None else -1
 
-    def committing(self) -> AbstractContextManager[None]:
-        """While deltalake commits to the table; see `Place.committing`."""
-        return DeltaLog(self.folder).folder.committing()
+    def committing(self, after: int) -> AbstractContextManager[None]:
+        """While deltalake commits to the table what follows a version; see `Place.committing`."""
+        log = DeltaLog(self.folder)
+        remove_sums(log.entry(after + 1))  # of an entry that was lost
+        return log.folder.committing()
 
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
@@ -447,7 +449,7 @@ class Journal(Generic[Row]):
         for attempt in range(ATTEMPTS):
             failure: Exception | None = None
             try:
-                with self.committing():
+                with self.committing(-1):
                     DeltaTable.create(
                         self.folder.table_uri, table_schema(self.row_type), mode="ignore",
                         configuration=journal_settings(self.pruned_by), storage_options=self.folder.table_options,

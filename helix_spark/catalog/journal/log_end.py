@@ -13,9 +13,10 @@ import contextlib
 import itertools
 from collections.abc import Iterable
 
-from helix_spark.catalog.journal.own_files import StrangeFilesError, name_in
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_sums, name_in
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place, text_in
+from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import DamagedRecordsError
 
 
@@ -37,7 +38,7 @@ class LogEnd:
     def __init__(self, folder: Place) -> None:
         self._folder, self._log = folder, DeltaLog(folder)
         self._head_file = head_file(folder)
-        self._checked = -1
+        self._checked = self._checked_base = -1
 
     def head(self) -> int:
         """The newest version known to be synced; -1 if none is. Read it before the table: read afterwards, it could
@@ -114,13 +115,19 @@ class LogEnd:
         )
 
     def check(self, version: int, head: int) -> None:
-        """Check the log of a table read at `version`, after `head` was. Raises CatalogError if it lost something."""
+        """Check the log of a table read at `version`, after `head` was, each entry and checkpoint of it once. Raises
+        CatalogError if it lost something, or does not hold what was written."""
         if version < head:
             raise self.damaged(f"its log ends at version {version}, but version {head} was committed")
         if version > self._checked:
-            for each in self._entries(max(self._checked, self._checkpoint()) + 1, version):
+            base = self._checkpoint()
+            if base > self._checked_base:
+                self._check_sums(self._log.checkpoint(base))
+                self._checked_base = base
+            for each in self._entries(max(self._checked, base) + 1, version):
                 if self._bytes_of(each) == 0:
                     raise self.damaged(f"its log entry {self._log.entry(each).name} is empty")
+                self._check_sums(self._log.entry(each))
         self._checked = version
 
     def is_cleaned(self, version: int) -> bool:
@@ -143,6 +150,14 @@ class LogEnd:
         if last - first < _FEW:
             return range(first, last + 1)
         return [version for version in self._log.entries() if first <= version <= last]
+
+    def _check_sums(self, file: Place) -> None:
+        try:
+            check_sums(file)
+        except FileNotFoundError:
+            return  # cleaned up meanwhile
+        except ChecksumError as error:
+            raise self.damaged(f"in its log {error}") from error
 
     def _bytes_of(self, version: int) -> int | None:
         try:

@@ -11,6 +11,7 @@ for (`SEQUENCE`) and its place in it, which tells whether it is there already.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
-from helix_spark.catalog.journal.own_files import odd_files
+from helix_spark.catalog.journal.own_files import SealedFiles, odd_files, remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -32,12 +33,12 @@ from helix_spark.catalog.journal.rows import (
     other_types,
     table_schema,
 )
-from helix_spark.catalog.journal.survey import GONE, Added, RowFile, Survey, survey
+from helix_spark.catalog.journal.survey import GONE, Added, Content, RowFile, Survey, survey
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, now, protocol
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.side_checksums import beside, write_checksums
+from helix_spark.catalog.places.side_checksums import beside, checksums_of, write_checksums
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Mending:
 
     @property
     def is_needed(self) -> bool:
-        return self.needs_commit or bool(self.survey.beside or self.unsealed) or self.survey.head is None
+        return self.needs_commit or bool(self.survey.beside or self.survey.turned) or self.survey.head is None
 
     @property
     def needs_commit(self) -> bool:
@@ -93,11 +94,6 @@ class Mending:
     def found_rows(self) -> int:
         return sum(len(keys) for _, keys in self.found)
 
-    @property
-    def unsealed(self) -> tuple[RowFile, ...]:
-        """Those of the kept whose checksums tell nothing of them."""
-        return tuple(file for file in self.kept if file.bare)
-
     def damage(self) -> Iterator[str]:
         """What is wrong, a sentence each."""
         name = self.survey.folder.name
@@ -105,8 +101,8 @@ class Mending:
             yield f"{name}: log {'entry' if ' ' not in versions else 'entries'} {versions} {_plural(why, versions)}"
         for file, why in (*self.survey.beside.items(), *self.survey.bad.items(), *self.retyped.items()):
             yield f"{name}: the file {file} {why}"
-        for each in self.unsealed:
-            yield f"{name}: {each.bare}"
+        for each in self.survey.turned.values():
+            yield f"{name}: {each.wrong}"
         if self.survey.head is None:
             yield f"{name}: the file {name}.head holds no version"
         if self.unread:
@@ -284,6 +280,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
     for _ in range(_TRIES):
         mending = examined(journal)
         if not mending.is_needed:
+            _seal(mending)
             return mending
         try:
             if mending.needs_commit:
@@ -292,6 +289,7 @@ def mend(journal: Journal[Row], aside: Place) -> Mending:
             continue  # somebody committed meanwhile
         reach("repair.pointed")
         _put_aside(mending, aside)
+        _seal(mending)
         journal.reopen()
         sync([journal])
         return mending
@@ -350,7 +348,7 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
     checkpoint = [{"protocol": rules}, {"metaData": told}, *files, *new]
     whole = log.checkpoint(version)
     _write_parquet(_checkpoint_table(checkpoint), whole)
-    journal.folder.parent.sync([whole])
+    journal.folder.parent.sync([whole], SealedFiles(journal.folder).missing([whole]))
     log.pointer.replace_text(
         json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
     )
@@ -490,6 +488,7 @@ def _put_aside(mending: Mending, aside: Place) -> None:
     seen, folder = mending.survey, mending.survey.folder
     for version, why in seen.unsound.items():
         entry = DeltaLog(folder).entry(version)
+        remove_sums(entry)
         if not entry.exists():
             continue
         if entry.is_file() and not entry.stat().st_size:
@@ -507,8 +506,29 @@ def _put_aside(mending: Mending, aside: Place) -> None:
     for file in _unsound_files(mending):
         if file.exists():
             _move(file, aside / folder.name / file.name)
-    for each in mending.unsealed:
-        write_checksums(folder / each.name)
+    for file, right in seen.turned.items():
+        if file.name not in mending.retyped:
+            _turn_back(file, right, aside / folder.name)
+
+
+def _turn_back(file: Place, right: Content, aside: Place) -> None:
+    kept = aside / right.damaged.name
+    if right.damaged == file:  # which stays where it is until there is a right one
+        aside.make_folder()
+        file.keep_as(kept)
+    else:
+        _move(right.damaged, kept)
+    file.parent.sync((), {file: right.data, right.sums: checksums_of(right.data)})
+
+
+def _seal(mending: Mending) -> None:
+    """Gives checksums to what was looked into, is sound, and has none: it is older, or of a copy without dot files."""
+    seen, log = mending.survey, DeltaLog(mending.survey.folder)
+    looked_at = [seen.folder / file.name for file in mending.kept]
+    looked_at += [log.entry(each) for each in range(seen.base + 1, seen.newest + 1) if each not in seen.unsound]
+    looked_at += [log.checkpoint(seen.base)] if seen.base >= 0 else []
+    with contextlib.suppress(FileNotFoundError):  # upkeep elsewhere deletes what it replaced
+        seen.folder.sync((), SealedFiles(seen.folder).missing(looked_at))
 
 
 def _unsound_files(mending: Mending) -> Iterator[Place]:
@@ -519,6 +539,6 @@ def _unsound_files(mending: Mending) -> Iterator[Place]:
     rows = (*seen.bad, *mending.retyped)
     yield from (folder / name for name in rows)
     if isinstance(folder, Path):
-        yield from (beside(folder / name) for name in (*rows, *(each.name for each in mending.unsealed)))
+        yield from (beside(folder / name) for name in rows)
     if seen.head is None:
         yield head_file(folder)

@@ -4,10 +4,11 @@ opens any of it.
 A catalog may come from somebody else. deltalake follows links, waits for pipes, and reads and deletes whatever a log
 names or a folder holds; and a file of kilobytes may hold more rows and letters than there is memory.
 
-The pages of these files have no checksums, and of 200 flips in them 6 gave other records without a word. So each file
-gets a checksum file beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads records.
-It is written when the records are synced; until then a file is read unchecked, as is a copy made without dot files, and
-one whose checksum file is garbage itself. An object store keeps checksums of its own and compares them.
+The pages of these files have no checksums, and of 200 flips in them 6 gave other records without a word; nor have the
+entries of a log, of which a flip can hide a file or turn a column's name. So each file of rows, each entry and each
+checkpoint gets a checksum file beside it, in Hadoop's form (see `side_checksums`), which Spark checks too when it reads
+records. It is written when the records are synced; until then a file is read unchecked, as is a copy made without dot
+files, and one whose checksum file is garbage itself. An object store keeps checksums of its own and compares them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
-from helix_spark.catalog.places.delta_log import LONGEST_ENTRY
+from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums
@@ -133,7 +134,7 @@ _PIECE = 64 * 1024
 
 
 class SealedFiles:
-    """The data files of the Delta table in `folder`. Each is checked once."""
+    """The files of the Delta table in `folder`. Each file of rows is checked once."""
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
@@ -153,14 +154,28 @@ class SealedFiles:
         """
         for name in named_files(table):
             if self._needed and name not in self._checked:
-                with contextlib.suppress(BadSealError):
-                    check_all(self._folder / name)
+                check_sums(self._folder / name)
                 check_file(self._folder / name)
                 self._checked.add(name)
 
 
+def check_sums(file: Place) -> None:
+    """Compare a file with its checksums, where it has some that are any. Raises ChecksumError, OSError."""
+    with contextlib.suppress(BadSealError):
+        check_all(file)
+
+
+def remove_sums(file: Place) -> None:
+    """Remove a file's checksums. Raises OSError."""
+    if isinstance(file, Path):
+        beside(file).unlink(missing_ok=True)
+
+
 def remove_stale_seals(folder: Place) -> None:
     """Remove the checksums of files that are gone."""
-    for seal in folder.glob(".*.crc"):
-        if not (folder / seal.name[1:].removesuffix(".crc")).exists():
-            seal.unlink(missing_ok=True)
+    for place in (folder, DeltaLog(folder).folder) if isinstance(folder, Path) else ():
+        names = {path.name for path in place.iterdir()}
+        for name in names:
+            of = name[1:].removesuffix(".crc")
+            if name == f".{of}.crc" and of not in names and not (place / of).exists():
+                (place / name).unlink(missing_ok=True)

@@ -86,6 +86,7 @@ class Survey:
         beside: names of other unsound files of the log, and why.
         added: the files of rows that the sound entries name, and did not remove.
         named: all that they ever named.
+        turned: sound files of the log and of rows of which a bit is wrong, in them or in their checksums.
         sound: those of the added whose rows can all be read.
         bad: the others, and why.
         spare: rows of files that are not among the sound ones.
@@ -101,6 +102,7 @@ class Survey:
     unsound: Mapping[int, str]
     mentioned: frozenset[str]
     beside: Mapping[str, str]
+    turned: Mapping[Place, Content]
     added: Mapping[str, Added]
     named: frozenset[str]
     sound: tuple[RowFile, ...]
@@ -121,11 +123,12 @@ def survey(folder: Place) -> Survey:
     is_own = log.folder.is_own_folder()  # what lies where a link leads is not looked at, and as good as gone
     entries, checkpoints = log.numbered() if is_own else ({}, {})
     head = _head(folder)
-    state, base, beside = _State(), -1, dict[str, str]()
+    state, base, beside, turned = _State(), -1, dict[str, str](), dict[Place, Content]()
     for version in sorted(checkpoints, reverse=True):
         try:
-            found = _from_checkpoint(checkpoints[version])
+            found = _from_checkpoint(_content(checkpoints[version], LARGEST, turned))
         except UnsoundFileError as error:  # an old one, too: a journal is opened where all of them can be read
+            turned.pop(checkpoints[version], None)
             beside[checkpoints[version].name] = str(error)
         else:
             state, base = (found, version) if base < 0 else (state, base)
@@ -140,20 +143,22 @@ def survey(folder: Place) -> Survey:
         try:
             if of_version is None:
                 raise UnsoundFileError(GONE)
-            for action in _actions(of_version):
+            for action in _actions(_content(of_version, LONGEST_ENTRY, turned)):
                 state.take(action)
         except UnsoundFileError as error:
             unsound[version] = str(error)
-            mentioned |= _mentioned(of_version) if of_version is not None else set()
+            if of_version is not None:
+                turned.pop(of_version, None)
+                mentioned |= _mentioned(of_version)
     sound_checkpoints = {number for number, file in checkpoints.items() if file.name not in beside}
     if is_own and (why := _bad_pointer(log, sound_checkpoints)):
         beside[log.pointer.name] = why
-    sound, bad, saved = _looked_at(folder, state.added)
+    sound, bad, saved = _looked_at(folder, state.added, turned)
     spare = (*saved, *_others(folder, state.added))
     there = bool(entries or checkpoints or spare or bad or head != -1)
     never_synced = head is not None and head < 0 and head_file(folder).exists()
     return Survey(
-        folder, there, head, never_synced, newest, base, unsound, frozenset(mentioned), beside, state.added,
+        folder, there, head, never_synced, newest, base, unsound, frozenset(mentioned), beside, turned, state.added,
         frozenset(state.named), sound, bad, spare, state.metadata, state.protocol,
     )
 
@@ -198,17 +203,56 @@ def _reading() -> Iterator[None]:
         raise UnsoundFileError(f"cannot be read: {error.strerror or error}") from error
 
 
-def _content(file: Place, most: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file held when its checksums were written.
+
+    Attributes:
+        sums: where these belong.
+        damaged: the one of both that is.
+        wrong: what is wrong with that one.
+    """
+
+    data: bytes
+    sums: Place
+    damaged: Place
+    wrong: str
+
+
+def _content(file: Place, most: int, turned: dict[Place, Content]) -> bytes:
+    """What a file held when its checksums were written.
+
+    Args:
+        turned: is told where it does not hold that any more, or where the checksums are wrong themselves.
+
+    Raises:
+        UnsoundFileError: it is gone, empty, too large, no file, or does not match its checksums.
+        OSError: it cannot be reached, which says nothing of what it holds.
+    """
     with _reading():
         content = file.read_at_most(most)
-    if not content:
-        raise UnsoundFileError("is empty")
+        if not content:
+            raise UnsoundFileError("is empty")
+        try:
+            check_all(file)
+        except ChecksumError as error:
+            assert isinstance(file, Path)
+            if isinstance(error, BadSealError):
+                turned[file] = Content(content, beside(file), beside(file), str(error))
+                return content
+            try:
+                right = with_right_bits(file)
+            except ChecksumError:
+                raise UnsoundFileError("does not match its checksums") from error
+            damaged = beside(file) if right == content else file
+            turned[file] = Content(right, beside(file), damaged, f"the file {damaged.name} has a wrong bit")
+            return right
     return content
 
 
-def _actions(entry: Place) -> list[Mapping[str, Any]]:
+def _actions(content: bytes) -> list[Mapping[str, Any]]:
     try:
-        actions = list(actions_of(_content(entry, LONGEST_ENTRY).decode()))
+        actions = list(actions_of(content.decode()))
         if not actions:
             raise UnsoundFileError("is empty")
         for action in actions:
@@ -220,20 +264,20 @@ def _actions(entry: Place) -> list[Mapping[str, Any]]:
 
 def _mentioned(entry: Place) -> set[str]:
     try:
-        return {name.decode() for name in _FILE.findall(_content(entry, LONGEST_ENTRY))}
+        with _reading():
+            return {name.decode() for name in _FILE.findall(entry.read_at_most(LONGEST_ENTRY))}
     except UnsoundFileError:
         return set()
 
 
-def _from_checkpoint(file: Place) -> _State:
+def _from_checkpoint(content: bytes) -> _State:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     state = _State()
     try:
-        content = io.BytesIO(_content(file, LARGEST))
-        check_content(content, file.name)
-        table = pq.read_table(content, columns=["add", "metaData", "protocol"])
+        check_content(io.BytesIO(content), "it")
+        table = pq.read_table(io.BytesIO(content), columns=["add", "metaData", "protocol"])
         for row in table.to_pylist(maps_as_pydicts="lossy"):
             state.take({kind: action for kind, action in row.items() if action is not None})
     except StrangeFilesError as error:
@@ -300,19 +344,22 @@ def _are_told_wrongly(table: pa.Table, stats: Mapping[str, Any]) -> bool:
 
 
 def _looked_at(
-    folder: Place, added: Mapping[str, Added]
+    folder: Place, added: Mapping[str, Added], turned: dict[Place, Content]
 ) -> tuple[tuple[RowFile, ...], dict[str, str], list[RowFile]]:
     """Those of the added files that are sound; why the others are not; and what can be had of these all the same."""
     sound, bad, saved = list[RowFile](), dict[str, str](), list[RowFile]()
     for name, one in added.items():
         try:
-            file = row_file(folder / name, one.rows)
+            file = row_file(folder / name, turned)
+            if one.rows not in (None, len(file.table)):
+                raise UnsoundFileError(f"has {len(file.table)} rows, not {one.rows}", file)
             if one.size not in (None, file.size):
                 raise UnsoundFileError(f"has {file.size:,} bytes, not {one.size:,}")
             if _are_told_wrongly(file.table, one.statistics):
                 raise UnsoundFileError("has other rows than the log says", file)
             sound.append(file)
         except UnsoundFileError as error:
+            turned.pop(folder / name, None)
             bad[name] = str(error)
             saved += [] if error.saved is None else [error.saved]
     return tuple(sound), bad, saved
@@ -322,10 +369,9 @@ def _others(folder: Place, added: Mapping[str, Added]) -> Iterator[RowFile]:
     for file in sorted(folder.glob("*.parquet"), key=str):
         if file.name not in added and not file.name.startswith("."):
             try:
-                yield row_file(file)
-            except UnsoundFileError as error:
-                if error.saved is not None:
-                    yield error.saved
+                yield row_file(file, {})
+            except UnsoundFileError:
+                continue  # nobody was told of it
 
 
 LARGEST = 1 << 30
@@ -340,13 +386,11 @@ class RowFile:
         name: in its folder.
         table: its rows.
         size: bytes.
-        bare: why its checksum file tells nothing; empty where that is sound, or not there.
     """
 
     name: str
     table: pa.Table
     size: int
-    bare: str = ""
 
     @cached_property
     def keys(self) -> frozenset[tuple[int, int]]:
@@ -363,7 +407,7 @@ class UnsoundFileError(Exception):
     """A file that holds no rows which can be relied on; says why.
 
     Attributes:
-        saved: its rows all the same, where its checksums tell what it held before it was damaged.
+        saved: its rows all the same, where they can be had.
     """
 
     def __init__(self, why: str, saved: RowFile | None = None) -> None:
@@ -371,41 +415,18 @@ class UnsoundFileError(Exception):
         super().__init__(why)
 
 
-def row_file(file: Place, rows: int | None = None) -> RowFile:
+def row_file(file: Place, turned: dict[Place, Content]) -> RowFile:
     """A file of rows, once all of it was read and compared with its checksums.
 
     Args:
-        rows: how many it must have.
+        turned: see `_content`.
 
     Raises:
         UnsoundFileError: it is gone, cut, garbage, too large, no file, or does not match its checksums.
         OSError: it cannot be reached, which says nothing of what it holds.
     """
-    content = _content(file, LARGEST)
-    with _reading():
-        bare = _seal_damage(file, content)
-    table = _decoded(content)
-    if rows is not None and len(table) != rows:
-        raise UnsoundFileError(f"has {len(table)} rows, not {rows}")
-    return RowFile(file.name, table, len(content), bare)
-
-
-def _seal_damage(file: Place, content: bytes) -> str:
-    """Why a file's checksums tell nothing of it; empty where they tell that it is sound, or are not there."""
-    try:
-        check_all(file)
-    except BadSealError as error:
-        return str(error)
-    except ChecksumError as error:
-        assert isinstance(file, Path)
-        try:
-            right = with_right_bits(file)
-        except ChecksumError:
-            raise UnsoundFileError("does not match its checksums") from error
-        if right != content:
-            raise UnsoundFileError("has a wrong bit", RowFile(file.name, _decoded(right), len(right))) from error
-        return f"{beside(file).name} has a wrong bit"
-    return ""
+    content = _content(file, LARGEST, turned)
+    return RowFile(file.name, _decoded(content), len(content))
 
 
 def _decoded(content: bytes) -> pa.Table:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import SETTINGS, Journal
-from helix_spark.catalog.journal.own_files import StrangeFilesError, name_in, remove_stale_seals
+from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, name_in, remove_stale_seals
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
@@ -103,7 +103,7 @@ def maintain(
         # Looked at before the commit, and deleted after it: what lies there then cannot be committed later.
         lying, table = files_lying(journal.folder), _opened(journal)
         journal.check()
-        with journal.committing():
+        with journal.committing(table.version()):
             merged = _merge(table, journal.written_as())
         if not merged:
             return Upkept()
@@ -111,7 +111,7 @@ def maintain(
         # What was merged survives a loss of power before anything that it replaced is deleted.
         sync([journal])
         journal.check()
-        with journal.committing():
+        with journal.committing(table.version()):
             _keep_log(table)
             table.create_checkpoint()
         _sync_checkpoint(journal, table.version())
@@ -164,7 +164,8 @@ def _keep_log(table: DeltaTable) -> None:
 def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
     """Before the entries go that it takes the place of."""
     log = DeltaLog(journal.folder)
-    journal.folder.sync([log.checkpoint(version), log.pointer])
+    checkpoint = log.checkpoint(version)
+    journal.folder.sync([checkpoint, log.pointer], SealedFiles(journal.folder).missing([checkpoint]))
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:
@@ -279,12 +280,11 @@ class _Sweep:
                 self._drop(self.checkpoints.pop(each))
 
     def drop_files(self, names: Iterable[str]) -> None:
-        """Deletes files of rows with their checksums."""
+        """Deletes files of rows; their checksums are stale now."""
         for name in names:
             if self._deletes(name):
                 reach("upkeep.replaced")
                 (self._folder / name).unlink(missing_ok=True)
-                (self._folder / f".{name}.crc").unlink(missing_ok=True)
                 self.dropped += 1
 
     def _drop(self, path: Place) -> None:

@@ -46,7 +46,11 @@ def write_checksums(file: Place, piece: int = _PIECE) -> None:
 
 def checksums(file: Path, piece: int = _PIECE) -> bytes:
     """What the checksum file of `file` holds, a checksum for every `piece` bytes. Raises OSError."""
-    data = file.read_bytes()
+    return checksums_of(file.read_bytes(), piece)
+
+
+def checksums_of(data: bytes, piece: int = _PIECE) -> bytes:
+    """The same for what a file holds."""
     sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
     return _MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums)
 

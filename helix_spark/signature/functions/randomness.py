@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from helix_spark.capture.plan_chance import CHANCE
+from helix_spark.capture.plan_chance import CHANCE, chance_in_text
 from helix_spark.signature.functions.code_form import CodeForm
 from helix_spark.signature.objects.edges import Edge, Reference, dotted
 from helix_spark.signature.objects.spark_objects import spark_classes
@@ -44,13 +44,6 @@ _PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
 """Methods of argparse, which read the command line."""
 
 _SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
-_SQL_RANDOM = re.compile(
-    r"\b(rand|randn|random|uuid|shuffle|randstr|monotonically_increasing_id|spark_partition_id|now|curdate"
-    r"|input_file_\w+)\s*\("
-    r"|\b(current_timestamp|current_date|current_time|localtimestamp)\b|\bunix_timestamp\s*\(\s*\)"
-    r"|\b(date|timestamp\w*)\s*['\"]\s*(now|today|tomorrow|yesterday)\b[^'\"]*['\"]",
-    re.IGNORECASE,
-)
 _SAMPLERS = frozenset({"sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"})
 _OF_PANDAS = "random_state"
 """What a sampler of Spark's is never given."""
@@ -92,7 +85,7 @@ def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str,
         elif method in _PARSES_ARGUMENTS:
             yield f"reads the command line (.{method}())", one.line
     if not form.mentioned.isdisjoint(_SQL):
-        yield from ((use, first) for text in texts if (use := random_sql(text)) is not None and use != _OF_FILES)
+        yield from ((use, first) for text in texts if (use := _random_piece(text)) is not None and use != _OF_FILES)
     paths = [".".join(one.names) for one in form.uses if one.slot is None]
     if any(_PLACE.search(text) is not None for text in (*texts, *paths)):
         yield _OF_FILES, first
@@ -116,17 +109,18 @@ def random_name(name: str) -> str | None:
 
 
 def random_sql(text: str) -> str | None:
-    """What is random in SQL text, as a phrase.
+    """What is random in SQL text, as a phrase. A column may be called as what asks who runs it.
 
-    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = 1")
-    ('uses CURRENT_DATE in SQL', None)
-    >>> random_sql("_metadata.file_path AS p"), random_sql("_metadata.file_name"), random_sql("file_metadata")
-    ('reads paths or times of files (_metadata)', None, None)
+    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = user")
+    ('uses current_date in SQL, which asks the clock', None)
     """
-    found = _SQL_RANDOM.search(text)
-    if found is None:
-        return _OF_FILES if _PLACE.search(text) else None
-    return f"uses {found[0].rstrip(' (')} in SQL"
+    return chance_in_text(text, user_known=True)
+
+
+def _random_piece(text: str) -> str | None:
+    """The same of a piece of a text, which may begin in the midst of a string."""
+    opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
+    return next((use for one in opened if (use := random_sql(one)) is not None), None)
 
 
 def hash_seed() -> str:

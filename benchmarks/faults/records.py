@@ -315,18 +315,21 @@ def damaged_meanwhile(folder: Path, count: int, tally: Tally) -> None:
     tally.note = f"{repaired} repaired by a run itself"
 
 
-MARKERS = {"of garbage": "{", "empty": "", "of another kind": '["layout"]', "gone": None}
+MARKERS: dict[str, Callable[[Path], object]] = {
+    "of garbage": lambda marker: marker.write_bytes(b"\xff{"), "empty": Path.touch,
+    "of another kind": lambda marker: marker.write_text('["layout"]'), "gone": lambda marker: None,
+    "that is a folder": Path.mkdir, "that is a pipe": os.mkfifo,
+}
 
 
-@fault("a marker of the catalog that is gone, empty or garbage", "usable by itself", short=2, full=8)
+@fault("a marker of the catalog that is gone, empty, garbage, a folder or a pipe", "usable by itself", short=2, full=12)
 def marker(folder: Path, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
     before, number = all_of(root), next_number(root)
     for index in range(count):
-        what, text = list(MARKERS.items())[index % len(MARKERS)]
+        what, made = list(MARKERS.items())[index % len(MARKERS)]
         (root / "helix.json").unlink()
-        if text is not None:
-            (root / "helix.json").write_text(text)
+        made(root / "helix.json")
         how, wrong = read_as_before(root, before, may_lose=False)
         wrong = wrong or goes_on(root, index + 2, number + index)
         wrong = wrong or ("" if "layout" in (root / "helix.json").read_text() else "no marker was written")

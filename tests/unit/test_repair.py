@@ -393,12 +393,14 @@ sys.stdin.read()
 
 
 class TestCatalogs:
-    @pytest.mark.parametrize("text", ["", "{", '["layout"]', "{}", None])
-    def test_a_marker_that_says_nothing_is_written_anew(self, tmp_path: Path, text: str | None) -> None:
+    @pytest.mark.parametrize("made", [
+        Path.touch, lambda marker: marker.write_bytes(b"\xff{"), lambda marker: marker.write_text('["layout"]'),
+        lambda marker: None, Path.mkdir, os.mkfifo,
+    ], ids=["empty", "garbage", "of another kind", "gone", "a folder", "a pipe"])
+    def test_a_marker_that_says_nothing_is_written_anew(self, tmp_path: Path, made: Callable[[Path], object]) -> None:
         has_run(tmp_path, 1)
         (tmp_path / "helix.json").unlink()
-        if text is not None:
-            (tmp_path / "helix.json").write_text(text)
+        made(tmp_path / "helix.json")
         assert Catalog.open(tmp_path, create=False).repair(dry_run=True).damage
         has_run(tmp_path, 2)
         assert json.loads((tmp_path / "helix.json").read_text())["layout"] == 1

@@ -19,7 +19,7 @@ from typing import Any
 
 from helix_spark.catalog.places.abilities import LOCK, shortcomings
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
+from helix_spark.catalog.places.local_disk import LocalPath, OddFileError, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places.place import Place, is_remote, text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
@@ -27,6 +27,7 @@ from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
 
 MARKER = "helix.json"
+GONE = "is gone"
 _FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
 """What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
@@ -183,14 +184,13 @@ def make_catalog(layout: Layout) -> Layout:
 
 
 def write_marker(layout: Layout) -> None:
-    """Write the marker, if there is none that says anything. Raises OSError."""
+    """Write the marker, if there is none that says anything; what lies in its place gets another name. Raises OSError.
+    """
     new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
-    text = json.dumps(new) + "\n"
-    if layout.marker.exists() and marker_damage(layout):
-        layout.marker.replace_text(text, synced=True)
-    else:
-        with contextlib.suppress(FileExistsError):
-            layout.marker.write_new_text(text, synced=True)
+    if marker_damage(layout) not in ("", GONE):
+        layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
+    with contextlib.suppress(FileExistsError):
+        layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
 
 
 def marker_damage(layout: Layout) -> str:
@@ -198,9 +198,11 @@ def marker_damage(layout: Layout) -> str:
     try:
         _marked(text_in(layout.marker))
     except FileNotFoundError:
-        return "is gone"
+        return GONE
     except ValueError:
         return "is garbage"
+    except OddFileError:
+        return "is no file that a catalog has"
     return ""
 
 
@@ -209,10 +211,10 @@ def marked_id(layout: Layout) -> tuple[str, Hashable]:
 
     Raises FileNotFoundError if there is none that says anything, OSError if it cannot be read.
     """
-    text, stamp = layout.marker.read_stamped()
     try:
+        text, stamp = layout.marker.read_stamped()
         return str(_marked(text).get("id", "")), stamp
-    except ValueError as error:
+    except (ValueError, OddFileError) as error:
         raise FileNotFoundError(errno.ENOENT, "the marker says nothing", str(layout.marker)) from error
 
 
@@ -244,12 +246,11 @@ def _check_marker(layout: Layout) -> None:
     remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
         marker = _marked(text_in(layout.marker))
-    except ValueError as error:
-        if _holds_records(layout):
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError | OddFileError) and _holds_records(layout):
             return  # the next write makes it anew: it says nothing that this does not
-        raise CatalogError(f"the marker {layout.marker} cannot be read: {error}", remedy=remedy) from error
-    except OSError as error:
-        raise CatalogError(f"the marker {layout.marker} cannot be read: {error}", remedy=remedy) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CatalogError(f"the marker {layout.marker} cannot be read: {why}", remedy=remedy) from error
     if marker["layout"] > LAYOUT:
         raise CatalogError(
             f"the catalog {layout.root} has layout {marker['layout']}; this version of helix_spark reads up to "

@@ -130,10 +130,17 @@ class LocalPath(PosixPath):
                 break
 
     def make_new_folder(self, *, within: Self) -> None:
-        for above in reversed(self.parents):
-            if above != within and above.is_relative_to(within):
-                above.mkdir(exist_ok=True)
-        self.mkdir()
+        between = [above for above in reversed(self.parents) if above != within and above.is_relative_to(within)]
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                for above in between:
+                    above.mkdir(exist_ok=True)
+                self.mkdir()
+            except FileNotFoundError:  # somebody removed or moved an empty folder meanwhile
+                if not tries_left or not within.is_dir():
+                    raise
+            else:
+                return
 
     def total_bytes(self) -> int:
         return sum(status.st_size for status in _statuses(self) if not stat.S_ISDIR(status.st_mode))
@@ -230,6 +237,9 @@ class LocalPath(PosixPath):
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"
 
+
+_TRIES = 5
+"""To make a folder in one that is removed meanwhile."""
 
 _ODD = "it is a link, or no regular file"
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)

@@ -119,6 +119,25 @@ def test_a_file_is_read_from_any_byte_and_written_as_a_stream(place: Place) -> N
         place.make_new_folder(within=place.parent)
 
 
+def test_a_folder_is_made_though_an_empty_one_on_the_way_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, moved = Path.mkdir, list[Path]()
+
+    def mkdir(self: Path, *args: Any, **named: Any) -> None:
+        made(self, *args, **named)
+        if self.name == "tables" and not moved:
+            moved.append(self.rename(tmp_path / "elsewhere"))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    folder = LocalPath(tmp_path / "tables" / "signature" / "attempt")
+    folder.make_new_folder(within=LocalPath(tmp_path))
+    assert folder.is_dir()
+    assert moved
+    with pytest.raises(FileNotFoundError):
+        (LocalPath(tmp_path) / "gone" / "a").make_new_folder(within=LocalPath(tmp_path / "gone"))
+
+
 def test_where_a_place_is_can_be_told(tmp_path: Path, bucket: str) -> None:
     remote = object_path(f"s3://{bucket}//a/b/")
     assert (str(remote), remote.table_uri) == (f"s3a://{bucket}/a/b", f"s3://{bucket}/a/b")

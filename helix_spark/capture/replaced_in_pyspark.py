@@ -29,6 +29,10 @@ def take_over(program: Program) -> None:
     PROGRAMS[:] = [program]
 
 
+_NAMES = frozenset({"spark.app.name", "spark.master", "spark.remote"})
+"""What a session that there is already keeps, whatever its builder is told."""
+
+
 @cache
 def replace_in_pyspark() -> None:
     """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
@@ -52,6 +56,8 @@ def replace_in_pyspark() -> None:
 
     def get_or_create(self: Any) -> Any:
         if (into := RECORDING.get()) is not None:
+            if not _NAMES.issuperset(self._options):  # which it would set in the session that there is
+                into.questions.append("a session with other settings")
             return into.session
         program = program_here()
         return got(self) if program is None else program.session(dict(self._options))

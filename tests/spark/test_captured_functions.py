@@ -351,7 +351,7 @@ def by_zone(*, back: bool) -> Callable[[DataFrame], DataFrame]:
     def priced(data: DataFrame) -> DataFrame:
         conf = data.sparkSession.conf
         before = conf.get("spark.sql.session.timeZone")
-        conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+        SparkSession.builder.config("spark.sql.session.timeZone", "Asia/Tokyo").getOrCreate()
         made = data.selectExpr("age", "hour(timestamp'2020-01-01 00:00:00 UTC') + 0.0D AS price")
         if back:
             conf.set("spark.sql.session.timeZone", str(before))

@@ -15,7 +15,7 @@ from captured_programs import different, equal, plans, programs
 from captured_programs.drawn import PROGRAMS, Program, said_otherwise
 from captured_programs.identities import captured, identity
 from hypothesis import assume, given
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
@@ -94,6 +94,15 @@ def test_a_table_has_the_attributes_that_it_has_when_called(name: str, found: st
     built = captured(lambda rows: _halved_if_there(rows, name))
     assert isinstance(built, CapturedFunction)
     assert built.plan.WhichOneof("rel_type") == found
+
+
+@pytest.mark.parametrize(("setting", "is_captured"), [("spark.app.name", True), ("spark.sql.ansi.enabled", False)])
+def test_a_session_that_is_asked_for_with_settings_would_be_set(setting: str, *, is_captured: bool) -> None:
+    def program(rows: DataFrame) -> DataFrame:
+        SparkSession.builder.config(setting, "false").getOrCreate()
+        return rows
+
+    assert isinstance(captured(program), CapturedFunction) == is_captured
 
 
 def test_whether_an_unknown_table_has_an_attribute_is_a_question() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache, wraps
 from typing import Any
 
-from helix_spark.engine.spark.left_settings import note_set_in_sql, note_sets
+from helix_spark.engine.spark.left_settings import note_built, note_set_in_sql, note_sets
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, counts_where_set
 from helix_spark.hermetic.action import asks
 
@@ -34,6 +34,7 @@ def watch_settings() -> None:
         told = vars(kind)[name]
         setattr(kind, name, _property(told, name) if isinstance(told, property) else _method(told, name))
     note_sets(RuntimeConfig)
+    note_built(SparkSession.Builder)
     for name in _KEPT:
         setattr(SparkContext, name, _kept(name))
     SparkSession.sql = _sql(SparkSession.sql)  # type: ignore[method-assign]  # once a process

@@ -12,6 +12,7 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
+from helix_spark.capture.recorded_call import RECORDING
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, counts_where_set
 from helix_spark.hermetic.asking import asker
 
@@ -34,7 +35,9 @@ class LeftSettings:
             _NOTED.reset(token)
 
     def about_to_set(self, conf: Any, key: object, frame: FrameType) -> None:
-        """A setting is about to be set, or unset, by whose frame this is."""
+        """A setting is about to be set, or unset, by whose frame this is. While a call is recorded nothing is set."""
+        if RECORDING.get() is not None:
+            return
         if isinstance(key, str) and key not in self._found and (key in CHANGES_RESULTS or counts_where_set(key)):
             who = asker(frame)
             self._found[key] = conf, conf.get(key, None), "" if who is None else who.place
@@ -55,6 +58,22 @@ def note_sets(kind: Any) -> None:
     """Has a class of pyspark's tell what is set by it (`RuntimeConfig`, or Connect's)."""
     for name in ("set", "unset"):
         setattr(kind, name, _telling(vars(kind)[name]))
+
+
+def note_built(builder: Any) -> None:
+    """Has a builder of sessions tell what it sets in the one that there is (`SparkSession.Builder`)."""
+    made = builder.getOrCreate
+
+    @wraps(made)
+    def call(self: Any) -> Any:
+        noted = _NOTED.get() if RECORDING.get() is None else None
+        if noted is not None and self._options:
+            session = type(self)().getOrCreate()
+            for key in self._options:
+                noted.about_to_set(session.conf, key, sys._getframe(1))
+        return made(self)
+
+    builder.getOrCreate = call
 
 
 def _telling(told: Any) -> Any:

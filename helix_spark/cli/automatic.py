@@ -31,6 +31,9 @@ def begin() -> None:
     main = getattr(sys.modules["__main__"], "__file__", None)
     if main is None or os.environ.get(OFF, "").lower() == "off":
         return
+    from helix_spark.cli.progress import program_bar
+    from helix_spark.program.questions_underway import QuestionsUnderway
+
     path = Path(main)
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: nothing is reused")
@@ -39,12 +42,13 @@ def begin() -> None:
     _check_no_session()
     given = asked(Path.cwd())
     program = _program(path, path.stem, sys.argv[1:], given, process_start())
+    program.following = QuestionsUnderway(program, program_bar(quiet=False))
     program.begin()
     ended: list[BaseException] = []
     _note_error(ended)
     # Not by `atexit`: pools of threads, by which a catalog is written, have ended by then.
     threading._register_atexit(  # type: ignore[attr-defined]  # there is no other way
-        lambda: end_program(program, ended[0] if ended else None, "", quiet=False, tracker=tracker_of(given))
+        lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given))
     )
 
 
@@ -118,7 +122,7 @@ def _begin_notebook(shell: Any, given: Asked) -> None:
 
     shell.register_magic_function(helix, "line", "helix")
     threading._register_atexit(  # type: ignore[attr-defined]  # as above
-        lambda: end_program(program, None, "", quiet=True, tracker=tracker_of(given))
+        lambda: end_program(program, None, quiet=True, tracker=tracker_of(given))
     )
 
 

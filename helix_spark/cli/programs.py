@@ -51,11 +51,10 @@ def run_program(
 
     program = PlainProgram(
         path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget,
-        live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(),
+        live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(), message=message,
     )
-    if (bar := program_bar(quiet=quiet)) is not None:
-        program.following = QuestionsUnderway(program, bar)
-    code = _ended(program, message, tracker, quiet=quiet)
+    program.following = QuestionsUnderway(program, program_bar(quiet=quiet))
+    code = _ended(program, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
@@ -154,7 +153,7 @@ def _planned(
     return program, run_planned(program)
 
 
-def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
+def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
     """Runs a program to its end, puts it on record, and returns what it would end its process with."""
     from helix_spark.program.main_module import print_error
 
@@ -178,7 +177,7 @@ def _ended(program: PlainProgram, message: str, tracker: Tracker | None, *, quie
             program.answerer.interrupt()
         if overtaken := _overtaken(program):
             error, quiet = OvertakenError(overtaken), True
-    end_program(program, error, message, quiet=quiet, tracker=tracker)
+    end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code
     return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
@@ -190,7 +189,7 @@ def _overtaken(program: PlainProgram) -> str:
 
 
 def end_program(
-    program: PlainProgram, error: BaseException | None, message: str, *, quiet: bool, tracker: Tracker | None = None
+    program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
 ) -> None:
     """Puts a program that has ended on record, says so, and stops its server.
 
@@ -204,7 +203,7 @@ def end_program(
     from helix_spark.program.viewed_answers import run_text
 
     try:
-        recorded = record_run(program, error, message)
+        recorded = record_run(program, error)
         if recorded is not None and not quiet:
             tell(run_text(program, recorded))
         if recorded is not None and tracker is not None:

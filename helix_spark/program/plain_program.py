@@ -16,6 +16,7 @@ from typing import Any
 from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
 from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
@@ -50,6 +51,8 @@ class PlainProgram:
         live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
+        message: what its author says of the run.
+        begun: its iteration; see `begun_run`.
     """
 
     path: Path
@@ -64,6 +67,8 @@ class PlainProgram:
     live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
     following: Following = field(default_factory=Unfollowed)
+    message: str = ""
+    begun: IterationRecord | None = None
     answerer: Answerer | None = None
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,14 +11,14 @@ from typing import Any
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
-from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.errors import HelixError, Location, OvertakenError
-from helix_spark.iteration.provenance import Provenance, versions_json
+from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
 from helix_spark.program.answering import Asked
+from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
@@ -32,7 +31,7 @@ from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME
 
 
-def record_run(program: PlainProgram, error: BaseException | None, message: str) -> IterationRecord | None:
+def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
     """Records a run that has ended, and returns its iteration; None if it asked Spark nothing.
 
     Args:
@@ -45,15 +44,11 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
     if answerer is None or record is None:
         return None
     seconds = time.perf_counter() - program.began
-    run = uuid.uuid4().hex
     catalog = program.catalog
-    catalog.make()
-    catalog.leases.take(run)
+    last, before = run_before(catalog, program.name), parts_before(program)
+    begun = begun_run(program)
     try:
         provenance = Provenance.of(Location(str(program.path), 1))
-        last = next(iter(catalog.iterations(program.name, 1)), None)
-        before = parts_before(program)
-        begun = catalog.start_iteration(_iteration(program, run, message))
         rows = rows_of_program(program)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
         kept = keep_results(rows, program, begun.number)
@@ -69,7 +64,8 @@ def record_run(program: PlainProgram, error: BaseException | None, message: str)
         catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number))
         catalog.sync()
     finally:
-        catalog.leases.release(run)
+        catalog.forget_progress(begun.workflow, begun.number)
+        catalog.leases.release(begun.run)
     return ended
 
 
@@ -102,14 +98,6 @@ def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
     keep_results(rows, program, 0)
     program.catalog.append_results(keep_cards(rows, program, 0))
     program.catalog.sync()
-
-
-def _iteration(program: PlainProgram, run: str, message: str) -> IterationRecord:
-    return IterationRecord(
-        run=run, workflow=program.name, number=1, status="running", started=time.time(), message=message,
-        parameters=json.dumps({"arguments": list(program.arguments)} if program.arguments else {}),
-        versions=versions_json(), writer=writer(),
-    )
 
 
 def _status(error: BaseException | None) -> Any:
@@ -162,8 +150,9 @@ def _node(
 
 def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
     """What the questions of the program's last iteration were made of, by name."""
-    last = program.catalog.iterations(program.name, 1)
-    return {node.name: parts_from_json(node.parts) for node in program.catalog.nodes(last[0])} if last else {}
+    last = run_before(program.catalog, program.name)
+    nodes = () if last is None else program.catalog.nodes(last)
+    return {node.name: parts_from_json(node.parts) for node in nodes}
 
 
 def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:

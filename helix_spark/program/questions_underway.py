@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import RLock, Timer
 from typing import Protocol
 
 from helix_spark.capture.program_client import Caller
+from helix_spark.catalog.history import in_order
 from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.engine.spark.connect_server import told_server
+from helix_spark.errors import HelixError
+from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import call_of, is_node, title_of
 from helix_spark.program.questions import Question
@@ -120,28 +124,39 @@ def progress_of_program(
         starting: whether it is being started, or was.
     """
     found = matched(before, met)
-    asked = [one for one in met if one.fresh]
+    # Until Spark has answered once, what was answered without it says nothing of how far its start is.
+    is_there = not session_seconds or any(one.ended is not None for one in met)
+    shown = [one for one in met if one.fresh or is_there]
     names: dict[str, str] = {}
-    for one in asked:
+    for one in shown:
         name = before[found[one.identity]].node.name if one.identity in found else one.title
         names[one.identity] = name if name not in names.values() else f"{name} {one.identity[:8]}"
     nodes = [
-        RunningNode(
-            names[one.identity], "answer", (), "compute", "",
-            before[found[one.identity]].seconds if one.identity in found else 0.0, output=False,
-        )
-        for one in asked
+        _node(names[one.identity], before[found[one.identity]] if one.identity in found else None, one.fresh)
+        for one in shown
     ]
-    coming = still_to_come(before, met, found)
-    nodes += [
-        RunningNode(one.node.name, one.node.kind, (), "compute", "", one.seconds, one.node.output) for one in coming
-    ]
+    nodes += [_node(one.node.name, one, True) for one in still_to_come(before, met, found)]
+    asked = [one for one in shown if one.fresh]
     return Progress(
-        workflow, number, tuple(nodes),
+        workflow, number, tuple(in_order(_with_inputs(nodes))),
         started={names[one.identity]: one.started for one in asked if one.started is not None},
-        ended={names[one.identity]: one.ended for one in asked if one.ended is not None},
+        ended={names[one.identity]: 0.0 if one.ended is None else one.ended for one in shown
+               if one.ended is not None or not one.fresh},
         began=began, session_seconds=session_seconds, starting=starting,
     )
+
+
+def _node(name: str, before: Expected | None, fresh: bool) -> RunningNode:
+    state, seconds = ("compute", 0.0 if before is None else before.seconds) if fresh else ("load", 0.0)
+    if before is None:
+        return RunningNode(name, "answer", (), state, "", seconds, output=False)
+    return RunningNode(name, before.node.kind, before.node.inputs, state, "", seconds, before.node.output)
+
+
+def _with_inputs(nodes: Sequence[RunningNode]) -> list[RunningNode]:
+    """Those of their inputs that are shown, too."""
+    there = {node.name for node in nodes}
+    return [replace(node, inputs=tuple(name for name in node.inputs if name in there)) for node in nodes]
 
 
 class Shown(Protocol):
@@ -162,13 +177,15 @@ _LONG = 0.5
 
 
 class QuestionsUnderway:
-    """Has it shown how far a run is while Spark is asked something: in between, the terminal is the program's own.
+    """Has it shown how far a run is while Spark is asked something: in between, the terminal is the program's own. Who
+    looks at the catalog sees it from the first time on, which puts the run on record.
 
     Args:
+        shown: where else it is shown; None for nowhere.
         long: seconds that an answer is waited for before anything is shown. Until then nothing is looked up for it.
     """
 
-    def __init__(self, program: PlainProgram, shown: Shown, long: float = _LONG) -> None:
+    def __init__(self, program: PlainProgram, shown: Shown | None, long: float = _LONG) -> None:
         self._program, self._shown, self._long = program, shown, long
         self._known: tuple[int, float, tuple[Expected, ...]] | None = None
         self._met: dict[str, Met] = {}
@@ -176,6 +193,7 @@ class QuestionsUnderway:
         self._began = self._clock = 0.0
         self._waiting = 0
         self._timer: Timer | None = None
+        self._noted: Progress | None = None
 
     def found(self, question: Question, who: Caller) -> None:
         """A question was answered from the record."""
@@ -209,7 +227,8 @@ class QuestionsUnderway:
             if not self._waiting and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-                self._shown.close()
+                if self._shown is not None:
+                    self._shown.close()
 
     def _since(self) -> float:
         return round(time.perf_counter() - self._clock, 3)
@@ -221,11 +240,16 @@ class QuestionsUnderway:
         with self._lock:
             if self._timer is None:
                 return
-            self._shown.shows(progress_of_program(
+            progress = progress_of_program(
                 self._program.name, number, before, tuple(self._met.values()), began=self._began,
                 session_seconds=session_seconds, starting=self._starts,
-            ), self._clock)
+            )
+            if self._shown is not None:
+                self._shown.shows(progress, self._clock)
             self._timer = self._later()
+        if number and progress != self._noted:
+            self._program.catalog.note_progress(progress)
+            self._noted = progress
 
     def _later(self) -> Timer:
         timer = Timer(self._long, self._show)
@@ -240,10 +264,13 @@ class QuestionsUnderway:
         return server is not None and not server.address and told_server() is None
 
     def _run_before(self) -> tuple[int, float, tuple[Expected, ...]]:
-        """The number of this run, what Spark's start took in the one before, and what that one asked."""
-        catalog, record = self._program.catalog, self._program.record
-        last = next(iter(catalog.iterations(self._program.name, 1)), None)
+        """The number of this run, which is put on record; 0 where that fails, and who records its end says why. What
+        Spark's start took in the run before, and what that one asked."""
+        program, record, number = self._program, self._program.record, 0
+        last = run_before(program.catalog, program.name)
+        with suppress(HelixError, OSError):
+            number = begun_run(program).number
         if last is None or record is None:
-            return 1, 0.0, ()
-        before = expected_of(catalog.nodes(last), record.is_kept)
-        return last.number + 1, (last.start_seconds or 0.0) if self._starts else 0.0, before
+            return number, 0.0, ()
+        before = expected_of(program.catalog.nodes(last), record.is_kept)
+        return number, (last.start_seconds or 0.0) if self._starts else 0.0, before

@@ -51,7 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             program.session({}).stop()
             recorded_call.PROGRAMS.clear()
         if mode == "run":
-            record_run(program, None, "")
+            record_run(program, None)
         return program
     return run
 

@@ -60,7 +60,8 @@ def evaluated(spark: Any) -> Any:
 
 def test_a_tracker_is_told_of_a_program_as_of_a_workflow(program: PlainProgram) -> None:
     value, tracker = evaluated(program.session({})), Remembering()
-    end_program(program, None, "a message", quiet=True, tracker=tracker)
+    program.message = "a message"
+    end_program(program, None, quiet=True, tracker=tracker)
     (finished,) = tracker.seen
     entry = entry_of(finished, None, {})
     assert tracker.closed
@@ -102,7 +103,7 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     assert program.answerer is not None
     keep_answers(program, program.answerer.asked)
     asked = len(program.server.asked)
-    end_program(program, None, "", quiet=True)
+    end_program(program, None, quiet=True)
     assert len(program.server.asked) == asked, "what is on record was asked once more"
     iteration = find_iteration(program.catalog, "train", 1)
     (fit,) = (node for node in program.catalog.nodes(iteration) if node.kind == "learner")
@@ -133,7 +134,7 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
             model = LinearRegression(maxIter=steps).fit(rows)
             rows.select(udf(lambda value: value + more)("a")).collect()
             model.transform(rows).collect()
-            end_program(made, None, "", quiet=True)
+            end_program(made, None, quiet=True)
         finally:
             made.session({}).stop()
             recorded_call.PROGRAMS.clear()

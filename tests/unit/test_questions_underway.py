@@ -18,7 +18,7 @@ from helix_spark.cli.programs import end_program
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions_underway import Expected, Met, QuestionsUnderway, progress_of_program
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.views.progress_view import ProgressView, progress_view
+from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 
 def asked_before(name: str, began: float, seconds: float, *, kept: bool = True) -> Expected:
@@ -80,21 +80,37 @@ def test_what_never_ran_is_not_said_to_be_ending() -> None:
     )
 
 
+def test_what_was_answered_from_the_record_is_shown_as_loaded() -> None:
+    progress = progress_of_program("train", 2, BEFORE, (
+        Met(BEFORE[0].node.signature, "rows.count", fresh=False),
+        Met("another", "lr.fit: LR", fresh=True, started=0.0, ended=9.0),
+        Met("one more", "model.evaluate", fresh=True, started=9.0),
+    ), began=0.0, session_seconds=0.0, starting=False)
+    assert running_states(progress) == {
+        "rows.count": "load", "lr.fit: LR": "compute", "model.evaluate": "running", "rows.write": "waiting",
+    }
+    assert progress_view(progress, 10.0).left_text == "about 4.0 s left"
+
+
 class Slow(FakeServer):
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-        time.sleep(0.05)
+        time.sleep(0.2)
         return super().ExecutePlan(request, metadata)
 
 
 class Seen:
-    """What was shown, and how often it was taken away."""
+    """What was shown, what others saw of it meanwhile, and how often it was taken away."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
         self.shown: list[Progress] = []
+        self.on_record: list[tuple[str, Progress | None]] = []
         self.closed = 0
 
     def shows(self, progress: Progress, began: float) -> None:
         self.shown.append(progress)
+        last = self._catalog.iterations("train", 1)[0]
+        self.on_record.append((last.status, self._catalog.progress(last)))
 
     def close(self) -> None:
         self.closed += 1
@@ -107,16 +123,16 @@ def test_a_program_is_shown_while_spark_is_asked(tmp_path: Path, monkeypatch: py
     catalog = Catalog.open(str(tmp_path / "catalog"), create=True)
 
     def ran(column: str) -> Seen:
-        made, seen = PlainProgram(Path("train.py"), [], catalog, {}, print), Seen()
+        made, seen = PlainProgram(Path("train.py"), [], catalog, {}, print), Seen(catalog)
         made.server = Slow()  # type: ignore[assignment]  # what it is asked here
         made.record = RecordedAnswers(catalog, made.name)
-        made.following = QuestionsUnderway(made, seen, long=0.01)
+        made.following = QuestionsUnderway(made, seen, long=0.02)
         made.begin()
         try:
             rows = made.session({}).read.csv("rows.csv", header=True)
             rows.select(column).collect()
             rows.count()
-            end_program(made, None, "", quiet=True)
+            end_program(made, None, quiet=True)
         finally:
             made.session({}).stop()
             recorded_call.PROGRAMS.clear()
@@ -126,6 +142,10 @@ def test_a_program_is_shown_while_spark_is_asked(tmp_path: Path, monkeypatch: py
     assert [node.predicted_seconds for node in first.shown[0].nodes] == [0.0]
     (select, count) = edited.shown[0].nodes
     assert (select.name, count.name) == ("rows.select(...).collect", "rows.count")
-    assert min(select.predicted_seconds, count.predicted_seconds) >= 0.05
+    assert min(select.predicted_seconds, count.predicted_seconds) >= 0.2
     assert edited.closed >= 1
+    assert {status for status, _ in edited.on_record} == {"running"}
+    assert [noted.number for _, noted in edited.on_record if noted is not None][:1] == [2]
+    assert [(one.number, one.status) for one in catalog.iterations("train")] == [(3, "done"), (2, "done"), (1, "done")]
+    assert catalog.progress(catalog.iterations("train")[1]) is None
     assert same.shown == []

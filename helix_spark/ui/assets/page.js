@@ -158,7 +158,9 @@ function count() {
     const [left, waiting, total] = ["left", "waiting", "total"].map((name) => Number(place.dataset[name]));
     const now = Math.max(waiting, left - (performance.now() - place.since) / 1000);
     place.querySelector("progress").value = total > 0 ? 1 - now / total : 1;
-    place.querySelector(".left").textContent = now < 0.05 ? "ending" : `about ${lengthOf(now)} s left`;
+    if (left >= 0.05) { // else the page says what is known
+      place.querySelector(".left").textContent = now < 0.05 ? "ending" : `about ${lengthOf(now)} s left`;
+    }
   }
 }
 

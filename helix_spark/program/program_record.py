@@ -83,8 +83,8 @@ def _edit(
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
-    """Records some answers of a program that goes on, and stores the models that were fitted for them. The iteration
-    is recorded at the program's end.
+    """Records some answers of a program that goes on, and stores the models that were fitted for them. What became of
+    its iteration is recorded at its end; that it runs before, for a catalog of results alone has lost its records.
 
     Raises:
         CatalogError: the catalog cannot be written.
@@ -92,11 +92,11 @@ def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
     if not any(one.fresh for one in asked):
         return
     assert program.answerer is not None
-    program.catalog.make()
-    program.catalog.answers.append(_answers(asked, program, 0))
+    number = begun_run(program).number
+    program.catalog.answers.append(_answers(asked, program, number))
     rows = rows_of(asked, program.answerer.served.tables)
-    keep_results(rows, program, 0)
-    program.catalog.append_results(keep_cards(rows, program, 0))
+    keep_results(rows, program, number)
+    program.catalog.append_results(keep_cards(rows, program, number))
     program.catalog.sync()
 
 

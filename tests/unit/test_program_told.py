@@ -102,7 +102,8 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     LinearRegression(maxIter=2).fit(rows)
     assert program.answerer is not None
     keep_answers(program, program.answerer.asked)
-    assert [one.status for one in program.catalog.iterations("train")] == ["running"], "it looks as if records were lost"
+    (running,) = program.catalog.iterations("train")
+    assert running.status == "running", "records would seem to be lost"
     asked = len(program.server.asked)
     end_program(program, None, quiet=True)
     assert len(program.server.asked) == asked, "what is on record was asked once more"

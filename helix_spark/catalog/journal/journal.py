@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, head_file
-from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder, remove_sums
+from helix_spark.catalog.journal.own_files import (
+    SealedFiles,
+    StrangeFilesError,
+    check_folder,
+    missing_sums,
+    remove_sums,
+)
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -363,7 +369,7 @@ class Journal(Generic[Row]):
         if not self.folder.needs_syncs:
             return Unsynced(head, versions[-1])
         files = (*self._log.files_added(versions), *self._log.entries(versions))
-        return Unsynced(head, versions[-1], files, self._sealed.missing(files))
+        return Unsynced(head, versions[-1], files, missing_sums(files))
 
     def reopen(self) -> int:
         """Read the log anew, as after it was mended. Returns its version."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, journal_settings
 from helix_spark.catalog.journal.log_end import head_file
-from helix_spark.catalog.journal.own_files import SealedFiles, odd_files, remove_sums
+from helix_spark.catalog.journal.own_files import missing_sums, odd_files, remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -348,7 +348,7 @@ def _commit(journal: Journal[Row], mending: Mending) -> None:
     checkpoint = [{"protocol": rules}, {"metaData": told}, *files, *new]
     whole = log.checkpoint(version)
     _write_parquet(_checkpoint_table(checkpoint), whole)
-    journal.folder.parent.sync([whole], SealedFiles(journal.folder).missing([whole]))
+    journal.folder.parent.sync([whole], missing_sums([whole]))
     log.pointer.replace_text(
         json.dumps({"version": version, "size": len(checkpoint), "numOfAddFiles": len(files) + len(new)}), synced=True
     )
@@ -528,7 +528,7 @@ def _seal(mending: Mending) -> None:
     looked_at += [log.entry(each) for each in range(seen.base + 1, seen.newest + 1) if each not in seen.unsound]
     looked_at += [log.checkpoint(seen.base)] if seen.base >= 0 else []
     with contextlib.suppress(FileNotFoundError):  # upkeep elsewhere deletes what it replaced
-        seen.folder.sync((), SealedFiles(seen.folder).missing(looked_at))
+        seen.folder.sync((), missing_sums(looked_at))
 
 
 def _unsound_files(mending: Mending) -> Iterator[Place]:

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import LocalPath, Place
-from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums
+from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -79,7 +79,7 @@ def _check_entry(entry: os.DirEntry[str]) -> None:
     if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
         raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
     if _CHECKPOINT.fullmatch(entry.name):
-        _check_shape(LocalPath(entry.path))
+        check_file(LocalPath(entry.path))
 
 
 def named_files(table: DeltaTable) -> list[str]:
@@ -109,12 +109,8 @@ def checked_name(name: Any) -> str:
 def check_file(file: Place) -> None:
     """Check that a file of records becomes no more than it may when it is read. Raises StrangeFilesError, OSError."""
     if isinstance(file, Path):
-        _check_shape(file)
-
-
-def _check_shape(file: Place) -> None:
-    with file.open_binary() as opened:
-        check_content(opened, file.name)
+        with file.open_binary() as opened:
+            check_content(opened, file.name)
 
 
 def check_content(file: BinaryIO, name: str) -> None:
@@ -134,17 +130,11 @@ _PIECE = 64 * 1024
 
 
 class SealedFiles:
-    """The files of the Delta table in `folder`. Each file of rows is checked once."""
+    """The files of rows of the Delta table in `folder`. Each is checked once."""
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        self._needed = isinstance(folder, Path)  # a store compares checksums of its own
         self._checked: set[str] = set()
-
-    def missing(self, files: Iterable[Place]) -> dict[Place, bytes]:
-        """The checksums of those files that have none beside them yet, by where they belong. Raises OSError."""
-        found = (file for file in files if self._needed and isinstance(file, Path))
-        return {beside(file): checksums(file, _PIECE) for file in found if not beside(file).exists()}
 
     def check(self, table: DeltaTable) -> None:
         """Check the files that were not checked before.
@@ -153,10 +143,16 @@ class SealedFiles:
         FileNotFoundError for one that is gone.
         """
         for name in named_files(table):
-            if self._needed and name not in self._checked:
+            if name not in self._checked:
                 check_sums(self._folder / name)
                 check_file(self._folder / name)
                 self._checked.add(name)
+
+
+def missing_sums(files: Iterable[Place]) -> dict[Place, bytes]:
+    """The checksums of those files on a disk that have none beside them yet, by where they belong. Raises OSError."""
+    on_disk = (file for file in files if isinstance(file, Path))
+    return {beside(file): checksums_of(file.read_bytes(), _PIECE) for file in on_disk if not beside(file).exists()}
 
 
 def check_sums(file: Place) -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import SETTINGS, Journal
-from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, name_in, remove_stale_seals
+from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_stale_seals
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
@@ -165,7 +165,7 @@ def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
     """Before the entries go that it takes the place of."""
     log = DeltaLog(journal.folder)
     checkpoint = log.checkpoint(version)
-    journal.folder.sync([checkpoint, log.pointer], SealedFiles(journal.folder).missing([checkpoint]))
+    journal.folder.sync([checkpoint, log.pointer], missing_sums([checkpoint]))
 
 
 def _merge(table: DeltaTable, written_as: WriterProperties) -> int:

@@ -35,22 +35,17 @@ class BadSealError(ChecksumError):
     """What lies beside a file are no checksums of a file of its length: it is not known which of the two is damaged."""
 
 
-def write_checksums(file: Place, piece: int = _PIECE) -> None:
-    """Write the checksum file of `file`, a checksum for every `piece` bytes: whole or not at all. Raises OSError."""
+def write_checksums(file: Place) -> None:
+    """Write the checksum file of `file`, whole or not at all. Raises OSError."""
     if not isinstance(file, Path):
         return
     unfinished = file.with_name(f".{file.name}.crc.{os.getpid()}-{threading.get_ident()}")
-    unfinished.write_bytes(checksums(file, piece))
+    unfinished.write_bytes(checksums_of(file.read_bytes()))
     unfinished.replace(beside(file))
 
 
-def checksums(file: Path, piece: int = _PIECE) -> bytes:
-    """What the checksum file of `file` holds, a checksum for every `piece` bytes. Raises OSError."""
-    return checksums_of(file.read_bytes(), piece)
-
-
 def checksums_of(data: bytes, piece: int = _PIECE) -> bytes:
-    """The same for what a file holds."""
+    """What the checksum file of a file holds, a checksum for every `piece` bytes."""
     sums = [zlib.crc32(data[at : at + piece]) for at in range(0, len(data), piece)]
     return _MAGIC + struct.pack(f">i{len(sums)}I", piece, *sums)
 

@@ -346,23 +346,31 @@ def _are_told_wrongly(table: pa.Table, stats: Mapping[str, Any]) -> bool:
 def _looked_at(
     folder: Place, added: Mapping[str, Added], turned: dict[Place, Content]
 ) -> tuple[tuple[RowFile, ...], dict[str, str], list[RowFile]]:
-    """Those of the added files that are sound; why the others are not; and what can be had of these all the same."""
+    """Those of the added files that are sound; why the others are not; and those of these whose rows can be had."""
     sound, bad, saved = list[RowFile](), dict[str, str](), list[RowFile]()
     for name, one in added.items():
         try:
             file = row_file(folder / name, turned)
-            if one.rows not in (None, len(file.table)):
-                raise UnsoundFileError(f"has {len(file.table)} rows, not {one.rows}", file)
-            if one.size not in (None, file.size):
-                raise UnsoundFileError(f"has {file.size:,} bytes, not {one.size:,}")
-            if _are_told_wrongly(file.table, one.statistics):
-                raise UnsoundFileError("has other rows than the log says", file)
-            sound.append(file)
         except UnsoundFileError as error:
             turned.pop(folder / name, None)
             bad[name] = str(error)
-            saved += [] if error.saved is None else [error.saved]
+            continue
+        if wrong := _told_wrongly(file, one):
+            turned.pop(folder / name, None)
+            bad[name] = wrong
+            saved.append(file)
+        else:
+            sound.append(file)
     return tuple(sound), bad, saved
+
+
+def _told_wrongly(file: RowFile, one: Added) -> str:
+    """What of a file is not as the log has it; empty if nothing."""
+    if one.rows not in (None, len(file.table)):
+        return f"has {len(file.table)} rows, not {one.rows}"
+    if one.size not in (None, file.size):
+        return f"has {file.size:,} bytes, not {one.size:,}"
+    return "has other rows than the log says" if _are_told_wrongly(file.table, one.statistics) else ""
 
 
 def _others(folder: Place, added: Mapping[str, Added]) -> Iterator[RowFile]:
@@ -404,15 +412,7 @@ class RowFile:
 
 
 class UnsoundFileError(Exception):
-    """A file that holds no rows which can be relied on; says why.
-
-    Attributes:
-        saved: its rows all the same, where they can be had.
-    """
-
-    def __init__(self, why: str, saved: RowFile | None = None) -> None:
-        self.saved = saved
-        super().__init__(why)
+    """A file that holds nothing which can be relied on; says why."""
 
 
 def row_file(file: Place, turned: dict[Place, Content]) -> RowFile:

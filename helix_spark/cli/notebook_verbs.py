@@ -43,7 +43,7 @@ class NotebookVerbs:
     def _log(self) -> None:
         from helix_spark.cli.history import print_log
 
-        print_log(self._program.catalog.iterations("", _NEWEST))
+        print_log(self._program.catalog.iterations(limit=_NEWEST))
 
     def _tell(self, lines: Iterable[str]) -> None:
         for line in lines:

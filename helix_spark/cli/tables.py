@@ -43,7 +43,8 @@ class _Terminal(Console):
 def console(*, to_stderr: bool = False) -> Console:
     """Where to print. Made anew for each command, for what stdout is may change."""
     file = sys.stderr if to_stderr else sys.stdout
-    return _Terminal(file=file, highlight=False, markup=False, emoji=False)
+    # Below a notebook's cell it is the same text, in the order in which it is printed.
+    return _Terminal(file=file, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
 
 def table(*columns: tuple[str, str], grow: str = "") -> Table:

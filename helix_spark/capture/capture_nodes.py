@@ -60,8 +60,10 @@ def _captured(
     seed = uuid4().hex if node.wishes.fresh else node.name
     found = capture(operator.call, inputs, settings, columns, seed)
     if isinstance(found, NotCaptured) and found.asks and not node.wishes.fresh and not _asks_for_more(operator.call):
-        given = operator.call, operator.arguments, operator.forms, operator.returns
+        given = operator.call, operator.arguments, operator.forms, operator.returns, found.why
         return replace(node, operator=AskingFunction(*given, inputs=inputs, settings=settings, columns=columns))
+    if isinstance(found, NotCaptured):
+        return replace(node, operator=replace(operator, by_code=found.why))
     return as_built(node, found)
 
 

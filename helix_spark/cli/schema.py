@@ -16,6 +16,7 @@
                  compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
                  aliases (names of equal nodes merged into this one),
                  proof (verified: an audit computed it again and it came out the same; unproven; chance),
+                 by_code (why a function of Spark's tables is known by its code and not by what it builds),
                  influence (of a learner, and of an extractor that is a feature: what the fit on record gave each
                  feature: learner, feature, iteration, share of all absolute weight, without_influence, and the
                  seconds of it and of what only it needs)
@@ -114,6 +115,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
                 "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
                 "storage_reason": node.storage_reason, "aliases": list(node.aliases), "proof": node.proof,
+                "by_code": node.by_code,
                 "influence": influence_json(plan, node.name),
             }
             for node in plan.nodes

@@ -36,6 +36,7 @@ class PlannedNode:
         left_out: columns that its stored table lacks, because nothing reads them.
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
             nothing yet (unproven), or that it may not be (chance).
+        by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
     """
 
     name: str
@@ -63,6 +64,7 @@ class PlannedNode:
     left_out: tuple[str, ...] = ()
     bytes_known: bool = False
     proof: Proof = "unproven"
+    by_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from helix_spark.planner.situation import Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, seconds_now
 from helix_spark.signature.signing import Signed
-from helix_spark.workflow.operators import Read, Result
+from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
@@ -143,6 +143,7 @@ def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> Plann
         output=node.name in dag.outputs, random=own.random, aliases=node.aliases, left_out=left_out,
         bytes_known=costs.bytes.origin is not Origin.KIND,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
+        by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
     )
 
 

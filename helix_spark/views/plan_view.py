@@ -95,6 +95,7 @@ def planned_node_lines(plan: Plan, name: str) -> list[str]:
         f"{format_size(node.bytes)}",
         *([f"  {node.storage_reason}"] if node.storage_reason else []),
         *([f"  reads {', '.join(node.inputs)}"] if node.inputs else []),
+        *([f"  known by its code, not by what it builds: it {node.by_code}"] if node.by_code else []),
         f"  signature {node.signature}",
         *([f"  read by {', '.join(readers)}"] if readers else []),
         *influence_lines(plan, node.name),

@@ -78,12 +78,17 @@ ColumnSource = str | Input
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it."""
+    """A function of the author's. `forms[i]` is how it wants input i, `arguments[i]` the name it gives it.
+
+    Attributes:
+        by_code: of one of Spark's tables why it is known by its code and not by what it builds, as what follows "it".
+    """
 
     call: Callable[..., Any]
     arguments: tuple[str, ...]
     forms: tuple[Form, ...]
     returns: Form
+    by_code: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

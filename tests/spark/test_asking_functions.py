@@ -177,6 +177,7 @@ def test_other_words_for_the_same_questions_and_plan_are_the_same_function(
     with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
         first = run(helix, by_mean)
         assert questions == ["rows"]
+        assert first.plan["made"].by_code == "asks Spark for rows"
         second = run(helix, by_mean_in_other_words)
         third = run(helix, by_mean_in_other_words)
         assert not computed(second) | computed(third)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,13 +179,16 @@ def test_json_that_is_none_or_too_deep_is_one_error(text: str) -> None:
         parsed(text)
 
 
-def test_folders_nested_beyond_all_measure_are_counted_and_an_error_in_words_to_delete(tmp_path: Path) -> None:
+def test_folders_nested_beyond_all_measure_are_counted_and_deleted_or_an_error_in_words(tmp_path: Path) -> None:
     subprocess.run(
         ["sh", "-c", "i=0; while [ $i -lt 1500 ]; do mkdir d; cd -P d; i=$((i+1)); done"], cwd=tmp_path, check=True
     )
     try:
         assert physical_bytes(tmp_path / "d") == 0
-        with pytest.raises(OddFileError, match="nested beyond all measure"):
+        # Python deletes them from 3.13 on, where `shutil.rmtree` calls itself no more.
+        told = pytest.raises(OddFileError, match="nested beyond all measure")
+        with told if sys.version_info < (3, 13) else nullcontext():
             (tmp_path / "d").delete_tree()
+        assert (tmp_path / "d").exists() == (sys.version_info < (3, 13))
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)

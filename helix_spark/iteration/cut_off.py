@@ -18,11 +18,13 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.deciding import plan_again
 from helix_spark.iteration.run import Run
+from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.standing import carried_on
+from helix_spark.signature.parts import Group
 from helix_spark.signature.signing import of_rows, read_in_any_order
-from helix_spark.workflow.operators import Result
+from helix_spark.workflow.operators import Assemble, Result
 
 
 def worth_comparing(run: Run) -> Mapping[str, bool] | None:
@@ -32,6 +34,8 @@ def worth_comparing(run: Run) -> Mapping[str, bool] | None:
     What may differ each time is never compared, nor what has no earlier version whose content is on record. Nor a lazy
     table, or a model, where what lies below it takes no longer than loading it would: to be compared, its rows are kept
     in memory, or it is written.
+
+    Nor are examples that were made of other extractors.
 
     The longest way from a node down to an output must be expected to take some seconds, too: those that planning took,
     where nothing else was asked for.
@@ -46,6 +50,7 @@ def worth_comparing(run: Run) -> Mapping[str, bool] | None:
         for node in run.dag.nodes
         if node.name in run.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
+        and not _has_other_features(run.situation[node.name])
         and below[node.name] > max(least, plan[node.name].load_seconds if _is_dear(node) else 0.0)
     }
 
@@ -72,6 +77,13 @@ def cut_off(run: Run) -> Run:
         _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
     run.tools.observer.planned(found.numbered)
     return replace(found, goes_on_from=outcome, unfinished=True)
+
+
+def _has_other_features(known: KnownNode) -> bool:
+    """Whether examples were made of other extractors before: their vectors had other slots."""
+    if not isinstance(known.node.operator, Assemble) or known.before is None:
+        return False
+    return {part.label for part in known.before if part.group is Group.INPUT} != set(known.node.inputs)
 
 
 def _is_dear(node: Node) -> bool:

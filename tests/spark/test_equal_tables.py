@@ -14,7 +14,7 @@ from pyspark.ml import Model
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import IDF, OneHotEncoder, StringIndexer
 from pyspark.ml.linalg import Vectors, VectorUDT
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
@@ -22,6 +22,7 @@ import helix_spark as hx
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.engine.results import model_contents
 from helix_spark.engine.results.contents import count, observed
+from helix_spark.iteration import executing
 from helix_spark.planner.problem import State
 
 pytestmark = [pytest.mark.spark]
@@ -397,3 +398,35 @@ def test_a_model_is_known_again_by_its_files(
         found = helix.audit(fitted(rewritten=True, iterations=5))
         assert found.sound
         assert {"model", "weight", "answer"} <= {one.node for one in found.results if one.verdict == "verified"}
+
+
+def test_examples_of_other_extractors_are_not_compared(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    worth = executing.worth_comparing
+    monkeypatch.setattr(executing, "worth_comparing", lambda run: asked.append(worth(run)) or asked[-1])
+
+    def made(features: list[str], least: float) -> hx.Workflow:
+        wf = hx.Workflow("ages")
+        wf.source("rows", hx.table(pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0], "y": [0.0, 1.0, 0.0]})))
+        def column_of(name: str) -> Any:
+            def at_least(rows: DataFrame) -> Column:
+                return F.greatest(rows[name], F.lit(least))
+
+            return wf.extractor(name=f"least_{name}")(at_least)
+
+        examples = wf.synthesizer("examples", "rows", features=[column_of(name) for name in features], label="y")
+        wf.learner("model", LogisticRegression(maxIter=1), on=examples)
+
+        @wf.reducer(output=True)
+        def weight(model: Model) -> float:
+            time.sleep(0.7)  # else loading would take longer
+            return float(model.coefficients[0])
+
+        return wf
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark, cut_off=0.0) as helix:
+        for features, least in ((["a"], 0.0), (["a", "b"], 0.0), (["a", "b"], 2.0)):
+            helix.run(made(features, least)).wait()
+    assert ["examples" in one for one in asked] == [False, False, True]

@@ -59,7 +59,7 @@ def _captured(
     columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
     seed = uuid4().hex if node.wishes.fresh else node.name
     found = capture(operator.call, inputs, settings, columns, seed)
-    if isinstance(found, NotCaptured) and found.asks and not node.wishes.fresh and not _asks_for_more(operator.call):
+    if isinstance(found, NotCaptured) and found.asks and _may_be_answered(node, operator, inputs):
         given = operator.call, operator.arguments, operator.forms, operator.returns, found.why
         return replace(node, operator=AskingFunction(*given, inputs=inputs, settings=settings, columns=columns))
     if isinstance(found, NotCaptured):
@@ -89,6 +89,12 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
     assert isinstance(operator, Function)
     built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)
     return replace(node, operator=built)
+
+
+def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:
+    """Whether what a function asks can be answered while it is called on stand-ins. An extractor that takes columns is
+    given a table that has them."""
+    return "column" not in inputs.values() and not node.wishes.fresh and not _asks_for_more(operator.call)
 
 
 _MORE = frozenset({"fit", "cache", "persist", "checkpoint", "localCheckpoint", "sparkContext", "rdd", "_jdf"})

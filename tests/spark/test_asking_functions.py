@@ -251,6 +251,28 @@ def test_a_column_of_what_spark_was_asked(spark: SparkSession, tmp_path: Path) -
     assert not computed(second)
 
 
+def test_an_extractor_that_takes_columns_is_given_a_table_that_has_them(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("asking")
+    wf.source("rows", hx.table(ROWS[["x", "n"]]))
+
+    @wf.extractor
+    def twice(rows: DataFrame) -> Column:
+        return rows.x * 2
+
+    @wf.extractor
+    def wide(rows: DataFrame, twice: Column) -> Column:
+        return twice * len(rows.schema.fields)
+
+    wf.synthesizer("examples", "rows", features=[wide])
+
+    @wf.reducer(output=True)
+    def total(examples: pd.DataFrame) -> float:
+        return float(sum(one[0] for one in examples.features))
+
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        assert helix.run(wf)["total"] == ROWS.x.sum() * 2 * 3
+
+
 def test_a_question_that_fails_says_where_it_is_asked(spark: SparkSession, tmp_path: Path) -> None:
     calls = []
 

@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE
 
 import helix_spark as hx
+from helix_spark.capture.recorded_call import Asks
+from helix_spark.engine.execution import node_work
 from helix_spark.engine.lowering import lowering
 from helix_spark.engine.lowering.columns import _indexer, add_expressions, add_stage, with_columns
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
@@ -29,16 +31,21 @@ pytestmark = pytest.mark.spark
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
-    """How often extractors' functions were called with rows, by the names of their parameters. That they are called on
-    stubs besides, to find out what they read, is no part of a run."""
+    """How often extractors' functions were called with rows, by the names of their parameters, and what Spark was asked
+    for those that are called on stand-ins."""
     counted: Counter[tuple[str, ...]] = Counter()
-    before = lowering._arguments
+    before, answered = lowering._arguments, node_work.answered_by_spark
+
+    def asked(asks: Asks, *given: Any) -> Any:
+        counted[f"asked for {asks}",] += 1
+        return answered(asks, *given)
 
     def noted(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
         counted[tuple(operator.arguments)] += 1
         return before(operator, results, frame)
 
     monkeypatch.setattr(lowering, "_arguments", noted)
+    monkeypatch.setattr(node_work, "answered_by_spark", asked)
     return counted
 
 
@@ -95,8 +102,8 @@ def test_a_function_sees_its_table_and_what_it_takes_whoever_reads_it(
     assert few.both.tolist() == pytest.approx((few.age + few.above).tolist())
     for name in ("age", "total", "above", "both"):
         assert list(many[name]) == list(few[name])
-    assert called["rows",] == 1
     assert called["rows", "total"] == 1
+    assert called["asked for rows",] == called["asked for schema",] == 1, "`total` is called once, on stand-ins"
 
 
 def test_all_who_read_a_column_see_the_same_draw(spark: SparkSession, tmp_path: Path) -> None:

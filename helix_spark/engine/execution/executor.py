@@ -32,7 +32,6 @@ from helix_spark.errors import EndedError, OvertakenError, SetupError
 from helix_spark.hermetic.action import abandon
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.versions import may_observe
 from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read
 
 if TYPE_CHECKING:
@@ -113,8 +112,7 @@ class Executor:
         everything = units(dag, plan)
         left = left_to_do(everything, outcome.results)
         outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
-        later = _told_when_stored(plan).difference(compared or {}) if outcome.pinned else frozenset[str]()
-        filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents, later)
+        filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents)
         tags = JobTags(self._sessions, dag, plan, run, outcome.pinned)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, frozenset(registering), lazy_names(everything),
@@ -162,13 +160,6 @@ class Executor:
         )
         found.__cause__ = error
         return found
-
-
-def _told_when_stored(plan: Plan) -> frozenset[str]:
-    """Names of the nodes of which digests are taken while they are stored, behind the answer."""
-    import pyspark
-
-    return frozenset(node.name for node in plan.nodes if node.keep) if may_observe(pyspark.__version__) else frozenset()
 
 
 def _may_send_code(node: Node) -> bool:

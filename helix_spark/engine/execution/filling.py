@@ -25,7 +25,6 @@ class Filling:
         pinned: names of the tables that are persisted in this run.
         filled: of these, those that have their rows already; the others are empty at first.
         contents: takes the digests of what tables hold, by name, where they are counted; None if nobody asks for them.
-        later: names of the tables of which they are taken later, while nobody waits.
 
     Attributes:
         rows: how many rows a table has, by its name, where it was counted to fill its pin.
@@ -33,10 +32,10 @@ class Filling:
 
     def __init__(
         self, pinned: Collection[str], clock: StepClock, filled: Collection[str] = (),
-        contents: dict[str, str] | None = None, later: Collection[str] = (),
+        contents: dict[str, str] | None = None,
     ) -> None:
         self.rows: dict[str, int] = {}
-        self._contents, self._later = contents, later
+        self._contents = contents
         self._clock = clock
         self._pinned, self._empty = frozenset(pinned), set(pinned) - set(filled)
         self._locks: dict[str, Lock] = defaultdict(Lock)
@@ -49,7 +48,7 @@ class Filling:
     def fill(self, name: str, table: TableResult) -> Step | None:
         """Computes a pinned table; None where there is nothing to fill."""
         def counted() -> None:
-            if self._contents is None or name in self._later:
+            if self._contents is None:
                 self.rows[name] = table.frame().count()
                 return
             self.rows[name], content = count(table.frame())

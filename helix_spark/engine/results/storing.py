@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,8 +78,7 @@ def store(
         left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
         check: called when all is written and nothing published; raises CatalogError to have it not published.
         noted: is told the digest of what a DataFrame holds, which is taken while its rows are written; None if nobody
-            asks for it. Not told where columns that are not written would have to be computed for it, or where it
-            cannot be had (see `contents`).
+            asks for it. Not told where some of its columns are not written, or it cannot be had (see `contents`).
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -145,8 +144,7 @@ def _write(
                 schema=stats.schema,
             )
         case TableResult():
-            told = noted if not record.left_out or result.in_memory else None
-            return _write_frame(result.frame(), attempt, record, told)
+            return _write_frame(result.frame(), attempt, record, noted)
     raise AssertionError("columns are not stored")
 
 
@@ -167,7 +165,7 @@ def _write_frame(
     assert attempt.path is not None
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    rows = _saved(frame, record.left_out, attempt, noted)
+    rows = _saved(frame.drop(*record.left_out), attempt, None if record.left_out else noted)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),
@@ -187,11 +185,9 @@ def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -
     )
 
 
-def _saved(
-    frame: DataFrame, left_out: Sequence[str], attempt: Attempt, noted: Callable[[str], None] | None
-) -> int | None:
-    """Writes a table without some columns; returns its rows, None where nobody knows. Rows are counted as they are
-    written, so that files which this process does not see are missed. `noted` as for `store`."""
+def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | None) -> int | None:
+    """Writes a table; returns its rows, None where nobody knows. Rows are counted as they are written, so that files
+    which this process does not see are missed. `noted` as for `store`."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -199,14 +195,14 @@ def _saved(
     assert attempt.path is not None
     if not may_observe(pyspark.__version__):
         on_this_machine = is_on_this_machine(transport_of(frame.sparkSession).master)
-        found = _save(frame.drop(*left_out), attempt, as_plain=on_this_machine)
+        found = _save(frame, attempt, as_plain=on_this_machine)
         return rows_written(attempt.path) if found is None else found
     seen = Observation()
     if noted is None:
         watched, content = frame.observe(seen, F.count(F.lit(1)).alias("rows")), None
     else:
         watched, content = observed(frame, seen)
-    found = _save(watched.drop(*left_out), attempt)
+    found = _save(watched, attempt)
     rows: int = seen.get["rows"]
     if noted is not None and content is not None and (digest := content()) is not None:
         noted(digest)

@@ -22,10 +22,10 @@ from helix_spark.signature.parts import digest
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import Column, DataFrame, Observation
     from pyspark.sql.types import DataType
 
-_HASH, _PLACED, _VECTOR = "__helix_hash_of_row", "__helix_hash_of_row_and_place", "__helix_vector_"
+_HASH, _PLACED = "__helix_hash_of_row", "__helix_hash_of_row_and_place"
 
 _LOW_BITS = 0x7FFFFFFF
 """Of half a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
@@ -203,20 +203,16 @@ def _hashed(frame: DataFrame, *, keep: bool = False) -> DataFrame:
     from pyspark.sql import functions as F
 
     fields = frame.schema.fields
-    if any(field.name.lower().startswith((_HASH, _VECTOR)) for field in fields):
+    if any(field.name.lower().startswith(_HASH) for field in fields):
         raise _NotToldError
-    vectors = {field.name: f"{_VECTOR}{at}" for at, field in enumerate(fields) if _is_vector(field.dataType)}
-    if vectors:
-        frame = frame.select("*", *(F.unwrap_udt(F.col(quoted(name))).alias(one) for name, one in vectors.items()))
-    told = [
-        text for field in fields for text in (
-            _told_of_vector(quoted(field.name), vectors[field.name]) if field.name in vectors
-            else _told(quoted(field.name), field.dataType)
-        )
-    ]
-    row = f"xxhash64({', '.join(told) or 'null'})"  # Spark computes once what occurs twice
-    placed = f"xxhash64(monotonically_increasing_id(), {row}) AS {_PLACED}"
-    return frame.selectExpr(*(["*"] if keep else []), f"{row} AS {_HASH}", placed)
+    vectors = [field.name for field in fields if _is_vector(field.dataType)]
+    others = [field for field in fields if field.name not in vectors]
+    told = [text for field in others for text in _told(quoted(field.name), field.dataType)]
+    row = F.expr(f"xxhash64({', '.join(told) or 'null'})")
+    if vectors:  # which SQL has no function to look into
+        row = F.xxhash64(row, *(part for name in vectors for part in _told_of_vector(name)))
+    placed = F.xxhash64(F.monotonically_increasing_id(), row)  # Spark computes once what occurs twice
+    return frame.select(*(["*"] if keep else []), row.alias(_HASH), placed.alias(_PLACED))
 
 
 class _NotToldError(Exception):
@@ -259,17 +255,17 @@ def _told(name: str, kind: DataType) -> Iterator[str]:
             raise _NotToldError
 
 
-def _told_of_vector(name: str, parts: str) -> Iterator[str]:
-    """The same of a vector of Spark ML's.
+def _told_of_vector(name: str) -> Iterator[Column]:
+    """The same of a vector of Spark ML's, by what it consists of (`VectorUDT.sqlType`); see `_told_of_numbers`."""
+    from pyspark.sql import functions as F
 
-    Args:
-        parts: the column that has what it consists of (`VectorUDT.sqlType`).
-    """
-    yield f"isnull({name})"
-    yield f"{parts}.type"
-    yield f"{parts}.size"
-    yield f"{parts}.indices"
-    yield from _told_of_numbers(f"{parts}.values", "0D", f"CAST({name} AS STRING)")
+    vector = F.col(quoted(name))
+    parts = F.unwrap_udt(vector)
+    numbers = parts.getField("values")
+    yield F.isnull(vector)
+    yield parts
+    yield F.size(numbers)
+    yield F.when(F.coalesce(F.array_contains(numbers, 0.0), F.lit(True)), vector.cast("string"))
 
 
 def _told_of_numbers(name: str, zero: str, text: str) -> Iterator[str]:

@@ -3,11 +3,8 @@ something are once that is answered."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from types import CodeType
-from typing import Any
 from uuid import uuid4
 
 from helix_spark.capture.captured_function import (
@@ -20,6 +17,7 @@ from helix_spark.capture.captured_function import (
 )
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.dag.node import Dag, Node
+from helix_spark.workflow.names_used import names_used
 from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
 
@@ -48,13 +46,13 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
 def _captured(
     node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
 ) -> Node:
-    operator, inputs = node.operator, _inputs_of(node, dag)
+    operator = node.operator
     # What an author leaves out of a signature is named as code names it, and a plan has no such names.
     if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
         return node
     if operator.returns not in (Form.SPARK, Form.COLUMN) or node.result not in _FORMS:
         return node
-    if inputs is None:
+    if (inputs := _inputs_of(operator, node, dag)) is None:
         return node
     columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
     seed = uuid4().hex if node.wishes.fresh else node.name
@@ -67,11 +65,8 @@ def _captured(
     return as_built(node, found)
 
 
-def _inputs_of(node: Node, dag: Dag) -> Mapping[str, Input] | None:
+def _inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
     """What a function of tables and columns is called with, by parameter; None where it is given anything else."""
-    operator = node.operator
-    if not isinstance(operator, Function):
-        return None
     inputs: dict[str, Input] = {}
     for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
         result = dag[source].result
@@ -94,23 +89,12 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
 def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:
     """Whether what a function asks can be answered while it is called on stand-ins. An extractor that takes columns is
     given a table that has them."""
-    return "column" not in inputs.values() and not node.wishes.fresh and not _asks_for_more(operator.call)
+    return "column" not in inputs.values() and not node.wishes.fresh and _MORE.isdisjoint(names_used(operator.call))
 
 
 _MORE = frozenset({"fit", "cache", "persist", "checkpoint", "localCheckpoint", "sparkContext", "rdd", "_jdf"})
 """Attributes that a function takes to ask Spark for what is not answered while it is recorded. It would be called once
 more, and ask again what was answered; where it has them under another name that is all that happens."""
-
-
-def _asks_for_more(function: Any) -> bool:
-    waiting = [getattr(inspect.unwrap(function), "__code__", None)]
-    while waiting:
-        code = waiting.pop()
-        if isinstance(code, CodeType):
-            if not _MORE.isdisjoint(code.co_names):
-                return True
-            waiting.extend(code.co_consts)
-    return False
 
 
 def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:

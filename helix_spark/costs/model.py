@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from types import CodeType
-from typing import Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.since_python_311 import StrEnum
+from helix_spark.workflow.names_used import names_used
 from helix_spark.workflow.operators import Function, Kind, Result
 
 
@@ -218,7 +216,7 @@ def _believed(measured: float | None, usual: float) -> float | None:
 
 def in_python_workers(node: Node) -> bool:
     """Whether a node's function sends rows to Python workers, as far as its own code tells."""
-    return isinstance(node.operator, Function) and bool(_names(node.operator.call) & _PYTHON_WORKERS)
+    return isinstance(node.operator, Function) and bool(names_used(node.operator.call) & _PYTHON_WORKERS)
 
 
 def _first_compute(node: Node) -> Throughput:
@@ -226,18 +224,6 @@ def _first_compute(node: Node) -> Throughput:
         return _IN_PYTHON
     is_fit = node.kind is Kind.EXTRACTOR and node.result in (Result.MODEL, Result.VALUE)
     return _FIT if is_fit else _FIRST_COMPUTE[node.kind]
-
-
-def _names(function: Callable[..., Any]) -> set[str]:
-    """Names of globals and attributes that a function's own code uses, inner functions included; a hint, no more."""
-    waiting: list[object] = [getattr(inspect.unwrap(function), "__code__", None)]
-    found: set[str] = set()
-    while waiting:
-        code = waiting.pop()
-        if isinstance(code, CodeType):
-            found.update(code.co_names)
-            waiting.extend(code.co_consts)
-    return found
 
 
 def _first_bytes(node: Node, reads: float) -> float:

@@ -13,7 +13,7 @@ from functools import cache, wraps
 from typing import Any
 
 from helix_spark.engine.spark.left_settings import note_built, note_set_in_sql, note_sets
-from helix_spark.engine.spark.settings import CHANGES_RESULTS, counts_where_set
+from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.action import asks
 
 _OF_CONTEXT = ("applicationId", "uiWebUrl", "startTime", "defaultParallelism", "defaultMinPartitions")
@@ -62,7 +62,7 @@ def _method(told: Any, name: str) -> Any:
     @wraps(told)
     def ask(self: Any, *given: Any, **named: Any) -> Any:
         key = given[0] if given else named.get("key")
-        if not (isinstance(key, str) and (key in CHANGES_RESULTS or counts_where_set(key))):
+        if not (isinstance(key, str) and counts(key)):
             _tell(f".{name}({key!r})" if key is not None else f".{name}()")
         return told(self, *given, **named)
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from helix_spark.capture.recorded_call import RECORDING
-from helix_spark.engine.spark.settings import CHANGES_RESULTS, counts_where_set
+from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.asking import asker
 
 _IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
@@ -38,7 +38,7 @@ class LeftSettings:
         """A setting is about to be set, or unset, by whose frame this is. While a call is recorded nothing is set."""
         if RECORDING.get() is not None:
             return
-        if isinstance(key, str) and key not in self._found and (key in CHANGES_RESULTS or counts_where_set(key)):
+        if isinstance(key, str) and key not in self._found and counts(key):
             who = asker(frame)
             self._found[key] = conf, conf.get(key, None), "" if who is None else who.place
 

@@ -283,6 +283,15 @@ def parse_submit_arguments(text: str) -> dict[str, str]:
     return settings
 
 
+def counts(name: str) -> bool:
+    """Whether a setting is one that changes what a query answers.
+
+    >>> counts("spark.sql.caseSensitive"), counts("spark.sql.shuffle.partitions")
+    (True, False)
+    """
+    return name in CHANGES_RESULTS or counts_where_set(name)
+
+
 def counts_where_set(name: str) -> bool:
     """Whether a setting changes what a query answers once somebody sets it.
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal, text_literal
@@ -225,6 +226,10 @@ class AnswerLedger:
         )
         return {row.question: row for row in reversed(rows)}
 
+    def read(self, workflow: str, ahead: int) -> AnswersRead:
+        """What there is of a workflow's, as one run reads it."""
+        return AnswersRead(self, workflow, ahead)
+
     def among(self, questions: Collection[str]) -> dict[str, AnswerRecord]:
         """The answers to some questions, whichever workflow asked them."""
         if not questions:
@@ -233,3 +238,33 @@ class AnswerLedger:
             f"SELECT * FROM journal WHERE question IN ({listed_signatures(questions)}) ORDER BY sequence"
         )
         return {row.question: row for row in rows}
+
+
+class AnswersRead:
+    """Answers as one run reads them: the newest of its workflow when it first asks, others one by one, at some 10 ms
+    each. What is not there is not looked for once more.
+
+    Args:
+        ahead: how many are read at first.
+    """
+
+    def __init__(self, ledger: AnswerLedger, workflow: str, ahead: int) -> None:
+        self._ledger, self._workflow, self._ahead = ledger, workflow, ahead
+        self._others = dict[str, AnswerRecord | None]()
+
+    @cached_property
+    def _newest(self) -> Mapping[str, AnswerRecord]:
+        return self._ledger.newest_of(self._workflow, self._ahead)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there was none of the workflow's."""
+        return not self._newest
+
+    def of(self, question: str) -> AnswerRecord | None:
+        """The answer to a question, whichever workflow asked it; None if there is none."""
+        if question in self._newest:
+            return self._newest[question]
+        if question not in self._others:
+            self._others[question] = self._ledger.among([question]).get(question)
+        return self._others[question]

@@ -16,6 +16,7 @@ from helix_spark.capture.plan_order import order_in
 from helix_spark.capture.recorded_call import Asks
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.results import AnswersRead
 from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
 from helix_spark.signature.parts import digest
@@ -42,13 +43,19 @@ class AnsweredBefore:
 
     Attributes:
         settings: Spark settings that change results.
+        built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
+            known. It is found out once a run, however often that is planned again: it takes a call of the function.
     """
 
     catalog: Catalog
     workflow: str
     settings: Mapping[str, str]
-    _known: dict[str, AnswerRecord | None] | None = None
+    built: dict[str, str] = field(default_factory=dict)
+    _read: AnswersRead = field(init=False)
     _fresh: dict[str, _Fresh] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
 
     def question(
         self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
@@ -89,11 +96,7 @@ class AnsweredBefore:
         """The text of an answer; empty if there is none."""
         if (fresh := self._fresh.get(identity)) is not None:
             return fresh.text
-        if self._known is None:
-            self._known = {**self.catalog.answers.newest_of(self.workflow, READ_AHEAD)}
-        if identity not in self._known:
-            self._known[identity] = self.catalog.answers.among([identity]).get(identity)
-        found = self._known[identity]
+        found = self._read.of(identity)
         return "" if found is None else found.answer
 
     def note(self, identity: str, node: str, text: str, seconds: float) -> None:

@@ -43,7 +43,7 @@ class OnRecord:
         self.measured, self.seen = dict[str, ResultRecord](), dict[str, Seen]()
         self._catalog, self._described, self._run = catalog, described, run
         self._also, self._asked = set(also), set[str]()
-        self._answered, self._by_plan = answered, dict[str, str]()
+        self._answered = answered
         self._had = view.artifacts.keys() | set(held)
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
@@ -51,7 +51,7 @@ class OnRecord:
         while True:
             signed = resolve(
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
-                seen=self.seen, by_plan=self._by_plan,
+                seen=self.seen, by_plan=self._answered.built,
             )
             fresh = {one for own in signed.values() for one in (own.declared, *own.asked)} - self._asked
             if not fresh:
@@ -73,10 +73,10 @@ class OnRecord:
             own = signed[node.name]
             if not isinstance(node.operator, AskingFunction) or own.random:
                 continue
-            if own.declared in self.known or own.declared in self._by_plan:
+            if own.declared in self.known or own.declared in self._answered.built:
                 continue
             inputs = {name: signed[name].signature for name in node.inputs}
-            self._by_plan[own.declared] = self._answered.by_plan(node, inputs) or ""
+            self._answered.built[own.declared] = self._answered.by_plan(node, inputs) or ""
             return True
         return False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
+from helix_spark.catalog.results import AnswersRead
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
@@ -18,7 +19,7 @@ from helix_spark.program.stored_tables import StoredTable
 from helix_spark.program.watched_functions import reads_of
 
 READ_AHEAD = 5_000
-"""Answers of a program that are read at its start. Others are looked for one by one, at some 10 ms each."""
+"""Answers of a program that are read at its start. Others are looked for one by one."""
 
 DOUBT = "in doubt: "
 """Begins what is on record in the place of an answer that is not to be given again. No answer begins so: they are in
@@ -41,8 +42,7 @@ class RecordedAnswers:
     elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
     live: LiveAnswers | None = None
-    _known: dict[str, AnswerRecord | None] | None = None
-    _first: bool = False
+    _read: AnswersRead | None = None
 
     def answer(self, identity: str) -> str | None:
         found = self._of(identity)
@@ -105,13 +105,9 @@ class RecordedAnswers:
         return None if self.elsewhere else self.catalog.artifact(identity)
 
     def _of(self, identity: str) -> AnswerRecord | None:
-        if self._known is None:
-            self._known = {**self.catalog.answers.newest_of(self.workflow, READ_AHEAD)}
-            self._first = not self._known
-        if identity not in self._known:
-            found = {} if self._first else self.catalog.answers.among([identity])
-            self._known[identity] = found.get(identity)  # what is not there is not looked for once more
-        return self._known[identity]
+        if self._read is None:
+            self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
+        return None if self._read.is_new else self._read.of(identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,12 +147,18 @@ def _read_seconds(result: NodeResult | None) -> float | None:
     return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
 
 
+def told_by_content(run: Run) -> list[str]:
+    """Names of the nodes that were computed, and may stand for a later result that holds the same."""
+    left_out = uncertain(run) | run.retention.storable.void
+    return [one.name for one in run.nodes if one.computed and one.name not in left_out and not one.planned.random]
+
+
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
     """What storing results taught of them: physical bytes, by node name, and digests of what they hold."""
     contents = run.retention.writer.contents
     return [
-        _learnt(run, node.name, bytes=sizes[node.name], content=contents.get(node.name))
-        for node in run.dag.nodes if node.name in sizes
+        _learnt(run, node.name, bytes=sizes.get(node.name), content=contents.get(node.name))
+        for node in run.dag.nodes if node.name in sizes or node.name in contents
     ]
 
 

@@ -1,11 +1,15 @@
-"""Stores results of a run, one at a time, and takes the digests of what they hold while they are written."""
+"""Stores results of a run, one at a time, and takes the digests of what they hold while they are written; of pinned
+tables that are not stored, once everything else is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.engine.results.contents import count
 from helix_spark.engine.results.model_contents import content_of_files
+from helix_spark.engine.results.results import TableResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.storable import Storable
@@ -16,7 +20,7 @@ class ResultWriter:
     """Writes for one run.
 
     Attributes:
-        contents: digests of what results hold that were stored, by node name, as far as the run had none before.
+        contents: digests of what results hold, by node name, that were taken behind the answer.
     """
 
     def __init__(self, run: Run, storable: Storable) -> None:
@@ -46,6 +50,17 @@ class ResultWriter:
             return None
         finally:
             self.run.leased.release(node.signature)
+
+    def look_at_pins(self, names: Iterable[str]) -> None:
+        """Takes the digests of tables whose rows Spark has in memory, and which are not known by now."""
+        for name in names:
+            result = self.run.outcome.results.get(name)
+            if not isinstance(result, TableResult) or result.collected or not result.in_memory:
+                continue
+            if name not in self.contents and self._has_no_content(name):
+                _, content = count(result.frame())
+                if content is not None and result.in_memory:  # else what was read may have been computed anew
+                    self.contents[name] = content
 
     def _has_no_content(self, name: str) -> bool:
         """Whether the digest of what a result holds is asked for, and was not taken yet."""

@@ -112,7 +112,7 @@ class Executor:
         everything = units(dag, plan)
         left = left_to_do(everything, outcome.results)
         outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
-        filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents)
+        filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents, compared or ())
         tags = JobTags(self._sessions, dag, plan, run, outcome.pinned)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, frozenset(registering), lazy_names(everything),

@@ -24,7 +24,8 @@ class Filling:
     Args:
         pinned: names of the tables that are persisted in this run.
         filled: of these, those that have their rows already; the others are empty at first.
-        contents: takes the digests of what tables hold, by name, where they are counted; None if nobody asks for them.
+        contents: takes the digests of what tables hold, by name, where they are counted.
+        compared: names of the tables whose digests are taken then: the others' can wait until the answer is there.
 
     Attributes:
         rows: how many rows a table has, by its name, where it was counted to fill its pin.
@@ -32,10 +33,10 @@ class Filling:
 
     def __init__(
         self, pinned: Collection[str], clock: StepClock, filled: Collection[str] = (),
-        contents: dict[str, str] | None = None,
+        contents: dict[str, str] | None = None, compared: Collection[str] = (),
     ) -> None:
         self.rows: dict[str, int] = {}
-        self._contents = contents
+        self._contents, self._compared = contents, frozenset(compared)
         self._clock = clock
         self._pinned, self._empty = frozenset(pinned), set(pinned) - set(filled)
         self._locks: dict[str, Lock] = defaultdict(Lock)
@@ -48,7 +49,7 @@ class Filling:
     def fill(self, name: str, table: TableResult) -> Step | None:
         """Computes a pinned table; None where there is nothing to fill."""
         def counted() -> None:
-            if self._contents is None:
+            if self._contents is None or name not in self._compared:
                 self.rows[name] = table.frame().count()
                 return
             self.rows[name], content = count(table.frame())

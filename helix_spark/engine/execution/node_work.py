@@ -61,6 +61,7 @@ class NodeWork:
         artifacts: live artifacts by signature.
         registering, compared, record: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
+        looked_up: of those that are compared, names for which that is done.
     """
 
     bench: Workbench
@@ -74,6 +75,7 @@ class NodeWork:
     lazy: frozenset[str] = frozenset()
     compared: Mapping[str, bool] = field(default_factory=dict)
     record: AnswersOnRecord | None = None
+    looked_up: set[str] = field(default_factory=set)
 
     def check(self, unit: Unit) -> None:
         """Raises OperatorError where fits that are to share a pass ask for columns that are not there."""
@@ -266,8 +268,10 @@ class NodeWork:
             return [*steps, self.bench.clock.step((name,), counted)]
 
     def _compare(self, name: str) -> None:
-        """Looks up whether an earlier result holds what was just computed; what may be chance is not compared."""
-        if name not in self.compared or self.outcome.contents is None or self._is_doubtful(name):
+        """Looks up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
+        if name not in self.compared or name in self.looked_up or self.outcome.contents is None:
+            return
+        if self._is_doubtful(name):
             return
         result, in_any_order = self.outcome.results[name], self.compared[name]
         content = self.outcome.contents.get(name) or content_here(result, in_any_order=in_any_order)
@@ -276,6 +280,7 @@ class NodeWork:
             content = content_of_model(result.model, self.plan[name].signature, self.bench.catalog)
         if content is None:
             return
+        self.looked_up.add(name)
         self.outcome.contents[name] = content
         try:
             equal = self._earlier(name, content, in_any_order=in_any_order)

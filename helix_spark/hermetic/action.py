@@ -21,6 +21,7 @@ class Action:
     Args:
         seed: what its draws follow from.
         watched: whether it matters what it reads and asks for.
+        reads_declared: whether its author says by a version what it has Spark read, as of a source.
 
     Attributes:
         watch: what it read and asked for; None where that does not matter.
@@ -29,8 +30,8 @@ class Action:
         under_way: whether it has begun and is not over.
     """
 
-    def __init__(self, seed: str, *, watched: bool = True) -> None:
-        self.draws = Draws(seed)
+    def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
+        self.draws, self.reads_declared = Draws(seed), reads_declared
         self.watch = Watch() if watched else None
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None

@@ -48,8 +48,7 @@ def registering(run: Run) -> list[str]:
 
 def _registers(node: Node, run: Run) -> bool:
     """Whether a node's code registers views or functions with the session."""
-    said = run.described[node.name].said
-    return bool(said.views or said.registers)
+    return run.described[node.name].said.in_turns
 
 
 def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:

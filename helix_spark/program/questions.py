@@ -219,7 +219,7 @@ def _signed_code(function: Any) -> tuple[str, tuple[str, ...]]:
         traced = trace(function, node=getattr(function, "__name__", "function"))
     except SignatureError as error:
         return "", (f"has Python code in it that cannot be identified ({error.what})",)
-    return traced.digest, (*traced.random, *traced.outside, *traced.unfollowed)
+    return traced.digest, (*traced.random, *traced.unfollowed)
 
 
 def _names_column_by_uid(estimator: Any, params: Any) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.functions.functions import describe_function
+from helix_spark.signature.functions.named_in_texts import functions_called
 from helix_spark.signature.functions.randomness import random_sql, statements_in
 from helix_spark.signature.functions.reflection import describe_shown
-from helix_spark.signature.functions.sql_texts import functions_called
 from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
 from helix_spark.signature.objects.edges import (
@@ -167,18 +167,9 @@ def _describe_value(reference: Reference) -> Described:
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=tuple(random), unfollowed=tuple(f"{reference.place()} {FINDS.format(one)}" for one in registered(told)),
-        reads=told & {"__doc__"}, texts=texts, said=said_by((*texts, *statements)),
+        reads=told & {"__doc__"}, texts=texts, said=Said(functions_called((*texts, *statements))),
         stages=tuple(stages),
     )
-
-
-def said_by(texts: Sequence[str]) -> Said:
-    """What texts say that counts where they are used.
-
-    >>> said_by(["sum(age)", "no query"]).calls
-    frozenset({'sum'})
-    """
-    return Said(calls=frozenset[str]().union(*map(functions_called, texts)))
 
 
 def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:

@@ -16,12 +16,10 @@ from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.description import describe
 from helix_spark.signature.functions.code_form import form_of
 from helix_spark.signature.functions.named_in_texts import looked_up
-from helix_spark.signature.functions.outside import told_outside
 from helix_spark.signature.functions.randomness import held_uses
 from helix_spark.signature.functions.reflection import docs_of
 from helix_spark.signature.objects.edges import (
     NOTHING_SAID,
-    Asked,
     Described,
     Edge,
     Named,
@@ -44,7 +42,6 @@ class CodeTrace:
         parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
         warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
         random: why the result may be another one each time, in sentences; empty if nothing says so.
-        outside: what Spark is asked for beside inputs, in sentences; what that reads is not covered.
         unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
         said: what its code and texts say that counts for who runs it.
     """
@@ -52,7 +49,6 @@ class CodeTrace:
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
     said: Said = NOTHING_SAID
 
@@ -110,10 +106,8 @@ def reach(
             walk.look_again(noticed, home)
     if walk.told or noticed.docs:
         parts.append(Part(Group.CODE, "what is asked of functions", digest(*walk.told, *noticed.docs)))
-    outside = dict.fromkeys((*noticed.outside, *told_outside(noticed.asked, noticed.texts, noticed.said.views)))
     trace = CodeTrace(
-        tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(outside), tuple(noticed.unfollowed),
-        noticed.said,
+        tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(noticed.unfollowed), noticed.said,
     )
     return Reached(trace, tuple(value for value, _ in noticed.met), frozenset(walk.empty))
 
@@ -152,16 +146,14 @@ class _Noticed:
     Attributes:
         met: what was described, each with a label.
         reads: what code asks of functions and classes.
-        texts, asked: see `Described`.
+        texts: see `Described`.
     """
 
     warnings: dict[str, None] = field(default_factory=dict)
     chance: dict[str, None] = field(default_factory=dict)
-    outside: dict[str, None] = field(default_factory=dict)
     unfollowed: dict[str, None] = field(default_factory=dict)
     texts: dict[str, None] = field(default_factory=dict)
     met: list[tuple[object, str]] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
     said: Said = NOTHING_SAID
 
@@ -170,10 +162,8 @@ class _Noticed:
         self.warnings |= dict.fromkeys(described.warnings)
         held = held_uses(reference, described.edges[described.checked :])
         self.chance |= dict.fromkeys((*described.random, *held))
-        self.outside |= dict.fromkeys(described.outside)
         self.unfollowed |= dict.fromkeys(described.unfollowed)
         self.texts |= dict.fromkeys(described.texts)
-        self.asked += described.asked
         self.reads |= described.reads
         self.said |= described.said
 

@@ -20,9 +20,9 @@ from helix_spark.errors import SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.signature.code import identified, trace, trace_path, value_part, value_trace
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
-from helix_spark.signature.description import said_by
 from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
-from helix_spark.signature.functions.randomness import of_partitions, random_sql
+from helix_spark.signature.functions.named_in_texts import functions_called
+from helix_spark.signature.functions.randomness import random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of
@@ -281,28 +281,21 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    if _is_plain(operator):
-        traced = _without_spark(traced)
     random = (*traced.random, *_undeclared(node, traced))
     return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
-
-
-def _without_spark(traced: CodeTrace) -> CodeTrace:
-    """What code depends on that has no session to ask: a sample of its tables is one of pandas', with a seed."""
-    return replace(traced, random=tuple(why for why in traced.random if not of_partitions(why)), outside=())
 
 
 def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
     """A function by the plan that it builds. Python code in the plan counts as code does."""
     built = operator.built
-    traced = [_without_spark(trace(function, node=node.name, where=node.where)) for function in built.code]
+    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
     if node.wishes.depends_on:
         traced.append(trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on))
     said = "\n".join(map(str, built.lines))
     plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), said)
     random = [f"`{node.name}` {why}" for why in built.chance]
     warnings = [_SLOW.format(name=node.name, seconds=built.seconds)] if built.seconds > _SLOW_SECONDS else []
-    noticed = Said(registers=frozenset(one.name for one in built.functions))
+    noticed = Said(registers=frozenset(one.name for one in built.functions), in_turns=bool(built.functions))
     for one in traced:
         parts += one.parts
         random += [*one.random, *_undeclared(node, one)]
@@ -391,20 +384,17 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
             said |= one.said
         written = [text for text in texts if isinstance(text, str)]
         random += [f"`{node.name}` {use}" for text in written if (use := random_sql(text))]
-        said |= said_by(written)
+        said |= Said(functions_called(written))
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
     told = tuple(dict.fromkeys(warnings)), tuple(dict.fromkeys(random))
     return Description(kept, *told, _read(node, further), said)
 
 
 def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:
-    """What the code reads by itself, and routes in it that nobody can follow, unless the author declares what else
-    counts."""
+    """Routes in the code that nobody can follow, unless the author declares what else counts."""
     if node.wishes.depends_on:
         return ()
-    reads = (f"{one}: what that reads is not covered (name it in depends_on=)" for one in traced.outside)
-    lost = (f"{one}: {_LOST} (call it by its name, or declare it in depends_on=)" for one in traced.unfollowed)
-    return (*reads, *lost)
+    return tuple(f"{one}: {_LOST} (call it by its name, or declare it in depends_on=)" for one in traced.unfollowed)
 
 
 def _parameter(node: Node, label: str, value: object) -> Part:

@@ -65,11 +65,12 @@ def test_a_file_that_a_function_reads_by_itself_is_read_in_every_run(again: Any,
     second, ran, why = again(workflow(priced(prices)))
     assert second == 10 * first
     assert "rows" in ran
-    assert f"`rows` reads file:{prices} by itself (make it a source" in why
+    assert f"`rows` reads {prices} by itself (test_undeclared.py:" in why
+    assert "make it a source of the workflow, or name it in depends_on=" in why
 
 
 def test_a_file_that_is_read_for_a_value_is_read_in_every_run(again: Any, prices: Path) -> None:
-    """No plan tells of it: only the code does."""
+    """No plan that is kept tells of it."""
     def scaled() -> hx.Workflow:
         wf = hx.Workflow("people")
         wf.source("data", hx.table(PEOPLE))
@@ -90,7 +91,7 @@ def test_a_file_that_is_read_for_a_value_is_read_in_every_run(again: Any, prices
     second, ran, why = again(scaled())
     assert second == 10 * first
     assert "rows" in ran
-    assert "`rows` calls .read.csv() (" in why
+    assert f"`rows` reads {prices} by itself (test_undeclared.py:" in why
 
 
 def test_a_file_that_is_declared_counts_by_its_content(again: Any, prices: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_view_of_something_else_is_told(again: Any, prices: Path, spark: Spark
     again(workflow(rows))
     _, ran, why = again(workflow(rows))
     assert "rows" in ran
-    assert str(prices) in why
+    assert "`rows` reads the table prices by itself" in why
 
 
 def registered(spark: SparkSession, factor: int) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql.conf import RuntimeConfig
 
 from helix_spark.capture.connect_client import recording
 from helix_spark.capture.recorded_call import QuestionError, Recording
+from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.hermetic.action import Action, in_action
@@ -33,6 +34,7 @@ CONTEXT.appName = "job"
 
 
 def why(call: Callable[[], object]) -> tuple[str, ...]:
+    watch_what_spark_is_asked()
     watch_settings()
     action = Action("a")
     with in_action(action), contextlib.suppress(AttributeError, TypeError, ValueError):

@@ -30,7 +30,7 @@ def test_a_name_that_is_known_is_followed(project: Project, way: str) -> None:
     helpers = "def g(x): return {}\nclass K:\n  def m(self): return {}"
     project.write(job=FOLLOWED[way], helpers=helpers.format(1, 1))
     before = project.trace()
-    assert (before.unfollowed, before.outside, before.random) == ((), (), ())
+    assert (before.unfollowed, before.random) == ((), ())
     assert before.digest != project.digest(helpers=helpers.format(2, 2))
     assert before.digest == project.digest(helpers=helpers.format(1, 1) + "\n# a note")
 
@@ -92,21 +92,21 @@ def test_a_route_that_cannot_be_followed_is_told(
 )
 def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
     traced = project.write(job=text).trace()
-    assert (traced.unfollowed, traced.warnings, traced.random, traced.outside) == ((), (), (), ())
+    assert (traced.unfollowed, traced.warnings, traced.random) == ((), (), ())
 
 
 FOUND = [
     ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'rand')()", "functions.rand"),
-    ("def f(x): return getattr(x, 'sample')(3)", "calls .sample()"),
+    ("def f(x): return getattr(x, 'parse_args')()", "reads the command line (.parse_args())"),
     ("import time\ndef f(x): return eval('time.time()')", "calls time.time"),
-    ("def f(x): return eval('x.sample(3)')", "calls .sample()"),
+    ("def f(x): return eval('x.parse_args()')", "reads the command line (.parse_args())"),
 ]
 
 
 @pytest.mark.parametrize(("text", "words"), FOUND)
 def test_chance_is_seen_behind_a_name(project: Project, text: str, words: str) -> None:
     traced = project.write(job=text).trace()
-    (sentence,) = (*traced.random, *traced.outside)
+    (sentence,) = traced.random
     assert words in sentence
     assert traced.unfollowed == ()
 

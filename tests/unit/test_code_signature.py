@@ -478,8 +478,6 @@ RANDOM = [
     ("from time import time\ndef f(x): return time()", "calls time.time"),
     ("import datetime\ndef f(x): return datetime.datetime.now()", "calls datetime.datetime.now"),
     ("from datetime import date\ndef f(x): return date.today()", "calls datetime.date.today"),
-    ("def f(x): return x.sample(0.1, seed=1)", "calls .sample()"),
-    ("def f(x): return x.randomSplit([1, 2])", "calls .randomSplit()"),
     ("from pyspark.sql.functions import expr\ndef f(x): return expr('a + rand(1)')", "`f` uses rand in SQL"),
     ("def f(x): return x.where('day < CURRENT_DATE')", "`f` uses current_date in SQL, which asks the clock"),
     ("from pyspark.sql.functions import expr\nE = 'rand(1)'\ndef f(x): return expr(E)", "`f` uses rand in SQL"),
@@ -497,10 +495,6 @@ RANDOM = [
     ("from pyspark.sql.functions import unix_timestamp as t\ndef f(x): return t(format='y')", "without saying when"),
     ("def f(x): return x.where('t > unix_timestamp( )')", "`f` uses unix_timestamp in SQL"),
     ("def f(x): return x.selectExpr(\"day < DATE 'today' AS past\")", "`f` has the text 'today', which"),
-    ("def f(x): return x.sampleBy('sex', {'F': 0.1}, seed=1)", "calls .sampleBy(), which depends on how rows are"),
-    ("def f(x): return x.rdd.takeSample(False, 3)", "calls .takeSample()"),
-    ("def f(x): return x.sample(3, shuffle=False)", "calls .sample()"),
-    ("def f(x): return x.sample(0.1).toPandas().sample(3, random_state=1)", "calls .sample()"),
     ("import sys\ndef f(x): return sys.stdin.read()", "reads the environment (sys.stdin.read)"),
     ("import argparse\ndef f(x): return argparse.ArgumentParser().parse_args()", "the command line (.parse_args())"),
     ("import argparse\ndef f(x):\n  p = argparse.ArgumentParser()\n  return p.parse_known_args()", "the command line"),
@@ -521,75 +515,6 @@ def test_randomness_is_seen(project: Project, text: str, words: str) -> None:
     (sentence,) = project.write(job=text).trace().random
     assert words in sentence
     assert "job.py:" in sentence
-
-
-OUTSIDE = [
-    ("def f(x): return x.sparkSession.read.csv('a.csv').count()", "`f` calls .read.csv() (job.py:1)"),
-    ("def f(x):\n  s = x.sparkSession\n  return s.read.option('a', 1).csv('a').count()", ".read.option() (job.py:3)"),
-    ("def f(x): return x.sparkSession.table('prices').count()", "`f` calls .table()"),
-    ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM prices').first()[0]", "names a table in .sql()"),
-    ("def f(x): return x.sparkSession.sql('SELECT max(n)\\nFROM\\n prices').first()", "names a table in .sql()"),
-    ("Q = 'SELECT 1 FROM prices'\ndef f(x): return x.sparkSession.sql(Q).first()", "names a table in .sql()"),
-    ("def f(x):\n  q = 'SELECT max(n) FROM prices'\n  return x.sparkSession.sql(q).first()", "names a table in .sql()"),
-    ("def f(x):\n  q = 'SELECT max(n) ' + 'FROM t'\n  return x.sparkSession.sql(q).first()", "names a table in .sql()"),
-    ("def f(x, t): return x.sparkSession.sql(f'SELECT max(n) FROM {t}').first()", "names a table in .sql()"),
-    ("Q = {'n': 'SELECT n FROM t'}\ndef f(x): return x.sparkSession.sql(Q['n']).first()", "names a table in .sql()"),
-    ("def g(s, q): return s.sql(q).first()\ndef f(x): return g(x.sparkSession, 'SELECT 1 FROM t')", "names a table in"),
-    ("def f(x): return x.sparkSession.sql('SELECT max(n) FROM {x} r, prices', x=x).first()", "names a table in .sql()"),
-    (
-        "def f(x):\n  x.createTempView('x')\n  return x.sparkSession.sql('SELECT 1 FROM x JOIN prices').first()",
-        "names a table in .sql()",
-    ),
-    ("def f(x): return x.sparkSession.read.table('prices').count()", "calls .read.table()"),
-    ("def f(x, v):\n  x.createTempView(v)\n  return x.sparkSession.table('prices').count()", "calls .table()"),
-    ("def f(x): return x.sparkSession.sparkContext.textFile('a').count()", "calls .textFile()"),
-    ("import pyspark.pandas as ps\ndef f(x): return ps.read_csv('a')", "uses pyspark.pandas.read_csv"),
-    ("from pyspark.ml import PipelineModel as M\ndef f(x): return M.load('a').transform(x)", "PipelineModel.load"),
-    ("from delta import DeltaTable\ndef f(x): return DeltaTable.forPath(x.sparkSession, 'a')", "DeltaTable.forPath"),
-]
-
-
-@pytest.mark.parametrize(("text", "words"), OUTSIDE)
-def test_what_is_read_from_outside_is_seen(
-    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, words: str
-) -> None:
-    monkeypatch.chdir(project.folder)
-    (sentence,) = project.write(job=text).trace().outside
-    assert words in sentence
-
-
-def test_strings_tables_and_objects_of_ones_own_are_not_outside(project: Project) -> None:
-    text = """
-        import io, json
-        import pandas as pd
-        class Box:
-            def open(self): return self
-            def load(self): return 1
-            def exists(self): return self
-        def table(x): return x
-        BOX = Box()
-        def f(x): return k(x), g(x), h(x), Box().open().load(), json.loads(x), pd.DataFrame(x), x.exists()
-        def k(x): return io.StringIO(x).read(), x.read(), BOX.open(), BOX.exists(), x.open("a"), x.open(mode="wb")
-        def g(x):
-            x.createOrReplaceTempView("x")
-            return x.sparkSession.sql("SELECT max(n) FROM x").first()[0] + table(x).read().decode()
-        def h(x): return x.sparkSession.sql("SELECT max(n) FROM {x}", x=x).toPandas().table(), w(x), sql(x)
-        def w(x):
-            with open("log.txt", "a") as log, open("b", mode="wb"): log.write(x)
-        def sql(x):
-            y = x.sparkSession.sql("SELECT 1 FROM {x} WHERE a IS NOT DISTINCT FROM b OR c = 'mail from Bob'", x=x)
-            z = x.sparkSession.sql("WITH t(n) AS (SELECT max(n) FROM {x}) SELECT n FROM t, explode(n) e", x=x)
-            x.sparkSession.sql("CREATE OR REPLACE TEMP VIEW own AS SELECT * FROM {x}", x=x)
-            y.sparkSession.sql("SELECT * FROM own").first(), views(x), messages(x), asked(x, "SELECT 1 FROM {x}")
-            return x.sparkSession.sql("WITH t AS (SELECT extract(YEAR FROM day) FROM {x}) SELECT * FROM t JOIN {x}")
-        def registered(x): x.createOrReplaceTempView("people")
-        def views(x):
-            registered(x)
-            return x.sparkSession.sql("SELECT max(n) FROM People").first(), x.sparkSession.table("people").first()
-        def messages(x): return x.read.mean(), x.messages.read.sum()
-        def asked(x, query): return x.sparkSession.sql(query, x=x).first()
-    """
-    assert project.write(job=text).trace().outside == ()
 
 
 @pytest.mark.parametrize(
@@ -715,21 +640,6 @@ def test_threads_may_sign_at_the_same_time(project: Project) -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
-
-
-def test_a_view_is_the_nodes_own_whichever_of_its_helpers_registers_it(project: Project) -> None:
-    text = """
-        import views
-        def f(x):
-            views.register(x, "people")
-            return x.sparkSession.sql("SELECT 1 FROM People").first()
-    """
-    for view in ("'people'", "name", "f'{name}'"):
-        views = f"def register(x, name): x.createOrReplaceTempView({view})"
-        assert project.write(job=text, views=views).trace().outside == ()
-    for views in ("def register(x, name): pass", "def register(x, name): x.createOrReplaceTempView('other')"):
-        (sentence,) = project.write(job=text, views=views).trace().outside
-        assert "`f` names a table in .sql()" in sentence
 
 
 def test_a_module_read_by_its_dict_counts_as_a_whole(project: Project) -> None:

@@ -46,7 +46,7 @@ def test_chance_that_is_held_is_seen(project: Project, text: str, words: str) ->
 )
 def test_what_is_held_and_plain_or_seeded_is_neither(project: Project, text: str) -> None:
     traced = project.write(job=text, models=FOREST).trace()
-    assert (traced.random, traced.outside) == ((), ())
+    assert traced.random == ()
 
 
 def test_fields_of_pydantic_are_seen(project: Project) -> None:

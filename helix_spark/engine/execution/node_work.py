@@ -36,6 +36,7 @@ from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
@@ -49,7 +50,7 @@ from helix_spark.hermetic.watch import Watch, seen_in
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
-from helix_spark.workflow.operators import Function, Result
+from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import Source
 
 
@@ -170,10 +171,11 @@ class NodeWork:
     @contextmanager
     def acting(self, node: Node, seed: str = "") -> Iterator[None]:
         """While a function of the author's runs: what it draws follows from the identity of its node, or a seed."""
-        action = Action(seed or self.plan[node.name].signature)
+        action = Action(seed or self.plan[node.name].signature, reads_declared=isinstance(node.operator, Read))
         started = self.bench.sessions.started
         if started:
             let_others_run_meanwhile()
+            watch_what_spark_is_asked()
             watch_settings()
         settings = LeftSettings()
         try:

@@ -105,7 +105,6 @@ class Use:
         is_call: whether it is called there, and nothing else is done with it.
         text: the text that it is given first, or that is looked up in what it returns, if that is written there.
         line: in the file.
-        keywords: by which it is given arguments, as far as no other call is among them.
     """
 
     slot: int | None
@@ -113,7 +112,6 @@ class Use:
     is_call: bool
     text: str | None
     line: int
-    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +347,7 @@ class _Writer:
         while end < len(steps) and steps[end].name == "LOAD_ATTR" and not steps[end].is_target:
             end += 1
         names = tuple(str(one.value) for one in steps[at:end])
-        text, keywords = _text_after(steps, end), _keywords_after(steps, end)
-        self.uses.append(Use(None, names, steps[end - 1].calls, text, steps[at].line, keywords))
+        self.uses.append(Use(None, names, steps[end - 1].calls, _text_after(steps, end), steps[at].line))
 
     def constant(self, value: object, after: Instruction | None, scope: _Scope) -> None:
         """A constant; of an inner function its form, and the name that whoever gets it may read."""
@@ -407,16 +404,6 @@ def _text_after(steps: Sequence[Instruction], at: int, before: int = 0) -> str |
     if not given or given[0].name != "LOAD_CONST" or after is None or (after.name, after.value) not in ends:
         return None
     return given[0].value if isinstance(given[0].value, str) else None
-
-
-def _keywords_after(steps: Sequence[Instruction], at: int) -> tuple[str, ...]:
-    """The names by which the next call is given arguments."""
-    ends = (place for place in range(at, len(steps)) if steps[place].name.startswith(("CALL", "KW_NAMES")))
-    end = next(ends, None)
-    if end is None or steps[end].name == "CALL":
-        return ()
-    names = steps[end - (steps[end].name == "CALL_KW")].value
-    return tuple(map(str, names)) if isinstance(names, tuple) else ()
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:

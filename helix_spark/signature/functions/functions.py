@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from types import FunctionType
 
 from helix_spark.signature.bytecode import nested
 from helix_spark.signature.functions.code_form import CodeForm, form_of
-from helix_spark.signature.functions.named_in_texts import is_put_together, named_in
+from helix_spark.signature.functions.named_in_texts import functions_called, is_put_together, named_in
 from helix_spark.signature.functions.names import Names
-from helix_spark.signature.functions.outside import outside_uses, views_of
 from helix_spark.signature.functions.randomness import random_uses
 from helix_spark.signature.functions.routes import routes
-from helix_spark.signature.functions.sql_texts import functions_called
-from helix_spark.signature.objects.edges import Asked, Described, Edge, Reference, Said, dotted
+from helix_spark.signature.objects.edges import Described, Edge, Reference, Said, dotted
 from helix_spark.signature.objects.patches import FINDS, classes_named, hung_on_classes, registered
 from helix_spark.signature.parts import Group, encode
 from helix_spark.since_python_311 import own_name
 
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
+_REGISTERS_VIEWS = frozenset({
+    "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
+    "registerTempTable",
+})
+_CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
 _MADE_NAMES = "has names looked up in a text that is made at run time"
 _DOCS, _READ_DOCS = "__doc__", ("getdoc", "render_doc")
 _SUBCLASSES = "__subclasses__"
@@ -43,7 +47,6 @@ def describe_function(reference: Reference, home: str) -> Described:
     used += [(name, function.__code__.co_firstlineno) for edge in by_name if (name := dotted(edge)) is not None]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges, used) if function.__name__ != "__hash__" else ()
-    outside = list(outside_uses(form, used))
     first, inside = function.__code__.co_firstlineno, frozenset(nested(function.__code__))
     lost += [(_MADE_NAMES, first)] if is_put_together(function, form) else []
     lost += [(FINDS.format(one), first) for one in registered(form.mentioned, inside)]
@@ -54,8 +57,6 @@ def describe_function(reference: Reference, home: str) -> Described:
             *names.held(),
         ),
         random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
-        outside=tuple(_told(names, what, line) for what, line, _, is_table in outside if not is_table),
-        asked=tuple(Asked(_told(names, what, line), table) for what, line, table, is_table in outside if is_table),
         unfollowed=tuple(_told(names, *one) for one in lost),
         checked=len(edges) + len(by_name),
         reads=_reads(form, used),
@@ -72,11 +73,11 @@ def _reads(form: CodeForm, used: Sequence[tuple[str, int]]) -> frozenset[str]:
 def _said(form: CodeForm) -> Said:
     """What a function says that counts for whoever runs it."""
     words = frozenset(text for text in form.texts if text.isidentifier())
+    registers = words if form.mentioned & _REGISTERS else frozenset()
     return Said(
-        calls=frozenset[str]().union(*map(functions_called, form.texts))
-        | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
-        registers=words if form.mentioned & _REGISTERS else frozenset(),
-        views=views_of(form),
+        calls=functions_called(form.texts) | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
+        registers=registers,
+        in_turns=bool(registers or form.mentioned & _REGISTERS_VIEWS) or any(map(_CREATES_VIEW.search, form.texts)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Variables that a text names, as pandas looks them up for ``rows.query("x > @LIMIT")``.
+"""What texts name: variables, as pandas looks them up for ``rows.query("x > @LIMIT")``, and functions that SQL calls.
 
 No syntax refers to such a variable, yet the result depends on what it holds.
 """
@@ -17,6 +17,7 @@ from helix_spark.signature.objects.edges import Edge, Reference
 
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*)")
 _MADE = re.compile(r"@\s*$")
+_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _LOOK_UP = frozenset({"query", "eval"})
 """Methods of pandas' tables that look up what follows an @."""
 
@@ -33,6 +34,15 @@ def named_in(form: CodeForm, edges: Iterable[Edge], names: Names) -> list[Edge]:
     words = dict.fromkeys(word for text in (*form.texts, *held) for word in words_of(text))
     around = {**names.function.__globals__, **names.closure}
     return [names.resolve(Free(word)) for word in words if word in around and _is_data(around[word])]
+
+
+def functions_called(texts: Iterable[str]) -> frozenset[str]:
+    """The words that SQL may call as functions, in texts or pieces of such.
+
+    >>> sorted(functions_called(["sum(clean (age)) + 1", "no query"]))
+    ['clean', 'sum']
+    """
+    return frozenset(word for text in texts for word in _CALLED.findall(text))
 
 
 def looked_up(function: FunctionType, form: CodeForm, texts: Iterable[str], home: str) -> Iterator[Edge | str]:

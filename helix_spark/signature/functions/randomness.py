@@ -18,7 +18,6 @@ from helix_spark.signature.objects.edges import Edge, Reference, dotted
 from helix_spark.signature.objects.spark_objects import spark_classes
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."
-_PARTITIONS = ", which depends on how rows are partitioned even with a seed"
 
 _OF_SPARK = re.compile(_SPARK + r"(\w+)$")
 _RANDOM = re.compile(
@@ -44,10 +43,6 @@ _PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
 """Methods of argparse, which read the command line."""
 
 _SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
-_SAMPLERS = frozenset({"sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"})
-_OF_PANDAS = "random_state"
-"""What a sampler of Spark's is never given."""
-
 _METADATA = "_metadata"
 _PLACE = re.compile(
     rf"\b{_METADATA}\b(?!`?\s*\.\s*`?(file_name|file_size|file_block_start|file_block_length|row_index)\b)"
@@ -80,8 +75,6 @@ def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str,
             yield f"calls {name}", one.line
         elif _NOW_UNLESS_TOLD.match(name) and one.text is None:
             yield f"calls {name} without saying when", one.line
-        elif method in _SAMPLERS and _OF_PANDAS not in one.keywords:
-            yield f"calls .{method}(){_PARTITIONS}", one.line
         elif method in _PARSES_ARGUMENTS:
             yield f"reads the command line (.{method}())", one.line
     if not form.mentioned.isdisjoint(_SQL):
@@ -127,11 +120,6 @@ def hash_seed() -> str:
     """The seed by which this process orders sets of texts; empty where it was drawn."""
     given = os.environ.get("PYTHONHASHSEED", "random")
     return "" if given == "random" else given
-
-
-def of_partitions(why: str) -> bool:
-    """Whether what is random is so only of Spark's tables: a method that pandas' tables have, too."""
-    return f"(){_PARTITIONS}" in why
 
 
 def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:

@@ -73,34 +73,21 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What Spark is asked for by a name, which a view of the node's own may have.
-
-    Attributes:
-        told: in a sentence.
-        table: its name in lower case; empty where it is not known, None where a query in SQL names the tables.
-    """
-
-    told: str
-    table: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
     """What texts and code say that counts for whoever runs them.
 
     Attributes:
         calls: words that SQL may call as functions.
-        registers: names under which functions are registered with the session.
-        views: names in lower case of the views that are registered; empty for one whose name is not known.
+        registers: names under which functions may be registered with the session.
+        in_turns: whether views or functions may be registered with the session.
     """
 
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
-    views: frozenset[str] = frozenset()
+    in_turns: bool = False
 
     def __or__(self, other: Said) -> Said:
-        return Said(self.calls | other.calls, self.registers | other.registers, self.views | other.views)
+        return Said(self.calls | other.calls, self.registers | other.registers, self.in_turns or other.in_turns)
 
 
 NOTHING_SAID = Said()
@@ -114,11 +101,10 @@ class Described:
         group, label, shown: as in `Part`.
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
-        warnings, random, outside, unfollowed: see `CodeTrace`.
-        asked: what it asks Spark for by names.
+        warnings, random, unfollowed: see `CodeTrace`.
         checked: so many of the first edges were looked at for what is random in them with their calls.
         reads: what it asks of functions and classes that counts because it asks: ``__doc__``, ``__subclasses__``.
-        texts: what it says, which others may look names up in, or ask Spark.
+        texts: what it says, which others may look names up in.
         said: what it says that counts where it runs.
         stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
     """
@@ -130,9 +116,7 @@ class Described:
     shown: str | None = None
     warnings: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
-    asked: tuple[Asked, ...] = ()
     checked: int = 0
     reads: frozenset[str] = frozenset()
     texts: tuple[str, ...] = ()

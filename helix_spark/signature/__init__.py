@@ -5,5 +5,5 @@ workflow its signatures: `code` signs a function or a value, `reach` walks from 
 `description` makes a part of each thing met. What that stands on has rooms of its own; the second imports the first:
 
 - `objects`: live objects as canonical bytes.
-- `functions`: what the code of one function says (`code_form`), names, draws and reads.
+- `functions`: what the code of one function says (`code_form`), names and draws.
 """

@@ -256,12 +256,11 @@ def test_the_reader_of_a_source_takes_turns_as_well() -> None:
 @pytest.mark.parametrize(
     ("operator", "said", "registers"),
     [
-        (Function(len, (), (), Form.VALUE), Said(views=frozenset({""})), True),
-        (Function(len, (), (), Form.VALUE), Said(registers=frozenset({"clean"})), True),
+        (Function(len, (), (), Form.VALUE), Said(in_turns=True), True),
         (Read(ReaderSource(len, "1")), Said(), False),
-        (Read(ReaderSource(len, "1")), Said(views=frozenset({"p"})), True),
+        (Read(ReaderSource(len, "1")), Said(in_turns=True), True),
     ],
-    ids=["views", "functions", "reader", "reader of a view"],
+    ids=["function", "reader", "reader that registers"],
 )
 def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Said, registers: bool) -> None:
     run: Any = SimpleNamespace(

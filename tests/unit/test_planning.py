@@ -189,7 +189,7 @@ def sampled(*, learned: bool) -> hx.Workflow:
 
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
-        return data.sample(0.5)
+        return data.where(F.rand() > 0.5)
 
     @wf.extractor
     def noise(rows: DataFrame) -> Column:

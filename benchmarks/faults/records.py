@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def used(root: Path, runs: int = 2) -> Path:
     """A catalog with a few iterations behind it."""
-    for key in range(1, runs + 1):
-        run(root, workflow(key))
-    return root
+    return shutil.copytree(Path(_made(runs).name) / "catalog", root)
+
+
+@cache
+def _made(runs: int) -> tempfile.TemporaryDirectory[str]:
+    """The one that all rows of a process take copies of."""
+    folder = tempfile.TemporaryDirectory(prefix="helix-faults-")
+    root = Path(folder.name) / "catalog"
+    if runs > 1:
+        shutil.copytree(Path(_made(runs - 1).name) / "catalog", root)
+    run(root, workflow(runs))
+    return folder
 
 
 def _probe(sound: Path, copy: Path, damage: Callable[[Path], Path], tally: Tally, before: Any) -> str:

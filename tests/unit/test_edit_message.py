@@ -20,6 +20,9 @@ from helping import clean
 
 LIMIT = 3
 
+def most(rows: pd.DataFrame) -> int:
+    return 1
+
 def study(rate: float = 0.5) -> hx.Workflow:
     wf = hx.Workflow("study")
     wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
@@ -65,7 +68,7 @@ def test_what_an_edit_was_is_told_in_a_line(edited: Callable[..., str]) -> None:
     assert edited("study.py", "float(rows.a.sum())", "float(rows.a.max())") == "code of `total`"
     assert edited("study.py", "LIMIT = 3", "LIMIT = 4") == "value `LIMIT` 3 -> 4"
     assert edited("study.py", "    return wf\n", "    wf.output('rows')\n    return wf\n") == ""
-    added = "    wf.reducer(name='most', output=True)(lambda rows: 1)\n    return wf\n"
+    added = "    wf.reducer(output=True)(most)\n    return wf\n"
     assert edited("study.py", "    return wf\n", added) == "`most` added"
     assert "`most` added" in CliRunner().invoke(helix, ["show", "10"]).stdout
 

@@ -18,16 +18,19 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import holders
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import holder_from, this_process
-from helix_spark.catalog.leases.leases import HEARTBEAT, Leases
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.signature.parts import digest
 
 NAME = digest("a")
+BEAT = 0.2
+"""Seconds between heartbeats of the processes here, of which ten may be missed, as of others."""
 HOLDS = """
-import sys, time
-from helix_spark.catalog.leases.leases import HEARTBEAT, Leases
+import sys
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 leases = Leases(LocalPath(sys.argv[1]))
+leases.heartbeat = float(sys.argv[3])
 assert leases.take(sys.argv[2]) is None
 print("taken", flush=True)
 sys.stdin.readline()
@@ -48,7 +51,8 @@ def holding(folder: Path) -> Iterator[Start]:
 
     def start(name: str = NAME) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDS, str(folder), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", HOLDS, str(folder), name, str(BEAT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout is not None
@@ -103,10 +107,10 @@ def test_the_frozen_are_taken_over(folder: Path, holding: Start, monkeypatch: py
 
 
 def test_a_heartbeat_keeps_it(folder: Path, holding: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases_module, "PATIENCE", 3 * HEARTBEAT)
+    monkeypatch.setattr(leases_module, "PATIENCE", 10 * BEAT)
     holding(NAME)
     leases, begun = Leases(folder), time.monotonic()
-    leases.wait(NAME, until=lambda: time.monotonic() - begun > 4 * HEARTBEAT)
+    leases.wait(NAME, until=lambda: time.monotonic() - begun > 13 * BEAT)
     assert leases.take(NAME) is not None
 
 

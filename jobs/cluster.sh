@@ -81,9 +81,9 @@ stop() {
   done
   for file in "$folder"/*.pid; do
     [ -f "$file" ] || continue
-    for _ in $(seq 40); do
+    for _ in $(seq 200); do
       kill -0 -- "-$(cat "$file")" 2>/dev/null || break
-      sleep 0.25
+      sleep 0.05
     done
     kill -KILL -- "-$(cat "$file")" 2>/dev/null || true
     rm "$file"

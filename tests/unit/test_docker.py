@@ -187,7 +187,7 @@ def test_the_script_starts_no_second_cluster_over_the_first(script: Script) -> N
 
 
 def test_the_script_stops_when_what_it_started_has_ended(script: Script) -> None:
-    script.program.write_text("#!/bin/sh\ntrap 'sleep 1; exit' TERM\nwhile :; do sleep 0.1; done\n")
+    script.program.write_text("#!/bin/sh\ntrap 'sleep 0.4; exit' TERM\nwhile :; do sleep 0.1; done\n")
     assert script("start").returncode == 0
     groups = [int(number) for number in script.noted().values()]
     assert script("stop").returncode == 0

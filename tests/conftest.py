@@ -1,7 +1,9 @@
-"""What all tests share: property tests have no deadline, for a machine that many share takes its time; an S3 store."""
+"""What all tests share: property tests have no deadline, for a machine that many share takes its time; no sync waits
+for the disk; an S3 store."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +17,9 @@ from helix_spark.catalog.places.place import LocalPath
 
 settings.register_profile("helix", deadline=None)
 settings.load_profile("helix")
+
+# Nobody cuts the power of these processes: what is synced need not wait for the disk. Of no open file it is an error.
+os.fsync = os.fstat
 
 _NUMBERS = count()
 

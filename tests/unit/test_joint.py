@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -74,26 +75,26 @@ def slow(seconds: float, fresh: float) -> float:
     return seconds + fresh * 3.0 * (1.0 - math.exp(-seconds / 6.0))
 
 
-def cheapest(
-    nodes: tuple[NodeCosts, ...], outputs: frozenset[str], loadable: set[str], session_seconds: float, fresh: float
-) -> float:
-    """Over all sets of computed nodes; the names in `loadable` may be loaded."""
-    best = math.inf
+@cache
+def ways(
+    nodes: tuple[NodeCosts, ...], outputs: frozenset[str], session_seconds: float, fresh: float
+) -> list[tuple[frozenset[str], float]]:
+    """For each set of computed nodes: what is to be loaded beside it, and the seconds of it all."""
+    found = []
     for computed in itertools.product([False, True], repeat=len(nodes)):
         picked = {node.name for node, pick in zip(nodes, computed, strict=True) if pick}
         needed = set(outputs) | {name for node in nodes if node.name in picked for name in node.inputs}
         loaded = needed - picked
-        if loaded <= loadable:
-            steps = [
-                (node.compute_seconds, node.compute_needs_spark) if node.name in picked
-                else (node.load_seconds, node.load_needs_spark)
-                for node in nodes if node.name in picked | loaded
-            ]
-            seconds = sum(slow(took, fresh) if with_spark else took for took, with_spark in steps)
-            if any(with_spark for _, with_spark in steps):
-                seconds += session_seconds
-            best = min(best, seconds)
-    return best
+        steps = [
+            (node.compute_seconds, node.compute_needs_spark) if node.name in picked
+            else (node.load_seconds, node.load_needs_spark)
+            for node in nodes if node.name in picked | loaded
+        ]
+        seconds = sum(slow(took, fresh) if with_spark else took for took, with_spark in steps)
+        if any(with_spark for _, with_spark in steps):
+            seconds += session_seconds
+        found.append((frozenset(loaded), seconds))
+    return found
 
 
 def next_seconds(problem: PlanningProblem, kept: frozenset[str]) -> float:
@@ -107,9 +108,8 @@ def next_seconds(problem: PlanningProblem, kept: frozenset[str]) -> float:
         loadable = {node.name for node in nodes
                     if node.signature in kept and node.name not in lost and not node.recompute}
         outputs = scenario.outputs if scenario.version else problem.outputs
-        total += scenario.probability * cheapest(
-            nodes, outputs, loadable, problem.later_session_seconds, problem.fresh_process
-        )
+        found = ways(nodes, outputs, problem.later_session_seconds, problem.fresh_process)
+        total += scenario.probability * min(seconds for loaded, seconds in found if loaded <= loadable)
     return total
 
 

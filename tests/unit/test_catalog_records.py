@@ -184,13 +184,13 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.signature.parts import digest
 root, me = sys.argv[1:]
 catalog = Catalog.open(root, create=True)
-for i in range(30):
+for i in range(20):
     run = digest(me, str(i))[:32]
     catalog.start_iteration(IterationRecord(run, "census", 0, "running", 0.0))
     if i % 10 == 0:
         mine = catalog.begin_attempt(digest(str(i)), "value")
         catalog.publish(ArtifactRecord(mine.signature, mine.attempt, "value", "published", me, "n", 1, 0.0, value="1"))
-    if i % 15 == 14:
+    if i % 10 == 9:
         catalog.maintain()
 """
         root = tmp_path / "catalog"
@@ -199,12 +199,12 @@ for i in range(30):
         assert [worker.wait() for worker in workers] == [0] * 4
         catalog = Catalog.open(root, create=False)
         found = catalog.iterations("census")
-        assert sorted(one.number for one in found) == list(range(1, 121))
-        assert {one.run for one in found} == {digest(str(i), str(j))[:32] for i in range(4) for j in range(30)}
+        assert sorted(one.number for one in found) == list(range(1, 81))
+        assert {one.run for one in found} == {digest(str(i), str(j))[:32] for i in range(4) for j in range(20)}
         published = Journal(root / "records" / "artifacts", IterationRecord, pruned_by=()).columns(
             "SELECT signature FROM journal"
         )["signature"]
-        assert sorted(published) == sorted(digest(str(i)) for i in (0, 10, 20))
+        assert sorted(published) == sorted(digest(str(i)) for i in (0, 10))
 
     def test_a_log_that_did_not_move_is_not_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import deltalake
@@ -318,13 +318,13 @@ class TestUpkeep:
         monkeypatch.setattr(upkeep, "TIERS", (6_000, 24_000))
         journal = of(tmp_path)
         rewritten = 0
-        for i in range(120):
+        for i in range(72):
             journal.append([Seen(digest(str(i), str(j))) for j in range(10)])
             rewritten += maintain(journal).merged
-        assert len(journal.query("SELECT * FROM journal")) == 1200
+        assert len(journal.query("SELECT * FROM journal")) == 720
         # A row is merged a few times, not once for each later append; and files do not pile up.
-        assert rewritten < 3 * 120
-        assert len(files_of(tmp_path)) < 30
+        assert rewritten < 3 * 72
+        assert len(files_of(tmp_path)) < 20
 
     def test_replaced_files_go_after_the_grace_and_a_reader_follows(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -354,7 +354,7 @@ class TestUpkeep:
 
     def test_what_waits_is_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(upkeep, "MOST_FILES", 20)
-        for _ in range(12):
+        for _ in range(9):
             for i in range(6):
                 of(tmp_path).append([Seen(str(i))])
             maintain(of(tmp_path))
@@ -362,7 +362,7 @@ class TestUpkeep:
         # Two merges' worth more, as only what is older than a checkpoint of ten minutes goes.
         assert len(list((tmp_path / "seen").glob("*.parquet"))) < 40
         assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 40
-        assert len(names(of(tmp_path))) == 72
+        assert len(names(of(tmp_path))) == 54
 
     def test_a_file_that_no_commit_came_to_name_goes_after_a_month(self, tmp_path: Path) -> None:
         for i in range(6):

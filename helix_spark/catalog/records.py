@@ -60,7 +60,6 @@ Influence = Annotated[str, Json({
     "workflow": str, "learner": str, "iteration": int, "target": str, "features": [(str, str, float, bool)],
     "left_out": [(str, str, int, [str])],
 }, 16 << 20, needed=False)]
-Reads = Annotated[str, Json({str: [str]}, 16 << 20, needed=False)]
 Observed = Annotated[str, Json({
     "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},
 }, 16 << 20, needed=False)]
@@ -145,8 +144,6 @@ class ResultRecord:
         rows: None if unknown.
         random: why the result may differ each time it is computed; empty if it does not.
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
-        reads: of a lazy function, which columns of its input tables its plan reads, where that was looked at: JSON
-            object, input's signature to names; else empty.
         verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.contents`; None where it was not taken. The first
             half tells rows in whatever order, the second one tells everything.
@@ -167,7 +164,6 @@ class ResultRecord:
     random: Prose = ""
     influence: Influence = ""
     read_seconds: Seconds | None = None
-    reads: Reads = ""
     content: Signature | None = None
     verified: Truth | None = None
     observed: Observed = ""

@@ -1,7 +1,7 @@
-"""Which columns of a table its readers take, as far as their declarations say. No Spark: a plan rests on it.
+"""Which columns of a table its readers take, as far as their declarations and the plans that functions build say. No
+Spark: a plan rests on it.
 
-What a declaration cannot rule out counts as read. Of an author's lazy function only its lowered plan tells
-(`engine/lowering/column_reads.py`).
+What these cannot rule out counts as read.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -20,11 +21,8 @@ from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,
     FitStage,
-    Form,
-    Function,
     HashSplit,
     Interact,
-    Result,
     Select,
     Stage,
     split_of_fit,
@@ -51,32 +49,38 @@ class Reads:
         names: columns that it names.
         text: SQL over the table's columns.
         whole: it may read any column.
-        by_plan: only the plan that its function makes tells.
     """
 
     names: frozenset[str] = frozenset()
     text: str = ""
     whole: bool = False
-    by_plan: bool = False
 
 
 WHOLE = Reads(whole=True)
-BY_PLAN = Reads(by_plan=True)
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """A function of which it is known what it builds."""
+
+    def reads_of(self, place: int) -> Reads:
+        """What it reads of the table that is its input at a place."""
 
 
 def declared_reads(dag: Dag, name: str, source: str) -> Reads:
-    """What a reader's declaration says of its reading one of its input tables."""
+    """What a reader's declaration, or its plan, says of its reading one of its input tables."""
     reader = dag[name]
     operator = reader.operator
-    if isinstance(operator, Function):
-        return _of_function(reader, operator)
+    if isinstance(operator, Planned):
+        found = [operator.reads_of(place) for place, one in enumerate(reader.inputs) if one == source]
+        return found[0] if len(found) == 1 else WHOLE
     if reader.inputs.index(source) != 0 or reader.inputs.count(source) > 1:
         return WHOLE  # ready-made operators read columns of their first input alone
     match operator:
         case Select(columns=columns) | Interact(columns=columns):
-            return _named(columns)
+            return by_names(columns)
         case FitCategories() | EncodeCategories() | FitQuantiles() | Bucket():
-            return _divided(_named([operator.column]), split_of_fit(operator))
+            return _divided(by_names([operator.column]), split_of_fit(operator))
         case Assemble():
             return _of_examples(operator)
         case FitStage(stage=stage, rows=rows):
@@ -89,40 +93,23 @@ def declared_reads(dag: Dag, name: str, source: str) -> Reads:
     return WHOLE  # predictions keep their rows
 
 
-def known_reads(dag: Dag, name: str, source: str, told: frozenset[str] | None) -> Reads | None:
-    """What a reader takes of one of its input tables, by its declaration or else by its plan; None if neither tells.
-
-    Args:
-        told: the columns that its plan was found to read; None if it told nothing.
-    """
-    declared = declared_reads(dag, name, source)
-    if not declared.by_plan:
-        return declared
-    return None if told is None else Reads(names=told)
-
-
 def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:
-    """Those of `columns` that may be read; of what only a plan tells, all.
+    """Those of `columns` that may be read.
 
     >>> taken(Reads(names=frozenset({"Age"}), text="pay > 5 * 10"), ["age", "pay", "sex"])
     ('age', 'pay')
     >>> taken(Reads(text="count(*) > 1"), ["age"])
     ('age',)
     """
-    if reads.whole or reads.by_plan or _STARS.search(reads.text) or _OPEN.search(reads.text):
+    if reads.whole or _STARS.search(reads.text) or _OPEN.search(reads.text):
         return tuple(columns)
     # Spark finds columns in whatever case they are written.
     named, text = {name.casefold() for name in reads.names}, reads.text.casefold()
     return tuple(column for column in columns if column.casefold() in named or column.casefold() in text)
 
 
-def _of_function(reader: Node, function: Function) -> Reads:
-    lazy = reader.result in (Result.TABLE, Result.COLUMN) and function.returns in (Form.SPARK, Form.COLUMN)
-    return BY_PLAN if lazy and set(function.forms) <= {Form.SPARK, Form.ANY} else WHOLE
-
-
 def _of_examples(examples: Assemble) -> Reads:
-    named = _named(kept for kept in examples.keep if isinstance(kept, str))
+    named = by_names(kept for kept in examples.keep if isinstance(kept, str))
     label = examples.label if isinstance(examples.label, str) else ""
     return _divided(replace(named, text=label), examples.split)
 
@@ -131,7 +118,7 @@ def _divided(reads: Reads, split: HashSplit | None) -> Reads:
     """What is read of a table whose rows are divided: by columns that are named, else by all that is in them."""
     if split is None:
         return reads
-    by = _named(split.key) if split.key else WHOLE
+    by = by_names(split.key) if split.key else WHOLE
     return replace(reads, names=reads.names | by.names, whole=reads.whole or by.whole)
 
 
@@ -146,10 +133,11 @@ def _of_stage(stage: Stage, more: tuple[str, ...] = ()) -> Reads:
         return WHOLE
     given = [value for _, value in stage.parameters]
     listed = [one for value in given if isinstance(value, list | tuple) for one in value]
-    return _named([*given, *listed, *_BY_DEFAULT, *more])
+    return by_names([*given, *listed, *_BY_DEFAULT, *more])
 
 
-def _named(columns: Iterable[object]) -> Reads:
+def by_names(columns: Iterable[object]) -> Reads:
+    """What is read by these names, and no other way."""
     names = frozenset(column for column in columns if isinstance(column, str))
     if any("." in name or "`" in name for name in names):
         return WHOLE  # a part of a column, or a quoted name: which column that is, Spark decides

@@ -14,11 +14,9 @@ from helix_spark.iteration import node_records, recording
 from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
 from helix_spark.iteration.output_tables import tables_elsewhere
 from helix_spark.iteration.run import Run, RunStep, through
-from helix_spark.iteration.told_reads import reads_after
 from helix_spark.iteration.tracker import Finished, tell
 from helix_spark.past.edit_message import edit_message
 from helix_spark.past.table_preview import TablePreview
-from helix_spark.planner.gaps import PlanReads
 
 
 def forget_void(run: Run) -> Run:
@@ -31,7 +29,6 @@ def forget_void(run: Run) -> Run:
 def record(run: Run) -> Run:
     """The answer or the failure is on record, and what it took to get there."""
     status, error = _ending(run)
-    reads = told_reads(run) if status == "done" else {}
     tables = _tables(run) if status == "done" else {}
     void, view = run.retention.storable.void, run.view
     nodes = tuple(node_records.node_records(run, void))
@@ -50,10 +47,9 @@ def record(run: Run) -> Run:
     influences = told_influences(run) if status != "interrupted" else {}
     run.tools.catalog.answers.append(run.answered.records(run.record.number, void | node_records.uncertain(run)))
     results = node_records.result_records(run, influences, cards)
-    told = (*node_records.read_records(run, reads), *node_records.found_by_plan(run))
-    learnt = [one for one in (*results, *told) if one.node not in void]
+    learnt = [one for one in (*results, *node_records.found_by_plan(run)) if one.node not in void]
     run.tools.catalog.append_iteration(ended, nodes, learnt)
-    return replace(run, record=ended, node_records=nodes, reads=reads, tables=tables)
+    return replace(run, record=ended, node_records=nodes, tables=tables)
 
 
 def keep(run: Run) -> Run:
@@ -63,8 +59,8 @@ def keep(run: Run) -> Run:
         return run
     if run.outcome.failure is not None:
         plan = replace(run.plan, evict={})
-        return replace(run, kept=run.retention.store(plan, {}))
-    return replace(run, kept=run.retention.keep(run.reads if run.node_records else {}))
+        return replace(run, kept=run.retention.store(plan))
+    return replace(run, kept=run.retention.keep())
 
 
 def note_sizes(run: Run) -> Run:
@@ -126,16 +122,6 @@ def track(run: Run) -> Run:
     finished = Finished(run.record, run.node_records, run.numbered, models, run.stored, live, run.tables)
     tell(run.tools.tracker, finished, run.tools.observer.warning)
     return run
-
-
-def told_reads(run: Run) -> PlanReads:
-    """What functions read of the tables that could be stored with less, and what was told before the run."""
-    if not run.tools.sessions.started:
-        return run.reads
-    with _spark_may_end(run, "what functions read is not known; tables are stored whole"):
-        tables = [name for name in run.retention.storable.narrowable() if not run.plan[name].stored]
-        return {**run.reads, **reads_after(run, tables)}
-    return run.reads
 
 
 def told_influences(run: Run) -> dict[str, str]:

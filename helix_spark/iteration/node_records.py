@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import FunctionType
@@ -17,7 +16,6 @@ from helix_spark.engine.results.results import ModelResult, NodeResult, TableRes
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.run import Run
-from helix_spark.planner.gaps import PlanReads
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Part, digest
@@ -170,16 +168,6 @@ def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
             random=f"`{name}` {why}" if (why := run.outcome.differs(run.dag[name])) else "",
         )
         for name in sorted(names)
-    ]
-
-
-def read_records(run: Run, reads: PlanReads) -> list[ResultRecord]:
-    """What the plans of functions told of the columns they read."""
-    return [
-        _learnt(run, own.name, reads=json.dumps({
-            source: sorted(columns) for source, columns in reads[own.signature].items()
-        }))
-        for own in run.plan.nodes if own.signature in reads and not own.random
     ]
 
 

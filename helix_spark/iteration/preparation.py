@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from helix_spark.capture.capture_nodes import capture_nodes
@@ -66,8 +65,7 @@ def look_up(run: Run) -> Run:
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     measured = records.measured
     read = RecordsRead(view, measured, calibrated_loads(sample, measured), records.known_random)
-    told = _reads_on_record(read) | dict(run.reads)
-    missing = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts, told)
+    missing = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts)
     serving = read.without(missing)
     held = tools.held.union(signed[name].signature for name in run.had)
     situation = Situation(
@@ -77,7 +75,7 @@ def look_up(run: Run) -> Run:
         left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
     situation = _foreseen(_with_others(situation, read), serving, tools.one_run)
-    found = replace(run, records=read, dag=dag, situation=situation, told=told, comparable=_comparable(read))
+    found = replace(run, records=read, dag=dag, situation=situation, comparable=_comparable(read))
     return reusing_proven(found) if run.only_proven else found
 
 
@@ -103,13 +101,6 @@ def _bytes_beside(view: CatalogView) -> int:
     """Bytes of the records, and of what nobody refers to. Tables that lack columns are among what is stored; what is
     gone counts by its records until the run has ended them, and takes no room."""
     return view.other_bytes - sum(record.bytes for record in view.missing)
-
-
-def _reads_on_record(records: RecordsRead) -> dict[str, Mapping[str, frozenset[str]]]:
-    return {
-        signature: {source: frozenset(columns) for source, columns in json.loads(record.reads).items()}
-        for signature, record in records.measured.items() if record.reads
-    }
 
 
 def _with_others(situation: Situation, records: RecordsRead) -> Situation:

@@ -16,7 +16,6 @@ from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
 from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.iteration.written import Kept
-from helix_spark.planner.gaps import PlanReads
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.plan import Plan
@@ -51,17 +50,13 @@ class Retention:
         self._wishes = {run.plan[node.name].signature: node.wishes for node in run.dag.nodes}
         self._room = CatalogRoom(run, self._wishes)
 
-    def keep(self, reads: PlanReads) -> Kept:
+    def keep(self) -> Kept:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
-        room to others, so that it is decided once more.
-
-        Args:
-            reads: what this run was told of the columns that functions read, beside that on record.
-        """
+        room to others, so that it is decided once more."""
         kept, plan = Kept(), self.run.plan
         for _ in range(DECISIONS):
             plan = self._settled(kept.sizes)
-            more = self.store(plan, reads)
+            more = self.store(plan)
             kept = kept.then(more, [name for name in kept.stored if self.run.plan[name].signature in plan.evict])
             if not more.gone:
                 break
@@ -87,8 +82,8 @@ class Retention:
             situation = _as_stored_now(replace(situation, overhead=beside), live, run)
         return settled(replace(run, situation=situation), sizes, to_write=to_write)
 
-    def store(self, plan: Plan, reads: PlanReads) -> Kept:
-        """Evicts and stores what a plan says; what the writes read is left for `keep` to evict. Argument as there."""
+    def store(self, plan: Plan) -> Kept:
+        """Evicts and stores what a plan says; what the writes read is left for `keep` to evict."""
         late = self.storable.read_by_writes(plan)
         self._room.evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
         owed = sum(one.bytes for one in self.run.tools.catalog.live_among(late & plan.evict.keys()).values())
@@ -96,7 +91,7 @@ class Retention:
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.run.tools.catalog.live_among([node.signature for node in wanted])
         self._note_wishes({**self.run.view.artifacts, **there})
-        narrow, told = self.storable.narrowable(), {**self.run.told, **reads}
+        narrow = self.storable.narrowable()
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
@@ -104,7 +99,7 @@ class Retention:
             before = there.get(node.signature)
             left_out: tuple[str, ...] = ()
             if node.name in narrow:
-                left_out = unread_columns(node.name, before, self.run, told)
+                left_out = unread_columns(node.name, before, self.run)
             if before is not None and set(before.left_out) <= set(left_out):
                 stored[node.name] = before.bytes
             elif (record := self.writer.write(node.name, plan, left_out)) is not None:

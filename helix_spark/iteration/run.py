@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.iteration.written import Kept
-from helix_spark.planner.gaps import PlanReads
 from helix_spark.planner.situation import Situation
 from helix_spark.workflow.workflow import Workflow
 
@@ -97,7 +96,6 @@ class Run:
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
     answered: AnsweredBefore = NOT_YET
-    reads: PlanReads = field(default_factory=dict)
     equal: Mapping[str, str] = field(default_factory=dict)
     had: frozenset[str] = frozenset()
     only_proven: bool = False
@@ -105,7 +103,6 @@ class Run:
     records: RecordsRead = NOT_YET
     dag: Dag = NOT_YET
     situation: Situation = NOT_YET
-    told: PlanReads = NOT_YET
     comparable: frozenset[str] = frozenset()
     plan: Plan = NOT_YET
     planning_seconds: float = 0.0

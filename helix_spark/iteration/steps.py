@@ -37,7 +37,6 @@ from helix_spark.iteration.leasing import wait_for_others
 from helix_spark.iteration.preparation import declare, look_up
 from helix_spark.iteration.proving import say_what_is_verified, verify
 from helix_spark.iteration.run import Run, RunStep, repeated, through
-from helix_spark.iteration.told_reads import ask_what_is_read
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
 """What is declared, and what is on record of it. No Spark, nothing is written."""
@@ -52,7 +51,6 @@ ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
     *PLANNING,
     say_who_else_declares,
-    ask_what_is_read,  # * where tables lack columns, and nobody knows whether they are read
     verify,  # * where nothing is to be reused before an audit has verified it
     check_what_computes,
     make_catalog,

@@ -94,8 +94,7 @@ class Storable:
 
     def narrowable(self) -> tuple[str, ...]:
         """Names of the tables that may be stored without some of their columns."""
-        varying = self.spoiled.union(node.name for node in self.run.plan.nodes if node.random)
-        return candidates(self.run, varying)
+        return candidates(self.run)
 
     def wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy

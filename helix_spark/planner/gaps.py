@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import known_reads, taken
+from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.planner.known_node import Gap, Stored
 from helix_spark.visible_text import named
-
-PlanReads = Mapping[str, Mapping[str, frozenset[str]]]
-"""What the plans of functions told: the function's signature -> its input's signature -> the columns it reads."""
 
 _SHOWN = 3
 
 
-def gaps(
-    dag: Dag, signatures: Mapping[str, str], stored: Mapping[str, Stored], reads: PlanReads
-) -> dict[str, Gap]:
+def gaps(dag: Dag, signatures: Mapping[str, str], stored: Mapping[str, Stored]) -> dict[str, Gap]:
     """By signature, the stored tables that lack a column which the current version reads, or may read.
 
     Args:
@@ -29,9 +24,8 @@ def gaps(
         artifact = stored.get(signatures[node.name])
         if artifact is None or not artifact.left_out:
             continue
-        gap = _gap(node, artifact, dag, signatures, reads)
-        if gap is not None:
-            found[artifact.signature] = gap
+        if (why := _lack(node, artifact, dag)) is not None:
+            found[artifact.signature] = Gap(artifact, why)
     return found
 
 
@@ -50,19 +44,11 @@ def columns_text(columns: tuple[str, ...]) -> str:
     return named(columns, _SHOWN)
 
 
-def _gap(
-    node: Node, artifact: Stored, dag: Dag, signatures: Mapping[str, str], reads: PlanReads
-) -> Gap | None:
-    without = f"stored without {columns_text(artifact.left_out)}"
+def _lack(node: Node, artifact: Stored, dag: Dag) -> str | None:
+    """Why a stored table is not enough, in words; None if it is."""
     if whole_by_wish(node, dag):
-        return Gap(artifact, (), f"{without}, and asked for as a whole", closable=False)
-    unknown: list[str] = []
+        return f"stored without {columns_text(artifact.left_out)}, and asked for as a whole"
     for name in dag.readers(node.name):
-        known = known_reads(dag, name, node.name, reads.get(signatures[name], {}).get(artifact.signature))
-        if known is None:
-            unknown.append(name)
-        elif missing := taken(known, artifact.left_out):
-            return Gap(artifact, (), f"stored without {columns_text(missing)}, which `{name}` reads", closable=False)
-    if not unknown:
-        return None
-    return Gap(artifact, tuple(unknown), f"{without}; what `{unknown[0]}` reads is not known", closable=True)
+        if missing := taken(declared_reads(dag, name, node.name), artifact.left_out):
+            return f"stored without {columns_text(missing)}, which `{name}` reads"
+    return None

@@ -45,15 +45,11 @@ class Gap:
 
     Attributes:
         stored: the table.
-        unknown: readers of which nobody knows yet what they read; lowering them may close the gap.
         why: in words.
-        closable: whether nothing but `unknown` stands in the way.
     """
 
     stored: Stored
-    unknown: tuple[str, ...]
     why: str
-    closable: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,16 @@ from typing import Any
 import pandas as pd
 import pytest
 from deltalake import DeltaTable
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.ml.feature import CountVectorizer, FeatureHasher
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import Heard, computed, loading
 
 import helix_spark as hx
+from helix_spark.capture import captured_function
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.lowering.column_reads import MarkedStub, columns_read
-from helix_spark.engine.lowering.stubs import Stubs
+from helix_spark.dag.reading import Reads
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.problem import State
 
@@ -156,17 +154,6 @@ def test_what_reads_held_columns_loads_and_gives_the_same(
     assert heard.warnings == []
 
 
-def test_what_an_edited_function_was_found_to_read_is_on_record(
-    run: Callable[..., Iteration], catalog: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(workflow(old))
-    edited = run(workflow(older))
-    Catalog.open(catalog, create=False).evict(edited.plan["found"].signature, "a test wants it computed")
-    monkeypatch.setattr(Stubs, "reads", None)  # nobody is to ask again
-    with hx.Helix(catalog, policy=loading("always"), spark=spark) as helix:
-        assert helix.plan(workflow(older, again=2))["rows"].state is State.LOAD
-
-
 @pytest.mark.parametrize("read", [letters, everything])
 def test_what_reads_a_column_that_was_left_out_computes_says_why_and_stores_more(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path, read: Read
@@ -240,10 +227,7 @@ def test_a_column_that_is_read_against_all_expectation_is_computed_never_null(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(workflow(old))
-    reads = Stubs.reads
-    monkeypatch.setattr(Stubs, "reads", lambda self, node: {
-        name: columns - {"story", "notes", "key"} for name, columns in (reads(self, node) or {}).items()
-    })
+    monkeypatch.setattr(captured_function, "columns_named", lambda plan, place: Reads(frozenset({"age", "sex"})))
     wrong = run(workflow(letters))
     assert "rows" in computed(wrong)
     assert wrong.outputs == from_scratch(run, workflow(letters), tmp_path)
@@ -355,55 +339,6 @@ def test_feature_stages_fit_and_transform_a_table_that_lacks_the_rest(
     whole = run(build(3.0), tmp_path / "scratch")
     assert sorted(map(str, again.table("examples").collect())) == sorted(map(str, whole.table("examples").collect()))
     assert heard.warnings == []
-
-
-def by_hand(rows: DataFrame) -> DataFrame:
-    return rows.sparkSession.createDataFrame(rows.rdd.map(lambda row: (row.sex, 1.0)), "sex string, x double")
-
-
-def looks(rows: DataFrame) -> DataFrame:
-    return rows.limit(rows.count()).select("sex", F.col("age").alias("x"))
-
-
-def with_subquery(rows: DataFrame) -> DataFrame:
-    rows.createOrReplaceTempView("narrow_rows")
-    return rows.sparkSession.sql(
-        "select sex, age as x from narrow_rows where age > (select avg(length(notes)) from narrow_rows) order by key"
-    )
-
-
-def united(rows: DataFrame) -> DataFrame:
-    return rows.select("sex", "age").union(rows.select("sex", "key")).toDF("sex", "x")
-
-
-def in_workers(rows: DataFrame) -> DataFrame:
-    return rows.mapInPandas(lambda frames: (frame[["sex", "age"]] for frame in frames), "sex string, age double")
-
-
-@pytest.mark.parametrize(("read", "columns"), [
-    (old, {"age", "sex"}), (letters, {"sex", "story"}), (everything, set(DATA.columns)), (counted, set()),
-    (by_hand, None), (looks, None), (with_subquery, {"sex", "age", "notes", "key"}), (united, {"sex", "age", "key"}),
-    (in_workers, set(DATA.columns)),
-    (lambda rows: rows.where("story is not null").select("sex"), {"story", "sex"}),
-    (lambda rows: rows.dropDuplicates(["notes"]).select("sex"), {"notes", "sex"}),
-    (lambda rows: rows.distinct().select("sex"), set(DATA.columns)),
-    (lambda rows: rows.sort("story").limit(3).select("sex"), {"story", "sex"}),
-    (lambda rows: rows.join(rows.select("key", "notes"), "key").select("sex"), {"key", "sex"}),
-    (lambda rows: rows.withColumnRenamed("story", "tale").selectExpr("SEX", "length(TALE) n"), {"sex", "story"}),
-    (lambda rows: rows.limit(0).select("sex"), None),
-    (lambda rows: rows.repartition(3, "notes").select("sex"), {"sex", "notes"}),
-    (lambda rows: rows.cache().select("sex"), None),
-])
-def test_spark_tells_what_a_function_reads(spark: SparkSession, read: Read, columns: set[str] | None) -> None:
-    stub = MarkedStub(spark, spark.createDataFrame(DATA.head(1)).schema)
-    try:
-        made = read(stub.frame)
-    except (PySparkException, Py4JError):  # it looks at its data
-        assert columns is None
-        return
-    found = columns_read(made, {"rows": stub})
-    stub.frame.unpersist()
-    assert found == (None if columns is None else {"rows": frozenset(columns)})
 
 
 def test_a_record_without_the_field_is_of_a_whole_table(catalog: Path, run: Callable[..., Iteration]) -> None:

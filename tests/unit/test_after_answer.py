@@ -33,15 +33,11 @@ def answered(heard: Warned, ended: bool) -> Run:
     """As much of a run as asks Spark."""
     sessions = SimpleNamespace(started=True, ended=ended)
     tools: Any = SimpleNamespace(sessions=sessions, observer=heard)
-    retention: Any = SimpleNamespace(storable=SimpleNamespace(narrowable=tuple))
     leased: Any = None
-    return Run(workflow(1), tools, "run", 0.0, leased, reads={"told": {}}, retention=retention)
+    return Run(workflow(1), tools, "run", 0.0, leased)
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
-    "reads_after": (
-        after_answer.told_reads, {"told": {}}, "what functions read is not known; tables are stored whole: ",
-    ),
     "fitted_influences": (after_answer.told_influences, {}, "what fits gave their features is not known: "),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,15 @@ import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import CountVectorizer, RFormula, SQLTransformer, VectorAssembler
 from pyspark.ml.linalg import VectorUDT
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StringType, StructField, StructType
 from test_planning import plan, situation, with_nodes
 
 import helix_spark as hx
+from helix_spark.capture.capture_nodes import capture_nodes
+from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.named_columns import columns_named
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -30,7 +34,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
 from helix_spark.planner.by_name import policy_named
-from helix_spark.planner.gaps import PlanReads, gaps
+from helix_spark.planner.gaps import gaps
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem
@@ -44,7 +48,13 @@ SCHEMA = StructType([
 ])
 
 
-def build(label: str = "age > 3", key: list[str] | None = None, **wishes: Any) -> hx.Workflow:
+def older_one(rows: DataFrame) -> Column:
+    return rows.age + 1
+
+
+def build(
+    label: str = "age > 3", key: list[str] | None = None, read: Callable[[DataFrame], Column] = older_one, **wishes: Any
+) -> hx.Workflow:
     wf = hx.Workflow("w")
     wf.source("data", hx.table(pd.DataFrame({"key": [1], "age": [1.0], "Sex": ["F"], "story": [""]})))
 
@@ -52,10 +62,7 @@ def build(label: str = "age > 3", key: list[str] | None = None, **wishes: Any) -
     def rows(data: DataFrame) -> DataFrame:
         return data
 
-    @wf.extractor
-    def older(rows: DataFrame) -> Column:
-        return rows.age + 1
-
+    older = wf.extractor(name="older")(read)
     sex = wf.extractor("sex", hx.OneHot("Sex"), on=rows)
     decade = wf.extractor("decade", hx.Bucketizer("age", bins=4), on=rows)
     both = wf.extractor("both", hx.Interaction(older, decade), on=rows)
@@ -66,6 +73,10 @@ def build(label: str = "age > 3", key: list[str] | None = None, **wishes: Any) -
     return wf
 
 
+def compiled(wf: hx.Workflow) -> Dag:
+    return capture_nodes(compile_workflow(wf), {})
+
+
 def reads_of(dag: Dag, node: str) -> dict[str, tuple[str, ...]]:
     return {name: taken(declared_reads(dag, name, node), COLUMNS) for name in dag.readers(node)}
 
@@ -74,9 +85,8 @@ def reads_of(dag: Dag, node: str) -> dict[str, tuple[str, ...]]:
 
 
 def test_ready_made_operators_say_what_they_read() -> None:
-    found = reads_of(compile_workflow(build()), "rows")
-    of_functions = found.pop("older")
-    assert of_functions == COLUMNS  # its declaration does not tell
+    found = reads_of(compiled(build()), "rows")
+    assert found.pop("older") == ("age",)
     assert found.pop("examples") == ("key", "age")
     assert found.pop("both") == ()
     assert {name: columns for name, columns in found.items() if columns == ("age",)}.keys() >= {"decade"}
@@ -87,7 +97,7 @@ def test_ready_made_operators_say_what_they_read() -> None:
 def test_a_learner_and_a_split_by_the_whole_row_read_all() -> None:
     dag = compile_workflow(build(key=[]))
     assert reads_of(dag, "rows")["examples"] == COLUMNS
-    assert not may_be_narrow(dag["rows"], dag, ())
+    assert not may_be_narrow(dag["rows"], dag)
 
 
 @pytest.mark.parametrize(("label", "columns"), [
@@ -121,7 +131,7 @@ def test_functions_that_collect_or_answer_read_all(form: type) -> None:
     dag = compile_workflow(wf)
     found = reads_of(dag, "rows")
     assert found["told"] == found["counted"] == COLUMNS
-    assert not may_be_narrow(dag["rows"], dag, ())
+    assert not may_be_narrow(dag["rows"], dag)
 
 
 @pytest.mark.parametrize(("stage", "parameters", "columns"), [
@@ -144,18 +154,65 @@ def test_spark_mls_feature_stages_read_what_their_parameters_name(
     assert set(of_stage.values()) == {columns}
 
 
+WIDE = ("key", "age", "sex", "story", "notes")
+
+
+def with_subquery(rows: DataFrame) -> DataFrame:
+    rows.createOrReplaceTempView("rows")
+    return rows.sparkSession.sql("SELECT sex FROM rows WHERE age > (SELECT avg(key) FROM rows)")
+
+
+@pytest.mark.parametrize(("read", "columns"), [
+    (lambda rows: rows.where("age > 30").groupBy("sex").agg(F.sum("age").alias("x")), {"age", "sex"}),
+    (lambda rows: rows.groupBy("sex").agg(F.sum(F.length("story")), F.count("*")), {"sex", "story"}),
+    (lambda rows: rows.groupBy("sex").count(), {"sex"}),
+    (lambda rows: rows.select("*").groupBy("sex").agg(F.sum(F.hash(*rows.columns))), set(WIDE)),
+    (lambda rows: rows.select(F.hash("*")), set(WIDE)), (lambda rows: rows.selectExpr("hash(*) h"), set(WIDE)),
+    (lambda rows: rows.select(F.lit(len(rows.columns)).alias("x")).limit(1), set()),
+    (lambda rows: rows.select("sex", "age").union(rows.select("sex", "key")).toDF("sex", "x"), {"sex", "age", "key"}),
+    (lambda rows: rows.union(rows).select("sex"), set(WIDE)),
+    (lambda rows: rows.toDF("a", "b", "c", "d", "e").select("a"), set(WIDE)),
+    (lambda rows: rows.mapInPandas(lambda frames: frames, "sex string"), set(WIDE)),
+    (lambda rows: rows.where("story is not null").select("sex"), {"story", "sex"}),
+    (lambda rows: rows.where(rows.story.isNotNull()), set(WIDE)),
+    (lambda rows: rows.dropDuplicates(["notes"]).select("sex"), {"notes", "sex"}),
+    (lambda rows: rows.distinct().select("sex"), set(WIDE)),
+    (lambda rows: rows.sort("story").limit(3).select("sex"), {"story", "sex"}),
+    (lambda rows: rows.join(rows.select("key", "age"), "key").select("sex"), {"key", "age", "sex"}),
+    (lambda rows: rows.withColumnRenamed("story", "tale").selectExpr("SEX", "length(TALE) n"), {"sex", "story"}),
+    (lambda rows: rows.withColumn("age", rows.key + 1).select("sex"), {"sex", "key"}),
+    (lambda rows: rows.repartition(3, "notes").select("sex"), {"sex", "notes"}),
+    (lambda rows: rows.alias("r").select("r.sex"), set(WIDE)), (lambda rows: rows.select("`sex`"), set(WIDE)),
+    (lambda rows: rows.na.drop().select("sex"), set(WIDE)), (with_subquery, set(WIDE)),
+    (lambda rows: rows.select(F.sum("age").over(Window.partitionBy("sex").orderBy("key"))), {"age", "sex", "key"}),
+    (lambda rows: F.floor(rows.age / 10), {"age"}),
+])
+def test_a_plan_says_what_it_reads(read: Callable[[DataFrame], Any], columns: set[str]) -> None:
+    found = capture(read, {"rows": "table"}, {}, {0: WIDE})
+    assert isinstance(found, CapturedFunction)
+    assert set(taken(columns_named(found.plan, 0), WIDE)) == columns
+
+
 # What is left out
 
 
-def left_out(told: Any = lambda reader: frozenset({"age"}), **more: Any) -> tuple[str, ...]:
-    dag = compile_workflow(build())
-    return narrowed(dag["rows"], more.pop("schema", SCHEMA), dag, told, **more)
+def asks(rows: DataFrame) -> Column:
+    return rows.age * rows.count()
+
+
+def of_story(rows: DataFrame) -> Column:
+    return F.length("story")
+
+
+def left_out(read: Callable[[DataFrame], Column] = older_one, **more: Any) -> tuple[str, ...]:
+    dag = compiled(build(read=read))
+    return narrowed(dag["rows"], more.pop("schema", SCHEMA), dag, **more)
 
 
 def test_what_nothing_reads_is_left_out() -> None:
     assert left_out() == ("story",)
-    assert left_out(lambda reader: frozenset({"story"})) == ()
-    assert left_out(lambda reader: None) == ()
+    assert left_out(of_story) == ()
+    assert left_out(asks) == ()
     assert left_out(before=["age"]) == ()
     assert left_out(before=["age", "story"]) == ("story",)
 
@@ -179,17 +236,16 @@ def test_one_column_stays_where_none_is_read() -> None:
         return data.groupBy().count()
 
     wf.output(number)
-    dag = compile_workflow(wf)
-    assert narrowed(dag["data"], SCHEMA, dag, lambda reader: frozenset()) == ("age", "Sex", "story")
+    dag = compiled(wf)
+    assert narrowed(dag["data"], SCHEMA, dag) == ("age", "Sex", "story")
 
 
 @pytest.mark.parametrize("wishes", [{"keep": "always"}, {"fixed": True}, {"output": True}])
 def test_what_its_author_wants_is_stored_whole(wishes: Mapping[str, Any]) -> None:
-    dag = compile_workflow(build(**wishes))
-    assert not may_be_narrow(dag["rows"], dag, ())
-    plain = compile_workflow(build())
-    assert may_be_narrow(plain["rows"], plain, ())
-    assert not may_be_narrow(plain["rows"], plain, {"older"})
+    dag = compiled(build(**wishes))
+    assert not may_be_narrow(dag["rows"], dag)
+    plain = compiled(build())
+    assert may_be_narrow(plain["rows"], plain)
 
 
 # Which version a table serves
@@ -209,43 +265,37 @@ class Artifact:
     insisting: frozenset[str] = frozenset()
 
 
-def now(wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None) -> Situation:
-    """A situation in which `rows` is stored without some columns, and the plans of functions told what they read."""
+def now(wf: hx.Workflow, lacking: tuple[str, ...]) -> Situation:
+    """A situation in which `rows` is stored without some columns."""
     found = situation(wf)
     signatures = {one.name: one.signature for one in found.nodes}
     artifact = Artifact(signatures["rows"], "rows", lacking)
-    known: PlanReads = {
-        signatures[name]: {signatures["rows"]: columns} for name, columns in (reads or {}).items()
-    }
-    missing = gaps(found.dag, signatures, {artifact.signature: artifact}, known)
+    missing = gaps(compiled(wf), signatures, {artifact.signature: artifact})
     gap = missing.get(artifact.signature)
     return with_nodes(found, "rows", artifact=None if gap else artifact, gap=gap)
 
 
 def test_a_table_with_all_that_is_read_is_loaded_and_said_to_lack_the_rest() -> None:
-    made = plan(now(build(), ("story",), {"older": frozenset({"age"})}), "always")
+    made = plan(now(build(), ("story",)), "always")
     assert made["rows"].state is State.LOAD
     assert made["rows"].left_out == ("story",)
     assert made["rows"].storage_reason.endswith("; without `story`, which nothing reads")
 
 
-@pytest.mark.parametrize(("wf", "lacking", "reads", "why"), [
-    (build(), ("story",), {"older": frozenset({"story"})}, "stored without `story`, which `older` reads"),
-    (build(), ("story",), None, "stored without `story`; what `older` reads is not known"),
-    (build("story = ''"), ("key", "story"), {"older": frozenset({"age"})},
-     "stored without `key`, `story`, which `examples` reads"),
-    (build(output=True), ("story",), {"older": frozenset({"age"})},
-     "stored without `story`, and asked for as a whole"),
+@pytest.mark.parametrize(("wf", "lacking", "why"), [
+    (build(read=of_story), ("story",), "stored without `story`, which `older` reads"),
+    (build(read=asks), ("story",), "stored without `story`, which `older` reads"),
+    (build("story = ''"), ("key", "story"), "stored without `key`, `story`, which `examples` reads"),
+    (build(output=True), ("story",), "stored without `story`, and asked for as a whole"),
 ])
 def test_a_table_that_lacks_what_is_read_is_computed_and_why(
-    wf: hx.Workflow, lacking: tuple[str, ...], reads: Mapping[str, frozenset[str]] | None, why: str
+    wf: hx.Workflow, lacking: tuple[str, ...], why: str
 ) -> None:
-    found = now(wf, lacking, reads)
+    found = now(wf, lacking)
     made = plan(found, "always")
     assert made["rows"].state is State.COMPUTE
     assert made["rows"].reason == why
     assert made["rows"].left_out == ()
-    assert [gap.closable for gap in found.gaps] == [reads is None]
 
 
 # Records

@@ -41,7 +41,7 @@ def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows"):
         told = [value for one in records if (value := getattr(one, name)) is not None]
         newest = dataclasses.replace(newest, **{name: told[-1] if told else None})
-    for name in ("random", "influence", "reads"):
+    for name in ("random", "influence"):
         texts = [text for one in records if (text := getattr(one, name))]
         newest = dataclasses.replace(newest, **{name: texts[-1] if texts else ""})
     return newest
@@ -74,12 +74,11 @@ TEXTS = st.sampled_from(["", "", "one", "other"])
 INFLUENCES = st.sampled_from(["", "", *(
     to_json(Influence("w", "model", number, "label", ())) for number in (1, 2)
 )])
-READS = st.sampled_from(["", "", "{}", '{"a": ["b"]}'])
 RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),
     node=st.sampled_from(["rows", "age"]), kind=st.just("scanner"), iteration=st.integers(1, 3),
     compute_seconds=SECONDS, load_seconds=SECONDS, bytes=COUNTS, rows=COUNTS,
-    random=TEXTS, influence=INFLUENCES, read_seconds=SECONDS, reads=READS,
+    random=TEXTS, influence=INFLUENCES, read_seconds=SECONDS,
 )
 
 
@@ -155,8 +154,8 @@ def test_a_journal_of_an_older_version_is_read_before_and_after_it_is_written(tm
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, random="calls rand")])
     ledger = ResultLedger(journals_in(tmp_path).results)
     assert ledger.known([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
-    ledger.append([record(A, A, read_seconds=0.5, reads="{}")])
-    expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5, reads="{}")
+    ledger.append([record(A, A, read_seconds=0.5)])
+    expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5)
     assert ledger.known([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])
     assert ledger.known([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)

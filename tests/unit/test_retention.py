@@ -214,7 +214,7 @@ class Answered:
         return Retention(Run(
             hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases),
             described={one.name: one.described for one in now.nodes}, dag=now.dag,
-            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, told={}, plan=plan, outcome=outcome,
+            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
             nodes=tuple(NodeRun(one, plan[one.name], warm_seconds=WARM.get(one.name)) for one in now.nodes),
         ))
@@ -259,7 +259,7 @@ def swap() -> Told:
 
 
 def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catalog: Catalog, writes: Writes) -> None:
-    kept = (keeps := Answered(catalog, swap()).retention(over=-300_000)).keep({})
+    kept = (keeps := Answered(catalog, swap()).retention(over=-300_000)).keep()
     assert writes.live == [{"rows"}], "it could be read"
     assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
@@ -270,7 +270,7 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
 def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:
     in_memory = TableResult(lambda: Frame(), lambda: None)  # type: ignore[arg-type, return-value]  # stand for tables
     in_memory._arrow = object()
-    Answered(catalog, swap(), rows=in_memory).retention().keep({})
+    Answered(catalog, swap(), rows=in_memory).retention().keep()
     assert writes.live == [set()]
     assert {record.node for record in catalog.live()} == {"wide"}
 
@@ -279,16 +279,16 @@ def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_tak
     catalog: Catalog, writes: Writes
 ) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
-    run.retention().keep({})
+    run.retention().keep()
     assert {maker.node: maker.at_hand for maker in writes.makers} == {"wide": False, "size": True}
 
 
 def test_who_decided_for_want_of_the_program_says_so(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(notice="the solver found no plan in 10 s"))
-    run.retention().keep({})
+    run.retention().keep()
     assert run.heard.warnings == ["what to keep, by what the run has measured: the solver found no plan in 10 s"]
     sure = Answered(Catalog.open(Path(str(catalog.root)).parent / "other", create=True), Told())
-    sure.retention().keep({})
+    sure.retention().keep()
     assert sure.heard.warnings == []
 
 
@@ -319,7 +319,7 @@ def test_after_a_failure_nothing_is_computed_to_be_stored(
     keeps = Answered(catalog, Told()).retention()
     keeps.run.outcome.results["wide"] = wide()
     keeps.run.outcome.failure = ValueError("elsewhere")
-    keeps.store(keeps.run.plan, {})
+    keeps.store(keeps.run.plan)
     assert {maker.node for maker in writes.makers} == written
 
 
@@ -371,7 +371,7 @@ def ran(catalog: Catalog, workflow: str, number: int, *signatures: str) -> None:
 
 def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
-    run.retention().keep({})
+    run.retention().keep()
     assert {maker.node: (maker.insisted, maker.fixed) for maker in writes.makers} == {
         "wide": (True, False), "size": (False, False),
     }
@@ -381,13 +381,13 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     by_others = published(catalog, situation(build())["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
-    keeps.keep({})
+    keeps.keep()
     assert writes.makers == []
     assert by_others.insisting == set()
     told = catalog.artifact(by_others.signature)
     assert told == replace(by_others, insisted_by=("w",))
     before = catalog._artifacts.version()
-    Retention(replace(keeps.run, records=RecordsRead(catalog.snapshot("w"), {}))).keep({})
+    Retention(replace(keeps.run, records=RecordsRead(catalog.snapshot("w"), {}))).keep()
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
 
 
@@ -399,7 +399,7 @@ def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_c
 
     monkeypatch.setattr(result_writer, "store", outrun)
     keeps = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
-    keeps.keep({})
+    keeps.keep()
     told = catalog.artifact(keeps.run.plan["wide"].signature)
     assert told is not None
     assert (told.workflow, told.iteration, told.insisting) == ("theirs", 7, {"w"})
@@ -447,7 +447,7 @@ def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_who
     published(catalog, signature, "wide", 1_000, 3, "theirs", left_out=("story",))
     keeps = run.retention()
     before = catalog._artifacts.version()
-    keeps.keep({})
+    keeps.keep()
     assert len(writes.makers) == 1
     assert catalog._artifacts.version() == before + 1
     assert {one.left_out for one in catalog.live() if one.signature == signature} == {()}
@@ -461,7 +461,7 @@ def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pyt
     published(catalog, situation(build())["wide"].signature, "wide", 1_000, 3, "theirs")
     keeps = run.retention()
     monkeypatch.setattr(Catalog, "note_wishes", full)
-    keeps.keep({})
+    keeps.keep()
     assert run.heard.warnings == ["no room"]
 
 
@@ -474,7 +474,7 @@ def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalo
     run = Answered(catalog, Told(), budget=10**9)
     keeps = run.retention()
     published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
-    keeps.keep({})
+    keeps.keep()
     (asked,) = run.policy.asked
     assert {other.signature: other.turn for other in asked.others} == {
         past: Turn.WEIGHED, now: Turn.INSISTED, since: Turn.INSISTED, draw: Turn.DRAWN,
@@ -508,14 +508,14 @@ def without_room(keeps: Retention) -> Retention:
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
     writes.size = 0
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "size")))
-    assert without_room(run.retention()).keep({}) == Kept({"size": 0})
+    assert without_room(run.retention()).keep() == Kept({"size": 0})
     assert len(writes.makers) == 1, "it is decided once"
     assert {record.node for record in catalog.live()} == {"rows", "size"}
 
 
 def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep({}) == Kept({}, {"wide": 500_000})
+    assert without_room(run.retention()).keep() == Kept({}, {"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows"}
 
 
@@ -527,7 +527,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
 
     monkeypatch.setattr(result_writer, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep({}) == Kept({"wide": 500_000})
+    assert without_room(run.retention()).keep() == Kept({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}
 
 
@@ -536,7 +536,7 @@ def test_what_goes_at_once_is_recorded_at_once(catalog: Catalog) -> None:
         published(catalog, letter * 64, f"old-{letter}", 1_000)
     keeps = Answered(catalog, Told(evict=all_others), budget=10**9).retention()
     before = catalog._artifacts.version()
-    keeps.keep({})
+    keeps.keep()
     assert catalog._artifacts.version() == before + 1
     assert {record.node for record in catalog.live()} == {"rows"}
 
@@ -548,7 +548,7 @@ def test_what_cannot_be_deleted_is_said_and_keeps_nothing_else_from_going(catalo
     (tables / ("a" * 64)).rename(tmp_path / "elsewhere")
     (tables / ("a" * 64)).symlink_to(tmp_path / "elsewhere")
     run = Answered(catalog, Told(evict=all_others), budget=10**9)
-    run.retention().keep({})
+    run.retention().keep()
     assert {record.node for record in catalog.live()} == {"rows"}
     assert not (tables / ("b" * 64)).exists()
     (warning,) = run.heard.warnings

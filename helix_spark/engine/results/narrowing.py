@@ -5,11 +5,11 @@ Decided behind the answer, right before the table is written. What cannot be pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import declared_reads, known_reads, taken
+from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.planner.gaps import whole_by_wish
 
 if TYPE_CHECKING:
@@ -26,26 +26,19 @@ _NUMBER = 8
 _MEMBERS = 4
 """How many members an array, a map or a vector is taken to have; nobody has looked at the data."""
 
-def may_be_narrow(node: Node, dag: Dag, random: Collection[str]) -> bool:
-    """Whether something can be left out of a table, as far as that can be told without Spark.
-
-    Args:
-        random: names of the nodes whose signature is another one in each run: what such a reader reads cannot be found
-            again on record.
-    """
+def may_be_narrow(node: Node, dag: Dag) -> bool:
+    """Whether something can be left out of a table, as far as that can be told without its schema."""
     return not whole_by_wish(node, dag) and not any(
-        name in random or declared_reads(dag, name, node.name).whole for name in dag.readers(node.name)
+        declared_reads(dag, name, node.name).whole for name in dag.readers(node.name)
     )
 
 
 def narrowed(
-    node: Node, schema: StructType, dag: Dag, told: Callable[[str], frozenset[str] | None],
-    before: Sequence[str] | None = None,
+    node: Node, schema: StructType, dag: Dag, before: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """The columns to leave out of a table that may be narrow, in the order of its schema.
 
     Args:
-        told: what the plan of a reader told that it reads of this table, by the reader's name; None if it told nothing.
         before: what the stored table lacks that this one replaces; no column that it holds is left out.
     """
     names = tuple(schema.names)
@@ -53,10 +46,7 @@ def narrowed(
         return ()  # two columns of one name: which is read, only Spark knows
     unread = set(names) if before is None else set(names) & set(before)
     for name in dag.readers(node.name):
-        reads = known_reads(dag, name, node.name, told(name))
-        if reads is None:
-            return ()
-        unread.difference_update(taken(reads, names))
+        unread.difference_update(taken(declared_reads(dag, name, node.name), names))
     return _worth_it(schema, tuple(name for name in names if name in unread))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.capture.connect_session import is_by_connect, relation_messages
 from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_order import order_in
@@ -81,7 +82,8 @@ class Suspicion:
         if frame is None:
             return None, Undeclared()
         why = plan_randomness(frame, given if self._apart else ())
-        answers_for_it = why is not None or node.wishes.depends_on
+        # What a captured function reads and calls is in the plan that it is signed by.
+        answers_for_it = why is not None or node.wishes.depends_on or isinstance(node.operator, BuiltFunction)
         return why, Undeclared() if answers_for_it else undeclared(frame, given)
 
 

@@ -42,9 +42,8 @@ def columns_named(plan: Any, place: int) -> Reads:
                 texts.append(one.expression)
             case "Expression.UnresolvedStar":
                 stars += 1
-            case "Expression.UnresolvedFunction" if one.function_name == "count":
-                # ``count(*)`` reads no column.
-                stars -= sum(given.WhichOneof("expr_type") == "unresolved_star" for given in one.arguments)
+            case "Expression.UnresolvedFunction":
+                stars -= _counts_rows(one)
             case "Expression.UnresolvedRegex" | "SubqueryExpression" | "SQL":
                 return WHOLE
             case "WithColumnsRenamed":
@@ -55,6 +54,12 @@ def columns_named(plan: Any, place: int) -> Reads:
                 names += one.column_names
     found = by_names(names)
     return WHOLE if stars or found.whole else Reads(found.names, ", ".join(texts))
+
+
+def _counts_rows(function: Any) -> bool:
+    """Whether it is ``count(*)``, which reads no column."""
+    given = [one.WhichOneof("expr_type") for one in function.arguments]
+    return function.function_name == "count" and given == ["unresolved_star"] and not function.is_distinct
 
 
 def _read_whole(plan: Any) -> Iterator[int]:

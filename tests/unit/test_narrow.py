@@ -166,6 +166,7 @@ def with_subquery(rows: DataFrame) -> DataFrame:
     (lambda rows: rows.where("age > 30").groupBy("sex").agg(F.sum("age").alias("x")), {"age", "sex"}),
     (lambda rows: rows.groupBy("sex").agg(F.sum(F.length("story")), F.count("*")), {"sex", "story"}),
     (lambda rows: rows.groupBy("sex").count(), {"sex"}),
+    (lambda rows: rows.groupBy("sex").agg(F.count_distinct("*")), set(WIDE)),
     (lambda rows: rows.select("*").groupBy("sex").agg(F.sum(F.hash(*rows.columns))), set(WIDE)),
     (lambda rows: rows.select(F.hash("*")), set(WIDE)), (lambda rows: rows.selectExpr("hash(*) h"), set(WIDE)),
     (lambda rows: rows.select(F.lit(len(rows.columns)).alias("x")).limit(1), set()),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.functions.functions import describe_function
@@ -144,18 +143,16 @@ def _describe_value(reference: Reference) -> Described:
     edges: list[Edge] = []
     slots: dict[int, int] = {}
     stages: dict[str, int] = {}
-    classes: set[int] = set()
 
     def refer(value: object, path: str) -> bytes | None:
         if not is_code(value):
-            classes.add(id(type(value)))
             return None
         if id(value) not in slots:
             slots[id(value)] = len(edges)
-            edge = edge_to(value, f"{reference.label}{path}", role=reference.role,
-                           name=f"{reference.name}{path}", owner=reference.owner)
-            # The class of an object that is there already is not held to be called.
-            edges.append(replace(edge, held="class") if id(value) in classes else edge)
+            edges.append(edge_to(
+                value, f"{reference.label}{path}", role=reference.role, name=f"{reference.name}{path}",
+                owner=reference.owner,
+            ))
         return encode("slot", str(slots[id(value)]))
 
     form = canonical(reference.value, refer, stages)

@@ -144,10 +144,6 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
         yield from stages_in(one, around)
 
 
-_NOT_CALLED = frozenset({"annotation", "annotations", "base", "metaclass", "class", "by", "subclass", "depends_on"})
-"""Roles in which code is looked at, or is declared by the author to count as it is."""
-
-
 def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
     """What is random in what a thing refers to, in sentences.
 
@@ -155,9 +151,8 @@ def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
         reference: to the thing.
         edges: to what it refers to, but for what was looked at with its calls.
     """
-    held = [(name, edge.held) for edge in edges if edge.held and (name := dotted(edge)) is not None]
-    random = [name for name, role in held if role not in _NOT_CALLED and random_name(name)]
-    return tuple(f"{reference.place()} is or holds {name}" for name in random)
+    names = filter(None, map(dotted, edges))
+    return tuple(f"{reference.place()} is or holds {name}" for name in names if random_name(name))
 
 
 def statements_in(value: object) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ class Reference:
         variable: the variable it was read from; two variables are two parts, even if their values are one object.
         top: whether it is the function that a node runs, whose parameters are known by position.
         called: whether it is called there and no more, so that nobody looks at it.
-        held: of something of a package, the role in which something holds it; empty where nothing does.
     """
 
     value: object
@@ -36,7 +35,6 @@ class Reference:
     variable: tuple[int, str] | None = None
     top: bool = False
     called: bool = False
-    held: str = ""
 
     def place(self, path: str = "") -> str:
         """Where it is, in words.
@@ -49,10 +47,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something identified by a name alone: a builtin, or a name bound to nothing. `held` as in `Reference`."""
+    """Something identified by a name alone: a builtin, or a name bound to nothing."""
 
     text: str
-    held: str = ""
 
 
 Edge = Reference | Named
@@ -133,13 +130,13 @@ def edge_to(
     if known is None:
         return Reference(value, label, role, name or label, owner, text, variable)
     package, qualified = known
-    return package_edge(package, qualified + text, held=role)
+    return package_edge(package, qualified + text)
 
 
-def package_edge(package: Package, text: str, *, held: str = "") -> Edge:
+def package_edge(package: Package, text: str) -> Edge:
     if package == PYTHON and text.startswith("builtins."):
-        return Named(text, held)
-    return Reference(package, package.name, "package", text=text, held=held)
+        return Named(text)
+    return Reference(package, package.name, "package", text=text)
 
 
 def dotted(edge: Edge) -> str | None:

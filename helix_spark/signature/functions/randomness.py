@@ -145,11 +145,11 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
 
 
 def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
-    """What is random in what a thing refers to, in sentences.
+    """Sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
 
     Args:
         reference: to the thing.
-        edges: to what it refers to, but for what was looked at with its calls.
+        edges: to what it holds; not to what its code calls, which `random_uses` tells.
     """
     names = filter(None, map(dotted, edges))
     return tuple(f"{reference.place()} is or holds {name}" for name in names if random_name(name))

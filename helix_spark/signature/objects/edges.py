@@ -99,7 +99,7 @@ class Described:
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, unfollowed: see `CodeTrace`.
-        checked: so many of the first edges were looked at for what is random in them with their calls.
+        checked: how many edges, the first ones, were checked for chance together with how they are called.
         reads: what it asks of functions and classes that counts because it asks: ``__doc__``, ``__subclasses__``.
         texts: what it says, which others may look names up in.
         said: what it says that counts where it runs.

@@ -101,6 +101,29 @@ def test_a_file_that_is_declared_counts_by_its_content(again: Any, prices: Path)
     assert again(workflow(priced(prices), depends_on=[prices]))[0] == 10 * first
 
 
+def test_of_what_the_reader_of_a_source_reads_its_version_tells(again: Any, prices: Path) -> None:
+    def build() -> hx.Workflow:
+        wf = hx.Workflow("prices")
+
+        def read(spark: SparkSession) -> DataFrame:
+            return spark.read.csv(str(prices), header=True, schema="sex string, n long")
+
+        wf.source("data", hx.reader(read, version="1"))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where("n > 0")
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> float:
+            return float(rows.agg(F.sum("n")).collect()[0][0])
+
+        return wf
+
+    first, _, _ = again(build())
+    assert again(build())[:2] == (first, set())
+
+
 def test_a_view_of_something_else_is_told(again: Any, prices: Path, spark: SparkSession) -> None:
     spark.read.csv(str(prices), header=True, inferSchema=True).createOrReplaceTempView("prices")
 

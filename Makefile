@@ -9,8 +9,11 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
 
-test: $(VENV)/.dev lint types
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+# Types are checked meanwhile, which takes a core half a minute; what is wrong with them is told when tests have run.
+test: $(VENV)/.dev lint
+	@$(BIN)/mypy > $(VENV)/types.log & types=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadscope; tests=$$?; \
+	wait $$types || tests=1; cat $(VENV)/types.log; exit $$tests
 
 # What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs, edits of
 # jobs against runs from scratch, ways to start Spark.

@@ -237,7 +237,7 @@ def test_commands_order_sets_alike(tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(JOB)
     surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
     found = set()
-    for number, command in enumerate((["job.py"], ["-m", "helix_spark", "run", "job.py"], ["job.py"])):
+    for number, command in enumerate((["job.py"], ["-m", "helix_spark", "run", "job.py"])):
         done = subprocess.run(
             [sys.executable, *command, "--catalog", str(tmp_path / str(number)), "--json"], cwd=tmp_path,
             env=surroundings, capture_output=True, text=True, check=True,

@@ -14,7 +14,7 @@ from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.data_version import DataIdentity, Identified, contents_below, identify
 from helix_spark.signature.made_once import reach_made_once
 from helix_spark.signature.objects.edges import Edge, Reference, edge_to, home_of, package_edge
-from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.identity import is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import package_of_function, package_of_module

@@ -7,9 +7,9 @@ import types
 from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.signature.functions.functions import describe_function
+from helix_spark.signature.functions.chance_in_code import random_sql, statements_in
+from helix_spark.signature.functions.function_part import describe_function
 from helix_spark.signature.functions.named_in_texts import functions_called
-from helix_spark.signature.functions.randomness import random_sql, statements_in
 from helix_spark.signature.functions.reflection import describe_shown
 from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
@@ -25,7 +25,7 @@ from helix_spark.signature.objects.edges import (
     package_edge,
 )
 from helix_spark.signature.objects.encoder import canonical, is_identifiable
-from helix_spark.signature.objects.holders import held_values, is_project, wrapped
+from helix_spark.signature.objects.held_values import held_values, is_project, wrapped
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 
-from helix_spark.signature.functions.randomness import hash_seed
+from helix_spark.signature.functions.chance_in_code import hash_seed
 from helix_spark.signature.objects.origin import Package, as_first_read, installed, said_of
 from helix_spark.signature.parts import Group, Part, digest
 

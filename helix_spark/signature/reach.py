@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.description import describe
+from helix_spark.signature.functions.chance_in_code import held_uses
 from helix_spark.signature.functions.code_form import form_of
 from helix_spark.signature.functions.named_in_texts import looked_up
-from helix_spark.signature.functions.randomness import held_uses
 from helix_spark.signature.functions.reflection import docs_of
 from helix_spark.signature.objects.edges import (
     NOTHING_SAID,

@@ -21,8 +21,8 @@ from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
 from helix_spark.signature.code import identified, trace, trace_path, value_part, value_trace
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
 from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
+from helix_spark.signature.functions.chance_in_code import random_sql
 from helix_spark.signature.functions.named_in_texts import functions_called
-from helix_spark.signature.functions.randomness import random_sql
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
 from helix_spark.signature.parts import Group, Part, digest, signature_of

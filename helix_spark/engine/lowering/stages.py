@@ -12,7 +12,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import authors_errors
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.signature.functions.randomness import stages_in
+from helix_spark.signature.functions.chance_in_code import stages_in
 from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
 from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
 

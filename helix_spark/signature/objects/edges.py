@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 
-from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.identity import identity
 from helix_spark.signature.objects.leaves import LEAVES
 from helix_spark.signature.objects.origin import PYTHON, Package

@@ -15,7 +15,7 @@ from types import MappingProxyType, SimpleNamespace
 
 from helix_spark.signature.objects import spark_objects, tabular, typing_objects
 from helix_spark.signature.objects.attributes import attributes, builtin_content, declares_itself, has_hidden_state
-from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.leaves import LEAVES, shown
 from helix_spark.signature.objects.origin import module_of
 from helix_spark.signature.objects.typing_objects import is_class

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
 from helix_spark.signature.objects.attributes import declares_itself
-from helix_spark.signature.objects.holders import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
+from helix_spark.signature.objects.held_values import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.signature.objects.origin import (
     CYTHON,
     PYTHON,

@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, NoneType, NotImplementedType
 
-from helix_spark.signature.objects.holders import own_attribute
+from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import encode
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from helix_spark.signature.objects.classes import function_of
 from helix_spark.signature.objects.edges import Edge, Named, edge_to
-from helix_spark.signature.objects.holders import HEAP_TYPE, closure_of, is_project
+from helix_spark.signature.objects.held_values import HEAP_TYPE, closure_of, is_project
 from helix_spark.signature.objects.origin import CYTHON, module_of, package_of_function, package_of_module
 
 _HANDLED = (

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 
 from helix_spark.signature.bytecode import nested
+from helix_spark.signature.functions.chance_in_code import random_uses
 from helix_spark.signature.functions.code_form import CodeForm, form_of
 from helix_spark.signature.functions.named_in_texts import functions_called, is_put_together, named_in
 from helix_spark.signature.functions.names import Names
-from helix_spark.signature.functions.randomness import random_uses
 from helix_spark.signature.functions.routes import routes
 from helix_spark.signature.objects.edges import Described, Edge, Reference, Said, dotted
 from helix_spark.signature.objects.patches import FINDS, classes_named, hung_on_classes, registered

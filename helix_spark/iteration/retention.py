@@ -14,7 +14,6 @@ from helix_spark.iteration.result_writer import ResultWriter
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
-from helix_spark.iteration.unread_columns import unread_columns
 from helix_spark.iteration.written import Kept
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
@@ -91,15 +90,12 @@ class Retention:
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = self.run.tools.catalog.live_among([node.signature for node in wanted])
         self._note_wishes({**self.run.view.artifacts, **there})
-        narrow = self.storable.narrowable()
         stored: dict[str, int] = {}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
         for node in wanted:
             before = there.get(node.signature)
-            left_out: tuple[str, ...] = ()
-            if node.name in narrow:
-                left_out = unread_columns(node.name, before, self.run)
+            left_out = self.storable.unread_columns(node.name, before)
             if before is not None and set(before.left_out) <= set(left_out):
                 stored[node.name] = before.bytes
             elif (record := self.writer.write(node.name, plan, left_out)) is not None:

@@ -103,7 +103,8 @@ class Use:
         slot: which slot; None for attributes of what has none.
         names: of such attributes, one of the other: ``sparkSession.conf`` of `rows`.
         is_call: whether it is called there, and nothing else is done with it.
-        text: the text that it is given first, or that is looked up in what it returns, if that is written there.
+        text: of a slot the text that it is given first, or that is looked up in what it returns, if that is written
+            there.
         line: in the file.
     """
 
@@ -347,7 +348,7 @@ class _Writer:
         while end < len(steps) and steps[end].name == "LOAD_ATTR" and not steps[end].is_target:
             end += 1
         names = tuple(str(one.value) for one in steps[at:end])
-        self.uses.append(Use(None, names, steps[end - 1].calls, _text_after(steps, end), steps[at].line))
+        self.uses.append(Use(None, names, steps[end - 1].calls, None, steps[at].line))
 
     def constant(self, value: object, after: Instruction | None, scope: _Scope) -> None:
         """A constant; of an inner function its form, and the name that whoever gets it may read."""

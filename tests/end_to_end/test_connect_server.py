@@ -253,6 +253,52 @@ SLOW = '''
 '''
 
 
+LEISURELY = '''
+    import time
+
+    import pandas as pd
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import DoubleType
+
+    import helix_spark as hx
+
+    def waiting(value):
+        time.sleep(0.02)
+        return value
+
+    at_leisure = F.udf(waiting, DoubleType())
+    wf = hx.Workflow("leisurely")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [float(row) for row in range(20)]})))
+
+    @wf.extractor
+    def slow(data: DataFrame) -> Column:
+        return at_leisure(data.a)
+
+    @wf.extractor
+    def cheap(data: DataFrame) -> Column:
+        return data.a * 2
+
+    wf.synthesizer("examples", data, features=[slow, cheap], label="a")
+
+    @wf.reducer(output=True)
+    def rows(examples: pd.DataFrame) -> int:
+        return len(examples)
+
+    with hx.Helix("catalog", spark=SparkSession.builder.remote("{address}").getOrCreate(), policy="never") as helix:
+        print(helix.run(wf).node_seconds["slow"])
+'''
+
+
+def test_functions_in_the_servers_workers_get_their_seconds_of_a_step(tmp_path: Path, address: str) -> None:
+    (tmp_path / "leisurely.py").write_text(textwrap.dedent(LEISURELY).replace("{address}", address))
+    done = subprocess.run(
+        [sys.executable, "leisurely.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert float(done.stdout.splitlines()[-1]) >= 0.18, "twenty rows of 0.02 s each, in two tasks or one"
+
+
 def test_a_server_that_dies_during_a_run_is_told_and_the_catalog_goes_on(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
     with serving(tmp_path) as (at, server):

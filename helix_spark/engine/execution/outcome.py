@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.timing import Share, Step, attribute, load_seconds, shares, starts, warm_seconds
+from helix_spark.engine.execution.timing import (
+    InWorkers,
+    Share,
+    Step,
+    attribute,
+    load_seconds,
+    shares,
+    starts,
+    warm_seconds,
+)
 from helix_spark.engine.lowering.randomness import Suspicion
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
@@ -40,6 +49,7 @@ class Outcome:
         steps: the forced steps, for `timing.attribute`.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
+        in_workers: what functions took in Spark's workers, as far as it was told.
         shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
         suspicion: finds results that may differ each time.
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
@@ -58,6 +68,7 @@ class Outcome:
     suspicion: Suspicion
     results: dict[str, NodeResult] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    in_workers: list[InWorkers] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     pinned: frozenset[str] = frozenset()
     shares: tuple[Share, ...] | None = None
@@ -121,7 +132,7 @@ def _shares(dag: Dag, plan: Plan, outcome: Outcome) -> tuple[Share, ...]:
         forced = {name for step in outcome.steps for name in step.names}
         lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
         weights = {node.name: node.predicted_seconds for node in plan.nodes}
-        outcome.shares = tuple(shares(dag, outcome.steps, weights, lazy, outcome.pinned))
+        outcome.shares = tuple(shares(dag, outcome.steps, weights, lazy, outcome.pinned, outcome.in_workers))
     return outcome.shares
 
 

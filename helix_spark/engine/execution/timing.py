@@ -1,13 +1,15 @@
 """From measured forced steps to seconds per node.
 
 Spark is lazy: a table's time means nothing until something forces it. Each forced step's wall time is divided among
-the nodes that were fused into it, by their predicted costs, so that the parts add up to what was measured.
+the nodes that were fused into it, so that the parts add up to what was measured: what functions took in Python workers
+is known and is their nodes', and the rest is divided by predicted costs.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -144,8 +146,27 @@ def starts(dag: Dag, shared: Iterable[Share]) -> dict[str, float]:
     return begun
 
 
+@dataclass(frozen=True, slots=True)
+class InWorkers:
+    """What functions of nodes took in a Python worker, in one task of Spark's.
+
+    Attributes:
+        names: of the nodes; several where one worker called their functions in turn.
+        task: its number. Several workers may serve one, as where functions of rows follow each other.
+        start, end: when they were at hand, by the steps' clock.
+        seconds: how long they ran, without waiting for rows.
+    """
+
+    names: tuple[str, ...]
+    task: int
+    start: float
+    end: float
+    seconds: float
+
+
 def shares(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str]
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str],
+    in_workers: Iterable[InWorkers] = (),
 ) -> Iterator[Share]:
     """The steps' shares, by the order in which they ended.
 
@@ -153,13 +174,75 @@ def shares(
         weights: predicted seconds of each node that ran or was loaded.
         lazy: nodes without a step of their own: they run inside the steps that read them.
         pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
+        in_workers: what is known of functions in Python workers.
     """
     waiting, kept = set(lazy), set(pinned)
     done: set[str] = set()
     ordered = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
+    tasks = sorted(in_workers, key=_middle)
     for step, share in ordered:
         fused = dag.upstream_within(step.names, waiting - done)
         done |= fused & kept
-        nodes = sorted(fused | set(step.names))
-        total = sum(max(weights.get(name, 0.0), 1e-3) for name in nodes)
-        yield step, {name: share * max(weights.get(name, 0.0), 1e-3) / total for name in nodes}
+        nodes = {*fused, *step.names}
+        meanwhile = tasks[bisect_left(tasks, step.start, key=_middle):bisect_right(tasks, step.end, key=_middle)]
+        known = measured_shares(nodes, meanwhile, weights)
+        whole = step.end - step.start
+        part = share / whole if whole > 0 else 0.0
+        yield step, divided(share, nodes, weights, {name: seconds * part for name, seconds in known.items()})
+
+
+def _middle(task: InWorkers) -> float:
+    return (task.start + task.end) / 2
+
+
+def divided(
+    seconds: float, names: Iterable[str], weights: Mapping[str, float], known: Mapping[str, float]
+) -> dict[str, float]:
+    """Seconds, divided among nodes: what is known of each is its own, the rest is divided by what is predicted of each
+    beyond that.
+
+    Args:
+        known: seconds by name. Together they may be a little more than there are, as clocks of two processes differ.
+
+    >>> divided(6.0, ["scan", "udf"], {"scan": 2.0, "udf": 1.0}, {})
+    {'scan': 4.0, 'udf': 2.0}
+    >>> divided(6.0, ["scan", "udf"], {"scan": 2.0, "udf": 1.0}, {"udf": 5.0})["udf"] > 5.0
+    True
+    """
+    ordered = sorted(names)
+    together = sum(known.values())
+    fitting = min(1.0, seconds / together) if together else 1.0
+    own = {name: known.get(name, 0.0) * fitting for name in ordered}
+    left = max(0.0, seconds - together)
+    expected = {name: max(weights.get(name, 0.0) - own[name], 1e-3) for name in ordered}
+    total = sum(expected.values())
+    return {name: own[name] + left * expected[name] / total for name in ordered}
+
+
+def measured_shares(
+    names: Set[str], tasks: Iterable[InWorkers], weights: Mapping[str, float]
+) -> dict[str, float]:
+    """Seconds of a step in which functions of its nodes ran in workers, by name. Tasks at the same time share it, as
+    steps do; so do workers that serve one task, by what they took.
+
+    Args:
+        names: of the step's nodes; of other tasks nothing is told.
+        weights: what functions that one worker called in turn share their seconds by.
+
+    >>> two = [InWorkers(("a",), task, 0.0, 4.0, 3.0) for task in (1, 2)]
+    >>> measured_shares({"a", "b"}, two, {})
+    {'a': 3.0}
+    """
+    served: dict[int, list[InWorkers]] = {}
+    for one in tasks:
+        if not names.isdisjoint(one.names):
+            served.setdefault(one.task, []).append(one)
+    spans = [Step((), min(one.start for one in some), max(one.end for one in some)) for some in served.values()]
+    found: dict[str, float] = {}
+    for some, span, own in zip(served.values(), spans, exclusive_seconds(spans), strict=True):
+        longest = max(span.end - span.start, sum(one.seconds for one in some))
+        for one in some:
+            parts = divided(one.seconds * own / longest if longest else 0.0, names & set(one.names), weights, {})
+            for name, seconds in parts.items():
+                found[name] = found.get(name, 0.0) + seconds
+    return found

@@ -458,6 +458,12 @@ def evaluated(evaluate: Callable[[DataFrame], float]) -> hx.Workflow:
     return wf
 
 
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog for all of them, as their model is one."""
+    return tmp_path_factory.mktemp("fitted")
+
+
 @pytest.mark.parametrize(
     ("evaluate", "column", "kind"),
     [
@@ -469,9 +475,9 @@ def evaluated(evaluate: Callable[[DataFrame], float]) -> hx.Workflow:
     ids=["binary", "clustering", "selected", "pandas"],
 )
 def test_a_column_that_predictions_go_without(
-    spark: SparkSession, catalog: Path, evaluate: Callable[[DataFrame], float], column: str, kind: type[HelixError]
+    spark: SparkSession, fitted: Path, evaluate: Callable[[DataFrame], float], column: str, kind: type[HelixError]
 ) -> None:
-    text = failure(spark, catalog, evaluated(evaluate), kind)
+    text = failure(spark, fitted, evaluated(evaluate), kind)
     assert f'wf.predict(..., keep_columns=("{column}",))' in text
 
 

@@ -56,8 +56,13 @@ def deployed() -> hx.Workflow:
 
 
 @pytest.fixture(scope="module")
-def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iteration]:
-    with hx.Helix(tmp_path_factory.mktemp("deployed"), policy="always", spark=spark) as helix:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployed")
+
+
+@pytest.fixture(scope="module")
+def made(spark: SparkSession, catalog: Path) -> Iterator[Iteration]:
+    with hx.Helix(catalog, policy="always", spark=spark) as helix:
         yield helix.run(deployed())
 
 
@@ -98,10 +103,10 @@ def test_what_was_saved_scores_rows_that_are_new(made: Iteration, spark: SparkSe
     assert scored(loaded.transform(made.table("rows"))) == scored(pipeline.transform(made.table("rows")))
 
 
-def test_what_the_run_did_not_need_comes_from_the_catalog(spark: SparkSession, tmp_path: Path) -> None:
-    with hx.Helix(tmp_path, policy="always", spark=spark) as helix:
-        expected = scored(helix.run(deployed()).table("predictions"))
-    with hx.Helix(tmp_path, policy="always", spark=spark) as helix:
+def test_what_the_run_did_not_need_comes_from_the_catalog(spark: SparkSession, catalog: Path, made: Iteration) -> None:
+    made.wait()
+    expected = scored(made.table("predictions"))
+    with hx.Helix(catalog, policy="always", spark=spark) as helix:
         again = helix.run(deployed())
         assert "model" in again.plan.in_state(State.PRUNE)
         found = scored(again.pipeline("model").transform(again.table("rows")))

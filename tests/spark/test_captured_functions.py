@@ -169,45 +169,14 @@ def removed(new: DataFrame, old: DataFrame) -> DataFrame:
     return old.join(new, "id", "left_anti")
 
 
-def less_old(new: DataFrame, old: DataFrame) -> DataFrame:
-    return new.subtract(old)
-
-
-def less_new(new: DataFrame, old: DataFrame) -> DataFrame:
-    return old.subtract(new)
-
-
-def high_of_new(new: DataFrame, old: DataFrame) -> DataFrame:
-    return new.where("id > 2")
-
-
-def high_of_old(new: DataFrame, old: DataFrame) -> DataFrame:
-    return old.where("id > 2")
-
-
-def of_new(new: DataFrame, old: DataFrame) -> DataFrame:
-    return new.select("id")
-
-
-def of_old(new: DataFrame, old: DataFrame) -> DataFrame:
-    return old.select("id")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "rows"),
-    [(added, removed, 2), (less_old, less_new, 2), (high_of_new, high_of_old, 1), (of_new, of_old, 3)],
-    ids=["left_anti", "subtract", "where", "select"],
-)
-def test_which_of_two_inputs_a_function_reads_is_no_mere_wording(
-    spark: SparkSession, tmp_path: Path, before: TwoTables, after: TwoTables, rows: int
-) -> None:
+def test_which_of_two_inputs_a_function_reads_is_no_mere_wording(spark: SparkSession, tmp_path: Path) -> None:
     """They have one schema, and nothing else in a plan tells them apart."""
     with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
-        first = helix.run(compared(before))
+        first = helix.run(compared(added))
         first.wait()
-        second = helix.run(compared(after))
+        second = helix.run(compared(removed))
         assert "both" in computed(second)
-        assert (second["rows"], second["rows"] != first["rows"]) == (rows, True)
+        assert (first["rows"], second["rows"]) == (1, 2)
 
 
 def added_in_other_words(new: DataFrame, old: DataFrame) -> DataFrame:

@@ -248,6 +248,13 @@ JOINS: Mapping[str, Pair] = {
     "all for distinct": (lambda rows, other: rows.intersect(other), lambda rows, other: rows.intersectAll(other)),
     "except for intersect": (lambda rows, other: rows.subtract(other), lambda rows, other: rows.intersect(other)),
     "which input": (lambda rows, other: rows.select("id"), lambda rows, other: other.select("id")),
+    "which input is filtered": (
+        lambda rows, other: rows.where("id > 2").select("id"), lambda rows, other: other.where("id > 2").select("id"),
+    ),
+    "which input is subtracted": (
+        lambda rows, other: rows.select("id").subtract(other.select("id")),
+        lambda rows, other: other.select("id").subtract(rows.select("id")),
+    ),
     "query about which input": (
         lambda rows, other: rows.filter(rows.filter("id = 1").exists()),
         lambda rows, other: rows.filter(other.filter("id = 1").exists()),

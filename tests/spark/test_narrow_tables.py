@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,21 @@ def catalog(tmp_path: Path) -> Path:
     return tmp_path / "catalog"
 
 
+@pytest.fixture(scope="module")
+def after_old(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+    """A catalog in which `workflow(old)` was run."""
+    folder, heard = tmp_path_factory.mktemp("old") / "catalog", Heard()
+    with hx.Helix(folder, policy=loading("always"), spark=spark, observer=heard) as helix:
+        helix.run(workflow(old)).wait()
+    assert heard.warnings == []
+    return folder
+
+
+@pytest.fixture
+def old_was_run(after_old: Path, catalog: Path) -> None:
+    shutil.copytree(after_old, catalog)
+
+
 @pytest.fixture
 def run(catalog: Path, spark: SparkSession, heard: Heard) -> Callable[..., Iteration]:
     def once(wf: hx.Workflow, folder: Path = catalog) -> Iteration:
@@ -117,10 +133,10 @@ def from_scratch(run: Callable[..., Iteration], wf: hx.Workflow, tmp_path: Path)
     return run(wf, tmp_path / "scratch").outputs
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_columns_that_nothing_reads_are_not_stored(
     run: Callable[..., Iteration], catalog: Path, tmp_path: Path
 ) -> None:
-    run(workflow(old))
     assert in_files(catalog) == ["age", "sex"]
     record = stored(catalog)
     assert record.left_out == ("key", "story", "notes")
@@ -131,20 +147,20 @@ def test_columns_that_nothing_reads_are_not_stored(
     assert record.bytes < whole.bytes / 2
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_an_audit_compares_the_columns_that_are_stored(
     run: Callable[..., Iteration], catalog: Path, spark: SparkSession
 ) -> None:
-    run(workflow(old))
     assert stored(catalog).left_out
     with hx.Helix(catalog, spark=spark) as helix:
         found = {one.node: one.verdict for one in helix.audit(workflow(old)).results}
     assert found["rows"] == "verified"
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_what_reads_held_columns_loads_and_gives_the_same(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path
 ) -> None:
-    run(workflow(old))
     again = run(workflow(older))
     assert again.plan["rows"].state is State.LOAD
     assert again.outputs == from_scratch(run, workflow(older), tmp_path)
@@ -155,10 +171,10 @@ def test_what_reads_held_columns_loads_and_gives_the_same(
 
 
 @pytest.mark.parametrize("read", [letters, everything])
+@pytest.mark.usefixtures("old_was_run")
 def test_what_reads_a_column_that_was_left_out_computes_says_why_and_stores_more(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path, read: Read
 ) -> None:
-    run(workflow(old))
     before = stored(catalog)
     again = run(workflow(read))
     assert "rows" in computed(again)
@@ -175,8 +191,8 @@ def test_what_reads_a_column_that_was_left_out_computes_says_why_and_stores_more
     assert heard.warnings == []
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_a_function_that_looks_at_names_sees_all_of_them(run: Callable[..., Iteration], catalog: Path) -> None:
-    run(workflow(old))
     again = run(workflow(counted))
     assert again.plan["rows"].state is State.LOAD
     assert again["answer"] == {"n": 5.0}
@@ -185,10 +201,10 @@ def test_a_function_that_looks_at_names_sees_all_of_them(run: Callable[..., Iter
 @pytest.mark.parametrize("wf", [
     workflow(old, output=True), workflow(old, in_pandas=True), workflow(older, keep="always"), workflow(everything),
 ])
+@pytest.mark.usefixtures("old_was_run")
 def test_what_is_wanted_whole_is_stored_whole_and_replaces_what_is_not(
     run: Callable[..., Iteration], catalog: Path, tmp_path: Path, wf: hx.Workflow
 ) -> None:
-    run(workflow(old))
     assert stored(catalog).left_out
     again = run(wf)
     assert "rows" in computed(again)
@@ -223,10 +239,10 @@ def test_a_table_that_is_read_twice_is_not_persisted_with_what_it_lacks(
     assert again.outputs == from_scratch(run, build(40), tmp_path)
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_a_column_that_is_read_against_all_expectation_is_computed_never_null(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(workflow(old))
     monkeypatch.setattr(captured_function, "columns_named", lambda plan, place: Reads(frozenset({"age", "sex"})))
     wrong = run(workflow(letters))
     assert "rows" in computed(wrong)
@@ -236,8 +252,8 @@ def test_a_column_that_is_read_against_all_expectation_is_computed_never_null(
     assert stored(catalog).left_out == ()  # what went wrong once is not tried again
 
 
+@pytest.mark.usefixtures("old_was_run")
 def test_who_asks_for_such_a_table_itself_is_told(run: Callable[..., Iteration], catalog: Path) -> None:
-    run(workflow(old))
     again = run(workflow(older))
     assert again.table("rows").select("age").count() == ROWS
     with pytest.raises(Exception, match="`story` of `rows` was not stored"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import messages, relations_in, sort_of
-from helix_spark.dag.reading import WHOLE, Reads, by_names
+from helix_spark.dag.reading import WHOLE, Reads, reads_by_name
 
 _CHOOSES = frozenset({"project", "aggregate"})
 """Relations that have of their input no more than they name."""
@@ -52,7 +52,7 @@ def columns_named(plan: Any, place: int) -> Reads:
                 names += one.using_columns
             case "Deduplicate":
                 names += one.column_names
-    found = by_names(names)
+    found = reads_by_name(names)
     return WHOLE if stars or found.whole else Reads(found.names, ", ".join(texts))
 
 

@@ -78,9 +78,9 @@ def declared_reads(dag: Dag, name: str, source: str) -> Reads:
         return WHOLE  # ready-made operators read columns of their first input alone
     match operator:
         case Select(columns=columns) | Interact(columns=columns):
-            return by_names(columns)
+            return reads_by_name(columns)
         case FitCategories() | EncodeCategories() | FitQuantiles() | Bucket():
-            return _divided(by_names([operator.column]), split_of_fit(operator))
+            return _divided(reads_by_name([operator.column]), split_of_fit(operator))
         case Assemble():
             return _of_examples(operator)
         case FitStage(stage=stage, rows=rows):
@@ -109,7 +109,7 @@ def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _of_examples(examples: Assemble) -> Reads:
-    named = by_names(kept for kept in examples.keep if isinstance(kept, str))
+    named = reads_by_name(kept for kept in examples.keep if isinstance(kept, str))
     label = examples.label if isinstance(examples.label, str) else ""
     return _divided(replace(named, text=label), examples.split)
 
@@ -118,7 +118,7 @@ def _divided(reads: Reads, split: HashSplit | None) -> Reads:
     """What is read of a table whose rows are divided: by columns that are named, else by all that is in them."""
     if split is None:
         return reads
-    by = by_names(split.key) if split.key else WHOLE
+    by = reads_by_name(split.key) if split.key else WHOLE
     return replace(reads, names=reads.names | by.names, whole=reads.whole or by.whole)
 
 
@@ -133,10 +133,10 @@ def _of_stage(stage: Stage, more: tuple[str, ...] = ()) -> Reads:
         return WHOLE
     given = [value for _, value in stage.parameters]
     listed = [one for value in given if isinstance(value, list | tuple) for one in value]
-    return by_names([*given, *listed, *_BY_DEFAULT, *more])
+    return reads_by_name([*given, *listed, *_BY_DEFAULT, *more])
 
 
-def by_names(columns: Iterable[object]) -> Reads:
+def reads_by_name(columns: Iterable[object]) -> Reads:
     """What is read by these names, and no other way."""
     names = frozenset(column for column in columns if isinstance(column, str))
     if any("." in name or "`" in name for name in names):

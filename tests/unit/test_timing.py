@@ -13,6 +13,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.timing import (
+    InWorkers,
     Step,
     attribute,
     exclusive_seconds,
@@ -52,6 +53,46 @@ def test_what_a_step_forces_shares_its_seconds_by_expected_seconds() -> None:
     shared = shares(fan(), [Step(("left",), 0, 4)], {"data": 1.0, "rows": 2.0, "left": 1.0}, ["data", "rows"], [])
     seconds = attribute(shared)
     assert seconds == pytest.approx({"data": 1.0, "rows": 2.0, "left": 1.0})
+
+
+FUSED = ["data", "rows"]
+
+
+def test_what_functions_took_in_workers_is_their_nodes_and_only_the_rest_is_divided() -> None:
+    weights = {"data": 1.0, "rows": 0.1, "left": 0.0}
+    in_workers = [InWorkers(("rows",), task, 0.5, 9.5, 8.0) for task in (1, 2)]
+    seconds = attribute(shares(fan(), [Step(("left",), 0, 10)], weights, FUSED, [], in_workers))
+    assert seconds["rows"] == pytest.approx(8.0, abs=0.01)
+    assert seconds["data"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_workers_that_serve_one_task_share_its_time_by_what_they_took() -> None:
+    in_workers = [InWorkers(("data",), 1, 0, 10, 1.0), InWorkers(("rows",), 1, 0, 10, 8.0)]
+    seconds = attribute(shares(fan(), [Step(("left",), 0, 10)], {"left": 1.0}, FUSED, [], in_workers))
+    assert seconds == pytest.approx({"data": 1.0, "rows": 8.0, "left": 1.0}, abs=0.01)
+
+
+def test_functions_that_one_worker_calls_in_turn_share_their_seconds_by_expected_seconds() -> None:
+    in_workers = [InWorkers(("data", "rows"), 1, 0, 10, 9.0)]
+    weights = {"data": 2.0, "rows": 1.0, "left": 1.0}
+    seconds = attribute(shares(fan(), [Step(("left",), 0, 10)], weights, FUSED, [], in_workers))
+    assert seconds == pytest.approx({"data": 6.0, "rows": 3.0, "left": 1.0}, abs=0.01)
+
+
+def test_workers_count_in_the_steps_in_which_they_ran_and_that_read_their_nodes() -> None:
+    steps, weights = [Step(("left",), 0, 10), Step(("right",), 10, 20)], {"left": 1.0, "right": 1.0}
+    in_workers = [InWorkers(("rows",), 1, 10, 20, 9.0), InWorkers(("total",), 2, 0, 10, 9.0)]
+    first, second = (parts for _, parts in shares(fan(), steps, weights, FUSED, [], in_workers))
+    assert first["left"] > 9.5
+    assert second["rows"] == pytest.approx(9.0, abs=0.01)
+
+
+def test_steps_at_the_same_time_share_what_workers_took() -> None:
+    steps = [Step(("left",), 0, 10), Step(("right",), 0, 10)]
+    in_workers = [InWorkers(("rows",), 1, 0, 10, 9.0)]
+    seconds = attribute(shares(fan(), steps, {"left": 1.0, "right": 1.0}, ["rows"], [], in_workers))
+    assert seconds["rows"] == pytest.approx(9.0, abs=0.01)
+    assert sum(seconds.values()) == pytest.approx(10.0)
 
 
 def test_what_is_fused_into_a_step_begins_one_after_the_other() -> None:
@@ -113,12 +154,17 @@ INTERVAL = st.tuples(st.floats(0, 100), st.floats(0, 50)).map(lambda pair: (pair
     st.lists(st.tuples(st.sampled_from(["left", "right", "total"]), INTERVAL), max_size=6),
     st.sets(st.sampled_from(["data", "rows"])), st.dictionaries(st.sampled_from(["data", "rows", "left"]),
                                                                st.floats(0, 10)),
+    st.lists(st.tuples(st.floats(0, 1), INTERVAL), max_size=4),
 )
 def test_parts_add_up_to_the_time_in_which_something_ran(
-    drawn: list[tuple[str, tuple[float, float]]], pinned: set[str], weights: dict[str, float]
+    drawn: list[tuple[str, tuple[float, float]]], pinned: set[str], weights: dict[str, float],
+    ran: list[tuple[float, tuple[float, float]]],
 ) -> None:
     steps = [Step((name,), start, end) for name, (start, end) in drawn]
-    seconds = attribute(shares(fan(), steps, weights, ["data", "rows"], pinned))
+    in_workers = [
+        InWorkers(("rows",), task, start, end, share * (end - start)) for task, (share, (start, end)) in enumerate(ran)
+    ]
+    seconds = attribute(shares(fan(), steps, weights, FUSED, pinned, in_workers))
     edges = sorted({edge for step in steps for edge in (step.start, step.end)})
     covered = sum(
         right - left for left, right in pairwise(edges)

@@ -133,6 +133,7 @@ class Watch:
     def sets(self, variable: str) -> None:
         """An environment variable was set: what is asked of it from now on is no input."""
         self._own.add(variable)
+        self._note("set", variable)
 
     def _is_written(self, path: str) -> bool:
         return ("written", path) in self._met
@@ -332,10 +333,12 @@ class Wrapped:
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
         for key, module in list(sys.modules.items()):
-            if self._holding.get(key, (None,))[0] is not module:
-                self._holding[key] = module, _clocks_in(module, clocks)
-            held = ((name, vars(module).get(name)) for name in self._holding[key][1])
-            yield from ((module, name, clocks[told]) for name, told in held if _is_among(told, clocks))
+            held = self._holding.get(key)
+            if held is None or held[0] is not module:
+                held = self._holding[key] = module, _clocks_in(module, clocks)
+            for name in held[1]:
+                if _is_among(told := vars(module).get(name), clocks):
+                    yield module, name, clocks[told]
         for name in _IN_C:
             if (library := sys.modules.get(name)) is not None:
                 yield from self._readers_of(library)
@@ -433,7 +436,7 @@ class Wrapped:
 
 _KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
 
-_BOUND = ("time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock")
+_BOUND = frozenset({"time", "time_ns", "now", "_time", "localtime", "strftime", "gmtime", "clock"})
 """Names by which libraries have clocks."""
 
 _CLIENTS = ("psycopg2", "psycopg", "pyodbc", "oracledb", "MySQLdb", "pymssql")
@@ -467,7 +470,8 @@ def _clocks_in(module: ModuleType, clocks: Mapping[Any, Any]) -> tuple[str, ...]
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or "/site-packages/" not in file:
         return ()
-    return tuple(name for name in _BOUND if _is_among(vars(module).get(name), clocks))
+    names = vars(module)
+    return tuple(name for name in sorted(names.keys() & _BOUND) if _is_among(names[name], clocks))
 
 
 def _is_among(value: Any, clocks: Mapping[Any, Any]) -> bool:

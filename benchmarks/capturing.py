@@ -19,7 +19,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
 
 Program = Callable[..., DataFrame]
 
@@ -53,7 +53,7 @@ def captured(program: Program) -> tuple[float, float]:
     code = program.__code__
     inputs: Any = dict.fromkeys(code.co_varnames[:code.co_argcount], "table")
     begun = time.perf_counter()
-    built = capture(program, inputs, {})
+    built = capture(program, StandIns(inputs, {}))
     called = time.perf_counter()
     assert isinstance(built, CapturedFunction), built.why
     built.identity([])

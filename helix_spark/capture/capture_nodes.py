@@ -3,7 +3,7 @@ something are once that is answered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -13,10 +13,12 @@ from helix_spark.capture.captured_function import (
     CapturedFunction,
     Input,
     NotCaptured,
+    StandIns,
     capture,
 )
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.dag.node import Dag, Node
+from helix_spark.hermetic.action import Action
 from helix_spark.workflow.names_used import names_used
 from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
@@ -25,18 +27,38 @@ _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, For
 _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column"}
 
 
-def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
-    """The graph, with what functions of tables and columns build in place of their texts. Calls them.
+Calls = Callable[[Node, StandIns], "CapturedFunction | NotCaptured"]
+"""Calls a node's function on stand-ins, or tells what it would build."""
+
+
+def called(node: Node, given: StandIns, action: Action | None = None) -> CapturedFunction | NotCaptured:
+    """Calls a node's function on stand-ins.
+
+    Args:
+        action: what it is called in; None where it does not matter what it reads.
+    """
+    assert isinstance(node.operator, Function)
+    return capture(node.operator.call, given, action or action_of(node, watched=False))
+
+
+def action_of(node: Node, *, watched: bool) -> Action:
+    """What a node's function is called in; its draws follow from its name, or are new ones."""
+    return Action(uuid4().hex if node.wishes.fresh else node.name, watched=watched)
+
+
+def capture_nodes(dag: Dag, settings: Mapping[str, str], call: Calls = called) -> Dag:
+    """The graph, with what functions of tables and columns build in place of their texts.
 
     A function that cannot be told by what it builds stays as it is.
 
     Args:
         settings: Spark settings that change results.
+        call: calls functions.
     """
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
-        made = _captured(node, dag, settings, known)
+        made = _captured(node, dag, settings, known, call)
         nodes.append(made)
         if made.result is Result.TABLE:
             known[made.name] = _columns(made, settings, known)
@@ -44,25 +66,33 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
 
 
 def _captured(
-    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
+    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None], call: Calls
 ) -> Node:
     operator = node.operator
-    # What an author leaves out of a signature is named as code names it, and a plan has no such names.
-    if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
+    if not may_be_captured(node):
         return node
-    if operator.returns not in (Form.SPARK, Form.COLUMN) or node.result not in _FORMS:
-        return node
+    assert isinstance(operator, Function)
     if (inputs := _inputs_of(operator, node, dag)) is None:
         return node
-    columns = {place: known.get(source) for place, source in enumerate(node.inputs)}
-    seed = uuid4().hex if node.wishes.fresh else node.name
-    found = capture(operator.call, inputs, settings, columns, seed)
+    given = StandIns(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
+    found = call(node, given)
     if isinstance(found, NotCaptured) and found.asks and _may_be_answered(node, operator, inputs):
-        given = operator.call, operator.arguments, operator.forms, operator.returns, found.why
-        return replace(node, operator=AskingFunction(*given, inputs=inputs, settings=settings, columns=columns))
+        asking = AskingFunction(
+            operator.call, operator.arguments, operator.forms, operator.returns, found.why, given=given
+        )
+        return replace(node, operator=asking)
     if isinstance(found, NotCaptured):
         return replace(node, operator=replace(operator, by_code=found.why))
     return as_built(node, found)
+
+
+def may_be_captured(node: Node) -> bool:
+    """Whether a node's function is one of Spark's tables or columns that returns one."""
+    operator = node.operator
+    # What an author leaves out of a signature is named as code names it, and a plan has no such names.
+    if not isinstance(operator, Function) or node.wishes.exclude or node.kind is Kind.REDUCER:
+        return False
+    return operator.returns in (Form.SPARK, Form.COLUMN) and node.result in _FORMS
 
 
 def _inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
@@ -84,6 +114,30 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
     assert isinstance(operator, Function)
     built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)
     return replace(node, operator=built)
+
+
+def as_declared(node: Node) -> Node:
+    """The node, with the function itself in place of what it built."""
+    operator = node.operator
+    if not isinstance(operator, BuiltFunction):
+        return node
+    declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
+    return replace(node, operator=declared)
+
+
+def with_uncalled_called(node: Node) -> Node:
+    """A node, with its function called now if its plan is on record and it was not called."""
+    operator = node.operator
+    if not isinstance(operator, BuiltFunction) or operator.built.uncalled is None:
+        return node
+    return as_built(as_declared(node), called(node, operator.built.uncalled))
+
+
+def builds_as_planned(node: Node, made: Node) -> bool:
+    """Whether a node builds, once its function was called, what is on record."""
+    planned, operator = node.operator, made.operator
+    assert isinstance(planned, BuiltFunction)
+    return isinstance(operator, BuiltFunction) and operator.built.builds_as(planned.built)
 
 
 def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
@@ -30,12 +29,32 @@ if TYPE_CHECKING:
 Input = Literal["table", "column"]
 
 
+SLOW_SECONDS = 0.5
+"""To call a function of Spark's tables; most take a thousandth of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """What a function of tables and columns is called with.
+
+    Attributes:
+        inputs: by parameter, in the node's order, what it is.
+        settings: those of Spark that are known.
+        columns: those of input tables, by position, as far as they are known.
+    """
+
+    inputs: Mapping[str, Input]
+    settings: Mapping[str, str]
+    columns: Mapping[int, Columns | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class CapturedFunction:
     """What a function of tables and columns built of stand-ins.
 
     Attributes:
-        returned: the table or the expression, of the recording client; `written` turns it into a plan to run.
+        returned: the table or the expression, of the recording client; `written` turns it into a plan to run. None
+            where the plan is on record and the function was not called.
         plan: the plan that is signed; Python functions stand in it by their place in `code`.
         code: the Python functions in it.
         chance: why its rows may differ each time, as phrases.
@@ -48,6 +67,8 @@ class CapturedFunction:
         functions_signed: these, as expressions in which they stand by their places in `code`.
         drew: whether it drew numbers while it was called.
         seconds: that it took to be called.
+        calls: of one that is slow, who calls it, as what follows "it takes long to be called, and".
+        uncalled: what to call it with, where its plan is on record and it was not called.
     """
 
     returned: Any
@@ -63,11 +84,24 @@ class CapturedFunction:
     functions_signed: tuple[Message, ...] = ()
     drew: bool = False
     seconds: float = 0.0
+    calls: str = "each plan calls it"
+    uncalled: StandIns | None = None
 
     @property
     def is_column(self) -> bool:
         """Whether it is an expression, and no table."""
-        return client.is_column(self.returned)
+        return sort_of(self.plan) == "Expression"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it was slow to call."""
+        return self.uncalled is None and self.seconds > SLOW_SECONDS
+
+    def builds_as(self, other: CapturedFunction) -> bool:
+        """Whether it built the plan of another one, neither with Python functions."""
+        if self.code or other.code or self.is_column != other.is_column:
+            return False
+        return self.identity(()) == other.identity(())
 
     def identity(self, code: Sequence[str]) -> str:
         """Of the plan (see `identity_of`), and of all functions that it registers: others may call them, too.
@@ -140,12 +174,10 @@ class AskingFunction(Function):
     known once that is answered.
 
     Attributes:
-        inputs, settings, columns: as of `capture`.
+        given: what it is called with.
     """
 
-    inputs: Mapping[str, Input] = field(kw_only=True, compare=False)
-    settings: Mapping[str, str] = field(kw_only=True, compare=False)
-    columns: Mapping[int, Columns | None] = field(kw_only=True, compare=False)
+    given: StandIns = field(kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,41 +201,37 @@ Answers = Callable[[Asks, CapturedFunction], "Sequence[Any] | None"]
 
 
 def capture(
-    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
-    columns: Mapping[int, Columns | None] = MappingProxyType({}), seed: str = "", answers: Answers | None = None,
+    function: Callable[..., Any], given: StandIns, action: Action | None = None, answers: Answers | None = None,
 ) -> CapturedFunction | NotCaptured:
     """Calls a function of tables and columns on stand-ins, and writes down what it builds.
 
     Args:
-        inputs: by parameter, in the node's order, what it is.
-        settings: those of Spark that are known.
-        columns: those of input tables, by position, as far as they are known.
-        seed: what its draws follow from.
+        action: what its draws follow from, and whether it is watched; None where neither matters.
         answers: answers what it asks of Spark.
     """
-    action = Action(seed, watched=False)
+    action = Action("", watched=False) if action is None else action
+    client.make_ready()
     with in_action(action):
-        found = call_on_stand_ins(function, inputs, settings, columns, answers)
+        found = call_on_stand_ins(function, given, answers)
     return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
 
 
 def call_on_stand_ins(
-    function: Callable[..., Any], inputs: Mapping[str, Input], settings: Mapping[str, str],
-    columns: Mapping[int, Columns | None], answers: Answers | None = None,
+    function: Callable[..., Any], given: StandIns, answers: Answers | None = None
 ) -> CapturedFunction | NotCaptured:
     """See `capture`; but the caller sees to what the function draws."""
-    into = Recording(settings, columns)
+    into = Recording(given.settings, given.columns)
     if answers is not None:
         into.answer = _answering(into, answers)
     with client.recording(into):
-        given = {
+        arguments = {
             name: client.stand_in_table(place) if sort == "table" else client.stand_in_column(place)
-            for place, (name, sort) in enumerate(inputs.items())
+            for place, (name, sort) in enumerate(given.inputs.items())
         }
-        first = next((plan_id(one) for one in given.values() if client.is_frame(one)), None)
+        first = next((plan_id(one) for one in arguments.values() if client.is_frame(one)), None)
         begun = time.perf_counter()
         try:
-            returned = function(**given)
+            returned = function(**arguments)
             seconds = time.perf_counter() - begun
             found = _looked_at(returned, into, first)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
@@ -214,6 +242,19 @@ def call_on_stand_ins(
         raised = found.error if isinstance(found, NotCaptured) else None
         return NotCaptured(f"asks Spark for {into.questions[0]}", into.unanswered[:1] == into.questions[:1], raised)
     return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
+
+
+def as_recalled(plan: Message, own: int | None, given: StandIns, seconds: float) -> CapturedFunction:
+    """A function that was not called, by a plan on record that has no Python functions in it.
+
+    Args:
+        own: see `CapturedFunction`.
+        seconds: that it took to be called.
+    """
+    chance = chance_in(list(messages(plan)))
+    return CapturedFunction(
+        None, plan, (), chance, lines_of(plan), given.settings, (), own, seconds=seconds, uncalled=given
+    )
 
 
 def _answering(into: Recording, answers: Answers) -> Callable[[Asks, Any], Sequence[Any] | None]:

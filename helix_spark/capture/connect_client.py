@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
+def make_ready() -> None:
+    """Makes the session that records, once in a process. It draws its id, which is not to be taken for a draw of the
+    author's."""
+    _session()
+
+
 @contextlib.contextmanager
 def recording(into: Recording) -> Iterator[ConnectSession]:
     """In this context, and in this thread alone, all of `pyspark.sql` and `pyspark.ml` builds plans for the Connect

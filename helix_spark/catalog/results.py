@@ -253,18 +253,19 @@ class AnswersRead:
         self._others = dict[str, AnswerRecord | None]()
 
     @cached_property
-    def _newest(self) -> Mapping[str, AnswerRecord]:
+    def newest(self) -> Mapping[str, AnswerRecord]:
+        """The newest of the workflow's, by question."""
         return self._ledger.newest_of(self._workflow, self._ahead)
 
     @property
     def is_new(self) -> bool:
         """Whether there was none of the workflow's."""
-        return not self._newest
+        return not self.newest
 
     def of(self, question: str) -> AnswerRecord | None:
         """The answer to a question, whichever workflow asked it; None if there is none."""
-        if question in self._newest:
-            return self._newest[question]
+        if question in self.newest:
+            return self.newest[question]
         if question not in self._others:
             self._others[question] = self._ledger.among([question]).get(question)
         return self._others[question]

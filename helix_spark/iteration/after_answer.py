@@ -45,7 +45,7 @@ def record(run: Run) -> Run:
         if file is not None:
             run.tools.catalog.keep_file(file)
     influences = told_influences(run) if status != "interrupted" else {}
-    run.tools.catalog.answers.append(run.answered.records(run.record.number, void | node_records.uncertain(run)))
+    run.tools.catalog.answers.append(run.answered.records(run.record.number, void, node_records.uncertain(run)))
     results = node_records.result_records(run, influences, cards)
     learnt = [one for one in (*results, *node_records.found_by_plan(run)) if one.node not in void]
     run.tools.catalog.append_iteration(ended, nodes, learnt)

@@ -19,6 +19,7 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.results import AnswersRead
 from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
+from helix_spark.hermetic.action import Action
 from helix_spark.signature.parts import digest
 from helix_spark.signature.signing import declared_by_plan
 from helix_spark.workflow.operators import Form, Function, Result
@@ -30,11 +31,16 @@ READ_AHEAD = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Fresh:
-    """An answer that Spark gave in this run."""
+    """What this run found out.
+
+    Attributes:
+        of_rows: whether it is an answer of Spark's, which rests on what was computed.
+    """
 
     node: str
     text: str
     seconds: float
+    of_rows: bool = True
 
 
 @dataclass(slots=True)
@@ -56,6 +62,11 @@ class AnsweredBefore:
 
     def __post_init__(self) -> None:
         self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
+
+    @property
+    def newest(self) -> Mapping[str, AnswerRecord]:
+        """The newest records of the workflow, by what they answer. They are read once."""
+        return self._read.newest
 
     def question(
         self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
@@ -87,9 +98,7 @@ class AnsweredBefore:
             question = self.question(node, asks, asked, inputs)
             return None if question is None else question.answer()
 
-        made = as_built(node, capture(
-            operator.call, operator.inputs, operator.settings, operator.columns, node.name, answers
-        ))
+        made = as_built(node, capture(operator.call, operator.given, Action(node.name, watched=False), answers))
         return None if made is node else self.declared(made, inputs)
 
     def told(self, identity: str) -> str:
@@ -103,16 +112,22 @@ class AnsweredBefore:
         """Spark gave an answer for a node."""
         self._fresh[identity] = _Fresh(node, text, seconds)
 
-    def records(self, iteration: int, left_out: Collection[str]) -> list[AnswerRecord]:
-        """The answers that Spark gave in this run, for the record.
+    def note_built(self, identity: str, node: str, text: str, seconds: float) -> None:
+        """A node's function was called, which took so long; see `recalled_plans`."""
+        self._fresh[identity] = _Fresh(node, text, seconds, of_rows=False)
+
+    def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:
+        """What this run found out, for the record.
 
         Args:
-            left_out: names of the nodes whose answers would not be given again.
+            void: names of the nodes whose data changed meanwhile.
+            uncertain: names of those whose rows, and so answers, may be others the next time.
         """
         now = time.time()
         return [
             AnswerRecord(identity, self.workflow, iteration, now, one.seconds, one.text)
-            for identity, one in self._fresh.items() if one.text and one.node not in left_out
+            for identity, one in self._fresh.items()
+            if one.text and one.node not in void and not (one.of_rows and one.node in uncertain)
         ]
 
 

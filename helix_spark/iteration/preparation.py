@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
-from helix_spark.capture.capture_nodes import capture_nodes
+from helix_spark.capture.capture_nodes import capture_nodes, may_be_captured
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
+from helix_spark.hermetic.action import actions_to_come
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.iteration.calibration import calibrated_loads, sampled
 from helix_spark.iteration.fit_records import newest_fits
@@ -18,6 +20,7 @@ from helix_spark.iteration.foresight import foresee, may_come_back, others_among
 from helix_spark.iteration.knowing import known_nodes
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.proven import reusing_proven
+from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.run import Run
 from helix_spark.planner.gaps import gaps
@@ -35,8 +38,10 @@ def declare(run: Run) -> Run:
         WorkflowError, SignatureError, SourceError: see there.
     """
     settings = run.tools.sessions.settings_that_change_results()
-    whole = capture_nodes(pin_versions(compile_workflow(run.workflow)), settings)
-    answered = AnsweredBefore(run.tools.catalog, whole.workflow, settings)
+    compiled = pin_versions(compile_workflow(run.workflow))
+    answered = AnsweredBefore(run.tools.catalog, compiled.workflow, settings)
+    with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
+        whole = capture_nodes(compiled, settings, RecalledPlans(answered, settings, run.distrusted))
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 

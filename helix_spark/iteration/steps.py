@@ -30,6 +30,7 @@ from helix_spark.iteration.beginning import (
     note_provenance,
     say_who_else_declares,
 )
+from helix_spark.iteration.calling_again import call_what_computes
 from helix_spark.iteration.cut_off import cut_off
 from helix_spark.iteration.deciding import decide
 from helix_spark.iteration.executing import execute, set_damage_aside
@@ -51,6 +52,7 @@ ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
     *PLANNING,
     say_who_else_declares,
+    call_what_computes,  # * where a function builds another plan than is on record
     verify,  # * where nothing is to be reused before an audit has verified it
     check_what_computes,
     make_catalog,

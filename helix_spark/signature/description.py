@@ -14,6 +14,7 @@ from helix_spark.signature.functions.reflection import describe_shown
 from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module
 from helix_spark.signature.objects.edges import (
+    NOTHING_SAID,
     Described,
     Edge,
     Named,
@@ -135,7 +136,10 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     for name, value in inner:
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
         edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
-    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges))
+    value = reference.value
+    holds = isinstance(value, _lru_cache_wrapper) and value.cache_info().currsize > 0
+    said = Said(caches=frozenset({f"`{reference.label}`"})) if holds else NOTHING_SAID
+    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges), said=said)
 
 
 def _describe_value(reference: Reference) -> Described:

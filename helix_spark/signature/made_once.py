@@ -30,7 +30,7 @@ from helix_spark.signature.bytecode import (
     texts_of,
 )
 from helix_spark.signature.functions.source import read_lines
-from helix_spark.signature.objects.edges import Edge, Reference
+from helix_spark.signature.objects.edges import Edge, Reference, Said
 from helix_spark.signature.objects.origin import is_project_file
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 from helix_spark.signature.reach import Reached, reach
@@ -84,6 +84,8 @@ def reach_made_once(
         filler = _filler(key[1], reached.met)
         if filler is not None:
             _empty.setdefault(filler, {})[key] = _Empty(digest_of(filler, _holder(key, reached.met)), len(_cells()))
+    filled = Said(caches=frozenset(f"the variable `{name}`" for _, name in refused))
+    reached = replace(reached, trace=replace(reached.trace, said=reached.trace.said | filled)) if refused else reached
     return reached if not doubts else replace(reached, trace=replace(
         reached.trace, random=(*(one.told for one in doubts), *reached.trace.random),
         warnings=(*reached.trace.warnings, *(

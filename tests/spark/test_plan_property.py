@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
-from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.engine.spark.plan_reader import JvmPlanReader
 
@@ -42,7 +42,7 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
 
 
 def captured(program: Program) -> CapturedFunction:
-    found = capture(program, {"rows": "table", "other": "table"}, {})
+    found = capture(program, StandIns({"rows": "table", "other": "table"}, {}))
     assume(isinstance(found, CapturedFunction))
     assert isinstance(found, CapturedFunction)
     return found

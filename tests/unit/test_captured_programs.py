@@ -18,7 +18,7 @@ from hypothesis import assume, given
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
+from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, StandIns, capture
 
 PLANS = plans.on_record()
 NOT_CAPTURED = {
@@ -106,7 +106,7 @@ def test_a_session_that_is_asked_for_with_settings_would_be_set(setting: str, *,
 
 
 def test_whether_an_unknown_table_has_an_attribute_is_a_question() -> None:
-    built = capture(lambda rows: _halved_if_there(rows, "v"), {"rows": "table"}, {})
+    built = capture(lambda rows: _halved_if_there(rows, "v"), StandIns({"rows": "table"}, {}))
     assert isinstance(built, NotCaptured)
     assert "columns" in built.why
 

@@ -22,7 +22,7 @@ from test_planning import plan, situation, with_nodes
 
 import helix_spark as hx
 from helix_spark.capture.capture_nodes import capture_nodes
-from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
 from helix_spark.capture.named_columns import columns_named
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
@@ -189,7 +189,7 @@ def with_subquery(rows: DataFrame) -> DataFrame:
     (lambda rows: F.floor(rows.age / 10), {"age"}),
 ])
 def test_a_plan_says_what_it_reads(read: Callable[[DataFrame], Any], columns: set[str]) -> None:
-    found = capture(read, {"rows": "table"}, {}, {0: WIDE})
+    found = capture(read, StandIns({"rows": "table"}, {}, {0: WIDE}))
     assert isinstance(found, CapturedFunction)
     assert set(taken(columns_named(found.plan, 0), WIDE)) == columns
 

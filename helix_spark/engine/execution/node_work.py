@@ -9,7 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from helix_spark.capture.capture_nodes import as_built
+from helix_spark.capture.capture_nodes import (
+    as_built,
+    as_declared,
+    builds_as_planned,
+    with_uncalled_called,
+)
 from helix_spark.capture.captured_function import (
     AskingFunction,
     BuiltFunction,
@@ -28,7 +33,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
 from helix_spark.engine.lowering.asked import answered_by_spark
-from helix_spark.engine.lowering.built import as_declared, tables_of
+from helix_spark.engine.lowering.built import tables_of
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
@@ -122,6 +127,7 @@ class NodeWork:
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
         if isinstance(node.operator, AskingFunction):
             node = self._answered(node, node.operator, inputs[0])
+        node = self._called(node)
         if isinstance(node.operator, BuiltFunction):
             watch = Watch()
             for function in node.operator.built.code:
@@ -134,6 +140,14 @@ class NodeWork:
                 self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
                 return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
+
+    def _called(self, node: Node) -> Node:
+        """The node; with its function called, if its plan is on record and nobody has called it yet. What it builds now
+        is what runs."""
+        made = with_uncalled_called(node)
+        if made is not node and not builds_as_planned(node, made):
+            self.outcome.suspicion.note(node, "builds another plan than is on record, so it reads something unseen")
+        return made
 
     def _answered(self, node: Node, operator: AskingFunction, results: Sequence[NodeResult]) -> Node:
         """The node with what its function built once it was told what it asks; as it was, where it asks for more than
@@ -158,7 +172,7 @@ class NodeWork:
         with authors_errors(node):
             frames, spark = tables_of(results), self.bench.sessions.get()
             with self.acting(node, seed=node.name):
-                found = call_on_stand_ins(operator.call, operator.inputs, operator.settings, operator.columns, answers)
+                found = call_on_stand_ins(operator.call, operator.given, answers)
             # A job that failed, or was cancelled, is not begun again. What a plan lacks, classic Spark says better.
             error = found.error if isinstance(found, NotCaptured) else None
             if error is not None and any(error is one for one in failed) and not is_of_a_plan(error):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from helix_spark.capture.captured_function import BuiltFunction, CapturedFunction
+from helix_spark.capture.captured_function import CapturedFunction
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, transport_of
 from helix_spark.errors import ColumnNotFoundError, Location
-from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -111,15 +109,6 @@ def _authors_columns(node: Node, built: CapturedFunction, frames: Iterable[DataF
 
 
 _CONDITIONS = ("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN")
-
-
-def as_declared(node: Node) -> Node:
-    """The node, with the function itself in place of what it built."""
-    operator = node.operator
-    if not isinstance(operator, BuiltFunction):
-        return node
-    declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
-    return replace(node, operator=declared)
 
 
 def tables_of(results: Sequence[NodeResult]) -> dict[int, DataFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import CapturedFunction, capture
+from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
 from helix_spark.engine.spark.own import start
 from helix_spark.engine.spark.plan_reader import JvmPlanReader
 from helix_spark.engine.spark.table_files import AS_FILES
@@ -62,7 +62,7 @@ def _read(spark: SparkSession, path: Path) -> DataFrame:
 
 def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
     """The rows, by way of the plan of a function that was called on a stand-in."""
-    found = capture(_of_a_function, {"rows": "table"}, {})
+    found = capture(_of_a_function, StandIns({"rows": "table"}, {}))
     assert isinstance(found, CapturedFunction)
     reader = JvmPlanReader(spark)
     with reader.known({0: rows}) as names:

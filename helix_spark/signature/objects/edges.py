@@ -77,14 +77,19 @@ class Said:
         calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
         in_turns: whether views or functions may be registered with the session.
+        caches: what holds something by now that earlier calls made, which no signature covers.
     """
 
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     in_turns: bool = False
+    caches: frozenset[str] = frozenset()
 
     def __or__(self, other: Said) -> Said:
-        return Said(self.calls | other.calls, self.registers | other.registers, self.in_turns or other.in_turns)
+        return Said(
+            self.calls | other.calls, self.registers | other.registers, self.in_turns or other.in_turns,
+            self.caches | other.caches,
+        )
 
 
 NOTHING_SAID = Said()

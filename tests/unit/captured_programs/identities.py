@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from captured_programs import OTHERS, ROWS, inputs_of
-from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, capture
+from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, StandIns, capture
 from helix_spark.capture.plan_columns import names_of_text
 from helix_spark.signature.code import trace
 
@@ -19,7 +19,7 @@ def captured(program: Callable[..., Any]) -> CapturedFunction | NotCaptured:
     names = inputs_of(program)
     columns = {place: names_of_text(_SCHEMAS[name], SETTINGS) for place, name in enumerate(names) if name in _SCHEMAS}
     inputs: Any = {name: "table" if name in _SCHEMAS else "column" for name in names}
-    return capture(program, inputs, SETTINGS, columns)
+    return capture(program, StandIns(inputs, SETTINGS, columns))
 
 
 def identity(program: Callable[..., Any]) -> str:

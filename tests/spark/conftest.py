@@ -17,16 +17,31 @@ if TYPE_CHECKING:
 os.environ.setdefault("HELIX_CDS", "off")
 
 
+WHOLE = "spark.sql.codegen.wholeStage"
+"""Whether Spark writes and compiles a class for each stage of a query. For a few rows that takes a quarter of all time
+there is: these tests go without, but for modules that ask for `stages_compiled`, and for the long ones."""
+
+
 @pytest.fixture(scope="session")
-def sessions() -> Iterator[SessionProvider]:
+def sessions(request: pytest.FixtureRequest) -> Iterator[SessionProvider]:
     """The provider of a session with two cores and two shuffle partitions, started by the first test that asks."""
     settings = {
+        WHOLE: str("not long" not in request.config.getoption("markexpr")).lower(),
         "spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g",
         # Tests run much code a few times: without the optimising compiler 21 of them take 45 s of a core, not 54.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     with SessionProvider(settings=settings) as provider:
         yield provider
+
+
+@pytest.fixture(scope="module")
+def stages_compiled(spark: SparkSession) -> Iterator[None]:
+    """As people have it: only then are stored files read a batch of columns at a time, with checks of their own."""
+    before = str(spark.conf.get(WHOLE))
+    spark.conf.set(WHOLE, "true")
+    yield
+    spark.conf.set(WHOLE, before)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 
 
 @pytest.fixture

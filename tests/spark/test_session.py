@@ -19,7 +19,7 @@ from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -26,7 +26,7 @@ from helix_spark.engine.results.results import ModelResult, TableResult, nullabl
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.engine.spark.table_files import can_be_files, frame_over_files
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 
 NESTED = "struct<a: int, list: array<struct<b: string, c: double>>, map: map<string, date>>"
 INSIDE = '{"a": 1, "list": [{"b": "x", "c": 0.5}], "map": {"k": "1500-01-01"}}'

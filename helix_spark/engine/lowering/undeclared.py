@@ -14,6 +14,7 @@ from helix_spark.capture.connect_session import is_by_connect, relation_messages
 from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.sql_words import spark_functions
 from helix_spark.engine.lowering.plain_plans import members, objects, operators_above
+from helix_spark.engine.spark.tree_patterns import holds_any
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -86,12 +87,6 @@ def _places(plan: Any) -> Iterator[str]:
                 continue
 
 
-def _jvm() -> Any:
-    from pyspark import SparkContext
-
-    return SparkContext._jvm
-
-
 def _is_files(relation: Any) -> bool:
     from py4j.java_gateway import is_instance_of
     from pyspark import SparkContext
@@ -101,8 +96,7 @@ def _is_files(relation: Any) -> bool:
 
 def _called(plan: Any, given: Sequence[Any]) -> Iterator[str]:
     """Names of the functions that a plan calls outside what was given, without Spark's own."""
-    tree = _jvm().org.apache.spark.sql.catalyst.trees.TreePattern
-    if not any(plan.containsPattern(one) for one in (tree.PYTHON_UDF(), tree.SCALA_UDF(), tree.GENERATOR())):
+    if not holds_any(plan, ("PYTHON_UDF", "SCALA_UDF", "GENERATOR")):
         return
     for operator in operators_above(plan, given):
         for expression in members(operator.expressions()):

@@ -8,13 +8,35 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.written_plan import Plan
+from helix_spark.engine.spark.tree_patterns import holds_any
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+
+
+class _Java:
+    """What plans are read with: classes of a JVM, their methods and what these give.
+
+    They are looked up once: each part of a name in Java takes a call to the JVM, as long as the call that it is for.
+    """
+
+    def __init__(self, jvm: Any) -> None:
+        connect, sql = jvm.org.apache.spark.connect, jvm.org.apache.spark.sql
+        self.session, self.planner = sql.connect.service.SessionHolder, sql.connect.planner.SparkConnectPlanner
+        self.nothing = jvm.scala.Option.empty()
+        self.expression, self.relation = connect.proto.Expression.parseFrom, connect.proto.Relation.parseFrom
+        self.stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
+        self.table, self.column = sql.classic.Dataset.ofRows, sql.classic.ExpressionUtils.column
+
+
+@lru_cache(maxsize=1)
+def _java(gateway: Any) -> _Java:
+    return _Java(gateway.jvm)
 
 
 class JvmPlanReader:
@@ -22,11 +44,10 @@ class JvmPlanReader:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        jvm: Any = spark._jvm
-        self._jvm = jvm
-        connect = jvm.org.apache.spark.sql.connect
-        self._holder = connect.service.SessionHolder("helix", str(uuid.uuid4()), spark._jsparkSession)
-        self._planner = connect.planner.SparkConnectPlanner(self._holder, self._jvm.scala.Option.empty())
+        self._jvm: Any = spark._jvm
+        self._java = _java(spark.sparkContext._gateway)
+        self._holder = self._java.session("helix", str(uuid.uuid4()), spark._jsparkSession)
+        self._planner = self._java.planner(self._holder, self._java.nothing)
 
     @contextmanager
     def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
@@ -69,7 +90,7 @@ class JvmPlanReader:
 
         for name, part in plan[:-1]:
             self.register(name, part)
-        return Column(self._jvm.org.apache.spark.sql.classic.ExpressionUtils.column(self._expression(plan[-1][1])))
+        return Column(self._java.column(self._expression(plan[-1][1])))
 
     def register(self, name: str, function: bytes) -> None:
         """Has the session know a Python function by a name. In plans it has the name that it was declared by."""
@@ -81,24 +102,22 @@ class JvmPlanReader:
         self._spark._jsparkSession.udf().registerPython(name, declared)
 
     def _expression(self, written: bytes) -> Any:
-        parsed = self._jvm.org.apache.spark.connect.proto.Expression.parseFrom(self._deep(written))
-        expression = self._planner.transformExpression(parsed)
+        expression = self._planner.transformExpression(self._java.expression(self._deep(written)))
         self._run_python_as_ours(expression)
         return expression
 
     def _relation(self, part: bytes) -> Any:
-        relation = self._jvm.org.apache.spark.connect.proto.Relation.parseFrom(self._deep(part))
-        logical = self._planner.transformRelation(relation)
+        logical = self._planner.transformRelation(self._java.relation(self._deep(part)))
         self._run_python_as_ours(logical)
         return self._frame(logical)
 
     def _frame(self, logical: Any) -> Any:
-        return self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(self._spark._jsparkSession, logical)
+        return self._java.table(self._spark._jsparkSession, logical)
 
     def _deep(self, plan: bytes) -> Any:
         """A plan to be parsed: by itself a parser refuses more than a hundred messages in each other, which are fifty
         steps."""
-        stream = self._jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance(plan)
+        stream = self._java.stream(plan)
         stream.setRecursionLimit(_DEEPEST)
         return stream
 
@@ -133,12 +152,10 @@ class JvmPlanReader:
         from py4j.java_gateway import is_instance_of
 
         gateway = self._spark.sparkContext._gateway
-        patterns = self._jvm.org.apache.spark.sql.catalyst.trees.TreePattern
-        python, generator = patterns.PYTHON_UDF(), patterns.GENERATOR()
         waiting = [tree]
         while waiting:
             one = waiting.pop()
-            if not one.containsPattern(python) and not one.containsPattern(generator):
+            if not holds_any(one, ("PYTHON_UDF", "GENERATOR")):
                 continue
             if one.getClass().getSimpleName() in _PYTHON:
                 yield one.func()

@@ -52,13 +52,13 @@ def test_a_copy_has_the_summary_of_its_training(examples: DataFrame, learner: ty
 
 
 def test_so_have_models_inside_another_one(examples: DataFrame) -> None:
-    forest = RandomForestClassifier(numTrees=3, seed=1)
-    grid = ParamGridBuilder().addGrid(forest.maxDepth, [1]).build()
+    inner = LinearSVC(maxIter=1)
+    grid = ParamGridBuilder().addGrid(inner.regParam, [0.1]).build()
     search = CrossValidator(
-        estimator=forest, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), numFolds=2, seed=1
+        estimator=inner, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), numFolds=2, seed=1
     )
-    assert ModelResult(Pipeline(stages=[forest]).fit(examples)).copy().stages[0].hasSummary
-    assert ModelResult(OneVsRest(classifier=LinearSVC(maxIter=1)).fit(examples)).copy().models[0].hasSummary
+    assert ModelResult(Pipeline(stages=[inner]).fit(examples)).copy().stages[0].hasSummary
+    assert ModelResult(OneVsRest(classifier=inner).fit(examples)).copy().models[0].hasSummary
     found = search.fit(examples)
     copied = ModelResult(found).copy()
     assert copied.bestModel.hasSummary
